@@ -1,0 +1,661 @@
+/* saliency.h - predict where people look in a picture                             >>about
+
+   (manual: being written)
+*/
+/* ============================================================================================
+   >>api  (stop here if you only want to use it)
+   ========================================================================================== */
+#ifndef SALIENCY_H
+#define SALIENCY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef SALIENCY_STATIC
+#  define SALDEF static
+#elif defined(__cplusplus)
+#  define SALDEF extern "C"
+#else
+#  define SALDEF extern
+#endif
+
+#define SAL_VERSION "0.1.0"
+
+/* --- api: core ------------------------------------------------------------------------------
+
+   Every function that can fail returns one of these; the sentence for a person is in
+   sal_error(ctx). Results come back through the last argument, untouched or zeroed on failure. */
+typedef enum sal_result {
+    SAL_OK              =  0,
+    SAL_ERR_ARGUMENT    = -1,   /* a value this function does not take */
+    SAL_ERR_MEMORY      = -2,   /* an allocation failed, or a size overflows */
+    SAL_ERR_IO          = -3,   /* a file cannot be opened, read or written */
+    SAL_ERR_FORMAT      = -4,   /* a file is damaged or not what it claims to be */
+    SAL_ERR_SHAPE       = -5,   /* tensors, weights or maps do not fit together */
+    SAL_ERR_UNSUPPORTED = -6,   /* known, but not built in or not possible here */
+    SAL_ERR_NUMERIC     = -7,   /* not a number, or infinite, where a finite value is needed */
+    SAL_ERR_CANCELLED   = -8    /* a callback asked to stop */
+} sal_result;
+
+typedef struct sal_ctx sal_ctx;
+typedef struct sal_backend sal_backend;
+
+/* One piece of a parallel loop: index is the piece, worker (below ctx->threads) owns scratch. */
+typedef void sal_task_fn(void *arg, int index, int worker);
+
+/* The state of one caller. Zero-initialise it, set what you want to change, and pass it on.
+   One thread at a time may use a context; any number of contexts may share a loaded network.
+   A context owns nothing: there is no close function. */
+struct sal_ctx {
+    int threads;                /* 0: all cores when built with OpenMP, else 1 */
+    uint64_t seed;              /* of everything random */
+    const sal_backend *backend; /* NULL: sal_backend_cpu() */
+    void *user;                 /* handed to the hooks below */
+    void *(*alloc)(void *user, size_t size);      /* NULL: malloc and free */
+    void (*free)(void *user, void *memory);
+    void (*log)(void *user, const char *message); /* warnings, one sentence each; NULL: silent */
+    /* Run fn(arg, i, worker) once for each i in 0..n-1, worker < ctx->threads, and return when all
+       are done. NULL: OpenMP if the compiler enables it, else a plain loop. */
+    void (*parallel_for)(void *user, int n, sal_task_fn *fn, void *arg);
+    char error[512];            /* the last failure, see sal_error */
+};
+
+/* The last failure of this context as one sentence ("" if there was none). */
+SALDEF const char *sal_error(const sal_ctx *ctx);
+/* A short name of a result code ("ok", "memory", ...). */
+SALDEF const char *sal_result_name(sal_result r);
+/* count * size bytes, zeroed, aligned to 64; NULL (and an error text) if that overflows or memory
+   is short. Release with sal_free; sal_free(ctx, NULL) does nothing. */
+SALDEF void *sal_alloc(sal_ctx *ctx, size_t count, size_t size);
+SALDEF void sal_free(sal_ctx *ctx, void *memory);
+/* How many workers a parallel loop of this context has: the size of per-worker scratch. */
+SALDEF int sal_threads(const sal_ctx *ctx);
+SALDEF void sal_parallel_for(sal_ctx *ctx, int n, sal_task_fn *fn, void *arg);
+
+/* Counter-based random numbers (splitmix64): the i-th value depends on seed and i alone. */
+typedef struct sal_rng { uint64_t state; } sal_rng;
+SALDEF uint64_t sal_rng_next(sal_rng *r);
+SALDEF double sal_rng_uniform(sal_rng *r);      /* [0, 1), 53 bits */
+SALDEF double sal_rng_normal(sal_rng *r);       /* N(0, 1), two draws by Box-Muller */
+SALDEF uint32_t sal_rng_below(sal_rng *r, uint32_t n);  /* 0..n-1 without bias; n > 0 */
+
+#ifndef SALIENCY_NO_STDIO
+/* A whole file in memory, with a zero byte after its end; sal_free the data. */
+SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **data, size_t *size);
+/* Write a whole file or nothing: to a temporary name beside it, fsync, rename. */
+SALDEF sal_result sal_file_write(sal_ctx *ctx, const char *path, const void *data, size_t size);
+/* The names in a folder (without "." and ".."), sorted by byte value. One block: sal_free it. */
+SALDEF sal_result sal_dir_list(sal_ctx *ctx, const char *path, char ***names, int *count);
+/* 1 a folder, 0 another kind of file, -1 nothing there. */
+SALDEF int sal_path_kind(const char *path);
+#endif
+
+/* --- api: tensor ------------------------------------------------------------------------- */
+
+typedef enum sal_dtype { SAL_F32, SAL_F16, SAL_BF16, SAL_I8 } sal_dtype;
+
+/* A view of numbers in memory: at most four dimensions, the last one contiguous (NCHW for maps,
+   OIHW for convolution weights, (out, in) for dense ones). I8 values are data[i] * scale[row],
+   a row being everything behind the first dimension. */
+typedef struct sal_tensor {
+    int ndim, dim[4];
+    sal_dtype dtype;
+    void *data;
+    float *scale;       /* I8 only: dim[0] values */
+} sal_tensor;
+
+SALDEF size_t sal_dtype_size(sal_dtype t);          /* bytes of one element */
+SALDEF const char *sal_dtype_name(sal_dtype t);     /* "F32", ... as safetensors spells it */
+SALDEF size_t sal_tensor_count(const sal_tensor *t);    /* number of elements */
+/* count elements from start on as float. */
+SALDEF void sal_tensor_read(const sal_tensor *t, size_t start, size_t count, float *out);
+SALDEF float sal_f16_to_f32(uint16_t h);
+SALDEF uint16_t sal_f32_to_f16(float f);            /* to nearest even; overflow becomes infinity */
+SALDEF float sal_bf16_to_f32(uint16_t h);
+SALDEF uint16_t sal_f32_to_bf16(float f);           /* to nearest even */
+
+/* --- api: image -----------------------------------------------------------------------------
+
+   Pictures are 8-bit RGB, rows from the top, no gaps. Maps are one float a pixel. Both own their
+   data: release with the matching _free. x runs right, y down, pixel centres are whole numbers. */
+typedef struct sal_image {
+    int w, h;
+    int grey;               /* 1: the source had no colour (R = G = B everywhere) */
+    unsigned char *data;    /* h * w * 3 */
+} sal_image;
+
+typedef struct sal_map {
+    int w, h;
+    float *data;            /* h * w */
+} sal_map;
+
+SALDEF void sal_image_free(sal_ctx *ctx, sal_image *image);
+SALDEF void sal_map_free(sal_ctx *ctx, sal_map *map);
+/* A new map of zeros. */
+SALDEF sal_result sal_map_new(sal_ctx *ctx, int w, int h, sal_map *map);
+
+/* Separable resampling of an interleaved plane set, pixel centres on half-pixel positions (as PIL,
+   MATLAB's imresize and PyTorch with align_corners=False have it). When a side shrinks the filter
+   widens with it (antialias); weights are normalised at the borders. Same size: an exact copy. */
+typedef enum sal_filter { SAL_AREA, SAL_LINEAR, SAL_CUBIC } sal_filter;
+SALDEF sal_result sal_resize(sal_ctx *ctx, float *out, int ow, int oh, const float *in, int w, int h,
+                             int channels, sal_filter filter);
+
+/* Gaussian blur of one plane: taps up to floor(cut * sigma + 0.5) pixels away, weights normalised.
+   out may be in. sigma <= 0 copies. */
+typedef enum sal_border { SAL_BORDER_ZERO, SAL_BORDER_REPLICATE } sal_border;
+SALDEF sal_result sal_blur(sal_ctx *ctx, float *out, const float *in, int w, int h, double sigma,
+                           double cut, sal_border border);
+
+/* --- api: operators -------------------------------------------------------------------------
+
+   Textbook versions: short loops for reading, teaching and testing. Outputs first, then inputs,
+   then shapes. Arrays are float32, NCHW, owned by the caller; nothing is allocated, nothing can
+   fail if the shapes are true. The equation and its source stand above each definition. */
+
+/* The geometry of a convolution. Padding is zeros, per side, so it may be asymmetric. */
+typedef struct sal_conv {
+    int n, ic, ih, iw;              /* input  (n, ic, ih, iw) */
+    int oc, kh, kw;                 /* weight (oc, ic, kh, kw) */
+    int stride, dilation;
+    int top, left, bottom, right;
+    int oh, ow;                     /* output (n, oc, oh, ow): sal_conv_fit fills these in */
+} sal_conv;
+
+typedef enum sal_padding { SAL_VALID, SAL_SAME } sal_padding;
+
+/* The geometry of a pooling of n planes; padded cells never win. */
+typedef struct sal_pool {
+    int n, ih, iw;                  /* n: samples times channels */
+    int k, stride, top, left;
+    int oh, ow;
+} sal_pool;
+
+/* Compute oh and ow; 0 if the window does not fit into the padded input. */
+SALDEF int sal_conv_fit(sal_conv *s);
+/* valid: floor((H-k)/s)+1; same: ceil(H/s), the larger half of the padding at the bottom, right. */
+SALDEF int sal_pool_fit(sal_pool *s, sal_padding padding);
+
+SALDEF void sal_gemm(float *c, const float *a, const float *b, int m, int n, int k);
+SALDEF void sal_conv2d_forward(float *out, const float *in, const float *weight, const float *bias,
+                               const sal_conv *s);
+SALDEF void sal_dense_forward(float *out, const float *in, const float *weight, const float *bias,
+                              int n, int nin, int nout);
+SALDEF void sal_maxout_forward(float *out, int *arg, const float *in, int n, int pieces);
+SALDEF void sal_maxpool_forward(float *out, int *arg, const float *in, const sal_pool *s);
+SALDEF void sal_relu_forward(float *out, const float *in, size_t n);
+SALDEF void sal_sigmoid_forward(float *out, const float *in, size_t n);
+SALDEF void sal_tanh_forward(float *out, const float *in, size_t n);
+SALDEF void sal_softmax_forward(float *out, const float *in, int n, int size);
+SALDEF void sal_batchnorm_forward(float *out, const float *in, const float *weight, const float *bias,
+                                  const float *mean, const float *var, float eps, int n, int c,
+                                  int hw);
+SALDEF void sal_dropout_forward(float *out, unsigned char *mask, const float *in, size_t n,
+                                float rate, sal_rng *rng);
+SALDEF void sal_concat_forward(float *out, const float *const *in, const int *channels, int count,
+                               int n, int hw);
+SALDEF void sal_add_forward(float *out, const float *a, const float *b, size_t n);
+SALDEF void sal_upsample_forward(float *out, const float *in, int n, int ih, int iw, int oh, int ow);
+SALDEF void sal_prior_forward(float *out, float *mask, const float *in, const float *prior, int n,
+                              int h, int w, int ph, int pw);
+SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int count, int h, int w);
+
+/* The 21 parameter arrays of the attentive ConvLSTM, in this order. */
+enum { SAL_WA, SAL_WA_BIAS, SAL_UA, SAL_UA_BIAS, SAL_VA, SAL_WI, SAL_WI_BIAS, SAL_UI, SAL_UI_BIAS,
+       SAL_WF, SAL_WF_BIAS, SAL_UF, SAL_UF_BIAS, SAL_WC, SAL_WC_BIAS, SAL_UC, SAL_UC_BIAS,
+       SAL_WO, SAL_WO_BIAS, SAL_UO, SAL_UO_BIAS, SAL_LSTM_PARAMS };
+/* Floats of scratch that sal_convlstm_forward needs. */
+SALDEF size_t sal_convlstm_scratch(int n, int c, int h, int w);
+SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const *params, int steps,
+                                 int n, int c, int h, int w, float *scratch);
+
+/* --- api: (further sections declare themselves here) --------------------------------------- */
+
+#endif /* SALIENCY_H */
+
+/* ============================================================================================
+   The implementation. Everything below is compiled once, where SALIENCY_IMPLEMENTATION is defined.
+   ========================================================================================== */
+#if defined(SALIENCY_IMPLEMENTATION) && !defined(SALIENCY_IMPLEMENTED)
+#define SALIENCY_IMPLEMENTED
+
+#include <float.h>
+#include <limits.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef _OPENMP
+#  include <omp.h>
+#endif
+#ifndef SALIENCY_NO_STDIO
+#  include <dirent.h>
+#  include <errno.h>
+#  include <fcntl.h>
+#  include <sys/stat.h>
+#  include <unistd.h>
+#endif
+/* stb_image (decoding, inflate) and stb_image_write (PNG, JPEG): private copies, so they never
+   clash with yours. If you included them before this header, yours are used. */
+#ifndef SALIENCY_NO_STB
+#  if defined(__GNUC__)
+#    pragma GCC diagnostic push
+#    pragma GCC diagnostic ignored "-Wunused-function"
+#    pragma GCC diagnostic ignored "-Wunused-parameter"
+#    pragma GCC diagnostic ignored "-Wsign-compare"
+#    pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#  endif
+#  ifndef STBI_INCLUDE_STB_IMAGE_H
+#    define STB_IMAGE_STATIC
+#    define STB_IMAGE_IMPLEMENTATION
+#    define STBI_NO_HDR
+#    define STBI_NO_LINEAR
+#  endif
+#  ifndef INCLUDE_STB_IMAGE_WRITE_H
+#    define STB_IMAGE_WRITE_STATIC
+#    define STB_IMAGE_WRITE_IMPLEMENTATION
+#  endif
+#  if defined(__has_include)
+#    if __has_include(<stb/stb_image.h>)
+#      define SAL__STB_FOLDER
+#    endif
+#  endif
+#  ifdef SAL__STB_FOLDER        /* Debian's libstb-dev */
+#    include <stb/stb_image.h>
+#    include <stb/stb_image_write.h>
+#  else
+#    include "stb_image.h"
+#    include "stb_image_write.h"
+#  endif
+#  if defined(__GNUC__)
+#    pragma GCC diagnostic pop
+#  endif
+#endif
+
+/* ============================================================================================
+   >>core  results, memory, threads, random numbers, files
+   ========================================================================================== */
+
+#define SAL__PI 3.14159265358979323846
+#define SAL__MIN(a, b) ((a) < (b) ? (a) : (b))
+#define SAL__MAX(a, b) ((a) > (b) ? (a) : (b))
+#define SAL__COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+/* Leave the function with this result unless it is SAL_OK. */
+#define SAL__TRY(call) do { sal_result r_ = (call); if (r_ != SAL_OK) return r_; } while (0)
+/* An array of n zeroed T, or NULL (C++ wants the cast). */
+#define SAL__NEW(ctx, T, n) ((T *)sal_alloc(ctx, (size_t)(n), sizeof(T)))
+
+static double sal__clamp(double x, double low, double high) {
+    return x < low ? low : x > high ? high : x;
+}
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+/* Remember why, and hand the code on: return sal__fail(ctx, SAL_ERR_IO, "cannot ...", ...); */
+static sal_result sal__fail(sal_ctx *ctx, sal_result r, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(ctx->error, sizeof ctx->error, format, args);
+    va_end(args);
+    return r;
+}
+
+SALDEF const char *sal_error(const sal_ctx *ctx) { return ctx->error; }
+
+SALDEF const char *sal_result_name(sal_result r) {
+    static const char *const names[] = { "ok", "argument", "memory", "io", "format", "shape",
+                                         "unsupported", "numeric", "cancelled" };
+    return r <= 0 && -(int)r < SAL__COUNT(names) ? names[-(int)r] : "unknown";
+}
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+static void sal__warn(sal_ctx *ctx, const char *format, ...) {
+    char text[512];
+    va_list args;
+    if (!ctx->log) return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    ctx->log(ctx->user, text);
+}
+
+/* --- memory ------------------------------------------------------------------------------ */
+
+/* 0 and *out = a * b, or 1 if that does not fit. */
+static int sal__mul_overflows(size_t a, size_t b, size_t *out) {
+    *out = a * b;
+    return a != 0 && b > SIZE_MAX / a;
+}
+
+SALDEF void *sal_alloc(sal_ctx *ctx, size_t count, size_t size) {
+    enum { ALIGN = 64 };
+    size_t bytes;
+    unsigned char *raw = NULL, *memory;
+    if (!sal__mul_overflows(count, size, &bytes) && bytes <= SIZE_MAX / 2) {
+        size_t whole = bytes + ALIGN + sizeof(void *);
+        raw = (unsigned char *)(ctx->alloc ? ctx->alloc(ctx->user, whole) : malloc(whole));
+    }
+    if (!raw) {
+        sal__fail(ctx, SAL_ERR_MEMORY, "out of memory: %.0f bytes are not to be had",
+                  (double)count * (double)size);
+        return NULL;
+    }
+    memory = raw + sizeof(void *);
+    memory += (ALIGN - (uintptr_t)memory % ALIGN) % ALIGN;
+    memcpy(memory - sizeof(void *), &raw, sizeof raw);
+    memset(memory, 0, bytes);
+    return memory;
+}
+
+SALDEF void sal_free(sal_ctx *ctx, void *memory) {
+    void *raw;
+    if (!memory) return;
+    memcpy(&raw, (unsigned char *)memory - sizeof raw, sizeof raw);
+    if (ctx->free) ctx->free(ctx->user, raw);
+    else if (!ctx->alloc) free(raw);
+}
+
+/* --- threads ----------------------------------------------------------------------------- */
+
+SALDEF int sal_threads(const sal_ctx *ctx) {
+    int n = ctx->threads;
+#ifdef _OPENMP
+    if (n <= 0) n = omp_get_max_threads();
+#else
+    if (!ctx->parallel_for) n = 1;
+#endif
+    return n < 1 ? 1 : n > 256 ? 256 : n;
+}
+
+SALDEF void sal_parallel_for(sal_ctx *ctx, int n, sal_task_fn *fn, void *arg) {
+    int i;
+    if (ctx->parallel_for) { ctx->parallel_for(ctx->user, n, fn, arg); return; }
+#ifdef _OPENMP
+    if (sal_threads(ctx) > 1 && n > 1) {
+        #pragma omp parallel for schedule(dynamic, 1) num_threads(sal_threads(ctx))
+        for (i = 0; i < n; i++) fn(arg, i, omp_get_thread_num());
+        return;
+    }
+#endif
+    for (i = 0; i < n; i++) fn(arg, i, 0);
+}
+
+/* --- random numbers ---------------------------------------------------------------------- */
+
+/* Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014. */
+SALDEF uint64_t sal_rng_next(sal_rng *r) {
+    uint64_t z = (r->state += 0x9E3779B97F4A7C15u);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+SALDEF double sal_rng_uniform(sal_rng *r) {
+    return (double)(sal_rng_next(r) >> 11) * (1.0 / 9007199254740992.0);
+}
+
+SALDEF double sal_rng_normal(sal_rng *r) {
+    double u = 1.0 - sal_rng_uniform(r), v = sal_rng_uniform(r);   /* u in (0, 1] */
+    return sqrt(-2.0 * log(u)) * cos(2.0 * SAL__PI * v);
+}
+
+SALDEF uint32_t sal_rng_below(sal_rng *r, uint32_t n) {
+    uint32_t limit = UINT32_MAX - UINT32_MAX % n, x;    /* refuse the uneven rest at the top */
+    do x = (uint32_t)(sal_rng_next(r) >> 32); while (x >= limit);
+    return x % n;
+}
+
+/* --- files ------------------------------------------------------------------------------- */
+#ifndef SALIENCY_NO_STDIO
+
+SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **data, size_t *size) {
+    FILE *file;
+    unsigned char *bytes;
+    long length;
+    *data = NULL; *size = 0;
+    if (sal_path_kind(path) == 1)
+        return sal__fail(ctx, SAL_ERR_IO, "%s: is a folder, not a file", path);
+    file = fopen(path, "rb");
+    if (!file) return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    if (fseek(file, 0, SEEK_END) || (length = ftell(file)) < 0 || fseek(file, 0, SEEK_SET)) {
+        fclose(file);
+        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
+    }
+    bytes = SAL__NEW(ctx, unsigned char, (size_t)length + 1);
+    if (!bytes) { fclose(file); return SAL_ERR_MEMORY; }
+    if (fread(bytes, 1, (size_t)length, file) != (size_t)length) {
+        fclose(file);
+        sal_free(ctx, bytes);
+        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end (%ld bytes)", path, length);
+    }
+    fclose(file);
+    *data = bytes; *size = (size_t)length;
+    return SAL_OK;
+}
+
+/* unistd.h hides this one in strict C99 modes. */
+#ifdef __cplusplus
+extern "C"
+#endif
+int fsync(int);
+
+SALDEF sal_result sal_file_write(sal_ctx *ctx, const char *path, const void *data, size_t size) {
+    const unsigned char *bytes = (const unsigned char *)data;
+    size_t length = strlen(path) + 40, done = 0;
+    char *temporary = SAL__NEW(ctx, char, length);
+    int file, reason = 0;
+    if (!temporary) return SAL_ERR_MEMORY;
+    /* process and context make the name unique: two writers never share a temporary file */
+    snprintf(temporary, length, "%s.%lx-%lx.tmp", path, (unsigned long)getpid(),
+             (unsigned long)((uintptr_t)ctx & 0xFFFFFFu));
+    file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (file < 0) reason = errno;
+    while (!reason && done < size) {
+        ssize_t n = write(file, bytes + done, SAL__MIN(size - done, (size_t)1 << 30));
+        if (n > 0) done += (size_t)n;
+        else if (n < 0 && errno != EINTR) reason = errno;
+    }
+    if (!reason && fsync(file) && errno != EINVAL) reason = errno;
+    if (file >= 0 && close(file) && !reason) reason = errno;
+    if (!reason && rename(temporary, path)) reason = errno;
+    if (reason && file >= 0) unlink(temporary);
+    sal_free(ctx, temporary);
+    if (reason)
+        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be written: %s", path, strerror(reason));
+    return SAL_OK;
+}
+
+SALDEF int sal_path_kind(const char *path) {
+    struct stat s;
+    if (stat(path, &s)) return -1;
+    return S_ISDIR(s.st_mode) ? 1 : 0;
+}
+
+static int sal__compare_names(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+SALDEF sal_result sal_dir_list(sal_ctx *ctx, const char *path, char ***names, int *count) {
+    size_t bytes = 0, used = 0;
+    int n = 0, i = 0;
+    struct dirent *entry;
+    char *text;
+    DIR *dir = opendir(path);
+    *names = NULL; *count = 0;
+    if (!dir) return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be listed: %s", path, strerror(errno));
+    while ((entry = readdir(dir)) != NULL) { n++; bytes += strlen(entry->d_name) + 1; }
+    /* pointers first, the names behind them, so that one sal_free releases everything */
+    *names = (char **)sal_alloc(ctx, 1, (size_t)(n + 1) * sizeof(char *) + bytes);
+    if (!*names) { closedir(dir); return SAL_ERR_MEMORY; }
+    text = (char *)(*names + n + 1);
+    rewinddir(dir);
+    while ((entry = readdir(dir)) != NULL && i < n) {   /* a folder that grows meanwhile: cut off */
+        size_t length = strlen(entry->d_name) + 1;
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
+        if (used + length > bytes) break;
+        memcpy(text + used, entry->d_name, length);
+        (*names)[i++] = text + used;
+        used += length;
+    }
+    closedir(dir);
+    qsort(*names, (size_t)i, sizeof(char *), sal__compare_names);
+    *count = i;
+    return SAL_OK;
+}
+#endif /* SALIENCY_NO_STDIO */
+
+/* ============================================================================================
+   >>tensor  element types and views
+   ========================================================================================== */
+
+SALDEF size_t sal_dtype_size(sal_dtype t) { return t == SAL_F32 ? 4 : t == SAL_I8 ? 1 : 2; }
+
+SALDEF const char *sal_dtype_name(sal_dtype t) {
+    static const char *const names[] = { "F32", "F16", "BF16", "I8" };
+    return names[t];
+}
+
+SALDEF size_t sal_tensor_count(const sal_tensor *t) {
+    size_t n = 1;
+    int i;
+    for (i = 0; i < t->ndim; i++) n *= (size_t)t->dim[i];
+    return n;
+}
+
+static float sal__f32_from_bits(uint32_t bits) { float f; memcpy(&f, &bits, 4); return f; }
+static uint32_t sal__f32_bits(float f) { uint32_t bits; memcpy(&bits, &f, 4); return bits; }
+
+/* IEEE 754 binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits. */
+SALDEF float sal_f16_to_f32(uint16_t h) {
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = (h >> 10) & 31u, fraction = h & 1023u;
+    if (exponent == 31) return sal__f32_from_bits(sign | 0x7F800000u | (fraction << 13));
+    if (exponent == 0) {                                /* zero and subnormal: fraction * 2^-24 */
+        float f = (float)fraction * (1.0f / 16777216.0f);
+        return sign ? -f : f;
+    }
+    return sal__f32_from_bits(sign | ((exponent + 112u) << 23) | (fraction << 13));
+}
+
+SALDEF uint16_t sal_f32_to_f16(float f) {
+    uint32_t bits = sal__f32_bits(f), sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7FFFFFFFu;
+    uint32_t half, rest, tie;
+    if (magnitude > 0x7F800000u) return (uint16_t)(sign | 0x7E00u);     /* not a number */
+    if (magnitude >= 0x47800000u) return (uint16_t)(sign | 0x7C00u);    /* 2^16 and up */
+    if (magnitude < 0x38800000u) {                      /* below 2^-14: subnormal or zero */
+        int shift = 126 - (int)(magnitude >> 23);       /* to units of 2^-24 */
+        if (shift > 24) return (uint16_t)sign;
+        magnitude = (magnitude & 0x7FFFFFu) | 0x800000u;
+        half = magnitude >> shift;
+        rest = magnitude & ((1u << shift) - 1u);
+        tie = 1u << (shift - 1);
+    } else {
+        half = (magnitude >> 13) - (112u << 10);
+        rest = magnitude & 0x1FFFu;
+        tie = 0x1000u;
+    }
+    if (rest > tie || (rest == tie && (half & 1u))) half++;     /* may carry into the exponent */
+    return (uint16_t)(sign | half);
+}
+
+SALDEF float sal_bf16_to_f32(uint16_t h) { return sal__f32_from_bits((uint32_t)h << 16); }
+
+SALDEF uint16_t sal_f32_to_bf16(float f) {
+    uint32_t bits = sal__f32_bits(f);
+    if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return (uint16_t)((bits >> 16) | 0x40u);
+    return (uint16_t)((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
+}
+
+SALDEF void sal_tensor_read(const sal_tensor *t, size_t start, size_t count, float *out) {
+    size_t i, row = t->dtype == SAL_I8 && t->dim[0] ? sal_tensor_count(t) / (size_t)t->dim[0] : 1;
+    const uint16_t *half = (const uint16_t *)t->data + start;
+    const int8_t *byte = (const int8_t *)t->data + start;
+    switch (t->dtype) {
+    case SAL_F32:  memcpy(out, (const float *)t->data + start, count * sizeof(float)); break;
+    case SAL_F16:  for (i = 0; i < count; i++) out[i] = sal_f16_to_f32(half[i]); break;
+    case SAL_BF16: for (i = 0; i < count; i++) out[i] = sal_bf16_to_f32(half[i]); break;
+    case SAL_I8:
+        for (i = 0; i < count; i++) out[i] = (float)byte[i] * t->scale[(start + i) / row];
+        break;
+    }
+}
+
+/* ============================================================================================
+   >>gemm  matrix products
+   ========================================================================================== */
+
+/* ============================================================================================
+   >>conv  two-dimensional convolution
+   ========================================================================================== */
+
+/* ============================================================================================
+   >>layers  the other operators
+   ========================================================================================== */
+
+/* ============================================================================================
+   >>convlstm  SAM's attentive convolutional LSTM
+   ========================================================================================== */
+
+/* ============================================================================================
+   >>graph  layers in execution order: shapes, memory plan, forward
+   ========================================================================================== */
+
+/* ============================================================================================
+   >>nets  the five networks
+   ========================================================================================== */
+
+/* ============================================================================================
+   >>weights  safetensors files
+   ========================================================================================== */
+
+/* ============================================================================================
+   >>image  pictures and maps: files, resizing, blurring, colours
+   ========================================================================================== */
+
+/* ============================================================================================
+   >>classical  models without weights: centre, spectral residual, Itti, GBVS, BMS
+   ========================================================================================== */
+
+/* ============================================================================================
+   >>data  fixation data sets: folder layouts, CSV, MATLAB files
+   ========================================================================================== */
+
+/* ============================================================================================
+   >>metrics  how well does a map predict fixations?
+   ========================================================================================== */
+
+/* ============================================================================================
+   >>predict  picture in, map out
+   ========================================================================================== */
+
+/* ============================================================================================
+   >>debug  a person looks inside
+   ========================================================================================== */
+
+/* ============================================================================================
+   >>fast  SIMD and Winograd kernels: everything a student may skip
+   ========================================================================================== */
+
+#endif /* SALIENCY_IMPLEMENTATION */
+
+/* ============================================================================================
+   >>licence
+
+   This software is available under two licences; choose the one you prefer.
+
+   A. Public domain (www.unlicense.org). Anyone is free to copy, modify, publish, use, compile,
+      sell, or distribute this software, in source or binary form, for any purpose, commercial or
+      not, and by any means. The authors dedicate all copyright interest in it to the public domain.
+
+   B. MIT No Attribution. Permission is granted, free of charge, to any person obtaining a copy of
+      this software and its documentation, to deal in it without restriction, including the rights
+      to use, copy, modify, merge, publish, distribute, sublicense and sell copies.
+
+   In both cases the software is provided "as is", without warranty of any kind, express or implied,
+   including the warranties of merchantability, fitness for a particular purpose and
+   noninfringement. In no event shall the authors be liable for any claim, damages or other
+   liability arising from the software or its use.
+   ========================================================================================== */
