@@ -249,6 +249,9 @@ SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const
 #  ifndef STBI_INCLUDE_STB_IMAGE_H
 #    define STB_IMAGE_STATIC
 #    define STB_IMAGE_IMPLEMENTATION
+#    if defined(__GNUC__) && !defined(STBIDEF)
+#      define STBIDEF static __attribute__((unused))
+#    endif
 #    define STBI_NO_HDR
 #    define STBI_NO_LINEAR
 #  endif
