@@ -1,0 +1,37 @@
+/* What every test program shares: statements that hold or do not, one line each. */
+#ifndef SAL_TEST_H
+#define SAL_TEST_H
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int test_passed, test_failed, test_skipped;
+
+#define CHECK(condition, ...) test_check((condition) ? 1 : 0, __FILE__, __LINE__, __VA_ARGS__)
+#define SKIP(...) (test_skipped++, printf("skip "), printf(__VA_ARGS__), printf("\n"))
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 4, 5), unused))
+#endif
+static int test_check(int ok, const char *file, int line, const char *format, ...) {
+    va_list args;
+    printf(ok ? "ok   " : "FAIL ");
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    if (ok) printf("\n"); else printf("   (%s:%d)\n", file, line);
+    if (ok) test_passed++; else test_failed++;
+    fflush(stdout);
+    return ok;
+}
+
+static int test_done(void) {
+    printf("%d passed, %d failed", test_passed, test_failed);
+    if (test_skipped) printf(", %d skipped", test_skipped);
+    printf("\n");
+    return test_failed != 0;
+}
+
+#endif
