@@ -249,9 +249,8 @@ SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const
 #  ifndef STBI_INCLUDE_STB_IMAGE_H
 #    define STB_IMAGE_STATIC
 #    define STB_IMAGE_IMPLEMENTATION
-#    if defined(__GNUC__) && !defined(STBIDEF)
-#      define STBIDEF static __attribute__((unused))
-#    endif
+     /* 2.27 misspells one definition; later versions do not have this name */
+#    define stbi__unpremultiply_on_load_thread stbi_set_unpremultiply_on_load_thread
 #    define STBI_NO_HDR
 #    define STBI_NO_LINEAR
 #  endif
