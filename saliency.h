@@ -138,8 +138,8 @@ SALDEF sal_result sal_map_new(sal_ctx *ctx, int w, int h, sal_map *map);
    MATLAB's imresize and PyTorch with align_corners=False have it). When a side shrinks the filter
    widens with it (antialias); weights are normalised at the borders. Same size: an exact copy. */
 typedef enum sal_filter { SAL_AREA, SAL_LINEAR, SAL_CUBIC } sal_filter;
-SALDEF sal_result sal_resize(sal_ctx *ctx, float *out, int ow, int oh, const float *in, int w, int h,
-                             int channels, sal_filter filter);
+SALDEF sal_result sal_resize(sal_ctx *ctx, float *out, int ow, int oh, const float *in, int w,
+                             int h, int channels, sal_filter filter);
 
 /* Gaussian blur of one plane: taps up to floor(cut * sigma + 0.5) pixels away, weights normalised.
    out may be in. sigma <= 0 copies. */
@@ -187,15 +187,16 @@ SALDEF void sal_relu_forward(float *out, const float *in, size_t n);
 SALDEF void sal_sigmoid_forward(float *out, const float *in, size_t n);
 SALDEF void sal_tanh_forward(float *out, const float *in, size_t n);
 SALDEF void sal_softmax_forward(float *out, const float *in, int n, int size);
-SALDEF void sal_batchnorm_forward(float *out, const float *in, const float *weight, const float *bias,
-                                  const float *mean, const float *var, float eps, int n, int c,
-                                  int hw);
+SALDEF void sal_batchnorm_forward(float *out, const float *in, const float *weight,
+                                  const float *bias, const float *mean, const float *var,
+                                  float eps, int n, int c, int hw);
 SALDEF void sal_dropout_forward(float *out, unsigned char *mask, const float *in, size_t n,
                                 float rate, sal_rng *rng);
 SALDEF void sal_concat_forward(float *out, const float *const *in, const int *channels, int count,
                                int n, int hw);
 SALDEF void sal_add_forward(float *out, const float *a, const float *b, size_t n);
-SALDEF void sal_upsample_forward(float *out, const float *in, int n, int ih, int iw, int oh, int ow);
+SALDEF void sal_upsample_forward(float *out, const float *in, int n, int ih, int iw, int oh,
+                                 int ow);
 SALDEF void sal_prior_forward(float *out, float *mask, const float *in, const float *prior, int n,
                               int h, int w, int ph, int pw);
 SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int count, int h, int w);
@@ -414,7 +415,8 @@ SALDEF uint32_t sal_rng_below(sal_rng *r, uint32_t n) {
 /* --- files ------------------------------------------------------------------------------- */
 #ifndef SALIENCY_NO_STDIO
 
-SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **data, size_t *size) {
+SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **data,
+                                size_t *size) {
     FILE *file;
     unsigned char *bytes;
     long length;
@@ -432,7 +434,8 @@ SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **
     if (fread(bytes, 1, (size_t)length, file) != (size_t)length) {
         fclose(file);
         sal_free(ctx, bytes);
-        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end (%ld bytes)", path, length);
+        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end (%ld bytes)", path,
+                         length);
     }
     fclose(file);
     *data = bytes; *size = (size_t)length;
@@ -589,17 +592,343 @@ SALDEF void sal_tensor_read(const sal_tensor *t, size_t start, size_t count, flo
    >>gemm  matrix products
    ========================================================================================== */
 
+/* C = A B.   c (m, n), a (m, k), b (k, n), rows contiguous:
+       c[i][j] = sum over p of a[i][p] * b[p][j]
+   The inner loop runs along rows of b and c, so memory is read in order. */
+SALDEF void sal_gemm(float *c, const float *a, const float *b, int m, int n, int k) {
+    int i, j, p;
+    for (i = 0; i < m; i++) {
+        float *row = c + (size_t)i * n;
+        memset(row, 0, (size_t)n * sizeof(float));
+        for (p = 0; p < k; p++) {
+            float x = a[(size_t)i * k + p];
+            const float *other = b + (size_t)p * n;
+            for (j = 0; j < n; j++) row[j] += x * other[j];
+        }
+    }
+}
+
+/* Fully connected layer.   out (n, nout), in (n, nin), weight (nout, nin), bias (nout) or NULL:
+       out[s][o] = bias[o] + sum over i of weight[o][i] * in[s][i] */
+SALDEF void sal_dense_forward(float *out, const float *in, const float *weight, const float *bias,
+                              int n, int nin, int nout) {
+    int s, o, i;
+    for (s = 0; s < n; s++)
+        for (o = 0; o < nout; o++) {
+            const float *x = in + (size_t)s * nin, *w = weight + (size_t)o * nin;
+            double sum = bias ? bias[o] : 0;
+            for (i = 0; i < nin; i++) sum += (double)w[i] * x[i];
+            out[(size_t)s * nout + o] = (float)sum;
+        }
+}
+
 /* ============================================================================================
    >>conv  two-dimensional convolution
    ========================================================================================== */
+
+SALDEF int sal_conv_fit(sal_conv *s) {
+    int h = s->ih + s->top + s->bottom - ((s->kh - 1) * s->dilation + 1);
+    int w = s->iw + s->left + s->right - ((s->kw - 1) * s->dilation + 1);
+    s->oh = h < 0 ? 0 : h / s->stride + 1;
+    s->ow = w < 0 ? 0 : w / s->stride + 1;
+    return h >= 0 && w >= 0;
+}
+
+/* The kernel positions k for which 0 <= start + k * dilation < size: [*first, *last). */
+static void sal__taps(int start, int dilation, int k, int size, int *first, int *last) {
+    *first = start >= 0 ? 0 : (-start + dilation - 1) / dilation;
+    *last = start >= size ? 0 : (size - 1 - start) / dilation + 1;
+    if (*last > k) *last = k;
+}
+
+/* Cross-correlation, as every deep learning framework calls convolution.
+   out (n, oc, oh, ow), in (n, ic, ih, iw), weight (oc, ic, kh, kw), bias (oc) or NULL:
+       out[o][y][x] = bias[o] + sum over c, i, j of weight[o][c][i][j] * in[c][v][u],
+       v = y * stride - top + i * dilation,   u = x * stride - left + j * dilation,
+   where in is zero outside its borders. */
+SALDEF void sal_conv2d_forward(float *out, const float *in, const float *weight, const float *bias,
+                               const sal_conv *s) {
+    int n, o, y, x, c, i, j;
+    for (n = 0; n < s->n; n++)
+    for (o = 0; o < s->oc; o++)
+    for (y = 0; y < s->oh; y++)
+    for (x = 0; x < s->ow; x++) {
+        int top = y * s->stride - s->top, left = x * s->stride - s->left, i0, i1, j0, j1;
+        double sum = bias ? bias[o] : 0;
+        sal__taps(top, s->dilation, s->kh, s->ih, &i0, &i1);
+        sal__taps(left, s->dilation, s->kw, s->iw, &j0, &j1);
+        for (c = 0; c < s->ic; c++)
+            for (i = i0; i < i1; i++) {
+                size_t y_in = (size_t)(n * s->ic + c) * s->ih + top + i * s->dilation;
+                const float *row = in + y_in * s->iw;
+                const float *w = weight + ((size_t)(o * s->ic + c) * s->kh + i) * s->kw;
+                for (j = j0; j < j1; j++) sum += (double)w[j] * row[left + j * s->dilation];
+            }
+        *out++ = (float)sum;
+    }
+}
 
 /* ============================================================================================
    >>layers  the other operators
    ========================================================================================== */
 
+/* Goodfellow et al., "Maxout networks", ICML 2013.   out (n), in (n, pieces):
+       out[i] = max over p of in[i][p];   arg[i] is the piece that won (the first of equals) */
+SALDEF void sal_maxout_forward(float *out, int *arg, const float *in, int n, int pieces) {
+    int i, p;
+    for (i = 0; i < n; i++) {
+        const float *x = in + (size_t)i * pieces;
+        int best = 0;
+        for (p = 1; p < pieces; p++) if (x[p] > x[best]) best = p;
+        out[i] = x[best];
+        if (arg) arg[i] = best;
+    }
+}
+
+SALDEF int sal_pool_fit(sal_pool *s, sal_padding padding) {
+    s->top = s->left = 0;
+    if (padding == SAL_SAME) {
+        s->oh = (s->ih + s->stride - 1) / s->stride;
+        s->ow = (s->iw + s->stride - 1) / s->stride;
+        s->top  = SAL__MAX((s->oh - 1) * s->stride + s->k - s->ih, 0) / 2;
+        s->left = SAL__MAX((s->ow - 1) * s->stride + s->k - s->iw, 0) / 2;
+        return 1;
+    }
+    s->oh = s->ih < s->k ? 0 : (s->ih - s->k) / s->stride + 1;
+    s->ow = s->iw < s->k ? 0 : (s->iw - s->k) / s->stride + 1;
+    return s->oh > 0 && s->ow > 0;
+}
+
+/* out (n, oh, ow), in (n, ih, iw):
+       out[y][x] = max of in over the k x k window at (y * stride - top, x * stride - left);
+   arg (as out, or NULL) is the winner's index in its plane, the first of equals. */
+SALDEF void sal_maxpool_forward(float *out, int *arg, const float *in, const sal_pool *s) {
+    int n, y, x, i, j;
+    for (n = 0; n < s->n; n++, in += (size_t)s->ih * s->iw)
+    for (y = 0; y < s->oh; y++)
+    for (x = 0; x < s->ow; x++) {
+        int top = y * s->stride - s->top, left = x * s->stride - s->left;
+        int i0 = SAL__MAX(top, 0), i1 = SAL__MIN(top + s->k, s->ih);
+        int j0 = SAL__MAX(left, 0), j1 = SAL__MIN(left + s->k, s->iw);
+        int best = i0 * s->iw + j0;
+        for (i = i0; i < i1; i++)
+            for (j = j0; j < j1; j++)
+                if (in[i * s->iw + j] > in[best]) best = i * s->iw + j;
+        *out++ = in[best];
+        if (arg) *arg++ = best;
+    }
+}
+
+/* out[i] = max(0, in[i]).   The element-wise functions may work in place (out == in). */
+SALDEF void sal_relu_forward(float *out, const float *in, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) out[i] = in[i] > 0 ? in[i] : 0;
+}
+
+/* out[i] = 1 / (1 + exp(-in[i])) */
+SALDEF void sal_sigmoid_forward(float *out, const float *in, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) out[i] = (float)(1.0 / (1.0 + exp(-(double)in[i])));
+}
+
+/* out[i] = tanh(in[i]) */
+SALDEF void sal_tanh_forward(float *out, const float *in, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) out[i] = (float)tanh((double)in[i]);
+}
+
+/* Softmax over each of n rows of size values; a row may be all positions of a map (SAM eq. (8)).
+       out[i] = exp(in[i] - m) / sum over j of exp(in[j] - m)
+   with m = max in[j], so that no exponential overflows. */
+SALDEF void sal_softmax_forward(float *out, const float *in, int n, int size) {
+    int s, i;
+    for (s = 0; s < n; s++, in += size, out += size) {
+        float top = in[0];
+        double sum = 0;
+        for (i = 1; i < size; i++) if (in[i] > top) top = in[i];
+        for (i = 0; i < size; i++) sum += exp((double)in[i] - top);
+        for (i = 0; i < size; i++) out[i] = (float)(exp((double)in[i] - top) / sum);
+    }
+}
+
+/* Ioffe, Szegedy, "Batch normalization", ICML 2015, with fixed statistics (inference).
+   out, in (n, c, hw), the others (c):
+       out[c][i] = weight[c] * (in[c][i] - mean[c]) / sqrt(var[c] + eps) + bias[c] */
+SALDEF void sal_batchnorm_forward(float *out, const float *in, const float *weight,
+                                  const float *bias, const float *mean, const float *var,
+                                  float eps, int n, int c, int hw) {
+    int s, k, i;
+    for (s = 0; s < n; s++)
+        for (k = 0; k < c; k++, in += hw, out += hw) {
+            double scale = weight[k] / sqrt((double)var[k] + eps);
+            double shift = bias[k] - mean[k] * scale;
+            for (i = 0; i < hw; i++) out[i] = (float)(in[i] * scale + shift);
+        }
+}
+
+/* Srivastava et al., "Dropout", JMLR 2014, scaled while training so that inference needs nothing:
+       mask[i] = 1 with probability 1 - rate;   out[i] = in[i] * mask[i] / (1 - rate) */
+SALDEF void sal_dropout_forward(float *out, unsigned char *mask, const float *in, size_t n,
+                                float rate, sal_rng *rng) {
+    size_t i;
+    float keep = 1 - rate;
+    for (i = 0; i < n; i++) {
+        mask[i] = sal_rng_uniform(rng) >= rate;
+        out[i] = mask[i] ? in[i] / keep : 0;
+    }
+}
+
+/* Concatenation along the channels.   in[k] (n, channels[k], hw), out (n, sum of channels, hw) */
+SALDEF void sal_concat_forward(float *out, const float *const *in, const int *channels, int count,
+                               int n, int hw) {
+    int s, k;
+    for (s = 0; s < n; s++)
+        for (k = 0; k < count; k++) {
+            size_t size = (size_t)channels[k] * hw;
+            memcpy(out, in[k] + s * size, size * sizeof(float));
+            out += size;
+        }
+}
+
+/* out[i] = a[i] + b[i] */
+SALDEF void sal_add_forward(float *out, const float *a, const float *b, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) out[i] = a[i] + b[i];
+}
+
+/* Where output pixel x of `out` pixels falls in a row of `in` pixels, half-pixel centres, edges
+   clamped:  s = (x + 1/2) * in / out - 1/2, between pixels *low and *high, *t of the way. */
+static void sal__bilinear_tap(int x, int in, int out, int *low, int *high, double *t) {
+    double s = sal__clamp((x + 0.5) * in / out - 0.5, 0, in - 1);
+    *low = (int)s;
+    *high = SAL__MIN(*low + 1, in - 1);
+    *t = s - *low;
+}
+
+/* Bilinear interpolation of n planes (half-pixel centres, edges clamped).
+   out (n, oh, ow), in (n, ih, iw):
+       out[y][x] = (1-v) ((1-u) in[y0][x0] + u in[y0][x1]) + v ((1-u) in[y1][x0] + u in[y1][x1]) */
+SALDEF void sal_upsample_forward(float *out, const float *in, int n, int ih, int iw, int oh,
+                                 int ow) {
+    int s, y, x, y0, y1, x0, x1;
+    double u, v;
+    for (s = 0; s < n; s++, in += (size_t)ih * iw)
+        for (y = 0; y < oh; y++) {
+            const float *top, *bottom;
+            sal__bilinear_tap(y, ih, oh, &y0, &y1, &v);
+            top = in + (size_t)y0 * iw; bottom = in + (size_t)y1 * iw;
+            for (x = 0; x < ow; x++) {
+                sal__bilinear_tap(x, iw, ow, &x0, &x1, &u);
+                *out++ = (float)((1 - v) * ((1 - u) * top[x0] + u * top[x1]) +
+                                 v * ((1 - u) * bottom[x0] + u * bottom[x1]));
+            }
+        }
+}
+
+/* ML-Net's learned prior (paper eq. (1)): a coarse mask, upsampled and multiplied in.
+   out, in (n, h, w), prior (ph, pw), mask (h, w) receives the upsampled prior:
+       out[s][i] = in[s][i] * mask[i] */
+SALDEF void sal_prior_forward(float *out, float *mask, const float *in, const float *prior, int n,
+                              int h, int w, int ph, int pw) {
+    size_t s, i, hw = (size_t)h * w;
+    sal_upsample_forward(mask, prior, 1, ph, pw, h, w);
+    for (s = 0; s < (size_t)n; s++)
+        for (i = 0; i < hw; i++) out[s * hw + i] = in[s * hw + i] * mask[i];
+}
+
+/* The allowed ranges of SAM's Gaussians: mu_x, mu_y, sigma_x, sigma_y (released code). */
+static const double sal__gaussian_range[4][2] = { {.25, .75}, {.35, .65}, {.1, .9}, {.2, .8} };
+
+/* SAM's learned priors (paper eq. (9)).   params (4, count): mu_x, mu_y, sigma_x, sigma_y, each
+   clipped to its range; out (n, count, h, w), the same for every sample:
+       g = exp(-((x - mu_x)^2 / (2 sigma_x^2 + eps) + (y - mu_y)^2 / (2 sigma_y^2 + eps)))
+       out = g / max g
+   x runs from 0 to 1 over the columns, y from (1-e)/2 to (1+e)/2 over the rows, e = h / w;
+   eps = 1e-7.
+   (The factor 1 / (2 pi sigma_x sigma_y) of the paper cancels in the division by the maximum.) */
+SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int count, int h, int w) {
+    size_t hw = (size_t)h * w, i;
+    int s, k, j, y, x;
+    double e = (double)h / w, eps = 1e-7;
+    for (k = 0; k < count; k++) {
+        float *map = out + k * hw;
+        double p[4], top = 0;       /* mu_x, mu_y, sigma_x, sigma_y */
+        for (j = 0; j < 4; j++)
+            p[j] = sal__clamp(params[j * count + k], sal__gaussian_range[j][0],
+                              sal__gaussian_range[j][1]);
+        for (y = 0; y < h; y++)
+            for (x = 0; x < w; x++) {
+                double dx = (w > 1 ? (double)x / (w - 1) : 0) - p[0];
+                double dy = (h > 1 ? (1 - e) / 2 + e * y / (h - 1) : (1 - e) / 2) - p[1];
+                double g = exp(-(dx * dx / (2 * p[2] * p[2] + eps) +
+                                 dy * dy / (2 * p[3] * p[3] + eps)));
+                map[(size_t)y * w + x] = (float)g;
+                if (g > top) top = g;
+            }
+        for (i = 0; i < hw; i++) map[i] = (float)(map[i] / top);
+    }
+    for (s = 1; s < n; s++) memcpy(out + s * count * hw, out, count * hw * sizeof(float));
+}
+
 /* ============================================================================================
    >>convlstm  SAM's attentive convolutional LSTM
    ========================================================================================== */
+
+/* SAM eqs. (1)-(8). All convolutions are 3x3 with a border of one zero; * is a convolution, . goes
+   element by element, H and C start as zero. For each of the `steps` steps:
+       A  = softmax over the positions of  Va * tanh(Wa * X + Ua * H)      where to look
+       X~ = A . X                                                          the input, so weighted
+       I  = sigmoid(Wi * X~ + Ui * H)                                      how much enters
+       F  = sigmoid(Wf * X~ + Uf * H)                                      how much stays
+       O  = sigmoid(Wo * X~ + Uo * H)                                      how much is shown
+       G  = tanh   (Wc * X~ + Uc * H)
+       C  = F . C + I . G
+       H  = O . tanh(C)
+   out = the last H.   out, in (n, c, h, w); params: 21 arrays, see SAL_WA: W and U (c, c, 3, 3)
+   with a bias (c) each, Va (1, c, 3, 3) without. (The released code swaps the names Wa and Ua.) */
+SALDEF size_t sal_convlstm_scratch(int n, int c, int h, int w) {
+    return (size_t)n * ((size_t)c * 7 + 2) * h * w;     /* X~, C, four gates, one sum, Z, A */
+}
+
+/* out = tanh or sigmoid of (w * a + u * b); sum is scratch of the same size. */
+static void sal__lstm_gate(float *out, float *sum, const float *a, const float *b,
+                           const float *const *p, int w, int u, const sal_conv *s, int squash) {
+    size_t i, size = (size_t)s->n * s->oc * s->oh * s->ow;
+    sal_conv2d_forward(out, a, p[w], p[w + 1], s);
+    sal_conv2d_forward(sum, b, p[u], p[u + 1], s);
+    for (i = 0; i < size; i++) out[i] += sum[i];
+    if (squash) sal_sigmoid_forward(out, out, size); else sal_tanh_forward(out, out, size);
+}
+
+SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const *params, int steps,
+                                 int n, int c, int h, int w, float *scratch) {
+    size_t hw = (size_t)h * w, size = n * c * hw, i;
+    float *x = scratch, *cell = x + size, *gi = cell + size, *gf = gi + size, *go = gf + size;
+    float *gc = go + size, *sum = gc + size, *z = sum + size, *a = z + n * hw;
+    sal_conv s, to_one;
+    int t;
+    memset(&s, 0, sizeof s);
+    s.n = n; s.ic = s.oc = c; s.ih = h; s.iw = w; s.kh = s.kw = 3; s.stride = s.dilation = 1;
+    s.top = s.left = s.bottom = s.right = 1;
+    sal_conv_fit(&s);
+    to_one = s; to_one.oc = 1;
+    memset(out, 0, size * sizeof(float));       /* H */
+    memset(cell, 0, size * sizeof(float));
+    for (t = 0; t < steps; t++) {
+        sal__lstm_gate(gc, sum, in, out, params, SAL_WA, SAL_UA, &s, 0);
+        sal_conv2d_forward(z, gc, params[SAL_VA], NULL, &to_one);
+        sal_softmax_forward(a, z, n, (int)hw);
+        for (i = 0; i < size; i++) x[i] = in[i] * a[i / (c * hw) * hw + i % hw];
+        sal__lstm_gate(gi, sum, x, out, params, SAL_WI, SAL_UI, &s, 1);
+        sal__lstm_gate(gf, sum, x, out, params, SAL_WF, SAL_UF, &s, 1);
+        sal__lstm_gate(go, sum, x, out, params, SAL_WO, SAL_UO, &s, 1);
+        sal__lstm_gate(gc, sum, x, out, params, SAL_WC, SAL_UC, &s, 0);
+        for (i = 0; i < size; i++) {
+            cell[i] = gf[i] * cell[i] + gi[i] * gc[i];
+            out[i] = go[i] * (float)tanh((double)cell[i]);
+        }
+    }
+}
 
 /* ============================================================================================
    >>graph  layers in execution order: shapes, memory plan, forward
