@@ -129,6 +129,8 @@ typedef struct sal_map {
     float *data;            /* h * w */
 } sal_map;
 
+#define SAL_MAX_PIXELS (1 << 28)    /* of any picture or map; more is refused */
+
 SALDEF void sal_image_free(sal_ctx *ctx, sal_image *image);
 SALDEF void sal_map_free(sal_ctx *ctx, sal_map *map);
 /* A new map of zeros. */
@@ -136,7 +138,9 @@ SALDEF sal_result sal_map_new(sal_ctx *ctx, int w, int h, sal_map *map);
 
 /* Separable resampling of an interleaved plane set, pixel centres on half-pixel positions (as PIL,
    MATLAB's imresize and PyTorch with align_corners=False have it). When a side shrinks the filter
-   widens with it (antialias); weights are normalised at the borders. Same size: an exact copy. */
+   widens with it (antialias); weights are normalised at the borders. SAL_AREA takes the mean of what
+   an output pixel covers, SAL_CUBIC is Keys' with a = -1/2. Same size: an exact copy. out and in
+   are (height, width, channels) and may not overlap. */
 typedef enum sal_filter { SAL_AREA, SAL_LINEAR, SAL_CUBIC } sal_filter;
 SALDEF sal_result sal_resize(sal_ctx *ctx, float *out, int ow, int oh, const float *in, int w,
                              int h, int channels, sal_filter filter);
@@ -945,6 +949,240 @@ SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const
 /* ============================================================================================
    >>image  pictures and maps: files, resizing, blurring, colours
    ========================================================================================== */
+
+SALDEF void sal_image_free(sal_ctx *ctx, sal_image *image) {
+    sal_free(ctx, image->data);
+    memset(image, 0, sizeof *image);
+}
+
+SALDEF void sal_map_free(sal_ctx *ctx, sal_map *map) {
+    sal_free(ctx, map->data);
+    memset(map, 0, sizeof *map);
+}
+
+/* A picture or map of w x h may exist: positive, and small enough to count its pixels in an int. */
+static sal_result sal__check_size(sal_ctx *ctx, const char *what, double w, double h) {
+    if (w >= 1 && h >= 1 && w * h <= SAL_MAX_PIXELS) return SAL_OK;
+    return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: %.0f x %.0f pixels; sides must be positive and "
+                     "their product at most %d", what, w, h, SAL_MAX_PIXELS);
+}
+
+SALDEF sal_result sal_map_new(sal_ctx *ctx, int w, int h, sal_map *map) {
+    memset(map, 0, sizeof *map);
+    SAL__TRY(sal__check_size(ctx, "new map", w, h));
+    map->data = SAL__NEW(ctx, float, (size_t)w * (size_t)h);
+    if (!map->data) return SAL_ERR_MEMORY;
+    map->w = w; map->h = h;
+    return SAL_OK;
+}
+
+/* --- resampling --------------------------------------------------------------------------
+
+   One axis at a time. Output pixel o covers the input from o * step to (o + 1) * step; its value
+   is a weighted mean of `width` input pixels from first[o] on, tabulated once for each axis. */
+typedef struct sal__taps {
+    int width;
+    int *first;
+    float *weight;      /* [out][width]; pixels outside the filter have weight 0 */
+} sal__taps;
+
+/* The triangle, and Keys' cubic with a = -1/2 ("Cubic convolution interpolation for digital image
+   processing", IEEE ASSP 1981, eq. 15), at a distance of x pixels. */
+static double sal__filter_at(sal_filter filter, double x) {
+    x = fabs(x);
+    if (filter == SAL_LINEAR) return x < 1 ? 1 - x : 0;
+    return x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((2.5 - 0.5 * x) * x - 4) * x + 2 : 0;
+}
+
+static sal_result sal__taps_new(sal_ctx *ctx, int out, int in, sal_filter filter, sal__taps *t) {
+    double step = (double)in / out, stretch = SAL__MAX(step, 1);
+    double reach = filter == SAL_AREA ? step / 2 : (filter == SAL_LINEAR ? 1 : 2) * stretch;
+    int o, k;
+    t->width = (int)SAL__MIN((double)in, ceil(2 * reach) + 1);
+    t->first = SAL__NEW(ctx, int, out);
+    t->weight = SAL__NEW(ctx, float, (size_t)out * (size_t)t->width);
+    if (!t->first || !t->weight) return SAL_ERR_MEMORY;     /* the caller releases both */
+    for (o = 0; o < out; o++) {
+        double centre = (o + 0.5) * step, total = 0;
+        int first = (int)sal__clamp(floor(centre - reach), 0, in - t->width);
+        float *weight = t->weight + (size_t)o * (size_t)t->width;
+        for (k = 0; k < t->width; k++) {
+            double at = first + k, w;
+            if (filter == SAL_AREA)     /* the part of pixel [at, at + 1] that o covers */
+                w = SAL__MAX(0, SAL__MIN(centre + reach, at + 1) - SAL__MAX(centre - reach, at));
+            else
+                w = sal__filter_at(filter, (at + 0.5 - centre) / stretch);
+            weight[k] = (float)w;
+            total += w;
+        }
+        for (k = 0; k < t->width; k++) weight[k] = (float)(weight[k] / total);
+        t->first[o] = first;
+    }
+    return SAL_OK;
+}
+
+typedef struct sal__resize_pass {
+    float *out;
+    const float *in;
+    int ow, w, channels;
+    sal__taps taps;
+} sal__resize_pass;
+
+static void sal__resize_row(void *arg, int y, int worker) {     /* in (w) -> out (ow) */
+    const sal__resize_pass *p = (const sal__resize_pass *)arg;
+    int x, c, k, channels = p->channels, width = p->taps.width;
+    const float *in = p->in + (size_t)y * (size_t)p->w * (size_t)channels;
+    float *out = p->out + (size_t)y * (size_t)p->ow * (size_t)channels;
+    const float *weight = p->taps.weight;
+    (void)worker;
+    for (x = 0; x < p->ow; x++, weight += width) {
+        const float *from = in + (size_t)p->taps.first[x] * (size_t)channels;
+        for (c = 0; c < channels; c++) {
+            float sum = 0;
+            for (k = 0; k < width; k++) sum += weight[k] * from[(size_t)k * (size_t)channels + c];
+            *out++ = sum;
+        }
+    }
+}
+
+static void sal__resize_column(void *arg, int y, int worker) {  /* output row y from `width` rows */
+    const sal__resize_pass *p = (const sal__resize_pass *)arg;
+    size_t x, row = (size_t)p->w * (size_t)p->channels;
+    const float *weight = p->taps.weight + (size_t)y * (size_t)p->taps.width;
+    const float *in = p->in + (size_t)p->taps.first[y] * row;
+    float *out = p->out + (size_t)y * row;
+    int k;
+    (void)worker;
+    for (x = 0; x < row; x++) out[x] = weight[0] * in[x];
+    for (k = 1; k < p->taps.width; k++) {
+        in += row;
+        if (weight[k] != 0)
+            for (x = 0; x < row; x++) out[x] += weight[k] * in[x];
+    }
+}
+
+/* One pass along x or y, into out. */
+static sal_result sal__resize_axis(sal_ctx *ctx, float *out, int ow, int oh, const float *in, int w,
+                                   int h, int channels, sal_filter filter) {
+    sal__resize_pass p;
+    sal_result r;
+    memset(&p, 0, sizeof p);
+    p.out = out; p.in = in; p.ow = ow; p.w = w; p.channels = channels;
+    r = w != ow ? sal__taps_new(ctx, ow, w, filter, &p.taps)
+                : sal__taps_new(ctx, oh, h, filter, &p.taps);
+    if (r == SAL_OK) sal_parallel_for(ctx, oh, w != ow ? sal__resize_row : sal__resize_column, &p);
+    sal_free(ctx, p.taps.first);
+    sal_free(ctx, p.taps.weight);
+    return r;
+}
+
+SALDEF sal_result sal_resize(sal_ctx *ctx, float *out, int ow, int oh, const float *in, int w, int h,
+                             int channels, sal_filter filter) {
+    float *between;
+    int across = (double)ow * h <= (double)oh * w;      /* x first if that leaves less to do for y */
+    int bw = across ? ow : w, bh = across ? h : oh;
+    sal_result r;
+    SAL__TRY(sal__check_size(ctx, "resize from", w, h));
+    SAL__TRY(sal__check_size(ctx, "resize to", ow, oh));
+    if (channels < 1)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "resize: %d channels, 1 or more expected", channels);
+    if (w == ow && h == oh) {
+        memcpy(out, in, (size_t)w * (size_t)h * (size_t)channels * sizeof(float));
+        return SAL_OK;
+    }
+    if (w == ow || h == oh) return sal__resize_axis(ctx, out, ow, oh, in, w, h, channels, filter);
+    between = SAL__NEW(ctx, float, (size_t)bw * (size_t)bh * (size_t)channels);
+    if (!between) return SAL_ERR_MEMORY;
+    r = sal__resize_axis(ctx, between, bw, bh, in, w, h, channels, filter);
+    if (r == SAL_OK) r = sal__resize_axis(ctx, out, ow, oh, between, bw, bh, channels, filter);
+    sal_free(ctx, between);
+    return r;
+}
+
+/* --- Gaussian blur ----------------------------------------------------------------------- */
+
+typedef struct sal__blur_pass {
+    float *out;
+    const float *in;
+    const float *weight;    /* of the distances 0..radius */
+    float *line;            /* [worker][w + 2 radius]: a row with its borders */
+    int w, h, radius;
+    sal_border border;
+} sal__blur_pass;
+
+/* out += weight * (a + b): the filter is symmetric, so taps come in pairs. */
+static void sal__add_pair(float *out, float weight, const float *a, const float *b, int n) {
+    int i;
+    for (i = 0; i < n; i++) out[i] += weight * (a[i] + b[i]);
+}
+
+static void sal__blur_row(void *arg, int y, int worker) {
+    const sal__blur_pass *p = (const sal__blur_pass *)arg;
+    int i, w = p->w, radius = p->radius, edge = p->border == SAL_BORDER_REPLICATE;
+    const float *in = p->in + (size_t)y * (size_t)w;
+    float *out = p->out + (size_t)y * (size_t)w;
+    float *line = p->line + (size_t)worker * ((size_t)w + 2 * (size_t)radius) + radius;
+    memcpy(line, in, (size_t)w * sizeof(float));
+    for (i = 1; i <= radius; i++) {
+        line[-i] = edge ? in[0] : 0;
+        line[w - 1 + i] = edge ? in[w - 1] : 0;
+    }
+    for (i = 0; i < w; i++) out[i] = p->weight[0] * line[i];
+    for (i = 1; i <= radius; i++) sal__add_pair(out, p->weight[i], line - i, line + i, w);
+}
+
+static void sal__blur_column(void *arg, int y, int worker) {
+    const sal__blur_pass *p = (const sal__blur_pass *)arg;
+    int i, w = p->w, h = p->h;
+    const float *in = p->in + (size_t)y * (size_t)w;
+    const float *zeros = p->line;   /* a row of zeros stands for the rows outside */
+    float *out = p->out + (size_t)y * (size_t)w;
+    (void)worker;
+    for (i = 0; i < w; i++) out[i] = p->weight[0] * in[i];
+    for (i = 1; i <= p->radius; i++) {
+        const float *up = p->in + (size_t)SAL__MAX(y - i, 0) * (size_t)w;
+        const float *down = p->in + (size_t)SAL__MIN(y + i, h - 1) * (size_t)w;
+        if (p->border == SAL_BORDER_ZERO && y - i < 0) up = zeros;
+        if (p->border == SAL_BORDER_ZERO && y + i >= h) down = zeros;
+        sal__add_pair(out, p->weight[i], up, down, w);
+    }
+}
+
+SALDEF sal_result sal_blur(sal_ctx *ctx, float *out, const float *in, int w, int h, double sigma,
+                           double cut, sal_border border) {
+    size_t size = (size_t)w * (size_t)h, line;
+    double total = 1, radius = floor(cut * sigma + 0.5);
+    float *between, *weight, *lines;
+    sal__blur_pass p;
+    int i;
+    SAL__TRY(sal__check_size(ctx, "blur", w, h));
+    if (!(radius <= 1e6))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "blur: sigma %g cut at %g sigmas reaches further "
+                         "than a million pixels", sigma, cut);
+    if (sigma <= 0 || radius < 1) {
+        if (out != in) memcpy(out, in, size * sizeof(float));
+        return SAL_OK;
+    }
+    p.w = w; p.h = h; p.radius = (int)radius; p.border = border;
+    line = (size_t)w + 2 * (size_t)p.radius;
+    between = SAL__NEW(ctx, float, size);
+    weight = SAL__NEW(ctx, float, p.radius + 1);
+    lines = SAL__NEW(ctx, float, line * (size_t)sal_threads(ctx));
+    if (!between || !weight || !lines) {
+        sal_free(ctx, lines); sal_free(ctx, weight); sal_free(ctx, between);
+        return SAL_ERR_MEMORY;
+    }
+    for (i = 1; i <= p.radius; i++) total += 2 * exp(-0.5 * i * i / (sigma * sigma));
+    for (i = 0; i <= p.radius; i++) weight[i] = (float)(exp(-0.5 * i * i / (sigma * sigma)) / total);
+    p.weight = weight; p.line = lines;
+    p.out = between; p.in = in;
+    sal_parallel_for(ctx, h, sal__blur_row, &p);
+    memset(lines, 0, (size_t)w * sizeof(float));
+    p.out = out; p.in = between;
+    sal_parallel_for(ctx, h, sal__blur_column, &p);
+    sal_free(ctx, lines); sal_free(ctx, weight); sal_free(ctx, between);
+    return SAL_OK;
+}
 
 /* ============================================================================================
    >>classical  models without weights: centre, spectral residual, Itti, GBVS, BMS
