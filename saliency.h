@@ -214,6 +214,195 @@ SALDEF size_t sal_convlstm_scratch(int n, int c, int h, int w);
 SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const *params, int steps,
                                  int n, int c, int h, int w, float *scratch);
 
+/* --- api: graph -----------------------------------------------------------------------------
+
+   A network is a flat list of layers in execution order; layer i produces value i. The operators a
+   layer can be: one row each, X(ENUM, function names, _fast where the default backend has its own
+   version). A new layer is one row here, a shape rule sal__shape_NAME and a sal__forward_NAME. */
+#define SAL_OPERATORS(X)            \
+    X(INPUT,     input,     )       \
+    X(CONV2D,    conv2d,    _fast)  \
+    X(DENSE,     dense,     _fast)  \
+    X(MAXOUT,    maxout,    )       \
+    X(MAXPOOL,   maxpool,   _fast)  \
+    X(RELU,      relu,      )       \
+    X(BATCHNORM, batchnorm, )       \
+    X(DROPOUT,   dropout,   )       \
+    X(CONCAT,    concat,    )       \
+    X(ADD,       add,       )       \
+    X(PRIOR,     prior,     )       \
+    X(GAUSSIANS, gaussians, )       \
+    X(CONVLSTM,  convlstm,  _fast)
+
+typedef enum sal_op {
+#define SAL_ROW(ENUM, name, fast) SAL_OP_##ENUM,
+    SAL_OPERATORS(SAL_ROW)
+#undef SAL_ROW
+    SAL_OPS
+} sal_op;
+
+/* "conv2d", "dense", ... */
+SALDEF const char *sal_op_name(sal_op op);
+
+typedef enum sal_act { SAL_IDENTITY, SAL_RELU, SAL_RELU6 } sal_act;
+
+/* What a convolution or dense layer may do to its sums before storing them:
+       out = act(sum * scale[channel] + bias[channel] + add),  add shaped as out
+   so that batch-norm, residual and ReLU cost no pass of their own. Each pointer may be NULL. */
+typedef struct sal_epilogue {
+    const float *scale, *bias, *add;
+    sal_act act;
+} sal_epilogue;
+
+typedef struct sal_shape { int c, h, w; } sal_shape;
+
+typedef struct sal_layer {
+    sal_op op;
+    char name[40];              /* parameters are called NAME.weight, NAME.bias, ... */
+    int input[4], inputs;       /* the values it reads */
+    int param, params;          /* its parameters: a run of the network's list */
+    sal_shape shape;            /* of its output, at the network's own input size */
+    /* attributes; which ones count depends on the operator */
+    int kernel, stride, pad, dilation;
+    sal_padding padding;        /* pooling */
+    int steps;                  /* ConvLSTM */
+    float rate, eps;            /* dropout; batch-norm */
+} sal_layer;
+
+typedef struct sal_param {
+    char name[56];
+    sal_tensor value;
+    int owned;                  /* 1: value.data is a block of its own, 0: lies in the file */
+} sal_param;
+
+/* --- api: nets ------------------------------------------------------------------------------ */
+
+typedef enum sal_kind {
+    SAL_JUNTINGNET, SAL_WEPSAM, SAL_MLNET, SAL_SAM_VGG, SAL_SAM_RESNET, SAL_KINDS
+} sal_kind;
+
+/* How a picture becomes the input: stretched to the size, letter-boxed (aspect kept, black bars),
+   or its central square stretched. */
+typedef enum sal_fit { SAL_STRETCH, SAL_LETTERBOX, SAL_SQUARE } sal_fit;
+
+/* Everything but the weights that tells two networks of a kind apart; kept in the weights file. */
+typedef struct sal_net_desc {
+    sal_kind kind;
+    int h, w;                   /* input size */
+    sal_fit fit;
+    int bgr;                    /* channel order of the input: 0 RGB, 1 BGR */
+    float scale, mean[3], std[3];   /* input = (pixel / scale - mean) / std, in channel order */
+    int stride_on_3x3;          /* ResNet: 0 v1, stride on the first 1x1; 1 v1.5 (torchvision) */
+    float dropout;              /* rate while training */
+    int narrow;                 /* tests: divide every inner channel count by this; 0 counts as 1 */
+} sal_net_desc;
+
+struct sal_safetensors;
+
+/* Layers, parameters and nothing that a prediction changes: after loading, any number of contexts
+   may use one network at the same time. */
+typedef struct sal_net {
+    const char *name;           /* of its kind */
+    sal_net_desc desc;
+    int multiple;               /* sides of the input must be multiples of this */
+    sal_layer *layer;
+    int layers;
+    sal_param *param;
+    int params;
+    struct sal_safetensors *file;   /* the weights file it was loaded from, or NULL */
+} sal_net;
+
+SALDEF const char *sal_kind_name(sal_kind kind);    /* "juntingnet", "sam-vgg", ... */
+/* 1 and *kind if this is the name of a network, else 0. */
+SALDEF int sal_kind_from_name(const char *name, sal_kind *kind);
+/* The description that the paper or the released code gives. */
+SALDEF sal_net_desc sal_net_desc_default(sal_kind kind);
+
+/* The layers, with all parameters zero: follow with sal_net_init or a backbone. Release with
+   sal_net_free. Fails on input sizes the network cannot take. */
+SALDEF sal_result sal_net_new(sal_ctx *ctx, const sal_net_desc *desc, sal_net **net);
+SALDEF void sal_net_free(sal_ctx *ctx, sal_net *net);
+/* Random parameters as the papers start from (NETWORKS: Gaussian, Glorot, orthogonal ...). A
+   parameter's values depend on seed and its name alone. */
+SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed);
+/* The shapes of all values for an input of h x w; shapes has net->layers elements. Fails, with the
+   layer and the numbers in the sentence, if the network cannot take that size. */
+SALDEF sal_result sal_net_shapes(sal_ctx *ctx, const sal_net *net, int h, int w, sal_shape *shapes);
+/* Multiply-adds of layer i by the plain definition, for one sample and these shapes. */
+SALDEF double sal_layer_macs(const sal_net *net, int i, const sal_shape *shapes);
+
+#ifndef SALIENCY_NO_STDIO
+/* Network and weights from a safetensors file. Its metadata key sal.model says which network
+   (without it, the tensors' names do); sal.input "HxW", sal.preprocess, sal.fit and
+   sal.resnet_stride override the description. Every tensor must be there with its shape, and no
+   other. */
+SALDEF sal_result sal_net_load(sal_ctx *ctx, const char *path, sal_net **net);
+/* The backbone.* parameters from a public ImageNet checkpoint (torchvision VGG-16 or ResNet-50
+   names, batch-norm apart or folded into weight and bias) or from a file with our own names. Takes
+   over the file's preprocessing and stride placement. On failure the network is unchanged. */
+SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *path);
+/* Write all parameters: matrices as dtype, vectors as F32. extra is a list of `extras` key, value
+   pairs for the metadata, kept after the network's own keys. */
+SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *path, sal_dtype dtype,
+                               const char *const *extra, int extras);
+#endif
+
+/* --- api: run -------------------------------------------------------------------------------
+
+   A run is a network prepared for one batch size and input size: shapes, the memory of all
+   activations planned by lifetime, scratch. Forward allocates nothing. */
+typedef struct sal_value {
+    sal_shape shape;
+    float *data;                /* (n, c, h, w); valid from layer `first` to layer `last` */
+    int first, last;
+    size_t offset;              /* into the arena, in floats */
+    int root;                   /* the value whose memory this is: itself, unless fused away */
+} sal_value;
+
+/* How one layer is executed: alone, or with later layers fused into its epilogue. */
+typedef struct sal_step {
+    int skip;                   /* 1: another layer does its work */
+    int output;                 /* the value it writes */
+    int norm, add;              /* fused batch-norm layer, added value; -1 for none */
+    sal_act act;
+    float *fold;                /* the norm as scale, then bias: 2 * channels floats */
+} sal_step;
+
+typedef struct sal_run {
+    const sal_net *net;
+    const sal_backend *backend;
+    int n, h, w, threads;
+    sal_value *value;           /* net->layers of each */
+    sal_step *step;
+    float *arena;               /* arena_floats: all activations but the input */
+    size_t arena_floats;
+    void *scratch;
+    size_t scratch_bytes;
+    sal_shape shape;            /* of the output */
+    const float *output;        /* (n, shape): valid until the next forward */
+} sal_run;
+
+/* h = w = 0 takes the network's own input size. The network must outlive the run; one thread at a
+   time may use the run, with as many workers as sal_threads(ctx) says now, or fewer. */
+SALDEF sal_result sal_run_open(sal_ctx *ctx, const sal_net *net, int n, int h, int w,
+                               sal_run **run);
+SALDEF void sal_run_close(sal_ctx *ctx, sal_run *run);
+/* input (n, 3, h, w), already pre-processed; it is only read. The result is run->output. */
+SALDEF sal_result sal_run_forward(sal_ctx *ctx, sal_run *run, const float *input);
+
+/* A backend executes layers. forward[op] works on layer i of the run: it reads run->value[...].data
+   and writes the value of run->step[i].output; scratch says how many bytes of run->scratch it
+   wants for that. NULL entries fall back to the textbook operators. */
+typedef sal_result sal_layer_fn(sal_ctx *ctx, sal_run *run, int i);
+struct sal_backend {
+    const char *name;
+    int fuses;                  /* 1: its conv2d and dense take norm, add and act along */
+    sal_layer_fn *forward[SAL_OPS];
+    size_t (*scratch)(const sal_run *run, int i);
+};
+SALDEF const sal_backend *sal_backend_ref(void);    /* the textbook */
+SALDEF const sal_backend *sal_backend_cpu(void);    /* fast kernels; the default */
+
 /* --- api: (further sections declare themselves here) --------------------------------------- */
 
 #endif /* SALIENCY_H */
@@ -938,9 +1127,972 @@ SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const
    >>graph  layers in execution order: shapes, memory plan, forward
    ========================================================================================== */
 
+enum { SAL__MAX_LAYERS = 256, SAL__MAX_PARAMS = 512 };      /* SAM-ResNet has 186 and 296 */
+
+/* --- shape rules: *out from the inputs' shapes; a reason (a phrase) if that is impossible ----- */
+
+static sal_conv sal__conv_of(const sal_layer *l, int n, sal_shape in, int channels) {
+    sal_conv s;
+    s.n = n; s.ic = in.c; s.ih = in.h; s.iw = in.w;
+    s.oc = channels; s.kh = s.kw = l->kernel;
+    s.stride = l->stride; s.dilation = l->dilation;
+    s.top = s.left = s.bottom = s.right = l->pad;
+    s.oh = s.ow = 0;
+    sal_conv_fit(&s);
+    return s;
+}
+
+static sal_pool sal__pool_of(const sal_layer *l, int n, sal_shape in) {
+    sal_pool s;
+    s.n = n * in.c; s.ih = in.h; s.iw = in.w; s.k = l->kernel; s.stride = l->stride;
+    sal_pool_fit(&s, l->padding);
+    return s;
+}
+
+static size_t sal__shape_count(sal_shape s) { return (size_t)s.c * s.h * s.w; }
+
+static const char *sal__shape_same(const sal_layer *l, const sal_shape *in, sal_shape *out) {
+    (void)l;
+    *out = in[0];
+    return NULL;
+}
+#define sal__shape_relu      sal__shape_same
+#define sal__shape_batchnorm sal__shape_same
+#define sal__shape_dropout   sal__shape_same
+#define sal__shape_prior     sal__shape_same
+#define sal__shape_convlstm  sal__shape_same
+
+static const char *sal__shape_input(const sal_layer *l, const sal_shape *in, sal_shape *out) {
+    (void)l; (void)in; (void)out;       /* set by the caller */
+    return NULL;
+}
+
+static const char *sal__shape_conv2d(const sal_layer *l, const sal_shape *in, sal_shape *out) {
+    sal_conv s = sal__conv_of(l, 1, in[0], l->shape.c);
+    out->c = s.oc; out->h = s.oh; out->w = s.ow;
+    return s.oh > 0 && s.ow > 0 ? NULL : "the kernel is larger than its input";
+}
+
+static const char *sal__shape_maxpool(const sal_layer *l, const sal_shape *in, sal_shape *out) {
+    sal_pool s = sal__pool_of(l, 1, in[0]);
+    out->c = in[0].c; out->h = s.oh; out->w = s.ow;
+    return s.oh > 0 && s.ow > 0 ? NULL : "the window is larger than its input";
+}
+
+/* Dense layers and maxout have the shape the builder gave them: their weights fix the input. */
+static const char *sal__shape_dense(const sal_layer *l, const sal_shape *in, sal_shape *out) {
+    *out = l->shape;
+    return sal__shape_count(in[0]) == (size_t)l->kernel ? NULL
+         : "a dense layer takes one input size only";
+}
+
+static const char *sal__shape_maxout(const sal_layer *l, const sal_shape *in, sal_shape *out) {
+    *out = l->shape;
+    return sal__shape_count(in[0]) == sal__shape_count(*out) * (size_t)l->kernel ? NULL
+         : "its input does not divide into pieces";
+}
+
+static const char *sal__shape_concat(const sal_layer *l, const sal_shape *in, sal_shape *out) {
+    int k;
+    *out = in[0];
+    for (k = 1; k < l->inputs; k++) {
+        if (in[k].h != out->h || in[k].w != out->w) return "its inputs differ in size";
+        out->c += in[k].c;
+    }
+    return NULL;
+}
+
+static const char *sal__shape_add(const sal_layer *l, const sal_shape *in, sal_shape *out) {
+    (void)l;
+    *out = in[0];
+    return in[0].c == in[1].c && in[0].h == in[1].h && in[0].w == in[1].w ? NULL
+         : "its inputs differ in shape";
+}
+
+static const char *sal__shape_gaussians(const sal_layer *l, const sal_shape *in, sal_shape *out) {
+    *out = in[0];
+    out->c = l->shape.c;
+    return NULL;
+}
+
+typedef const char *sal__shape_fn(const sal_layer *l, const sal_shape *in, sal_shape *out);
+static sal__shape_fn *const sal__shape_rules[SAL_OPS] = {
+#define SAL_ROW(ENUM, name, fast) sal__shape_##name,
+    SAL_OPERATORS(SAL_ROW)
+#undef SAL_ROW
+};
+static const char *const sal__op_names[SAL_OPS] = {
+#define SAL_ROW(ENUM, name, fast) #name,
+    SAL_OPERATORS(SAL_ROW)
+#undef SAL_ROW
+};
+
+SALDEF const char *sal_op_name(sal_op op) { return sal__op_names[op]; }
+
+static sal_result sal__input_size_ok(sal_ctx *ctx, const sal_net *net, int h, int w) {
+    int least = SAL__MAX(net->multiple, 8);
+    if (h < least || w < least || h > 8192 || w > 8192 || h % net->multiple || w % net->multiple)
+        return sal__fail(ctx, SAL_ERR_SHAPE, "%s does not take an input of %d x %d (height x "
+                         "width): both must be multiples of %d from %d to 8192", net->name, h, w,
+                         net->multiple, least);
+    return SAL_OK;
+}
+
+/* The shape of layer i from those before it. */
+static sal_result sal__infer_shape(sal_ctx *ctx, const sal_layer *l, sal_shape *shapes, int i) {
+    sal_shape in[4];
+    const char *reason;
+    int k;
+    for (k = 0; k < l->inputs; k++) in[k] = shapes[l->input[k]];
+    reason = sal__shape_rules[l->op](l, in, &shapes[i]);
+    if (reason)
+        return sal__fail(ctx, SAL_ERR_SHAPE, "layer %s (%s) cannot take %d x %d x %d: %s", l->name,
+                         sal_op_name(l->op), in[0].c, in[0].h, in[0].w, reason);
+    return SAL_OK;
+}
+
+SALDEF sal_result sal_net_shapes(sal_ctx *ctx, const sal_net *net, int h, int w,
+                                 sal_shape *shapes) {
+    int i;
+    SAL__TRY(sal__input_size_ok(ctx, net, h, w));
+    shapes[0].c = 3; shapes[0].h = h; shapes[0].w = w;
+    for (i = 1; i < net->layers; i++) SAL__TRY(sal__infer_shape(ctx, &net->layer[i], shapes, i));
+    return SAL_OK;
+}
+
+SALDEF double sal_layer_macs(const sal_net *net, int i, const sal_shape *shapes) {
+    const sal_layer *l = &net->layer[i];
+    double in = l->inputs ? shapes[l->input[0]].c : 0, out = (double)sal__shape_count(shapes[i]);
+    double area = (double)shapes[i].h * shapes[i].w;
+    switch (l->op) {
+    case SAL_OP_CONV2D:   return out * in * l->kernel * l->kernel;
+    case SAL_OP_DENSE:    return out * l->kernel;
+    case SAL_OP_CONVLSTM: /* Wa once, then for each step Ua, four W, four U and Va */
+        return 9 * area * in * (in + l->steps * (9 * in + 1));
+    default:              return 0;
+    }
+}
+
+/* --- planning: what is fused, who lives when, where it lies ---------------------------------- */
+
+/* The only layer that reads value v, or -1 if none or several do. */
+static int sal__sole_reader(const sal_net *net, int v) {
+    int i, k, reader = -1;
+    for (i = v + 1; i < net->layers; i++)
+        for (k = 0; k < net->layer[i].inputs; k++)
+            if (net->layer[i].input[k] == v) {
+                if (reader >= 0) return -1;
+                reader = i;
+            }
+    return reader;
+}
+
+/* Follow the chain behind convolution i as far as an epilogue can go: norm, then add, then ReLU. */
+static void sal__fuse(sal_run *run, int i) {
+    const sal_net *net = run->net;
+    sal_step *step = &run->step[i];
+    int end = i, next, k;
+    while (step->act == SAL_IDENTITY && (next = sal__sole_reader(net, end)) >= 0) {
+        const sal_layer *l = &net->layer[next];
+        if (l->op == SAL_OP_BATCHNORM && end == i) {
+            step->norm = next;
+        } else if (l->op == SAL_OP_ADD && step->add < 0) {
+            int other = l->input[0] == end ? l->input[1] : l->input[0];
+            if (other >= i) break;                  /* not computed yet when i runs */
+            step->add = other;
+        } else if (l->op == SAL_OP_RELU) {
+            step->act = SAL_RELU;
+        } else {
+            break;
+        }
+        run->step[next].skip = 1;
+        end = next;
+    }
+    step->output = end;
+    for (k = i; k < end; k++) if (run->step[k + 1].skip) run->value[k].root = end;
+    run->value[i].root = end;
+}
+
+static int sal__root(const sal_run *run, int v) {
+    while (run->value[v].root != v) v = run->value[v].root;
+    return v;
+}
+
+static void sal__plan_steps(sal_run *run) {
+    const sal_net *net = run->net;
+    int i, k;
+    for (i = 0; i < net->layers; i++) {
+        run->value[i].root = run->step[i].output = i;
+        run->step[i].norm = run->step[i].add = -1;
+    }
+    for (i = 1; i < net->layers; i++) {
+        const sal_layer *l = &net->layer[i];
+        if (l->op == SAL_OP_DROPOUT) {              /* does nothing when predicting */
+            run->step[i].skip = 1;
+            run->value[i].root = l->input[0];
+        }
+        if (run->backend->fuses && (l->op == SAL_OP_CONV2D || l->op == SAL_OP_DENSE))
+            sal__fuse(run, i);
+    }
+    /* lifetimes, of values that have memory of their own */
+    for (i = 0; i < net->layers; i++) {
+        const sal_layer *l = &net->layer[i];
+        sal_step *step = &run->step[i];
+        if (step->skip) continue;
+        run->value[step->output].first = run->value[step->output].last = i;
+        for (k = 0; k < l->inputs; k++) run->value[sal__root(run, l->input[k])].last = i;
+        if (step->add >= 0) run->value[sal__root(run, step->add)].last = i;
+    }
+    run->value[sal__root(run, net->layers - 1)].last = net->layers;     /* the caller reads it */
+}
+
+/* Largest first, each value at the lowest place that is free while it lives. */
+static void sal__plan_memory(sal_run *run) {
+    enum { LINE = 16 };         /* floats: every value starts on a cache line */
+    int count = run->net->layers, placed = 0, i, k;
+    size_t size[SAL__MAX_LAYERS];
+    int order[SAL__MAX_LAYERS];
+    for (i = 1; i < count; i++) {
+        size[i] = (run->n * sal__shape_count(run->value[i].shape) + LINE - 1) / LINE * LINE;
+        if (run->value[i].root != i) continue;      /* insertion sort by size, descending */
+        for (k = placed++; k > 0 && size[order[k - 1]] < size[i]; k--) order[k] = order[k - 1];
+        order[k] = i;
+    }
+    for (i = 0; i < placed; i++) {
+        sal_value *v = &run->value[order[i]];
+        int moved = 1;
+        v->offset = 0;
+        while (moved) {                             /* step over whatever is in the way */
+            moved = 0;
+            for (k = 0; k < i; k++) {
+                const sal_value *o = &run->value[order[k]];
+                size_t end = v->offset + size[order[i]], other_end = o->offset + size[order[k]];
+                if (v->first <= o->last && o->first <= v->last &&
+                    v->offset < other_end && o->offset < end) {
+                    v->offset = other_end;
+                    moved = 1;
+                }
+            }
+        }
+        run->arena_floats = SAL__MAX(run->arena_floats, v->offset + size[order[i]]);
+    }
+}
+
+SALDEF sal_result sal_run_open(sal_ctx *ctx, const sal_net *net, int n, int h, int w,
+                               sal_run **out) {
+    sal_run *run;
+    sal_shape shapes[SAL__MAX_LAYERS];
+    size_t folds = 0;
+    float *fold;
+    int i;
+    *out = NULL;
+    if (!h && !w) { h = net->desc.h; w = net->desc.w; }
+    if (n < 1) return sal__fail(ctx, SAL_ERR_ARGUMENT, "a batch of %d pictures", n);
+    SAL__TRY(sal_net_shapes(ctx, net, h, w, shapes));
+    for (i = 0; i < net->layers; i++)
+        if ((double)sal__shape_count(shapes[i]) * n > INT_MAX)      /* operators count in int */
+            return sal__fail(ctx, SAL_ERR_MEMORY, "a batch of %d pictures of %d x %d is too large",
+                             n, w, h);
+    run = SAL__NEW(ctx, sal_run, 1);
+    if (!run) return SAL_ERR_MEMORY;
+    run->net = net; run->n = n; run->h = h; run->w = w;
+    run->backend = ctx->backend ? ctx->backend : sal_backend_cpu();
+    run->threads = sal_threads(ctx);
+    run->value = SAL__NEW(ctx, sal_value, net->layers);
+    run->step = SAL__NEW(ctx, sal_step, net->layers);
+    if (!run->value || !run->step) goto no_memory;
+    for (i = 0; i < net->layers; i++) run->value[i].shape = shapes[i];
+    sal__plan_steps(run);
+    sal__plan_memory(run);
+    for (i = 0; i < net->layers; i++) {
+        if (run->step[i].norm >= 0) folds += 2 * (size_t)shapes[i].c;
+        if (!run->step[i].skip && run->backend->scratch)
+            run->scratch_bytes = SAL__MAX(run->scratch_bytes, run->backend->scratch(run, i));
+    }
+    run->arena = SAL__NEW(ctx, float, run->arena_floats + folds);
+    run->scratch = sal_alloc(ctx, 1, run->scratch_bytes + 1);
+    if (!run->arena || !run->scratch) goto no_memory;
+    fold = run->arena + run->arena_floats;
+    for (i = 0; i < net->layers; i++) {
+        sal_value *v = &run->value[i];
+        if (i > 0) v->data = run->arena + run->value[sal__root(run, i)].offset;
+        if (run->step[i].norm >= 0) { run->step[i].fold = fold; fold += 2 * (size_t)v->shape.c; }
+    }
+    run->shape = shapes[net->layers - 1];
+    run->output = run->value[net->layers - 1].data;
+    *out = run;
+    return SAL_OK;
+no_memory:
+    sal_run_close(ctx, run);
+    return SAL_ERR_MEMORY;
+}
+
+SALDEF void sal_run_close(sal_ctx *ctx, sal_run *run) {
+    if (!run) return;
+    sal_free(ctx, run->value);
+    sal_free(ctx, run->step);
+    sal_free(ctx, run->arena);
+    sal_free(ctx, run->scratch);
+    sal_free(ctx, run);
+}
+
+/* --- the layers on the textbook operators ---------------------------------------------------- */
+
+/* Input k of layer i, its shape, its output, and its parameter k as float32. */
+static const float *sal__in(const sal_run *run, int i, int k) {
+    return run->value[run->net->layer[i].input[k]].data;
+}
+static sal_shape sal__in_shape(const sal_run *run, int i, int k) {
+    return run->value[run->net->layer[i].input[k]].shape;
+}
+static float *sal__out(const sal_run *run, int i) { return run->value[run->step[i].output].data; }
+static const sal_tensor *sal__tensor(const sal_run *run, int i, int k) {
+    return &run->net->param[run->net->layer[i].param + k].value;
+}
+static const float *sal__weight(const sal_run *run, int i, int k) {
+    return k < run->net->layer[i].params ? (const float *)sal__tensor(run, i, k)->data : NULL;
+}
+static size_t sal__in_count(const sal_run *run, int i) {
+    return (size_t)run->n * sal__shape_count(sal__in_shape(run, i, 0));
+}
+
+static sal_result sal__forward_input(sal_ctx *ctx, sal_run *run, int i) {
+    (void)ctx; (void)run; (void)i;
+    return SAL_OK;
+}
+
+static sal_result sal__forward_conv2d(sal_ctx *ctx, sal_run *run, int i) {
+    const sal_layer *l = &run->net->layer[i];
+    sal_conv s = sal__conv_of(l, run->n, sal__in_shape(run, i, 0), l->shape.c);
+    (void)ctx;
+    sal_conv2d_forward(sal__out(run, i), sal__in(run, i, 0), sal__weight(run, i, 0),
+                       sal__weight(run, i, 1), &s);
+    return SAL_OK;
+}
+
+/* The weights of dense layers stay as the file has them (F16, I8 ...): one row at a time is made
+   float, in scratch. */
+static sal_result sal__forward_dense(sal_ctx *ctx, sal_run *run, int i) {
+    const sal_tensor *weight = sal__tensor(run, i, 0);
+    const float *in = sal__in(run, i, 0), *bias = sal__weight(run, i, 1);
+    float *out = sal__out(run, i), *row = (float *)run->scratch;
+    int nout = weight->dim[0], nin = weight->dim[1], o, s;
+    (void)ctx;
+    for (o = 0; o < nout; o++) {
+        sal_tensor_read(weight, (size_t)o * nin, (size_t)nin, row);
+        for (s = 0; s < run->n; s++)
+            sal_dense_forward(out + (size_t)s * nout + o, in + (size_t)s * nin, row,
+                              bias ? bias + o : NULL, 1, nin, 1);
+    }
+    return SAL_OK;
+}
+
+static sal_result sal__forward_maxout(sal_ctx *ctx, sal_run *run, int i) {
+    int pieces = run->net->layer[i].kernel;
+    (void)ctx;
+    sal_maxout_forward(sal__out(run, i), NULL, sal__in(run, i, 0),
+                       (int)(sal__in_count(run, i) / (size_t)pieces), pieces);
+    return SAL_OK;
+}
+
+static sal_result sal__forward_maxpool(sal_ctx *ctx, sal_run *run, int i) {
+    sal_pool s = sal__pool_of(&run->net->layer[i], run->n, sal__in_shape(run, i, 0));
+    (void)ctx;
+    sal_maxpool_forward(sal__out(run, i), NULL, sal__in(run, i, 0), &s);
+    return SAL_OK;
+}
+
+static sal_result sal__forward_relu(sal_ctx *ctx, sal_run *run, int i) {
+    (void)ctx;
+    sal_relu_forward(sal__out(run, i), sal__in(run, i, 0), sal__in_count(run, i));
+    return SAL_OK;
+}
+
+static sal_result sal__forward_batchnorm(sal_ctx *ctx, sal_run *run, int i) {
+    sal_shape s = sal__in_shape(run, i, 0);
+    (void)ctx;
+    sal_batchnorm_forward(sal__out(run, i), sal__in(run, i, 0), sal__weight(run, i, 0),
+                          sal__weight(run, i, 1), sal__weight(run, i, 2), sal__weight(run, i, 3),
+                          run->net->layer[i].eps, run->n, s.c, s.h * s.w);
+    return SAL_OK;
+}
+
+static sal_result sal__forward_dropout(sal_ctx *ctx, sal_run *run, int i) {
+    (void)ctx;
+    memcpy(sal__out(run, i), sal__in(run, i, 0), sal__in_count(run, i) * sizeof(float));
+    return SAL_OK;
+}
+
+static sal_result sal__forward_concat(sal_ctx *ctx, sal_run *run, int i) {
+    const sal_layer *l = &run->net->layer[i];
+    const float *in[4];
+    int channels[4], k;
+    (void)ctx;
+    for (k = 0; k < l->inputs; k++) {
+        in[k] = sal__in(run, i, k);
+        channels[k] = sal__in_shape(run, i, k).c;
+    }
+    sal_concat_forward(sal__out(run, i), in, channels, l->inputs, run->n,
+                       run->value[i].shape.h * run->value[i].shape.w);
+    return SAL_OK;
+}
+
+static sal_result sal__forward_add(sal_ctx *ctx, sal_run *run, int i) {
+    (void)ctx;
+    sal_add_forward(sal__out(run, i), sal__in(run, i, 0), sal__in(run, i, 1),
+                    sal__in_count(run, i));
+    return SAL_OK;
+}
+
+static sal_result sal__forward_prior(sal_ctx *ctx, sal_run *run, int i) {
+    const sal_tensor *prior = sal__tensor(run, i, 0);
+    sal_shape s = sal__in_shape(run, i, 0);
+    (void)ctx;
+    sal_prior_forward(sal__out(run, i), (float *)run->scratch, sal__in(run, i, 0),
+                      sal__weight(run, i, 0), run->n * s.c, s.h, s.w, prior->dim[2], prior->dim[3]);
+    return SAL_OK;
+}
+
+static sal_result sal__forward_gaussians(sal_ctx *ctx, sal_run *run, int i) {
+    sal_shape s = run->value[i].shape;
+    (void)ctx;
+    sal_gaussians_forward(sal__out(run, i), sal__weight(run, i, 0), run->n, s.c, s.h, s.w);
+    return SAL_OK;
+}
+
+static void sal__lstm_params(const sal_run *run, int i, const float **params) {
+    int k;
+    for (k = 0; k < SAL_LSTM_PARAMS; k++) params[k] = sal__weight(run, i, k);
+}
+
+static sal_result sal__forward_convlstm(sal_ctx *ctx, sal_run *run, int i) {
+    const float *params[SAL_LSTM_PARAMS];
+    sal_shape s = sal__in_shape(run, i, 0);
+    (void)ctx;
+    sal__lstm_params(run, i, params);
+    sal_convlstm_forward(sal__out(run, i), sal__in(run, i, 0), params, run->net->layer[i].steps,
+                         run->n, s.c, s.h, s.w, (float *)run->scratch);
+    return SAL_OK;
+}
+
+static size_t sal__scratch_ref(const sal_run *run, int i) {
+    const sal_layer *l = &run->net->layer[i];
+    sal_shape s = run->value[i].shape;
+    switch (l->op) {
+    case SAL_OP_DENSE:    return (size_t)l->kernel * sizeof(float);
+    case SAL_OP_PRIOR:    return (size_t)s.h * s.w * sizeof(float);
+    case SAL_OP_CONVLSTM: return sal_convlstm_scratch(run->n, s.c, s.h, s.w) * sizeof(float);
+    default:              return 0;
+    }
+}
+
+SALDEF const sal_backend *sal_backend_ref(void) {
+    static const sal_backend backend = { "reference", 0, {
+#define SAL_ROW(ENUM, name, fast) sal__forward_##name,
+        SAL_OPERATORS(SAL_ROW)
+#undef SAL_ROW
+    }, sal__scratch_ref };
+    return &backend;
+}
+
+/* --- forward --------------------------------------------------------------------------------- */
+
+/* A batch-norm behind a convolution is a scale and a shift of its channels:
+       w (x + b - mean) / sqrt(var + eps) + beta  =  scale * x + bias */
+static void sal__fold_norm(const sal_run *run, int i) {
+    const sal_step *step = &run->step[i];
+    int c = run->value[i].shape.c, k;
+    const float *conv_bias = sal__weight(run, i, 1);
+    const float *weight = sal__weight(run, step->norm, 0), *beta = sal__weight(run, step->norm, 1);
+    const float *mean = sal__weight(run, step->norm, 2), *var = sal__weight(run, step->norm, 3);
+    for (k = 0; k < c; k++) {
+        double scale = weight[k] / sqrt((double)var[k] + run->net->layer[step->norm].eps);
+        double shift = (conv_bias ? conv_bias[k] : 0) - (double)mean[k];
+        step->fold[k] = (float)scale;
+        step->fold[c + k] = (float)(beta[k] + shift * scale);
+    }
+}
+
+static sal_epilogue sal__epilogue_of(const sal_run *run, int i) {
+    const sal_step *step = &run->step[i];
+    sal_epilogue e;
+    e.scale = step->fold;
+    e.bias = step->fold ? step->fold + run->value[i].shape.c : sal__weight(run, i, 1);
+    e.add = step->add >= 0 ? run->value[step->add].data : NULL;
+    e.act = step->act;
+    return e;
+}
+
+SALDEF sal_result sal_run_forward(sal_ctx *ctx, sal_run *run, const float *input) {
+    const sal_backend *ref = sal_backend_ref();
+    int i;
+    if (sal_threads(ctx) > run->threads)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "this run was opened for %d threads, not %d",
+                         run->threads, sal_threads(ctx));
+    for (i = 0; i < run->net->layers; i++)      /* the input's memory is the caller's */
+        if (sal__root(run, i) == 0) run->value[i].data = (float *)(uintptr_t)input;
+    for (i = 1; i < run->net->layers; i++) {
+        sal_op op = run->net->layer[i].op;
+        sal_layer_fn *forward = run->backend->forward[op];
+        if (!forward) forward = ref->forward[op];
+        if (run->step[i].skip) continue;
+        if (run->step[i].norm >= 0) sal__fold_norm(run, i);
+        SAL__TRY(forward(ctx, run, i));
+    }
+    return SAL_OK;
+}
+
 /* ============================================================================================
    >>nets  the five networks
    ========================================================================================== */
+
+/* --- the builders' vocabulary ------------------------------------------------------------------
+
+   Each word appends one layer and returns the number of its value. Errors are kept and looked at
+   once, at the end. */
+typedef struct sal__builder {
+    sal_ctx *ctx;
+    sal_net *net;
+    sal_shape shapes[SAL__MAX_LAYERS];
+    sal_result result;
+} sal__builder;
+
+static sal_layer *sal__layer(sal__builder *b, sal_op op, const char *name, int in) {
+    sal_layer *l = &b->net->layer[b->net->layers];
+    memset(l, 0, sizeof *l);
+    l->op = op;
+    snprintf(l->name, sizeof l->name, "%s", name);
+    l->stride = l->dilation = 1;
+    l->input[0] = in;
+    l->inputs = op == SAL_OP_INPUT ? 0 : 1;
+    l->param = b->net->params;
+    return l;
+}
+
+/* A parameter of layer l, called NAME.suffix (the layer's name alone if there is no suffix). */
+static void sal__param(sal__builder *b, sal_layer *l, const char *suffix, int ndim, int d0, int d1,
+                       int d2, int d3) {
+    sal_param *p = &b->net->param[b->net->params];
+    snprintf(p->name, sizeof p->name, *suffix ? "%s.%s" : "%s", l->name, suffix);
+    p->value.ndim = ndim;
+    p->value.dim[0] = d0; p->value.dim[1] = d1; p->value.dim[2] = d2; p->value.dim[3] = d3;
+    l->params++;
+    b->net->params++;
+}
+
+/* The layer is complete: infer its shape and count it in. */
+static int sal__done(sal__builder *b, sal_layer *l) {
+    int i = b->net->layers;
+    if (b->result == SAL_OK) b->result = sal__infer_shape(b->ctx, l, b->shapes, i);
+    l->shape = b->shapes[i];
+    if (b->result == SAL_OK) b->net->layers++;      /* later words overwrite a failed layer */
+    return b->result == SAL_OK ? i : 0;
+}
+
+static int sal__input(sal__builder *b, int channels) {
+    sal_layer *l = sal__layer(b, SAL_OP_INPUT, "input", 0);
+    b->shapes[0].c = channels; b->shapes[0].h = b->net->desc.h; b->shapes[0].w = b->net->desc.w;
+    return sal__done(b, l);
+}
+
+static int sal__conv_any(sal__builder *b, int in, const char *name, int channels, int kernel,
+                         int stride, int pad, int dilation, int bias) {
+    sal_layer *l = sal__layer(b, SAL_OP_CONV2D, name, in);
+    l->shape.c = channels; l->kernel = kernel; l->stride = stride; l->pad = pad;
+    l->dilation = dilation;
+    sal__param(b, l, "weight", 4, channels, b->shapes[in].c, kernel, kernel);
+    if (bias) sal__param(b, l, "bias", 1, channels, 1, 1, 1);
+    return sal__done(b, l);
+}
+
+static int sal__conv(sal__builder *b, int in, const char *name, int channels, int kernel, int pad,
+                     int dilation) {
+    return sal__conv_any(b, in, name, channels, kernel, 1, pad, dilation, 1);
+}
+
+static int sal__dense(sal__builder *b, int in, const char *name, int c, int h, int w) {
+    sal_layer *l = sal__layer(b, SAL_OP_DENSE, name, in);
+    l->shape.c = c; l->shape.h = h; l->shape.w = w;
+    l->kernel = (int)sal__shape_count(b->shapes[in]);
+    sal__param(b, l, "weight", 2, c * h * w, l->kernel, 1, 1);
+    sal__param(b, l, "bias", 1, c * h * w, 1, 1, 1);
+    return sal__done(b, l);
+}
+
+static int sal__maxout(sal__builder *b, int in, int pieces, int c, int h, int w) {
+    sal_layer *l = sal__layer(b, SAL_OP_MAXOUT, "maxout", in);
+    l->shape.c = c; l->shape.h = h; l->shape.w = w; l->kernel = pieces;
+    return sal__done(b, l);
+}
+
+static int sal__maxpool(sal__builder *b, int in, int kernel, int stride, sal_padding padding) {
+    sal_layer *l = sal__layer(b, SAL_OP_MAXPOOL, "pool", in);
+    l->kernel = kernel; l->stride = stride; l->padding = padding;
+    return sal__done(b, l);
+}
+
+static int sal__relu(sal__builder *b, int in) {
+    return sal__done(b, sal__layer(b, SAL_OP_RELU, "relu", in));
+}
+
+static int sal__dropout(sal__builder *b, int in) {
+    sal_layer *l = sal__layer(b, SAL_OP_DROPOUT, "dropout", in);
+    l->rate = b->net->desc.dropout;
+    return sal__done(b, l);
+}
+
+static int sal__norm(sal__builder *b, int in, const char *name) {
+    sal_layer *l = sal__layer(b, SAL_OP_BATCHNORM, name, in);
+    int c = b->shapes[in].c;
+    l->eps = 1e-5f;
+    sal__param(b, l, "weight", 1, c, 1, 1, 1);
+    sal__param(b, l, "bias", 1, c, 1, 1, 1);
+    sal__param(b, l, "running_mean", 1, c, 1, 1, 1);
+    sal__param(b, l, "running_var", 1, c, 1, 1, 1);
+    return sal__done(b, l);
+}
+
+static int sal__add(sal__builder *b, int x, int y) {
+    sal_layer *l = sal__layer(b, SAL_OP_ADD, "add", x);
+    l->input[1] = y; l->inputs = 2;
+    return sal__done(b, l);
+}
+
+static int sal__concat(sal__builder *b, const int *in, int count) {
+    sal_layer *l = sal__layer(b, SAL_OP_CONCAT, "concat", in[0]);
+    for (l->inputs = 0; l->inputs < count; l->inputs++) l->input[l->inputs] = in[l->inputs];
+    return sal__done(b, l);
+}
+
+static int sal__prior(sal__builder *b, int in, const char *name, int h, int w) {
+    sal_layer *l = sal__layer(b, SAL_OP_PRIOR, name, in);
+    sal__param(b, l, "", 4, 1, 1, h, w);
+    return sal__done(b, l);
+}
+
+static int sal__gaussians(sal__builder *b, int in, const char *name, int count) {
+    sal_layer *l = sal__layer(b, SAL_OP_GAUSSIANS, name, in);
+    l->shape.c = count;
+    sal__param(b, l, "params", 1, 4 * count, 1, 1, 1);
+    return sal__done(b, l);
+}
+
+static int sal__convlstm(sal__builder *b, int in, const char *name, int steps) {
+    static const char *const names[] = { "Wa", "Ua", "Va", "Wi", "Ui", "Wf", "Uf", "Wc", "Uc",
+                                         "Wo", "Uo" };
+    sal_layer *l = sal__layer(b, SAL_OP_CONVLSTM, name, in);
+    int c = b->shapes[in].c, k;
+    char text[16];
+    l->steps = steps; l->kernel = 3;
+    for (k = 0; k < SAL__COUNT(names); k++) {       /* the order of SAL_WA ... SAL_UO_BIAS */
+        int attention = k == 2;
+        snprintf(text, sizeof text, "%s.weight", names[k]);
+        sal__param(b, l, text, 4, attention ? 1 : c, c, 3, 3);
+        snprintf(text, sizeof text, "%s.bias", names[k]);
+        if (!attention) sal__param(b, l, text, 1, c, 1, 1, 1);
+    }
+    return sal__done(b, l);
+}
+
+/* --- the five builders: one line a layer ------------------------------------------------------ */
+
+static int sal__width(const sal__builder *b, int channels) {
+    return SAL__MAX(channels / SAL__MAX(b->net->desc.narrow, 1), 1);
+}
+
+/* convolution, ReLU, 2x2 max-pool */
+static int sal__stage(sal__builder *b, int x, const char *name, int channels, int kernel) {
+    x = sal__relu(b, sal__conv(b, x, name, sal__width(b, channels), kernel, 0, 1));
+    return sal__maxpool(b, x, 2, 2, SAL_VALID);
+}
+
+/* Pan, Giro-i-Nieto, "End-to-end convolutional network for saliency prediction", 2015 */
+static void sal__build_juntingnet(sal__builder *b) {
+    int h = b->net->desc.h / 2, w = b->net->desc.w / 2;         /* the map: 48 x 48 */
+    int x = sal__input(b, 3);
+    x = sal__stage(b, x, "conv1", 32, 5);
+    x = sal__stage(b, x, "conv2", 64, 3);
+    x = sal__stage(b, x, "conv3", 64, 3);
+    x = sal__dense(b, x, "fc1", 2 * h * w, 1, 1);
+    x = sal__maxout(b, x, 2, h * w, 1, 1);
+    x = sal__dropout(b, x);
+    sal__dense(b, x, "fc2", 1, h, w);
+}
+
+/* "WEPSAM: weakly pre-learnt saliency model", 2016 */
+static void sal__build_wepsam(sal__builder *b) {
+    int h = b->net->desc.h / 4, w = b->net->desc.w / 4;         /* the map: 32 x 32 */
+    int x = sal__input(b, 3);
+    x = sal__stage(b, x, "conv1", 32, 5);
+    x = sal__stage(b, x, "conv2", 64, 3);
+    x = sal__stage(b, x, "conv3", 64, 3);
+    x = sal__relu(b, sal__dense(b, x, "fc1", 2 * h * w, 1, 1));
+    x = sal__dropout(b, x);
+    x = sal__dense(b, x, "fc2", 2 * h * w, 1, 1);
+    sal__maxout(b, x, 2, 1, h, w);
+}
+
+/* Simonyan, Zisserman, 2014: the 13 convolutions of VGG-16 with stride 8 in all; block[1..5] are
+   the outputs of its blocks. */
+static void sal__vgg(sal__builder *b, int x, int dilation5, int *block) {
+    static const int channels[] = { 64, 128, 256, 512, 512 }, convs[] = { 2, 2, 3, 3, 3 };
+    int i, k;
+    for (k = 1; k <= 5; k++) {
+        for (i = 1; i <= convs[k - 1]; i++) {
+            int dilation = k == 5 ? dilation5 : 1;
+            char name[32];
+            snprintf(name, sizeof name, "backbone.conv%d_%d", k, i);
+            x = sal__conv(b, x, name, sal__width(b, channels[k - 1]), 3, dilation, dilation);
+            x = sal__relu(b, x);
+        }
+        if (k <= 4) x = sal__maxpool(b, x, 2, k == 4 ? 1 : 2, SAL_SAME);
+        block[k] = x;
+    }
+}
+
+/* Cornia, Baraldi, Serra, Cucchiara, "A deep multi-level network for saliency prediction", 2016 */
+static void sal__build_mlnet(sal__builder *b) {
+    int h = b->net->desc.h / 8, w = b->net->desc.w / 8;         /* the map: 60 x 80 */
+    int block[6], x;
+    sal__vgg(b, sal__input(b, 3), 1, block);
+    x = sal__concat(b, block + 3, 3);
+    x = sal__dropout(b, x);
+    x = sal__relu(b, sal__conv(b, x, "encode", sal__width(b, 64), 3, 1, 1));
+    x = sal__relu(b, sal__conv(b, x, "readout", 1, 1, 0, 1));
+    x = sal__prior(b, x, "prior", SAL__MAX(h / 10, 1), SAL__MAX(w / 10, 1));
+    sal__relu(b, x);
+}
+
+/* Cornia, Baraldi, Serra, Cucchiara, "Predicting human eye fixations via an LSTM-based saliency
+   attentive model", 2018: what follows the backbone */
+static void sal__sam_head(sal__builder *b, int x) {
+    int k, both[2];
+    x = sal__convlstm(b, x, "head.lstm", 4);
+    for (k = 1; k <= 2; k++) {
+        char prior[24], conv[24];
+        snprintf(prior, sizeof prior, "head.prior%d", k);
+        snprintf(conv, sizeof conv, "head.prior%d_conv", k);
+        both[0] = x;
+        both[1] = sal__gaussians(b, x, prior, 16);
+        x = sal__concat(b, both, 2);
+        x = sal__relu(b, sal__conv(b, x, conv, sal__width(b, 512), 5, 8, 4));
+    }
+    sal__relu(b, sal__conv(b, x, "head.readout", 1, 1, 0, 1));
+}
+
+static void sal__build_sam_vgg(sal__builder *b) {
+    int block[6];
+    sal__vgg(b, sal__input(b, 3), 2, block);
+    sal__sam_head(b, block[5]);
+}
+
+static int sal__conv_norm(sal__builder *b, int x, const char *prefix, const char *conv,
+                          const char *norm, int channels, int kernel, int stride, int dilation) {
+    char name[40];
+    snprintf(name, sizeof name, "%s.%s", prefix, conv);
+    x = sal__conv_any(b, x, name, channels, kernel, stride, kernel / 2 * dilation, dilation, 0);
+    snprintf(name, sizeof name, "%s.%s", prefix, norm);
+    return sal__norm(b, x, name);
+}
+
+/* He, Zhang, Ren, Sun, "Deep residual learning", 2016: a bottleneck block. The shortcut comes first
+   in the list, so that the addition can be fused into conv3. */
+static int sal__bottleneck(sal__builder *b, int x, const char *name, int mid, int stride,
+                           int dilation, int project) {
+    int s1 = b->net->desc.stride_on_3x3 ? 1 : stride, s3 = stride / s1, y = x;
+    if (project)
+        x = sal__conv_norm(b, x, name, "downsample.0", "downsample.1", 4 * mid, 1, stride, 1);
+    y = sal__relu(b, sal__conv_norm(b, y, name, "conv1", "bn1", mid, 1, s1, 1));
+    y = sal__relu(b, sal__conv_norm(b, y, name, "conv2", "bn2", mid, 3, s3, dilation));
+    y = sal__conv_norm(b, y, name, "conv3", "bn3", 4 * mid, 1, 1, 1);
+    return sal__relu(b, sal__add(b, y, x));
+}
+
+/* ResNet-50 with strides 8 in all; dilation takes the place of the others. */
+static void sal__build_sam_resnet(sal__builder *b) {
+    static const int blocks[] = { 3, 4, 6, 3 };
+    static const int stride[] = { 1, 2, 1, 1 }, dilation[] = { 1, 1, 2, 4 };
+    int i, k, x = sal__input(b, 3);
+    x = sal__relu(b, sal__conv_norm(b, x, "backbone", "conv1", "bn1", sal__width(b, 64), 7, 2, 1));
+    x = sal__maxpool(b, x, 3, 2, SAL_SAME);
+    for (k = 0; k < 4; k++)
+        for (i = 0; i < blocks[k]; i++) {
+            char name[32];
+            snprintf(name, sizeof name, "backbone.layer%d.%d", k + 1, i);
+            x = sal__bottleneck(b, x, name, sal__width(b, 64 << k), i ? 1 : stride[k], dilation[k],
+                                i == 0);
+        }
+    x = sal__relu(b, sal__conv(b, x, "reduce", sal__width(b, 512), 3, 1, 1));
+    sal__sam_head(b, x);
+}
+
+/* --- kinds ------------------------------------------------------------------------------------ */
+
+typedef struct sal__kind {
+    const char *name;
+    void (*build)(sal__builder *b);
+    int h, w, multiple;             /* default input; every size must be a multiple of this */
+    sal_fit fit;
+    int bgr;
+    float scale, mean[3];
+    float dropout;
+} sal__kind;
+
+/* Caffe's VGG-16 and the Keras backbones take BGR minus the mean colour of ImageNet. */
+#define SAL__IMAGENET_BGR SAL_LETTERBOX, 1, 1, { 103.939f, 116.779f, 123.68f }
+static const sal__kind sal__kinds[SAL_KINDS] = {
+    { "juntingnet", sal__build_juntingnet,  96,  96, 1, SAL_STRETCH, 0, 255, { 0, 0, 0 }, 0 },
+    { "wepsam",     sal__build_wepsam,     128, 128, 1, SAL_STRETCH, 0, 255, { 0, 0, 0 }, 0 },
+    { "mlnet",      sal__build_mlnet,      480, 640, 8, SAL__IMAGENET_BGR, 0.5f },
+    { "sam-vgg",    sal__build_sam_vgg,    240, 320, 8, SAL__IMAGENET_BGR, 0 },
+    { "sam-resnet", sal__build_sam_resnet, 240, 320, 8, SAL__IMAGENET_BGR, 0 }
+};
+
+SALDEF const char *sal_kind_name(sal_kind kind) { return sal__kinds[kind].name; }
+
+SALDEF int sal_kind_from_name(const char *name, sal_kind *kind) {
+    int k;
+    for (k = 0; k < SAL_KINDS; k++)
+        if (!strcmp(name, sal__kinds[k].name)) { *kind = (sal_kind)k; return 1; }
+    return 0;
+}
+
+SALDEF sal_net_desc sal_net_desc_default(sal_kind kind) {
+    const sal__kind *k = &sal__kinds[kind];
+    sal_net_desc d;
+    int c;
+    memset(&d, 0, sizeof d);
+    d.kind = kind; d.h = k->h; d.w = k->w; d.fit = k->fit; d.bgr = k->bgr; d.scale = k->scale;
+    for (c = 0; c < 3; c++) { d.mean[c] = k->mean[c]; d.std[c] = 1; }
+    d.dropout = k->dropout;
+    return d;
+}
+
+/* --- making and filling networks -------------------------------------------------------------- */
+
+SALDEF sal_result sal_net_new(sal_ctx *ctx, const sal_net_desc *desc, sal_net **out) {
+    sal__builder b;
+    sal_net *net;
+    *out = NULL;
+    if ((int)desc->kind < 0 || desc->kind >= SAL_KINDS)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no network number %d", (int)desc->kind);
+    net = SAL__NEW(ctx, sal_net, 1);
+    if (!net) return SAL_ERR_MEMORY;
+    net->name = sal_kind_name(desc->kind);
+    net->desc = *desc;
+    net->multiple = sal__kinds[desc->kind].multiple;
+    net->layer = SAL__NEW(ctx, sal_layer, SAL__MAX_LAYERS);
+    net->param = SAL__NEW(ctx, sal_param, SAL__MAX_PARAMS);
+    memset(&b, 0, sizeof b);
+    b.ctx = ctx; b.net = net;
+    if (!net->layer || !net->param) b.result = SAL_ERR_MEMORY;
+    else b.result = sal__input_size_ok(ctx, net, desc->h, desc->w);
+    if (b.result == SAL_OK) sal__kinds[desc->kind].build(&b);
+    if (b.result != SAL_OK) { sal_net_free(ctx, net); return b.result; }
+    *out = net;
+    return SAL_OK;
+}
+
+SALDEF void sal_net_free(sal_ctx *ctx, sal_net *net) {
+    int i;
+    if (!net) return;
+    for (i = 0; i < net->params; i++)
+        if (net->param[i].owned) sal_free(ctx, net->param[i].value.data);
+    sal_free(ctx, net->layer);
+    sal_free(ctx, net->param);
+    sal_free(ctx, net);
+}
+
+/* Give parameter p float32 memory of its own (zeros). */
+static sal_result sal__param_own(sal_ctx *ctx, sal_param *p) {
+    float *data;
+    if (p->owned && p->value.dtype == SAL_F32) return SAL_OK;
+    data = SAL__NEW(ctx, float, sal_tensor_count(&p->value));
+    if (!data) return SAL_ERR_MEMORY;
+    if (p->owned) sal_free(ctx, p->value.data);
+    p->value.data = data; p->value.dtype = SAL_F32; p->value.scale = NULL;
+    p->owned = 1;
+    return SAL_OK;
+}
+
+static int sal__ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && !strcmp(text + n - m, end);
+}
+
+/* FNV-1a, 64 bits: a seed for each name. */
+static uint64_t sal__hash(const char *text) {
+    uint64_t h = 0xCBF29CE484222325u;
+    for (; *text; text++) h = (h ^ (unsigned char)*text) * 0x100000001B3u;
+    return h;
+}
+
+static void sal__fill_normal(float *x, size_t n, double sd, sal_rng *rng) {
+    size_t i;
+    for (i = 0; i < n; i++) x[i] = (float)(sd * sal_rng_normal(rng));
+}
+
+/* Saxe et al. 2014: rows of a Gaussian matrix made orthonormal (Gram-Schmidt); rows <= columns. */
+static void sal__fill_orthogonal(float *x, int rows, int columns, sal_rng *rng) {
+    int i, j, k;
+    sal__fill_normal(x, (size_t)rows * columns, 1, rng);
+    for (i = 0; i < rows; i++) {
+        float *row = x + (size_t)i * columns;
+        double norm = 0;
+        for (j = 0; j < i; j++) {
+            const float *other = x + (size_t)j * columns;
+            double dot = 0;
+            for (k = 0; k < columns; k++) dot += (double)row[k] * other[k];
+            for (k = 0; k < columns; k++) row[k] -= (float)(dot * other[k]);
+        }
+        for (k = 0; k < columns; k++) norm += (double)row[k] * row[k];
+        norm = sqrt(norm);
+        for (k = 0; k < columns; k++) row[k] = (float)(row[k] / norm);
+    }
+}
+
+SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed) {
+    int i, k;
+    int shallow = net->desc.kind == SAL_JUNTINGNET || net->desc.kind == SAL_WEPSAM;
+    for (i = 0; i < net->layers; i++)
+    for (k = 0; k < net->layer[i].params; k++) {
+        const sal_layer *l = &net->layer[i];
+        sal_param *p = &net->param[l->param + k];
+        const int *dim = p->value.dim;
+        size_t n = sal_tensor_count(&p->value), j;
+        double fan_in = (double)n / dim[0];
+        double fan_out = p->value.ndim == 4 ? dim[0] * dim[2] * dim[3] : dim[0];
+        sal_rng rng;
+        float *x, constant = 0;
+        SAL__TRY(sal__param_own(ctx, p));
+        x = (float *)p->value.data;
+        rng.state = seed ^ sal__hash(p->name);
+        if (l->op == SAL_OP_GAUSSIANS) {            /* mu U(.3, .7), sigma U(.05, .3) */
+            for (j = 0; j < n; j++)
+                x[j] = (float)(j < n / 2 ? .3 + .4 * sal_rng_uniform(&rng)
+                                         : .05 + .25 * sal_rng_uniform(&rng));
+        } else if (l->op == SAL_OP_CONVLSTM && p->value.ndim == 4) {
+            const char *gate = p->name + strlen(l->name) + 1;
+            if (gate[0] == 'U' && gate[1] != 'a')
+                sal__fill_orthogonal(x, dim[0], (int)fan_in, &rng);
+            else
+                sal__fill_normal(x, n, gate[0] == 'V' ? 0 : .05, &rng);
+        } else if (p->value.ndim >= 2 && l->op != SAL_OP_PRIOR) {
+            double sd = shallow ? .01                                   /* the paper's */
+                      : !strncmp(p->name, "backbone.", 9) ? sqrt(2 / fan_in)    /* He et al. 2015 */
+                      : sqrt(2 / (fan_in + fan_out));                   /* Glorot, Bengio 2010 */
+            sal__fill_normal(x, n, sd, &rng);
+        } else {                                    /* biases, statistics, ML-Net's prior */
+            if (l->op == SAL_OP_PRIOR || (l->op == SAL_OP_BATCHNORM &&
+                (sal__ends_with(p->name, ".weight") || sal__ends_with(p->name, ".running_var"))))
+                constant = 1;
+            else if (shallow)
+                constant = .1f;
+            for (j = 0; j < n; j++) x[j] = constant;
+        }
+    }
+    return SAL_OK;
+}
 
 /* ============================================================================================
    >>weights  safetensors files
@@ -1207,6 +2359,8 @@ SALDEF sal_result sal_blur(sal_ctx *ctx, float *out, const float *in, int w, int
 /* ============================================================================================
    >>fast  SIMD and Winograd kernels: everything a student may skip
    ========================================================================================== */
+
+SALDEF const sal_backend *sal_backend_cpu(void) { return sal_backend_ref(); }
 
 #endif /* SALIENCY_IMPLEMENTATION */
 
