@@ -828,7 +828,7 @@ SALDEF int sal_conv_fit(sal_conv *s) {
 }
 
 /* The kernel positions k for which 0 <= start + k * dilation < size: [*first, *last). */
-static void sal__taps(int start, int dilation, int k, int size, int *first, int *last) {
+static void sal__inside(int start, int dilation, int k, int size, int *first, int *last) {
     *first = start >= 0 ? 0 : (-start + dilation - 1) / dilation;
     *last = start >= size ? 0 : (size - 1 - start) / dilation + 1;
     if (*last > k) *last = k;
@@ -848,8 +848,8 @@ SALDEF void sal_conv2d_forward(float *out, const float *in, const float *weight,
     for (x = 0; x < s->ow; x++) {
         int top = y * s->stride - s->top, left = x * s->stride - s->left, i0, i1, j0, j1;
         double sum = bias ? bias[o] : 0;
-        sal__taps(top, s->dilation, s->kh, s->ih, &i0, &i1);
-        sal__taps(left, s->dilation, s->kw, s->iw, &j0, &j1);
+        sal__inside(top, s->dilation, s->kh, s->ih, &i0, &i1);
+        sal__inside(left, s->dilation, s->kw, s->iw, &j0, &j1);
         for (c = 0; c < s->ic; c++)
             for (i = i0; i < i1; i++) {
                 size_t y_in = (size_t)(n * s->ic + c) * s->ih + top + i * s->dilation;
