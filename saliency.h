@@ -151,6 +151,40 @@ typedef enum sal_border { SAL_BORDER_ZERO, SAL_BORDER_REPLICATE } sal_border;
 SALDEF sal_result sal_blur(sal_ctx *ctx, float *out, const float *in, int w, int h, double sigma,
                            double cut, sal_border border);
 
+/* A new black picture. */
+SALDEF sal_result sal_image_new(sal_ctx *ctx, int w, int h, sal_image *image);
+/* Decode a JPEG, PNG, BMP, PPM or PGM file held in memory; `name` stands in error texts. 16-bit
+   samples are reduced to 8, CMYK is converted, what is transparent shows white behind it. Damaged
+   and truncated files are errors. The EXIF orientation is not applied. With SALIENCY_NO_STB only
+   PPM and PGM are read. */
+SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t size,
+                                        const char *name, sal_image *image);
+/* Read a map from the bytes of a NumPy .npy file: two dimensions, C order, float32, float64, uint8
+   or bool. */
+SALDEF sal_result sal_map_load_npy_memory(sal_ctx *ctx, const void *bytes, size_t size,
+                                          const char *name, sal_map *map);
+#ifndef SALIENCY_NO_STDIO
+SALDEF sal_result sal_image_load(sal_ctx *ctx, const char *path, sal_image *image);
+/* The format follows from the name: .png, .jpg or .jpeg. Like all that save, it writes the whole
+   file or none. */
+SALDEF sal_result sal_image_save(sal_ctx *ctx, const char *path, const sal_image *image);
+/* A grey picture as a map from 0 to 1 (a coloured one by its luma). */
+SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *map);
+/* 8-bit grey PNG: 255 * value / maximum, rounded; what is negative becomes 0. */
+SALDEF sal_result sal_map_save_png(sal_ctx *ctx, const char *path, const sal_map *map);
+SALDEF sal_result sal_map_load_npy(sal_ctx *ctx, const char *path, sal_map *map);
+/* NumPy .npy, version 1.0, float32, C order, (h, w). */
+SALDEF sal_result sal_map_save_npy(sal_ctx *ctx, const char *path, const sal_map *map);
+#endif
+
+/* The colour of t in [0, 1]: dark blue, violet, red, orange, pale yellow, near white. Lightness L*
+   is 5 + 90 t, and equal steps of t look equally far apart. */
+SALDEF void sal_colormap(float t, unsigned char rgb[3]);
+/* The map in these colours (0 to its maximum) over the picture: picture * (1 - opacity) + colour *
+   opacity. A map of another size is stretched over the picture. out is a new picture. */
+SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_map *map,
+                              float opacity, sal_image *out);
+
 /* --- api: operators -------------------------------------------------------------------------
 
    Textbook versions: short loops for reading, teaching and testing. Outputs first, then inputs,
@@ -447,6 +481,11 @@ SALDEF const sal_backend *sal_backend_cpu(void);    /* fast kernels; the default
 #    define stbi__unpremultiply_on_load_thread stbi_set_unpremultiply_on_load_thread
 #    define STBI_NO_HDR
 #    define STBI_NO_LINEAR
+#    define STBI_NO_GIF
+#    define STBI_NO_PSD
+#    define STBI_NO_TGA
+#    define STBI_NO_PIC
+#    define STBI_NO_PNM
 #  endif
 #  ifndef INCLUDE_STB_IMAGE_WRITE_H
 #    define STB_IMAGE_WRITE_STATIC
@@ -2132,11 +2171,11 @@ SALDEF sal_result sal_map_new(sal_ctx *ctx, int w, int h, sal_map *map) {
 
    One axis at a time. Output pixel o covers the input from o * step to (o + 1) * step; its value
    is a weighted mean of `width` input pixels from first[o] on, tabulated once for each axis. */
-typedef struct sal__taps {
+typedef struct sal__filter_table {
     int width;
     int *first;
     float *weight;      /* [out][width]; pixels outside the filter have weight 0 */
-} sal__taps;
+} sal__filter_table;
 
 /* The triangle, and Keys' cubic with a = -1/2 ("Cubic convolution interpolation for digital image
    processing", IEEE ASSP 1981, eq. 15), at a distance of x pixels. */
@@ -2146,7 +2185,7 @@ static double sal__filter_at(sal_filter filter, double x) {
     return x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((2.5 - 0.5 * x) * x - 4) * x + 2 : 0;
 }
 
-static sal_result sal__taps_new(sal_ctx *ctx, int out, int in, sal_filter filter, sal__taps *t) {
+static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filter filter, sal__filter_table *t) {
     double step = (double)in / out, stretch = SAL__MAX(step, 1);
     double reach = filter == SAL_AREA ? step / 2 : (filter == SAL_LINEAR ? 1 : 2) * stretch;
     int o, k;
@@ -2177,7 +2216,7 @@ typedef struct sal__resize_pass {
     float *out;
     const float *in;
     int ow, w, channels;
-    sal__taps taps;
+    sal__filter_table taps;
 } sal__resize_pass;
 
 static void sal__resize_row(void *arg, int y, int worker) {     /* in (w) -> out (ow) */
@@ -2220,8 +2259,8 @@ static sal_result sal__resize_axis(sal_ctx *ctx, float *out, int ow, int oh, con
     sal_result r;
     memset(&p, 0, sizeof p);
     p.out = out; p.in = in; p.ow = ow; p.w = w; p.channels = channels;
-    r = w != ow ? sal__taps_new(ctx, ow, w, filter, &p.taps)
-                : sal__taps_new(ctx, oh, h, filter, &p.taps);
+    r = w != ow ? sal__filter_table_new(ctx, ow, w, filter, &p.taps)
+                : sal__filter_table_new(ctx, oh, h, filter, &p.taps);
     if (r == SAL_OK) sal_parallel_for(ctx, oh, w != ow ? sal__resize_row : sal__resize_column, &p);
     sal_free(ctx, p.taps.first);
     sal_free(ctx, p.taps.weight);
@@ -2333,6 +2372,431 @@ SALDEF sal_result sal_blur(sal_ctx *ctx, float *out, const float *in, int w, int
     p.out = out; p.in = between;
     sal_parallel_for(ctx, h, sal__blur_column, &p);
     sal_free(ctx, lines); sal_free(ctx, weight); sal_free(ctx, between);
+    return SAL_OK;
+}
+
+/* --- picture files ----------------------------------------------------------------------- */
+
+SALDEF sal_result sal_image_new(sal_ctx *ctx, int w, int h, sal_image *image) {
+    memset(image, 0, sizeof *image);
+    SAL__TRY(sal__check_size(ctx, "new picture", w, h));
+    image->data = SAL__NEW(ctx, unsigned char, (size_t)w * (size_t)h * 3);
+    if (!image->data) return SAL_ERR_MEMORY;
+    image->w = w; image->h = h; image->grey = 1;
+    return SAL_OK;
+}
+
+static int sal__is_grey(const sal_image *image) {
+    size_t i, n = (size_t)image->w * (size_t)image->h * 3;
+    for (i = 0; i < n; i += 3)
+        if (image->data[i] != image->data[i + 1] || image->data[i] != image->data[i + 2]) return 0;
+    return 1;
+}
+
+static uint32_t sal__u32_le(const unsigned char *p) {
+    return p[0] | ((uint32_t)p[1] << 8) | ((uint32_t)p[2] << 16) | ((uint32_t)p[3] << 24);
+}
+
+/* The next number of a PNM header, over white space and comments; -1 if there is none. */
+static long sal__pnm_number(const unsigned char *p, size_t size, size_t *at) {
+    long n = -1;
+    size_t i = *at;
+    while (i < size && (p[i] == '#' || p[i] == ' ' || (p[i] >= 9 && p[i] <= 13)))
+        if (p[i++] == '#') while (i < size && p[i] != '\n') i++;
+    for (; i < size && p[i] >= '0' && p[i] <= '9' && n < 100000000; i++)
+        n = (n < 0 ? 0 : n * 10) + (p[i] - '0');
+    *at = i;
+    return n;
+}
+
+/* Binary PPM (P6) and PGM (P5), any maximum to 65535: stb_image knows only 255, and takes what is
+   missing from a truncated file from uninitialised memory. */
+static sal_result sal__pnm_load(sal_ctx *ctx, const unsigned char *p, size_t size, const char *name,
+                                sal_image *image) {
+    size_t at = 2, i, pixels, samples;
+    int channels = p[1] == '6' ? 3 : 1, bytes;
+    long w = sal__pnm_number(p, size, &at), h = sal__pnm_number(p, size, &at);
+    long most = sal__pnm_number(p, size, &at);
+    at++;       /* one white space before the samples */
+    if (w < 1 || h < 1 || most < 1 || most > 65535)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a PPM/PGM header without a proper width, height "
+                         "and maximum", name);
+    SAL__TRY(sal__check_size(ctx, name, (double)w, (double)h));
+    bytes = most > 255 ? 2 : 1;
+    pixels = (size_t)w * (size_t)h;
+    samples = pixels * (size_t)channels;
+    if (at > size || (size - at) / (size_t)bytes < samples)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: truncated: %ld x %ld pixels need %.0f bytes, the "
+                         "file has %.0f", name, w, h, (double)samples * bytes + (double)at,
+                         (double)size);
+    SAL__TRY(sal_image_new(ctx, (int)w, (int)h, image));
+    for (i = 0; i < samples; i++) {
+        const unsigned char *s = p + at + i * (size_t)bytes;
+        long v = bytes == 2 ? s[0] * 256L + s[1] : s[0];
+        unsigned char v8 = (unsigned char)((SAL__MIN(v, most) * 255 + most / 2) / most);
+        if (channels == 3) image->data[i] = v8;
+        else memset(image->data + i * 3, v8, 3);
+    }
+    return SAL_OK;
+}
+
+#ifndef SALIENCY_NO_STB
+/* stb_image fills in black for what a truncated BMP lacks: do its pixels fit into the file? */
+static int sal__bmp_is_whole(const unsigned char *p, size_t size) {
+    double w, h, bits;
+    if (size < 30) return 0;
+    if (sal__u32_le(p + 14) == 12) {        /* the old OS/2 header */
+        w = p[18] + 256.0 * p[19]; h = p[20] + 256.0 * p[21]; bits = p[24];
+    } else {                                /* a negative height has its rows from the top */
+        w = (int32_t)sal__u32_le(p + 18); h = fabs((double)(int32_t)sal__u32_le(p + 22));
+        bits = p[28];
+    }
+    return sal__u32_le(p + 10) + ceil(w * bits / 32) * 4 * h <= (double)size;
+}
+
+static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t size, const char *name,
+                                sal_image *image) {
+    int w = 0, h = 0, n = 0, c;
+    size_t i, pixels;
+    unsigned char *decoded;
+    sal_result r;
+    if (size > INT_MAX)
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: %.0f bytes, pictures may have at most %d",
+                         name, (double)size, INT_MAX);
+    if (p[0] == 'B' && !sal__bmp_is_whole(p, size))
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a truncated BMP file (%.0f bytes)", name,
+                         (double)size);
+    if (stbi_info_from_memory(p, (int)size, &w, &h, &n))
+        SAL__TRY(sal__check_size(ctx, name, w, h));
+    decoded = stbi_load_from_memory(p, (int)size, &w, &h, &n, 0);
+    if (!decoded) {
+        const char *why = stbi_failure_reason();
+        if (why && !strcmp(why, "outofmem"))
+            return sal__fail(ctx, SAL_ERR_MEMORY, "%s: not enough memory to decode it", name);
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: damaged, truncated or of an unknown variant; it "
+                         "cannot be decoded (%s)", name, why ? why : "no reason given");
+    }
+    r = sal__check_size(ctx, name, w, h);
+    if (r == SAL_OK) r = sal_image_new(ctx, w, h, image);
+    pixels = r == SAL_OK ? (size_t)w * (size_t)h : 0;
+    for (i = 0; i < pixels; i++) {          /* n: 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha */
+        const unsigned char *s = decoded + i * (size_t)n;
+        int alpha = n == 2 || n == 4 ? s[n - 1] : 255;
+        for (c = 0; c < 3; c++)
+            image->data[i * 3 + (size_t)c] = (unsigned char)
+                (((n < 3 ? s[0] : s[c]) * alpha + 255 * (255 - alpha) + 127) / 255);
+    }
+    stbi_image_free(decoded);
+    return r;
+}
+#endif
+
+SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t size,
+                                        const char *name, sal_image *image) {
+    const unsigned char *p = (const unsigned char *)bytes;
+    size_t i, printable = 0, look = SAL__MIN(size, 64);
+    int stb;
+    memset(image, 0, sizeof *image);
+    if (size == 0) return sal__fail(ctx, SAL_ERR_FORMAT, "%s: is empty (0 bytes)", name);
+    if (size > 2 && p[0] == 'P' && (p[1] == '5' || p[1] == '6') && p[2] <= ' ') {
+        SAL__TRY(sal__pnm_load(ctx, p, size, name, image));
+        image->grey = sal__is_grey(image);
+        return SAL_OK;
+    }
+    stb = size > 14 && (!memcmp(p, "\xFF\xD8\xFF", 3) || !memcmp(p, "\x89PNG\r\n\x1A\n", 8) ||
+                        (!memcmp(p, "BM", 2) && !memcmp(p + 6, "\0\0\0\0", 4)));
+    if (stb) {
+#ifdef SALIENCY_NO_STB
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: JPEG, PNG and BMP are not built in "
+                         "(SALIENCY_NO_STB); convert it to PPM or PGM", name);
+#else
+        SAL__TRY(sal__stb_load(ctx, p, size, name, image));
+        image->grey = sal__is_grey(image);
+        return SAL_OK;
+#endif
+    }
+    for (i = 0; i < look; i++) printable += (p[i] >= ' ' && p[i] < 127) || (p[i] >= 9 && p[i] <= 13);
+    return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %s, not a picture that can be read here (JPEG, PNG, "
+                     "BMP, binary PPM or PGM)", name,
+                     printable == look ? "a text file" : "an unknown kind of file");
+}
+
+#ifndef SALIENCY_NO_STDIO
+
+SALDEF sal_result sal_image_load(sal_ctx *ctx, const char *path, sal_image *image) {
+    unsigned char *bytes;
+    size_t size;
+    sal_result r;
+    memset(image, 0, sizeof *image);
+    SAL__TRY(sal_file_read(ctx, path, &bytes, &size));
+    r = sal_image_load_memory(ctx, bytes, size, path, image);
+    sal_free(ctx, bytes);
+    return r;
+}
+
+/* Does the name end so, in small or capital letters? */
+static int sal__has_ending(const char *name, const char *ending) {
+    size_t n = strlen(name), m = strlen(ending), i;
+    if (n < m) return 0;
+    for (i = 0; i < m; i++) {
+        char c = name[n - m + i];
+        if ((c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c) != ending[i]) return 0;
+    }
+    return 1;
+}
+
+#ifndef SALIENCY_NO_STB
+/* What stb_image_write hands over piece by piece. */
+typedef struct sal__bytes {
+    sal_ctx *ctx;
+    unsigned char *data;
+    size_t size, room;
+    int failed;
+} sal__bytes;
+
+static void sal__bytes_add(void *context, void *data, int size) {
+    sal__bytes *b = (sal__bytes *)context;
+    if (b->failed) return;
+    if (b->room - b->size < (size_t)size) {
+        size_t room = 2 * b->room + (size_t)size + 4096;
+        unsigned char *grown = SAL__NEW(b->ctx, unsigned char, room);
+        if (!grown) { b->failed = 1; return; }
+        if (b->size) memcpy(grown, b->data, b->size);
+        sal_free(b->ctx, b->data);
+        b->data = grown; b->room = room;
+    }
+    memcpy(b->data + b->size, data, (size_t)size);
+    b->size += (size_t)size;
+}
+#endif
+
+/* 8-bit samples, 1 or 3 channels, as the file format that the name asks for. */
+static sal_result sal__save_pixels(sal_ctx *ctx, const char *path, int w, int h, int channels,
+                                   const unsigned char *data) {
+#ifdef SALIENCY_NO_STB
+    (void)w; (void)h; (void)channels; (void)data;
+    return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: writing pictures is not built in "
+                     "(SALIENCY_NO_STB)", path);
+#else
+    sal__bytes b;
+    sal_result r;
+    int png = sal__has_ending(path, ".png"), done;
+    if (!png && !sal__has_ending(path, ".jpg") && !sal__has_ending(path, ".jpeg"))
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: pictures are written as .png, .jpg or .jpeg",
+                         path);
+    if (!png && (w > 65535 || h > 65535))
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: %d x %d pixels, a JPEG side has at most "
+                         "65535; use .png", path, w, h);
+    memset(&b, 0, sizeof b);
+    b.ctx = ctx;
+    done = png ? stbi_write_png_to_func(sal__bytes_add, &b, w, h, channels, data, w * channels)
+               : stbi_write_jpg_to_func(sal__bytes_add, &b, w, h, channels, data, 95);
+    if (!done || b.failed)
+        r = sal__fail(ctx, SAL_ERR_MEMORY, "%s: not enough memory to encode it", path);
+    else
+        r = sal_file_write(ctx, path, b.data, b.size);
+    sal_free(ctx, b.data);
+    return r;
+#endif
+}
+
+SALDEF sal_result sal_image_save(sal_ctx *ctx, const char *path, const sal_image *image) {
+    return sal__save_pixels(ctx, path, image->w, image->h, 3, image->data);
+}
+
+SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *map) {
+    sal_image image;
+    size_t i, n;
+    sal_result r;
+    memset(map, 0, sizeof *map);
+    SAL__TRY(sal_image_load(ctx, path, &image));
+    r = sal_map_new(ctx, image.w, image.h, map);
+    n = r == SAL_OK ? (size_t)image.w * (size_t)image.h : 0;
+    for (i = 0; i < n; i++) {               /* luma of ITU-R BT.601 */
+        const unsigned char *p = image.data + i * 3;
+        map->data[i] = (float)(299 * p[0] + 587 * p[1] + 114 * p[2]) / 255000.0f;
+    }
+    sal_image_free(ctx, &image);
+    return r;
+}
+#endif /* SALIENCY_NO_STDIO */
+
+/* The largest value; 0 if none is positive (NaN counts as nothing). */
+static float sal__positive_max(const float *data, size_t n) {
+    float most = 0;
+    size_t i;
+    for (i = 0; i < n; i++) if (data[i] > most) most = data[i];
+    return most;
+}
+
+/* value / most * 255, rounded, from 0 to 255. */
+static unsigned char sal__level(float value, float most) {
+    return (unsigned char)(value > 0 ? SAL__MIN(value / most, 1.0f) * 255 + 0.5f : 0);
+}
+
+#ifndef SALIENCY_NO_STDIO
+SALDEF sal_result sal_map_save_png(sal_ctx *ctx, const char *path, const sal_map *map) {
+    size_t i, n = (size_t)map->w * (size_t)map->h;
+    float most = sal__positive_max(map->data, n);
+    unsigned char *levels = SAL__NEW(ctx, unsigned char, n);
+    sal_result r;
+    if (!levels) return SAL_ERR_MEMORY;
+    for (i = 0; i < n; i++) levels[i] = sal__level(map->data[i], most);
+    r = !sal__has_ending(path, ".png")
+        ? sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: maps are written as .png (or .npy)", path)
+        : sal__save_pixels(ctx, path, map->w, map->h, 1, levels);
+    sal_free(ctx, levels);
+    return r;
+}
+#endif
+
+/* --- NumPy's array files -----------------------------------------------------------------
+
+   "\x93NUMPY", major and minor version, length of the header (2 bytes, from version 2 on 4), the
+   header - {'descr': '<f4', 'fortran_order': False, 'shape': (h, w), } - and the numbers. */
+
+static double sal__f64_from_bits(uint64_t bits) { double d; memcpy(&d, &bits, 8); return d; }
+
+SALDEF sal_result sal_map_load_npy_memory(sal_ctx *ctx, const void *bytes, size_t size,
+                                          const char *name, sal_map *map) {
+    const unsigned char *p = (const unsigned char *)bytes;
+    char header[512], order, kind;
+    const char *descr, *fortran, *shape;
+    size_t start, length, i, n;
+    int w = 0, h = 0, used = 0, wide, big, k;
+    memset(map, 0, sizeof *map);
+    if (size < 12 || memcmp(p, "\x93NUMPY", 6) || p[6] < 1 || p[6] > 3)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: is not a NumPy .npy file", name);
+    start = p[6] == 1 ? 10 : 12;
+    length = p[6] == 1 ? p[8] + 256u * p[9] : sal__u32_le(p + 8);
+    if (length > size - start)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: truncated in its header", name);
+    n = SAL__MIN(length, sizeof header - 1);
+    memcpy(header, p + start, n);
+    header[n] = 0;
+    p += start + length; size -= start + length;
+    descr = strstr(header, "'descr': '");
+    fortran = strstr(header, "'fortran_order': ");
+    shape = strstr(header, "'shape': (");
+    if (!descr || !fortran || !shape)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: its header lacks descr, fortran_order or shape",
+                         name);
+    order = descr[10]; kind = order ? descr[11] : 0; wide = kind ? descr[12] - '0' : 0;
+    if (!strchr("<>|=", order) || descr[13] != '\'' ||
+        !((kind == 'f' && (wide == 4 || wide == 8)) || ((kind == 'u' || kind == 'b') && wide == 1)))
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: numbers of type %.8s; save it with "
+                         ".astype('float32')", name, descr + 9);
+    if (fortran[17] != 'F')
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: in Fortran order; save "
+                         "numpy.ascontiguousarray(map)", name);
+    if (sscanf(shape + 10, "%9d, %9d%n", &h, &w, &used) != 2 || shape[10 + used] != ')')
+        return sal__fail(ctx, SAL_ERR_SHAPE, "%s: shape %.40s, a map has two dimensions "
+                         "(height, width)", name, shape + 9);
+    SAL__TRY(sal__check_size(ctx, name, w, h));
+    n = (size_t)w * (size_t)h;
+    if (size != n * (size_t)wide)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %d x %d values of %d bytes, but %.0f bytes in the "
+                         "file", name, h, w, wide, (double)size);
+    SAL__TRY(sal_map_new(ctx, w, h, map));
+    big = order == '>';
+    for (i = 0; i < n; i++, p += wide) {
+        uint64_t bits = 0;
+        for (k = 0; k < wide; k++) bits = bits << 8 | p[big ? k : wide - 1 - k];
+        map->data[i] = wide == 1 ? (float)bits : wide == 4 ? sal__f32_from_bits((uint32_t)bits)
+                                               : (float)sal__f64_from_bits(bits);
+    }
+    return SAL_OK;
+}
+
+#ifndef SALIENCY_NO_STDIO
+SALDEF sal_result sal_map_load_npy(sal_ctx *ctx, const char *path, sal_map *map) {
+    unsigned char *bytes;
+    size_t size;
+    sal_result r;
+    memset(map, 0, sizeof *map);
+    SAL__TRY(sal_file_read(ctx, path, &bytes, &size));
+    r = sal_map_load_npy_memory(ctx, bytes, size, path, map);
+    sal_free(ctx, bytes);
+    return r;
+}
+
+SALDEF sal_result sal_map_save_npy(sal_ctx *ctx, const char *path, const sal_map *map) {
+    enum { START = 128 };       /* the numbers begin at a multiple of 64 */
+    size_t i, n = (size_t)map->w * (size_t)map->h;
+    unsigned char *file = SAL__NEW(ctx, unsigned char, START + n * 4), *p;
+    sal_result r;
+    int length;
+    if (!file) return SAL_ERR_MEMORY;
+    memset(file, ' ', START);
+    memcpy(file, "\x93NUMPY\x01\x00\x76\x00", 10);      /* version 1.0, 118 bytes of header */
+    length = snprintf((char *)file + 10, START - 10, "{'descr': '<f4', 'fortran_order': False, "
+                      "'shape': (%d, %d), }", map->h, map->w);
+    file[10 + length] = ' ';
+    file[START - 1] = '\n';
+    for (i = 0, p = file + START; i < n; i++, p += 4) {
+        uint32_t bits = sal__f32_bits(map->data[i]);
+        p[0] = (unsigned char)bits; p[1] = (unsigned char)(bits >> 8);
+        p[2] = (unsigned char)(bits >> 16); p[3] = (unsigned char)(bits >> 24);
+    }
+    r = sal_file_write(ctx, path, file, START + n * 4);
+    sal_free(ctx, file);
+    return r;
+}
+#endif
+
+/* --- colours -----------------------------------------------------------------------------
+
+   A path through CIE L*a*b* (D65): lightness 5 + 90 t, hue angle 285 + 180 t degrees, chroma
+   280 t (1 - t). It stays inside sRGB, and steps of t are alike to 6 % in Euclidean distance. */
+
+static double sal__lab_inverse(double f) {      /* CIE 15:2004, eq. 8.4 ff. backwards */
+    return f > 6 / 29.0 ? f * f * f : 3 * (6 / 29.0) * (6 / 29.0) * (f - 4 / 29.0);
+}
+
+SALDEF void sal_colormap(float t, unsigned char rgb[3]) {
+    static const double from_xyz[3][3] = {      /* IEC 61966-2-1, linear light */
+        { 3.2404542, -1.5371385, -0.4985314 }, { -0.9692660, 1.8760108, 0.0415560 },
+        { 0.0556434, -0.2040259, 1.0572252 }
+    };
+    double u = sal__clamp(t, 0, 1), hue = (285 + 180 * u) * SAL__PI / 180, chroma = 280 * u * (1 - u);
+    double fy = (5 + 90 * u + 16) / 116;
+    double x = 0.95047 * sal__lab_inverse(fy + chroma * cos(hue) / 500);
+    double y = sal__lab_inverse(fy);
+    double z = 1.08883 * sal__lab_inverse(fy - chroma * sin(hue) / 200);
+    int c;
+    for (c = 0; c < 3; c++) {
+        double v = from_xyz[c][0] * x + from_xyz[c][1] * y + from_xyz[c][2] * z;
+        v = v <= 0.0031308 ? 12.92 * v : 1.055 * pow(v, 1 / 2.4) - 0.055;
+        rgb[c] = (unsigned char)(sal__clamp(v, 0, 1) * 255 + 0.5);
+    }
+}
+
+SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_map *map,
+                              float opacity, sal_image *out) {
+    unsigned char colours[256][3];
+    size_t i, n = (size_t)image->w * (size_t)image->h;
+    float a = (float)sal__clamp(opacity, 0, 1), most, *fit = NULL;
+    const float *values = map->data;
+    sal_result r;
+    int k;
+    SAL__TRY(sal_image_new(ctx, image->w, image->h, out));
+    if (map->w != image->w || map->h != image->h) {
+        fit = SAL__NEW(ctx, float, n);
+        r = !fit ? SAL_ERR_MEMORY : sal_resize(ctx, fit, image->w, image->h, map->data, map->w,
+                                               map->h, 1, SAL_LINEAR);
+        if (r != SAL_OK) { sal_free(ctx, fit); sal_image_free(ctx, out); return r; }
+        values = fit;
+    }
+    most = sal__positive_max(values, n);
+    for (k = 0; k < 256; k++) sal_colormap((float)k / 255, colours[k]);
+    for (i = 0; i < n; i++) {
+        const unsigned char *from = image->data + i * 3;
+        const unsigned char *colour = colours[sal__level(values[i], most)];
+        for (k = 0; k < 3; k++)
+            out->data[i * 3 + (size_t)k] = (unsigned char)(from[k] * (1 - a) + colour[k] * a + 0.5f);
+    }
+    out->grey = 0;
+    sal_free(ctx, fit);
     return SAL_OK;
 }
 
