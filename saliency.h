@@ -437,6 +437,24 @@ struct sal_backend {
 SALDEF const sal_backend *sal_backend_ref(void);    /* the textbook */
 SALDEF const sal_backend *sal_backend_cpu(void);    /* fast kernels; the default */
 
+/* --- api: predict ------------------------------------------------------------------------------
+
+   The short way:  sal_image_load, sal_net_load, sal_predict, sal_map_save_png. */
+
+/* A saliency map of the picture's size, from 0 to a maximum of 1. Makes a run for this picture. */
+SALDEF sal_result sal_predict(sal_ctx *ctx, const sal_net *net, const sal_image *image,
+                              sal_map *map);
+/* The same on a run for one picture that is kept: for many pictures. */
+SALDEF sal_result sal_predict_run(sal_ctx *ctx, sal_run *run, const sal_image *image, sal_map *map);
+/* The picture as input (3, h, w) of the network: fitted, channels in order, normalised. */
+SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_image *image, int h,
+                                 int w, float *input);
+/* The network's output raw (rh, rw), for an input of h x w, as a map of the picture: smoothed as
+   the model asks, bars removed, bilinearly resized, scaled to a maximum of 1 (negative values are
+   0). */
+SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float *raw, int rh,
+                                  int rw, int h, int w, int image_w, int image_h, sal_map *map);
+
 /* --- api: (further sections declare themselves here) --------------------------------------- */
 
 #endif /* SALIENCY_H */
@@ -1028,32 +1046,36 @@ SALDEF void sal_add_forward(float *out, const float *a, const float *b, size_t n
     for (i = 0; i < n; i++) out[i] = a[i] + b[i];
 }
 
-/* Where output pixel x of `out` pixels falls in a row of `in` pixels, half-pixel centres, edges
-   clamped:  s = (x + 1/2) * in / out - 1/2, between pixels *low and *high, *t of the way. */
-static void sal__bilinear_tap(int x, int in, int out, int *low, int *high, double *t) {
-    double s = sal__clamp((x + 0.5) * in / out - 0.5, 0, in - 1);
-    *low = (int)s;
-    *high = SAL__MIN(*low + 1, in - 1);
-    *t = s - *low;
+/* Position s in a row of n pixels, edges clamped: between pixels low and high, t of the way. */
+typedef struct sal__tap { int low, high; double t; } sal__tap;
+
+static sal__tap sal__tap_at(double s, int n) {
+    sal__tap tap;
+    s = sal__clamp(s, 0, n - 1);
+    tap.low = (int)s;
+    tap.high = SAL__MIN(tap.low + 1, n - 1);
+    tap.t = s - tap.low;
+    return tap;
 }
 
-/* Bilinear interpolation of n planes (half-pixel centres, edges clamped).
+/* (1-v) ((1-u) in[y0][x0] + u in[y0][x1]) + v ((1-u) in[y1][x0] + u in[y1][x1]) */
+static float sal__bilinear(const float *in, int w, sal__tap v, sal__tap u) {
+    const float *top = in + (size_t)v.low * w, *bottom = in + (size_t)v.high * w;
+    return (float)((1 - v.t) * ((1 - u.t) * top[u.low] + u.t * top[u.high]) +
+                   v.t * ((1 - u.t) * bottom[u.low] + u.t * bottom[u.high]));
+}
+
+/* Bilinear interpolation of n planes, half-pixel centres, edges clamped.
    out (n, oh, ow), in (n, ih, iw):
-       out[y][x] = (1-v) ((1-u) in[y0][x0] + u in[y0][x1]) + v ((1-u) in[y1][x0] + u in[y1][x1]) */
+       out[y][x] = in at ((y + 1/2) * ih / oh - 1/2, (x + 1/2) * iw / ow - 1/2) */
 SALDEF void sal_upsample_forward(float *out, const float *in, int n, int ih, int iw, int oh,
                                  int ow) {
-    int s, y, x, y0, y1, x0, x1;
-    double u, v;
+    int s, y, x;
     for (s = 0; s < n; s++, in += (size_t)ih * iw)
         for (y = 0; y < oh; y++) {
-            const float *top, *bottom;
-            sal__bilinear_tap(y, ih, oh, &y0, &y1, &v);
-            top = in + (size_t)y0 * iw; bottom = in + (size_t)y1 * iw;
-            for (x = 0; x < ow; x++) {
-                sal__bilinear_tap(x, iw, ow, &x0, &x1, &u);
-                *out++ = (float)((1 - v) * ((1 - u) * top[x0] + u * top[x1]) +
-                                 v * ((1 - u) * bottom[x0] + u * bottom[x1]));
-            }
+            sal__tap v = sal__tap_at((y + 0.5) * ih / oh - 0.5, ih);
+            for (x = 0; x < ow; x++)
+                *out++ = sal__bilinear(in, iw, v, sal__tap_at((x + 0.5) * iw / ow - 0.5, iw));
         }
 }
 
@@ -2815,6 +2837,135 @@ SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_ma
 /* ============================================================================================
    >>predict  picture in, map out
    ========================================================================================== */
+
+/* Which part of the picture (in pixels) fills which part of the network's input. */
+typedef struct sal__frame {
+    int sx, sy, sw, sh;         /* source rectangle */
+    int x, y, w, h;             /* where it lies in the input */
+} sal__frame;
+
+static sal__frame sal__frame_of(sal_fit fit, int iw, int ih, int w, int h) {
+    sal__frame f;
+    f.sx = f.sy = f.x = f.y = 0;
+    f.sw = iw; f.sh = ih; f.w = w; f.h = h;
+    if (fit == SAL_SQUARE) {
+        f.sw = f.sh = SAL__MIN(iw, ih);
+        f.sx = (iw - f.sw) / 2; f.sy = (ih - f.sh) / 2;
+    } else if (fit == SAL_LETTERBOX) {      /* whole-number arithmetic as in the released code */
+        if ((double)ih * w > (double)iw * h) f.w = (int)((double)iw * h / ih);
+        else                                 f.h = (int)((double)ih * w / iw);
+        f.w = SAL__MAX(f.w, 1); f.h = SAL__MAX(f.h, 1);
+        f.x = (w - f.w) / 2; f.y = (h - f.h) / 2;
+    }
+    return f;
+}
+
+SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_image *image, int h,
+                                 int w, float *input) {
+    const sal_net_desc *d = &net->desc;
+    sal__frame f;
+    float *source, *fitted;
+    sal_result r;
+    int x, y, c;
+    if (!image->data || image->w < 1 || image->h < 1)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "an empty picture");
+    f = sal__frame_of(d->fit, image->w, image->h, w, h);
+    source = SAL__NEW(ctx, float, (size_t)f.sw * f.sh * 3);
+    fitted = SAL__NEW(ctx, float, (size_t)f.w * f.h * 3);
+    r = source && fitted ? SAL_OK : SAL_ERR_MEMORY;
+    if (r == SAL_OK) {
+        for (y = 0; y < f.sh; y++) {
+            const unsigned char *row = image->data + ((size_t)(f.sy + y) * image->w + f.sx) * 3;
+            for (x = 0; x < 3 * f.sw; x++) source[(size_t)y * f.sw * 3 + x] = row[x];
+        }
+        r = sal_resize(ctx, fitted, f.w, f.h, source, f.sw, f.sh, 3, SAL_LINEAR);
+    }
+    if (r == SAL_OK)
+        for (c = 0; c < 3; c++) {
+            float *plane = input + (size_t)c * h * w;
+            const float *pixel = fitted + (d->bgr ? 2 - c : c);
+            for (x = 0; x < h * w; x++) plane[x] = (0 - d->mean[c]) / d->std[c];    /* black bars */
+            for (y = 0; y < f.h; y++)
+                for (x = 0; x < f.w; x++, pixel += 3)
+                    plane[(size_t)(f.y + y) * w + f.x + x] =
+                        (*pixel / d->scale - d->mean[c]) / d->std[c];
+        }
+    sal_free(ctx, source);
+    sal_free(ctx, fitted);
+    return r;
+}
+
+/* Divide by the maximum; what is negative becomes 0. A map that is nowhere positive becomes 0. */
+static void sal__map_normalise(sal_map *map) {
+    size_t i, n = (size_t)map->w * map->h;
+    float top = 0;
+    for (i = 0; i < n; i++) top = SAL__MAX(top, map->data[i]);
+    for (i = 0; i < n; i++)
+        map->data[i] = map->data[i] > 0 ? SAL__MIN(map->data[i] / top, 1.0f) : 0;
+}
+
+SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float *raw, int rh,
+                                  int rw, int h, int w, int image_w, int image_h, sal_map *map) {
+    sal_kind kind = net->desc.kind;
+    sal__frame f = sal__frame_of(net->desc.fit, image_w, image_h, w, h);
+    float *smooth = NULL;
+    sal_result r;
+    size_t i;
+    int x, y;
+    memset(map, 0, sizeof *map);
+    for (i = 0; i < (size_t)rh * rw; i++)
+        if (!(fabs((double)raw[i]) <= FLT_MAX))
+            return sal__fail(ctx, SAL_ERR_NUMERIC, "%s returned a value that is not finite: are "
+                             "these its weights?", net->name);
+    r = sal_map_new(ctx, image_w, image_h, map);
+    if (r == SAL_OK && kind == SAL_JUNTINGNET) {    /* the released code blurs the small map */
+        smooth = SAL__NEW(ctx, float, (size_t)rh * rw);
+        r = smooth ? sal_blur(ctx, smooth, raw, rw, rh, 3.0, 4.0, SAL_BORDER_REPLICATE)
+                   : SAL_ERR_MEMORY;
+        raw = smooth;
+    }
+    for (y = 0; r == SAL_OK && y < image_h; y++) {      /* picture -> input -> map coordinates */
+        sal__tap v = sal__tap_at(((y + 0.5 - f.sy) * f.h / f.sh + f.y) * rh / h - 0.5, rh);
+        for (x = 0; x < image_w; x++) {
+            sal__tap u = sal__tap_at(((x + 0.5 - f.sx) * f.w / f.sw + f.x) * rw / w - 0.5, rw);
+            map->data[(size_t)y * image_w + x] = sal__bilinear(raw, rw, v, u);
+        }
+    }
+    if (r == SAL_OK && (kind == SAL_SAM_VGG || kind == SAL_SAM_RESNET))
+        r = sal_blur(ctx, map->data, map->data, image_w, image_h, 7.0, 4.0, SAL_BORDER_REPLICATE);
+    if (r == SAL_OK) sal__map_normalise(map);
+    else sal_map_free(ctx, map);
+    sal_free(ctx, smooth);
+    return r;
+}
+
+SALDEF sal_result sal_predict_run(sal_ctx *ctx, sal_run *run, const sal_image *image,
+                                  sal_map *map) {
+    float *input = SAL__NEW(ctx, float, (size_t)3 * run->h * run->w);
+    sal_result r = input ? SAL_OK : SAL_ERR_MEMORY;
+    memset(map, 0, sizeof *map);
+    if (r == SAL_OK && run->n != 1)
+        r = sal__fail(ctx, SAL_ERR_ARGUMENT, "this run predicts %d pictures at once, not one",
+                      run->n);
+    if (r == SAL_OK) r = sal_preprocess(ctx, run->net, image, run->h, run->w, input);
+    if (r == SAL_OK) r = sal_run_forward(ctx, run, input);
+    if (r == SAL_OK)
+        r = sal_postprocess(ctx, run->net, run->output, run->shape.h, run->shape.w, run->h, run->w,
+                            image->w, image->h, map);
+    sal_free(ctx, input);
+    return r;
+}
+
+SALDEF sal_result sal_predict(sal_ctx *ctx, const sal_net *net, const sal_image *image,
+                              sal_map *map) {
+    sal_run *run;
+    sal_result r;
+    memset(map, 0, sizeof *map);
+    SAL__TRY(sal_run_open(ctx, net, 1, 0, 0, &run));
+    r = sal_predict_run(ctx, run, image, map);
+    sal_run_close(ctx, run);
+    return r;
+}
 
 /* ============================================================================================
    >>debug  a person looks inside
