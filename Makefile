@@ -1,0 +1,66 @@
+# saliency.h is one header: nothing here is needed to use it. This file is a menu.
+#
+#   make            the programs in build/
+#   make demo       set up, build, and turn the sample photographs into maps and overlays
+#   make test       set up, build and run all tests
+#   make bench      how fast is each network, layer by layer
+#   make install    the header and the programs, under PREFIX (/usr/local)
+#   make check-all  the tests again: sanitizers, other compilers, other processors
+#   make clean
+
+CC      = gcc
+CFLAGS  = -O2 -fopenmp -Wall -Wextra
+STB     = $(shell pkg-config --cflags stb 2>/dev/null)
+PREFIX  = /usr/local
+BUILD   = build
+
+PROGRAMS = $(patsubst examples/%.c,$(BUILD)/%,$(wildcard examples/*.c))
+TESTS    = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
+SCRIPTS  = $(wildcard tests/test_*.sh)
+
+all: $(PROGRAMS)
+
+$(BUILD)/%: examples/%.c saliency.h $(wildcard weights/*.h)
+	@mkdir -p $(BUILD)
+	$(CC) $(CFLAGS) -I. $(STB) $< -o $@ -lm
+
+$(BUILD)/test_%: tests/test_%.c saliency.h tests/test.h
+	@mkdir -p $(BUILD)
+	$(CC) $(CFLAGS) -I. $(STB) $< -o $@ -lm -pthread
+
+# A C compiler and the stb headers are all that is needed; install them where that is allowed.
+setup:
+	@sh tests/setup.sh
+
+demo: setup
+	@$(MAKE) -s $(BUILD)/predict
+	@mkdir -p $(BUILD)/demo
+	@for photo in examples/photos/*.jpg; do \
+	    name=$$(basename $$photo .jpg); \
+	    $(BUILD)/predict --quiet -o $(BUILD)/demo/$$name-map.png \
+	        --overlay $(BUILD)/demo/$$name-overlay.png $$photo || exit 1; \
+	    echo "$$photo -> $(BUILD)/demo/$$name-map.png, $(BUILD)/demo/$$name-overlay.png"; \
+	done
+
+test: setup
+	@$(MAKE) -s -j$$(nproc) $(TESTS) $(PROGRAMS)
+	@sh tests/run.sh $(TESTS) $(SCRIPTS)
+
+bench: setup
+	@$(MAKE) -s $(BUILD)/bench
+	@$(BUILD)/bench
+
+check-all: setup
+	@sh tests/check-all.sh
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin
+	install -m 644 saliency.h $(DESTDIR)$(PREFIX)/include
+	for program in $(PROGRAMS); do \
+	    install $$program $(DESTDIR)$(PREFIX)/bin/saliency-$$(basename $$program) || exit 1; \
+	done
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all setup demo test bench check-all install clean

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Run test programs and scripts, show their lines, and add up what they say:
+# the last line is "N passed, N failed" (and ", N skipped"). A program that dies counts as a failure.
+passed=0 failed=0 skipped=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+for test; do
+    echo "--- $test"
+    case $test in *.sh) sh "$test" ;; *) "./$test" ;; esac >"$log" 2>&1
+    status=$?
+    cat "$log"
+    sum=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
+    if [ -z "$sum" ]; then
+        echo "FAIL $test ended with status $status before its last line"
+        failed=$((failed + 1))
+        continue
+    fi
+    set -- $(echo "$sum" | tr -dc '0-9 ')
+    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + ${3:-0}))
+    if [ "$status" != 0 ] && [ "$2" = 0 ]; then
+        echo "FAIL $test ended with status $status"
+        failed=$((failed + 1))
+    fi
+done
+echo "--- all"
+if [ "$skipped" = 0 ]; then echo "$passed passed, $failed failed"
+else echo "$passed passed, $failed failed, $skipped skipped"; fi
+[ "$failed" = 0 ]
