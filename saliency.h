@@ -437,6 +437,54 @@ struct sal_backend {
 SALDEF const sal_backend *sal_backend_ref(void);    /* the textbook */
 SALDEF const sal_backend *sal_backend_cpu(void);    /* fast kernels; the default */
 
+/* --- api: weights ---------------------------------------------------------------------------
+
+   Weights files are safetensors: 8 bytes of header length, a JSON header (name, type, shape and
+   place of each tensor, and `__metadata__`, a list of strings), the numbers. Little-endian. */
+typedef struct sal_named_tensor {
+    const char *name;
+    sal_tensor tensor;          /* data is NULL for the types that sal_dtype does not have */
+    const char *type;           /* as the file spells it: "F32", "I64", ... */
+    size_t begin, end;          /* its bytes, counted from the end of the header */
+} sal_named_tensor;
+
+/* A weights file in memory. It owns everything below, and the names and the numbers of its tensors:
+   they are valid, and may be read by any number of threads, until sal_safetensors_free. */
+typedef struct sal_safetensors {
+    int count;
+    sal_named_tensor *tensor;   /* in the order of their bytes */
+    int metas;
+    const char **meta;          /* metadata: key, value, key, value, ...: 2 * metas strings */
+    sal_named_tensor **by_name; /* the same tensors, sorted */
+    char *text;                 /* the header: all strings point into it */
+    unsigned char *data;        /* the numbers, each tensor aligned to 64 bytes */
+} sal_safetensors;
+
+/* Read a file from memory, which may go away afterwards; name is what error texts call it. The
+   tensor NAME.scale of an I8 tensor NAME becomes its tensor.scale and is not listed. Refused: a
+   header that is not strict JSON or lies about the data, gaps and overlaps, more than four
+   dimensions, unknown types, I8 without scale. */
+SALDEF sal_result sal_safetensors_parse(sal_ctx *ctx, const void *bytes, size_t size,
+                                        const char *name, sal_safetensors *file);
+SALDEF void sal_safetensors_free(sal_ctx *ctx, sal_safetensors *file);
+/* The tensor of that name, or NULL. */
+SALDEF const sal_named_tensor *sal_safetensors_find(const sal_safetensors *file, const char *name);
+/* The metadata under that key, or NULL. */
+SALDEF const char *sal_safetensors_meta(const sal_safetensors *file, const char *key);
+/* A copy of any tensor as another element type, nearest value, ties to even. I8 takes the largest
+   magnitude of a row as 127 (a row of zeros gets scale 1). SAL_ERR_NUMERIC if a finite value is
+   too large for F16 or BF16, or a row of I8 is not finite. One block: sal_free(ctx, out->data). */
+SALDEF sal_result sal_tensor_convert(sal_ctx *ctx, const sal_tensor *in, sal_dtype dtype,
+                                     sal_tensor *out);
+#ifndef SALIENCY_NO_STDIO
+SALDEF sal_result sal_safetensors_load(sal_ctx *ctx, const char *path, sal_safetensors *file);
+/* Write count tensors (name and tensor count; type, begin and end are ignored) and 2 * metas
+   strings of metadata. Same input, same bytes: metadata in the given order, then the tensors in
+   theirs, but F32 first, then scales, 16-bit types, I8: so all are aligned in the file. */
+SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
+                                       const sal_named_tensor *tensor, int count,
+                                       const char *const *meta, int metas);
+#endif
 /* --- api: predict ------------------------------------------------------------------------------
 
    The short way:  sal_image_load, sal_net_load, sal_predict, sal_map_save_png. */
@@ -665,30 +713,39 @@ SALDEF uint32_t sal_rng_below(sal_rng *r, uint32_t n) {
 /* --- files ------------------------------------------------------------------------------- */
 #ifndef SALIENCY_NO_STDIO
 
+/* Open for reading, with the size of it. */
+static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t *size) {
+    long length;
+    if (sal_path_kind(path) == 1)
+        return sal__fail(ctx, SAL_ERR_IO, "%s: is a folder, not a file", path);
+    *file = fopen(path, "rb");
+    if (!*file)
+        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    if (fseek(*file, 0, SEEK_END) || (length = ftell(*file)) < 0 || fseek(*file, 0, SEEK_SET)) {
+        fclose(*file);
+        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
+    }
+    *size = (size_t)length;
+    return SAL_OK;
+}
+
 SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **data,
                                 size_t *size) {
     FILE *file;
     unsigned char *bytes;
-    long length;
+    size_t length;
     *data = NULL; *size = 0;
-    if (sal_path_kind(path) == 1)
-        return sal__fail(ctx, SAL_ERR_IO, "%s: is a folder, not a file", path);
-    file = fopen(path, "rb");
-    if (!file) return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
-    if (fseek(file, 0, SEEK_END) || (length = ftell(file)) < 0 || fseek(file, 0, SEEK_SET)) {
-        fclose(file);
-        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
-    }
-    bytes = SAL__NEW(ctx, unsigned char, (size_t)length + 1);
+    SAL__TRY(sal__open(ctx, path, &file, &length));
+    bytes = SAL__NEW(ctx, unsigned char, length + 1);
     if (!bytes) { fclose(file); return SAL_ERR_MEMORY; }
-    if (fread(bytes, 1, (size_t)length, file) != (size_t)length) {
+    if (fread(bytes, 1, length, file) != length) {
         fclose(file);
         sal_free(ctx, bytes);
-        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end (%ld bytes)", path,
-                         length);
+        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end (%.0f bytes)", path,
+                         (double)length);
     }
     fclose(file);
-    *data = bytes; *size = (size_t)length;
+    *data = bytes; *size = length;
     return SAL_OK;
 }
 
@@ -698,30 +755,54 @@ extern "C"
 #endif
 int fsync(int);
 
-SALDEF sal_result sal_file_write(sal_ctx *ctx, const char *path, const void *data, size_t size) {
-    const unsigned char *bytes = (const unsigned char *)data;
-    size_t length = strlen(path) + 40, done = 0;
-    char *temporary = SAL__NEW(ctx, char, length);
-    int file, reason = 0;
-    if (!temporary) return SAL_ERR_MEMORY;
+/* Writes a file piece by piece, to a temporary name beside it. Begin, append as often as you like,
+   and always end: it puts the file in place, or says what went wrong and leaves nothing behind. */
+typedef struct sal__output {
+    const char *path;
+    char *temporary;
+    int file, reason;           /* reason: the first errno, 0 as long as all went well */
+} sal__output;
+
+static sal_result sal__output_begin(sal_ctx *ctx, const char *path, sal__output *out) {
+    size_t length = strlen(path) + 40;
+    out->path = path;
+    out->temporary = SAL__NEW(ctx, char, length);
+    if (!out->temporary) return SAL_ERR_MEMORY;
     /* process and context make the name unique: two writers never share a temporary file */
-    snprintf(temporary, length, "%s.%lx-%lx.tmp", path, (unsigned long)getpid(),
+    snprintf(out->temporary, length, "%s.%lx-%lx.tmp", path, (unsigned long)getpid(),
              (unsigned long)((uintptr_t)ctx & 0xFFFFFFu));
-    file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (file < 0) reason = errno;
-    while (!reason && done < size) {
-        ssize_t n = write(file, bytes + done, SAL__MIN(size - done, (size_t)1 << 30));
-        if (n > 0) done += (size_t)n;
-        else if (n < 0 && errno != EINTR) reason = errno;
-    }
-    if (!reason && fsync(file) && errno != EINVAL) reason = errno;
-    if (file >= 0 && close(file) && !reason) reason = errno;
-    if (!reason && rename(temporary, path)) reason = errno;
-    if (reason && file >= 0) unlink(temporary);
-    sal_free(ctx, temporary);
-    if (reason)
-        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be written: %s", path, strerror(reason));
+    out->file = open(out->temporary, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    out->reason = out->file < 0 ? errno : 0;
     return SAL_OK;
+}
+
+static void sal__output_append(sal__output *out, const void *data, size_t size) {
+    const unsigned char *bytes = (const unsigned char *)data;
+    size_t done = 0;
+    while (!out->reason && done < size) {
+        ssize_t n = write(out->file, bytes + done, SAL__MIN(size - done, (size_t)1 << 30));
+        if (n > 0) done += (size_t)n;
+        else if (n < 0 && errno != EINTR) out->reason = errno;
+    }
+}
+
+static sal_result sal__output_end(sal_ctx *ctx, sal__output *out) {
+    int reason = out->reason;
+    if (!reason && fsync(out->file) && errno != EINVAL) reason = errno;
+    if (out->file >= 0 && close(out->file) && !reason) reason = errno;
+    if (!reason && rename(out->temporary, out->path)) reason = errno;
+    if (reason && out->file >= 0) unlink(out->temporary);
+    sal_free(ctx, out->temporary);
+    if (reason)
+        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be written: %s", out->path, strerror(reason));
+    return SAL_OK;
+}
+
+SALDEF sal_result sal_file_write(sal_ctx *ctx, const char *path, const void *data, size_t size) {
+    sal__output out;
+    SAL__TRY(sal__output_begin(ctx, path, &out));
+    sal__output_append(&out, data, size);
+    return sal__output_end(ctx, &out);
 }
 
 SALDEF int sal_path_kind(const char *path) {
@@ -2158,6 +2239,714 @@ SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed) {
 /* ============================================================================================
    >>weights  safetensors files
    ========================================================================================== */
+
+/* --- the header is JSON ----------------------------------------------------------------------
+
+   A small strict parser (RFC 8259) for the parts that a header uses. The text ends with a zero
+   byte, which no rule accepts, so nothing reads behind it. Strings are unescaped in place and then
+   terminated: they only ever get shorter, and the closing quote makes room for the zero. */
+typedef struct sal__json {
+    sal_ctx *ctx;
+    const char *file;           /* for error texts */
+    char *text, *at;
+} sal__json;
+
+static sal_result sal__json_fail(const sal__json *j, const char *what) {
+    return sal__fail(j->ctx, SAL_ERR_FORMAT, "%s: header, byte %.0f: %s", j->file,
+                     (double)(j->at - j->text), what);
+}
+
+static void sal__json_blanks(sal__json *j) {
+    while (*j->at == ' ' || *j->at == '\t' || *j->at == '\n' || *j->at == '\r') j->at++;
+}
+
+/* Is c the next character, blanks aside? If so, step over it. */
+static int sal__json_next(sal__json *j, char c) {
+    sal__json_blanks(j);
+    if (*j->at != c) return 0;
+    j->at++;
+    return 1;
+}
+
+static sal_result sal__json_expect(sal__json *j, char c) {
+    char what[40];
+    if (sal__json_next(j, c)) return SAL_OK;
+    snprintf(what, sizeof what, "'%c' expected", c);
+    return sal__json_fail(j, what);
+}
+
+/* Bytes of the well-formed UTF-8 character at s, 0 if it is none (Unicode, table 3-7). */
+static int sal__utf8(const char *s) {
+    const unsigned char *u = (const unsigned char *)s;
+    int i, n = u[0] < 0x80 ? 1 : u[0] < 0xC2 ? 0 : u[0] < 0xE0 ? 2 : u[0] < 0xF0 ? 3
+             : u[0] < 0xF5 ? 4 : 0;
+    for (i = 1; i < n; i++) if ((u[i] & 0xC0) != 0x80) return 0;
+    if ((u[0] == 0xE0 && u[1] < 0xA0) || (u[0] == 0xF0 && u[1] < 0x90)) return 0;   /* too long */
+    if ((u[0] == 0xED && u[1] > 0x9F) || (u[0] == 0xF4 && u[1] > 0x8F)) return 0;   /* no such */
+    return n;
+}
+
+/* The four hexadecimal digits behind \u, or -1. */
+static long sal__json_hex(sal__json *j) {
+    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+    long value = 0;
+    int i;
+    for (i = 0; i < 4; i++, j->at++) {
+        const char *digit = *j->at ? strchr(digits, *j->at) : NULL;
+        if (!digit) return -1;
+        value = value * 16 + (digit - digits) % 16;
+    }
+    return value;
+}
+
+static sal_result sal__json_string(sal__json *j, char **string) {
+    static const char escapes[] = "\"\\/bfnrt", meaning[] = "\"\\/\b\f\n\r\t";
+    char *out;
+    SAL__TRY(sal__json_expect(j, '"'));
+    out = *string = j->at;
+    while (*j->at != '"') {
+        const char *escape;
+        long c, low;
+        if (*j->at != '\\') {
+            int i, n = sal__utf8(j->at);
+            if ((unsigned char)*j->at < 0x20)
+                return sal__json_fail(j, "a string is not closed, or holds a control character");
+            if (!n) return sal__json_fail(j, "a string is not UTF-8");
+            for (i = 0; i < n; i++) *out++ = *j->at++;
+            continue;
+        }
+        j->at++;
+        escape = *j->at ? strchr(escapes, *j->at) : NULL;
+        if (escape) { *out++ = meaning[escape - escapes]; j->at++; continue; }
+        if (*j->at != 'u') return sal__json_fail(j, "no such escape in a string");
+        j->at++;
+        c = sal__json_hex(j);
+        if (c >= 0xD800 && c < 0xDC00) {            /* the high half of a surrogate pair */
+            if (j->at[0] != '\\' || j->at[1] != 'u') return sal__json_fail(j, "half a character");
+            j->at += 2;
+            low = sal__json_hex(j);
+            c = low >= 0xDC00 && low < 0xE000 ? 0x10000 + (c - 0xD800) * 1024 + low - 0xDC00 : -1;
+        }
+        if (c <= 0 || (c >= 0xD800 && c < 0xE000))
+            return sal__json_fail(j, "\\u needs four digits of a character other than zero");
+        if (c < 0x80) { *out++ = (char)c; continue; }
+        if (c < 0x800) *out++ = (char)(0xC0 | c >> 6);
+        else if (c < 0x10000) *out++ = (char)(0xE0 | c >> 12);
+        else { *out++ = (char)(0xF0 | c >> 18); *out++ = (char)(0x80 | (c >> 12 & 63)); }
+        if (c >= 0x800) *out++ = (char)(0x80 | (c >> 6 & 63));
+        *out++ = (char)(0x80 | (c & 63));
+    }
+    j->at++;
+    *out = 0;
+    return SAL_OK;
+}
+
+/* [1, 2, 3]: up to `most` whole numbers. *count is how many there are, also beyond `most`. */
+static sal_result sal__json_numbers(sal__json *j, uint64_t *number, int most, int *count) {
+    *count = 0;
+    SAL__TRY(sal__json_expect(j, '['));
+    if (sal__json_next(j, ']')) return SAL_OK;
+    do {
+        uint64_t value = 0;
+        char *first;
+        sal__json_blanks(j);
+        for (first = j->at; *j->at >= '0' && *j->at <= '9'; j->at++) {
+            unsigned digit = (unsigned)(*j->at - '0');
+            if (value > (UINT64_MAX - digit) / 10) return sal__json_fail(j, "number too large");
+            value = value * 10 + digit;
+        }
+        if (j->at == first || (*first == '0' && j->at > first + 1))
+            return sal__json_fail(j, "a whole number, 0 or larger, expected");
+        if (*count < most) number[*count] = value;
+        if (*count < INT_MAX) ++*count;
+    } while (sal__json_next(j, ','));
+    return sal__json_expect(j, ']');
+}
+
+/* --- reading -------------------------------------------------------------------------------- */
+
+/* The element types of the format; the first four are those of sal_dtype. */
+static const struct { const char *name; int size; } sal__types[] = {
+    { "F32", 4 }, { "F16", 2 }, { "BF16", 2 }, { "I8", 1 }, { "F64", 8 }, { "I64", 8 },
+    { "U64", 8 }, { "I32", 4 }, { "U32", 4 }, { "I16", 2 }, { "U16", 2 }, { "U8", 1 },
+    { "BOOL", 1 }, { "F8_E4M3", 1 }, { "F8_E5M2", 1 }, { "C64", 8 }
+};
+
+#define SAL__MAX_HEADER 100000000   /* bytes, as the reference implementation has it */
+#define SAL__MAX_METAS 1000
+#define SAL__ALIGNED(size) (((size) + 63) & ~(size_t)63)
+
+/* The row of a type, or -1. */
+static int sal__type(const char *name) {
+    int i;
+    for (i = 0; i < SAL__COUNT(sal__types); i++)
+        if (!strcmp(name, sal__types[i].name)) return i;
+    return -1;
+}
+
+static int sal__by_place(const void *a, const void *b) {
+    const sal_named_tensor *x = (const sal_named_tensor *)a, *y = (const sal_named_tensor *)b;
+    if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
+    if (x->end != y->end) return x->end < y->end ? -1 : 1;
+    return x->name < y->name ? -1 : x->name > y->name;      /* empty ones: as in the header */
+}
+
+static int sal__by_name(const void *a, const void *b) {
+    return strcmp((*(sal_named_tensor *const *)a)->name, (*(sal_named_tensor *const *)b)->name);
+}
+
+static void sal__sort_names(sal_safetensors *file) {
+    int i;
+    for (i = 0; i < file->count; i++) file->by_name[i] = &file->tensor[i];
+    qsort(file->by_name, (size_t)file->count, sizeof *file->by_name, sal__by_name);
+}
+
+/* Binary search for the tensor called name + suffix. */
+static sal_named_tensor *sal__find_tensor(const sal_safetensors *file, const char *name,
+                                          const char *suffix) {
+    size_t length = strlen(name);
+    int low = 0, high = file->count;
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        sal_named_tensor *t = file->by_name[middle];
+        int order = strncmp(name, t->name, length);
+        if (!order) order = strcmp(suffix, t->name + length);
+        if (!order) return t;
+        if (order > 0) low = middle + 1; else high = middle;
+    }
+    return NULL;
+}
+
+/* Behind `"__metadata__":` an object of strings. */
+static sal_result sal__read_metadata(sal__json *j, sal_safetensors *file) {
+    char *key, *value;
+    int i;
+    SAL__TRY(sal__json_expect(j, '{'));
+    if (sal__json_next(j, '}')) return SAL_OK;
+    do {
+        SAL__TRY(sal__json_string(j, &key));
+        SAL__TRY(sal__json_expect(j, ':'));
+        SAL__TRY(sal__json_string(j, &value));
+        if (file->metas == SAL__MAX_METAS) return sal__json_fail(j, "too much metadata");
+        for (i = 0; i < file->metas; i++)
+            if (!strcmp(file->meta[2 * i], key))
+                return sal__fail(j->ctx, SAL_ERR_FORMAT, "%s: metadata: the key '%.100s' stands "
+                                 "there twice", j->file, key);
+        file->meta[2 * file->metas] = key;
+        file->meta[2 * file->metas++ + 1] = value;
+    } while (sal__json_next(j, ','));
+    return sal__json_expect(j, '}');
+}
+
+/* Behind `"NAME":` {"dtype":"F32","shape":[64,3],"data_offsets":[0,768]}, in any order. */
+static sal_result sal__read_entry(sal__json *j, sal_named_tensor *t) {
+    uint64_t shape[4], place[2];
+    int i, type, places = -1, dims = -1;
+    size_t bytes;
+    SAL__TRY(sal__json_expect(j, '{'));
+    do {
+        char *field;
+        SAL__TRY(sal__json_string(j, &field));
+        SAL__TRY(sal__json_expect(j, ':'));
+        if (!strcmp(field, "dtype") && !t->type) {
+            char *text;
+            SAL__TRY(sal__json_string(j, &text));
+            t->type = text;
+        } else if (!strcmp(field, "shape") && dims < 0) {
+            SAL__TRY(sal__json_numbers(j, shape, 4, &dims));
+        } else if (!strcmp(field, "data_offsets") && places < 0) {
+            SAL__TRY(sal__json_numbers(j, place, 2, &places));
+        } else
+            return sal__fail(j->ctx, SAL_ERR_FORMAT, "%s: tensor %.100s: a second or unknown field "
+                             "'%.40s'", j->file, t->name, field);
+    } while (sal__json_next(j, ','));
+    SAL__TRY(sal__json_expect(j, '}'));
+    if (!t->type || dims < 0 || places != 2)
+        return sal__fail(j->ctx, SAL_ERR_FORMAT, "%s: tensor %.100s: dtype, shape and two "
+                         "data_offsets expected", j->file, t->name);
+    type = sal__type(t->type);
+    if (type < 0)
+        return sal__fail(j->ctx, SAL_ERR_UNSUPPORTED, "%s: tensor %.100s: unknown type '%.20s'",
+                         j->file, t->name, t->type);
+    if (dims > 4)
+        return sal__fail(j->ctx, SAL_ERR_UNSUPPORTED, "%s: tensor %.100s has %d dimensions, at "
+                         "most 4 are possible", j->file, t->name, dims);
+    t->tensor.ndim = dims;
+    t->tensor.dtype = type <= (int)SAL_I8 ? (sal_dtype)type : SAL_F32;
+    bytes = (size_t)sal__types[type].size;
+    for (i = 0; i < dims; i++) {
+        if (shape[i] > INT_MAX || sal__mul_overflows(bytes, (size_t)shape[i], &bytes))
+            return sal__fail(j->ctx, SAL_ERR_FORMAT, "%s: tensor %.100s: dimension %d is %.0f: too "
+                             "large", j->file, t->name, i, (double)shape[i]);
+        t->tensor.dim[i] = (int)shape[i];
+    }
+    if (place[0] > place[1] || place[1] - place[0] != bytes)
+        return sal__fail(j->ctx, SAL_ERR_FORMAT, "%s: tensor %.100s: bytes %.0f to %.0f, but its "
+                         "shape and type %s take %.0f bytes", j->file, t->name, (double)place[0],
+                         (double)place[1], t->type, (double)bytes);
+    if (place[1] > SIZE_MAX) return sal__json_fail(j, "number too large");
+    t->begin = (size_t)place[0]; t->end = (size_t)place[1];
+    return SAL_OK;
+}
+
+/* Everything that the header can be wrong about: the text, then places, names and scales. size is
+   the number of bytes behind the header. */
+static sal_result sal__read_header(sal_ctx *ctx, const char *name, size_t size,
+                                   sal_safetensors *file) {
+    sal__json j;
+    const char *c;
+    int i, colons = 0, metadata = 0;
+    size_t at = 0;
+    j.ctx = ctx; j.file = name; j.text = j.at = file->text;
+    /* an entry has four colons, a pair of metadata one: this bounds how many there can be */
+    for (c = file->text; *c; c++) colons += *c == ':';
+    file->tensor = SAL__NEW(ctx, sal_named_tensor, colons / 4 + 1);
+    file->by_name = SAL__NEW(ctx, sal_named_tensor *, colons / 4 + 1);
+    file->meta = SAL__NEW(ctx, const char *, 2 * SAL__MIN(colons + 1, SAL__MAX_METAS));
+    if (!file->tensor || !file->by_name || !file->meta) return SAL_ERR_MEMORY;
+    SAL__TRY(sal__json_expect(&j, '{'));
+    if (!sal__json_next(&j, '}')) {
+        do {
+            char *key;
+            SAL__TRY(sal__json_string(&j, &key));
+            SAL__TRY(sal__json_expect(&j, ':'));
+            if (!strcmp(key, "__metadata__")) {
+                if (metadata++) return sal__json_fail(&j, "a second __metadata__");
+                SAL__TRY(sal__read_metadata(&j, file));
+            } else {
+                sal_named_tensor *t = &file->tensor[file->count];
+                t->name = key;
+                SAL__TRY(sal__read_entry(&j, t));
+                file->count++;
+            }
+        } while (sal__json_next(&j, ','));
+        SAL__TRY(sal__json_expect(&j, '}'));
+    }
+    sal__json_blanks(&j);
+    if (*j.at) return sal__json_fail(&j, "more text, but the header was complete");
+    qsort(file->tensor, (size_t)file->count, sizeof *file->tensor, sal__by_place);
+    for (i = 0; i < file->count; i++) {
+        const sal_named_tensor *t = &file->tensor[i];
+        if (t->begin != at)
+            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: tensor %.100s begins at byte %.0f of the "
+                             "data, but what is before it ends at byte %.0f: %s", name, t->name,
+                             (double)t->begin, (double)at, t->begin < at ? "they overlap"
+                             : "the bytes between belong to no tensor");
+        at = t->end;
+        if (at > size)
+            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: tensor %.100s ends at byte %.0f of the "
+                             "data, but the file has only %.0f: is it cut off?", name, t->name,
+                             (double)at, (double)size);
+    }
+    if (at != size)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: the last tensor ends at byte %.0f of the data, "
+                         "but the file has %.0f", name, (double)at, (double)size);
+    sal__sort_names(file);
+    for (i = 0; i + 1 < file->count; i++)
+        if (!strcmp(file->by_name[i]->name, file->by_name[i + 1]->name))
+            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: two tensors are called %.100s", name,
+                             file->by_name[i]->name);
+    for (i = 0; i < file->count; i++) {
+        const sal_named_tensor *t = &file->tensor[i], *s;
+        if (strcmp(t->type, "I8")) continue;
+        s = sal__find_tensor(file, t->name, ".scale");
+        if (!s || !t->tensor.ndim)
+            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: tensor %.100s is I8, so it needs rows and "
+                             "a tensor %.100s.scale, which is not there", name, t->name, t->name);
+        if (strcmp(s->type, "F32") || s->tensor.ndim != 1 || s->tensor.dim[0] != t->tensor.dim[0])
+            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: tensor %.100s has %d rows, so %.100s must "
+                             "be F32 of that length: it is %s with %d dimensions, the first of "
+                             "length %d", name, t->name, t->tensor.dim[0], s->name, s->type,
+                             s->tensor.ndim, s->tensor.dim[0]);
+    }
+    return SAL_OK;
+}
+
+/* Where the bytes come from: a file, or memory. */
+typedef struct sal__source {
+    const char *name;
+    FILE *file;                 /* NULL: memory */
+    const unsigned char *bytes;
+} sal__source;
+
+/* The next size bytes, which are known to be there; out NULL steps over them. */
+static sal_result sal__source_next(sal_ctx *ctx, sal__source *from, void *out, size_t size) {
+    int ok = 1;
+    if (!from->file) {
+        if (out) memcpy(out, from->bytes, size);
+        from->bytes += size;
+    } else
+        ok = out ? fread(out, 1, size, from->file) == size
+                 : fseek(from->file, (long)size, SEEK_CUR) == 0;
+    return ok ? SAL_OK
+              : sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end", from->name);
+}
+
+/* Header first, checked to the end; only then memory for the numbers. On failure the caller frees
+   what is there. */
+static sal_result sal__read_file(sal_ctx *ctx, sal__source *from, size_t size,
+                                 sal_safetensors *file) {
+    const char *name = from->name;
+    unsigned char prefix[8];
+    uint64_t header = 0;
+    size_t bytes = 0;
+    int i, kept = 0;
+    if (size < sizeof prefix)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %.0f bytes are too few for a safetensors file",
+                         name, (double)size);
+    SAL__TRY(sal__source_next(ctx, from, prefix, sizeof prefix));
+    for (i = 7; i >= 0; i--) header = header << 8 | prefix[i];
+    size -= sizeof prefix;
+    if (header > size || header > SAL__MAX_HEADER)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: cut off, or not a safetensors file%s: the first "
+                         "8 bytes announce a header of %.0f bytes, and %.0f follow", name,
+                         !memcmp(prefix, "PK", 2) ? " but a zip archive, perhaps PyTorch's (save "
+                         "it with the safetensors package)" : !memcmp(prefix, "\211HDF", 4) ?
+                         " but HDF5, perhaps from Keras" : "", (double)header, (double)size);
+    size -= (size_t)header;
+    file->text = SAL__NEW(ctx, char, header + 1);
+    if (!file->text) return SAL_ERR_MEMORY;
+    SAL__TRY(sal__source_next(ctx, from, file->text, (size_t)header));
+    if (strlen(file->text) != header)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: header: a zero byte in the text", name);
+    SAL__TRY(sal__read_header(ctx, name, size, file));
+    for (i = 0; i < file->count; i++) {
+        const sal_named_tensor *t = &file->tensor[i];
+        if (sal__type(t->type) <= (int)SAL_I8) bytes += SAL__ALIGNED(t->end - t->begin);
+    }
+    file->data = SAL__NEW(ctx, unsigned char, bytes);
+    if (!file->data) return SAL_ERR_MEMORY;
+    for (i = 0, bytes = 0; i < file->count; i++) {
+        sal_named_tensor *t = &file->tensor[i];
+        if (sal__type(t->type) <= (int)SAL_I8) {
+            t->tensor.data = file->data + bytes;
+            bytes += SAL__ALIGNED(t->end - t->begin);
+        }
+        SAL__TRY(sal__source_next(ctx, from, t->tensor.data, t->end - t->begin));
+    }
+    for (i = 0; i < file->count; i++) {         /* hand the scales to their tensors ... */
+        sal_named_tensor *t = &file->tensor[i], *s;
+        if (strcmp(t->type, "I8")) continue;
+        s = sal__find_tensor(file, t->name, ".scale");
+        t->tensor.scale = (float *)s->tensor.data;
+        s->tensor.data = NULL;
+    }
+    for (i = 0; i < file->count; i++) {         /* ... and take them from the list */
+        const sal_named_tensor *t = &file->tensor[i];
+        if (t->tensor.data || strcmp(t->type, "F32")) file->tensor[kept++] = *t;
+    }
+    file->count = kept;
+    sal__sort_names(file);
+    return SAL_OK;
+}
+
+SALDEF sal_result sal_safetensors_parse(sal_ctx *ctx, const void *bytes, size_t size,
+                                        const char *name, sal_safetensors *file) {
+    sal__source from;
+    sal_result r;
+    from.name = name; from.file = NULL; from.bytes = (const unsigned char *)bytes;
+    memset(file, 0, sizeof *file);
+    r = sal__read_file(ctx, &from, size, file);
+    if (r != SAL_OK) sal_safetensors_free(ctx, file);
+    return r;
+}
+
+SALDEF void sal_safetensors_free(sal_ctx *ctx, sal_safetensors *file) {
+    sal_free(ctx, file->data);
+    sal_free(ctx, (void *)file->meta);
+    sal_free(ctx, file->by_name);
+    sal_free(ctx, file->tensor);
+    sal_free(ctx, file->text);
+    memset(file, 0, sizeof *file);
+}
+
+SALDEF const sal_named_tensor *sal_safetensors_find(const sal_safetensors *file, const char *name) {
+    return sal__find_tensor(file, name, "");
+}
+
+SALDEF const char *sal_safetensors_meta(const sal_safetensors *file, const char *key) {
+    int i;
+    for (i = 0; i < file->metas; i++)
+        if (!strcmp(file->meta[2 * i], key)) return file->meta[2 * i + 1];
+    return NULL;
+}
+
+/* --- converting ----------------------------------------------------------------------------- */
+
+/* One row to I8. Returns the scale, 0 if a value is not finite. */
+static float sal__quantise(int8_t *out, const float *in, size_t n) {
+    float most = 0, scale;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        if (!(fabsf(in[i]) <= FLT_MAX)) return 0;
+        most = SAL__MAX(most, fabsf(in[i]));
+    }
+    scale = most / 127;
+    if (scale < FLT_MIN) scale = 1;             /* zeros, or as good as */
+    for (i = 0; i < n; i++) out[i] = (int8_t)sal__clamp(rint((double)in[i] / scale), -127, 127);
+    return scale;
+}
+
+/* n values to one of the 16-bit types. Returns the index of the first that overflows, or n. */
+static size_t sal__to_half(uint16_t *out, const float *in, size_t n, sal_dtype dtype) {
+    uint16_t infinity = dtype == SAL_F16 ? 0x7C00 : 0x7F80;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        out[i] = dtype == SAL_F16 ? sal_f32_to_f16(in[i]) : sal_f32_to_bf16(in[i]);
+        if ((out[i] & 0x7FFF) == infinity && fabsf(in[i]) <= FLT_MAX) return i;
+    }
+    return n;
+}
+
+SALDEF sal_result sal_tensor_convert(sal_ctx *ctx, const sal_tensor *in, sal_dtype dtype,
+                                     sal_tensor *out) {
+    size_t count = sal_tensor_count(in), rows = in->ndim ? (size_t)in->dim[0] : 1, row, r, bad;
+    size_t data = SAL__ALIGNED(count * sal_dtype_size(dtype));
+    float *values;
+    sal_result result = SAL_OK;
+    memset(out, 0, sizeof *out);
+    if (dtype == SAL_I8 && !in->ndim)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "a single number has no rows to convert to I8");
+    row = rows ? count / rows : 0;
+    *out = *in;
+    out->dtype = dtype;
+    out->data = sal_alloc(ctx, 1, data + (dtype == SAL_I8 ? rows * sizeof(float) : 0));
+    out->scale = NULL;
+    if (out->data && dtype == SAL_I8) out->scale = (float *)((unsigned char *)out->data + data);
+    values = SAL__NEW(ctx, float, row);
+    if (!out->data || !values) result = SAL_ERR_MEMORY;
+    if (result == SAL_OK && dtype == in->dtype) {           /* the very same bits */
+        memcpy(out->data, in->data, count * sal_dtype_size(dtype));
+        if (dtype == SAL_I8) memcpy(out->scale, in->scale, rows * sizeof(float));
+        rows = 0;
+    }
+    for (r = 0; result == SAL_OK && r < rows; r++) {
+        sal_tensor_read(in, r * row, row, values);
+        if (dtype == SAL_F32) {
+            memcpy((float *)out->data + r * row, values, row * sizeof(float));
+        } else if (dtype == SAL_I8) {
+            out->scale[r] = sal__quantise((int8_t *)out->data + r * row, values, row);
+            if (!(out->scale[r] > 0))
+                result = sal__fail(ctx, SAL_ERR_NUMERIC, "row %.0f is not finite: it cannot become "
+                                   "I8", (double)r);
+        } else {
+            bad = sal__to_half((uint16_t *)out->data + r * row, values, row, dtype);
+            if (bad < row)
+                result = sal__fail(ctx, SAL_ERR_NUMERIC, "element %.0f is %g: too large for %s",
+                                   (double)(r * row + bad), (double)values[bad],
+                                   sal_dtype_name(dtype));
+        }
+    }
+    sal_free(ctx, values);
+    if (result != SAL_OK) { sal_free(ctx, out->data); memset(out, 0, sizeof *out); }
+    return result;
+}
+
+/* --- files, and writing --------------------------------------------------------------------- */
+#ifndef SALIENCY_NO_STDIO
+
+SALDEF sal_result sal_safetensors_load(sal_ctx *ctx, const char *path, sal_safetensors *file) {
+    sal__source from;
+    size_t size;
+    sal_result r;
+    from.name = path; from.bytes = NULL;
+    memset(file, 0, sizeof *file);
+    SAL__TRY(sal__open(ctx, path, &from.file, &size));
+    r = sal__read_file(ctx, &from, size, file);
+    fclose(from.file);
+    if (r != SAL_OK) sal_safetensors_free(ctx, file);
+    return r;
+}
+
+/* What the file will hold, in its order: the tensors and the scales of those that are I8. */
+typedef struct sal__piece {
+    const char *name, *suffix;
+    sal_tensor tensor;
+    size_t bytes;
+} sal__piece;
+
+static int sal__pieces(sal__piece *piece, const sal_named_tensor *tensor, int count) {
+    static const size_t sizes[4] = { 4, 1, 2, 1 };  /* F32, scales of I8, 16 bits, I8 */
+    int i, pass, pieces = 0;
+    for (pass = 0; pass < 4; pass++)
+        for (i = 0; i < count; i++) {
+            sal__piece *p = &piece[pieces];
+            if (sal_dtype_size(tensor[i].tensor.dtype) != sizes[pass]) continue;
+            p->name = tensor[i].name;
+            p->suffix = pass == 1 ? ".scale" : "";
+            p->tensor = tensor[i].tensor;
+            if (pass == 1) {
+                p->tensor.dtype = SAL_F32;
+                p->tensor.ndim = 1;
+                p->tensor.data = p->tensor.scale;
+            }
+            p->bytes = sal_tensor_count(&p->tensor) * sal_dtype_size(p->tensor.dtype);
+            pieces++;
+        }
+    return pieces;
+}
+
+/* Prints to out, or only counts the bytes if out is NULL. */
+typedef struct sal__printer { char *out; size_t at; } sal__printer;
+
+static void sal__put(sal__printer *p, const char *text) {
+    size_t n = strlen(text);
+    if (p->out) memcpy(p->out + p->at, text, n);
+    p->at += n;
+}
+
+static void sal__put_number(sal__printer *p, double number) {
+    char text[32];
+    snprintf(text, sizeof text, "%.0f", number);
+    sal__put(p, text);
+}
+
+/* Without the quotes around it. */
+static void sal__put_string(sal__printer *p, const char *string) {
+    for (; *string; string++) {
+        unsigned c = (unsigned char)*string;
+        char text[8];
+        if (c < 0x20)
+            snprintf(text, sizeof text, "\\u%04x", c);
+        else
+            snprintf(text, sizeof text, "%s%c", c == '"' || c == '\\' ? "\\" : "", (int)c);
+        sal__put(p, text);
+    }
+}
+
+static void sal__put_header(sal__printer *p, const sal__piece *piece, int pieces,
+                            const char *const *meta, int metas) {
+    size_t at = 0;
+    int i, d;
+    sal__put(p, "{");
+    for (i = 0; i < 2 * metas; i++) {
+        sal__put(p, i == 0 ? "\"__metadata__\":{\"" : i % 2 ? ":\"" : ",\"");
+        sal__put_string(p, meta[i]);
+        sal__put(p, "\"");
+    }
+    if (metas) sal__put(p, pieces ? "}," : "}");
+    for (i = 0; i < pieces; i++) {
+        const sal_tensor *t = &piece[i].tensor;
+        sal__put(p, i ? ",\"" : "\"");
+        sal__put_string(p, piece[i].name);
+        sal__put_string(p, piece[i].suffix);
+        sal__put(p, "\":{\"dtype\":\"");
+        sal__put(p, sal_dtype_name(t->dtype));
+        sal__put(p, "\",\"shape\":[");
+        for (d = 0; d < t->ndim; d++) {
+            if (d) sal__put(p, ",");
+            sal__put_number(p, t->dim[d]);
+        }
+        sal__put(p, "],\"data_offsets\":[");
+        sal__put_number(p, (double)at);
+        at += piece[i].bytes;
+        sal__put(p, ",");
+        sal__put_number(p, (double)at);
+        sal__put(p, "]}");
+    }
+    sal__put(p, "}");
+    while (p->at % 8) sal__put(p, " ");
+}
+
+/* The header, written into text and then read as any other header: what would be refused there
+   (a name twice, bad UTF-8, a negative dimension) is refused here. */
+static sal_result sal__check_header(sal_ctx *ctx, const char *path, sal__printer *p,
+                                    const sal__piece *piece, int pieces) {
+    sal_safetensors file;
+    size_t size = 0;
+    sal_result r;
+    int i;
+    for (i = 0; i < pieces; i++) size += piece[i].bytes;
+    memset(&file, 0, sizeof file);
+    file.text = p->out;
+    r = sal__read_header(ctx, path, size, &file);
+    file.text = NULL;                           /* the caller's */
+    sal_safetensors_free(ctx, &file);
+    return r;
+}
+
+SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
+                                       const sal_named_tensor *tensor, int count,
+                                       const char *const *meta, int metas) {
+    sal__piece *piece;
+    sal__printer p = { NULL, 0 };
+    sal__output out;
+    unsigned char prefix[8];
+    sal_result r = SAL_OK;
+    int i, pieces;
+    for (i = 0; i < count; i++) {
+        const sal_tensor *t = &tensor[i].tensor;
+        if (t->ndim < 0 || t->ndim > 4 || (unsigned)t->dtype > SAL_I8 || !t->data ||
+            (t->dtype == SAL_I8 && (!t->ndim || !t->scale)))
+            return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: tensor %.100s cannot be written: it needs "
+                             "data, at most 4 dimensions and, as I8, rows with scales", path,
+                             tensor[i].name);
+    }
+    piece = SAL__NEW(ctx, sal__piece, 2 * (size_t)count + 1);
+    if (!piece) return SAL_ERR_MEMORY;
+    pieces = sal__pieces(piece, tensor, count);
+    sal__put_header(&p, piece, pieces, meta, metas);
+    p.out = SAL__NEW(ctx, char, p.at + 1);
+    if (!p.out) r = SAL_ERR_MEMORY;
+    if (r == SAL_OK) {
+        p.at = 0;
+        sal__put_header(&p, piece, pieces, meta, metas);
+        r = sal__check_header(ctx, path, &p, piece, pieces);    /* unescapes the text, so: */
+    }
+    if (r == SAL_OK) r = sal__output_begin(ctx, path, &out);
+    if (r == SAL_OK) {
+        p.at = 0;
+        sal__put_header(&p, piece, pieces, meta, metas);
+        for (i = 0; i < 8; i++) prefix[i] = (unsigned char)((uint64_t)p.at >> 8 * i & 255);
+        sal__output_append(&out, prefix, sizeof prefix);
+        sal__output_append(&out, p.out, p.at);
+        for (i = 0; i < pieces; i++)
+            sal__output_append(&out, piece[i].tensor.data, piece[i].bytes);
+        r = sal__output_end(ctx, &out);
+    }
+    sal_free(ctx, p.out);
+    sal_free(ctx, piece);
+    return r;
+}
+#endif /* SALIENCY_NO_STDIO */
+
+/* --- names ----------------------------------------------------------------------------------
+
+   What a tensor of a public ImageNet checkpoint is called in our files:
+       torchvision VGG-16      features.N.{weight,bias}    backbone.convB_I.{weight,bias}
+       ResNet-50               conv1. bn1. layerL.         backbone. in front of the same name,
+                               (torchvision; with or without batch-norm folded into the weights)
+       MobileNetV2 (ours)      conv_stem. blockN. conv_last.       likewise
+       our own networks        backbone.                   the same
+   Returns 1 and the name in ours; 0 for tensors that a backbone has no use for (classifiers,
+   counters); -1 for names of other networks, or if ours is too short. */
+static int sal__backbone_name(const char *name, char *ours, size_t size) {
+    static const char *const same[] = { "conv1.", "bn1.", "layer", "conv_stem.", "block",
+                                        "conv_last." };
+    static const char *const unused[] = { "classifier.", "fc.", "head." };
+    /* the position of each convolution in torchvision's list, which counts ReLU and pooling too */
+    static const struct { int n, block, index; } vgg[] = {
+        { 0, 1, 1 }, { 2, 1, 2 }, { 5, 2, 1 }, { 7, 2, 2 }, { 10, 3, 1 }, { 12, 3, 2 },
+        { 14, 3, 3 }, { 17, 4, 1 }, { 19, 4, 2 }, { 21, 4, 3 }, { 24, 5, 1 }, { 26, 5, 2 },
+        { 28, 5, 3 }
+    };
+    int i, length = -1;
+    for (i = 0; i < SAL__COUNT(unused); i++)
+        if (!strncmp(name, unused[i], strlen(unused[i]))) return 0;
+    if (sal__ends_with(name, ".num_batches_tracked")) return 0;
+    if (!strncmp(name, "backbone.", 9)) length = snprintf(ours, size, "%s", name);
+    for (i = 0; i < SAL__COUNT(same); i++)
+        if (!strncmp(name, same[i], strlen(same[i])))
+            length = snprintf(ours, size, "backbone.%s", name);
+    for (i = 0; i < SAL__COUNT(vgg); i++) {
+        char start[16];
+        snprintf(start, sizeof start, "features.%d.", vgg[i].n);
+        if (!strncmp(name, start, strlen(start)))
+            length = snprintf(ours, size, "backbone.conv%d_%d.%s", vgg[i].block, vgg[i].index,
+                              name + strlen(start));
+    }
+    return length > 0 && (size_t)length < size ? 1 : -1;
+}
 
 /* ============================================================================================
    >>image  pictures and maps: files, resizing, blurring, colours
