@@ -1,6 +1,78 @@
 /* saliency.h - predict where people look in a picture                             >>about
 
-   (manual: being written)
+   One file. In ONE C or C++ source file of your program write
+
+       #define SALIENCY_IMPLEMENTATION
+       #include "saliency.h"
+
+   and everywhere else only the #include. Compile with  gcc -O2 program.c -lm  (and -fopenmp, if
+   you want it to use all cores). Pictures are read with the stb headers (Debian: libstb-dev), which
+   are found by themselves; there is nothing else to install.
+
+   A COMPLETE PROGRAM
+
+       #define SALIENCY_IMPLEMENTATION
+       #include "saliency.h"
+
+       int main(int argc, char **argv) {
+           sal_ctx ctx = { 0 };
+           sal_image photo = { 0 };
+           sal_map map = { 0 };
+           sal_result r = argc == 3 ? SAL_OK : SAL_ERR_ARGUMENT;
+           if (!r) r = sal_image_load(&ctx, argv[1], &photo);
+           if (!r) r = sal_saliency(&ctx, &photo, &map);
+           if (!r) r = sal_map_save_png(&ctx, argv[2], &map);
+           if (r) fprintf(stderr, "%s\n", argc == 3 ? sal_error(&ctx) : "hello PHOTO MAP.png");
+           sal_map_free(&ctx, &map);
+           sal_image_free(&ctx, &photo);
+           return r != SAL_OK;
+       }
+
+   THREE LEVELS. Use the highest that does what you want.
+
+       a model        sal_model_open, sal_model_predict: by name, picture in, map out. Also
+                      sal_classical for the models without weights.
+       a network      sal_net_load, sal_run_open, sal_run_forward: your own input, your own batches,
+                      every activation in reach. sal_preprocess and sal_postprocess do the rest.
+       an operator    sal_conv2d_forward, sal_convlstm_forward, ...: plain loops over plain arrays,
+                      each with its equation and source. This is where to start reading.
+
+   MODELS
+                    input     output   parameters  what it is
+       juntingnet   96 x 96   48 x 48     34.9 M   Pan, Giro-i-Nieto 2015: three convolutions, two
+                                                   dense layers, maxout
+       wepsam      128 x 128  32 x 32     30.0 M   2016: the same idea, weakly pre-trained
+       mlnet       480 x 640  60 x 80     15.5 M   Cornia et al. 2016: VGG-16 at three levels, a
+                                                   learned prior
+       sam-vgg     240 x 320  30 x 40     51.8 M   Cornia et al. 2018: VGG-16, attentive LSTM,
+                                                   Gaussian priors
+       sam-resnet  240 x 320  30 x 40     70.1 M   the same on a dilated ResNet-50
+       center, spectral, itti, gbvs, bms           no weights: see >>classical
+
+   FINDING YOUR WAY. Search for >>NAME:
+
+       api  core  tensor  gemm  conv  layers  convlstm  graph  nets  weights  image  classical  data
+       metrics  predict  debug  fast  licence
+
+   CONTRACTS
+       Errors       Functions that can fail return a sal_result, 0 for success; sal_error(ctx) has a
+                    sentence for a person. Nothing is printed, nothing exits, no file is ever left
+                    half written.
+       Memory       All of it comes from the context's allocator (malloc by default); stb decodes
+                    into malloc. Whoever receives an object releases it with the function of that
+                    name. A failed call leaves nothing behind. Forward passes allocate nothing.
+       Threads      One thread at a time for a context and for a run. A loaded network is only read:
+                    any number of contexts may share it. There are no mutable globals.
+       Determinism  The same input and seed give the same bits, whatever the number of threads.
+       Precision    float32 results, compared with float64 in the tests. No fast-math.
+       Layout       NCHW, float32; pictures are RGB bytes. x right, y down, 0-based, the centre of
+                    the top left pixel is (0, 0).
+
+   CONFIGURATION, before the #include of the implementation
+       SALIENCY_STATIC     all functions static: private to this source file
+       SALIENCY_NO_STB     without stb: no JPEG or PNG, no compressed MAT files
+       SALIENCY_NO_STDIO   without files: memory only
+       SALIENCY_NO_SIMD    portable C kernels only
 */
 /* ============================================================================================
    >>api  (stop here if you only want to use it)
