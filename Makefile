@@ -42,10 +42,8 @@ demo: setup
 	    echo "$$photo -> $(BUILD)/demo/$$name-map.png, $(BUILD)/demo/$$name-overlay.png"; \
 	done
 
-tests: $(TESTS)
-
 test: setup
-	@$(MAKE) -s -j$$(nproc) tests all
+	@$(MAKE) -s -j$$(nproc) $(TESTS) $(PROGRAMS)
 	@sh tests/run.sh $(TESTS) $(SCRIPTS)
 
 bench: setup
@@ -65,4 +63,4 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all setup demo tests test bench check-all install clean
+.PHONY: all setup demo test bench check-all install clean

@@ -1,78 +1,6 @@
 /* saliency.h - predict where people look in a picture                             >>about
 
-   One file. In ONE C or C++ source file of your program write
-
-       #define SALIENCY_IMPLEMENTATION
-       #include "saliency.h"
-
-   and everywhere else only the #include. Compile with  gcc -O2 program.c -lm  (and -fopenmp, if
-   you want it to use all cores). Pictures are read with the stb headers (Debian: libstb-dev), which
-   are found by themselves; there is nothing else to install.
-
-   A COMPLETE PROGRAM
-
-       #define SALIENCY_IMPLEMENTATION
-       #include "saliency.h"
-
-       int main(int argc, char **argv) {
-           sal_ctx ctx = { 0 };
-           sal_image photo = { 0 };
-           sal_map map = { 0 };
-           sal_result r = argc == 3 ? SAL_OK : SAL_ERR_ARGUMENT;
-           if (!r) r = sal_image_load(&ctx, argv[1], &photo);
-           if (!r) r = sal_saliency(&ctx, &photo, &map);
-           if (!r) r = sal_map_save_png(&ctx, argv[2], &map);
-           if (r) fprintf(stderr, "%s\n", argc == 3 ? sal_error(&ctx) : "hello PHOTO MAP.png");
-           sal_map_free(&ctx, &map);
-           sal_image_free(&ctx, &photo);
-           return r != SAL_OK;
-       }
-
-   THREE LEVELS. Use the highest that does what you want.
-
-       a model        sal_model_open, sal_model_predict: by name, picture in, map out. Also
-                      sal_classical for the models without weights.
-       a network      sal_net_load, sal_run_open, sal_run_forward: your own input, your own batches,
-                      every activation in reach. sal_preprocess and sal_postprocess do the rest.
-       an operator    sal_conv2d_forward, sal_convlstm_forward, ...: plain loops over plain arrays,
-                      each with its equation and source. This is where to start reading.
-
-   MODELS
-                    input     output   parameters  what it is
-       juntingnet   96 x 96   48 x 48     34.9 M   Pan, Giro-i-Nieto 2015: three convolutions, two
-                                                   dense layers, maxout
-       wepsam      128 x 128  32 x 32     30.0 M   2016: the same idea, weakly pre-trained
-       mlnet       480 x 640  60 x 80     15.5 M   Cornia et al. 2016: VGG-16 at three levels, a
-                                                   learned prior
-       sam-vgg     240 x 320  30 x 40     51.8 M   Cornia et al. 2018: VGG-16, attentive LSTM,
-                                                   Gaussian priors
-       sam-resnet  240 x 320  30 x 40     70.1 M   the same on a dilated ResNet-50
-       center, spectral, itti, gbvs, bms           no weights: see >>classical
-
-   FINDING YOUR WAY. Search for >>NAME:
-
-       api  core  tensor  gemm  conv  layers  convlstm  graph  nets  weights  image  classical  data
-       metrics  predict  debug  fast  licence
-
-   CONTRACTS
-       Errors       Functions that can fail return a sal_result, 0 for success; sal_error(ctx) has a
-                    sentence for a person. Nothing is printed, nothing exits, no file is ever left
-                    half written.
-       Memory       All of it comes from the context's allocator (malloc by default); stb decodes
-                    into malloc. Whoever receives an object releases it with the function of that
-                    name. A failed call leaves nothing behind. Forward passes allocate nothing.
-       Threads      One thread at a time for a context and for a run. A loaded network is only read:
-                    any number of contexts may share it. There are no mutable globals.
-       Determinism  The same input and seed give the same bits, whatever the number of threads.
-       Precision    float32 results, compared with float64 in the tests. No fast-math.
-       Layout       NCHW, float32; pictures are RGB bytes. x right, y down, 0-based, the centre of
-                    the top left pixel is (0, 0).
-
-   CONFIGURATION, before the #include of the implementation
-       SALIENCY_STATIC     all functions static: private to this source file
-       SALIENCY_NO_STB     without stb: no JPEG or PNG, no compressed MAT files
-       SALIENCY_NO_STDIO   without files: memory only
-       SALIENCY_NO_SIMD    portable C kernels only
+   (manual: being written)
 */
 /* ============================================================================================
    >>api  (stop here if you only want to use it)
@@ -381,54 +309,6 @@ typedef struct sal_param {
     int owned;                  /* 1: value.data is a block of its own, 0: lies in the file */
 } sal_param;
 
-/* --- api: weights ---------------------------------------------------------------------------
-
-   Weights files are safetensors: 8 bytes of header length, a JSON header (name, type, shape and
-   place of each tensor, and `__metadata__`, a list of strings), the numbers. Little-endian. */
-typedef struct sal_named_tensor {
-    const char *name;
-    sal_tensor tensor;          /* data is NULL for the types that sal_dtype does not have */
-    const char *type;           /* as the file spells it: "F32", "I64", ... */
-    size_t begin, end;          /* its bytes, counted from the end of the header */
-} sal_named_tensor;
-
-/* A weights file in memory. It owns everything below, and the names and the numbers of its tensors:
-   they are valid, and may be read by any number of threads, until sal_safetensors_free. */
-typedef struct sal_safetensors {
-    int count;
-    sal_named_tensor *tensor;   /* in the order of their bytes */
-    int metas;
-    const char **meta;          /* metadata: key, value, key, value, ...: 2 * metas strings */
-    sal_named_tensor **by_name; /* the same tensors, sorted */
-    char *text;                 /* the header: all strings point into it */
-    unsigned char *data;        /* the numbers, each tensor aligned to 64 bytes */
-} sal_safetensors;
-
-/* Read a file from memory, which may go away afterwards; name is what error texts call it. The
-   tensor NAME.scale of an I8 tensor NAME becomes its tensor.scale and is not listed. Refused: a
-   header that is not strict JSON or lies about the data, gaps and overlaps, more than four
-   dimensions, unknown types, I8 without scale. */
-SALDEF sal_result sal_safetensors_parse(sal_ctx *ctx, const void *bytes, size_t size,
-                                        const char *name, sal_safetensors *file);
-SALDEF void sal_safetensors_free(sal_ctx *ctx, sal_safetensors *file);
-/* The tensor of that name, or NULL. */
-SALDEF const sal_named_tensor *sal_safetensors_find(const sal_safetensors *file, const char *name);
-/* The metadata under that key, or NULL. */
-SALDEF const char *sal_safetensors_meta(const sal_safetensors *file, const char *key);
-/* A copy of any tensor as another element type, nearest value, ties to even. I8 takes the largest
-   magnitude of a row as 127 (a row of zeros gets scale 1). SAL_ERR_NUMERIC if a finite value is
-   too large for F16 or BF16, or a row of I8 is not finite. One block: sal_free(ctx, out->data). */
-SALDEF sal_result sal_tensor_convert(sal_ctx *ctx, const sal_tensor *in, sal_dtype dtype,
-                                     sal_tensor *out);
-#ifndef SALIENCY_NO_STDIO
-SALDEF sal_result sal_safetensors_load(sal_ctx *ctx, const char *path, sal_safetensors *file);
-/* Write count tensors (name and tensor count; type, begin and end are ignored) and 2 * metas
-   strings of metadata. Same input, same bytes: metadata in the given order, then the tensors in
-   theirs, but F32 first, then scales, 16-bit types, I8: so all are aligned in the file. */
-SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
-                                       const sal_named_tensor *tensor, int count,
-                                       const char *const *meta, int metas);
-#endif
 /* --- api: nets ------------------------------------------------------------------------------ */
 
 typedef enum sal_kind {
@@ -451,6 +331,8 @@ typedef struct sal_net_desc {
     int narrow;                 /* tests: divide every inner channel count by this; 0 counts as 1 */
 } sal_net_desc;
 
+struct sal_safetensors;
+
 /* Layers, parameters and nothing that a prediction changes: after loading, any number of contexts
    may use one network at the same time. */
 typedef struct sal_net {
@@ -461,7 +343,7 @@ typedef struct sal_net {
     int layers;
     sal_param *param;
     int params;
-    sal_safetensors *file;      /* the weights file it was loaded from, or NULL */
+    struct sal_safetensors *file;   /* the weights file it was loaded from, or NULL */
 } sal_net;
 
 SALDEF const char *sal_kind_name(sal_kind kind);    /* "juntingnet", "sam-vgg", ... */
@@ -483,11 +365,6 @@ SALDEF sal_result sal_net_shapes(sal_ctx *ctx, const sal_net *net, int h, int w,
 /* Multiply-adds of layer i by the plain definition, for one sample and these shapes. */
 SALDEF double sal_layer_macs(const sal_net *net, int i, const sal_shape *shapes);
 
-
-/* As sal_net_load below, from a file in memory, which may go away afterwards; name stands in error
-   texts. */
-SALDEF sal_result sal_net_load_memory(sal_ctx *ctx, const void *bytes, size_t size,
-                                      const char *name, sal_net **net);
 #ifndef SALIENCY_NO_STDIO
 /* Network and weights from a safetensors file. Its metadata key sal.model says which network
    (without it, the tensors' names do); sal.input "HxW", sal.preprocess, sal.fit and
@@ -498,7 +375,7 @@ SALDEF sal_result sal_net_load(sal_ctx *ctx, const char *path, sal_net **net);
    names, batch-norm apart or folded into weight and bias) or from a file with our own names. Takes
    over the file's preprocessing and stride placement. On failure the network is unchanged. */
 SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *path);
-/* Write all parameters: those of 8192 values and more as dtype, the others as F32. extra is a list of `extras` key, value
+/* Write all parameters: matrices as dtype, vectors as F32. extra is a list of `extras` key, value
    pairs for the metadata, kept after the network's own keys. */
 SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *path, sal_dtype dtype,
                                const char *const *extra, int extras);
@@ -559,6 +436,55 @@ struct sal_backend {
 };
 SALDEF const sal_backend *sal_backend_ref(void);    /* the textbook */
 SALDEF const sal_backend *sal_backend_cpu(void);    /* fast kernels; the default */
+
+/* --- api: weights ---------------------------------------------------------------------------
+
+   Weights files are safetensors: 8 bytes of header length, a JSON header (name, type, shape and
+   place of each tensor, and `__metadata__`, a list of strings), the numbers. Little-endian. */
+typedef struct sal_named_tensor {
+    const char *name;
+    sal_tensor tensor;          /* data is NULL for the types that sal_dtype does not have */
+    const char *type;           /* as the file spells it: "F32", "I64", ... */
+    size_t begin, end;          /* its bytes, counted from the end of the header */
+} sal_named_tensor;
+
+/* A weights file in memory. It owns everything below, and the names and the numbers of its tensors:
+   they are valid, and may be read by any number of threads, until sal_safetensors_free. */
+typedef struct sal_safetensors {
+    int count;
+    sal_named_tensor *tensor;   /* in the order of their bytes */
+    int metas;
+    const char **meta;          /* metadata: key, value, key, value, ...: 2 * metas strings */
+    sal_named_tensor **by_name; /* the same tensors, sorted */
+    char *text;                 /* the header: all strings point into it */
+    unsigned char *data;        /* the numbers, each tensor aligned to 64 bytes */
+} sal_safetensors;
+
+/* Read a file from memory, which may go away afterwards; name is what error texts call it. The
+   tensor NAME.scale of an I8 tensor NAME becomes its tensor.scale and is not listed. Refused: a
+   header that is not strict JSON or lies about the data, gaps and overlaps, more than four
+   dimensions, unknown types, I8 without scale. */
+SALDEF sal_result sal_safetensors_parse(sal_ctx *ctx, const void *bytes, size_t size,
+                                        const char *name, sal_safetensors *file);
+SALDEF void sal_safetensors_free(sal_ctx *ctx, sal_safetensors *file);
+/* The tensor of that name, or NULL. */
+SALDEF const sal_named_tensor *sal_safetensors_find(const sal_safetensors *file, const char *name);
+/* The metadata under that key, or NULL. */
+SALDEF const char *sal_safetensors_meta(const sal_safetensors *file, const char *key);
+/* A copy of any tensor as another element type, nearest value, ties to even. I8 takes the largest
+   magnitude of a row as 127 (a row of zeros gets scale 1). SAL_ERR_NUMERIC if a finite value is
+   too large for F16 or BF16, or a row of I8 is not finite. One block: sal_free(ctx, out->data). */
+SALDEF sal_result sal_tensor_convert(sal_ctx *ctx, const sal_tensor *in, sal_dtype dtype,
+                                     sal_tensor *out);
+#ifndef SALIENCY_NO_STDIO
+SALDEF sal_result sal_safetensors_load(sal_ctx *ctx, const char *path, sal_safetensors *file);
+/* Write count tensors (name and tensor count; type, begin and end are ignored) and 2 * metas
+   strings of metadata. Same input, same bytes: metadata in the given order, then the tensors in
+   theirs, but F32 first, then scales, 16-bit types, I8: so all are aligned in the file. */
+SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
+                                       const sal_named_tensor *tensor, int count,
+                                       const char *const *meta, int metas);
+#endif
 
 /* --- api: predict ------------------------------------------------------------------------------
 
@@ -2215,21 +2141,18 @@ SALDEF void sal_net_free(sal_ctx *ctx, sal_net *net) {
     if (!net) return;
     for (i = 0; i < net->params; i++)
         if (net->param[i].owned) sal_free(ctx, net->param[i].value.data);
-    if (net->file) sal_safetensors_free(ctx, net->file);
-    sal_free(ctx, net->file);
     sal_free(ctx, net->layer);
     sal_free(ctx, net->param);
     sal_free(ctx, net);
 }
 
-/* Give parameter p float32 memory of its own, with the values it had (or zeros). */
+/* Give parameter p float32 memory of its own (zeros). */
 static sal_result sal__param_own(sal_ctx *ctx, sal_param *p) {
-    size_t n = sal_tensor_count(&p->value);
     float *data;
-    if (p->owned) return SAL_OK;
-    data = SAL__NEW(ctx, float, n);
+    if (p->owned && p->value.dtype == SAL_F32) return SAL_OK;
+    data = SAL__NEW(ctx, float, sal_tensor_count(&p->value));
     if (!data) return SAL_ERR_MEMORY;
-    if (p->value.data) sal_tensor_read(&p->value, 0, n, data);
+    if (p->owned) sal_free(ctx, p->value.data);
     p->value.data = data; p->value.dtype = SAL_F32; p->value.scale = NULL;
     p->owned = 1;
     return SAL_OK;
@@ -3025,339 +2948,6 @@ static int sal__backbone_name(const char *name, char *ours, size_t size) {
     }
     return length > 0 && (size_t)length < size ? 1 : -1;
 }
-
-/* --- networks in weights files ----------------------------------------------------------------- */
-
-/* A decimal number at *text, which moves behind it; 0 if there is none. (strtod depends on the
-   locale.) */
-static int sal__parse_number(const char **text, float *number) {
-    const char *p = *text;
-    double value = 0, unit = 1, sign = 1;
-    int digits = 0;
-    if (*p == '-') { sign = -1; p++; }
-    for (; *p >= '0' && *p <= '9' && digits < 18; p++, digits++) value = value * 10 + (*p - '0');
-    if (*p == '.')
-        for (p++; *p >= '0' && *p <= '9' && digits < 18; p++, digits++)
-            value += (*p - '0') * (unit /= 10);
-    if (!digits) return 0;
-    *number = (float)(sign * value);
-    *text = p;
-    return 1;
-}
-
-static int sal__parse_three(const char **text, const char *word, float *three) {
-    int i;
-    while (**text == ' ' || **text == ',') (*text)++;
-    if (strncmp(*text, word, strlen(word))) return 1;       /* not there: as it was */
-    *text += strlen(word);
-    for (i = 0; i < 3; i++) {
-        while (**text == ' ') (*text)++;
-        if (!sal__parse_number(text, &three[i])) return 0;
-    }
-    return 1;
-}
-
-/* What happens to a pixel, in the words of a weights file:
-       ORDER [/ SCALE] [- OFFSET] [, mean A B C] [, std A B C]      ORDER is rgb or bgr
-   as "rgb/255, mean .485 .456 .406, std .229 .224 .225" or "bgr, mean 103.939 116.779 123.68". */
-static int sal__parse_preprocess(const char *text, sal_net_desc *d) {
-    int c, ok = 1;
-    float offset = 0;
-    d->bgr = !strncmp(text, "bgr", 3);
-    if (!d->bgr && strncmp(text, "rgb", 3)) return 0;
-    text += 3;
-    d->scale = 1;
-    if (*text == '/') { text++; ok = sal__parse_number(&text, &d->scale); }
-    if (ok && *text == '-') { text++; ok = sal__parse_number(&text, &offset); }
-    for (c = 0; c < 3; c++) { d->mean[c] = offset; d->std[c] = 1; }
-    ok = ok && sal__parse_three(&text, "mean", d->mean) && sal__parse_three(&text, "std", d->std);
-    return ok && !*text && d->scale > 0 && d->std[0] > 0 && d->std[1] > 0 && d->std[2] > 0;
-}
-
-static void sal__print_preprocess(char *text, size_t size, const sal_net_desc *d) {
-    char *p;
-    snprintf(text, size, "%s/%.9g; mean %.9g %.9g %.9g; std %.9g %.9g %.9g", d->bgr ? "bgr" : "rgb",
-             (double)d->scale, (double)d->mean[0], (double)d->mean[1], (double)d->mean[2],
-             (double)d->std[0], (double)d->std[1], (double)d->std[2]);
-    for (p = text; *p; p++)             /* decimal points, whatever the locale thinks of them */
-        *p = *p == ',' ? '.' : *p == ';' ? ',' : *p;
-}
-
-static const char *const sal__fit_names[] = { "stretch", "letterbox", "square" };
-
-/* The kind of network that has these tensors, if the file does not say. */
-static int sal__guess_kind(const sal_safetensors *file, sal_kind *kind) {
-    const sal_named_tensor *t = sal_safetensors_find(file, "fc2.weight");
-    if (t) *kind = t->tensor.dim[0] == t->tensor.dim[1] && t->tensor.dim[0] == 2304
-                   ? SAL_JUNTINGNET : SAL_WEPSAM;
-    else if (sal_safetensors_find(file, "encode.weight")) *kind = SAL_MLNET;
-    else if (sal_safetensors_find(file, "reduce.weight")) *kind = SAL_SAM_RESNET;
-    else if (sal_safetensors_find(file, "head.lstm.Wa.weight")) *kind = SAL_SAM_VGG;
-    else return 0;
-    return 1;
-}
-
-/* The description that the metadata gives; what they leave out is as the paper has it. */
-static sal_result sal__read_desc(sal_ctx *ctx, const char *name, const sal_safetensors *file,
-                                 sal_net_desc *d) {
-    const char *model = sal_safetensors_meta(file, "sal.model"), *text;
-    sal_kind kind;
-    int i;
-    if (model ? !sal_kind_from_name(model, &kind) : !sal__guess_kind(file, &kind))
-        return sal__fail(ctx, SAL_ERR_FORMAT, model
-                         ? "%s: sal.model is \"%s\", which is not a network this version has"
-                         : "%s: not a network: no sal.model in the metadata, and the tensors are "
-                         "those of none%s", name, model ? model : "");
-    *d = sal_net_desc_default(kind);
-    text = sal_safetensors_meta(file, "sal.input");
-    if (text && sscanf(text, "%dx%d", &d->h, &d->w) != 2)
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.input is \"%s\", not HEIGHTxWIDTH", name, text);
-    text = sal_safetensors_meta(file, "sal.narrow");
-    if (text && sscanf(text, "%d", &d->narrow) != 1)
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.narrow is \"%s\", not a number", name, text);
-    text = sal_safetensors_meta(file, "sal.preprocess");
-    if (text && !sal__parse_preprocess(text, d))
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.preprocess is \"%s\", not like \"rgb/255, mean "
-                         ".485 .456 .406, std .229 .224 .225\"", name, text);
-    text = sal_safetensors_meta(file, "sal.resnet_stride");
-    if (text) d->stride_on_3x3 = !strcmp(text, "3x3");
-    text = sal_safetensors_meta(file, "sal.fit");
-    for (i = 0; text && strcmp(text, sal__fit_names[i]); )
-        if (++i == SAL__COUNT(sal__fit_names))
-            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.fit is \"%s\", not stretch, letterbox or "
-                             "square", name, text);
-    if (text) d->fit = (sal_fit)i;
-    return SAL_OK;
-}
-
-static sal_param *sal__find_param(const sal_net *net, const char *name) {
-    int i;
-    for (i = 0; i < net->params; i++)
-        if (!strcmp(net->param[i].name, name)) return &net->param[i];
-    return NULL;
-}
-
-static void sal__print_shape(char *text, size_t size, const sal_tensor *t) {
-    int i, n = 0;
-    text[0] = 0;
-    for (i = 0; i < t->ndim && (size_t)n < size; i++)
-        n += snprintf(text + n, size - (size_t)n, i ? " x %d" : "%d", t->dim[i]);
-}
-
-/* May tensor t become parameter p? */
-static sal_result sal__check_tensor(sal_ctx *ctx, const char *name, const sal_net *net,
-                                    const sal_param *p, const sal_named_tensor *t) {
-    char have[64], want[64];
-    int i, same = t->tensor.ndim == p->value.ndim;
-    for (i = 0; same && i < p->value.ndim; i++) same = t->tensor.dim[i] == p->value.dim[i];
-    sal__print_shape(have, sizeof have, &t->tensor);
-    sal__print_shape(want, sizeof want, &p->value);
-    if (!same)
-        return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s is %s, but %s needs %s", name, t->name,
-                         have, net->name, want);
-    if (!t->tensor.data)
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: tensor %s has the type %s; weights are F32, F16, "
-                         "BF16 or I8", name, t->name, t->type);
-    return SAL_OK;
-}
-
-/* Point all parameters at the tensors of net->file, which holds all of them and nothing else. */
-static sal_result sal__bind(sal_ctx *ctx, const char *name, sal_net *net) {
-    const sal_safetensors *file = net->file;
-    int i, k;
-    for (i = 0; i < file->count; i++) {
-        const char *tensor = file->tensor[i].name;
-        if (!sal__find_param(net, tensor) && !sal__ends_with(tensor, ".num_batches_tracked"))
-            return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s does not belong to %s", name, tensor,
-                             net->name);
-    }
-    for (i = 0; i < net->layers; i++)
-    for (k = 0; k < net->layer[i].params; k++) {
-        sal_param *p = &net->param[net->layer[i].param + k];
-        const sal_named_tensor *t = sal_safetensors_find(file, p->name);
-        int as_it_is = net->layer[i].op == SAL_OP_DENSE && k == 0;
-        if (!t) return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s is missing; %s needs it", name,
-                                 p->name, net->name);
-        SAL__TRY(sal__check_tensor(ctx, name, net, p, t));
-        p->value = t->tensor;
-        if (!as_it_is && t->tensor.dtype != SAL_F32) SAL__TRY(sal__param_own(ctx, p));
-    }
-    return SAL_OK;
-}
-
-/* A network from a parsed file, which it takes over (on failure as well). */
-static sal_result sal__net_from(sal_ctx *ctx, const char *name, sal_safetensors *file,
-                                sal_net **out) {
-    sal_net_desc desc;
-    sal_net *net = NULL;
-    sal_safetensors *kept = SAL__NEW(ctx, sal_safetensors, 1);
-    sal_result r = kept ? sal__read_desc(ctx, name, file, &desc) : SAL_ERR_MEMORY;
-    *out = NULL;
-    if (r == SAL_OK) r = sal_net_new(ctx, &desc, &net);
-    if (r != SAL_OK) {
-        sal_safetensors_free(ctx, file);
-        sal_free(ctx, kept);
-        return r;
-    }
-    *kept = *file;
-    net->file = kept;
-    r = sal__bind(ctx, name, net);
-    if (r != SAL_OK) sal_net_free(ctx, net);
-    else *out = net;
-    return r;
-}
-
-SALDEF sal_result sal_net_load_memory(sal_ctx *ctx, const void *bytes, size_t size,
-                                      const char *name, sal_net **net) {
-    sal_safetensors file;
-    *net = NULL;
-    SAL__TRY(sal_safetensors_parse(ctx, bytes, size, name, &file));
-    return sal__net_from(ctx, name, &file, net);
-}
-
-#ifndef SALIENCY_NO_STDIO
-SALDEF sal_result sal_net_load(sal_ctx *ctx, const char *path, sal_net **net) {
-    sal_safetensors file;
-    *net = NULL;
-    SAL__TRY(sal_safetensors_load(ctx, path, &file));
-    return sal__net_from(ctx, path, &file, net);
-}
-
-/* The tensor of a public checkpoint that is parameter `ours`, or NULL. */
-static const sal_named_tensor *sal__find_public(const sal_safetensors *file, const char *ours) {
-    char name[160];
-    int i;
-    for (i = 0; i < file->count; i++)
-        if (sal__backbone_name(file->tensor[i].name, name, sizeof name) == 1 && !strcmp(name, ours))
-            return &file->tensor[i];
-    return NULL;
-}
-
-/* The bias of the convolution in front of batch-norm layer i: there it is if the file's batch-norm
-   has been folded away. */
-static const sal_named_tensor *sal__folded_bias(const sal_net *net, const sal_safetensors *file,
-                                                int i) {
-    char name[64];
-    if (net->layer[i].op != SAL_OP_BATCHNORM) return NULL;
-    snprintf(name, sizeof name, "%s.bias", net->layer[net->layer[i].input[0]].name);
-    return sal__find_public(file, name);
-}
-
-/* With write = 0 only checks and makes room; then, with write = 1, nothing can fail any more. */
-static sal_result sal__load_backbone(sal_ctx *ctx, const char *path, sal_net *net,
-                                     const sal_safetensors *file, int write) {
-    int i, k, found = 0;
-    for (i = 0; i < net->layers; i++) {
-        const sal_named_tensor *bias = sal__folded_bias(net, file, i);
-        for (k = 0; k < net->layer[i].params; k++) {
-            sal_param *p = &net->param[net->layer[i].param + k];
-            const sal_named_tensor *t = bias ? bias : sal__find_public(file, p->name);
-            size_t n = sal_tensor_count(&p->value), j;
-            float *x;
-            if (strncmp(p->name, "backbone.", 9)) continue;
-            if (!t) return sal__fail(ctx, SAL_ERR_SHAPE, "%s: nothing in it is %s, which %s needs",
-                                     path, p->name, net->name);
-            found++;
-            if (!write) {
-                SAL__TRY(sal__check_tensor(ctx, path, net, p, t));
-                SAL__TRY(sal__param_own(ctx, p));
-                continue;
-            }
-            x = (float *)p->value.data;
-            if (!bias || k == 1) sal_tensor_read(&t->tensor, 0, n, x);      /* k = 1: NAME.bias */
-            else        /* weight 1, mean 0, variance such that sqrt(variance + eps) = 1 */
-                for (j = 0; j < n; j++) x[j] = k == 0 ? 1 : k == 2 ? 0 : 1 - net->layer[i].eps;
-        }
-    }
-    if (!found) return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s has no backbone to load", net->name);
-    return SAL_OK;
-}
-
-SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *path) {
-    sal_net_desc desc = net->desc;
-    sal_net *fresh = NULL;
-    sal_safetensors file;
-    const char *text, *layout;
-    sal_layer *layers;
-    sal_result r;
-    int i;
-    SAL__TRY(sal_safetensors_load(ctx, path, &file));
-    text = sal_safetensors_meta(&file, "sal.preprocess");
-    if (!text) text = sal_safetensors_meta(&file, "preprocess");
-    if (!text && !sal_safetensors_find(&file, "backbone.conv1_1.weight"))   /* as torchvision */
-        text = "rgb/255, mean .485 .456 .406, std .229 .224 .225";
-    r = !text || sal__parse_preprocess(text, &desc) ? SAL_OK
-      : sal__fail(ctx, SAL_ERR_FORMAT, "%s: its preprocessing \"%s\" is not understood", path, text);
-    /* v1.5 unless the file says that the first 1x1 has the stride */
-    text = sal_safetensors_meta(&file, "sal.resnet_stride");
-    layout = sal_safetensors_meta(&file, "architecture");
-    desc.stride_on_3x3 = text ? !strcmp(text, "3x3") : !(layout && strstr(layout, "first 1x1"));
-    for (i = 0; i < file.count && r == SAL_OK; i++) {
-        char ours[160];
-        int use = sal__backbone_name(file.tensor[i].name, ours, sizeof ours);
-        size_t n = strlen(ours);
-        sal_param *p = use == 1 ? sal__find_param(net, ours) : NULL;
-        if (use == 1 && !p && sal__ends_with(ours, ".bias")) {      /* a folded batch-norm's? */
-            snprintf(ours + n - 4, 7, "weight");
-            p = sal__find_param(net, ours);
-        }
-        if (use && !p)
-            r = sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s does not belong to the backbone of %s",
-                          path, file.tensor[i].name, net->name);
-    }
-    if (r == SAL_OK) r = sal_net_new(ctx, &desc, &fresh);
-    if (r == SAL_OK) r = sal__load_backbone(ctx, path, net, &file, 0);
-    if (r == SAL_OK) {                          /* the same parameters, the file's strides */
-        sal__load_backbone(ctx, path, net, &file, 1);
-        layers = net->layer; net->layer = fresh->layer; fresh->layer = layers;
-        net->desc = desc;
-    }
-    sal_net_free(ctx, fresh);
-    sal_safetensors_free(ctx, &file);
-    return r;
-}
-
-SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *path, sal_dtype dtype,
-                               const char *const *extra, int extras) {
-    enum { OWN = 12, SMALL = 8192 };
-    char input[32], preprocess[160], narrow[16];
-    int i, metas = 0;
-    sal_result r = SAL_OK;
-    sal_named_tensor *tensor = SAL__NEW(ctx, sal_named_tensor, net->params);
-    const char **meta = SAL__NEW(ctx, const char *, OWN + 2 * extras);
-    if (!tensor || !meta) r = SAL_ERR_MEMORY;
-    for (i = 0; i < net->params && r == SAL_OK; i++) {
-        const sal_tensor *value = &net->param[i].value;
-        tensor[i].name = net->param[i].name;
-        if (value->data)    /* small ones cost nothing and are worth their precision */
-            r = sal_tensor_convert(ctx, value, sal_tensor_count(value) >= SMALL ? dtype : SAL_F32,
-                                   &tensor[i].tensor);
-        else
-            r = sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: parameter %s has no values yet: use sal_net_init "
-                          "or load a backbone first", path, net->param[i].name);
-    }
-    if (r == SAL_OK) {
-        snprintf(input, sizeof input, "%dx%d", net->desc.h, net->desc.w);
-        sal__print_preprocess(preprocess, sizeof preprocess, &net->desc);
-        snprintf(narrow, sizeof narrow, "%d", net->desc.narrow);
-        meta[metas++] = "sal.model";      meta[metas++] = net->name;
-        meta[metas++] = "sal.input";      meta[metas++] = input;
-        meta[metas++] = "sal.preprocess"; meta[metas++] = preprocess;
-        meta[metas++] = "sal.fit";        meta[metas++] = sal__fit_names[net->desc.fit];
-        if (net->desc.kind == SAL_SAM_RESNET) {
-            meta[metas++] = "sal.resnet_stride";
-            meta[metas++] = net->desc.stride_on_3x3 ? "3x3" : "1x1";
-        }
-        if (net->desc.narrow > 1) { meta[metas++] = "sal.narrow"; meta[metas++] = narrow; }
-        for (i = 0; i < 2 * extras; i++) meta[metas++] = extra[i];
-        r = sal_safetensors_save(ctx, path, tensor, net->params, meta, metas / 2);
-    }
-    for (i = 0; tensor && i < net->params; i++) sal_free(ctx, tensor[i].tensor.data);
-    sal_free(ctx, tensor);
-    sal_free(ctx, (void *)(uintptr_t)meta);
-    return r;
-}
-#endif /* SALIENCY_NO_STDIO */
 
 /* ============================================================================================
    >>image  pictures and maps: files, resizing, blurring, colours
