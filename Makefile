@@ -42,8 +42,10 @@ demo: setup
 	    echo "$$photo -> $(BUILD)/demo/$$name-map.png, $(BUILD)/demo/$$name-overlay.png"; \
 	done
 
+tests: $(TESTS)
+
 test: setup
-	@$(MAKE) -s -j$$(nproc) $(TESTS) $(PROGRAMS)
+	@$(MAKE) -s -j$$(nproc) tests all
 	@sh tests/run.sh $(TESTS) $(SCRIPTS)
 
 bench: setup
@@ -63,4 +65,4 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all setup demo test bench check-all install clean
+.PHONY: all setup demo tests test bench check-all install clean

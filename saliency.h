@@ -1,6 +1,78 @@
 /* saliency.h - predict where people look in a picture                             >>about
 
-   (manual: being written)
+   One file. In ONE C or C++ source file of your program write
+
+       #define SALIENCY_IMPLEMENTATION
+       #include "saliency.h"
+
+   and everywhere else only the #include. Compile with  gcc -O2 program.c -lm  (and -fopenmp, if
+   you want it to use all cores). Pictures are read with the stb headers (Debian: libstb-dev), which
+   are found by themselves; there is nothing else to install.
+
+   A COMPLETE PROGRAM
+
+       #define SALIENCY_IMPLEMENTATION
+       #include "saliency.h"
+
+       int main(int argc, char **argv) {
+           sal_ctx ctx = { 0 };
+           sal_image photo = { 0 };
+           sal_map map = { 0 };
+           sal_result r = argc == 3 ? SAL_OK : SAL_ERR_ARGUMENT;
+           if (!r) r = sal_image_load(&ctx, argv[1], &photo);
+           if (!r) r = sal_saliency(&ctx, &photo, &map);
+           if (!r) r = sal_map_save_png(&ctx, argv[2], &map);
+           if (r) fprintf(stderr, "%s\n", argc == 3 ? sal_error(&ctx) : "hello PHOTO MAP.png");
+           sal_map_free(&ctx, &map);
+           sal_image_free(&ctx, &photo);
+           return r != SAL_OK;
+       }
+
+   THREE LEVELS. Use the highest that does what you want.
+
+       a model        sal_model_open, sal_model_predict: by name, picture in, map out. Also
+                      sal_classical for the models without weights.
+       a network      sal_net_load, sal_run_open, sal_run_forward: your own input, your own batches,
+                      every activation in reach. sal_preprocess and sal_postprocess do the rest.
+       an operator    sal_conv2d_forward, sal_convlstm_forward, ...: plain loops over plain arrays,
+                      each with its equation and source. This is where to start reading.
+
+   MODELS
+                    input     output   parameters  what it is
+       juntingnet   96 x 96   48 x 48     34.9 M   Pan, Giro-i-Nieto 2015: three convolutions, two
+                                                   dense layers, maxout
+       wepsam      128 x 128  32 x 32     30.0 M   2016: the same idea, weakly pre-trained
+       mlnet       480 x 640  60 x 80     15.5 M   Cornia et al. 2016: VGG-16 at three levels, a
+                                                   learned prior
+       sam-vgg     240 x 320  30 x 40     51.8 M   Cornia et al. 2018: VGG-16, attentive LSTM,
+                                                   Gaussian priors
+       sam-resnet  240 x 320  30 x 40     70.1 M   the same on a dilated ResNet-50
+       center, spectral, itti, gbvs, bms           no weights: see >>classical
+
+   FINDING YOUR WAY. Search for >>NAME:
+
+       api  core  tensor  gemm  conv  layers  convlstm  graph  nets  weights  image  classical  data
+       metrics  predict  debug  fast  licence
+
+   CONTRACTS
+       Errors       Functions that can fail return a sal_result, 0 for success; sal_error(ctx) has a
+                    sentence for a person. Nothing is printed, nothing exits, no file is ever left
+                    half written.
+       Memory       All of it comes from the context's allocator (malloc by default); stb decodes
+                    into malloc. Whoever receives an object releases it with the function of that
+                    name. A failed call leaves nothing behind. Forward passes allocate nothing.
+       Threads      One thread at a time for a context and for a run. A loaded network is only read:
+                    any number of contexts may share it. There are no mutable globals.
+       Determinism  The same input and seed give the same bits, whatever the number of threads.
+       Precision    float32 results, compared with float64 in the tests. No fast-math.
+       Layout       NCHW, float32; pictures are RGB bytes. x right, y down, 0-based, the centre of
+                    the top left pixel is (0, 0).
+
+   CONFIGURATION, before the #include of the implementation
+       SALIENCY_STATIC     all functions static: private to this source file
+       SALIENCY_NO_STB     without stb: no JPEG or PNG, no compressed MAT files
+       SALIENCY_NO_STDIO   without files: memory only
+       SALIENCY_NO_SIMD    portable C kernels only
 */
 /* ============================================================================================
    >>api  (stop here if you only want to use it)
@@ -228,6 +300,10 @@ SALDEF void sal_softmax_forward(float *out, const float *in, int n, int size);
 SALDEF void sal_batchnorm_forward(float *out, const float *in, const float *weight,
                                   const float *bias, const float *mean, const float *var,
                                   float eps, int n, int c, int hw);
+SALDEF void sal_batchnorm_forward_train(float *out, float *mean, float *rstd, float *running_mean,
+                                        float *running_var, const float *in, const float *weight,
+                                        const float *bias, float eps, float momentum, int n, int c,
+                                        int hw);
 SALDEF void sal_dropout_forward(float *out, unsigned char *mask, const float *in, size_t n,
                                 float rate, sal_rng *rng);
 SALDEF void sal_concat_forward(float *out, const float *const *in, const int *channels, int count,
@@ -243,10 +319,49 @@ SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int co
 enum { SAL_WA, SAL_WA_BIAS, SAL_UA, SAL_UA_BIAS, SAL_VA, SAL_WI, SAL_WI_BIAS, SAL_UI, SAL_UI_BIAS,
        SAL_WF, SAL_WF_BIAS, SAL_UF, SAL_UF_BIAS, SAL_WC, SAL_WC_BIAS, SAL_UC, SAL_UC_BIAS,
        SAL_WO, SAL_WO_BIAS, SAL_UO, SAL_UO_BIAS, SAL_LSTM_PARAMS };
-/* Floats of scratch that sal_convlstm_forward needs. */
+/* Floats of scratch that sal_convlstm_forward needs; of the states that it leaves for backward
+   (states may be NULL); of scratch for sal_convlstm_backward. */
 SALDEF size_t sal_convlstm_scratch(int n, int c, int h, int w);
+SALDEF size_t sal_convlstm_states(int steps, int n, int c, int h, int w);
+SALDEF size_t sal_convlstm_backward_scratch(int n, int c, int h, int w);
 SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const *params, int steps,
-                                 int n, int c, int h, int w, float *scratch);
+                                 int n, int c, int h, int w, float *scratch, float *states);
+
+/* Backward: dX is the gradient of the loss with respect to X. Gradients are added (+=) to what the
+   arrays hold; a function that makes several takes NULL for those that are not wanted. */
+SALDEF void sal_conv2d_backward_data(float *din, const float *dout, const float *weight,
+                                     const sal_conv *s);
+SALDEF void sal_conv2d_backward_weight(float *dweight, const float *dout, const float *in,
+                                       const sal_conv *s);
+SALDEF void sal_dense_backward_data(float *din, const float *dout, const float *weight, int n,
+                                    int nin, int nout);
+SALDEF void sal_dense_backward_weight(float *dweight, const float *dout, const float *in, int n,
+                                      int nin, int nout);
+SALDEF void sal_bias_backward(float *dbias, const float *dout, int n, int c, int hw);
+SALDEF void sal_maxout_backward(float *din, const float *dout, const int *arg, int n, int pieces);
+SALDEF void sal_maxpool_backward(float *din, const float *dout, const int *arg, const sal_pool *s);
+SALDEF void sal_relu_backward(float *din, const float *dout, const float *out, size_t n);
+SALDEF void sal_sigmoid_backward(float *din, const float *dout, const float *out, size_t n);
+SALDEF void sal_tanh_backward(float *din, const float *dout, const float *out, size_t n);
+SALDEF void sal_softmax_backward(float *din, const float *dout, const float *out, int n, int size);
+SALDEF void sal_batchnorm_backward(float *din, float *dweight, float *dbias, const float *dout,
+                                   const float *in, const float *weight, const float *mean,
+                                   const float *rstd, int fixed, int n, int c, int hw);
+SALDEF void sal_dropout_backward(float *din, const float *dout, const unsigned char *mask, size_t n,
+                                 float rate);
+SALDEF void sal_concat_backward(float *const *din, const float *dout, const int *channels,
+                                int count, int n, int hw);
+SALDEF void sal_add_backward(float *da, float *db, const float *dout, size_t n);
+SALDEF void sal_upsample_backward(float *din, const float *dout, int n, int ih, int iw, int oh,
+                                  int ow);
+SALDEF void sal_prior_backward(float *din, float *dprior, float *dmask, const float *dout,
+                               const float *in, const float *mask, int n, int h, int w, int ph,
+                               int pw);
+SALDEF void sal_gaussians_backward(float *dparams, const float *dout, const float *out,
+                                   const float *params, int n, int count, int h, int w);
+SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float *dout,
+                                  const float *in, const float *const *params, const float *states,
+                                  int steps, int n, int c, int h, int w, float *scratch);
 
 /* --- api: graph -----------------------------------------------------------------------------
 
@@ -309,6 +424,54 @@ typedef struct sal_param {
     int owned;                  /* 1: value.data is a block of its own, 0: lies in the file */
 } sal_param;
 
+/* --- api: weights ---------------------------------------------------------------------------
+
+   Weights files are safetensors: 8 bytes of header length, a JSON header (name, type, shape and
+   place of each tensor, and `__metadata__`, a list of strings), the numbers. Little-endian. */
+typedef struct sal_named_tensor {
+    const char *name;
+    sal_tensor tensor;          /* data is NULL for the types that sal_dtype does not have */
+    const char *type;           /* as the file spells it: "F32", "I64", ... */
+    size_t begin, end;          /* its bytes, counted from the end of the header */
+} sal_named_tensor;
+
+/* A weights file in memory. It owns everything below, and the names and the numbers of its tensors:
+   they are valid, and may be read by any number of threads, until sal_safetensors_free. */
+typedef struct sal_safetensors {
+    int count;
+    sal_named_tensor *tensor;   /* in the order of their bytes */
+    int metas;
+    const char **meta;          /* metadata: key, value, key, value, ...: 2 * metas strings */
+    sal_named_tensor **by_name; /* the same tensors, sorted */
+    char *text;                 /* the header: all strings point into it */
+    unsigned char *data;        /* the numbers, each tensor aligned to 64 bytes */
+} sal_safetensors;
+
+/* Read a file from memory, which may go away afterwards; name is what error texts call it. The
+   tensor NAME.scale of an I8 tensor NAME becomes its tensor.scale and is not listed. Refused: a
+   header that is not strict JSON or lies about the data, gaps and overlaps, more than four
+   dimensions, unknown types, I8 without scale. */
+SALDEF sal_result sal_safetensors_parse(sal_ctx *ctx, const void *bytes, size_t size,
+                                        const char *name, sal_safetensors *file);
+SALDEF void sal_safetensors_free(sal_ctx *ctx, sal_safetensors *file);
+/* The tensor of that name, or NULL. */
+SALDEF const sal_named_tensor *sal_safetensors_find(const sal_safetensors *file, const char *name);
+/* The metadata under that key, or NULL. */
+SALDEF const char *sal_safetensors_meta(const sal_safetensors *file, const char *key);
+/* A copy of any tensor as another element type, nearest value, ties to even. I8 takes the largest
+   magnitude of a row as 127 (a row of zeros gets scale 1). SAL_ERR_NUMERIC if a finite value is
+   too large for F16 or BF16, or a row of I8 is not finite. One block: sal_free(ctx, out->data). */
+SALDEF sal_result sal_tensor_convert(sal_ctx *ctx, const sal_tensor *in, sal_dtype dtype,
+                                     sal_tensor *out);
+#ifndef SALIENCY_NO_STDIO
+SALDEF sal_result sal_safetensors_load(sal_ctx *ctx, const char *path, sal_safetensors *file);
+/* Write count tensors (name and tensor count; type, begin and end are ignored) and 2 * metas
+   strings of metadata. Same input, same bytes: metadata in the given order, then the tensors in
+   theirs, but F32 first, then scales, 16-bit types, I8: so all are aligned in the file. */
+SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
+                                       const sal_named_tensor *tensor, int count,
+                                       const char *const *meta, int metas);
+#endif
 /* --- api: nets ------------------------------------------------------------------------------ */
 
 typedef enum sal_kind {
@@ -331,8 +494,6 @@ typedef struct sal_net_desc {
     int narrow;                 /* tests: divide every inner channel count by this; 0 counts as 1 */
 } sal_net_desc;
 
-struct sal_safetensors;
-
 /* Layers, parameters and nothing that a prediction changes: after loading, any number of contexts
    may use one network at the same time. */
 typedef struct sal_net {
@@ -343,7 +504,7 @@ typedef struct sal_net {
     int layers;
     sal_param *param;
     int params;
-    struct sal_safetensors *file;   /* the weights file it was loaded from, or NULL */
+    sal_safetensors *file;      /* the weights file it was loaded from, or NULL */
 } sal_net;
 
 SALDEF const char *sal_kind_name(sal_kind kind);    /* "juntingnet", "sam-vgg", ... */
@@ -365,6 +526,11 @@ SALDEF sal_result sal_net_shapes(sal_ctx *ctx, const sal_net *net, int h, int w,
 /* Multiply-adds of layer i by the plain definition, for one sample and these shapes. */
 SALDEF double sal_layer_macs(const sal_net *net, int i, const sal_shape *shapes);
 
+
+/* As sal_net_load below, from a file in memory, which may go away afterwards; name stands in error
+   texts. */
+SALDEF sal_result sal_net_load_memory(sal_ctx *ctx, const void *bytes, size_t size,
+                                      const char *name, sal_net **net);
 #ifndef SALIENCY_NO_STDIO
 /* Network and weights from a safetensors file. Its metadata key sal.model says which network
    (without it, the tensors' names do); sal.input "HxW", sal.preprocess, sal.fit and
@@ -375,7 +541,7 @@ SALDEF sal_result sal_net_load(sal_ctx *ctx, const char *path, sal_net **net);
    names, batch-norm apart or folded into weight and bias) or from a file with our own names. Takes
    over the file's preprocessing and stride placement. On failure the network is unchanged. */
 SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *path);
-/* Write all parameters: matrices as dtype, vectors as F32. extra is a list of `extras` key, value
+/* Write all parameters: those of 8192 values and more as dtype, the others as F32. extra is a list of `extras` key, value
    pairs for the metadata, kept after the network's own keys. */
 SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *path, sal_dtype dtype,
                                const char *const *extra, int extras);
@@ -436,55 +602,6 @@ struct sal_backend {
 };
 SALDEF const sal_backend *sal_backend_ref(void);    /* the textbook */
 SALDEF const sal_backend *sal_backend_cpu(void);    /* fast kernels; the default */
-
-/* --- api: weights ---------------------------------------------------------------------------
-
-   Weights files are safetensors: 8 bytes of header length, a JSON header (name, type, shape and
-   place of each tensor, and `__metadata__`, a list of strings), the numbers. Little-endian. */
-typedef struct sal_named_tensor {
-    const char *name;
-    sal_tensor tensor;          /* data is NULL for the types that sal_dtype does not have */
-    const char *type;           /* as the file spells it: "F32", "I64", ... */
-    size_t begin, end;          /* its bytes, counted from the end of the header */
-} sal_named_tensor;
-
-/* A weights file in memory. It owns everything below, and the names and the numbers of its tensors:
-   they are valid, and may be read by any number of threads, until sal_safetensors_free. */
-typedef struct sal_safetensors {
-    int count;
-    sal_named_tensor *tensor;   /* in the order of their bytes */
-    int metas;
-    const char **meta;          /* metadata: key, value, key, value, ...: 2 * metas strings */
-    sal_named_tensor **by_name; /* the same tensors, sorted */
-    char *text;                 /* the header: all strings point into it */
-    unsigned char *data;        /* the numbers, each tensor aligned to 64 bytes */
-} sal_safetensors;
-
-/* Read a file from memory, which may go away afterwards; name is what error texts call it. The
-   tensor NAME.scale of an I8 tensor NAME becomes its tensor.scale and is not listed. Refused: a
-   header that is not strict JSON or lies about the data, gaps and overlaps, more than four
-   dimensions, unknown types, I8 without scale. */
-SALDEF sal_result sal_safetensors_parse(sal_ctx *ctx, const void *bytes, size_t size,
-                                        const char *name, sal_safetensors *file);
-SALDEF void sal_safetensors_free(sal_ctx *ctx, sal_safetensors *file);
-/* The tensor of that name, or NULL. */
-SALDEF const sal_named_tensor *sal_safetensors_find(const sal_safetensors *file, const char *name);
-/* The metadata under that key, or NULL. */
-SALDEF const char *sal_safetensors_meta(const sal_safetensors *file, const char *key);
-/* A copy of any tensor as another element type, nearest value, ties to even. I8 takes the largest
-   magnitude of a row as 127 (a row of zeros gets scale 1). SAL_ERR_NUMERIC if a finite value is
-   too large for F16 or BF16, or a row of I8 is not finite. One block: sal_free(ctx, out->data). */
-SALDEF sal_result sal_tensor_convert(sal_ctx *ctx, const sal_tensor *in, sal_dtype dtype,
-                                     sal_tensor *out);
-#ifndef SALIENCY_NO_STDIO
-SALDEF sal_result sal_safetensors_load(sal_ctx *ctx, const char *path, sal_safetensors *file);
-/* Write count tensors (name and tensor count; type, begin and end are ignored) and 2 * metas
-   strings of metadata. Same input, same bytes: metadata in the given order, then the tensors in
-   theirs, but F32 first, then scales, 16-bit types, I8: so all are aligned in the file. */
-SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
-                                       const sal_named_tensor *tensor, int count,
-                                       const char *const *meta, int metas);
-#endif
 
 /* --- api: predict ------------------------------------------------------------------------------
 
@@ -954,6 +1071,43 @@ SALDEF void sal_dense_forward(float *out, const float *in, const float *weight, 
         }
 }
 
+/* dweight (nout, nin):  dweight[o][i] += sum over s of dout[s][o] * in[s][i]
+   din (n, nin):         din[s][i]     += sum over o of weight[o][i] * dout[s][o]
+   and sal_bias_backward with hw = 1. */
+SALDEF void sal_dense_backward_weight(float *dweight, const float *dout, const float *in, int n,
+                                      int nin, int nout) {
+    int s, o, i;
+    for (o = 0; o < nout; o++)
+        for (s = 0; s < n; s++) {
+            const float *x = in + (size_t)s * nin, g = dout[(size_t)s * nout + o];
+            for (i = 0; i < nin; i++) dweight[(size_t)o * nin + i] += g * x[i];
+        }
+}
+
+SALDEF void sal_dense_backward_data(float *din, const float *dout, const float *weight, int n,
+                                    int nin, int nout) {
+    int s, o, i;
+    for (s = 0; s < n; s++)
+        for (o = 0; o < nout; o++) {
+            const float *w = weight + (size_t)o * nin, g = dout[(size_t)s * nout + o];
+            for (i = 0; i < nin; i++) din[(size_t)s * nin + i] += g * w[i];
+        }
+}
+
+/* The bias of a convolution or dense layer.   dbias (c), dout (n, c, hw):
+       dbias[k] += sum over s, i of dout[s][k][i] */
+SALDEF void sal_bias_backward(float *dbias, const float *dout, int n, int c, int hw) {
+    int s, k, i;
+    for (k = 0; k < c; k++) {
+        double sum = 0;
+        for (s = 0; s < n; s++) {
+            const float *g = dout + ((size_t)s * c + k) * hw;
+            for (i = 0; i < hw; i++) sum += g[i];
+        }
+        dbias[k] += (float)sum;
+    }
+}
+
 /* ============================================================================================
    >>conv  two-dimensional convolution
    ========================================================================================== */
@@ -966,10 +1120,10 @@ SALDEF int sal_conv_fit(sal_conv *s) {
     return h >= 0 && w >= 0;
 }
 
-/* The kernel positions k for which 0 <= start + k * dilation < size: [*first, *last). */
-static void sal__inside(int start, int dilation, int k, int size, int *first, int *last) {
-    *first = start >= 0 ? 0 : (-start + dilation - 1) / dilation;
-    *last = start >= size ? 0 : (size - 1 - start) / dilation + 1;
+/* The numbers i in 0..k-1 for which 0 <= start + i * step < size: [*first, *last). */
+static void sal__inside(int start, int step, int k, int size, int *first, int *last) {
+    *first = start >= 0 ? 0 : (-start + step - 1) / step;
+    *last = start >= size ? 0 : (size - 1 - start) / step + 1;
     if (*last > k) *last = k;
 }
 
@@ -1000,6 +1154,52 @@ SALDEF void sal_conv2d_forward(float *out, const float *in, const float *weight,
     }
 }
 
+/* The same pairs of in[v][u] and out[y][x] as forward, the other way round:
+       din[c][v][u]        += sum over o, i, j of weight[o][c][i][j] * dout[o][y][x]
+       dweight[o][c][i][j] += sum over n, y, x of dout[n][o][y][x] * in[n][c][v][u]
+   Here i and j are fixed and y, x run over the outputs whose v and u lie inside the input. */
+SALDEF void sal_conv2d_backward_data(float *din, const float *dout, const float *weight,
+                                     const sal_conv *s) {
+    int n, o, c, i, j, y, x, y0, y1, x0, x1;
+    for (n = 0; n < s->n; n++)
+    for (o = 0; o < s->oc; o++)
+    for (c = 0; c < s->ic; c++)
+    for (i = 0; i < s->kh; i++)
+    for (j = 0; j < s->kw; j++) {
+        int top = i * s->dilation - s->top, left = j * s->dilation - s->left;
+        float w = weight[((size_t)(o * s->ic + c) * s->kh + i) * s->kw + j];
+        sal__inside(top, s->stride, s->oh, s->ih, &y0, &y1);
+        sal__inside(left, s->stride, s->ow, s->iw, &x0, &x1);
+        for (y = y0; y < y1; y++) {
+            float *to = din + ((size_t)(n * s->ic + c) * s->ih + top + y * s->stride) * s->iw;
+            const float *from = dout + ((size_t)(n * s->oc + o) * s->oh + y) * s->ow;
+            for (x = x0; x < x1; x++) to[left + x * s->stride] += w * from[x];
+        }
+    }
+}
+
+SALDEF void sal_conv2d_backward_weight(float *dweight, const float *dout, const float *in,
+                                       const sal_conv *s) {
+    int n, o, c, i, j, y, x, y0, y1, x0, x1;
+    for (o = 0; o < s->oc; o++)
+    for (c = 0; c < s->ic; c++)
+    for (i = 0; i < s->kh; i++)
+    for (j = 0; j < s->kw; j++) {
+        int top = i * s->dilation - s->top, left = j * s->dilation - s->left;
+        double sum = 0;
+        sal__inside(top, s->stride, s->oh, s->ih, &y0, &y1);
+        sal__inside(left, s->stride, s->ow, s->iw, &x0, &x1);
+        for (n = 0; n < s->n; n++)
+            for (y = y0; y < y1; y++) {
+                size_t y_in = (size_t)(n * s->ic + c) * s->ih + top + y * s->stride;
+                const float *row = in + y_in * s->iw;
+                const float *g = dout + ((size_t)(n * s->oc + o) * s->oh + y) * s->ow;
+                for (x = x0; x < x1; x++) sum += (double)g[x] * row[left + x * s->stride];
+            }
+        *dweight++ += (float)sum;
+    }
+}
+
 /* ============================================================================================
    >>layers  the other operators
    ========================================================================================== */
@@ -1015,6 +1215,12 @@ SALDEF void sal_maxout_forward(float *out, int *arg, const float *in, int n, int
         out[i] = x[best];
         if (arg) arg[i] = best;
     }
+}
+
+/* din[i][arg[i]] += dout[i]: only the winner had a say. */
+SALDEF void sal_maxout_backward(float *din, const float *dout, const int *arg, int n, int pieces) {
+    int i;
+    for (i = 0; i < n; i++) din[(size_t)i * pieces + arg[i]] += dout[i];
 }
 
 SALDEF int sal_pool_fit(sal_pool *s, sal_padding padding) {
@@ -1051,10 +1257,23 @@ SALDEF void sal_maxpool_forward(float *out, int *arg, const float *in, const sal
     }
 }
 
+/* din[arg[y][x]] += dout[y][x]; windows that overlap may share a winner. */
+SALDEF void sal_maxpool_backward(float *din, const float *dout, const int *arg, const sal_pool *s) {
+    int n, i;
+    for (n = 0; n < s->n; n++, din += (size_t)s->ih * s->iw)
+        for (i = 0; i < s->oh * s->ow; i++) din[*arg++] += *dout++;
+}
+
 /* out[i] = max(0, in[i]).   The element-wise functions may work in place (out == in). */
 SALDEF void sal_relu_forward(float *out, const float *in, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) out[i] = in[i] > 0 ? in[i] : 0;
+}
+
+/* din[i] += dout[i] where out[i] > 0 (at 0 the slope is taken as 0) */
+SALDEF void sal_relu_backward(float *din, const float *dout, const float *out, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) din[i] += out[i] > 0 ? dout[i] : 0;
 }
 
 /* out[i] = 1 / (1 + exp(-in[i])) */
@@ -1063,10 +1282,22 @@ SALDEF void sal_sigmoid_forward(float *out, const float *in, size_t n) {
     for (i = 0; i < n; i++) out[i] = (float)(1.0 / (1.0 + exp(-(double)in[i])));
 }
 
+/* din[i] += dout[i] * out[i] * (1 - out[i]) */
+SALDEF void sal_sigmoid_backward(float *din, const float *dout, const float *out, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) din[i] += dout[i] * out[i] * (1 - out[i]);
+}
+
 /* out[i] = tanh(in[i]) */
 SALDEF void sal_tanh_forward(float *out, const float *in, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) out[i] = (float)tanh((double)in[i]);
+}
+
+/* din[i] += dout[i] * (1 - out[i]^2) */
+SALDEF void sal_tanh_backward(float *din, const float *dout, const float *out, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) din[i] += dout[i] * (1 - out[i] * out[i]);
 }
 
 /* Softmax over each of n rows of size values; a row may be all positions of a map (SAM eq. (8)).
@@ -1080,6 +1311,16 @@ SALDEF void sal_softmax_forward(float *out, const float *in, int n, int size) {
         for (i = 1; i < size; i++) if (in[i] > top) top = in[i];
         for (i = 0; i < size; i++) sum += exp((double)in[i] - top);
         for (i = 0; i < size; i++) out[i] = (float)(exp((double)in[i] - top) / sum);
+    }
+}
+
+/* din[i] += out[i] * (dout[i] - sum over j of dout[j] * out[j]), row by row */
+SALDEF void sal_softmax_backward(float *din, const float *dout, const float *out, int n, int size) {
+    int s, i;
+    for (s = 0; s < n; s++, din += size, dout += size, out += size) {
+        double dot = 0;
+        for (i = 0; i < size; i++) dot += (double)dout[i] * out[i];
+        for (i = 0; i < size; i++) din[i] += (float)(out[i] * (dout[i] - dot));
     }
 }
 
@@ -1098,6 +1339,73 @@ SALDEF void sal_batchnorm_forward(float *out, const float *in, const float *weig
         }
 }
 
+/* The same with the statistics of the batch itself, m = n * hw values a channel (training):
+       mean = sum in / m,   rstd = 1 / sqrt(sum (in - mean)^2 / m + eps)
+       running_mean += momentum * (mean - running_mean)
+       running_var  += momentum * (var - running_var),   var = sum (in - mean)^2 / (m - 1)
+   The batch is normalised by the biased variance, the running one is unbiased (as PyTorch does,
+   with momentum = 0.1). mean and rstd (c) are kept for backward. */
+SALDEF void sal_batchnorm_forward_train(float *out, float *mean, float *rstd, float *running_mean,
+                                        float *running_var, const float *in, const float *weight,
+                                        const float *bias, float eps, float momentum, int n, int c,
+                                        int hw) {
+    int s, k, i;
+    double m = (double)n * hw;
+    for (k = 0; k < c; k++) {
+        double sum = 0, squares = 0, mu, scale, shift;
+        for (s = 0; s < n; s++)
+            for (i = 0; i < hw; i++) sum += in[((size_t)s * c + k) * hw + i];
+        mu = sum / m;
+        for (s = 0; s < n; s++)
+            for (i = 0; i < hw; i++) {
+                double d = in[((size_t)s * c + k) * hw + i] - mu;
+                squares += d * d;
+            }
+        mean[k] = (float)mu;
+        rstd[k] = (float)(1 / sqrt(squares / m + eps));
+        running_mean[k] += (float)(momentum * (mu - running_mean[k]));
+        running_var[k] += (float)(momentum * (squares / SAL__MAX(m - 1, 1) - running_var[k]));
+        scale = weight[k] / sqrt(squares / m + eps);
+        shift = bias[k] - mu * scale;
+        for (s = 0; s < n; s++)
+            for (i = 0; i < hw; i++) {
+                size_t at = ((size_t)s * c + k) * hw + i;
+                out[at] = (float)(in[at] * scale + shift);
+            }
+    }
+}
+
+/* With x = (in - mean) * rstd and sums over the m values of a channel:
+       dbias   += sum dout
+       dweight += sum dout * x
+       din     += weight * rstd * (dout - (sum dout + x * sum dout * x) / m)
+   fixed = 1: mean and rstd are the running statistics and depend on nothing,
+       din     += weight * rstd * dout */
+SALDEF void sal_batchnorm_backward(float *din, float *dweight, float *dbias, const float *dout,
+                                   const float *in, const float *weight, const float *mean,
+                                   const float *rstd, int fixed, int n, int c, int hw) {
+    int s, k, i;
+    double m = (double)n * hw;
+    for (k = 0; k < c; k++) {
+        double sum = 0, dot = 0, scale = (double)weight[k] * rstd[k];
+        for (s = 0; s < n; s++)
+            for (i = 0; i < hw; i++) {
+                size_t at = ((size_t)s * c + k) * hw + i;
+                sum += dout[at];
+                dot += dout[at] * ((double)in[at] - mean[k]) * rstd[k];
+            }
+        if (dbias) dbias[k] += (float)sum;
+        if (dweight) dweight[k] += (float)dot;
+        if (fixed) sum = dot = 0;
+        for (s = 0; din && s < n; s++)
+            for (i = 0; i < hw; i++) {
+                size_t at = ((size_t)s * c + k) * hw + i;
+                double x = ((double)in[at] - mean[k]) * rstd[k];
+                din[at] += (float)(scale * (dout[at] - (sum + x * dot) / m));
+            }
+    }
+}
+
 /* Srivastava et al., "Dropout", JMLR 2014, scaled while training so that inference needs nothing:
        mask[i] = 1 with probability 1 - rate;   out[i] = in[i] * mask[i] / (1 - rate) */
 SALDEF void sal_dropout_forward(float *out, unsigned char *mask, const float *in, size_t n,
@@ -1108,6 +1416,14 @@ SALDEF void sal_dropout_forward(float *out, unsigned char *mask, const float *in
         mask[i] = sal_rng_uniform(rng) >= rate;
         out[i] = mask[i] ? in[i] / keep : 0;
     }
+}
+
+/* din[i] += dout[i] * mask[i] / (1 - rate) */
+SALDEF void sal_dropout_backward(float *din, const float *dout, const unsigned char *mask, size_t n,
+                                 float rate) {
+    size_t i;
+    float keep = 1 - rate;
+    for (i = 0; i < n; i++) din[i] += mask[i] ? dout[i] / keep : 0;
 }
 
 /* Concatenation along the channels.   in[k] (n, channels[k], hw), out (n, sum of channels, hw) */
@@ -1122,10 +1438,29 @@ SALDEF void sal_concat_forward(float *out, const float *const *in, const int *ch
         }
 }
 
+/* Each input takes its channels of dout. */
+SALDEF void sal_concat_backward(float *const *din, const float *dout, const int *channels,
+                                int count, int n, int hw) {
+    int s, k;
+    for (s = 0; s < n; s++)
+        for (k = 0; k < count; k++) {
+            size_t size = (size_t)channels[k] * hw, i;
+            for (i = 0; din[k] && i < size; i++) din[k][s * size + i] += dout[i];
+            dout += size;
+        }
+}
+
 /* out[i] = a[i] + b[i] */
 SALDEF void sal_add_forward(float *out, const float *a, const float *b, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) out[i] = a[i] + b[i];
+}
+
+/* da[i] += dout[i],   db[i] += dout[i] */
+SALDEF void sal_add_backward(float *da, float *db, const float *dout, size_t n) {
+    size_t i;
+    for (i = 0; da && i < n; i++) da[i] += dout[i];
+    for (i = 0; db && i < n; i++) db[i] += dout[i];
 }
 
 /* Position s in a row of n pixels, edges clamped: between pixels low and high, t of the way. */
@@ -1161,6 +1496,25 @@ SALDEF void sal_upsample_forward(float *out, const float *in, int n, int ih, int
         }
 }
 
+/* Each of the four neighbours takes dout[y][x] times its weight. */
+SALDEF void sal_upsample_backward(float *din, const float *dout, int n, int ih, int iw, int oh,
+                                  int ow) {
+    int s, y, x;
+    for (s = 0; s < n; s++, din += (size_t)ih * iw)
+        for (y = 0; y < oh; y++) {
+            sal__tap v = sal__tap_at((y + 0.5) * ih / oh - 0.5, ih);
+            float *top = din + (size_t)v.low * iw, *bottom = din + (size_t)v.high * iw;
+            for (x = 0; x < ow; x++) {
+                sal__tap u = sal__tap_at((x + 0.5) * iw / ow - 0.5, iw);
+                double g = *dout++;
+                top[u.low]     += (float)(g * (1 - v.t) * (1 - u.t));
+                top[u.high]    += (float)(g * (1 - v.t) * u.t);
+                bottom[u.low]  += (float)(g * v.t * (1 - u.t));
+                bottom[u.high] += (float)(g * v.t * u.t);
+            }
+        }
+}
+
 /* ML-Net's learned prior (paper eq. (1)): a coarse mask, upsampled and multiplied in.
    out, in (n, h, w), prior (ph, pw), mask (h, w) receives the upsampled prior:
        out[s][i] = in[s][i] * mask[i] */
@@ -1170,6 +1524,22 @@ SALDEF void sal_prior_forward(float *out, float *mask, const float *in, const fl
     sal_upsample_forward(mask, prior, 1, ph, pw, h, w);
     for (s = 0; s < (size_t)n; s++)
         for (i = 0; i < hw; i++) out[s * hw + i] = in[s * hw + i] * mask[i];
+}
+
+/* din[s][i] += dout[s][i] * mask[i];   dmask[i] = sum over s of dout[s][i] * in[s][i], and from
+   there back through the upsampling into dprior. dmask (h, w) is scratch. */
+SALDEF void sal_prior_backward(float *din, float *dprior, float *dmask, const float *dout,
+                               const float *in, const float *mask, int n, int h, int w, int ph,
+                               int pw) {
+    size_t s, i, hw = (size_t)h * w;
+    for (s = 0; din && s < (size_t)n; s++)
+        for (i = 0; i < hw; i++) din[s * hw + i] += dout[s * hw + i] * mask[i];
+    for (i = 0; dprior && i < hw; i++) {
+        double sum = 0;
+        for (s = 0; s < (size_t)n; s++) sum += (double)dout[s * hw + i] * in[s * hw + i];
+        dmask[i] = (float)sum;
+    }
+    if (dprior) sal_upsample_backward(dprior, dmask, 1, ph, pw, h, w);
 }
 
 /* The allowed ranges of SAM's Gaussians: mu_x, mu_y, sigma_x, sigma_y (released code). */
@@ -1182,28 +1552,81 @@ static const double sal__gaussian_range[4][2] = { {.25, .75}, {.35, .65}, {.1, .
    x runs from 0 to 1 over the columns, y from (1-e)/2 to (1+e)/2 over the rows, e = h / w;
    eps = 1e-7.
    (The factor 1 / (2 pi sigma_x sigma_y) of the paper cancels in the division by the maximum.) */
+typedef struct sal__gaussian { double mu[2], sigma[2]; } sal__gaussian;     /* x, y */
+
+static sal__gaussian sal__gaussian_at(const float *params, int count, int k) {
+    sal__gaussian g;
+    int j;
+    for (j = 0; j < 4; j++)
+        (j < 2 ? g.mu : g.sigma)[j % 2] = sal__clamp(params[j * count + k],
+            sal__gaussian_range[j][0], sal__gaussian_range[j][1]);
+    return g;
+}
+
+/* Distance d of pixel (x, y) from the centre, and v = 2 sigma^2 + eps, both for x and y. */
+static double sal__gaussian_value(const sal__gaussian *g, int x, int y, int h, int w, double d[2],
+                                  double v[2]) {
+    double e = (double)h / w;
+    int j;
+    d[0] = (w > 1 ? (double)x / (w - 1) : 0) - g->mu[0];
+    d[1] = (1 - e) / 2 + (h > 1 ? e * y / (h - 1) : 0) - g->mu[1];
+    for (j = 0; j < 2; j++) v[j] = 2 * g->sigma[j] * g->sigma[j] + 1e-7;
+    return exp(-(d[0] * d[0] / v[0] + d[1] * d[1] / v[1]));
+}
+
 SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int count, int h, int w) {
     size_t hw = (size_t)h * w, i;
-    int s, k, j, y, x;
-    double e = (double)h / w, eps = 1e-7;
+    int s, k, y, x;
     for (k = 0; k < count; k++) {
-        float *map = out + k * hw;
-        double p[4], top = 0;       /* mu_x, mu_y, sigma_x, sigma_y */
-        for (j = 0; j < 4; j++)
-            p[j] = sal__clamp(params[j * count + k], sal__gaussian_range[j][0],
-                              sal__gaussian_range[j][1]);
+        sal__gaussian g = sal__gaussian_at(params, count, k);
+        float *map = out + k * hw, top = 0;
+        double d[2], v[2];
         for (y = 0; y < h; y++)
             for (x = 0; x < w; x++) {
-                double dx = (w > 1 ? (double)x / (w - 1) : 0) - p[0];
-                double dy = (h > 1 ? (1 - e) / 2 + e * y / (h - 1) : (1 - e) / 2) - p[1];
-                double g = exp(-(dx * dx / (2 * p[2] * p[2] + eps) +
-                                 dy * dy / (2 * p[3] * p[3] + eps)));
-                map[(size_t)y * w + x] = (float)g;
-                if (g > top) top = g;
+                float value = (float)sal__gaussian_value(&g, x, y, h, w, d, v);
+                map[(size_t)y * w + x] = value;
+                if (value > top) top = value;
             }
-        for (i = 0; i < hw; i++) map[i] = (float)(map[i] / top);
+        for (i = 0; i < hw; i++) map[i] /= top;
     }
     for (s = 1; s < n; s++) memcpy(out + s * count * hw, out, count * hw * sizeof(float));
+}
+
+/* out = g / g(m), m the pixel of the maximum, so for mu and sigma of either direction
+       d out / d mu    = out * (a - a(m)),   a = 2 (x - mu) / v
+       d out / d sigma = out * (b - b(m)),   b = 4 sigma (x - mu)^2 / v^2,   v = 2 sigma^2 + eps
+   Where several pixels share the maximum, a(m) and b(m) are their means (as PyTorch's amax has it).
+   A parameter outside its range gets no gradient; on the border of the range it does. */
+SALDEF void sal_gaussians_backward(float *dparams, const float *dout, const float *out,
+                                   const float *params, int n, int count, int h, int w) {
+    size_t hw = (size_t)h * w, i;
+    int s, k, j, y, x;
+    for (k = 0; k < count; k++) {
+        sal__gaussian g = sal__gaussian_at(params, count, k);
+        double slope[4] = { 0, 0, 0, 0 }, slope_top[4] = { 0, 0, 0, 0 }, sum = 0, d[2], v[2];
+        int tops = 0;
+        for (y = 0; y < h; y++)
+            for (x = 0; x < w; x++) {
+                double gain = 0;        /* dL/dout * out */
+                i = (size_t)y * w + x;
+                for (s = 0; s < n; s++) gain += dout[((size_t)s * count + k) * hw + i];
+                gain *= out[k * hw + i];
+                sal__gaussian_value(&g, x, y, h, w, d, v);
+                sum += gain;
+                tops += out[k * hw + i] == 1;
+                for (j = 0; j < 4; j++) {
+                    int q = j % 2;
+                    double a = 2 * d[q] / v[q] * (j < 2 ? 1 : 2 * g.sigma[q] * d[q] / v[q]);
+                    slope[j] += gain * a;
+                    if (out[k * hw + i] == 1) slope_top[j] += a;
+                }
+            }
+        for (j = 0; j < 4; j++) {
+            float p = params[j * count + k];
+            if (p >= sal__gaussian_range[j][0] && p <= sal__gaussian_range[j][1])
+                dparams[j * count + k] += (float)(slope[j] - sum * slope_top[j] / tops);
+        }
+    }
 }
 
 /* ============================================================================================
@@ -1222,47 +1645,152 @@ SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int co
        H  = O . tanh(C)
    out = the last H.   out, in (n, c, h, w); params: 21 arrays, see SAL_WA: W and U (c, c, 3, 3)
    with a bias (c) each, Va (1, c, 3, 3) without. (The released code swaps the names Wa and Ua.) */
+static size_t sal__lstm_step(int n, int c, int h, int w) {
+    return (size_t)n * ((size_t)c * 8 + 1) * h * w;     /* what one step computes: sal__lstm */
+}
 SALDEF size_t sal_convlstm_scratch(int n, int c, int h, int w) {
-    return (size_t)n * ((size_t)c * 7 + 2) * h * w;     /* X~, C, four gates, one sum, Z, A */
+    return sal__lstm_step(n, c, h, w) + (size_t)n * ((size_t)c + 1) * h * w;
+}
+SALDEF size_t sal_convlstm_states(int steps, int n, int c, int h, int w) {
+    return (size_t)steps * sal__lstm_step(n, c, h, w);
+}
+SALDEF size_t sal_convlstm_backward_scratch(int n, int c, int h, int w) {
+    return (size_t)n * ((size_t)c * 6 + 2) * h * w;
 }
 
-/* out = tanh or sigmoid of (w * a + u * b); sum is scratch of the same size. */
-static void sal__lstm_gate(float *out, float *sum, const float *a, const float *b,
-                           const float *const *p, int w, int u, const sal_conv *s, int squash) {
-    size_t i, size = (size_t)s->n * s->oc * s->oh * s->ow;
-    sal_conv2d_forward(out, a, p[w], p[w + 1], s);
-    sal_conv2d_forward(sum, b, p[u], p[u + 1], s);
-    for (i = 0; i < size; i++) out[i] += sum[i];
-    if (squash) sal_sigmoid_forward(out, out, size); else sal_tanh_forward(out, out, size);
+/* The values of one step in a block of memory: X~, tanh(Wa * X + Ua * H), I, F, O, G, C, H (each
+   n, c, h, w) and A (n, 1, h, w). */
+enum { SAL__LSTM_X, SAL__LSTM_E, SAL__LSTM_I, SAL__LSTM_F, SAL__LSTM_O, SAL__LSTM_G, SAL__LSTM_C,
+       SAL__LSTM_H, SAL__LSTM_A, SAL__LSTM_VALUES };
+
+static void sal__lstm_at(float **value, float *memory, size_t size) {
+    int k;
+    for (k = 0; k < SAL__LSTM_VALUES; k++) value[k] = memory + k * size;
 }
 
-SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const *params, int steps,
-                                 int n, int c, int h, int w, float *scratch) {
-    size_t hw = (size_t)h * w, size = n * c * hw, i;
-    float *x = scratch, *cell = x + size, *gi = cell + size, *gf = gi + size, *go = gf + size;
-    float *gc = go + size, *sum = gc + size, *z = sum + size, *a = z + n * hw;
-    sal_conv s, to_one;
-    int t;
-    memset(&s, 0, sizeof s);
+static sal_conv sal__lstm_conv(int n, int c, int h, int w) {
+    sal_conv s;
     s.n = n; s.ic = s.oc = c; s.ih = h; s.iw = w; s.kh = s.kw = 3; s.stride = s.dilation = 1;
     s.top = s.left = s.bottom = s.right = 1;
     sal_conv_fit(&s);
-    to_one = s; to_one.oc = 1;
+    return s;
+}
+
+/* The gates: which value, its convolutions of X~ and of H. G alone is squashed by tanh. */
+static const int sal__lstm_gates[4][3] = { { SAL__LSTM_I, SAL_WI, SAL_UI },
+    { SAL__LSTM_F, SAL_WF, SAL_UF }, { SAL__LSTM_O, SAL_WO, SAL_UO },
+    { SAL__LSTM_G, SAL_WC, SAL_UC } };
+
+/* out = w * a + u * b, before it is squashed; sum is scratch of the same size. */
+static void sal__lstm_sum(float *out, float *sum, const float *a, const float *b,
+                          const float *const *p, int w, int u, const sal_conv *s) {
+    sal_conv2d_forward(out, a, p[w], p[w + 1], s);
+    sal_conv2d_forward(sum, b, p[u], p[u + 1], s);
+    sal_add_forward(out, out, sum, (size_t)s->n * s->oc * s->oh * s->ow);
+}
+
+SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const *params, int steps,
+                                 int n, int c, int h, int w, float *scratch, float *states) {
+    size_t hw = (size_t)h * w, size = n * c * hw, i;
+    float *v[SAL__LSTM_VALUES], *sum = scratch + sal__lstm_step(n, c, h, w), *z = sum + size;
+    float *cell = NULL;
+    sal_conv s = sal__lstm_conv(n, c, h, w), to_one = s;
+    int t, k;
+    to_one.oc = 1;
     memset(out, 0, size * sizeof(float));       /* H */
-    memset(cell, 0, size * sizeof(float));
     for (t = 0; t < steps; t++) {
-        sal__lstm_gate(gc, sum, in, out, params, SAL_WA, SAL_UA, &s, 0);
-        sal_conv2d_forward(z, gc, params[SAL_VA], NULL, &to_one);
-        sal_softmax_forward(a, z, n, (int)hw);
-        for (i = 0; i < size; i++) x[i] = in[i] * a[i / (c * hw) * hw + i % hw];
-        sal__lstm_gate(gi, sum, x, out, params, SAL_WI, SAL_UI, &s, 1);
-        sal__lstm_gate(gf, sum, x, out, params, SAL_WF, SAL_UF, &s, 1);
-        sal__lstm_gate(go, sum, x, out, params, SAL_WO, SAL_UO, &s, 1);
-        sal__lstm_gate(gc, sum, x, out, params, SAL_WC, SAL_UC, &s, 0);
-        for (i = 0; i < size; i++) {
-            cell[i] = gf[i] * cell[i] + gi[i] * gc[i];
-            out[i] = go[i] * (float)tanh((double)cell[i]);
+        sal__lstm_at(v, states ? states + t * sal__lstm_step(n, c, h, w) : scratch, size);
+        sal__lstm_sum(v[SAL__LSTM_E], sum, in, out, params, SAL_WA, SAL_UA, &s);
+        sal_tanh_forward(v[SAL__LSTM_E], v[SAL__LSTM_E], size);
+        sal_conv2d_forward(z, v[SAL__LSTM_E], params[SAL_VA], NULL, &to_one);
+        sal_softmax_forward(v[SAL__LSTM_A], z, n, (int)hw);
+        for (i = 0; i < size; i++)
+            v[SAL__LSTM_X][i] = in[i] * v[SAL__LSTM_A][i / (c * hw) * hw + i % hw];
+        for (k = 0; k < 4; k++) {
+            const int *gate = sal__lstm_gates[k];
+            float *g = v[gate[0]];
+            sal__lstm_sum(g, sum, v[SAL__LSTM_X], out, params, gate[1], gate[2], &s);
+            if (k < 3) sal_sigmoid_forward(g, g, size); else sal_tanh_forward(g, g, size);
         }
+        for (i = 0; i < size; i++) {
+            float old = t ? v[SAL__LSTM_F][i] * cell[i] : 0;
+            v[SAL__LSTM_C][i] = old + v[SAL__LSTM_I][i] * v[SAL__LSTM_G][i];
+            out[i] = v[SAL__LSTM_O][i] * (float)tanh((double)v[SAL__LSTM_C][i]);
+        }
+        memcpy(v[SAL__LSTM_H], out, size * sizeof(float));
+        cell = v[SAL__LSTM_C];
+    }
+}
+
+/* One convolution of the cell, backwards: into what it read (din), its weight and its bias. */
+static void sal__lstm_back(float *din, float *const *dparams, int k, const float *dout,
+                           const float *in, const float *const *params, const sal_conv *s) {
+    if (din) sal_conv2d_backward_data(din, dout, params[k], s);
+    if (dparams[k] && in) sal_conv2d_backward_weight(dparams[k], dout, in, s);
+    if (k != SAL_VA && dparams[k + 1])
+        sal_bias_backward(dparams[k + 1], dout, s->n, s->oc, s->oh * s->ow);
+}
+
+/* Backpropagation through time: the steps from last to first, each read from below. With dH and dC
+   what reaches H and C of this step, dX~, dE, dZ ... as in forward, p' the pre-activation of p:
+       dC += dH . O . (1 - tanh(C)^2)
+       dO' = dH . tanh(C) . O (1 - O),   dI' = dC . G . I (1 - I),   dG' = dC . I . (1 - G^2),
+       dF' = dC . C_before . F (1 - F)
+       dX~ = sum over gates of W backwards,   dH_before = sum over gates and Ua of U backwards
+       dX += A . dX~,   dA = sum over channels of X . dX~,   then softmax, Va, tanh, Wa and Ua
+       dC_before = dC . F
+   H and C before the first step are zero. */
+SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float *dout,
+                                  const float *in, const float *const *params, const float *states,
+                                  int steps, int n, int c, int h, int w, float *scratch) {
+    size_t hw = (size_t)h * w, size = n * c * hw, i;
+    float *dh = scratch, *dh_before = dh + size, *dc = dh_before + size, *dp = dc + size;
+    float *dx = dp + size, *de = dx + size, *da = de + size, *dz = da + n * hw;
+    float *v[SAL__LSTM_VALUES], *before[SAL__LSTM_VALUES], *swap;
+    sal_conv s = sal__lstm_conv(n, c, h, w), to_one = s;
+    int t, k;
+    to_one.oc = 1;
+    memcpy(dh, dout, size * sizeof(float));
+    memset(dc, 0, size * sizeof(float));
+    for (t = steps - 1; t >= 0; t--) {
+        const float *h_before = NULL;
+        float *dh_to = t ? dh_before : NULL;
+        sal__lstm_at(v, (float *)(uintptr_t)states + t * sal__lstm_step(n, c, h, w), size);
+        if (t) {
+            sal__lstm_at(before, (float *)(uintptr_t)states + (t - 1) * sal__lstm_step(n, c, h, w),
+                         size);
+            h_before = before[SAL__LSTM_H];
+        }
+        memset(dh_before, 0, size * sizeof(float));
+        memset(dx, 0, (2 * size + 2 * n * hw) * sizeof(float));     /* dX~, dE, dA, dZ */
+        for (i = 0; i < size; i++) {
+            double th = tanh((double)v[SAL__LSTM_C][i]);
+            dc[i] += (float)(dh[i] * v[SAL__LSTM_O][i] * (1 - th * th));
+        }
+        for (k = 0; k < 4; k++) {
+            const int *gate = sal__lstm_gates[k];
+            const float *g = v[gate[0]];
+            for (i = 0; i < size; i++)
+                dp[i] = k == 0 ? dc[i] * v[SAL__LSTM_G][i] * g[i] * (1 - g[i])
+                      : k == 1 ? (t ? dc[i] * before[SAL__LSTM_C][i] * g[i] * (1 - g[i]) : 0)
+                      : k == 2 ? dh[i] * (float)tanh((double)v[SAL__LSTM_C][i]) * g[i] * (1 - g[i])
+                               : dc[i] * v[SAL__LSTM_I][i] * (1 - g[i] * g[i]);
+            sal__lstm_back(dx, dparams, gate[1], dp, v[SAL__LSTM_X], params, &s);
+            sal__lstm_back(dh_to, dparams, gate[2], dp, h_before, params, &s);
+        }
+        for (i = 0; i < size; i++) {
+            size_t at = i / (c * hw) * hw + i % hw;
+            da[at] += dx[i] * in[i];
+            if (din) din[i] += dx[i] * v[SAL__LSTM_A][at];
+            dc[i] *= v[SAL__LSTM_F][i];
+        }
+        sal_softmax_backward(dz, da, v[SAL__LSTM_A], n, (int)hw);
+        sal__lstm_back(de, dparams, SAL_VA, dz, v[SAL__LSTM_E], params, &to_one);
+        memset(dp, 0, size * sizeof(float));
+        sal_tanh_backward(dp, de, v[SAL__LSTM_E], size);
+        sal__lstm_back(din, dparams, SAL_WA, dp, in, params, &s);
+        sal__lstm_back(dh_to, dparams, SAL_UA, dp, h_before, params, &s);
+        swap = dh; dh = dh_before; dh_before = swap;
     }
 }
 
@@ -1714,7 +2242,7 @@ static sal_result sal__forward_convlstm(sal_ctx *ctx, sal_run *run, int i) {
     (void)ctx;
     sal__lstm_params(run, i, params);
     sal_convlstm_forward(sal__out(run, i), sal__in(run, i, 0), params, run->net->layer[i].steps,
-                         run->n, s.c, s.h, s.w, (float *)run->scratch);
+                         run->n, s.c, s.h, s.w, (float *)run->scratch, NULL);
     return SAL_OK;
 }
 
@@ -2141,18 +2669,21 @@ SALDEF void sal_net_free(sal_ctx *ctx, sal_net *net) {
     if (!net) return;
     for (i = 0; i < net->params; i++)
         if (net->param[i].owned) sal_free(ctx, net->param[i].value.data);
+    if (net->file) sal_safetensors_free(ctx, net->file);
+    sal_free(ctx, net->file);
     sal_free(ctx, net->layer);
     sal_free(ctx, net->param);
     sal_free(ctx, net);
 }
 
-/* Give parameter p float32 memory of its own (zeros). */
+/* Give parameter p float32 memory of its own, with the values it had (or zeros). */
 static sal_result sal__param_own(sal_ctx *ctx, sal_param *p) {
+    size_t n = sal_tensor_count(&p->value);
     float *data;
-    if (p->owned && p->value.dtype == SAL_F32) return SAL_OK;
-    data = SAL__NEW(ctx, float, sal_tensor_count(&p->value));
+    if (p->owned) return SAL_OK;
+    data = SAL__NEW(ctx, float, n);
     if (!data) return SAL_ERR_MEMORY;
-    if (p->owned) sal_free(ctx, p->value.data);
+    if (p->value.data) sal_tensor_read(&p->value, 0, n, data);
     p->value.data = data; p->value.dtype = SAL_F32; p->value.scale = NULL;
     p->owned = 1;
     return SAL_OK;
@@ -2948,6 +3479,339 @@ static int sal__backbone_name(const char *name, char *ours, size_t size) {
     }
     return length > 0 && (size_t)length < size ? 1 : -1;
 }
+
+/* --- networks in weights files ----------------------------------------------------------------- */
+
+/* A decimal number at *text, which moves behind it; 0 if there is none. (strtod depends on the
+   locale.) */
+static int sal__parse_number(const char **text, float *number) {
+    const char *p = *text;
+    double value = 0, unit = 1, sign = 1;
+    int digits = 0;
+    if (*p == '-') { sign = -1; p++; }
+    for (; *p >= '0' && *p <= '9' && digits < 18; p++, digits++) value = value * 10 + (*p - '0');
+    if (*p == '.')
+        for (p++; *p >= '0' && *p <= '9' && digits < 18; p++, digits++)
+            value += (*p - '0') * (unit /= 10);
+    if (!digits) return 0;
+    *number = (float)(sign * value);
+    *text = p;
+    return 1;
+}
+
+static int sal__parse_three(const char **text, const char *word, float *three) {
+    int i;
+    while (**text == ' ' || **text == ',') (*text)++;
+    if (strncmp(*text, word, strlen(word))) return 1;       /* not there: as it was */
+    *text += strlen(word);
+    for (i = 0; i < 3; i++) {
+        while (**text == ' ') (*text)++;
+        if (!sal__parse_number(text, &three[i])) return 0;
+    }
+    return 1;
+}
+
+/* What happens to a pixel, in the words of a weights file:
+       ORDER [/ SCALE] [- OFFSET] [, mean A B C] [, std A B C]      ORDER is rgb or bgr
+   as "rgb/255, mean .485 .456 .406, std .229 .224 .225" or "bgr, mean 103.939 116.779 123.68". */
+static int sal__parse_preprocess(const char *text, sal_net_desc *d) {
+    int c, ok = 1;
+    float offset = 0;
+    d->bgr = !strncmp(text, "bgr", 3);
+    if (!d->bgr && strncmp(text, "rgb", 3)) return 0;
+    text += 3;
+    d->scale = 1;
+    if (*text == '/') { text++; ok = sal__parse_number(&text, &d->scale); }
+    if (ok && *text == '-') { text++; ok = sal__parse_number(&text, &offset); }
+    for (c = 0; c < 3; c++) { d->mean[c] = offset; d->std[c] = 1; }
+    ok = ok && sal__parse_three(&text, "mean", d->mean) && sal__parse_three(&text, "std", d->std);
+    return ok && !*text && d->scale > 0 && d->std[0] > 0 && d->std[1] > 0 && d->std[2] > 0;
+}
+
+static void sal__print_preprocess(char *text, size_t size, const sal_net_desc *d) {
+    char *p;
+    snprintf(text, size, "%s/%.9g; mean %.9g %.9g %.9g; std %.9g %.9g %.9g", d->bgr ? "bgr" : "rgb",
+             (double)d->scale, (double)d->mean[0], (double)d->mean[1], (double)d->mean[2],
+             (double)d->std[0], (double)d->std[1], (double)d->std[2]);
+    for (p = text; *p; p++)             /* decimal points, whatever the locale thinks of them */
+        *p = *p == ',' ? '.' : *p == ';' ? ',' : *p;
+}
+
+static const char *const sal__fit_names[] = { "stretch", "letterbox", "square" };
+
+/* The kind of network that has these tensors, if the file does not say. */
+static int sal__guess_kind(const sal_safetensors *file, sal_kind *kind) {
+    const sal_named_tensor *t = sal_safetensors_find(file, "fc2.weight");
+    if (t) *kind = t->tensor.dim[0] == t->tensor.dim[1] && t->tensor.dim[0] == 2304
+                   ? SAL_JUNTINGNET : SAL_WEPSAM;
+    else if (sal_safetensors_find(file, "encode.weight")) *kind = SAL_MLNET;
+    else if (sal_safetensors_find(file, "reduce.weight")) *kind = SAL_SAM_RESNET;
+    else if (sal_safetensors_find(file, "head.lstm.Wa.weight")) *kind = SAL_SAM_VGG;
+    else return 0;
+    return 1;
+}
+
+/* The description that the metadata gives; what they leave out is as the paper has it. */
+static sal_result sal__read_desc(sal_ctx *ctx, const char *name, const sal_safetensors *file,
+                                 sal_net_desc *d) {
+    const char *model = sal_safetensors_meta(file, "sal.model"), *text;
+    sal_kind kind;
+    int i;
+    if (model ? !sal_kind_from_name(model, &kind) : !sal__guess_kind(file, &kind))
+        return sal__fail(ctx, SAL_ERR_FORMAT, model
+                         ? "%s: sal.model is \"%s\", which is not a network this version has"
+                         : "%s: not a network: no sal.model in the metadata, and the tensors are "
+                         "those of none%s", name, model ? model : "");
+    *d = sal_net_desc_default(kind);
+    text = sal_safetensors_meta(file, "sal.input");
+    if (text && sscanf(text, "%dx%d", &d->h, &d->w) != 2)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.input is \"%s\", not HEIGHTxWIDTH", name, text);
+    text = sal_safetensors_meta(file, "sal.narrow");
+    if (text && sscanf(text, "%d", &d->narrow) != 1)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.narrow is \"%s\", not a number", name, text);
+    text = sal_safetensors_meta(file, "sal.preprocess");
+    if (text && !sal__parse_preprocess(text, d))
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.preprocess is \"%s\", not like \"rgb/255, mean "
+                         ".485 .456 .406, std .229 .224 .225\"", name, text);
+    text = sal_safetensors_meta(file, "sal.resnet_stride");
+    if (text) d->stride_on_3x3 = !strcmp(text, "3x3");
+    text = sal_safetensors_meta(file, "sal.fit");
+    for (i = 0; text && strcmp(text, sal__fit_names[i]); )
+        if (++i == SAL__COUNT(sal__fit_names))
+            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.fit is \"%s\", not stretch, letterbox or "
+                             "square", name, text);
+    if (text) d->fit = (sal_fit)i;
+    return SAL_OK;
+}
+
+static sal_param *sal__find_param(const sal_net *net, const char *name) {
+    int i;
+    for (i = 0; i < net->params; i++)
+        if (!strcmp(net->param[i].name, name)) return &net->param[i];
+    return NULL;
+}
+
+static void sal__print_shape(char *text, size_t size, const sal_tensor *t) {
+    int i, n = 0;
+    text[0] = 0;
+    for (i = 0; i < t->ndim && (size_t)n < size; i++)
+        n += snprintf(text + n, size - (size_t)n, i ? " x %d" : "%d", t->dim[i]);
+}
+
+/* May tensor t become parameter p? */
+static sal_result sal__check_tensor(sal_ctx *ctx, const char *name, const sal_net *net,
+                                    const sal_param *p, const sal_named_tensor *t) {
+    char have[64], want[64];
+    int i, same = t->tensor.ndim == p->value.ndim;
+    for (i = 0; same && i < p->value.ndim; i++) same = t->tensor.dim[i] == p->value.dim[i];
+    sal__print_shape(have, sizeof have, &t->tensor);
+    sal__print_shape(want, sizeof want, &p->value);
+    if (!same)
+        return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s is %s, but %s needs %s", name, t->name,
+                         have, net->name, want);
+    if (!t->tensor.data)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: tensor %s has the type %s; weights are F32, F16, "
+                         "BF16 or I8", name, t->name, t->type);
+    return SAL_OK;
+}
+
+/* Point all parameters at the tensors of net->file, which holds all of them and nothing else. */
+static sal_result sal__bind(sal_ctx *ctx, const char *name, sal_net *net) {
+    const sal_safetensors *file = net->file;
+    int i, k;
+    for (i = 0; i < file->count; i++) {
+        const char *tensor = file->tensor[i].name;
+        if (!sal__find_param(net, tensor) && !sal__ends_with(tensor, ".num_batches_tracked"))
+            return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s does not belong to %s", name, tensor,
+                             net->name);
+    }
+    for (i = 0; i < net->layers; i++)
+    for (k = 0; k < net->layer[i].params; k++) {
+        sal_param *p = &net->param[net->layer[i].param + k];
+        const sal_named_tensor *t = sal_safetensors_find(file, p->name);
+        int as_it_is = net->layer[i].op == SAL_OP_DENSE && k == 0;
+        if (!t) return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s is missing; %s needs it", name,
+                                 p->name, net->name);
+        SAL__TRY(sal__check_tensor(ctx, name, net, p, t));
+        p->value = t->tensor;
+        if (!as_it_is && t->tensor.dtype != SAL_F32) SAL__TRY(sal__param_own(ctx, p));
+    }
+    return SAL_OK;
+}
+
+/* A network from a parsed file, which it takes over (on failure as well). */
+static sal_result sal__net_from(sal_ctx *ctx, const char *name, sal_safetensors *file,
+                                sal_net **out) {
+    sal_net_desc desc;
+    sal_net *net = NULL;
+    sal_safetensors *kept = SAL__NEW(ctx, sal_safetensors, 1);
+    sal_result r = kept ? sal__read_desc(ctx, name, file, &desc) : SAL_ERR_MEMORY;
+    *out = NULL;
+    if (r == SAL_OK) r = sal_net_new(ctx, &desc, &net);
+    if (r != SAL_OK) {
+        sal_safetensors_free(ctx, file);
+        sal_free(ctx, kept);
+        return r;
+    }
+    *kept = *file;
+    net->file = kept;
+    r = sal__bind(ctx, name, net);
+    if (r != SAL_OK) sal_net_free(ctx, net);
+    else *out = net;
+    return r;
+}
+
+SALDEF sal_result sal_net_load_memory(sal_ctx *ctx, const void *bytes, size_t size,
+                                      const char *name, sal_net **net) {
+    sal_safetensors file;
+    *net = NULL;
+    SAL__TRY(sal_safetensors_parse(ctx, bytes, size, name, &file));
+    return sal__net_from(ctx, name, &file, net);
+}
+
+#ifndef SALIENCY_NO_STDIO
+SALDEF sal_result sal_net_load(sal_ctx *ctx, const char *path, sal_net **net) {
+    sal_safetensors file;
+    *net = NULL;
+    SAL__TRY(sal_safetensors_load(ctx, path, &file));
+    return sal__net_from(ctx, path, &file, net);
+}
+
+/* The tensor of a public checkpoint that is parameter `ours`, or NULL. */
+static const sal_named_tensor *sal__find_public(const sal_safetensors *file, const char *ours) {
+    char name[160];
+    int i;
+    for (i = 0; i < file->count; i++)
+        if (sal__backbone_name(file->tensor[i].name, name, sizeof name) == 1 && !strcmp(name, ours))
+            return &file->tensor[i];
+    return NULL;
+}
+
+/* The bias of the convolution in front of batch-norm layer i: there it is if the file's batch-norm
+   has been folded away. */
+static const sal_named_tensor *sal__folded_bias(const sal_net *net, const sal_safetensors *file,
+                                                int i) {
+    char name[64];
+    if (net->layer[i].op != SAL_OP_BATCHNORM) return NULL;
+    snprintf(name, sizeof name, "%s.bias", net->layer[net->layer[i].input[0]].name);
+    return sal__find_public(file, name);
+}
+
+/* With write = 0 only checks and makes room; then, with write = 1, nothing can fail any more. */
+static sal_result sal__load_backbone(sal_ctx *ctx, const char *path, sal_net *net,
+                                     const sal_safetensors *file, int write) {
+    int i, k, found = 0;
+    for (i = 0; i < net->layers; i++) {
+        const sal_named_tensor *bias = sal__folded_bias(net, file, i);
+        for (k = 0; k < net->layer[i].params; k++) {
+            sal_param *p = &net->param[net->layer[i].param + k];
+            const sal_named_tensor *t = bias ? bias : sal__find_public(file, p->name);
+            size_t n = sal_tensor_count(&p->value), j;
+            float *x;
+            if (strncmp(p->name, "backbone.", 9)) continue;
+            if (!t) return sal__fail(ctx, SAL_ERR_SHAPE, "%s: nothing in it is %s, which %s needs",
+                                     path, p->name, net->name);
+            found++;
+            if (!write) {
+                SAL__TRY(sal__check_tensor(ctx, path, net, p, t));
+                SAL__TRY(sal__param_own(ctx, p));
+                continue;
+            }
+            x = (float *)p->value.data;
+            if (!bias || k == 1) sal_tensor_read(&t->tensor, 0, n, x);      /* k = 1: NAME.bias */
+            else        /* weight 1, mean 0, variance such that sqrt(variance + eps) = 1 */
+                for (j = 0; j < n; j++) x[j] = k == 0 ? 1 : k == 2 ? 0 : 1 - net->layer[i].eps;
+        }
+    }
+    if (!found) return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s has no backbone to load", net->name);
+    return SAL_OK;
+}
+
+SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *path) {
+    sal_net_desc desc = net->desc;
+    sal_net *fresh = NULL;
+    sal_safetensors file;
+    const char *text, *layout;
+    sal_layer *layers;
+    sal_result r;
+    int i;
+    SAL__TRY(sal_safetensors_load(ctx, path, &file));
+    text = sal_safetensors_meta(&file, "sal.preprocess");
+    if (!text) text = sal_safetensors_meta(&file, "preprocess");
+    if (!text && !sal_safetensors_find(&file, "backbone.conv1_1.weight"))   /* as torchvision */
+        text = "rgb/255, mean .485 .456 .406, std .229 .224 .225";
+    r = !text || sal__parse_preprocess(text, &desc) ? SAL_OK
+      : sal__fail(ctx, SAL_ERR_FORMAT, "%s: its preprocessing \"%s\" is not understood", path, text);
+    /* v1.5 unless the file says that the first 1x1 has the stride */
+    text = sal_safetensors_meta(&file, "sal.resnet_stride");
+    layout = sal_safetensors_meta(&file, "architecture");
+    desc.stride_on_3x3 = text ? !strcmp(text, "3x3") : !(layout && strstr(layout, "first 1x1"));
+    for (i = 0; i < file.count && r == SAL_OK; i++) {
+        char ours[160];
+        int use = sal__backbone_name(file.tensor[i].name, ours, sizeof ours);
+        size_t n = strlen(ours);
+        sal_param *p = use == 1 ? sal__find_param(net, ours) : NULL;
+        if (use == 1 && !p && sal__ends_with(ours, ".bias")) {      /* a folded batch-norm's? */
+            snprintf(ours + n - 4, 7, "weight");
+            p = sal__find_param(net, ours);
+        }
+        if (use && !p)
+            r = sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s does not belong to the backbone of %s",
+                          path, file.tensor[i].name, net->name);
+    }
+    if (r == SAL_OK) r = sal_net_new(ctx, &desc, &fresh);
+    if (r == SAL_OK) r = sal__load_backbone(ctx, path, net, &file, 0);
+    if (r == SAL_OK) {                          /* the same parameters, the file's strides */
+        sal__load_backbone(ctx, path, net, &file, 1);
+        layers = net->layer; net->layer = fresh->layer; fresh->layer = layers;
+        net->desc = desc;
+    }
+    sal_net_free(ctx, fresh);
+    sal_safetensors_free(ctx, &file);
+    return r;
+}
+
+SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *path, sal_dtype dtype,
+                               const char *const *extra, int extras) {
+    enum { OWN = 12, SMALL = 8192 };
+    char input[32], preprocess[160], narrow[16];
+    int i, metas = 0;
+    sal_result r = SAL_OK;
+    sal_named_tensor *tensor = SAL__NEW(ctx, sal_named_tensor, net->params);
+    const char **meta = SAL__NEW(ctx, const char *, OWN + 2 * extras);
+    if (!tensor || !meta) r = SAL_ERR_MEMORY;
+    for (i = 0; i < net->params && r == SAL_OK; i++) {
+        const sal_tensor *value = &net->param[i].value;
+        tensor[i].name = net->param[i].name;
+        if (value->data)    /* small ones cost nothing and are worth their precision */
+            r = sal_tensor_convert(ctx, value, sal_tensor_count(value) >= SMALL ? dtype : SAL_F32,
+                                   &tensor[i].tensor);
+        else
+            r = sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: parameter %s has no values yet: use sal_net_init "
+                          "or load a backbone first", path, net->param[i].name);
+    }
+    if (r == SAL_OK) {
+        snprintf(input, sizeof input, "%dx%d", net->desc.h, net->desc.w);
+        sal__print_preprocess(preprocess, sizeof preprocess, &net->desc);
+        snprintf(narrow, sizeof narrow, "%d", net->desc.narrow);
+        meta[metas++] = "sal.model";      meta[metas++] = net->name;
+        meta[metas++] = "sal.input";      meta[metas++] = input;
+        meta[metas++] = "sal.preprocess"; meta[metas++] = preprocess;
+        meta[metas++] = "sal.fit";        meta[metas++] = sal__fit_names[net->desc.fit];
+        if (net->desc.kind == SAL_SAM_RESNET) {
+            meta[metas++] = "sal.resnet_stride";
+            meta[metas++] = net->desc.stride_on_3x3 ? "3x3" : "1x1";
+        }
+        if (net->desc.narrow > 1) { meta[metas++] = "sal.narrow"; meta[metas++] = narrow; }
+        for (i = 0; i < 2 * extras; i++) meta[metas++] = extra[i];
+        r = sal_safetensors_save(ctx, path, tensor, net->params, meta, metas / 2);
+    }
+    for (i = 0; tensor && i < net->params; i++) sal_free(ctx, tensor[i].tensor.data);
+    sal_free(ctx, tensor);
+    sal_free(ctx, (void *)(uintptr_t)meta);
+    return r;
+}
+#endif /* SALIENCY_NO_STDIO */
 
 /* ============================================================================================
    >>image  pictures and maps: files, resizing, blurring, colours

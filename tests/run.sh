@@ -1,12 +1,13 @@
 #!/bin/sh
 # Run test programs and scripts, show their lines, and add up what they say:
 # the last line is "N passed, N failed" (and ", N skipped"). A program that dies counts as a failure.
+# $RUNNER, if set, is what runs a program (an emulator).
 passed=0 failed=0 skipped=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for test; do
     echo "--- $test"
-    case $test in *.sh) sh "$test" ;; *) "./$test" ;; esac >"$log" 2>&1
+    case $test in *.sh) sh "$test" ;; *) $RUNNER "./$test" ;; esac >"$log" 2>&1
     status=$?
     cat "$log"
     sum=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)

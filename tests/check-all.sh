@@ -1,0 +1,36 @@
+#!/bin/sh
+# The tests again, in every way they can be run here: sanitizers, clang, other optimisation levels,
+# without SIMD, 64-bit ARM in an emulator. A way whose tools are missing is skipped with a line that
+# says so. The last line counts ways: "N passed, N failed".
+cd "$(dirname "$0")/.." || exit 1
+passed=0 failed=0 skipped=0
+
+# way NAME COMPILER FLAGS [RUNNER]
+way() {
+    folder="build/$1"
+    echo "=== $1: $2 $3"
+    if ! command -v "${2%% *}" >/dev/null || { [ -n "$4" ] && ! command -v "${4%% *}" >/dev/null; }; then
+        echo "skip $1: ${2%% *} $4 is not installed"
+        skipped=$((skipped + 1))
+    elif make -s -j"$(nproc)" BUILD="$folder" CC="$2" CFLAGS="$3" tests &&
+         RUNNER="$4" sh tests/run.sh "$folder"/test_*
+    then passed=$((passed + 1)); echo "ok   $1"
+    else failed=$((failed + 1)); echo "FAIL $1"
+    fi
+}
+
+sanitize="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all"
+way sanitizers gcc   "$sanitize -fopenmp"
+way threads    clang "-g -O1 -fsanitize=thread -pthread"
+way clang      clang "-O2"
+way O1         gcc   "-O1 -fopenmp"
+way O3         gcc   "-O3 -fopenmp"
+way serial     gcc   "-O2"
+way no-simd    gcc   "-O2 -fopenmp -DSALIENCY_NO_SIMD"
+way native     gcc   "-O2 -fopenmp -march=native -ffp-contract=off"
+way arm        aarch64-linux-gnu-gcc "-O2 -static -isystem /usr/include/stb" qemu-aarch64
+
+echo "--- all ways"
+if [ "$skipped" = 0 ]; then echo "$passed passed, $failed failed"
+else echo "$passed passed, $failed failed, $skipped skipped"; fi
+[ "$failed" = 0 ]

@@ -1,0 +1,245 @@
+/* Gradients against finite differences, in double precision: the library's own source, compiled with
+   double in the place of float, so that differences are good to nine digits. */
+#include <dirent.h>
+#include <float.h>
+#include <limits.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#define float double
+#define SALIENCY_NO_STB
+#define SALIENCY_NO_STDIO
+#define SALIENCY_NO_SIMD
+#define SALIENCY_IMPLEMENTATION
+#include "../saliency.h"
+#include "test.h"
+
+/* --- operators: out = forward(x[0], x[1], ...) ------------------------------------------------ */
+
+enum { MOST = 21, STEPS = 3, LC = 2, LH = 3, LW = 4 };
+typedef double *const *arrays;
+static double scratch[20000], states[20000];
+static int arg[2000];
+static unsigned char mask[2000];
+
+static sal_conv conv_of(int stride, int dilation, int top, int left, int bottom, int right) {
+    sal_conv s;
+    s.n = 2; s.ic = 3; s.ih = 7; s.iw = 6; s.oc = 2; s.kh = 3; s.kw = 2;
+    s.stride = stride; s.dilation = dilation;
+    s.top = top; s.left = left; s.bottom = bottom; s.right = right;
+    sal_conv_fit(&s);
+    return s;
+}
+#define CONV(name, stride, dilation, t, l, b, r)                                                 \
+    static void f_##name(double *out, arrays x) {                                                \
+        sal_conv s = conv_of(stride, dilation, t, l, b, r);                                      \
+        sal_conv2d_forward(out, x[0], x[1], x[2], &s);                                           \
+    }                                                                                            \
+    static void b_##name(arrays dx, const double *dout, arrays x, const double *out) {           \
+        sal_conv s = conv_of(stride, dilation, t, l, b, r);                                      \
+        (void)out;                                                                               \
+        sal_conv2d_backward_data(dx[0], dout, x[1], &s);                                         \
+        sal_conv2d_backward_weight(dx[1], dout, x[0], &s);                                       \
+        sal_bias_backward(dx[2], dout, s.n, s.oc, s.oh * s.ow);                                  \
+    }
+CONV(conv, 1, 1, 1, 0, 1, 1)
+CONV(conv_strided, 2, 1, 0, 1, 2, 0)
+CONV(conv_dilated, 1, 2, 2, 3, 2, 1)
+
+static void f_dense(double *out, arrays x) { sal_dense_forward(out, x[0], x[1], x[2], 3, 5, 4); }
+static void b_dense(arrays dx, const double *dout, arrays x, const double *out) {
+    (void)out;
+    sal_dense_backward_data(dx[0], dout, x[1], 3, 5, 4);
+    sal_dense_backward_weight(dx[1], dout, x[0], 3, 5, 4);
+    sal_bias_backward(dx[2], dout, 3, 4, 1);
+}
+static void f_maxout(double *out, arrays x) { sal_maxout_forward(out, arg, x[0], 6, 3); }
+static void b_maxout(arrays dx, const double *dout, arrays x, const double *out) {
+    (void)x; (void)out;
+    sal_maxout_backward(dx[0], dout, arg, 6, 3);
+}
+static sal_pool pool_of(void) {
+    sal_pool s;
+    s.n = 2; s.ih = 5; s.iw = 7; s.k = 3; s.stride = 2;
+    sal_pool_fit(&s, SAL_SAME);
+    return s;
+}
+static void f_maxpool(double *out, arrays x) {
+    sal_pool s = pool_of();
+    sal_maxpool_forward(out, arg, x[0], &s);
+}
+static void b_maxpool(arrays dx, const double *dout, arrays x, const double *out) {
+    sal_pool s = pool_of();
+    (void)x; (void)out;
+    sal_maxpool_backward(dx[0], dout, arg, &s);
+}
+#define POINTWISE(name)                                                                          \
+    static void f_##name(double *out, arrays x) { sal_##name##_forward(out, x[0], 20); }         \
+    static void b_##name(arrays dx, const double *dout, arrays x, const double *out) {           \
+        (void)x;                                                                                 \
+        sal_##name##_backward(dx[0], dout, out, 20);                                             \
+    }
+POINTWISE(relu)
+POINTWISE(sigmoid)
+POINTWISE(tanh)
+static void f_softmax(double *out, arrays x) { sal_softmax_forward(out, x[0], 3, 7); }
+static void b_softmax(arrays dx, const double *dout, arrays x, const double *out) {
+    (void)x;
+    sal_softmax_backward(dx[0], dout, out, 3, 7);
+}
+static void f_batchnorm(double *out, arrays x) {    /* 2 samples, 3 channels, 4 positions */
+    double running[6] = { 0 };
+    sal_batchnorm_forward_train(out, scratch, scratch + 3, running, running + 3, x[0], x[1], x[2],
+                                1e-3, .1, 2, 3, 4);
+}
+static void b_batchnorm(arrays dx, const double *dout, arrays x, const double *out) {
+    (void)out;
+    sal_batchnorm_backward(dx[0], dx[1], dx[2], dout, x[0], x[1], scratch, scratch + 3, 0, 2, 3, 4);
+}
+static const double fixed_mean[3] = { .1, -.2, .3 }, fixed_var[3] = { 1, .5, 2 };
+static void f_batchnorm_fixed(double *out, arrays x) {
+    sal_batchnorm_forward(out, x[0], x[1], x[2], fixed_mean, fixed_var, 1e-3, 2, 3, 4);
+}
+static void b_batchnorm_fixed(arrays dx, const double *dout, arrays x, const double *out) {
+    double rstd[3];
+    int k;
+    (void)out;
+    for (k = 0; k < 3; k++) rstd[k] = 1 / sqrt(fixed_var[k] + 1e-3);
+    sal_batchnorm_backward(dx[0], dx[1], dx[2], dout, x[0], x[1], fixed_mean, rstd, 1, 2, 3, 4);
+}
+static void f_dropout(double *out, arrays x) {
+    sal_rng rng = { 5 };
+    sal_dropout_forward(out, mask, x[0], 24, .3, &rng);
+}
+static void b_dropout(arrays dx, const double *dout, arrays x, const double *out) {
+    (void)x; (void)out;
+    sal_dropout_backward(dx[0], dout, mask, 24, .3);
+}
+static const int widths[3] = { 2, 1, 3 };
+static void f_concat(double *out, arrays x) {
+    const double *in[3] = { x[0], x[1], x[2] };
+    sal_concat_forward(out, in, widths, 3, 2, 4);
+}
+static void b_concat(arrays dx, const double *dout, arrays x, const double *out) {
+    (void)x; (void)out;
+    sal_concat_backward(dx, dout, widths, 3, 2, 4);
+}
+static void f_add(double *out, arrays x) { sal_add_forward(out, x[0], x[1], 10); }
+static void b_add(arrays dx, const double *dout, arrays x, const double *out) {
+    (void)x; (void)out;
+    sal_add_backward(dx[0], dx[1], dout, 10);
+}
+static void f_upsample(double *out, arrays x) { sal_upsample_forward(out, x[0], 2, 3, 2, 7, 5); }
+static void b_upsample(arrays dx, const double *dout, arrays x, const double *out) {
+    (void)x; (void)out;
+    sal_upsample_backward(dx[0], dout, 2, 3, 2, 7, 5);
+}
+static void f_prior(double *out, arrays x) {
+    sal_prior_forward(out, scratch, x[0], x[1], 3, 5, 6, 2, 3);
+}
+static void b_prior(arrays dx, const double *dout, arrays x, const double *out) {
+    (void)out;
+    sal_prior_backward(dx[0], dx[1], scratch + 100, dout, x[0], scratch, 3, 5, 6, 2, 3);
+}
+static double gaussian_params[16];      /* x[0], moved into the ranges or beyond them */
+static void spread(arrays x) {
+    static const double middle[4] = { .5, .5, .4, .45 }, width[4] = { .3, .2, .4, .4 };
+    int j;
+    for (j = 0; j < 16; j++) gaussian_params[j] = middle[j / 4] + width[j / 4] * .8 * x[0][j];
+}
+static void f_gaussians(double *out, arrays x) {
+    spread(x);
+    sal_gaussians_forward(out, gaussian_params, 2, 4, 6, 9);
+}
+static void b_gaussians(arrays dx, const double *dout, arrays x, const double *out) {
+    static const double width[4] = { .3, .2, .4, .4 };
+    double d[16] = { 0 };
+    int j;
+    spread(x);
+    sal_gaussians_backward(d, dout, out, gaussian_params, 2, 4, 6, 9);
+    for (j = 0; j < 16; j++) dx[0][j] += d[j] * width[j / 4] * .8;
+}
+static void f_convlstm(double *out, arrays x) {
+    sal_convlstm_forward(out, x[0], (const double *const *)x + 1, STEPS, 2, LC, LH, LW, scratch,
+                         states);
+}
+static void b_convlstm(arrays dx, const double *dout, arrays x, const double *out) {
+    (void)out;
+    sal_convlstm_backward(dx[0], dx + 1, dout, x[0], (const double *const *)x + 1, states, STEPS, 2,
+                          LC, LH, LW, scratch);
+}
+
+static const struct {
+    const char *name;
+    void (*forward)(double *out, arrays x);
+    void (*backward)(arrays dx, const double *dout, arrays x, const double *out);
+    int outputs, sizes[MOST + 2];       /* of the inputs, 0 ends the list */
+} operators[] = {
+    { "convolution", f_conv, b_conv, 2 * 2 * 7 * 6, { 252, 36, 2 } },
+    { "convolution, stride 2", f_conv_strided, b_conv_strided, 2 * 2 * 4 * 3, { 252, 36, 2 } },
+    { "convolution, dilation 2", f_conv_dilated, b_conv_dilated, 2 * 2 * 7 * 8, { 252, 36, 2 } },
+    { "dense", f_dense, b_dense, 12, { 15, 20, 4 } },
+    { "maxout", f_maxout, b_maxout, 6, { 18 } },
+    { "max-pool, overlapping windows", f_maxpool, b_maxpool, 24, { 70 } },
+    { "ReLU", f_relu, b_relu, 20, { 20 } },
+    { "sigmoid", f_sigmoid, b_sigmoid, 20, { 20 } },
+    { "tanh", f_tanh, b_tanh, 20, { 20 } },
+    { "softmax", f_softmax, b_softmax, 21, { 21 } },
+    { "batch-norm, training", f_batchnorm, b_batchnorm, 24, { 24, 3, 3 } },
+    { "batch-norm, fixed statistics", f_batchnorm_fixed, b_batchnorm_fixed, 24, { 24, 3, 3 } },
+    { "dropout", f_dropout, b_dropout, 24, { 24 } },
+    { "concatenation", f_concat, b_concat, 48, { 16, 8, 24 } },
+    { "addition", f_add, b_add, 10, { 10, 10 } },
+    { "upsampling", f_upsample, b_upsample, 70, { 12 } },
+    { "ML-Net's prior", f_prior, b_prior, 90, { 90, 6 } },
+    { "SAM's Gaussians", f_gaussians, b_gaussians, 2 * 4 * 54, { 16 } },
+    { "attentive ConvLSTM", f_convlstm, b_convlstm, 2 * LC * LH * LW,
+      { 2 * LC * LH * LW, 36, 2, 36, 2, 18, 36, 2, 36, 2, 36, 2, 36, 2, 36, 2, 36, 2, 36, 2, 36, 2 } }
+};
+
+static double dot(const double *a, const double *b, int n) {
+    double sum = 0;
+    while (n--) sum += *a++ * *b++;
+    return sum;
+}
+
+static void check_operator(int which) {
+    static double memory[2][4000], out[1000], dout[1000];
+    double *x[MOST + 2], *dx[MOST + 2], worst = 0;
+    const int *sizes = operators[which].sizes;
+    const double step = 1e-6, before = 1;       /* gradients are added to what is there */
+    sal_rng rng = { 7 };
+    int k, j, total = 0;
+    for (k = 0; sizes[k]; k++) {
+        x[k] = memory[0] + total; dx[k] = memory[1] + total;
+        total += sizes[k];
+    }
+    for (j = 0; j < total; j++) { memory[0][j] = sal_rng_normal(&rng); memory[1][j] = before; }
+    for (j = 0; j < operators[which].outputs; j++) dout[j] = sal_rng_normal(&rng);
+    operators[which].forward(out, x);
+    operators[which].backward(dx, dout, x, out);
+    for (j = 0; j < total; j++) {
+        double keep = memory[0][j], up, down, numeric, error;
+        memory[0][j] = keep + step;
+        operators[which].forward(out, x);
+        up = dot(out, dout, operators[which].outputs);
+        memory[0][j] = keep - step;
+        operators[which].forward(out, x);
+        down = dot(out, dout, operators[which].outputs);
+        memory[0][j] = keep;
+        numeric = (up - down) / (2 * step);
+        error = fabs(memory[1][j] - before - numeric) / (1 + fabs(numeric));
+        if (!(error <= worst)) worst = error;
+    }
+    CHECK(worst < 2e-8, "%s: %d partial derivatives agree with differences (worst %.1e)",
+          operators[which].name, total, worst);
+}
+
+int main(void) {
+    int i;
+    for (i = 0; i < SAL__COUNT(operators); i++) check_operator(i);
+    return test_done();
+}
