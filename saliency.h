@@ -621,6 +621,140 @@ SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_ima
 SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float *raw, int rh,
                                   int rw, int h, int w, int image_w, int image_h, sal_map *map);
 
+/* --- api: metrics -----------------------------------------------------------------------------
+
+   How well does a saliency map predict where people looked? Maps are floats (h, w), rows from the
+   top; map, density and baseline of one call have the same size (the MIT code would first resize
+   the map to the density with imresize: do that with sal_resize). The result is a double.
+
+   Names the MIT benchmark uses (AUC_Judd, AUC_Borji, AUC_shuffled, NSS, CC, SIM, KL, IG) mean what
+   its MATLAB code computes: a pixel fixated twice counts once, SIM and IG first stretch the maps to
+   0..1. The other variants have names of their own.
+
+   What every metric does with unusual input:
+     a value that is not finite      SAL_ERR_NUMERIC with the name of the array
+     a constant map, zero or not     knows nothing, so it scores chance: AUC 0.5, NSS 0, CC 0; in
+                                     SIM, KL, IG and EMD it is the uniform distribution (the MATLAB
+                                     code divides 0 by 0, or keeps zeros in KL and SIM)
+     a density without any mass      the result is NaN: there is nothing to predict
+     no fixation on the map          the result is NaN, as in MATLAB; AUC_Borji needs two
+     a fixation outside the map, or  left out: the pixel of a fixation is floor(x + 0.5),
+     with a NaN coordinate           floor(y + 0.5)
+     negative values                 fine in AUC, NSS, CC and where maps are stretched to 0..1; else
+                                     SIM and IG are NaN, KL takes the real part of the logarithm (as
+                                     MATLAB prints it) and EMD takes them as 0 */
+typedef struct sal_fixations {
+    const float *x, *y;         /* pixel coordinates, 0-based: (0, 0) is the centre of a pixel */
+    int count;
+} sal_fixations;
+
+/* How a map becomes a distribution p that sums to 1. */
+typedef enum sal_norm {
+    SAL_NORM_MINMAX,            /* p = (m - min m) / sum of (m - min m) */
+    SAL_NORM_SUM                /* p = m / sum of m */
+} sal_norm;
+
+/* What is averaged over. */
+typedef enum sal_each {
+    SAL_EACH_PIXEL,             /* every fixated pixel, once */
+    SAL_EACH_FIXATION           /* every fixation: a pixel looked at twice counts twice */
+} sal_each;
+
+/* Area under the ROC curve, 0..1, chance 0.5: how often is a fixation's value higher than that of a
+   negative, ties counting half? Negatives are all pixels. Exact: no steps, nothing random. (With
+   SAL_EACH_PIXEL it is what AUC-Borji tends to with ever finer steps and more draws.) */
+SALDEF sal_result sal_metric_auc(sal_ctx *ctx, const float *map, int w, int h,
+                                 const sal_fixations *fixations, sal_each each, double *value);
+/* MIT's AUC_Judd without jitter: thresholds at the fixated pixels, which count once; negatives are
+   the pixels not fixated. */
+SALDEF sal_result sal_metric_auc_judd(sal_ctx *ctx, const float *map, int w, int h,
+                                      const sal_fixations *fixations, double *value);
+/* MIT's AUC_Borji: as many random pixels as fixated ones are the negatives, thresholds 0, step,
+   2 step .. 1 of the stretched map, mean of `splits` draws (100 and 0.1 in the benchmark). The
+   draws depend on seed alone. splits 0: the mean over all possible draws, exactly. NaN with fewer
+   than two fixated pixels (unless splits is 0). */
+SALDEF sal_result sal_metric_auc_borji(sal_ctx *ctx, const float *map, int w, int h,
+                                       const sal_fixations *fixations, int splits, double step,
+                                       uint64_t seed, double *value);
+/* Shuffled AUC: as sal_metric_auc, but the negatives are the fixations `others` on other images
+   (of which `each` decides as well), so that the centre bias earns nothing. Exact. */
+SALDEF sal_result sal_metric_sauc(sal_ctx *ctx, const float *map, int w, int h,
+                                  const sal_fixations *fixations, const sal_fixations *others,
+                                  sal_each each, double *value);
+/* MIT's AUC_shuffled: as AUC_Borji, but each draw takes its negatives, without repetition, from the
+   pixels fixated on other images (ten of them in the benchmark). splits 0 as above. */
+SALDEF sal_result sal_metric_auc_shuffled(sal_ctx *ctx, const float *map, int w, int h,
+                                          const sal_fixations *fixations,
+                                          const sal_fixations *others, int splits, double step,
+                                          uint64_t seed, double *value);
+/* Normalised scanpath saliency: the mean of (m - mean m) / sd m at the fixations; sd over n - 1 as
+   in MATLAB. Chance 0, no bounds. MIT: SAL_EACH_PIXEL. */
+SALDEF sal_result sal_metric_nss(sal_ctx *ctx, const float *map, int w, int h,
+                                 const sal_fixations *fixations, sal_each each, double *value);
+/* Pearson's correlation coefficient of map and density, -1..1. */
+SALDEF sal_result sal_metric_cc(sal_ctx *ctx, const float *map, const float *density, int w, int h,
+                                double *value);
+/* Similarity (histogram intersection): the sum of min(p, q), 0..1. MIT: SAL_NORM_MINMAX, which is
+   applied to both. */
+SALDEF sal_result sal_metric_sim(sal_ctx *ctx, const float *map, const float *density, int w, int h,
+                                 sal_norm norm, double *value);
+/* Kullback-Leibler divergence of the map p from the density q, both divided by their sums: the sum
+   of q log(epsilon + q / (p + epsilon)) in nats, 0 is best. MIT: epsilon = DBL_EPSILON = 2.2204e-16;
+   published numbers depend on it. */
+SALDEF sal_result sal_metric_kl(sal_ctx *ctx, const float *map, const float *density, int w, int h,
+                                double epsilon, double *value);
+/* Information gain over a baseline map (the centre prior, say), in bits per fixation: the mean of
+   log2(epsilon + p) - log2(epsilon + b) at the fixations. MIT: SAL_NORM_MINMAX, SAL_EACH_PIXEL,
+   epsilon DBL_EPSILON. */
+SALDEF sal_result sal_metric_ig(sal_ctx *ctx, const float *map, const float *baseline, int w, int h,
+                                const sal_fixations *fixations, sal_norm norm, sal_each each,
+                                double epsilon, double *value);
+/* Earth mover's distance between two maps, each scaled to a mass of 1: the least sum of mass times
+   Euclidean distance, in cells, that turns one into the other. Exact (minimum-cost flow). 64 x 64
+   cells take under a second, and the time grows fast beyond; 65536 cells at most. */
+SALDEF sal_result sal_metric_emd(sal_ctx *ctx, const float *p, const float *q, int w, int h,
+                                 double *value);
+/* The same after both maps are reduced by `factor` to ceil(w / factor) x ceil(h / factor) cells
+   (bicubic with antialiasing, negative overshoot set to 0). MIT's EMD has a factor of 32; it runs
+   FastEMD with no penalty for extra mass, which for equal masses is this distance. */
+SALDEF sal_result sal_metric_emd_reduced(sal_ctx *ctx, const float *map, const float *density,
+                                         int w, int h, int factor, double *value);
+
+/* All of them in one call, which sorts the map once. */
+typedef enum sal_metric {
+    SAL_CC, SAL_SIM, SAL_SIM_SUM, SAL_KL, SAL_NSS, SAL_NSS_ALL, SAL_AUC, SAL_AUC_JUDD,
+    SAL_AUC_BORJI, SAL_AUC_BORJI_MEAN, SAL_SAUC, SAL_AUC_SHUFFLED, SAL_AUC_SHUFFLED_MEAN, SAL_IG,
+    SAL_IG_SUM, SAL_EMD, SAL_METRICS
+} sal_metric;
+#define SAL_METRIC_BIT(metric) (1u << (metric))
+
+enum { SAL_NEEDS_DENSITY = 1, SAL_NEEDS_FIXATIONS = 2, SAL_NEEDS_OTHERS = 4,
+       SAL_NEEDS_BASELINE = 8 };
+
+typedef struct sal_metric_info {
+    const char *name;           /* "AUC_Judd" */
+    const char *text;           /* what it is, in a few words */
+    int better;                 /* 1: higher is better; -1: lower is */
+    int needs;                  /* SAL_NEEDS_... */
+} sal_metric_info;
+SALDEF const sal_metric_info *sal_metric_about(sal_metric metric);
+
+typedef struct sal_score_desc {
+    int w, h;
+    const float *map;               /* the prediction */
+    const float *density;           /* NULL, or what CC, SIM, KL and EMD compare with */
+    const float *baseline;          /* NULL, or what IG compares with */
+    sal_fixations fixations;        /* x NULL: there are none to compare with */
+    sal_fixations others;           /* on other images */
+    unsigned metrics;               /* SAL_METRIC_BITs; 0: all that the arrays above allow */
+    double epsilon;                 /* KL, IG; 0 means DBL_EPSILON */
+    int splits;                     /* AUC_Borji, AUC_shuffled; 0 means 100 */
+    double step;                    /* and their means; 0 means 0.1 */
+    uint64_t seed;                  /* 0: the context's */
+} sal_score_desc;
+/* value has SAL_METRICS elements; those not asked for become NaN. */
+SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *desc, double *value);
+
 /* --- api: (further sections declare themselves here) --------------------------------------- */
 
 #endif /* SALIENCY_H */
@@ -4487,6 +4621,856 @@ SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_ma
 /* ============================================================================================
    >>metrics  how well does a map predict fixations?
    ========================================================================================== */
+
+/* Plan: sal__eval_open checks the input, takes the statistics and looks up the fixated pixels; then
+   each metric is one short function of that. sal_score calls them all on one sal__eval, whose map
+   is sorted only once. */
+
+/* --- sorting and ranks --------------------------------------------------------------------- */
+
+/* Radix sort, three digits of 11 bits, lowest first; the result is in `out`, `a` is scratch. */
+static void sal__sort(uint32_t *out, uint32_t *a, size_t n) {
+    enum { DIGITS = 3, BITS = 11, SIZE = 1 << BITS };
+    size_t count[DIGITS][SIZE], i;
+    int d;
+    memset(count, 0, sizeof count);
+    for (i = 0; i < n; i++)
+        for (d = 0; d < DIGITS; d++) count[d][a[i] >> (d * BITS) & (SIZE - 1)]++;
+    for (d = 0; d < DIGITS; d++) {
+        uint32_t *swap = a;
+        size_t at = 0, k;
+        for (k = 0; k < SIZE; k++) { size_t c = count[d][k]; count[d][k] = at; at += c; }
+        for (i = 0; i < n; i++) out[count[d][a[i] >> (d * BITS) & (SIZE - 1)]++] = a[i];
+        a = out; out = swap;
+    }
+}
+
+/* The values map[at[i]], i < n (at NULL: map[i]), ascending; sal_free them. */
+static sal_result sal__sorted(sal_ctx *ctx, const float *map, const uint32_t *at, size_t n,
+                              float **values) {
+    uint32_t *key = SAL__NEW(ctx, uint32_t, 2 * n), *sorted;
+    size_t i;
+    *values = (float *)(void *)key;
+    if (!key) return SAL_ERR_MEMORY;
+    for (i = 0; i < n; i++) {       /* the bits of a float, made to sort like its value */
+        uint32_t bits = sal__f32_bits(map[at ? at[i] : i] + 0.0f);      /* -0 becomes +0 */
+        key[i] = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+    }
+    sorted = key + n;
+    sal__sort(sorted, key, n);
+    for (i = 0; i < n; i++) {
+        uint32_t k = sorted[i];
+        (*values)[i] = sal__f32_from_bits(k & 0x80000000u ? k & 0x7FFFFFFFu : ~k);
+    }
+    return SAL_OK;
+}
+
+/* How many of the n ascending values are < v (or <= v). */
+static size_t sal__rank(const float *values, size_t n, float v, int or_equal) {
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (values[middle] < v || (or_equal && values[middle] == v)) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+/* --- what the metrics share ---------------------------------------------------------------- */
+
+typedef struct sal__stats { double min, max, sum, mean, sd; } sal__stats;   /* sd over n - 1 */
+
+/* Indices y * w + x of the fixations on the map: all of them, and each pixel once, ascending. */
+typedef struct sal__pixels {
+    uint32_t *all, *once;       /* one block: free all */
+    size_t count, distinct;
+} sal__pixels;
+
+/* A map, what it is compared with (NULL or count 0 if nothing), and what is known about them. */
+typedef struct sal__eval {
+    sal_ctx *ctx;
+    int w, h;
+    size_t n;
+    const float *map, *density, *baseline;
+    sal__stats m, d, b;         /* of the three */
+    sal__pixels fix, other;
+    float *sorted;              /* the map's values, ascending, once sal__eval_sort was called */
+} sal__eval;
+
+static sal_result sal__stats_of(const sal__eval *e, const char *what, const float *v,
+                                sal__stats *s) {
+    size_t i, n = e->n;
+    float low = v[0], high = v[0];
+    double sum = 0, square = 0;
+    for (i = 0; i < n; i++) {
+        if (!(fabsf(v[i]) <= FLT_MAX))
+            return sal__fail(e->ctx, SAL_ERR_NUMERIC, "metrics: the %s is not finite at x %d, y %d",
+                             what, (int)(i % (size_t)e->w), (int)(i / (size_t)e->w));
+        if (v[i] < low) low = v[i];
+        if (v[i] > high) high = v[i];
+        sum += v[i];
+    }
+    s->min = low; s->max = high; s->sum = sum; s->mean = sum / (double)n;
+    for (i = 0; i < n; i++) square += (v[i] - s->mean) * (v[i] - s->mean);
+    s->sd = n > 1 ? sqrt(square / (double)(n - 1)) : 0;
+    return SAL_OK;
+}
+
+static sal_result sal__pixels_of(const sal__eval *e, const sal_fixations *f, sal__pixels *p) {
+    size_t n = (size_t)f->count, i;
+    uint32_t *scratch;
+    p->all = SAL__NEW(e->ctx, uint32_t, 3 * n);
+    if (!p->all) return SAL_ERR_MEMORY;
+    p->once = p->all + n;
+    scratch = p->once + n;
+    for (i = 0; i < n; i++) {
+        double x = floor((double)f->x[i] + 0.5), y = floor((double)f->y[i] + 0.5);
+        if (x >= 0 && x < e->w && y >= 0 && y < e->h)
+            p->all[p->count++] = (uint32_t)y * (uint32_t)e->w + (uint32_t)x;
+    }
+    memcpy(scratch, p->all, p->count * sizeof *scratch);
+    sal__sort(p->once, scratch, p->count);
+    for (i = 0; i < p->count; i++)
+        if (i == 0 || p->once[i] != p->once[p->distinct - 1]) p->once[p->distinct++] = p->once[i];
+    return SAL_OK;
+}
+
+static void sal__eval_close(sal__eval *e) {
+    sal_free(e->ctx, e->sorted);
+    sal_free(e->ctx, e->other.all);
+    sal_free(e->ctx, e->fix.all);
+}
+
+/* needs: which of the arrays of d must be there; those and no others are looked at. Close it also
+   after a failure. */
+static sal_result sal__eval_open(sal_ctx *ctx, const sal_score_desc *d, int needs, sal__eval *e) {
+    const sal_fixations *f = &d->fixations, *o = &d->others;
+    memset(e, 0, sizeof *e);
+    e->ctx = ctx; e->w = d->w; e->h = d->h;
+    SAL__TRY(sal__check_size(ctx, "metrics", d->w, d->h));
+    e->n = (size_t)d->w * (size_t)d->h;
+    if (!d->map || (needs & SAL_NEEDS_DENSITY && !d->density) ||
+        (needs & SAL_NEEDS_BASELINE && !d->baseline))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "metrics: the %s is missing (NULL)",
+                         !d->map ? "map" : !d->density ? "density" : "baseline");
+    if ((needs & SAL_NEEDS_FIXATIONS && (f->count < 0 || (f->count > 0 && (!f->x || !f->y)))) ||
+        (needs & SAL_NEEDS_OTHERS && (o->count < 0 || (o->count > 0 && (!o->x || !o->y)))))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "metrics: fixations without coordinates (NULL), or "
+                         "a negative number of them");
+    e->map = d->map;
+    SAL__TRY(sal__stats_of(e, "map", e->map, &e->m));
+    if (needs & SAL_NEEDS_DENSITY) {
+        e->density = d->density;
+        SAL__TRY(sal__stats_of(e, "density", e->density, &e->d));
+    }
+    if (needs & SAL_NEEDS_BASELINE) {
+        e->baseline = d->baseline;
+        SAL__TRY(sal__stats_of(e, "baseline", e->baseline, &e->b));
+    }
+    if (needs & SAL_NEEDS_FIXATIONS) SAL__TRY(sal__pixels_of(e, f, &e->fix));
+    if (needs & SAL_NEEDS_OTHERS) SAL__TRY(sal__pixels_of(e, o, &e->other));
+    return SAL_OK;
+}
+
+static sal_result sal__eval_sort(sal__eval *e) {
+    return e->sorted ? SAL_OK : sal__sorted(e->ctx, e->map, NULL, e->n, &e->sorted);
+}
+
+/* p = (v - base) * scale + shift turns the values of a map into probabilities. */
+typedef struct sal__dist { double base, scale, shift; } sal__dist;
+
+static sal__dist sal__dist_of(const sal__eval *e, const sal__stats *s, sal_norm norm) {
+    double mass = norm == SAL_NORM_MINMAX ? s->sum - (double)e->n * s->min : s->sum;
+    sal__dist p;
+    p.base = norm == SAL_NORM_MINMAX ? s->min : 0;
+    p.scale = mass != 0 ? 1 / mass : NAN;
+    p.shift = 0;
+    if (s->max == s->min) { p.base = p.scale = 0; p.shift = 1 / (double)e->n; }     /* uniform */
+    return p;
+}
+
+static double sal__p(const sal__dist *p, float v) { return (v - p->base) * p->scale + p->shift; }
+
+/* --- metrics on distributions -------------------------------------------------------------- */
+
+/* Nobody looked anywhere. */
+static int sal__no_density(const sal__eval *e) { return e->d.min == 0 && e->d.max == 0; }
+
+/* Pearson:  CC = cov(m, d) / (sd m * sd d) */
+static double sal__cc(const sal__eval *e) {
+    double sum = 0;
+    size_t i;
+    if (sal__no_density(e)) return NAN;
+    if (e->m.max == e->m.min || e->d.max == e->d.min) return 0;
+    for (i = 0; i < e->n; i++) sum += (e->map[i] - e->m.mean) * (e->density[i] - e->d.mean);
+    return sum / ((double)(e->n - 1) * e->m.sd * e->d.sd);
+}
+
+/* Judd, Durand, Torralba, MIT-CSAIL-TR-2012-001:  SIM = sum over i of min(p_i, q_i) */
+static double sal__sim(const sal__eval *e, sal_norm norm) {
+    sal__dist p = sal__dist_of(e, &e->m, norm), q = sal__dist_of(e, &e->d, norm);
+    double sum = 0;
+    size_t i;
+    if (sal__no_density(e) || (norm == SAL_NORM_SUM && (e->m.min < 0 || e->d.min < 0))) return NAN;
+    for (i = 0; i < e->n; i++) {
+        double a = sal__p(&p, e->map[i]), b = sal__p(&q, e->density[i]);
+        sum += a < b ? a : b;
+    }
+    return sum;
+}
+
+/* Kullback, Leibler 1951, with epsilon as in Bylinskii et al., "What do different evaluation
+   metrics tell us about saliency models?", PAMI 2019:
+       KL = sum over i of q_i log(eps + q_i / (p_i + eps)),   terms with q_i = 0 are 0
+   fabs: the real part of the logarithm of a negative number. */
+static double sal__kl(const sal__eval *e, double eps) {
+    sal__dist p = sal__dist_of(e, &e->m, SAL_NORM_SUM), q = sal__dist_of(e, &e->d, SAL_NORM_SUM);
+    double sum = 0;
+    size_t i;
+    if (sal__no_density(e)) return NAN;
+    for (i = 0; i < e->n; i++)
+        if (e->density[i] != 0) {
+            double b = sal__p(&q, e->density[i]);
+            sum += b * log(fabs(eps + b / (sal__p(&p, e->map[i]) + eps)));
+        }
+    return sum;
+}
+
+/* --- metrics at the fixations -------------------------------------------------------------- */
+
+/* The fixations to average over: their pixels, and how many. */
+static size_t sal__each(const sal__pixels *p, sal_each each, const uint32_t **at) {
+    *at = each == SAL_EACH_PIXEL ? p->once : p->all;
+    return each == SAL_EACH_PIXEL ? p->distinct : p->count;
+}
+
+/* Peters, Iyer, Itti, Koch, "Components of bottom-up gaze allocation in natural images", Vision
+   Research 2005:  NSS = mean over fixations f of (m_f - mean m) / sd m */
+static double sal__nss(const sal__eval *e, sal_each each) {
+    const uint32_t *at;
+    size_t i, count = sal__each(&e->fix, each, &at);
+    double sum = 0;
+    if (count == 0) return NAN;
+    if (e->m.max == e->m.min) return 0;
+    for (i = 0; i < count; i++) sum += e->map[at[i]] - e->m.mean;
+    return sum / (double)count / e->m.sd;
+}
+
+/* Kuemmerer, Wallis, Bethge, "Information-theoretic model comparison unifies saliency metrics",
+   PNAS 2015:  IG = mean over fixations f of log2(eps + p_f) - log2(eps + b_f) */
+static double sal__ig(const sal__eval *e, sal_norm norm, sal_each each, double eps) {
+    sal__dist p = sal__dist_of(e, &e->m, norm), b = sal__dist_of(e, &e->b, norm);
+    const uint32_t *at;
+    size_t i, count = sal__each(&e->fix, each, &at);
+    double sum = 0;
+    if (count == 0 || (norm == SAL_NORM_SUM && (e->m.min < 0 || e->b.min < 0))) return NAN;
+    for (i = 0; i < count; i++)
+        sum += log2(eps + sal__p(&p, e->map[at[i]])) - log2(eps + sal__p(&b, e->baseline[at[i]]));
+    return sum / (double)count;
+}
+
+/* --- exact areas under the ROC curve ------------------------------------------------------- */
+
+/* The area is the probability that a positive lies above a negative, ties counting half (Mann,
+   Whitney 1947; Hanley, McNeil 1982):
+       AUC = mean over fixations f of (#{negatives < m_f} + #{negatives = m_f} / 2) / #negatives
+   negative: n values, ascending. */
+static double sal__auc(const sal__eval *e, sal_each each, const float *negative, size_t n) {
+    const uint32_t *at;
+    size_t i, count = sal__each(&e->fix, each, &at);
+    double sum = 0;
+    if (count == 0 || n == 0) return NAN;
+    for (i = 0; i < count; i++) {
+        float v = e->map[at[i]];
+        sum += 0.5 * (double)(sal__rank(negative, n, v, 0) + sal__rank(negative, n, v, 1));
+    }
+    return sum / (double)count / (double)n;
+}
+
+/* Shuffled: Tatler, Baddeley, Gilchrist, "Visual correlates of fixation selection: effects of scale
+   and time", Vision Research 2005; Zhang et al., "SUN", Journal of Vision 2008. */
+static sal_result sal__sauc(const sal__eval *e, sal_each each, double *value) {
+    const uint32_t *at;
+    size_t n = sal__each(&e->other, each, &at);
+    float *negative;
+    SAL__TRY(sal__sorted(e->ctx, e->map, at, n, &negative));
+    *value = sal__auc(e, each, negative, n);
+    sal_free(e->ctx, negative);
+    return SAL_OK;
+}
+
+/* Judd, Ehinger, Durand, Torralba, "Learning to predict where humans look", ICCV 2009, as in the
+   benchmark's AUC_Judd.m. The k fixated values v_1 >= v_2 >= ... are the thresholds:
+       tp_i = i / k,   fp_i = (#{pixels >= v_i} - i) / (n - k)
+   AUC = the area of the trapezoids from (0, 0) over these points to (1, 1). */
+static sal_result sal__auc_judd(const sal__eval *e, double *value) {
+    size_t n = e->n, k = e->fix.distinct, i;
+    double area = 0, tp = 0, fp = 0;
+    float *v;
+    *value = k == 0 || k == n ? NAN : 0.5;
+    if (k == 0 || k == n || e->m.min == e->m.max) return SAL_OK;
+    SAL__TRY(sal__sorted(e->ctx, e->map, e->fix.once, k, &v));
+    for (i = 1; i <= k; i++) {
+        size_t above = n - sal__rank(e->sorted, n, v[k - i], 0);
+        double t = (double)i / (double)k, f = ((double)above - (double)i) / (double)(n - k);
+        area += (f - fp) * (t + tp) / 2;
+        tp = t; fp = f;
+    }
+    *value = area + (1 - fp) * (1 + tp) / 2;
+    sal_free(e->ctx, v);
+    return SAL_OK;
+}
+
+/* --- areas on a grid of thresholds ----------------------------------------------------------
+
+   Borji, Tavakoli, Sihite, Itti, "Analysis of scores, datasets, and models in visual saliency
+   prediction", ICCV 2013, as in the benchmark's AUC_Borji.m and AUC_shuffled.m: the thresholds are
+   0, step, 2 step .. 1 on the map stretched to 0..1. (The MATLAB code stops at the largest value
+   drawn; the thresholds beyond add no area.) */
+
+/* MATLAB's 0:step:1 forgives a rounding error at the end. */
+static int sal__thresholds(double step) { return (int)floor(1 / step * (1 + DBL_EPSILON)) + 1; }
+
+static double sal__stretch(const sal__eval *e, float v) {
+    return e->m.max > e->m.min ? (v - e->m.min) / (e->m.max - e->m.min) : 0;
+}
+
+/* rate[j] = share of the values at these pixels that reach threshold j */
+static void sal__rates(const sal__eval *e, const uint32_t *at, size_t count, double step,
+                       double *rate) {
+    int j, k = sal__thresholds(step);
+    size_t i;
+    for (j = 0; j < k; j++) rate[j] = 0;
+    for (i = 0; i < count; i++) {
+        double v = sal__stretch(e, e->map[at[i]]);
+        j = (int)(v / step);                    /* the highest one reached, but for rounding */
+        while (j + 1 < k && (j + 1) * step <= v) j++;
+        while (j >= k || j * step > v) j--;
+        rate[j]++;
+    }
+    for (j = k - 2; j >= 0; j--) rate[j] += rate[j + 1];
+    for (j = 0; j < k; j++) rate[j] /= (double)count;
+}
+
+/* The same for all pixels, from the sorted map. */
+static void sal__rates_of_map(const sal__eval *e, double step, double *rate) {
+    int j, k = sal__thresholds(step);
+    size_t low = 0, high;
+    for (j = 0; j < k; j++) {
+        for (high = e->n; low < high; ) {
+            size_t middle = low + (high - low) / 2;
+            if (sal__stretch(e, e->sorted[middle]) < j * step) low = middle + 1; else high = middle;
+        }
+        rate[j] = (double)(e->n - low) / (double)e->n;
+    }
+}
+
+/* Trapezoids from (0, 0) over (fp[j], tp[j]), j = k - 1 .. 0, to (1, 1). */
+static double sal__roc_area(const double *tp, const double *fp, int k) {
+    double area = fp[k - 1] * tp[k - 1] / 2 + (1 - fp[0]) * (1 + tp[0]) / 2;
+    int j;
+    for (j = k - 1; j > 0; j--) area += (fp[j - 1] - fp[j]) * (tp[j - 1] + tp[j]) / 2;
+    return area;
+}
+
+/* The mean over `splits` draws of negatives, as many as fixated pixels: from all pixels with
+   repetition, or (shuffled) from those fixated on other images without. The area is linear in fp,
+   so its expectation (splits = 0) has the fp of all that could be drawn. */
+static sal_result sal__auc_grid(sal__eval *e, int shuffled, int splits, double step, uint64_t seed,
+                                double *value) {
+    const sal__pixels *f = &e->fix;
+    size_t n = shuffled ? e->other.distinct : e->n, count = f->distinct, draws, i;
+    double *tp, *fp, sum = 0;
+    uint32_t *pool;
+    int k, split;
+    sal_rng rng;
+    if (splits < 0 || !(step >= 1e-4 && step <= 1))
+        return sal__fail(e->ctx, SAL_ERR_ARGUMENT, "metrics: %d splits with a step of %g: at least "
+                         "0 splits and a step from 0.0001 to 1 are possible", splits, step);
+    *value = NAN;
+    if (count == 0 || n == 0 || (!shuffled && splits && count == 1)) return SAL_OK;
+    k = sal__thresholds(step);
+    draws = shuffled ? SAL__MIN(count, n) : count;
+    tp = SAL__NEW(e->ctx, double, 2 * k);
+    pool = SAL__NEW(e->ctx, uint32_t, shuffled ? n : draws);
+    if (!tp || !pool) { sal_free(e->ctx, pool); sal_free(e->ctx, tp); return SAL_ERR_MEMORY; }
+    fp = tp + k;
+    if (shuffled) memcpy(pool, e->other.once, n * sizeof *pool);
+    rng.state = seed;
+    sal__rates(e, f->once, count, step, tp);
+    for (split = 0; split < splits; split++) {
+        for (i = 0; i < draws; i++)
+            if (shuffled) {             /* the first steps of a Fisher-Yates shuffle */
+                size_t other = i + sal_rng_below(&rng, (uint32_t)(n - i));
+                uint32_t swap = pool[i];
+                pool[i] = pool[other]; pool[other] = swap;
+            } else pool[i] = sal_rng_below(&rng, (uint32_t)n);
+        sal__rates(e, pool, draws, step, fp);
+        sum += sal__roc_area(tp, fp, k) / splits;
+    }
+    if (splits == 0) {
+        if (shuffled) sal__rates(e, pool, n, step, fp); else sal__rates_of_map(e, step, fp);
+        sum = sal__roc_area(tp, fp, k);
+    }
+    *value = sum;
+    sal_free(e->ctx, pool);
+    sal_free(e->ctx, tp);
+    return SAL_OK;
+}
+
+/* --- earth mover's distance -----------------------------------------------------------------
+
+   Rubner, Tomasi, Guibas, "The earth mover's distance as a metric for image retrieval", IJCV 2000:
+       EMD(p, q) = min over flows F >= 0 of sum over i, j of F_ij |i - j|,
+                   sum over j of F_ij = p_i,  sum over i of F_ij = q_j
+   Because |i - j| is a metric, mass that both maps have in a cell stays there: sources are the
+   cells with p > q, sinks those with p < q. This is a transportation problem, solved by the network
+   simplex method (Ahuja, Magnanti, Orlin, "Network flows", 1993, chapter 11):
+     - A solution is a spanning tree of sources and sinks; only its arcs carry flow. Each node keeps
+       the flow on the arc to its parent and a potential pi such that |i - j| = pi_j - pi_i on the
+       tree's arcs.
+     - An arc i -> j with |i - j| < pi_j - pi_i would save something: it enters the tree, flow is
+       pushed around the cycle it closes until an arc runs dry, and that one leaves.
+     - If no such arc is left the tree is optimal.
+   Masses are integers (2^52 in all), so flows are exact; ties among the arcs that run dry are
+   broken such that the tree stays strongly feasible (arcs without flow point to the root), which
+   excludes cycling. */
+typedef struct sal__node {
+    int parent, child, next, prev;      /* child: the first one; next, prev: siblings; -1: none */
+    int depth;
+    int place;                          /* of its cell in a table of distances */
+    int64_t flow;                       /* on the arc between it and its parent */
+    double pi;
+} sal__node;
+
+typedef struct sal__transport {
+    sal__node *node;            /* the sources, then the sinks */
+    int nodes, sources;
+    const double *distance;     /* distance[place j - place i] = |i - j| */
+} sal__transport;
+
+static void sal__tree_link(sal__node *t, int k, int parent) {
+    t[k].parent = parent; t[k].prev = -1; t[k].next = t[parent].child;
+    if (t[k].next >= 0) t[t[k].next].prev = k;
+    t[parent].child = k;
+}
+
+static void sal__tree_unlink(sal__node *t, int k) {
+    if (t[k].prev >= 0) t[t[k].prev].next = t[k].next; else t[t[k].parent].child = t[k].next;
+    if (t[k].next >= 0) t[t[k].next].prev = t[k].prev;
+}
+
+/* Depths and potentials of `top` and all below it, from its parent's. */
+static void sal__tree_refresh(const sal__transport *tr, int top) {
+    sal__node *t = tr->node;
+    int k = top;
+    for (;;) {
+        int p = t[k].parent;
+        if (p >= 0) {
+            double d = tr->distance[t[k].place - t[p].place];       /* |i - j| = |j - i| */
+            t[k].depth = t[p].depth + 1;
+            t[k].pi = t[p].pi + (k < tr->sources ? -d : d);
+        }
+        if (t[k].child >= 0) { k = t[k].child; continue; }
+        while (k != top && t[k].next < 0) k = t[k].parent;
+        if (k == top) return;
+        k = t[k].next;
+    }
+}
+
+/* A first tree: walk over the cells along a Hilbert curve and let each node trade with the last
+   ones that still wait for a partner. The one of a pair that is served becomes a child of the
+   other. rest: the mass each node has to trade; stack: scratch; both have one element a node. */
+static void sal__tree_start(const sal__transport *tr, const int *node_at, int w, int h,
+                            int64_t *rest, int *stack) {
+    sal__node *t = tr->node;
+    int side = 1, waiting = 0;
+    int64_t step;
+    while (side < w || side < h) side *= 2;
+    for (step = 0; step < (int64_t)side * side; step++) {
+        int x = 0, y = 0, s, k;
+        int64_t bits = step;
+        for (s = 1; s < side; s *= 2, bits /= 4) {      /* the step-th cell of the Hilbert curve */
+            int right = (int)(bits / 2 & 1), down = (int)((bits ^ right) & 1), swap;
+            if (!down) {
+                if (right) { x = s - 1 - x; y = s - 1 - y; }
+                swap = x; x = y; y = swap;
+            }
+            x += s * right; y += s * down;
+        }
+        k = x < w && y < h ? node_at[y * w + x] : -1;
+        while (k >= 0 && waiting && (stack[waiting - 1] < tr->sources) != (k < tr->sources)) {
+            int other = stack[waiting - 1];
+            int source = SAL__MIN(k, other), sink = SAL__MAX(k, other);
+            int served = rest[source] < rest[sink] ? source : sink;     /* of equals the sink */
+            int64_t flow = rest[served];
+            t[served].flow = flow;
+            rest[source] -= flow; rest[sink] -= flow;
+            sal__tree_link(t, served, source + sink - served);
+            if (served == other) waiting--; else k = -1;
+        }
+        if (k >= 0) stack[waiting++] = k;
+    }
+    /* what still waits are sources without a rest; the first is the root, the others get an arc */
+    while (waiting > 1) sal__tree_link(t, stack[--waiting], t[stack[0]].child);
+    sal__tree_refresh(tr, stack[0]);
+}
+
+/* Let the arc from source i to sink j into the tree. */
+static void sal__tree_pivot(const sal__transport *tr, int i, int j) {
+    sal__node *t = tr->node;
+    int a = i, b = j, out_a = -1, out_b = -1, out, k, parent;
+    int64_t dry_a = INT64_MAX, dry_b = INT64_MAX, flow, push;
+    /* Up both branches to their meeting point: where does flow decrease, and least remains? Of
+       equals the arc that comes last on the way from there over i -> j and back. */
+    while (a != b)
+        if (t[a].depth >= t[b].depth) {
+            if (a < tr->sources && t[a].flow < dry_a) { dry_a = t[a].flow; out_a = a; }
+            a = t[a].parent;
+        } else {
+            if (b >= tr->sources && t[b].flow <= dry_b) { dry_b = t[b].flow; out_b = b; }
+            b = t[b].parent;
+        }
+    push = SAL__MIN(dry_a, dry_b);
+    for (k = i; k != a; k = t[k].parent) t[k].flow += k < tr->sources ? -push : push;
+    for (k = j; k != a; k = t[k].parent) t[k].flow += k < tr->sources ? push : -push;
+    /* The part cut off holds i (or j): hang it up there, below j (or i), turning around the arcs
+       from there to the cut. */
+    if (dry_b <= dry_a) { out = out_b; k = j; parent = i; } else { out = out_a; k = i; parent = j; }
+    a = k;
+    for (flow = push; ; ) {
+        int next = t[k].parent, last = k == out;
+        int64_t old = t[k].flow;
+        sal__tree_unlink(t, k);
+        sal__tree_link(t, k, parent);
+        t[k].flow = flow;
+        if (last) break;
+        parent = k; flow = old; k = next;
+    }
+    sal__tree_refresh(tr, a);
+}
+
+/* Pivot until no arc saves anything. A source's best arc is found in one scan of the sinks; sources
+   that had none rest until all have none, then all are asked again. active: one int a source. */
+static void sal__transport_solve(const sal__transport *tr, int *active) {
+    const sal__node *t = tr->node, *sink;
+    int count = 0, at = 0, found = 1, j;
+    for (;;) {
+        int source, best = -1;
+        double least;
+        const double *distance;
+        if (count == 0) {
+            if (!found) return;
+            for (found = 0; count < tr->sources; count++) active[count] = count;
+        }
+        if (at >= count) at = 0;
+        source = active[at];
+        distance = tr->distance - t[source].place;
+        least = -t[source].pi - 1e-10;
+        sink = t + tr->sources;
+        for (j = tr->sources; j < tr->nodes; j++, sink++) {
+            double saves = distance[sink->place] - sink->pi;
+            if (saves < least) { least = saves; best = j; }
+        }
+        if (best < 0) { active[at] = active[--count]; continue; }
+        sal__tree_pivot(tr, source, best);
+        found = 1;
+        at++;
+    }
+}
+
+/* mass: p - q in each cell, adding up to 0. */
+static sal_result sal__emd_solve(sal_ctx *ctx, const int64_t *mass, int w, int h, double *value) {
+    int cells = w * h, stride = 2 * w - 1, source = 0, sink = 0, k, x, y;
+    double *table = SAL__NEW(ctx, double, (size_t)stride * (size_t)(2 * h - 1)), sum = 0;
+    int *node_at = SAL__NEW(ctx, int, cells), *scratch = SAL__NEW(ctx, int, cells);
+    int64_t *rest = SAL__NEW(ctx, int64_t, cells);
+    sal_result r = SAL_ERR_MEMORY;
+    sal__transport tr;
+    tr.node = SAL__NEW(ctx, sal__node, cells);
+    if (!table || !node_at || !scratch || !rest || !tr.node) goto done;
+    for (y = 1 - h; y < h; y++)
+        for (x = 1 - w; x < w; x++)
+            table[(y + h - 1) * stride + x + w - 1] = sqrt((double)x * x + (double)y * y);
+    tr.distance = table + (h - 1) * stride + w - 1;
+    for (k = 0; k < cells; k++) if (mass[k] > 0) sink++;
+    tr.sources = sink;
+    for (k = 0; k < cells; k++) {
+        int n = mass[k] > 0 ? source++ : mass[k] < 0 ? sink++ : -1;
+        node_at[k] = n;
+        if (n < 0) continue;
+        rest[n] = mass[k] > 0 ? mass[k] : -mass[k];
+        tr.node[n].place = k / w * stride + k % w;
+        tr.node[n].parent = tr.node[n].child = tr.node[n].next = tr.node[n].prev = -1;
+    }
+    tr.nodes = sink;
+    if (tr.nodes > 0) {
+        sal__tree_start(&tr, node_at, w, h, rest, scratch);
+        sal__transport_solve(&tr, scratch);
+    }
+    for (k = 0; k < tr.nodes; k++) {
+        int p = tr.node[k].parent, d = p < 0 ? 0 : tr.node[k].place - tr.node[p].place;
+        sum += (double)tr.node[k].flow * tr.distance[d];
+    }
+    *value = sum / 4503599627370496.0;
+    r = SAL_OK;
+done:
+    sal_free(ctx, tr.node); sal_free(ctx, rest); sal_free(ctx, scratch); sal_free(ctx, node_at);
+    sal_free(ctx, table);
+    return r;
+}
+
+/* The masses of both maps in units of 2^-52, negative values as 0; an empty p is uniform. */
+SALDEF sal_result sal_metric_emd(sal_ctx *ctx, const float *p, const float *q, int w, int h,
+                                 double *value) {
+    double unit = 4503599627370496.0, psum = 0, qsum = 0;
+    int cells, k, largest = 0;
+    int64_t *mass, rest = 0;
+    sal_result r;
+    *value = 0;
+    SAL__TRY(sal__check_size(ctx, "EMD", w, h));
+    if ((double)w * h > 65536)
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "EMD: %d x %d cells are too many (65536 at "
+                         "most): reduce the maps first", w, h);
+    if (!p || !q) return sal__fail(ctx, SAL_ERR_ARGUMENT, "EMD: a map is missing (NULL)");
+    cells = w * h;
+    for (k = 0; k < cells; k++) {
+        if (!(fabsf(p[k]) <= FLT_MAX) || !(fabsf(q[k]) <= FLT_MAX))
+            return sal__fail(ctx, SAL_ERR_NUMERIC, "EMD: a map is not finite at x %d, y %d", k % w,
+                             k / w);
+        psum += SAL__MAX(p[k], 0); qsum += SAL__MAX(q[k], 0);
+    }
+    if (qsum == 0) { *value = NAN; return SAL_OK; }
+    mass = SAL__NEW(ctx, int64_t, cells);
+    if (!mass) return SAL_ERR_MEMORY;
+    for (k = 0; k < cells; k++) {
+        double a = psum > 0 ? SAL__MAX(p[k], 0) / psum : 1.0 / cells, b = SAL__MAX(q[k], 0) / qsum;
+        mass[k] = (int64_t)floor(a * unit + 0.5) - (int64_t)floor(b * unit + 0.5);
+        rest += mass[k];
+        if (fabs((double)mass[k]) > fabs((double)mass[largest])) largest = k;
+    }
+    mass[largest] -= rest;          /* what rounding left over: less than 2^-36 */
+    r = sal__emd_solve(ctx, mass, w, h, value);
+    sal_free(ctx, mass);
+    return r;
+}
+
+SALDEF sal_result sal_metric_emd_reduced(sal_ctx *ctx, const float *map, const float *density,
+                                         int w, int h, int factor, double *value) {
+    int rw, rh;
+    float *p, *q;
+    sal_result r;
+    *value = 0;
+    SAL__TRY(sal__check_size(ctx, "EMD", w, h));
+    if (!map || !density || factor < 1)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "EMD: a map is missing (NULL), or the factor %d is "
+                         "below 1", factor);
+    rw = (w - 1) / factor + 1; rh = (h - 1) / factor + 1;
+    p = SAL__NEW(ctx, float, (size_t)rw * (size_t)rh);
+    q = SAL__NEW(ctx, float, (size_t)rw * (size_t)rh);
+    r = p && q ? sal_resize(ctx, p, rw, rh, map, w, h, 1, SAL_CUBIC) : SAL_ERR_MEMORY;
+    if (r == SAL_OK) r = sal_resize(ctx, q, rw, rh, density, w, h, 1, SAL_CUBIC);
+    if (r == SAL_OK) r = sal_metric_emd(ctx, p, q, rw, rh, value);
+    sal_free(ctx, q);
+    sal_free(ctx, p);
+    return r;
+}
+
+/* --- the functions of the api -------------------------------------------------------------- */
+
+/* What a single metric needs, opened. NULL: not needed. */
+static sal_result sal__eval_of(sal_ctx *ctx, const float *map, int w, int h, const float *density,
+                               const float *baseline, const sal_fixations *fixations,
+                               const sal_fixations *others, int needs, sal__eval *e) {
+    sal_score_desc d;
+    memset(&d, 0, sizeof d);
+    d.map = map; d.w = w; d.h = h; d.density = density; d.baseline = baseline;
+    if (fixations) d.fixations = *fixations;
+    if (others) d.others = *others;
+    return sal__eval_open(ctx, &d, needs, e);
+}
+
+SALDEF sal_result sal_metric_cc(sal_ctx *ctx, const float *map, const float *density, int w, int h,
+                                double *value) {
+    sal__eval e;
+    sal_result r = sal__eval_of(ctx, map, w, h, density, NULL, NULL, NULL,
+                                SAL_NEEDS_DENSITY, &e);
+    *value = r == SAL_OK ? sal__cc(&e) : 0;
+    sal__eval_close(&e);
+    return r;
+}
+
+SALDEF sal_result sal_metric_sim(sal_ctx *ctx, const float *map, const float *density, int w, int h,
+                                 sal_norm norm, double *value) {
+    sal__eval e;
+    sal_result r = sal__eval_of(ctx, map, w, h, density, NULL, NULL, NULL,
+                                SAL_NEEDS_DENSITY, &e);
+    *value = r == SAL_OK ? sal__sim(&e, norm) : 0;
+    sal__eval_close(&e);
+    return r;
+}
+
+SALDEF sal_result sal_metric_kl(sal_ctx *ctx, const float *map, const float *density, int w, int h,
+                                double epsilon, double *value) {
+    sal__eval e;
+    sal_result r = sal__eval_of(ctx, map, w, h, density, NULL, NULL, NULL,
+                                SAL_NEEDS_DENSITY, &e);
+    *value = r == SAL_OK ? sal__kl(&e, epsilon) : 0;
+    sal__eval_close(&e);
+    return r;
+}
+
+SALDEF sal_result sal_metric_nss(sal_ctx *ctx, const float *map, int w, int h,
+                                 const sal_fixations *fixations, sal_each each, double *value) {
+    sal__eval e;
+    sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, NULL,
+                                SAL_NEEDS_FIXATIONS, &e);
+    *value = r == SAL_OK ? sal__nss(&e, each) : 0;
+    sal__eval_close(&e);
+    return r;
+}
+
+SALDEF sal_result sal_metric_ig(sal_ctx *ctx, const float *map, const float *baseline, int w, int h,
+                                const sal_fixations *fixations, sal_norm norm, sal_each each,
+                                double epsilon, double *value) {
+    sal__eval e;
+    sal_result r = sal__eval_of(ctx, map, w, h, NULL, baseline, fixations, NULL,
+                                SAL_NEEDS_FIXATIONS | SAL_NEEDS_BASELINE, &e);
+    *value = r == SAL_OK ? sal__ig(&e, norm, each, epsilon) : 0;
+    sal__eval_close(&e);
+    return r;
+}
+
+SALDEF sal_result sal_metric_auc(sal_ctx *ctx, const float *map, int w, int h,
+                                 const sal_fixations *fixations, sal_each each, double *value) {
+    sal__eval e;
+    sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, NULL,
+                                SAL_NEEDS_FIXATIONS, &e);
+    if (r == SAL_OK) r = sal__eval_sort(&e);
+    *value = r == SAL_OK ? sal__auc(&e, each, e.sorted, e.n) : 0;
+    sal__eval_close(&e);
+    return r;
+}
+
+SALDEF sal_result sal_metric_auc_judd(sal_ctx *ctx, const float *map, int w, int h,
+                                      const sal_fixations *fixations, double *value) {
+    sal__eval e;
+    sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, NULL,
+                                SAL_NEEDS_FIXATIONS, &e);
+    *value = 0;
+    if (r == SAL_OK) r = sal__eval_sort(&e);
+    if (r == SAL_OK) r = sal__auc_judd(&e, value);
+    sal__eval_close(&e);
+    return r;
+}
+
+SALDEF sal_result sal_metric_sauc(sal_ctx *ctx, const float *map, int w, int h,
+                                  const sal_fixations *fixations, const sal_fixations *others,
+                                  sal_each each, double *value) {
+    sal__eval e;
+    sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, others,
+                                SAL_NEEDS_FIXATIONS | SAL_NEEDS_OTHERS, &e);
+    *value = 0;
+    if (r == SAL_OK) r = sal__sauc(&e, each, value);
+    sal__eval_close(&e);
+    return r;
+}
+
+SALDEF sal_result sal_metric_auc_borji(sal_ctx *ctx, const float *map, int w, int h,
+                                       const sal_fixations *fixations, int splits, double step,
+                                       uint64_t seed, double *value) {
+    sal__eval e;
+    sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, NULL,
+                                SAL_NEEDS_FIXATIONS, &e);
+    *value = 0;
+    if (r == SAL_OK && splits == 0) r = sal__eval_sort(&e);
+    if (r == SAL_OK) r = sal__auc_grid(&e, 0, splits, step, seed, value);
+    sal__eval_close(&e);
+    return r;
+}
+
+SALDEF sal_result sal_metric_auc_shuffled(sal_ctx *ctx, const float *map, int w, int h,
+                                          const sal_fixations *fixations,
+                                          const sal_fixations *others, int splits, double step,
+                                          uint64_t seed, double *value) {
+    sal__eval e;
+    sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, others,
+                                SAL_NEEDS_FIXATIONS | SAL_NEEDS_OTHERS, &e);
+    *value = 0;
+    if (r == SAL_OK) r = sal__auc_grid(&e, 1, splits, step, seed, value);
+    sal__eval_close(&e);
+    return r;
+}
+
+SALDEF const sal_metric_info *sal_metric_about(sal_metric metric) {
+    enum { D = SAL_NEEDS_DENSITY, F = SAL_NEEDS_FIXATIONS, O = F | SAL_NEEDS_OTHERS,
+           B = F | SAL_NEEDS_BASELINE };
+    static const sal_metric_info table[SAL_METRICS] = {
+        { "CC",                "correlation of map and density", 1, D },
+        { "SIM",               "similarity, both maps stretched to 0..1 first", 1, D },
+        { "SIM_sum",           "similarity without the stretching", 1, D },
+        { "KL",                "Kullback-Leibler divergence from the density, nats", -1, D },
+        { "NSS",               "normalised scanpath saliency, a fixated pixel counts once", 1, F },
+        { "NSS_all",           "normalised scanpath saliency, every fixation counts", 1, F },
+        { "AUC",               "exact area under the ROC curve; negatives: all pixels", 1, F },
+        { "AUC_Judd",          "as the MIT benchmark; negatives: pixels not fixated", 1, F },
+        { "AUC_Borji",         "as the MIT benchmark; negatives: pixels drawn 100 times", 1, F },
+        { "AUC_Borji_mean",    "what AUC_Borji is on average", 1, F },
+        { "sAUC",              "exact; negatives: fixations on other images", 1, O },
+        { "AUC_shuffled",      "as the MIT benchmark; negatives: drawn from them 100 times", 1, O },
+        { "AUC_shuffled_mean", "what AUC_shuffled is on average", 1, O },
+        { "IG",                "information gain, bits per fixated pixel, maps stretched", 1, B },
+        { "IG_sum",            "information gain, bits per fixation, maps as they are", 1, B },
+        { "EMD",               "earth mover's distance, cells of 32 pixels", -1, D }
+    };
+    return (unsigned)metric < SAL_METRICS ? &table[metric] : NULL;
+}
+
+SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *d, double *value) {
+    double eps = d->epsilon != 0 ? d->epsilon : DBL_EPSILON, step = d->step != 0 ? d->step : 0.1;
+    uint64_t seed = d->seed ? d->seed : ctx->seed;
+    int splits = d->splits ? d->splits : 100, needs = 0, i;
+    int have = (d->density ? SAL_NEEDS_DENSITY : 0) | (d->fixations.x ? SAL_NEEDS_FIXATIONS : 0) |
+               (d->others.x ? SAL_NEEDS_OTHERS : 0) | (d->baseline ? SAL_NEEDS_BASELINE : 0);
+    char wanted[SAL_METRICS];
+    sal_result r;
+    sal__eval e;
+    for (i = 0; i < SAL_METRICS; i++) {
+        int need = sal_metric_about((sal_metric)i)->needs;
+        wanted[i] = d->metrics ? d->metrics >> i & 1 : (need & ~have) == 0;
+        if (wanted[i]) needs |= need;
+        value[i] = NAN;
+    }
+    r = sal__eval_open(ctx, d, needs, &e);
+    if (r == SAL_OK && (wanted[SAL_AUC] || wanted[SAL_AUC_JUDD] || wanted[SAL_AUC_BORJI_MEAN]))
+        r = sal__eval_sort(&e);
+    for (i = 0; i < SAL_METRICS && r == SAL_OK; i++) {
+        double *v = &value[i];
+        if (!wanted[i]) continue;
+        switch ((sal_metric)i) {
+        case SAL_CC: *v = sal__cc(&e); break;
+        case SAL_SIM: *v = sal__sim(&e, SAL_NORM_MINMAX); break;
+        case SAL_SIM_SUM: *v = sal__sim(&e, SAL_NORM_SUM); break;
+        case SAL_KL: *v = sal__kl(&e, eps); break;
+        case SAL_NSS: *v = sal__nss(&e, SAL_EACH_PIXEL); break;
+        case SAL_NSS_ALL: *v = sal__nss(&e, SAL_EACH_FIXATION); break;
+        case SAL_AUC: *v = sal__auc(&e, SAL_EACH_FIXATION, e.sorted, e.n); break;
+        case SAL_AUC_JUDD: r = sal__auc_judd(&e, v); break;
+        case SAL_AUC_BORJI: r = sal__auc_grid(&e, 0, splits, step, seed, v); break;
+        case SAL_AUC_BORJI_MEAN: r = sal__auc_grid(&e, 0, 0, step, 0, v); break;
+        case SAL_SAUC: r = sal__sauc(&e, SAL_EACH_FIXATION, v); break;
+        case SAL_AUC_SHUFFLED: r = sal__auc_grid(&e, 1, splits, step, seed, v); break;
+        case SAL_AUC_SHUFFLED_MEAN: r = sal__auc_grid(&e, 1, 0, step, 0, v); break;
+        case SAL_IG: *v = sal__ig(&e, SAL_NORM_MINMAX, SAL_EACH_PIXEL, eps); break;
+        case SAL_IG_SUM: *v = sal__ig(&e, SAL_NORM_SUM, SAL_EACH_FIXATION, eps); break;
+        case SAL_EMD: r = sal_metric_emd_reduced(ctx, e.map, e.density, e.w, e.h, 32, v); break;
+        case SAL_METRICS: break;
+        }
+    }
+    if (r != SAL_OK) for (i = 0; i < SAL_METRICS; i++) value[i] = 0;
+    sal__eval_close(&e);
+    return r;
+}
 
 /* ============================================================================================
    >>predict  picture in, map out

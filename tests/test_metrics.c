@@ -1,0 +1,571 @@
+/* Metrics: the benchmark's numbers, the definitions by brute force, and unusual input.
+
+   gcc -O2 -fopenmp -Wall -Wextra -I. tests/test_metrics.c -o build/test_metrics -lm
+   The reference values are read from SALIENCY_REFERENCE (default ../shared/reference). */
+#include <time.h>
+#define SALIENCY_IMPLEMENTATION
+#include "../saliency.h"
+#include "test.h"
+
+static sal_ctx ctx;
+
+static double seconds(void) { return (double)clock() / CLOCKS_PER_SEC; }
+
+static void worst(double *so_far, double x) { if (!(fabs(x) <= *so_far)) *so_far = fabs(x); }
+
+static int near(double a, double b, double tolerance) { return fabs(a - b) <= tolerance; }
+
+static sal_fixations points(const float *x, const float *y, int count) {
+    sal_fixations f;
+    f.x = x; f.y = y; f.count = count;
+    return f;
+}
+
+/* --- the MIT benchmark's own code, run in Octave ------------------------------------------- */
+
+static int load(const char *folder, const char *name, int k, sal_map *map) {
+    char path[1024];
+    if (k >= 0) snprintf(path, sizeof path, "%s/metrics/%s%d.npy", folder, name, k);
+    else snprintf(path, sizeof path, "%s/metrics/%s.npy", folder, name);
+    return sal_map_load_npy(&ctx, path, map) == SAL_OK;
+}
+
+static int load_fixations(const char *folder, int k, float *x, float *y, int room) {
+    char path[1024];
+    int n = 0;
+    FILE *file;
+    snprintf(path, sizeof path, "%s/metrics/fixations%d.csv", folder, k);
+    file = fopen(path, "r");
+    if (!file) return 0;
+    if (fgets(path, sizeof path, file))
+        while (n < room && fscanf(file, "%f,%f", &x[n], &y[n]) == 2) n++;
+    fclose(file);
+    return n;
+}
+
+static void test_benchmark(const char *folder) {
+    enum { JUDD, BORJI, BORJI_SD, SHUFFLED, SHUFFLED_SD, NSS, CC, SIM, KL, IG, COLUMNS };
+    static const int metric[6] = { SAL_AUC_JUDD, SAL_NSS, SAL_CC, SAL_SIM, SAL_KL, SAL_IG };
+    static const int column[6] = { JUDD, NSS, CC, SIM, KL, IG };
+    static float x[1000], y[1000], ox[5000], oy[5000];
+    char path[1024];
+    double want[COLUMNS], value[SAL_METRICS], one[SAL_METRICS], v, fastest = 1e9;
+    double off[6] = { 0 }, drawn[4] = { 0 };    /* worst so far */
+    sal_map map, density, baseline, other;
+    sal_score_desc d;
+    FILE *file;
+    int k, i, same = 1;
+    snprintf(path, sizeof path, "%s/metrics/values.csv", folder);
+    file = fopen(path, "r");
+    if (!file || !fgets(path, sizeof path, file)) {
+        SKIP("the benchmark's values: %s/metrics/values.csv is not there", folder);
+        return;
+    }
+    load(folder, "baseline", -1, &baseline);
+    for (k = 0; k < 6; k++) {
+        int columns = fscanf(file, "%d", &i) - 1, n, others = 0;
+        for (i = 0; i < COLUMNS; i++) columns += fscanf(file, ",%lf", &want[i]);
+        n = load_fixations(folder, k, x, y, 1000);
+        if (!CHECK(columns == COLUMNS && n > 0 && load(folder, "sal", k, &map) &&
+                   load(folder, "density", k, &density) && load(folder, "other", k, &other),
+                   "the files of reference case %d are readable", k)) break;
+        for (i = 0; i < other.w * other.h; i++)
+            if (other.data[i] > 0 && others < 5000) {
+                ox[others] = (float)(i % other.w); oy[others++] = (float)(i / other.w);
+            }
+        memset(&d, 0, sizeof d);
+        d.w = map.w; d.h = map.h; d.map = map.data; d.density = density.data;
+        d.baseline = baseline.data; d.fixations = points(x, y, n);
+        d.others = points(ox, oy, others);
+        d.seed = 1 + (uint64_t)k;
+        same &= sal_score(&ctx, &d, value) == SAL_OK;
+        for (i = 0; i < 6; i++) worst(&off[i], value[metric[i]] - want[column[i]]);
+        /* the reference is a mean of 20 calls; ours is one call, or the mean of all */
+        worst(&drawn[0], (value[SAL_AUC_BORJI] - want[BORJI]) / want[BORJI_SD] / sqrt(1.05));
+        worst(&drawn[1], (value[SAL_AUC_SHUFFLED] - want[SHUFFLED]) / want[SHUFFLED_SD] /
+                         sqrt(1.05));
+        worst(&drawn[2], (value[SAL_AUC_BORJI_MEAN] - want[BORJI]) / want[BORJI_SD] * sqrt(20.));
+        worst(&drawn[3], (value[SAL_AUC_SHUFFLED_MEAN] - want[SHUFFLED]) / want[SHUFFLED_SD] *
+                         sqrt(20.));
+        ctx.threads = 3;
+        for (i = 0; i < SAL_METRICS; i++) {
+            d.metrics = SAL_METRIC_BIT(i);
+            same &= sal_score(&ctx, &d, one) == SAL_OK &&
+                    (one[i] == value[i] || (isnan(one[i]) && isnan(value[i])));
+        }
+        ctx.threads = 1;
+        d.metrics = ((1u << SAL_METRICS) - 1) & ~(SAL_METRIC_BIT(SAL_EMD) |
+                    SAL_METRIC_BIT(SAL_AUC_BORJI) | SAL_METRIC_BIT(SAL_AUC_SHUFFLED));
+        v = seconds();
+        sal_score(&ctx, &d, one);
+        v = seconds() - v;
+        if (v < fastest) fastest = v;
+        sal_map_free(&ctx, &map); sal_map_free(&ctx, &density); sal_map_free(&ctx, &other);
+    }
+    for (i = 0; i < 6; i++)
+        CHECK(off[i] <= 1e-6, "%s of six maps is the benchmark's to 1e-6 (worst: %.0e)",
+              sal_metric_about((sal_metric)metric[i])->name, off[i]);
+    CHECK(drawn[0] <= 3 && drawn[1] <= 3, "AUC_Borji and AUC_shuffled are within three standard "
+          "errors of the benchmark's (worst: %.1f, %.1f)", drawn[0], drawn[1]);
+    CHECK(drawn[2] <= 3 && drawn[3] <= 3, "so are the means over all draws (worst: %.1f, %.1f)",
+          drawn[2], drawn[3]);
+    CHECK(same, "each metric alone, with three threads, has the same bits as all at once");
+    fclose(file);
+    sal_map_free(&ctx, &baseline);
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
+    CHECK(fastest < 0.025, "%d metrics (no EMD, no draws) take under 25 ms together (%.1f ms)",
+          SAL_METRICS - 3, 1e3 * fastest);
+#endif
+    for (k = 0; k < 6; k += 3) {
+        double sum;
+        snprintf(path, sizeof path, "%s/metrics/emd.csv", folder);
+        file = fopen(path, "r");
+        sum = -1;
+        if (file && fgets(path, sizeof path, file))
+            while (fscanf(file, "%d,%lf", &i, &sum) == 2 && i != k) {}
+        if (file) fclose(file);
+        load(folder, "emd_p", k, &map);
+        load(folder, "emd_q", k, &density);
+        v = -2;
+        if (map.data && density.data)
+            sal_metric_emd(&ctx, map.data, density.data, map.w, map.h, &v);
+        CHECK(near(v, sum, 1e-6), "EMD of case %d as from linear programming (%.9f)", k, v);
+        sal_map_free(&ctx, &map); sal_map_free(&ctx, &density);
+    }
+}
+
+/* --- by hand ------------------------------------------------------------------------------- */
+
+static void test_by_hand(void) {
+    static const float m[4] = { 1, 2, 3, 4 }, q[4] = { 0, 0, 1, 1 }, flat[4] = { 1, 1, 1, 1 };
+    static const float x[3] = { 1, 0, 1 }, y[3] = { 1, 1, 1 };     /* values 4, 3, 4 */
+    static const float ox[3] = { 0, 1, 0 }, oy[3] = { 0, 0, 1 };   /* values 1, 2, 3 */
+    sal_fixations f = points(x, y, 3), o = points(ox, oy, 3);
+    double v;
+    sal_metric_cc(&ctx, m, q, 2, 2, &v);
+    CHECK(near(v, 2 / sqrt(5.), 1e-12), "CC of 1 2 3 4 and 0 0 1 1 is 2 / sqrt 5");
+    sal_metric_sim(&ctx, m, q, 2, 2, SAL_NORM_SUM, &v);
+    CHECK(near(v, .3 + .4, 1e-12), "SIM without stretching: min(.3, .5) + min(.4, .5)");
+    sal_metric_sim(&ctx, m, q, 2, 2, SAL_NORM_MINMAX, &v);
+    CHECK(near(v, 2. / 6 + 3. / 6, 1e-12), "SIM with stretching: 0 1 2 3 over 6");
+    sal_metric_kl(&ctx, m, q, 2, 2, 0, &v);
+    CHECK(near(v, .5 * log(.5 / .3) + .5 * log(.5 / .4), 1e-12), "KL with epsilon 0 by hand");
+    sal_metric_kl(&ctx, m, q, 2, 2, .1, &v);
+    CHECK(near(v, .5 * log(.1 + .5 / .4) + .5 * log(.1 + .5 / .5), 1e-12), "and with epsilon 0.1");
+    sal_metric_nss(&ctx, m, 2, 2, &f, SAL_EACH_PIXEL, &v);
+    CHECK(near(v, 1 / sqrt(5. / 3), 1e-12), "NSS of pixels 3 and 4: (3.5 - 2.5) / sd");
+    sal_metric_nss(&ctx, m, 2, 2, &f, SAL_EACH_FIXATION, &v);
+    CHECK(near(v, (11. / 3 - 2.5) / sqrt(5. / 3), 1e-12), "NSS of fixations 4, 3, 4");
+    sal_metric_ig(&ctx, m, flat, 2, 2, &f, SAL_NORM_SUM, SAL_EACH_FIXATION, 0, &v);
+    CHECK(near(v, (2 * log2(.4 / .25) + log2(.3 / .25)) / 3, 1e-12), "IG over a uniform baseline");
+    sal_metric_ig(&ctx, m, q, 2, 2, &f, SAL_NORM_MINMAX, SAL_EACH_PIXEL, 0, &v);
+    CHECK(near(v, (log2(3. / 6 / .5) + log2(2. / 6 / .5)) / 2, 1e-12), "IG of stretched maps");
+    sal_metric_auc(&ctx, m, 2, 2, &f, SAL_EACH_FIXATION, &v);
+    CHECK(near(v, (3.5 + 2.5 + 3.5) / 12, 1e-12), "AUC: 4 beats three pixels and ties with one");
+    sal_metric_auc(&ctx, m, 2, 2, &f, SAL_EACH_PIXEL, &v);
+    CHECK(near(v, (3.5 + 2.5) / 8, 1e-12), "AUC with each pixel once");
+    sal_metric_sauc(&ctx, m, 2, 2, &f, &o, SAL_EACH_FIXATION, &v);
+    CHECK(near(v, (3 + 2.5 + 3) / 9, 1e-12), "sAUC against fixations on values 1, 2, 3");
+    sal_metric_auc_judd(&ctx, m, 2, 2, &f, &v);
+    CHECK(near(v, 1, 1e-12), "AUC_Judd is 1 when all fixated pixels are the highest");
+    sal_metric_auc_borji(&ctx, m, 2, 2, &f, 0, .5, 0, &v);
+    CHECK(near(v, .25 * .5 / 2 + .25 * .75 + .5 * 1, 1e-12),
+          "the mean AUC_Borji with thresholds 0, 0.5, 1 is the area of three trapezoids");
+}
+
+/* --- the definitions, pixel by pixel ------------------------------------------------------- */
+
+enum { W = 23, H = 17, N = W * H, F = 40, O = 60 };
+
+typedef struct scene {
+    float map[N], density[N];
+    float x[F], y[F], ox[O], oy[O];
+    char fixated[N], other[N];
+    sal_fixations f, o;
+} scene;
+
+/* A map with `levels` different values; coordinates between pixels, some outside. */
+static void make_scene(scene *s, int levels, uint64_t seed) {
+    sal_rng r;
+    int i;
+    r.state = seed;
+    memset(s, 0, sizeof *s);
+    for (i = 0; i < N; i++) {
+        s->map[i] = (float)sal_rng_below(&r, (uint32_t)levels) * .7f - 3;
+        s->density[i] = (float)sal_rng_below(&r, 5);
+    }
+    for (i = 0; i < F + O; i++) {
+        float x = (float)(sal_rng_uniform(&r) * (W + 4) - 2);
+        float y = (float)(sal_rng_uniform(&r) * (H + 4) - 2);
+        int px = (int)floorf(x + .5f), py = (int)floorf(y + .5f);
+        if (i < F) { s->x[i] = x; s->y[i] = y; } else { s->ox[i - F] = x; s->oy[i - F] = y; }
+        if (px < 0 || px >= W || py < 0 || py >= H) continue;
+        if (i < F) s->fixated[py * W + px]++; else s->other[py * W + px]++;
+    }
+    s->f = points(s->x, s->y, F);
+    s->o = points(s->ox, s->oy, O);
+}
+
+/* Each fixation against each negative; counts as weights. */
+static double brute_auc(const scene *s, const char *negative, int once) {
+    double wins = 0, pairs = 0;
+    int i, j;
+    for (i = 0; i < N; i++)
+        for (j = 0; j < N; j++) {
+            int p = once ? s->fixated[i] > 0 : s->fixated[i];
+            int n = !negative ? 1 : once ? negative[j] > 0 : negative[j];
+            pairs += p * n;
+            wins += p * n * (s->map[i] > s->map[j] ? 1 : s->map[i] == s->map[j] ? .5 : 0);
+        }
+    return wins / pairs;
+}
+
+/* AUC_Judd.m, threshold by threshold. */
+static double brute_judd(const scene *s) {
+    float v[N];
+    double area = 0, tp = 0, fp = 0;
+    int k = 0, i, j;
+    for (i = 0; i < N; i++) if (s->fixated[i]) v[k++] = s->map[i];
+    for (i = 0; i < k; i++)
+        for (j = i + 1; j < k; j++) if (v[j] > v[i]) { float t = v[i]; v[i] = v[j]; v[j] = t; }
+    for (i = 0; i <= k; i++) {
+        int above = 0;
+        double t = 1, f = 1;
+        if (i < k) {
+            for (j = 0; j < N; j++) above += s->map[j] >= v[i];
+            t = (i + 1.) / k; f = (above - (i + 1.)) / (N - k);
+        }
+        area += (f - fp) * (t + tp) / 2;
+        tp = t; fp = f;
+    }
+    return area;
+}
+
+/* The mean over draws of the step-wise area, from the shares above each threshold. */
+static double brute_grid(const scene *s, const char *negative, double step) {
+    float low = s->map[0], high = s->map[0];
+    double area = 0, tp = 0, fp = 0;
+    int i, j;
+    for (i = 0; i < N; i++) {
+        if (s->map[i] < low) low = s->map[i];
+        if (s->map[i] > high) high = s->map[i];
+    }
+    for (j = (int)(1 / step + 1e-9); j >= -1; j--) {
+        double t = 0, f = 0, positives = 0, negatives = 0;
+        for (i = 0; i < N; i++) {
+            double v = ((double)s->map[i] - low) / ((double)high - low);
+            int p = s->fixated[i] > 0, n = negative ? negative[i] > 0 : 1;
+            positives += p; negatives += n;
+            if (v >= j * step) { t += p; f += n; }
+        }
+        t /= positives; f /= negatives;
+        area += (f - fp) * (t + tp) / 2;
+        tp = t; fp = f;
+    }
+    return area;
+}
+
+static void test_definitions(void) {
+    static scene s;
+    static const int levels[] = { 2, 3, 7, 50, 1000000 };
+    int k, wrong_auc = 0, wrong_sauc = 0, wrong_judd = 0, wrong_grid = 0, wrong_mean = 0, same = 1;
+    double v, u;
+    uint64_t seed;
+    for (k = 0; k < SAL__COUNT(levels); k++)
+        for (seed = 0; seed < 10; seed++) {
+            double step = seed % 2 ? .1 : .3, mean;
+            make_scene(&s, levels[k], seed * 100 + (uint64_t)k);
+            sal_metric_auc(&ctx, s.map, W, H, &s.f, SAL_EACH_FIXATION, &v);
+            wrong_auc += !near(v, brute_auc(&s, NULL, 0), 1e-12);
+            sal_metric_auc(&ctx, s.map, W, H, &s.f, SAL_EACH_PIXEL, &v);
+            wrong_auc += !near(v, brute_auc(&s, NULL, 1), 1e-12);
+            sal_metric_sauc(&ctx, s.map, W, H, &s.f, &s.o, SAL_EACH_FIXATION, &v);
+            wrong_sauc += !near(v, brute_auc(&s, s.other, 0), 1e-12);
+            sal_metric_sauc(&ctx, s.map, W, H, &s.f, &s.o, SAL_EACH_PIXEL, &v);
+            wrong_sauc += !near(v, brute_auc(&s, s.other, 1), 1e-12);
+            sal_metric_auc_judd(&ctx, s.map, W, H, &s.f, &v);
+            wrong_judd += !near(v, brute_judd(&s), 1e-12);
+            sal_metric_auc_borji(&ctx, s.map, W, H, &s.f, 0, step, 0, &mean);
+            wrong_grid += !near(mean, brute_grid(&s, NULL, step), 1e-12);
+            sal_metric_auc_borji(&ctx, s.map, W, H, &s.f, 10000, step, seed, &v);
+            wrong_mean += !near(v, mean, .002);
+            sal_metric_auc_shuffled(&ctx, s.map, W, H, &s.f, &s.o, 0, step, 0, &mean);
+            wrong_grid += !near(mean, brute_grid(&s, s.other, step), 1e-12);
+            sal_metric_auc_shuffled(&ctx, s.map, W, H, &s.f, &s.o, 10000, step, seed, &v);
+            wrong_mean += !near(v, mean, .002);
+            sal_metric_auc_shuffled(&ctx, s.map, W, H, &s.f, &s.o, 10000, step, seed, &u);
+            same &= u == v;
+        }
+    CHECK(!wrong_auc, "AUC is the share of pairs won, ties half, on 50 maps of 2 and more levels");
+    CHECK(!wrong_sauc, "so is sAUC, against fixations on other images");
+    CHECK(!wrong_judd, "AUC_Judd is that of its definition, tied thresholds included");
+    CHECK(!wrong_grid, "the expectations of AUC_Borji and AUC_shuffled are those by definition");
+    CHECK(!wrong_mean, "10000 draws come within 0.002 of the expectation");
+    CHECK(same, "the same seed draws the same");
+    sal_metric_auc_borji(&ctx, s.map, W, H, &s.f, 10, .1, 1, &v);
+    sal_metric_auc_borji(&ctx, s.map, W, H, &s.f, 10, .1, 2, &u);
+    CHECK(u != v, "another seed draws others");
+}
+
+/* --- earth mover's distance ---------------------------------------------------------------- */
+
+/* The least cost of moving integer masses p to q (n <= 24 cells of a grid of width w), one unit at
+   a time along the cheapest augmenting path (Bellman-Ford): slow and simple. */
+static double brute_emd(const int *p, const int *q, int n, int w) {
+    static int flow[24][24];
+    int rest_p[24], rest_q[24], i, j, changed;
+    double total = 0, mass = 0;
+    memset(flow, 0, sizeof flow);
+    for (i = 0; i < n; i++) { rest_p[i] = p[i]; rest_q[i] = q[i]; mass += p[i]; }
+    for (;;) {
+        double best_p[24], best_q[24];
+        int from_p[24], from_q[24], end = -1;
+        for (i = 0; i < n; i++) {
+            best_p[i] = rest_p[i] ? 0 : 1e9; best_q[i] = 1e9; from_p[i] = -1;
+        }
+        for (changed = 1; changed; ) {
+            changed = 0;
+            for (i = 0; i < n; i++)
+                for (j = 0; j < n; j++) {
+                    double d = hypot(i % w - j % w, i / w - j / w);
+                    if (best_p[i] + d < best_q[j] - 1e-12) {
+                        best_q[j] = best_p[i] + d; from_q[j] = i; changed = 1;
+                    }
+                    if (flow[i][j] && best_q[j] - d < best_p[i] - 1e-12) {
+                        best_p[i] = best_q[j] - d; from_p[i] = j; changed = 1;
+                    }
+                }
+        }
+        for (j = 0; j < n; j++)
+            if (rest_q[j] && (end < 0 || best_q[j] < best_q[end])) end = j;
+        if (end < 0 || best_q[end] > 1e8) return total / mass;
+        total += best_q[end];
+        rest_q[end]--;
+        for (j = end; ; j = from_p[i]) {
+            i = from_q[j];
+            flow[i][j]++;
+            if (from_p[i] < 0) break;
+            flow[i][from_p[i]]--;
+        }
+        rest_p[i]--;
+    }
+}
+
+static void test_emd(void) {
+    static float p[64 * 64], q[64 * 64];
+    float small_p[6], small_q[6];
+    double v, u, slowest = 0;
+    sal_rng r;
+    int k, i, wrong = 0, side = 64;
+    memset(p, 0, sizeof p); memset(q, 0, sizeof q);
+    p[0] = 7; q[3 * 64 + 4] = .5f;
+    sal_metric_emd(&ctx, p, q, 64, 64, &v);
+    CHECK(near(v, 5, 1e-12), "EMD of two single points is their distance, whatever their masses");
+    sal_metric_emd(&ctx, p, p, 64, 64, &v);
+    CHECK(v == 0, "EMD of a map and itself is 0");
+    r.state = 5;
+    for (k = 0; k < 300; k++) {         /* small grids with many ties and zeros */
+        int a[24], b[24], w = 1 + k % 6, h = 4, n = w * h, sa = 0, sb = 0;
+        for (i = 0; i < n; i++) {
+            a[i] = (int)sal_rng_below(&r, k % 3 ? 3 : 9);
+            b[i] = (int)sal_rng_below(&r, 3);
+            sa += a[i]; sb += b[i];
+        }
+        a[0]++; b[n - 1]++; sa++; sb++;
+        if (sa < sb) a[n / 2] += sb - sa; else b[n / 2] += sa - sb;
+        for (i = 0; i < n; i++) { p[i] = (float)a[i]; q[i] = (float)b[i]; }
+        sal_metric_emd(&ctx, p, q, w, h, &v);
+        sal_metric_emd(&ctx, q, p, w, h, &u);
+        wrong += !near(v, brute_emd(a, b, n, w), 1e-9) || !near(u, v, 1e-9);
+    }
+    CHECK(!wrong, "EMD is that of a brute-force solver, both ways, on 300 small grids");
+    wrong = 0;
+    for (k = 0; k < 20; k++) {          /* on a line: the area between the cumulated masses */
+        double gap = 0, sum = 0, sp = 0, sq = 0;
+        for (i = 0; i < 500; i++) {
+            p[i] = (float)sal_rng_uniform(&r); q[i] = (float)sal_rng_uniform(&r);
+            sp += p[i]; sq += q[i];
+        }
+        for (i = 0; i < 500; i++) { gap += p[i] / sp - q[i] / sq; sum += fabs(gap); }
+        sal_metric_emd(&ctx, p, q, k % 2 ? 500 : 1, k % 2 ? 1 : 500, &v);
+        wrong += !near(v, sum, 1e-9);
+    }
+    CHECK(!wrong, "EMD on a line is the sum of the differences of the cumulated masses");
+    for (k = 0; k < 5; k++) {
+        for (i = 0; i < side * side; i++) {
+            int x = i % side, y = i / side;
+            double near_a = (x - 12.) * (x - 12) + (y - 20.) * (y - 20);
+            double near_b = (x - 45.) * (x - 45) + (y - 38.) * (y - 38);
+            p[i] = k == 0 ? (float)sal_rng_uniform(&r) : k == 1 ? (float)exp(-near_a / 130) + .001f
+                 : k == 2 ? (float)(x < side / 2) : k == 3 ? (float)((x + y) % 2)
+                 : y < side / 2 ? (float)sal_rng_uniform(&r) : 0;
+            q[i] = k == 0 ? (float)sal_rng_uniform(&r) : k == 1 ? (float)exp(-near_b / 270)
+                 : k == 2 ? (float)(x >= side / 2) : k == 3 ? (float)((x + y + 1) % 2)
+                 : y < side / 2 ? 0 : (float)sal_rng_uniform(&r);
+        }
+        u = seconds();
+        wrong = sal_metric_emd(&ctx, p, q, side, side, &v) != SAL_OK;
+        u = seconds() - u;
+        if (u > slowest) slowest = u;
+        if (k == 2) CHECK(!wrong && near(v, 32, 1e-9), "half a 64 x 64 grid moves by 32 cells");
+        if (k == 3) CHECK(!wrong && near(v, 1, 1e-9), "a checkerboard is 1 from its negative");
+    }
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
+    CHECK(slowest < 1, "EMD of 64 x 64 cells takes under a second (%.2f s, the slowest of five)",
+          slowest);
+#endif
+    for (i = 0; i < 50 * 40; i++) p[i] = 1 + (float)(i % 13 * (i % 7));
+    for (i = 0; i < 50 * 40; i++) q[i] = 1 + (float)(i % 29);
+    sal_metric_emd_reduced(&ctx, p, q, 50, 40, 1, &u);
+    sal_metric_emd(&ctx, p, q, 50, 40, &v);
+    CHECK(u == v, "EMD of maps reduced by 1 is that of the maps");
+    sal_metric_emd_reduced(&ctx, p, q, 50, 40, 20, &u);
+    sal_resize(&ctx, small_p, 3, 2, p, 50, 40, 1, SAL_CUBIC);
+    sal_resize(&ctx, small_q, 3, 2, q, 50, 40, 1, SAL_CUBIC);
+    sal_metric_emd(&ctx, small_p, small_q, 3, 2, &v);
+    CHECK(u == v && v > 0, "50 x 40 maps reduced by 20 are compared on 3 x 2 cells");
+    p[5] = 1e30f;
+    CHECK(sal_metric_emd(&ctx, p, q, 64, 64, &v) == SAL_OK && v > 0, "a huge value is no problem");
+    CHECK(sal_metric_emd(&ctx, p, q, 300, 300, &v) == SAL_ERR_UNSUPPORTED, "90000 cells: refused");
+}
+
+/* --- unusual input ------------------------------------------------------------------------- */
+
+static void test_unusual(void) {
+    static scene s;
+    static float flat[N], bad[N], big[N];
+    static const float far_x[2] = { -1, 1e30f }, far_y[2] = { 3, 3 }, none = 0;
+    static const float in_x[2] = { 3, NAN }, in_y[2] = { 3, 3 };
+    double v[SAL_METRICS], one, two;
+    sal_fixations outside = points(far_x, far_y, 2), empty = points(&none, &none, 0);
+    sal_fixations single = points(in_x, in_y, 2);
+    sal_score_desc d;
+    int i, k, chance = 1, finite = 1;
+    make_scene(&s, 50, 9);
+    memset(&d, 0, sizeof d);
+    d.w = W; d.h = H; d.density = s.density; d.baseline = s.density; d.fixations = s.f;
+    d.others = s.o;
+    for (k = 0; k < 3; k++) {
+        double uniform = 0, q = 0;
+        for (i = 0; i < N; i++) flat[i] = k == 0 ? 0.f : k == 1 ? 3.f : -1e30f;
+        for (i = 0; i < N; i++) q += s.density[i];
+        for (i = 0; i < N; i++) uniform += SAL__MIN(1. / N, s.density[i] / q);
+        d.map = flat;
+        if (sal_score(&ctx, &d, v)) chance = 0;
+        for (i = SAL_AUC; i <= SAL_AUC_SHUFFLED_MEAN; i++) chance &= near(v[i], .5, 1e-12);
+        chance &= v[SAL_CC] == 0 && v[SAL_NSS] == 0 && v[SAL_NSS_ALL] == 0;
+        chance &= near(v[SAL_SIM], uniform, 1e-9);
+        chance &= k == 2 || near(v[SAL_SIM_SUM], uniform, 1e-9);
+        chance &= v[SAL_KL] > 0 && v[SAL_KL] < 2 && (k == 2 || v[SAL_EMD] < 1);
+    }
+    CHECK(chance, "a constant map (0, 3, -1e30) scores as chance: AUC 0.5, CC 0, NSS 0");
+    d.map = s.map;
+    d.density = flat;
+    memset(flat, 0, sizeof flat);
+    sal_score(&ctx, &d, v);
+    CHECK(isnan(v[SAL_CC]) && isnan(v[SAL_SIM]) && isnan(v[SAL_SIM_SUM]) && isnan(v[SAL_KL]) &&
+          isnan(v[SAL_EMD]) && v[SAL_AUC] >= 0, "an empty density gives NaN where it is needed");
+    d.density = s.density;
+    d.fixations = outside;
+    CHECK(sal_score(&ctx, &d, v) == SAL_OK && isnan(v[SAL_NSS]) && isnan(v[SAL_IG]) &&
+          isnan(v[SAL_AUC]) && isnan(v[SAL_AUC_JUDD]) && isnan(v[SAL_AUC_BORJI]) &&
+          isnan(v[SAL_SAUC]) && isnan(v[SAL_AUC_SHUFFLED]) && !isnan(v[SAL_CC]),
+          "fixations that are all outside give NaN, and CC is not disturbed");
+    d.fixations = empty;
+    CHECK(sal_score(&ctx, &d, v) == SAL_OK && isnan(v[SAL_NSS]) && isnan(v[SAL_AUC_JUDD]) &&
+          isnan(v[SAL_AUC_BORJI_MEAN]), "so does no fixation at all");
+    d.fixations = single;
+    CHECK(sal_score(&ctx, &d, v) == SAL_OK && isnan(v[SAL_AUC_BORJI]) && v[SAL_AUC] >= 0 &&
+          v[SAL_AUC_JUDD] >= 0 && v[SAL_AUC_SHUFFLED] >= 0,
+          "one fixation (another is NaN) is enough, but AUC_Borji wants two as in MATLAB");
+    sal_metric_nss(&ctx, s.map, W, H, &single, SAL_EACH_FIXATION, &one);
+    single.count = 1;
+    sal_metric_nss(&ctx, s.map, W, H, &single, SAL_EACH_FIXATION, &two);
+    CHECK(one == two, "a fixation with a NaN coordinate is left out");
+    sal_metric_sauc(&ctx, s.map, W, H, &s.f, &empty, SAL_EACH_FIXATION, &one);
+    CHECK(isnan(one), "sAUC without fixations on other images is NaN");
+    sal_metric_auc_judd(&ctx, s.map, 1, 1, &s.f, &one);
+    CHECK(isnan(one), "AUC_Judd on a single pixel is NaN: there are no negatives");
+    for (k = 0; k < 4; k++) {
+        memcpy(bad, s.map, sizeof bad);
+        bad[W + 2] = k == 0 ? NAN : k == 1 ? INFINITY : k == 2 ? -INFINITY : -NAN;
+        finite &= sal_metric_cc(&ctx, bad, s.density, W, H, &one) == SAL_ERR_NUMERIC;
+        finite &= strstr(ctx.error, "map is not finite at x 2, y 1") != NULL;
+        finite &= sal_metric_kl(&ctx, s.map, bad, W, H, 1e-7, &one) == SAL_ERR_NUMERIC;
+        finite &= strstr(ctx.error, "density is not finite at x 2, y 1") != NULL;
+        finite &= sal_metric_auc(&ctx, bad, W, H, &s.f, SAL_EACH_PIXEL, &one) == SAL_ERR_NUMERIC;
+        finite &= sal_metric_emd(&ctx, bad, s.density, W, H, &one) == SAL_ERR_NUMERIC;
+        d.map = bad;
+        finite &= sal_score(&ctx, &d, v) == SAL_ERR_NUMERIC;
+    }
+    CHECK(finite, "NaN and infinity are refused, naming the array and the pixel: %s", ctx.error);
+    for (i = 0; i < N; i++) big[i] = s.map[i] * 1e37f;
+    sal_metric_cc(&ctx, s.map, s.density, W, H, &one);
+    sal_metric_cc(&ctx, big, s.density, W, H, &two);
+    CHECK(near(one, two, 1e-6), "values near the limit of float do not overflow");
+    sal_metric_sim(&ctx, s.map, s.density, W, H, SAL_NORM_SUM, &one);
+    CHECK(isnan(one), "a map with negative values is no distribution as it is: SIM is NaN");
+    CHECK(sal_metric_cc(&ctx, NULL, s.density, W, H, &one) == SAL_ERR_ARGUMENT &&
+          sal_metric_cc(&ctx, s.map, NULL, W, H, &one) == SAL_ERR_ARGUMENT &&
+          sal_metric_nss(&ctx, s.map, W, H, NULL, SAL_EACH_PIXEL, &one) == SAL_OK && isnan(one) &&
+          sal_metric_cc(&ctx, s.map, s.density, 0, H, &one) != SAL_OK &&
+          sal_metric_emd(&ctx, s.map, NULL, W, H, &one) == SAL_ERR_ARGUMENT &&
+          sal_metric_emd_reduced(&ctx, s.map, s.map, W, H, 0, &one) == SAL_ERR_ARGUMENT &&
+          sal_metric_auc_borji(&ctx, s.map, W, H, &s.f, -1, .1, 1, &one) == SAL_ERR_ARGUMENT &&
+          sal_metric_auc_borji(&ctx, s.map, W, H, &s.f, 1, 0, 1, &one) == SAL_ERR_ARGUMENT,
+          "missing arrays, sizes below 1, a step of 0 and negative splits are refused");
+}
+
+/* --- memory -------------------------------------------------------------------------------- */
+
+static int calls, fail_at, live;
+
+static void *failing_alloc(void *user, size_t size) {
+    void *p;
+    (void)user;
+    if (++calls == fail_at) return NULL;
+    p = malloc(size);
+    live += p != NULL;
+    return p;
+}
+
+static void counting_free(void *user, void *memory) { (void)user; live--; free(memory); }
+
+static void test_memory(void) {
+    static scene s;
+    sal_score_desc d;
+    double v[SAL_METRICS];
+    sal_result r = SAL_ERR_MEMORY;
+    int clean = 1;
+    make_scene(&s, 50, 9);
+    memset(&d, 0, sizeof d);
+    d.w = W; d.h = H; d.map = s.map; d.density = s.density; d.baseline = s.density;
+    d.fixations = s.f; d.others = s.o;
+    ctx.alloc = failing_alloc; ctx.free = counting_free;
+    for (fail_at = 1; r != SAL_OK && fail_at < 1000; fail_at++) {
+        calls = 0;
+        r = sal_score(&ctx, &d, v);
+        clean &= live == 0 && (r == SAL_OK || r == SAL_ERR_MEMORY);
+    }
+    CHECK(clean && r == SAL_OK, "an allocation that fails, whichever of %d, releases all others",
+          fail_at - 2);
+    ctx.alloc = NULL; ctx.free = NULL;
+}
+
+int main(void) {
+    const char *folder = getenv("SALIENCY_REFERENCE");
+    int i, named = 1;
+    ctx.threads = 1;
+    test_by_hand();
+    test_definitions();
+    test_emd();
+    test_unusual();
+    test_memory();
+    for (i = 0; i < SAL_METRICS; i++) {
+        const sal_metric_info *m = sal_metric_about((sal_metric)i);
+        named &= m && m->name && m->text && m->needs && abs(m->better) == 1;
+    }
+    CHECK(named && !sal_metric_about(SAL_METRICS), "each metric has a name and a description");
+    test_benchmark(folder ? folder : "../shared/reference");
+    return test_done();
+}
