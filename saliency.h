@@ -5611,11 +5611,1474 @@ SALDEF sal_result sal_predict(sal_ctx *ctx, const sal_net *net, const sal_image 
 
 /* ============================================================================================
    >>fast  SIMD and Winograd kernels: everything a student may skip
+
+   (explanation: being written)
    ========================================================================================== */
 
-SALDEF const sal_backend *sal_backend_cpu(void) { return sal_backend_ref(); }
+/* --- instruction sets -----------------------------------------------------------------------
+   The inner loops stand once, at >>kernels, in terms of the names sal__v... below; this file
+   includes itself once for each instruction set. If you rename it, define SALIENCY_FILE. */
+#ifndef SALIENCY_FILE
+#  define SALIENCY_FILE "saliency.h"
+#endif
+#if defined(__GNUC__)
+#  define SAL__INLINE static inline __attribute__((always_inline))
+#  define SAL__ALIGN __attribute__((aligned(64)))
+#else
+#  define SAL__INLINE static inline
+#  define SAL__ALIGN
+#endif
+#if !defined(SALIENCY_NO_SIMD) && defined(__GNUC__) && defined(__x86_64__)
+#  define SAL__X86
+#  include <immintrin.h>
+#elif !defined(SALIENCY_NO_SIMD) && defined(__GNUC__) && defined(__aarch64__)
+#  define SAL__NEON
+#  include <arm_neon.h>
+#endif
+
+#define SAL__SQRT_HALF 0.70710678118654752440
+#define SAL__SQRT_TWO  1.41421356237309504880
+/* What finish() can apply besides the public activations. */
+enum { SAL__ACT_SIGMOID = 100, SAL__ACT_TANH, SAL__ACT_EXP };
+
+/* The inner loops of one instruction set; each is described where it is defined (>>kernels). */
+typedef struct sal__isa {
+    int width;      /* floats in a vector */
+    void (*block)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int k,
+                  int rows, int add);
+    void (*wino_input)(float *v, size_t fs, const float *in, size_t row, size_t plane, int n);
+    void (*wino_weight)(float *u, size_t fs, const float *w, size_t pitch, int rows, int k, int n,
+                        int r);
+    void (*wino_output)(float *y, size_t row, const float *p, size_t fs, int n, int m);
+    void (*finish)(float *out, const float *acc, const float *add, float scale, float bias,
+                   int act, size_t n);
+    void (*dot)(float *out, const float *x, const void *weight, sal_dtype type, int rows, int k);
+    void (*pack)(float *b, const float *a, size_t lda, int rows, int k);
+    void (*lstm)(float *h, float *c, const float *gates, size_t hw, int channels, int first);
+    void (*maximum)(float *out, const float *a, const float *b, size_t n);
+} sal__isa;
+
+#define sal__scalar_f32(x)  (x)
+#define sal__scalar_f16(x)  sal_f16_to_f32(x)
+#define sal__scalar_bf16(x) sal_bf16_to_f32(x)
+#define sal__scalar_i8(x)   ((float)(x))
+
+#ifdef SAL__X86
+/* AVX2 with FMA and half floats: 8 lanes. Every processor that has the first two has the third. */
+#if defined(__clang__)
+#  pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#else
+#  pragma GCC push_options
+#  pragma GCC target("avx2,fma,f16c")
+#endif
+#define SAL__W 8
+#define SAL__K(name) sal__avx2_##name
+#define sal__v __m256
+#define sal__vload(p) _mm256_loadu_ps(p)
+#define sal__vstore(p, x) _mm256_storeu_ps(p, x)
+#define sal__vset(x) _mm256_set1_ps(x)
+#define sal__vadd(a, b) _mm256_add_ps(a, b)
+#define sal__vsub(a, b) _mm256_sub_ps(a, b)
+#define sal__vmul(a, b) _mm256_mul_ps(a, b)
+#define sal__vdiv(a, b) _mm256_div_ps(a, b)
+#define sal__vmin(a, b) _mm256_min_ps(a, b)
+#define sal__vmax(a, b) _mm256_max_ps(a, b)
+#define sal__vfma(a, b, c) _mm256_fmadd_ps(a, b, c)     /* a * b + c */
+#define sal__vfnma(a, b, c) _mm256_fnmadd_ps(a, b, c)   /* c - a * b */
+#define sal__vabs(a) _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)
+#define sal__vcopysign(a, s) _mm256_or_ps(a, _mm256_and_ps(_mm256_set1_ps(-0.0f), s))   /* a >= 0 */
+#define sal__vselect_less(a, b, yes, no) \
+    _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ))
+/* 2^n for y = 1.5 * 2^23 + n: the last bits of y are n */
+#define sal__vpow2(y) _mm256_castsi256_ps(_mm256_add_epi32( \
+    _mm256_slli_epi32(_mm256_castps_si256(y), 23), _mm256_set1_epi32(0x3F800000)))
+#define sal__vload_f16(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p)))
+#define sal__vload_bf16(p) _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32( \
+    _mm_loadu_si128((const __m128i *)(const void *)(p))), 16))
+#define sal__vload_i8(p) _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32( \
+    _mm_loadl_epi64((const __m128i *)(const void *)(p))))
+#include SALIENCY_FILE
+#if defined(__clang__)
+#  pragma clang attribute pop
+#else
+#  pragma GCC pop_options
+#endif
+
+/* SSE2, which every x86-64 has: 4 lanes. */
+#define SAL__W 4
+#define SAL__K(name) sal__sse2_##name
+#define sal__v __m128
+#define sal__vload(p) _mm_loadu_ps(p)
+#define sal__vstore(p, x) _mm_storeu_ps(p, x)
+#define sal__vset(x) _mm_set1_ps(x)
+#define sal__vadd(a, b) _mm_add_ps(a, b)
+#define sal__vsub(a, b) _mm_sub_ps(a, b)
+#define sal__vmul(a, b) _mm_mul_ps(a, b)
+#define sal__vdiv(a, b) _mm_div_ps(a, b)
+#define sal__vmin(a, b) _mm_min_ps(a, b)
+#define sal__vmax(a, b) _mm_max_ps(a, b)
+#define sal__vfma(a, b, c) _mm_add_ps(_mm_mul_ps(a, b), c)
+#define sal__vfnma(a, b, c) _mm_sub_ps(c, _mm_mul_ps(a, b))
+#define sal__vabs(a) _mm_andnot_ps(_mm_set1_ps(-0.0f), a)
+#define sal__vcopysign(a, s) _mm_or_ps(a, _mm_and_ps(_mm_set1_ps(-0.0f), s))
+#define sal__vselect_less(a, b, yes, no) _mm_or_ps(_mm_and_ps(_mm_cmplt_ps(a, b), yes), \
+                                                   _mm_andnot_ps(_mm_cmplt_ps(a, b), no))
+#define sal__vpow2(y) _mm_castsi128_ps(_mm_add_epi32( \
+    _mm_slli_epi32(_mm_castps_si128(y), 23), _mm_set1_epi32(0x3F800000)))
+#define sal__vzip_low(a, b) _mm_unpacklo_ps(a, b)
+#define sal__vzip_high(a, b) _mm_unpackhi_ps(a, b)
+#define sal__vjoin_low(a, b) _mm_movelh_ps(a, b)
+#define sal__vjoin_high(a, b) _mm_movehl_ps(b, a)
+/* half floats without F16C: shift into place, then multiply by 2^112 to move the exponent */
+#define sal__vload_f16(p) sal__sse2_half(_mm_loadl_epi64((const __m128i *)(const void *)(p)))
+#define sal__vload_bf16(p) _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), \
+    _mm_loadl_epi64((const __m128i *)(const void *)(p))))
+#define sal__vload_i8(p) sal__sse2_bytes(p)
+SAL__INLINE __m128 sal__sse2_half(__m128i h) {
+    __m128i x = _mm_unpacklo_epi16(h, _mm_setzero_si128());
+    __m128i sign = _mm_slli_epi32(_mm_and_si128(x, _mm_set1_epi32(0x8000)), 16);
+    __m128 y = _mm_castsi128_ps(_mm_slli_epi32(_mm_and_si128(x, _mm_set1_epi32(0x7FFF)), 13));
+    y = _mm_mul_ps(y, _mm_castsi128_ps(_mm_set1_epi32((127 + 112) << 23)));
+    return _mm_or_ps(y, _mm_castsi128_ps(sign));
+}
+SAL__INLINE __m128 sal__sse2_bytes(const int8_t *p) {
+    __m128i x;
+    int32_t four;
+    memcpy(&four, p, 4);
+    x = _mm_cvtsi32_si128(four);
+    x = _mm_unpacklo_epi8(x, x);
+    return _mm_cvtepi32_ps(_mm_srai_epi32(_mm_unpacklo_epi16(x, x), 24));
+}
+#include SALIENCY_FILE
+
+#elif defined(SAL__NEON)
+#define SAL__W 4
+#define SAL__K(name) sal__neon_##name
+#define sal__v float32x4_t
+#define sal__vload(p) vld1q_f32(p)
+#define sal__vstore(p, x) vst1q_f32(p, x)
+#define sal__vset(x) vdupq_n_f32(x)
+#define sal__vadd(a, b) vaddq_f32(a, b)
+#define sal__vsub(a, b) vsubq_f32(a, b)
+#define sal__vmul(a, b) vmulq_f32(a, b)
+#define sal__vdiv(a, b) vdivq_f32(a, b)
+#define sal__vmin(a, b) vminq_f32(a, b)
+#define sal__vmax(a, b) vmaxq_f32(a, b)
+#define sal__vfma(a, b, c) vfmaq_f32(c, a, b)
+#define sal__vfnma(a, b, c) vfmsq_f32(c, a, b)
+#define sal__vabs(a) vabsq_f32(a)
+#define sal__vcopysign(a, s) vbslq_f32(vdupq_n_u32(0x80000000u), s, a)
+#define sal__vselect_less(a, b, yes, no) vbslq_f32(vcltq_f32(a, b), yes, no)
+#define sal__vpow2(y) vreinterpretq_f32_s32(vaddq_s32( \
+    vshlq_n_s32(vreinterpretq_s32_f32(y), 23), vdupq_n_s32(0x3F800000)))
+#define sal__vzip_low(a, b) vzip1q_f32(a, b)
+#define sal__vzip_high(a, b) vzip2q_f32(a, b)
+#define sal__vjoin_low(a, b) vcombine_f32(vget_low_f32(a), vget_low_f32(b))
+#define sal__vjoin_high(a, b) vcombine_f32(vget_high_f32(a), vget_high_f32(b))
+#define sal__vload_f16(p) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))
+#define sal__vload_bf16(p) vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16))
+#define sal__vload_i8(p) sal__neon_bytes(p)
+SAL__INLINE float32x4_t sal__neon_bytes(const int8_t *p) {
+    uint32_t four;
+    memcpy(&four, p, 4);
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u32(
+        vdup_n_u32(four))))));
+}
+#include SALIENCY_FILE
+
+#else   /* plain C: one lane */
+SAL__INLINE float sal__c_pow2(float y) {
+    return sal__f32_from_bits((sal__f32_bits(y) << 23) + 0x3F800000u);
+}
+#define SAL__W 1
+#define SAL__K(name) sal__c_##name
+#define sal__v float
+#define sal__vload(p) (*(p))
+#define sal__vstore(p, x) (*(p) = (x))
+#define sal__vset(x) ((float)(x))
+#define sal__vadd(a, b) ((a) + (b))
+#define sal__vsub(a, b) ((a) - (b))
+#define sal__vmul(a, b) ((a) * (b))
+#define sal__vdiv(a, b) ((a) / (b))
+#define sal__vmin(a, b) SAL__MIN(a, b)
+#define sal__vmax(a, b) SAL__MAX(a, b)
+#define sal__vfma(a, b, c) ((a) * (b) + (c))
+#define sal__vfnma(a, b, c) ((c) - (a) * (b))
+#define sal__vabs(a) fabsf(a)
+#define sal__vcopysign(a, s) ((s) < 0 ? -(a) : (a))
+#define sal__vselect_less(a, b, yes, no) ((a) < (b) ? (yes) : (no))
+#define sal__vpow2(y) sal__c_pow2(y)
+#define sal__vload_f16(p) sal_f16_to_f32(*(p))
+#define sal__vload_bf16(p) sal_bf16_to_f32(*(p))
+#define sal__vload_i8(p) ((float)*(p))
+#include SALIENCY_FILE
+#endif
+
+/* The best inner loops this processor has. */
+static const sal__isa *sal__isa_best(void) {
+#if defined(SAL__X86)
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &sal__avx2_isa;
+    return &sal__sse2_isa;
+#elif defined(SAL__NEON)
+    return &sal__neon_isa;
+#else
+    return &sal__c_isa;
+#endif
+}
+
+/* --- Winograd convolution ------------------------------------------------------------------- */
+
+/* How one convolution is cut into tiles. A tile is m x m results, computed from n x n inputs. The
+   d x d phases of a dilated convolution are convolutions of their own on every d-th pixel. */
+typedef struct sal__wino {
+    int n, r, m, f;         /* points, taps, results, f = n * n */
+    int ty, tx;             /* tiles of a phase, down and across */
+    int tiles, groups;      /* in all samples and phases; in groups of 6 */
+    int kc, kblocks;        /* input channels are worked off in kblocks blocks of kc */
+    int oblocks;            /* output channels in blocks of 16 */
+    size_t ufs, vfs;        /* floats from one f to the next in u (kc, 16) and v (6, kc) */
+    size_t u, v;            /* floats of u for one block of outputs and inputs, v for one group */
+    int chunk;              /* groups worked on together */
+    int resident;           /* 1: all of u is kept; 0: u is made when needed, for a chunk */
+    double cost;            /* estimated time, in multiply-adds of 8 lanes */
+} sal__wino;
+
+/* A Winograd convolution under way. */
+typedef struct sal__wino_job {
+    const sal__isa *isa;
+    const sal_conv *s;
+    const sal_epilogue *e;
+    const float *bias2;             /* added to e->bias; NULL: none */
+    int act;                        /* instead of e->act */
+    sal__wino w;
+    const float *in, *weight;
+    float *out, *u, *v, *worker;    /* scratch: all of u or nothing, one chunk, one per worker */
+    size_t worker_size;
+    int first, count;               /* the groups of this chunk */
+} sal__wino_job;
+
+enum { SAL__KC = 128, SAL__RESIDENT = 1200000, SAL__CHUNK = 4500000 };
+
+/* Cut s for tiles of n points; 0 if that is not possible. */
+static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
+    int d = s->dilation, kp = (s->ic + 7) & ~7, ph, pw;
+    double transforms;
+    memset(w, 0, sizeof *w);
+    if (s->stride != 1 || s->kh != s->kw) return 0;
+    if (s->kh != 3 && !(s->kh == 5 && n == 8)) return 0;
+    w->n = n; w->r = s->kh; w->m = n - s->kh + 1; w->f = n * n;
+    ph = (s->oh + d - 1) / d; pw = (s->ow + d - 1) / d;
+    w->ty = (ph + w->m - 1) / w->m; w->tx = (pw + w->m - 1) / w->m;
+    if ((double)s->n * d * d * w->ty * w->tx > INT_MAX / 64) return 0;
+    w->tiles = s->n * d * d * w->ty * w->tx;
+    w->groups = (w->tiles + 5) / 6;
+    w->kblocks = (kp + SAL__KC - 1) / SAL__KC;
+    w->kc = ((kp + w->kblocks - 1) / w->kblocks + 7) & ~7;
+    w->kblocks = (kp + w->kc - 1) / w->kc;
+    w->oblocks = (s->oc + 15) / 16;
+    w->ufs = (size_t)w->kc * 16 + 16;           /* one cache line more than a power of two: */
+    w->vfs = (size_t)w->kc * 6 + 16;            /* neighbours in f fall on different sets */
+    w->u = w->ufs * w->f; w->v = w->vfs * w->f * w->kblocks;
+    w->resident = w->u * w->oblocks * w->kblocks <= SAL__RESIDENT;
+    w->chunk = w->resident ? (int)SAL__MAX(1, 100000 / w->v) : (int)SAL__MAX(1, SAL__CHUNK / w->v);
+    if (w->chunk >= w->groups) w->chunk = w->groups;
+    else {          /* chunks of equal size */
+        int chunks = (w->groups + w->chunk - 1) / w->chunk;
+        w->chunk = (w->groups + chunks - 1) / chunks;
+    }
+    transforms = (double)w->tiles * (kp + w->oblocks * 16) * 80;
+    w->cost = (double)w->tiles * w->f * kp * w->oblocks * 2 * 1.05 + transforms +
+              (double)kp * w->oblocks * 2 * 250 *
+              (w->resident ? 1 : (w->groups + w->chunk - 1) / w->chunk);
+    return 1;
+}
+
+/* Floats of m (one group or one chunk) and of the finished tiles of one worker, rounded to lines */
+static size_t sal__wino_worker(const sal__wino *w) {
+    size_t m = (size_t)w->f * 96 * (w->resident ? 1 : w->chunk);
+    size_t v = w->resident ? w->v * w->chunk : w->u;
+    return m + v + 16 * 6 * 48 + 8 * 64;
+}
+
+/* Where tile t starts: its sample, and the first row and column of its results in the output. */
+static void sal__wino_tile(const sal__wino *w, const sal_conv *s, int t, int *sample, int *y,
+                           int *x) {
+    int d = s->dilation, phase;
+    *x = t % w->tx * w->m * d; t /= w->tx;
+    *y = t % w->ty * w->m * d; t /= w->ty;
+    phase = t % (d * d); *sample = t / (d * d);
+    *y += phase / d; *x += phase % d;
+}
+
+/* Transform the inputs of one group of tiles: v (kblocks, f, 6, kc). */
+static void sal__wino_in_group(const sal__wino_job *j, int group, float *v, float *patch) {
+    const sal_conv *s = j->s;
+    const sal__wino *w = &j->w;
+    size_t plane = (size_t)s->ih * s->iw;
+    int q, c, i, k, l, d = s->dilation;
+    for (q = 0; q < 6 && group * 6 + q < w->tiles; q++) {
+        int sample, y, x;
+        const float *in;
+        sal__wino_tile(w, s, group * 6 + q, &sample, &y, &x);
+        y -= s->top; x -= s->left;
+        in = j->in + (size_t)sample * s->ic * plane;
+        for (c = 0; c < s->ic; c += 8) {
+            float *to = v + (size_t)(c / w->kc) * w->f * w->vfs + (size_t)q * w->kc + c % w->kc;
+            const float *from = in + (size_t)c * plane;
+            if (d == 1 && y >= 0 && x >= 0 && y + w->n <= s->ih && x + 8 <= s->iw &&
+                c + 8 <= s->ic) {
+                j->isa->wino_input(to, w->vfs, from + (size_t)y * s->iw + x, (size_t)s->iw, plane,
+                                   w->n);
+                continue;
+            }
+            for (k = 0; k < 8; k++)     /* at the borders and for d > 1: copy, with zeros outside */
+                for (i = 0; i < w->n; i++) {
+                    int row = y + i * d, inside = row >= 0 && row < s->ih && c + k < s->ic;
+                    float *line = patch + (k * 8 + i) * 8;
+                    const float *src = from + (inside ? k * plane + (size_t)row * s->iw : 0);
+                    for (l = 0; l < 8; l++) {
+                        int column = x + l * d;
+                        line[l] = inside && column >= 0 && column < s->iw ? src[column] : 0;
+                    }
+                }
+            j->isa->wino_input(to, w->vfs, patch, 8, 64, w->n);
+        }
+    }
+}
+
+/* Transform the weights of one block of 16 outputs and kc inputs: u (f, kc, 16). */
+static void sal__wino_weights(const sal__wino_job *j, const float *weight, int oblock, int kblock,
+                              float *u) {
+    const sal_conv *s = j->s;
+    const sal__wino *w = &j->w;
+    size_t taps = (size_t)w->r * w->r, pitch = taps * s->ic;
+    int o = oblock * 16, c = kblock * w->kc;
+    j->isa->wino_weight(u, w->ufs, weight + o * pitch + c * taps, pitch,
+                        SAL__MIN(16, s->oc - o), SAL__MIN(w->kc, s->ic - c), w->n, w->r);
+}
+
+/* The products of one group with one block of weights: m (f, 6, 16) = or += v u. */
+static void sal__wino_multiply(const sal__wino_job *j, int group, int kblock, int add, float *m,
+                               const float *v, const float *u) {
+    const sal__wino *w = &j->w;
+    int f, k = SAL__MIN(w->kc, j->s->ic - kblock * w->kc);
+    int rows = SAL__MIN(6, w->tiles - group * 6);
+    v += (size_t)kblock * w->f * w->vfs;
+    for (f = 0; f < w->f; f++)
+        j->isa->block(m + f * 96, 16, v + f * w->vfs, (size_t)w->kc, u + f * w->ufs, k, rows,
+                      add);
+}
+
+/* Transform the products of one group back and write 16 planes of its results. Tiles side by side
+   are put together to rows in y first, then a row goes through finish() to its place. out is the
+   first of the 16 planes. */
+static void sal__wino_out_group(const sal__wino_job *j, int group, int oblock, float *out,
+                                const float *m, float *y) {
+    enum { ROW = 48 };
+    const sal_conv *s = j->s;
+    const sal__wino *w = &j->w;
+    size_t plane = (size_t)s->oh * s->ow;
+    int q, o, k, i, d = s->dilation, end = SAL__MIN(6, w->tiles - group * 6);
+    int channels = SAL__MIN(16, s->oc - oblock * 16);
+    const float *add = j->e->add ? j->e->add + oblock * 16 * plane : NULL;
+    for (q = 0; q < end; ) {
+        int sample, y0, x0, t = group * 6 + q, run, width, rows;
+        sal__wino_tile(w, s, t, &sample, &y0, &x0);
+        run = SAL__MIN(end - q, w->tx - t % w->tx);
+        for (i = 0; i < run; i++)
+            j->isa->wino_output(y + i * w->m, ROW, m + (q + i) * 16, 96, w->n, w->m);
+        q += run;
+        rows = SAL__MIN(w->m, (s->oh - y0 + d - 1) / d);
+        width = SAL__MIN(run * w->m, (s->ow - x0 + d - 1) / d);
+        if (width <= 0) continue;
+        for (o = 0; o < channels; o++) {
+            int c = oblock * 16 + o;
+            float scale = j->e->scale ? j->e->scale[c] : 1, bias = j->e->bias ? j->e->bias[c] : 0;
+            if (j->bias2) bias += j->bias2[c];
+            for (k = 0; k < rows; k++) {
+                size_t at = ((size_t)sample * s->oc + o) * plane + (size_t)(y0 + k * d) * s->ow + x0;
+                float *row = y + (o * w->m + k) * ROW;
+                if (d == 1) {
+                    j->isa->finish(out + at, row, add ? add + at : NULL, scale, bias, j->act,
+                                   (size_t)width);
+                } else {
+                    if (add)
+                        for (i = 0; i < width; i++)
+                            row[i] = row[i] * scale + bias + add[at + (size_t)i * d];
+                    j->isa->finish(row, row, NULL, add ? 1 : scale, add ? 0 : bias, j->act,
+                                   (size_t)width);
+                    for (i = 0; i < width; i++) out[at + (size_t)i * d] = row[i];
+                }
+            }
+        }
+    }
+}
+
+static void sal__wino_weight_task(void *arg, int index, int worker) {
+    const sal__wino_job *j = (const sal__wino_job *)arg;
+    (void)worker;
+    sal__wino_weights(j, j->weight, index / j->w.kblocks, index % j->w.kblocks,
+                      j->u + index * j->w.u);
+}
+
+/* Few channels, many tiles: all weights are at hand, a task does a few groups from end to end. */
+static void sal__wino_resident_task(void *arg, int index, int worker) {
+    const sal__wino_job *j = (const sal__wino_job *)arg;
+    const sal__wino *w = &j->w;
+    float *v = j->worker + worker * j->worker_size, *m = v + w->v * w->chunk;
+    float *y = m + (size_t)w->f * 96;
+    int first = index * w->chunk, g, o, k, count = SAL__MIN(w->chunk, w->groups - first);
+    size_t plane = (size_t)j->s->oh * j->s->ow;
+    for (g = 0; g < count; g++) sal__wino_in_group(j, first + g, v + g * w->v, y);
+    for (o = 0; o < w->oblocks; o++)
+        for (g = 0; g < count; g++) {
+            for (k = 0; k < w->kblocks; k++)
+                sal__wino_multiply(j, first + g, k, k > 0, m, v + g * w->v,
+                                   j->u + ((size_t)o * w->kblocks + k) * w->u);
+            sal__wino_out_group(j, first + g, o, j->out + o * 16 * plane, m, y);
+        }
+}
+
+/* Many channels, few tiles: the inputs of a chunk are transformed, then each task makes the
+   weights for 16 outputs, uses them for all groups of the chunk and forgets them. */
+static void sal__wino_input_task(void *arg, int index, int worker) {
+    const sal__wino_job *j = (const sal__wino_job *)arg;
+    float *patch = j->worker + worker * j->worker_size;
+    sal__wino_in_group(j, j->first + index, j->v + index * j->w.v, patch);
+}
+
+/* 16 planes of weight * v, added to what is in m if `add`. */
+static void sal__wino_pass(const sal__wino_job *j, const float *weight, const float *v, int oblock,
+                           int add, float *u, float *m) {
+    const sal__wino *w = &j->w;
+    int g, k;
+    for (k = 0; k < w->kblocks; k++) {
+        sal__wino_weights(j, weight, oblock, k, u);
+        for (g = 0; g < j->count; g++)
+            sal__wino_multiply(j, j->first + g, k, add || k > 0, m + (size_t)g * w->f * 96,
+                               v + g * w->v, u);
+    }
+}
+
+static void sal__wino_passing_task(void *arg, int index, int worker) {
+    const sal__wino_job *j = (const sal__wino_job *)arg;
+    const sal__wino *w = &j->w;
+    size_t size = (size_t)w->f * 96, plane = (size_t)j->s->oh * j->s->ow;
+    float *u = j->worker + worker * j->worker_size, *m = u + w->u, *y = m + size * w->chunk;
+    int g;
+    sal__wino_pass(j, j->weight, j->v, index, 0, u, m);
+    for (g = 0; g < j->count; g++)
+        sal__wino_out_group(j, j->first + g, index, j->out + index * 16 * plane, m + g * size, y);
+}
+
+static size_t sal__wino_shared(const sal__wino *w) {
+    return w->resident ? w->u * w->oblocks * w->kblocks : w->v * w->chunk;
+}
+
+static void sal__wino_run(sal_ctx *ctx, sal__wino_job *j, float *scratch) {
+    const sal__wino *w = &j->w;
+    j->worker = scratch + sal__wino_shared(w);
+    j->worker_size = sal__wino_worker(w);
+    if (w->resident) {
+        j->u = scratch;
+        sal_parallel_for(ctx, w->oblocks * w->kblocks, sal__wino_weight_task, j);
+        sal_parallel_for(ctx, (w->groups + w->chunk - 1) / w->chunk, sal__wino_resident_task, j);
+        return;
+    }
+    j->v = scratch;
+    for (j->first = 0; j->first < w->groups; j->first += w->chunk) {
+        j->count = SAL__MIN(w->chunk, w->groups - j->first);
+        sal_parallel_for(ctx, j->count, sal__wino_input_task, j);
+        sal_parallel_for(ctx, w->oblocks, sal__wino_passing_task, j);
+    }
+}
+
+/* --- convolution as a matrix product ---------------------------------------------------------
+   out (oc, positions) = weight (oc, k) * columns (k, positions), k = ic * kh * kw. A task does all
+   outputs for a few panels of 16 positions; their columns are written side by side first. */
+enum { SAL__GEMM_KC = 256 };
+
+typedef struct sal__gemm_job {
+    const sal__isa *isa;
+    const sal_conv *s;
+    const sal_epilogue *e;
+    const float *in, *weight;
+    float *out, *worker;
+    int k, panels, blocks;          /* of positions: panels in a block, blocks in a sample */
+    size_t worker_size;
+} sal__gemm_job;
+
+static void sal__gemm_fit(sal__gemm_job *j, const sal_conv *s) {
+    int all = (s->oh * s->ow + 15) / 16;
+    memset(j, 0, sizeof *j);
+    j->s = s;
+    j->k = s->ic * s->kh * s->kw;
+    j->panels = (int)SAL__MIN(SAL__MAX(98304 / ((size_t)j->k * 16), 1), 8);
+    j->panels = SAL__MIN(j->panels, all);
+    j->blocks = (all + j->panels - 1) / j->panels;
+    j->worker_size = ((size_t)j->k + s->oc) * 16 * j->panels + 64;
+}
+
+/* b (k, 16): the inputs under the kernel at positions p .. p+15 of the output plane. */
+static void sal__gemm_columns(const sal__gemm_job *j, const float *in, int p, float *b) {
+    const sal_conv *s = j->s;
+    int y[16], x[16], i, c, kh, kw, count = SAL__MIN(16, s->oh * s->ow - p);
+    int simple = s->kh == 1 && s->kw == 1 && s->stride == 1 && !s->top && !s->left && count == 16;
+    size_t plane = (size_t)s->ih * s->iw;
+    if (simple && s->oh == s->ih && s->ow == s->iw) {
+        for (c = 0; c < s->ic; c++, b += 16) memcpy(b, in + c * plane + p, 16 * sizeof(float));
+        return;
+    }
+    for (i = 0; i < 16; i++) {
+        int q = SAL__MIN(p + i, s->oh * s->ow - 1);
+        y[i] = q / s->ow * s->stride - s->top; x[i] = q % s->ow * s->stride - s->left;
+    }
+    for (c = 0; c < s->ic; c++, in += plane)
+        for (kh = 0; kh < s->kh; kh++)
+            for (kw = 0; kw < s->kw; kw++, b += 16) {
+                int dy = kh * s->dilation, dx = kw * s->dilation;
+                int row = y[0] + dy, left = x[0] + dx, right = x[15] + dx;
+                if (y[0] == y[15] && row >= 0 && row < s->ih && left >= 0 && right < s->iw) {
+                    const float *from = in + (size_t)row * s->iw;
+                    if (s->stride == 1 && count == 16) memcpy(b, from + left, 16 * sizeof(float));
+                    else for (i = 0; i < 16; i++) b[i] = from[x[i] + dx];
+                    continue;
+                }
+                for (i = 0; i < 16; i++) {
+                    int v = y[i] + dy, u = x[i] + dx;
+                    b[i] = v >= 0 && v < s->ih && u >= 0 && u < s->iw ? in[(size_t)v * s->iw + u]
+                                                                      : 0;
+                }
+            }
+}
+
+static void sal__gemm_task(void *arg, int index, int worker) {
+    const sal__gemm_job *j = (const sal__gemm_job *)arg;
+    const sal_conv *s = j->s;
+    int size = s->oh * s->ow, sample = index / j->blocks, p, o, k;
+    int first = index % j->blocks * j->panels * 16, count = SAL__MIN(j->panels * 16, size - first);
+    int panels = (count + 15) / 16;
+    size_t pitch = (size_t)j->panels * 16;
+    float *b = j->worker + worker * j->worker_size, *c = b + (size_t)j->k * pitch;
+    const float *in = j->in + (size_t)sample * s->ic * s->ih * s->iw;
+    for (p = 0; p < panels; p++)
+        sal__gemm_columns(j, in, first + p * 16, b + (size_t)p * j->k * 16);
+    for (k = 0; k < j->k; k += SAL__GEMM_KC)
+        for (p = 0; p < panels; p++)
+            for (o = 0; o < s->oc; o += 6)
+                j->isa->block(c + o * pitch + p * 16, pitch, j->weight + (size_t)o * j->k + k,
+                              (size_t)j->k, b + ((size_t)p * j->k + k) * 16,
+                              SAL__MIN(SAL__GEMM_KC, j->k - k), SAL__MIN(6, s->oc - o), k > 0);
+    for (o = 0; o < s->oc; o++) {
+        size_t at = ((size_t)sample * s->oc + o) * size + first;
+        j->isa->finish(j->out + at, c + o * pitch, j->e->add ? j->e->add + at : NULL,
+                       j->e->scale ? j->e->scale[o] : 1, j->e->bias ? j->e->bias[o] : 0,
+                       j->e->act, (size_t)count);
+    }
+}
+
+/* --- entry points ---------------------------------------------------------------------------- */
+
+/* Winograd tiles or a matrix product, whichever is estimated to be faster: n points or 0. */
+static int sal__fast_conv2d_plan(sal__wino *w, const sal_conv *s) {
+    sal__wino other;
+    double direct = (double)s->n * s->oh * s->ow * s->oc * s->ic * s->kh * s->kw / 8 * 1.05 +
+                    (double)s->n * s->oh * s->ow * s->ic * s->kh * s->kw / 4;
+    int n = sal__wino_fit(w, s, 6) ? 6 : 0;
+    if (s->ic < 8 || s->oc < 4) return 0;
+    if (sal__wino_fit(&other, s, 8) && (!n || other.cost < w->cost)) { *w = other; n = 8; }
+    return n && w->cost < direct ? n : 0;
+}
+
+static size_t sal__fast_conv2d_scratch(const sal_conv *s, int threads) {
+    sal__wino w;
+    sal__gemm_job g;
+    if (sal__fast_conv2d_plan(&w, s))
+        return (sal__wino_shared(&w) + (size_t)threads * sal__wino_worker(&w)) * sizeof(float);
+    sal__gemm_fit(&g, s);
+    return (size_t)threads * g.worker_size * sizeof(float);
+}
+
+static void sal__fast_conv2d(sal_ctx *ctx, float *out, const float *in, const float *weight,
+                             const sal_epilogue *e, const sal_conv *s, void *scratch) {
+    sal__wino_job j;
+    sal__gemm_job g;
+    memset(&j, 0, sizeof j);
+    if (sal__fast_conv2d_plan(&j.w, s)) {
+        j.isa = sal__isa_best(); j.s = s; j.e = e; j.act = e->act; j.in = in; j.weight = weight; j.out = out;
+        sal__wino_run(ctx, &j, (float *)scratch);
+        return;
+    }
+    sal__gemm_fit(&g, s);
+    g.isa = sal__isa_best(); g.e = e; g.in = in; g.weight = weight; g.out = out;
+    g.worker = (float *)scratch;
+    sal_parallel_for(ctx, s->n * g.blocks, sal__gemm_task, &g);
+}
+
+/* --- dense layers ---------------------------------------------------------------------------- */
+
+enum { SAL__DENSE_FEW = 4, SAL__DENSE_ROWS = 32 };
+
+typedef struct sal__dense_job {
+    const sal__isa *isa;
+    const sal_tensor *weight;
+    const sal_epilogue *e;
+    const float *in;
+    float *out, *worker;
+    int n, nin, nout;
+    size_t worker_size;
+} sal__dense_job;
+
+/* out[s][o] from its sum, for outputs first .. first+count-1 of sample s; scaled: the sum still
+   lacks the row scales of I8 */
+static void sal__dense_finish(const sal__dense_job *j, int s, int first, int count, int scaled,
+                              const float *sum) {
+    size_t at = (size_t)s * j->nout + first;
+    int i;
+    for (i = 0; i < count; i++) {
+        float x = sum[i];
+        if (scaled) x *= j->weight->scale[first + i];
+        if (j->e->scale) x *= j->e->scale[first + i];
+        if (j->e->bias) x += j->e->bias[first + i];
+        if (j->e->add) x += j->e->add[at + i];
+        if (j->e->act != SAL_IDENTITY && x < 0) x = 0;
+        if (j->e->act == SAL_RELU6 && x > 6) x = 6;
+        j->out[at + i] = x;
+    }
+}
+
+/* A few samples: stream the weights past them. */
+static void sal__dense_rows_task(void *arg, int index, int worker) {
+    const sal__dense_job *j = (const sal__dense_job *)arg;
+    int first = index * SAL__DENSE_ROWS, count = SAL__MIN(SAL__DENSE_ROWS, j->nout - first), s;
+    const char *rows = (const char *)j->weight->data +
+                       (size_t)first * j->nin * sal_dtype_size(j->weight->dtype);
+    float sum[SAL__DENSE_ROWS];
+    (void)worker;
+    for (s = 0; s < j->n; s++) {
+        j->isa->dot(sum, j->in + (size_t)s * j->nin, rows, j->weight->dtype, count, j->nin);
+        sal__dense_finish(j, s, first, count, j->weight->dtype == SAL_I8, sum);
+    }
+}
+
+/* Many samples: a matrix product,  out (n, 16) = in (n, nin) * weights (nin, 16), 16 outputs each. */
+static void sal__dense_panel_task(void *arg, int index, int worker) {
+    enum { KC = 256 };
+    const sal__dense_job *j = (const sal__dense_job *)arg;
+    int first = index * 16, count = SAL__MIN(16, j->nout - first), k, i, s;
+    float *b = j->worker + worker * j->worker_size, *rows = b + KC * 16, *sum = rows + KC * 16;
+    size_t nin = (size_t)j->nin;
+    for (k = 0; k < j->nin; k += KC) {
+        int part = SAL__MIN(KC, j->nin - k);
+        const float *from = (const float *)j->weight->data + first * nin + k;
+        if (j->weight->dtype != SAL_F32) {
+            for (i = 0; i < count; i++)
+                sal_tensor_read(j->weight, (first + i) * nin + k, (size_t)part, rows + i * KC);
+            from = rows;
+        }
+        j->isa->pack(b, from, j->weight->dtype != SAL_F32 ? (size_t)KC : nin, count, part);
+        for (s = 0; s < j->n; s += 6)
+            j->isa->block(sum + s * 16, 16, j->in + s * nin + k, nin, b, part,
+                          SAL__MIN(6, j->n - s), k > 0);
+    }
+    for (s = 0; s < j->n; s++) sal__dense_finish(j, s, first, count, 0, sum + s * 16);
+}
+
+static size_t sal__fast_dense_scratch(int n, int threads) {
+    return n <= SAL__DENSE_FEW ? 0 : ((size_t)n * 16 + 2 * 256 * 16) * sizeof(float) * threads;
+}
+
+static void sal__fast_dense(sal_ctx *ctx, float *out, const float *in, const sal_tensor *weight,
+                            const sal_epilogue *e, int n, int nin, int nout, void *scratch) {
+    sal__dense_job j;
+    j.isa = sal__isa_best(); j.weight = weight; j.e = e; j.in = in; j.out = out;
+    j.n = n; j.nin = nin; j.nout = nout;
+    j.worker = (float *)scratch; j.worker_size = (size_t)n * 16 + 2 * 256 * 16;
+    if (n <= SAL__DENSE_FEW)
+        sal_parallel_for(ctx, (nout + SAL__DENSE_ROWS - 1) / SAL__DENSE_ROWS, sal__dense_rows_task,
+                         &j);
+    else
+        sal_parallel_for(ctx, (nout + 15) / 16, sal__dense_panel_task, &j);
+}
+
+/* --- attentive ConvLSTM ----------------------------------------------------------------------
+   The equations stand at >>convlstm. Each sample: Wa * X once; in every step X~ and H are
+   transformed once and serve four gates; a task makes the four gates of 16 channels and their new
+   C and H while they are in the cache. In step 1 H = C = 0: no U terms, no forget gate. */
+typedef struct sal__lstm_job {
+    sal__wino_job wino;
+    const float *const *params;
+    const float *x, *a;
+    float *tilde, *cell, *out, *vx, *vh;    /* X~, C, H and the transformed X~ and H */
+    int step;
+} sal__lstm_job;
+
+static void sal__lstm_tilde_task(void *arg, int index, int worker) {
+    const sal__lstm_job *j = (const sal__lstm_job *)arg;
+    size_t hw = (size_t)j->wino.s->oh * j->wino.s->ow, i;
+    const float *x = j->x + index * hw;
+    float *to = j->tilde + index * hw;
+    (void)worker;
+    for (i = 0; i < hw; i++) to[i] = x[i] * j->a[i];
+}
+
+static void sal__lstm_gates_task(void *arg, int index, int worker) {
+    static const int gate[4] = { SAL_WI, SAL_WF, SAL_WO, SAL_WC };
+    const sal__lstm_job *j = (const sal__lstm_job *)arg;
+    sal__wino_job t = j->wino;
+    const sal__wino *w = &t.w;
+    sal_epilogue e;
+    size_t hw = (size_t)t.s->oh * t.s->ow, size = (size_t)w->f * 96;
+    float *u = t.worker + worker * t.worker_size, *m = u + w->u, *y = m + size * w->chunk;
+    float *gates = y + 16 * 6 * 48;
+    int i, g, channels = SAL__MIN(16, t.s->oc - index * 16);
+    memset(&e, 0, sizeof e);
+    t.e = &e;
+    for (i = 0; i < 4; i++) {
+        const float *const *p = j->params + gate[i];    /* W, its bias, U, its bias */
+        if (i == 1 && j->step == 0) continue;
+        sal__wino_pass(&t, p[0], j->vx, index, 0, u, m);
+        if (j->step > 0) sal__wino_pass(&t, p[2], j->vh, index, 1, u, m);
+        e.bias = p[1]; t.bias2 = p[3];
+        t.act = i < 3 ? SAL__ACT_SIGMOID : SAL__ACT_TANH;
+        for (g = 0; g < t.count; g++)
+            sal__wino_out_group(&t, g, index, gates + i * 16 * hw, m + g * size, y);
+    }
+    t.isa->lstm(j->out + index * 16 * hw, j->cell + index * 16 * hw, gates, hw, channels,
+                j->step == 0);
+}
+
+typedef struct sal__lstm_plan {
+    sal_conv s, taps;
+    sal__wino w;
+    size_t worker, gemm;
+} sal__lstm_plan;
+
+/* s: the convolutions of one sample; taps: Va as a 1x1 convolution to its nine taps. */
+static void sal__lstm_fit(sal__lstm_plan *p, int c, int h, int w) {
+    sal__wino six;
+    sal__gemm_job g;
+    memset(p, 0, sizeof *p);
+    p->s.n = 1; p->s.ic = p->s.oc = c; p->s.ih = h; p->s.iw = w; p->s.kh = p->s.kw = 3;
+    p->s.stride = p->s.dilation = p->s.top = p->s.left = p->s.bottom = p->s.right = 1;
+    sal_conv_fit(&p->s);
+    p->taps = p->s;
+    p->taps.kh = p->taps.kw = 1; p->taps.oc = 9;
+    p->taps.top = p->taps.left = p->taps.bottom = p->taps.right = 0;
+    sal_conv_fit(&p->taps);
+    sal__wino_fit(&p->w, &p->s, 8);
+    if (sal__wino_fit(&six, &p->s, 6) && six.cost < p->w.cost) p->w = six;
+    p->w.resident = 0;
+    p->w.chunk = p->w.groups;
+    sal__gemm_fit(&g, &p->taps);
+    p->worker = SAL__MAX(sal__wino_worker(&p->w) + (size_t)64 * h * w, g.worker_size);
+}
+
+static size_t sal__fast_convlstm_scratch(int c, int h, int w, int threads) {
+    sal__lstm_plan p;
+    size_t hw = (size_t)h * w;
+    sal__lstm_fit(&p, c, h, w);
+    return (sal__wino_shared(&p.w) * 2 + c * hw * 4 + hw * 12 + c * 9 + 64 +
+            p.worker * threads) * sizeof(float);
+}
+
+/* Shapes and order as sal_convlstm_forward. */
+static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
+                               const float *const *params, int steps, int n, int c, int h, int w,
+                               void *scratch) {
+    sal__lstm_plan p;
+    sal__lstm_job j;
+    sal_epilogue e, plain;
+    size_t hw = (size_t)h * w, shared, i;
+    float *wax, *sum, *taps, *z, *va;
+    int s, k, y, x;
+    sal__lstm_fit(&p, c, h, w);
+    shared = sal__wino_shared(&p.w);
+    memset(&j, 0, sizeof j); memset(&e, 0, sizeof e); memset(&plain, 0, sizeof plain);
+    j.wino.isa = sal__isa_best(); j.wino.s = &p.s; j.wino.w = p.w; j.wino.count = p.w.groups;
+    j.params = params;
+    j.vx = (float *)scratch; j.vh = j.vx + shared;
+    j.tilde = j.vh + shared; j.cell = j.tilde + c * hw; wax = j.cell + c * hw; sum = wax + c * hw;
+    taps = sum + c * hw; z = taps + 9 * hw; j.a = z + hw;
+    va = z + 2 * hw;
+    j.wino.worker = va + (c * 9 + 15) / 16 * 16; j.wino.worker_size = p.worker;
+    for (k = 0; k < 9; k++) for (i = 0; i < (size_t)c; i++) va[k * c + i] = params[SAL_VA][i * 9 + k];
+    for (s = 0; s < n; s++) {
+        j.x = in + s * c * hw;
+        j.out = out + s * c * hw;
+        /* Wa * X and both biases */
+        j.wino.in = j.x; j.wino.v = j.vx;
+        sal_parallel_for(ctx, p.w.groups, sal__wino_input_task, &j.wino);
+        e.bias = params[SAL_WA_BIAS]; j.wino.bias2 = params[SAL_UA_BIAS];
+        j.wino.e = &e; j.wino.act = SAL_IDENTITY; j.wino.weight = params[SAL_WA]; j.wino.out = wax;
+        sal_parallel_for(ctx, p.w.oblocks, sal__wino_passing_task, &j.wino);
+        for (j.step = 0; j.step < steps; j.step++) {
+            float *a = z + hw;
+            if (j.step == 0) {
+                j.wino.isa->finish(sum, wax, NULL, 1, 0, SAL__ACT_TANH, c * hw);
+            } else {
+                j.wino.in = j.out; j.wino.v = j.vh;
+                sal_parallel_for(ctx, p.w.groups, sal__wino_input_task, &j.wino);
+                e.bias = NULL; j.wino.bias2 = NULL; e.add = wax;
+                j.wino.act = SAL__ACT_TANH; j.wino.weight = params[SAL_UA]; j.wino.out = sum;
+                sal_parallel_for(ctx, p.w.oblocks, sal__wino_passing_task, &j.wino);
+                e.add = NULL;
+            }
+            /* Va: products with each of its nine taps, then moved to their places and added */
+            sal__fast_conv2d(ctx, taps, sum, va, &plain, &p.taps, j.wino.worker);
+            for (y = 0; y < h; y++)
+                for (x = 0; x < w; x++) {
+                    float total = 0;
+                    for (k = 0; k < 9; k++) {
+                        int v = y + k / 3 - 1, u = x + k % 3 - 1;
+                        if (v >= 0 && v < h && u >= 0 && u < w) total += taps[k * hw + v * w + u];
+                    }
+                    z[y * w + x] = total;
+                }
+            sal_softmax_forward(a, z, 1, (int)hw);
+            sal_parallel_for(ctx, c, sal__lstm_tilde_task, &j);
+            j.wino.in = j.tilde; j.wino.v = j.vx;
+            sal_parallel_for(ctx, p.w.groups, sal__wino_input_task, &j.wino);
+            sal_parallel_for(ctx, p.w.oblocks, sal__lstm_gates_task, &j);
+        }
+    }
+}
+
+/* --- max-pooling ------------------------------------------------------------------------------
+   Per plane and output row: the maximum of k input rows first (vectors), then of k neighbours. */
+typedef struct sal__pool_job {
+    const sal__isa *isa;
+    const sal_pool *s;
+    const float *in;
+    float *out, *worker;
+} sal__pool_job;
+
+static size_t sal__pool_row(const sal_pool *s) { return ((size_t)s->iw + 15) / 16 * 16; }
+
+static void sal__pool_task(void *arg, int index, int worker) {
+    const sal__pool_job *j = (const sal__pool_job *)arg;
+    const sal_pool *s = j->s;
+    const float *in = j->in + (size_t)index * s->ih * s->iw;
+    float *out = j->out + (size_t)index * s->oh * s->ow, *row = j->worker +
+                 worker * sal__pool_row(s);
+    int y, x, i;
+    for (y = 0; y < s->oh; y++, out += s->ow) {
+        int top = y * s->stride - s->top, i0 = SAL__MAX(top, 0), i1 = SAL__MIN(top + s->k, s->ih);
+        const float *from = in + (size_t)i0 * s->iw, *best = from;
+        for (i = i0 + 1; i < i1; i++, best = row)
+            j->isa->maximum(row, best, in + (size_t)i * s->iw, (size_t)s->iw);
+        for (x = 0; x < s->ow; x++) {
+            int left = x * s->stride - s->left, j1 = SAL__MIN(left + s->k, s->iw);
+            float most;
+            left = SAL__MAX(left, 0);
+            most = best[left];
+            for (i = left + 1; i < j1; i++) most = best[i] > most ? best[i] : most;
+            out[x] = most;
+        }
+    }
+}
+
+/* --- the default backend ----------------------------------------------------------------------- */
+
+static sal_result sal__forward_conv2d_fast(sal_ctx *ctx, sal_run *run, int i) {
+    const sal_layer *l = &run->net->layer[i];
+    sal_conv s = sal__conv_of(l, run->n, sal__in_shape(run, i, 0), l->shape.c);
+    sal_epilogue e = sal__epilogue_of(run, i);
+    sal__fast_conv2d(ctx, sal__out(run, i), sal__in(run, i, 0), sal__weight(run, i, 0), &e, &s,
+                     run->scratch);
+    return SAL_OK;
+}
+
+static sal_result sal__forward_dense_fast(sal_ctx *ctx, sal_run *run, int i) {
+    const sal_tensor *weight = sal__tensor(run, i, 0);
+    sal_epilogue e = sal__epilogue_of(run, i);
+    sal__fast_dense(ctx, sal__out(run, i), sal__in(run, i, 0), weight, &e, run->n, weight->dim[1],
+                    weight->dim[0], run->scratch);
+    return SAL_OK;
+}
+
+static sal_result sal__forward_maxpool_fast(sal_ctx *ctx, sal_run *run, int i) {
+    sal_pool s = sal__pool_of(&run->net->layer[i], run->n, sal__in_shape(run, i, 0));
+    sal__pool_job j;
+    j.isa = sal__isa_best(); j.s = &s; j.in = sal__in(run, i, 0); j.out = sal__out(run, i);
+    j.worker = (float *)run->scratch;
+    sal_parallel_for(ctx, s.n, sal__pool_task, &j);
+    return SAL_OK;
+}
+
+static sal_result sal__forward_convlstm_fast(sal_ctx *ctx, sal_run *run, int i) {
+    const float *params[SAL_LSTM_PARAMS];
+    sal_shape s = sal__in_shape(run, i, 0);
+    sal__lstm_params(run, i, params);
+    sal__fast_convlstm(ctx, sal__out(run, i), sal__in(run, i, 0), params,
+                       run->net->layer[i].steps, run->n, s.c, s.h, s.w, run->scratch);
+    return SAL_OK;
+}
+
+static size_t sal__scratch_fast(const sal_run *run, int i) {
+    const sal_layer *l = &run->net->layer[i];
+    sal_shape in = sal__in_shape(run, i, 0);
+    sal_conv s;
+    sal_pool p;
+    switch (l->op) {
+    case SAL_OP_CONV2D:
+        s = sal__conv_of(l, run->n, in, l->shape.c);
+        return sal__fast_conv2d_scratch(&s, run->threads);
+    case SAL_OP_MAXPOOL:
+        p = sal__pool_of(l, run->n, in);
+        return sal__pool_row(&p) * sizeof(float) * run->threads;
+    case SAL_OP_DENSE:    return sal__fast_dense_scratch(run->n, run->threads);
+    case SAL_OP_CONVLSTM: return sal__fast_convlstm_scratch(in.c, in.h, in.w, run->threads);
+    default:              return sal__scratch_ref(run, i);
+    }
+}
+
+SALDEF const sal_backend *sal_backend_cpu(void) {
+    static const sal_backend backend = { "cpu", 1, {
+#define SAL_ROW(ENUM, name, fast) sal__forward_##name##fast,
+        SAL_OPERATORS(SAL_ROW)
+#undef SAL_ROW
+    }, sal__scratch_fast };
+    return &backend;
+}
 
 #endif /* SALIENCY_IMPLEMENTATION */
+
+/* ============================================================================================
+   >>kernels  the inner loops of >>fast, compiled once for each instruction set
+
+   This file includes itself to get here (see >>fast), each time with another vector type:
+       sal__v       SAL__W floats side by side
+       sal__vfma    a * b + c, and so on
+   and with SAL__K(name) giving each function a name of its own.
+   ========================================================================================== */
+#ifdef SAL__K
+
+/* SAL__W vectors become their own transpose: lane j of r[i] goes to lane i of r[j]. */
+SAL__INLINE void SAL__K(transpose)(sal__v *r) {
+#if SAL__W == 8
+    __m256 a0 = _mm256_unpacklo_ps(r[0], r[1]), a1 = _mm256_unpackhi_ps(r[0], r[1]);
+    __m256 a2 = _mm256_unpacklo_ps(r[2], r[3]), a3 = _mm256_unpackhi_ps(r[2], r[3]);
+    __m256 a4 = _mm256_unpacklo_ps(r[4], r[5]), a5 = _mm256_unpackhi_ps(r[4], r[5]);
+    __m256 a6 = _mm256_unpacklo_ps(r[6], r[7]), a7 = _mm256_unpackhi_ps(r[6], r[7]);
+    __m256 b0 = _mm256_shuffle_ps(a0, a2, 0x44), b1 = _mm256_shuffle_ps(a0, a2, 0xEE);
+    __m256 b2 = _mm256_shuffle_ps(a1, a3, 0x44), b3 = _mm256_shuffle_ps(a1, a3, 0xEE);
+    __m256 b4 = _mm256_shuffle_ps(a4, a6, 0x44), b5 = _mm256_shuffle_ps(a4, a6, 0xEE);
+    __m256 b6 = _mm256_shuffle_ps(a5, a7, 0x44), b7 = _mm256_shuffle_ps(a5, a7, 0xEE);
+    r[0] = _mm256_permute2f128_ps(b0, b4, 0x20); r[4] = _mm256_permute2f128_ps(b0, b4, 0x31);
+    r[1] = _mm256_permute2f128_ps(b1, b5, 0x20); r[5] = _mm256_permute2f128_ps(b1, b5, 0x31);
+    r[2] = _mm256_permute2f128_ps(b2, b6, 0x20); r[6] = _mm256_permute2f128_ps(b2, b6, 0x31);
+    r[3] = _mm256_permute2f128_ps(b3, b7, 0x20); r[7] = _mm256_permute2f128_ps(b3, b7, 0x31);
+#elif SAL__W == 4
+    sal__v a0 = sal__vzip_low(r[0], r[1]), a1 = sal__vzip_high(r[0], r[1]);
+    sal__v a2 = sal__vzip_low(r[2], r[3]), a3 = sal__vzip_high(r[2], r[3]);
+    r[0] = sal__vjoin_low(a0, a2); r[1] = sal__vjoin_high(a0, a2);
+    r[2] = sal__vjoin_low(a1, a3); r[3] = sal__vjoin_high(a1, a3);
+#else
+    (void)r;
+#endif
+}
+
+/* --- matrix product -------------------------------------------------------------------------
+   The one loop that does nearly all the work:  c (rows, 16) = or += a (rows, k) * b (k, 16).
+   a is read one number at a time and spread over a vector, b is packed so that its 16 columns are
+   neighbours. 6 x 16 results stay in 12 registers of 8 floats, two more hold a row of b. */
+#if SAL__W == 8
+#  define SAL__ROW_ZERO(r) sal__v c##r##0 = sal__vset(0), c##r##1 = c##r##0;
+#  define SAL__ROW_LOAD(r) sal__v c##r##0 = sal__vload(c + (r) * ldc), \
+                                  c##r##1 = sal__vload(c + (r) * ldc + 8);
+#  define SAL__ROW_FMA(r)  { sal__v x = sal__vset(a[(r) * lda]); \
+                             c##r##0 = sal__vfma(x, b0, c##r##0); \
+                             c##r##1 = sal__vfma(x, b1, c##r##1); }
+#  define SAL__ROW_STORE(r) sal__vstore(c + (r) * ldc, c##r##0); \
+                            sal__vstore(c + (r) * ldc + 8, c##r##1);
+#  define SAL__B_LOAD sal__v b0 = sal__vload(b), b1 = sal__vload(b + 8);
+#elif SAL__W == 4
+#  define SAL__ROW_ZERO(r) sal__v c##r##0 = sal__vset(0), c##r##1 = c##r##0, c##r##2 = c##r##0, \
+                                  c##r##3 = c##r##0;
+#  define SAL__ROW_LOAD(r) sal__v c##r##0 = sal__vload(c + (r) * ldc), \
+                                  c##r##1 = sal__vload(c + (r) * ldc + 4), \
+                                  c##r##2 = sal__vload(c + (r) * ldc + 8), \
+                                  c##r##3 = sal__vload(c + (r) * ldc + 12);
+#  define SAL__ROW_FMA(r)  { sal__v x = sal__vset(a[(r) * lda]); \
+                             c##r##0 = sal__vfma(x, b0, c##r##0); \
+                             c##r##1 = sal__vfma(x, b1, c##r##1); \
+                             c##r##2 = sal__vfma(x, b2, c##r##2); \
+                             c##r##3 = sal__vfma(x, b3, c##r##3); }
+#  define SAL__ROW_STORE(r) sal__vstore(c + (r) * ldc, c##r##0); \
+                            sal__vstore(c + (r) * ldc + 4, c##r##1); \
+                            sal__vstore(c + (r) * ldc + 8, c##r##2); \
+                            sal__vstore(c + (r) * ldc + 12, c##r##3);
+#  define SAL__B_LOAD sal__v b0 = sal__vload(b), b1 = sal__vload(b + 4), \
+                             b2 = sal__vload(b + 8), b3 = sal__vload(b + 12);
+#endif
+
+#if SAL__W > 1
+#define SAL__BLOCK(n, EACH) \
+SAL__INLINE void SAL__K(block##n)(float *c, size_t ldc, const float *a, size_t lda, \
+                                  const float *b, int k, int add) { \
+    if (add) { \
+        EACH(SAL__ROW_LOAD) \
+        for (; k > 0; k--, a++, b += 16) { SAL__B_LOAD EACH(SAL__ROW_FMA) } \
+        EACH(SAL__ROW_STORE) \
+    } else { \
+        EACH(SAL__ROW_ZERO) \
+        for (; k > 0; k--, a++, b += 16) { SAL__B_LOAD EACH(SAL__ROW_FMA) } \
+        EACH(SAL__ROW_STORE) \
+    } \
+}
+#define SAL__EACH1(X) X(0)
+#define SAL__EACH2(X) X(0) X(1)
+#define SAL__EACH3(X) X(0) X(1) X(2)
+#define SAL__EACH4(X) X(0) X(1) X(2) X(3)
+#define SAL__EACH5(X) X(0) X(1) X(2) X(3) X(4)
+#define SAL__EACH6(X) X(0) X(1) X(2) X(3) X(4) X(5)
+SAL__BLOCK(1, SAL__EACH1)
+SAL__BLOCK(2, SAL__EACH2)
+SAL__BLOCK(3, SAL__EACH3)
+SAL__BLOCK(4, SAL__EACH4)
+SAL__BLOCK(5, SAL__EACH5)
+SAL__BLOCK(6, SAL__EACH6)
+
+static void SAL__K(block)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int k,
+                          int rows, int add) {
+    switch (rows) {
+    case 1: SAL__K(block1)(c, ldc, a, lda, b, k, add); break;
+    case 2: SAL__K(block2)(c, ldc, a, lda, b, k, add); break;
+    case 3: SAL__K(block3)(c, ldc, a, lda, b, k, add); break;
+    case 4: SAL__K(block4)(c, ldc, a, lda, b, k, add); break;
+    case 5: SAL__K(block5)(c, ldc, a, lda, b, k, add); break;
+    default: SAL__K(block6)(c, ldc, a, lda, b, k, add); break;
+    }
+}
+#else
+static void SAL__K(block)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int k,
+                          int rows, int add) {
+    for (; rows > 0; rows--, a += lda, c += ldc) {
+        float sum[16];
+        int p, j;
+        for (j = 0; j < 16; j++) sum[j] = add ? c[j] : 0;
+        for (p = 0; p < k; p++)
+            for (j = 0; j < 16; j++) sum[j] += a[p] * b[p * 16 + j];
+        for (j = 0; j < 16; j++) c[j] = sum[j];
+    }
+}
+#endif
+
+/* --- Winograd transforms --------------------------------------------------------------------
+   One dimension each; `in` and `out` step by is and os floats and may be the same place. n counts
+   the points: 6 (0, +-sqrt(1/2), +-sqrt(2), infinity) or 8 (0, +-1, +-2, +-1/2, infinity). */
+#define SAL__LD(i) sal__vload(in + (i) * is)
+#define SAL__ST(i, x) sal__vstore(out + (i) * os, x)
+#define SAL__ST_PAIR(i, e, o, p) { sal__v e_ = e, o_ = o, p_ = sal__vset((float)(p)); \
+    SAL__ST(i, sal__vfma(p_, o_, e_)); SAL__ST(i + 1, sal__vfnma(p_, o_, e_)); }
+
+/* out = B^T in: n numbers of the picture */
+SAL__INLINE void SAL__K(wino_b)(float *out, size_t os, const float *in, size_t is, int n) {
+    sal__v d0 = SAL__LD(0), d1 = SAL__LD(1), d2 = SAL__LD(2), d3 = SAL__LD(3), d4 = SAL__LD(4);
+    sal__v d5 = SAL__LD(5);
+    if (n == 6) {
+        sal__v half = sal__vset(0.5f), two = sal__vset(2), s = sal__vset(2.5f);
+        SAL__ST(0, sal__vfnma(s, d2, sal__vadd(d0, d4)));
+        SAL__ST_PAIR(1, sal__vfnma(two, d2, d4), sal__vfnma(two, d1, d3), SAL__SQRT_HALF)
+        SAL__ST_PAIR(3, sal__vfnma(half, d2, d4), sal__vfnma(half, d1, d3), SAL__SQRT_TWO)
+        SAL__ST(5, sal__vfnma(s, d3, sal__vadd(d1, d5)));
+    } else {
+        sal__v d6 = SAL__LD(6), d7 = SAL__LD(7), s = sal__vset(5.25f), q;
+        SAL__ST(0, sal__vfma(s, sal__vsub(d2, d4), sal__vsub(d6, d0)));
+        q = sal__vset(4.25f);
+        SAL__ST_PAIR(1, sal__vfnma(q, d4, sal__vadd(d2, d6)),
+                     sal__vfnma(q, d3, sal__vadd(d1, d5)), 1)
+        q = sal__vset(1.25f);
+        SAL__ST_PAIR(3, sal__vfma(sal__vset(0.25f), d2, sal__vfnma(q, d4, d6)),
+                     sal__vfma(sal__vset(0.25f), d1, sal__vfnma(q, d3, d5)), 2)
+        q = sal__vset(5);
+        SAL__ST_PAIR(5, sal__vfma(sal__vset(4), d2, sal__vfnma(q, d4, d6)),
+                     sal__vfma(sal__vset(4), d1, sal__vfnma(q, d3, d5)), 0.5)
+        SAL__ST(7, sal__vfma(s, sal__vsub(d3, d5), sal__vsub(d7, d1)));
+    }
+}
+
+/* out = G in: r taps become n numbers. Pair p: (g0 + p^2 g2 + p^4 g4 +- p (g1 + p^2 g3)) / N. */
+SAL__INLINE void SAL__K(wino_g)(float *out, size_t os, const float *in, size_t is, int n, int r) {
+    sal__v g0 = SAL__LD(0), g1 = SAL__LD(1), g2 = SAL__LD(2), g3 = g0, g4 = g0;
+    if (r == 5) { g3 = SAL__LD(3); g4 = SAL__LD(4); }
+#define SAL__G_PAIR(i, p, N) { \
+        sal__v even = sal__vmul(g0, sal__vset((float)(1 / (N)))), odd; \
+        even = sal__vfma(g2, sal__vset((float)((p) * (p) / (N))), even); \
+        if (r == 5) { \
+            even = sal__vfma(g4, sal__vset((float)((p) * (p) * (p) * (p) / (N))), even); \
+            odd = sal__vfma(g3, sal__vset((float)((p) * (p))), g1); \
+        } else odd = g1; \
+        SAL__ST_PAIR(i, even, odd, (p) / (N)) }
+    if (n == 6) {
+        SAL__ST(0, g0);
+        SAL__G_PAIR(1, SAL__SQRT_HALF, -1.5)
+        SAL__G_PAIR(3, SAL__SQRT_TWO, 6.0)
+        SAL__ST(5, r == 5 ? g4 : g2);
+    } else {
+        SAL__ST(0, sal__vsub(sal__vset(0), g0));
+        SAL__G_PAIR(1, 1.0, -4.5)
+        SAL__G_PAIR(3, 2.0, 90.0)
+        SAL__G_PAIR(5, 0.5, 45.0 / 32)
+        SAL__ST(7, r == 5 ? g4 : g2);
+    }
+#undef SAL__G_PAIR
+}
+
+/* out = A^T in: n products become m = n - r + 1 results:  out[k] = sum over points p^k in[p]. */
+SAL__INLINE void SAL__K(wino_a)(float *out, size_t os, const float *in, size_t is, int n, int m) {
+    sal__v m0 = SAL__LD(0), m1 = SAL__LD(1), m2 = SAL__LD(2), m3 = SAL__LD(3), m4 = SAL__LD(4);
+    sal__v a = sal__vadd(m1, m2), b = sal__vadd(m3, m4);
+    sal__v p = sal__vsub(m1, m2), q = sal__vsub(m3, m4);
+    if (n == 6) {       /* m is 4 */
+        sal__v root = sal__vset((float)SAL__SQRT_TWO), rooth = sal__vset((float)SAL__SQRT_HALF);
+        sal__v m5 = SAL__LD(5);
+        SAL__ST(0, sal__vadd(m0, sal__vadd(a, b)));
+        SAL__ST(1, sal__vfma(rooth, p, sal__vmul(root, q)));
+        SAL__ST(2, sal__vfma(sal__vset(0.5f), a, sal__vadd(b, b)));
+        SAL__ST(3, sal__vfma(sal__vset((float)(0.5 * SAL__SQRT_HALF)), p,
+                             sal__vfma(sal__vset((float)(2 * SAL__SQRT_TWO)), q, m5)));
+    } else {
+        sal__v m5 = SAL__LD(5), m6 = SAL__LD(6), m7 = SAL__LD(7);
+        sal__v c = sal__vadd(m5, m6), s = sal__vsub(m5, m6);
+#define SAL__A_ROW(x, y, z, k, h) sal__vfma(sal__vset(k), y, sal__vfma(sal__vset(h), z, x))
+        SAL__ST(0, sal__vadd(sal__vadd(m0, a), sal__vadd(b, c)));
+        SAL__ST(1, SAL__A_ROW(p, q, s, 2, 0.5f));
+        SAL__ST(2, SAL__A_ROW(a, b, c, 4, 0.25f));
+        if (m == 4) SAL__ST(3, sal__vadd(SAL__A_ROW(p, q, s, 8, 0.125f), m7));
+        else {
+            SAL__ST(3, SAL__A_ROW(p, q, s, 8, 0.125f));
+            SAL__ST(4, SAL__A_ROW(a, b, c, 16, 0.0625f));
+            SAL__ST(5, sal__vadd(SAL__A_ROW(p, q, s, 32, 0.03125f), m7));
+        }
+#undef SAL__A_ROW
+    }
+}
+
+/* v[f][c] = (B^T d B)[f] for one tile of 8 channels: d has n rows `row` floats apart (8 of each are
+   read) in planes `plane` floats apart; v steps by fs from one f to the next. */
+SAL__INLINE void SAL__K(wino_in)(float *v, size_t fs, const float *in, size_t row, size_t plane,
+                                 int n) {
+    SAL__ALIGN float t[64 * SAL__W];
+    int c, i, j, k;
+    for (c = 0; c < 8; c += SAL__W, in += SAL__W * plane, v += SAL__W) {
+        for (i = 0; i < n; i++) {
+            for (j = 0; j < 8; j += SAL__W) {
+                sal__v r[SAL__W];
+                const float *p = in + (size_t)i * row + j;
+#if SAL__W == 8
+                r[0] = sal__vload(p); r[1] = sal__vload(p + plane);
+                r[2] = sal__vload(p + 2 * plane); r[3] = sal__vload(p + 3 * plane);
+                p += 4 * plane;
+                r[4] = sal__vload(p); r[5] = sal__vload(p + plane);
+                r[6] = sal__vload(p + 2 * plane); r[7] = sal__vload(p + 3 * plane);
+#else
+                for (k = 0; k < SAL__W; k++) r[k] = sal__vload(p + (size_t)k * plane);
+#endif
+                SAL__K(transpose)(r);
+                for (k = 0; k < SAL__W; k++) sal__vstore(t + (i * 8 + j + k) * SAL__W, r[k]);
+            }
+            SAL__K(wino_b)(t + i * 8 * SAL__W, SAL__W, t + i * 8 * SAL__W, SAL__W, n);
+        }
+        for (j = 0; j < n; j++)
+            SAL__K(wino_b)(v + (size_t)j * fs, (size_t)n * fs, t + j * SAL__W, 8 * SAL__W, n);
+    }
+}
+static void SAL__K(wino_input)(float *v, size_t fs, const float *in, size_t row, size_t plane,
+                               int n) {
+    if (n == 6) SAL__K(wino_in)(v, fs, in, row, plane, 6);
+    else SAL__K(wino_in)(v, fs, in, row, plane, 8);
+}
+
+/* u[f][c][o] = (G g G^T)[f] for up to 16 output channels o (rows of w, `pitch` floats apart) and k
+   input channels c; what is missing to 16 is zero. u steps by fs from one f to the next. */
+SAL__INLINE void SAL__K(wino_w)(float *u, size_t fs, const float *w, size_t pitch, int rows, int k,
+                                int n, int r) {
+    SAL__ALIGN float g[25 * SAL__W * SAL__W], t[40 * SAL__W];
+    int o, c, e, i, j, rr = r * r;
+    for (o = 0; o < 16; o += SAL__W)
+        for (c = 0; c < k; c++) {
+            const float *tap = g + c % SAL__W * rr * SAL__W;
+            if (c % SAL__W == 0) {      /* the next SAL__W input channels, lanes = outputs */
+                const float *from = w + (size_t)o * pitch + (size_t)c * rr;
+                if (o + SAL__W <= rows && c + SAL__W <= k) {
+                    for (e = 0; e < rr * SAL__W; e += SAL__W) {
+                        sal__v x[SAL__W];
+                        for (i = 0; i < SAL__W; i++)
+                            x[i] = sal__vload(from + (size_t)i * pitch + e);
+                        SAL__K(transpose)(x);
+                        for (i = 0; i < SAL__W; i++) sal__vstore(g + (e + i) * SAL__W, x[i]);
+                    }
+                } else {
+                    for (e = 0; e < rr * SAL__MIN(SAL__W, k - c); e++)
+                        for (i = 0; i < SAL__W; i++)
+                            g[e * SAL__W + i] = o + i < rows ? from[(size_t)i * pitch + e] : 0;
+                }
+            }
+            for (j = 0; j < r; j++)
+                SAL__K(wino_g)(t + j * SAL__W, (size_t)r * SAL__W, tap + j * SAL__W,
+                               (size_t)r * SAL__W, n, r);
+            for (i = 0; i < n; i++)
+                SAL__K(wino_g)(u + (size_t)i * n * fs + c * 16 + o, fs, t + i * r * SAL__W, SAL__W,
+                               n, r);
+        }
+}
+static void SAL__K(wino_weight)(float *u, size_t fs, const float *w, size_t pitch, int rows, int k,
+                                int n, int r) {
+    if (n == 6) SAL__K(wino_w)(u, fs, w, pitch, rows, k, 6, 3);
+    else if (r == 3) SAL__K(wino_w)(u, fs, w, pitch, rows, k, 8, 3);
+    else SAL__K(wino_w)(u, fs, w, pitch, rows, k, 8, 5);
+}
+
+/* y[o][k][l] = (A^T p A)[k][l] for one tile and 16 output channels: p[f][o] steps by fs, y by `row`
+   floats from one row k of the tile to the next; 8 floats of each are written, m are meant. */
+SAL__INLINE void SAL__K(wino_out)(float *y, size_t row, const float *p, size_t fs, int n, int m) {
+    SAL__ALIGN float t[48 * SAL__W], z[8 * SAL__W];
+    int o, i, j, k;
+    for (i = 0; i < 8 * SAL__W; i++) z[i] = 0;
+    for (o = 0; o < 16; o += SAL__W) {
+        for (j = 0; j < n; j++)
+            SAL__K(wino_a)(t + j * SAL__W, 8 * SAL__W, p + (size_t)j * fs + o, (size_t)n * fs, n,
+                           m);
+        for (i = 0; i < m; i++) {
+            SAL__K(wino_a)(z, SAL__W, t + i * 8 * SAL__W, SAL__W, n, m);
+            for (j = 0; j < 8; j += SAL__W) {
+                sal__v r[SAL__W];
+                for (k = 0; k < SAL__W; k++) r[k] = sal__vload(z + (j + k) * SAL__W);
+                SAL__K(transpose)(r);
+                for (k = 0; k < SAL__W; k++)
+                    sal__vstore(y + ((size_t)(o + k) * m + i) * row + j, r[k]);
+            }
+        }
+    }
+}
+static void SAL__K(wino_output)(float *y, size_t row, const float *p, size_t fs, int n, int m) {
+    if (n == 6) SAL__K(wino_out)(y, row, p, fs, 6, 4);
+    else if (m == 6) SAL__K(wino_out)(y, row, p, fs, 8, 6);
+    else SAL__K(wino_out)(y, row, p, fs, 8, 4);
+}
+
+/* --- functions of one number ---------------------------------------------------------------- */
+
+/* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln(2) / 2; e^r by its series (to x^7 / 7!). */
+SAL__INLINE sal__v SAL__K(exp)(sal__v x) {
+    sal__v magic = sal__vset(12582912.0f), n, y, one = sal__vset(1);    /* 1.5 * 2^23 rounds */
+    x = sal__vmin(sal__vmax(x, sal__vset(-87.0f)), sal__vset(88.0f));
+    y = sal__vfma(x, sal__vset(1.44269504f), magic);
+    n = sal__vsub(y, magic);
+    x = sal__vfnma(n, sal__vset(0.693359375f), x);          /* ln 2 in two pieces, so that */
+    x = sal__vfnma(n, sal__vset(-2.12194440e-4f), x);       /* n * ln 2 is exact enough */
+    n = sal__vfma(sal__vset((float)(1 / 5040.0)), x, sal__vset((float)(1 / 720.0)));
+    n = sal__vfma(n, x, sal__vset((float)(1 / 120.0)));
+    n = sal__vfma(n, x, sal__vset((float)(1 / 24.0)));
+    n = sal__vfma(n, x, sal__vset((float)(1 / 6.0)));
+    n = sal__vfma(n, x, sal__vset(0.5f));
+    n = sal__vfma(sal__vmul(x, x), n, sal__vadd(x, one));
+    return sal__vmul(n, sal__vpow2(y));
+}
+
+SAL__INLINE sal__v SAL__K(sigmoid)(sal__v x) {
+    sal__v one = sal__vset(1);
+    return sal__vdiv(one, sal__vadd(one, SAL__K(exp)(sal__vsub(sal__vset(0), x))));
+}
+
+/* Near zero x + x^3 (a polynomial in x^2), elsewhere 1 - 2 / (e^2|x| + 1) with the sign of x. */
+SAL__INLINE sal__v SAL__K(tanh)(sal__v x) {
+    sal__v a = sal__vabs(x), s = sal__vmul(x, x), one = sal__vset(1), p, q;
+    p = sal__vfma(sal__vset(-5.70498872745e-3f), s, sal__vset(2.06390887954e-2f));
+    p = sal__vfma(p, s, sal__vset(-5.37397155531e-2f));
+    p = sal__vfma(p, s, sal__vset(1.33314422036e-1f));
+    p = sal__vfma(p, s, sal__vset(-3.33332819422e-1f));
+    p = sal__vfma(sal__vmul(p, s), x, x);
+    q = sal__vdiv(sal__vset(2), sal__vadd(SAL__K(exp)(sal__vadd(a, a)), one));
+    q = sal__vcopysign(sal__vsub(one, q), x);
+    return sal__vselect_less(a, sal__vset(0.625f), p, q);
+}
+
+/* out = act(acc * scale + bias + add); add may be NULL. */
+#define SAL__FINISH(ACT) \
+    for (; i + SAL__W <= n; i += SAL__W) { \
+        sal__v x = sal__vfma(sal__vload(acc + i), s, b); \
+        if (add) x = sal__vadd(x, sal__vload(add + i)); \
+        sal__vstore(out + i, ACT(x)); \
+    }
+#define SAL__ACT_LINEAR(x) (x)
+#define SAL__ACT_RELU(x) sal__vmax(x, sal__vset(0))
+#define SAL__ACT_RELU6(x) sal__vmin(sal__vmax(x, sal__vset(0)), sal__vset(6))
+static void SAL__K(finish)(float *out, const float *acc, const float *add, float scale, float bias,
+                           int act, size_t n) {
+    sal__v s = sal__vset(scale), b = sal__vset(bias);
+    size_t i = 0, k;
+    while (i < n) {
+        switch (act) {
+        case SAL_RELU:          SAL__FINISH(SAL__ACT_RELU) break;
+        case SAL_RELU6:         SAL__FINISH(SAL__ACT_RELU6) break;
+        case SAL__ACT_SIGMOID:  SAL__FINISH(SAL__K(sigmoid)) break;
+        case SAL__ACT_TANH:     SAL__FINISH(SAL__K(tanh)) break;
+        case SAL__ACT_EXP:      SAL__FINISH(SAL__K(exp)) break;
+        default:                SAL__FINISH(SAL__ACT_LINEAR) break;
+        }
+        if (i < n) {            /* the rest goes through one full vector: the same bits */
+            float tail[3][SAL__W];
+            for (k = 0; k < SAL__W; k++) {
+                tail[0][k] = i + k < n ? acc[i + k] : 0;
+                tail[1][k] = i + k < n && add ? add[i + k] : 0;
+            }
+            SAL__K(finish)(tail[2], tail[0], add ? tail[1] : NULL, scale, bias, act, SAL__W);
+            for (k = 0; i + k < n; k++) out[i + k] = tail[2][k];
+            i = n;
+        }
+    }
+}
+
+/* --- dense rows ------------------------------------------------------------------------------
+   out[o] = sum over i of weight[o][i] * x[i] for `rows` rows, four at a time so that x is loaded
+   once for four; the weights are read once, in order, in the form they have in memory. */
+#define SAL__DOT(T, LOAD) { \
+    const T *w0 = (const T *)weight; \
+    for (o = 0; o < rows; o += 4, w0 += 4 * (size_t)k) { \
+        const T *w1 = o + 1 < rows ? w0 + k : w0, *w2 = o + 2 < rows ? w1 + k : w0; \
+        const T *w3 = o + 3 < rows ? w2 + k : w0; \
+        sal__v s0 = sal__vset(0), s1 = s0, s2 = s0, s3 = s0, t0 = s0, t1 = s0, t2 = s0, t3 = s0; \
+        float sum[4]; \
+        for (i = 0; i + 2 * SAL__W <= k; i += 2 * SAL__W) { \
+            sal__v a = sal__vload(x + i), b = sal__vload(x + i + SAL__W); \
+            s0 = sal__vfma(a, LOAD(w0 + i), s0); t0 = sal__vfma(b, LOAD(w0 + i + SAL__W), t0); \
+            s1 = sal__vfma(a, LOAD(w1 + i), s1); t1 = sal__vfma(b, LOAD(w1 + i + SAL__W), t1); \
+            s2 = sal__vfma(a, LOAD(w2 + i), s2); t2 = sal__vfma(b, LOAD(w2 + i + SAL__W), t2); \
+            s3 = sal__vfma(a, LOAD(w3 + i), s3); t3 = sal__vfma(b, LOAD(w3 + i + SAL__W), t3); \
+        } \
+        sum[0] = SAL__K(sum)(sal__vadd(s0, t0)); sum[1] = SAL__K(sum)(sal__vadd(s1, t1)); \
+        sum[2] = SAL__K(sum)(sal__vadd(s2, t2)); sum[3] = SAL__K(sum)(sal__vadd(s3, t3)); \
+        for (j = 0; j < 4 && o + j < rows; j++) { \
+            for (p = i; p < k; p++) sum[j] += x[p] * sal__scalar_##T(w0[(size_t)j * k + p]); \
+            out[o + j] = sum[j]; \
+        } \
+    } }
+SAL__INLINE float SAL__K(sum)(sal__v x) {
+    float lane[SAL__W], sum = 0;
+    int i;
+    sal__vstore(lane, x);
+    for (i = 0; i < SAL__W; i++) sum += lane[i];
+    return sum;
+}
+static void SAL__K(dot)(float *out, const float *x, const void *weight, sal_dtype type, int rows,
+                        int k) {
+    int o, i, j, p;
+    typedef float f32;
+    typedef uint16_t f16;
+    typedef uint16_t bf16;
+    typedef int8_t i8;
+    switch (type) {
+    case SAL_F32:  SAL__DOT(f32, sal__vload) break;
+    case SAL_F16:  SAL__DOT(f16, sal__vload_f16) break;
+    case SAL_BF16: SAL__DOT(bf16, sal__vload_bf16) break;
+    case SAL_I8:   SAL__DOT(i8, sal__vload_i8) break;
+    }
+}
+
+/* b (k, 16) = the transpose of `rows` <= 16 rows of a, lda apart; zeros where rows are missing. */
+static void SAL__K(pack)(float *b, const float *a, size_t lda, int rows, int k) {
+    int o, i, j, p;
+    for (o = 0; o < 16; o += SAL__W) {
+        p = 0;
+        if (o + SAL__W <= rows)
+            for (; p + SAL__W <= k; p += SAL__W) {
+                sal__v x[SAL__W];
+                for (i = 0; i < SAL__W; i++) x[i] = sal__vload(a + (size_t)(o + i) * lda + p);
+                SAL__K(transpose)(x);
+                for (i = 0; i < SAL__W; i++) sal__vstore(b + (p + i) * 16 + o, x[i]);
+            }
+        for (; p < k; p++)
+            for (j = o; j < o + SAL__W; j++) b[p * 16 + j] = j < rows ? a[(size_t)j * lda + p] : 0;
+    }
+}
+
+/* --- ConvLSTM --------------------------------------------------------------------------------
+   C = F . C + I . G,  H = O . tanh(C)  for `channels` planes; gates (4, 16, hw) holds I, F, O, G;
+   first: C was zero, F is not there. */
+static void SAL__K(lstm)(float *h, float *c, const float *gates, size_t hw, int channels,
+                         int first) {
+    const float *gi = gates, *gf = gi + 16 * hw, *go = gf + 16 * hw, *gg = go + 16 * hw;
+    size_t i = 0, k, n = channels * hw;
+    for (; i + SAL__W <= n; i += SAL__W) {
+        sal__v x = sal__vmul(sal__vload(gi + i), sal__vload(gg + i));
+        if (!first) x = sal__vfma(sal__vload(gf + i), sal__vload(c + i), x);
+        sal__vstore(c + i, x);
+        sal__vstore(h + i, sal__vmul(sal__vload(go + i), SAL__K(tanh)(x)));
+    }
+    if (i < n) {
+        float tail[2][SAL__W];
+        for (k = 0; k < SAL__W; k++) {
+            tail[0][k] = i + k < n ? gi[i + k] * gg[i + k] : 0;
+            if (i + k < n && !first) tail[0][k] += gf[i + k] * c[i + k];
+        }
+        sal__vstore(tail[1], SAL__K(tanh)(sal__vload(tail[0])));
+        for (k = 0; i + k < n; k++) { c[i + k] = tail[0][k]; h[i + k] = go[i + k] * tail[1][k]; }
+    }
+}
+
+/* out = the larger of a and b; out may be a. */
+static void SAL__K(maximum)(float *out, const float *a, const float *b, size_t n) {
+    size_t i = 0;
+    for (; i + SAL__W <= n; i += SAL__W)
+        sal__vstore(out + i, sal__vmax(sal__vload(a + i), sal__vload(b + i)));
+    for (; i < n; i++) out[i] = SAL__MAX(a[i], b[i]);
+}
+
+static const sal__isa SAL__K(isa) = {
+    SAL__W, SAL__K(block), SAL__K(wino_input), SAL__K(wino_weight), SAL__K(wino_output),
+    SAL__K(finish), SAL__K(dot), SAL__K(pack), SAL__K(lstm),
+    SAL__K(maximum)
+};
+
+#undef SAL__W
+#undef SAL__K
+#undef sal__v
+#undef sal__vload
+#undef sal__vstore
+#undef sal__vset
+#undef sal__vadd
+#undef sal__vsub
+#undef sal__vmul
+#undef sal__vdiv
+#undef sal__vmin
+#undef sal__vmax
+#undef sal__vfma
+#undef sal__vfnma
+#undef sal__vabs
+#undef sal__vcopysign
+#undef sal__vselect_less
+#undef sal__vpow2
+#undef sal__vload_f16
+#undef sal__vload_bf16
+#undef sal__vload_i8
+#undef sal__vzip_low
+#undef sal__vzip_high
+#undef sal__vjoin_low
+#undef sal__vjoin_high
+#undef SAL__ROW_ZERO
+#undef SAL__ROW_LOAD
+#undef SAL__ROW_FMA
+#undef SAL__ROW_STORE
+#undef SAL__B_LOAD
+#undef SAL__BLOCK
+#undef SAL__EACH1
+#undef SAL__EACH2
+#undef SAL__EACH3
+#undef SAL__EACH4
+#undef SAL__EACH5
+#undef SAL__EACH6
+#undef SAL__LD
+#undef SAL__ST
+#undef SAL__ST_PAIR
+#undef SAL__FINISH
+#undef SAL__ACT_LINEAR
+#undef SAL__ACT_RELU
+#undef SAL__ACT_RELU6
+#undef SAL__DOT
+#endif /* SAL__K */
 
 /* ============================================================================================
    >>licence
