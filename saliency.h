@@ -643,10 +643,11 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
      negative values                 fine in AUC, NSS, CC and where maps are stretched to 0..1; else
                                      SIM and IG are NaN, KL takes the real part of the logarithm (as
                                      MATLAB prints it) and EMD takes them as 0 */
-typedef struct sal_fixations {
+typedef struct sal_points {
     const float *x, *y;         /* pixel coordinates, 0-based: (0, 0) is the centre of a pixel */
     int count;
-} sal_fixations;
+    int stride;                 /* floats from one x (or y) to the next; 0 counts as 1 */
+} sal_points;
 
 /* How a map becomes a distribution p that sums to 1. */
 typedef enum sal_norm {
@@ -664,33 +665,33 @@ typedef enum sal_each {
    negative, ties counting half? Negatives are all pixels. Exact: no steps, nothing random. (With
    SAL_EACH_PIXEL it is what AUC-Borji tends to with ever finer steps and more draws.) */
 SALDEF sal_result sal_metric_auc(sal_ctx *ctx, const float *map, int w, int h,
-                                 const sal_fixations *fixations, sal_each each, double *value);
+                                 const sal_points *fixations, sal_each each, double *value);
 /* MIT's AUC_Judd without jitter: thresholds at the fixated pixels, which count once; negatives are
    the pixels not fixated. */
 SALDEF sal_result sal_metric_auc_judd(sal_ctx *ctx, const float *map, int w, int h,
-                                      const sal_fixations *fixations, double *value);
+                                      const sal_points *fixations, double *value);
 /* MIT's AUC_Borji: as many random pixels as fixated ones are the negatives, thresholds 0, step,
    2 step .. 1 of the stretched map, mean of `splits` draws (100 and 0.1 in the benchmark). The
    draws depend on seed alone. splits 0: the mean over all possible draws, exactly. NaN with fewer
    than two fixated pixels (unless splits is 0). */
 SALDEF sal_result sal_metric_auc_borji(sal_ctx *ctx, const float *map, int w, int h,
-                                       const sal_fixations *fixations, int splits, double step,
+                                       const sal_points *fixations, int splits, double step,
                                        uint64_t seed, double *value);
 /* Shuffled AUC: as sal_metric_auc, but the negatives are the fixations `others` on other images
    (of which `each` decides as well), so that the centre bias earns nothing. Exact. */
 SALDEF sal_result sal_metric_sauc(sal_ctx *ctx, const float *map, int w, int h,
-                                  const sal_fixations *fixations, const sal_fixations *others,
+                                  const sal_points *fixations, const sal_points *others,
                                   sal_each each, double *value);
 /* MIT's AUC_shuffled: as AUC_Borji, but each draw takes its negatives, without repetition, from the
    pixels fixated on other images (ten of them in the benchmark). splits 0 as above. */
 SALDEF sal_result sal_metric_auc_shuffled(sal_ctx *ctx, const float *map, int w, int h,
-                                          const sal_fixations *fixations,
-                                          const sal_fixations *others, int splits, double step,
+                                          const sal_points *fixations,
+                                          const sal_points *others, int splits, double step,
                                           uint64_t seed, double *value);
 /* Normalised scanpath saliency: the mean of (m - mean m) / sd m at the fixations; sd over n - 1 as
    in MATLAB. Chance 0, no bounds. MIT: SAL_EACH_PIXEL. */
 SALDEF sal_result sal_metric_nss(sal_ctx *ctx, const float *map, int w, int h,
-                                 const sal_fixations *fixations, sal_each each, double *value);
+                                 const sal_points *fixations, sal_each each, double *value);
 /* Pearson's correlation coefficient of map and density, -1..1. */
 SALDEF sal_result sal_metric_cc(sal_ctx *ctx, const float *map, const float *density, int w, int h,
                                 double *value);
@@ -707,7 +708,7 @@ SALDEF sal_result sal_metric_kl(sal_ctx *ctx, const float *map, const float *den
    log2(epsilon + p) - log2(epsilon + b) at the fixations. MIT: SAL_NORM_MINMAX, SAL_EACH_PIXEL,
    epsilon DBL_EPSILON. */
 SALDEF sal_result sal_metric_ig(sal_ctx *ctx, const float *map, const float *baseline, int w, int h,
-                                const sal_fixations *fixations, sal_norm norm, sal_each each,
+                                const sal_points *fixations, sal_norm norm, sal_each each,
                                 double epsilon, double *value);
 /* Earth mover's distance between two maps, each scaled to a mass of 1: the least sum of mass times
    Euclidean distance, in cells, that turns one into the other. Exact (minimum-cost flow). 64 x 64
@@ -744,8 +745,8 @@ typedef struct sal_score_desc {
     const float *map;               /* the prediction */
     const float *density;           /* NULL, or what CC, SIM, KL and EMD compare with */
     const float *baseline;          /* NULL, or what IG compares with */
-    sal_fixations fixations;        /* x NULL: there are none to compare with */
-    sal_fixations others;           /* on other images */
+    sal_points fixations;        /* x NULL: there are none to compare with */
+    sal_points others;           /* on other images */
     unsigned metrics;               /* SAL_METRIC_BITs; 0: all that the arrays above allow */
     double epsilon;                 /* KL, IG; 0 means DBL_EPSILON */
     int splits;                     /* AUC_Borji, AUC_shuffled; 0 means 100 */
@@ -4716,15 +4717,16 @@ static sal_result sal__stats_of(const sal__eval *e, const char *what, const floa
     return SAL_OK;
 }
 
-static sal_result sal__pixels_of(const sal__eval *e, const sal_fixations *f, sal__pixels *p) {
-    size_t n = (size_t)f->count, i;
+static sal_result sal__pixels_of(const sal__eval *e, const sal_points *f, sal__pixels *p) {
+    size_t n = (size_t)f->count, stride = f->stride ? (size_t)f->stride : 1, i;
     uint32_t *scratch;
     p->all = SAL__NEW(e->ctx, uint32_t, 3 * n);
     if (!p->all) return SAL_ERR_MEMORY;
     p->once = p->all + n;
     scratch = p->once + n;
     for (i = 0; i < n; i++) {
-        double x = floor((double)f->x[i] + 0.5), y = floor((double)f->y[i] + 0.5);
+        double x = floor((double)f->x[i * stride] + 0.5);
+        double y = floor((double)f->y[i * stride] + 0.5);
         if (x >= 0 && x < e->w && y >= 0 && y < e->h)
             p->all[p->count++] = (uint32_t)y * (uint32_t)e->w + (uint32_t)x;
     }
@@ -4741,10 +4743,13 @@ static void sal__eval_close(sal__eval *e) {
     sal_free(e->ctx, e->fix.all);
 }
 
+static int sal__bad_points(const sal_points *p) {
+    return p->count < 0 || p->stride < 0 || (p->count > 0 && (!p->x || !p->y));
+}
+
 /* needs: which of the arrays of d must be there; those and no others are looked at. Close it also
    after a failure. */
 static sal_result sal__eval_open(sal_ctx *ctx, const sal_score_desc *d, int needs, sal__eval *e) {
-    const sal_fixations *f = &d->fixations, *o = &d->others;
     memset(e, 0, sizeof *e);
     e->ctx = ctx; e->w = d->w; e->h = d->h;
     SAL__TRY(sal__check_size(ctx, "metrics", d->w, d->h));
@@ -4753,10 +4758,10 @@ static sal_result sal__eval_open(sal_ctx *ctx, const sal_score_desc *d, int need
         (needs & SAL_NEEDS_BASELINE && !d->baseline))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "metrics: the %s is missing (NULL)",
                          !d->map ? "map" : !d->density ? "density" : "baseline");
-    if ((needs & SAL_NEEDS_FIXATIONS && (f->count < 0 || (f->count > 0 && (!f->x || !f->y)))) ||
-        (needs & SAL_NEEDS_OTHERS && (o->count < 0 || (o->count > 0 && (!o->x || !o->y)))))
+    if ((needs & SAL_NEEDS_FIXATIONS && sal__bad_points(&d->fixations)) ||
+        (needs & SAL_NEEDS_OTHERS && sal__bad_points(&d->others)))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "metrics: fixations without coordinates (NULL), or "
-                         "a negative number of them");
+                         "with a negative count or stride");
     e->map = d->map;
     SAL__TRY(sal__stats_of(e, "map", e->map, &e->m));
     if (needs & SAL_NEEDS_DENSITY) {
@@ -4767,8 +4772,8 @@ static sal_result sal__eval_open(sal_ctx *ctx, const sal_score_desc *d, int need
         e->baseline = d->baseline;
         SAL__TRY(sal__stats_of(e, "baseline", e->baseline, &e->b));
     }
-    if (needs & SAL_NEEDS_FIXATIONS) SAL__TRY(sal__pixels_of(e, f, &e->fix));
-    if (needs & SAL_NEEDS_OTHERS) SAL__TRY(sal__pixels_of(e, o, &e->other));
+    if (needs & SAL_NEEDS_FIXATIONS) SAL__TRY(sal__pixels_of(e, &d->fixations, &e->fix));
+    if (needs & SAL_NEEDS_OTHERS) SAL__TRY(sal__pixels_of(e, &d->others, &e->other));
     return SAL_OK;
 }
 
@@ -5280,8 +5285,8 @@ SALDEF sal_result sal_metric_emd_reduced(sal_ctx *ctx, const float *map, const f
 
 /* What a single metric needs, opened. NULL: not needed. */
 static sal_result sal__eval_of(sal_ctx *ctx, const float *map, int w, int h, const float *density,
-                               const float *baseline, const sal_fixations *fixations,
-                               const sal_fixations *others, int needs, sal__eval *e) {
+                               const float *baseline, const sal_points *fixations,
+                               const sal_points *others, int needs, sal__eval *e) {
     sal_score_desc d;
     memset(&d, 0, sizeof d);
     d.map = map; d.w = w; d.h = h; d.density = density; d.baseline = baseline;
@@ -5321,7 +5326,7 @@ SALDEF sal_result sal_metric_kl(sal_ctx *ctx, const float *map, const float *den
 }
 
 SALDEF sal_result sal_metric_nss(sal_ctx *ctx, const float *map, int w, int h,
-                                 const sal_fixations *fixations, sal_each each, double *value) {
+                                 const sal_points *fixations, sal_each each, double *value) {
     sal__eval e;
     sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, NULL,
                                 SAL_NEEDS_FIXATIONS, &e);
@@ -5331,7 +5336,7 @@ SALDEF sal_result sal_metric_nss(sal_ctx *ctx, const float *map, int w, int h,
 }
 
 SALDEF sal_result sal_metric_ig(sal_ctx *ctx, const float *map, const float *baseline, int w, int h,
-                                const sal_fixations *fixations, sal_norm norm, sal_each each,
+                                const sal_points *fixations, sal_norm norm, sal_each each,
                                 double epsilon, double *value) {
     sal__eval e;
     sal_result r = sal__eval_of(ctx, map, w, h, NULL, baseline, fixations, NULL,
@@ -5342,7 +5347,7 @@ SALDEF sal_result sal_metric_ig(sal_ctx *ctx, const float *map, const float *bas
 }
 
 SALDEF sal_result sal_metric_auc(sal_ctx *ctx, const float *map, int w, int h,
-                                 const sal_fixations *fixations, sal_each each, double *value) {
+                                 const sal_points *fixations, sal_each each, double *value) {
     sal__eval e;
     sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, NULL,
                                 SAL_NEEDS_FIXATIONS, &e);
@@ -5353,7 +5358,7 @@ SALDEF sal_result sal_metric_auc(sal_ctx *ctx, const float *map, int w, int h,
 }
 
 SALDEF sal_result sal_metric_auc_judd(sal_ctx *ctx, const float *map, int w, int h,
-                                      const sal_fixations *fixations, double *value) {
+                                      const sal_points *fixations, double *value) {
     sal__eval e;
     sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, NULL,
                                 SAL_NEEDS_FIXATIONS, &e);
@@ -5365,7 +5370,7 @@ SALDEF sal_result sal_metric_auc_judd(sal_ctx *ctx, const float *map, int w, int
 }
 
 SALDEF sal_result sal_metric_sauc(sal_ctx *ctx, const float *map, int w, int h,
-                                  const sal_fixations *fixations, const sal_fixations *others,
+                                  const sal_points *fixations, const sal_points *others,
                                   sal_each each, double *value) {
     sal__eval e;
     sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, others,
@@ -5377,7 +5382,7 @@ SALDEF sal_result sal_metric_sauc(sal_ctx *ctx, const float *map, int w, int h,
 }
 
 SALDEF sal_result sal_metric_auc_borji(sal_ctx *ctx, const float *map, int w, int h,
-                                       const sal_fixations *fixations, int splits, double step,
+                                       const sal_points *fixations, int splits, double step,
                                        uint64_t seed, double *value) {
     sal__eval e;
     sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, NULL,
@@ -5390,8 +5395,8 @@ SALDEF sal_result sal_metric_auc_borji(sal_ctx *ctx, const float *map, int w, in
 }
 
 SALDEF sal_result sal_metric_auc_shuffled(sal_ctx *ctx, const float *map, int w, int h,
-                                          const sal_fixations *fixations,
-                                          const sal_fixations *others, int splits, double step,
+                                          const sal_points *fixations,
+                                          const sal_points *others, int splits, double step,
                                           uint64_t seed, double *value) {
     sal__eval e;
     sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, others,

@@ -15,9 +15,9 @@ static void worst(double *so_far, double x) { if (!(fabs(x) <= *so_far)) *so_far
 
 static int near(double a, double b, double tolerance) { return fabs(a - b) <= tolerance; }
 
-static sal_fixations points(const float *x, const float *y, int count) {
-    sal_fixations f;
-    f.x = x; f.y = y; f.count = count;
+static sal_points points(const float *x, const float *y, int count) {
+    sal_points f;
+    f.x = x; f.y = y; f.count = count; f.stride = 0;
     return f;
 }
 
@@ -140,7 +140,7 @@ static void test_by_hand(void) {
     static const float m[4] = { 1, 2, 3, 4 }, q[4] = { 0, 0, 1, 1 }, flat[4] = { 1, 1, 1, 1 };
     static const float x[3] = { 1, 0, 1 }, y[3] = { 1, 1, 1 };     /* values 4, 3, 4 */
     static const float ox[3] = { 0, 1, 0 }, oy[3] = { 0, 0, 1 };   /* values 1, 2, 3 */
-    sal_fixations f = points(x, y, 3), o = points(ox, oy, 3);
+    sal_points f = points(x, y, 3), o = points(ox, oy, 3);
     double v;
     sal_metric_cc(&ctx, m, q, 2, 2, &v);
     CHECK(near(v, 2 / sqrt(5.), 1e-12), "CC of 1 2 3 4 and 0 0 1 1 is 2 / sqrt 5");
@@ -181,7 +181,7 @@ typedef struct scene {
     float map[N], density[N];
     float x[F], y[F], ox[O], oy[O];
     char fixated[N], other[N];
-    sal_fixations f, o;
+    sal_points f, o;
 } scene;
 
 /* A map with `levels` different values; coordinates between pixels, some outside. */
@@ -433,12 +433,12 @@ static void test_emd(void) {
 
 static void test_unusual(void) {
     static scene s;
-    static float flat[N], bad[N], big[N];
+    static float flat[N], bad[N], big[N], pairs[2 * F];
     static const float far_x[2] = { -1, 1e30f }, far_y[2] = { 3, 3 }, none = 0;
     static const float in_x[2] = { 3, NAN }, in_y[2] = { 3, 3 };
     double v[SAL_METRICS], one, two;
-    sal_fixations outside = points(far_x, far_y, 2), empty = points(&none, &none, 0);
-    sal_fixations single = points(in_x, in_y, 2);
+    sal_points outside = points(far_x, far_y, 2), empty = points(&none, &none, 0);
+    sal_points single = points(in_x, in_y, 2), both;
     sal_score_desc d;
     int i, k, chance = 1, finite = 1;
     make_scene(&s, 50, 9);
@@ -482,6 +482,12 @@ static void test_unusual(void) {
     single.count = 1;
     sal_metric_nss(&ctx, s.map, W, H, &single, SAL_EACH_FIXATION, &two);
     CHECK(one == two, "a fixation with a NaN coordinate is left out");
+    for (i = 0; i < F; i++) { pairs[2 * i] = s.x[i]; pairs[2 * i + 1] = s.y[i]; }
+    both = points(pairs, pairs + 1, F);
+    both.stride = 2;
+    sal_metric_auc(&ctx, s.map, W, H, &s.f, SAL_EACH_FIXATION, &one);
+    sal_metric_auc(&ctx, s.map, W, H, &both, SAL_EACH_FIXATION, &two);
+    CHECK(one == two, "coordinates may lie in pairs, x y x y");
     sal_metric_sauc(&ctx, s.map, W, H, &s.f, &empty, SAL_EACH_FIXATION, &one);
     CHECK(isnan(one), "sAUC without fixations on other images is NaN");
     sal_metric_auc_judd(&ctx, s.map, 1, 1, &s.f, &one);
