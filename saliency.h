@@ -3586,7 +3586,7 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
        MobileNetV2 (ours)      conv_stem. blockN. conv_last.       likewise
        our own networks        backbone.                   the same
    Returns 1 and the name in ours; 0 for tensors that a backbone has no use for (classifiers,
-   counters); -1 for names of other networks, or if ours is too short. */
+   counters), -1 for names of other networks or if ours is too short: ours is empty then. */
 static int sal__backbone_name(const char *name, char *ours, size_t size) {
     static const char *const same[] = { "conv1.", "bn1.", "layer", "conv_stem.", "block",
                                         "conv_last." };
@@ -3598,6 +3598,7 @@ static int sal__backbone_name(const char *name, char *ours, size_t size) {
         { 28, 5, 3 }
     };
     int i, length = -1;
+    if (size) ours[0] = 0;
     for (i = 0; i < SAL__COUNT(unused); i++)
         if (!strncmp(name, unused[i], strlen(unused[i]))) return 0;
     if (sal__ends_with(name, ".num_batches_tracked")) return 0;
@@ -3605,7 +3606,7 @@ static int sal__backbone_name(const char *name, char *ours, size_t size) {
     for (i = 0; i < SAL__COUNT(same); i++)
         if (!strncmp(name, same[i], strlen(same[i])))
             length = snprintf(ours, size, "backbone.%s", name);
-    for (i = 0; i < SAL__COUNT(vgg); i++) {
+    for (i = 0; i < SAL__COUNT(vgg) && !strncmp(name, "features.", 9); i++) {
         char start[16];
         snprintf(start, sizeof start, "features.%d.", vgg[i].n);
         if (!strncmp(name, start, strlen(start)))

@@ -1,0 +1,306 @@
+/* inspect: what is in a weights file or a network.
+
+       gcc -O2 examples/inspect.c -o inspect -lm
+
+   Run  inspect --help  for the options. */
+#define SALIENCY_IMPLEMENTATION
+#include "../saliency.h"
+
+static const char help[] =
+    "inspect: what is in a weights file or a network\n"
+    "\n"
+    "usage: inspect [options] FILE.safetensors [TENSOR ...]\n"
+    "       inspect [options] -n NETWORK\n"
+    "\n"
+    "Prints the metadata and the tensors of a weights file and, if it holds a network, its layers\n"
+    "with shapes, parameters, multiply-adds and memory (3x3 /2 *4: a window of 3x3, stride 2,\n"
+    "dilation 4). With names of tensors: only these, with statistics and the first values.\n"
+    "\n"
+    "  --stats         statistics of every tensor; nan counts what is not finite, which the others\n"
+    "                  leave out\n"
+    "  -n NETWORK      the layers of a network without weights:\n"
+    "                  juntingnet wepsam mlnet sam-vgg sam-resnet\n"
+    "  --size HxW      the layers at this input size, as 480x640\n"
+    "  -h, --help      this text\n";
+
+typedef struct options {
+    const char *network, *file;
+    int h, w, stats;
+} options;
+
+static int complain(const char *sentence, const char *about) {
+    fprintf(stderr, "inspect: ");
+    fprintf(stderr, sentence, about);
+    fprintf(stderr, "\n");
+    return 1;
+}
+
+/* --- pieces of tables ---------------------------------------------------------------------- */
+
+/* Names and texts come from files: control characters would go to the terminal. */
+static void print_text(const char *text, int width) {
+    int n = 0;
+    for (; *text; text++, n++) putchar((unsigned char)*text < 32 || *text == 127 ? '?' : *text);
+    for (; n < width; n++) putchar(' ');
+}
+
+static const char *print_size(char *text, size_t room, double bytes) {
+    static const char *const units[] = { "B", "kB", "MB", "GB", "TB" };
+    int u = 0;
+    while (bytes >= 999.5 && u < 4) { bytes /= 1000; u++; }
+    snprintf(text, room, u ? "%.1f %s" : "%.0f %s", bytes, units[u]);
+    return text;
+}
+
+static const char *print_shape(char *text, size_t room, const sal_tensor *t) {
+    int i, n = snprintf(text, room, t->ndim ? "" : "number");
+    for (i = 0; i < t->ndim; i++)
+        n += snprintf(text + n, room - (size_t)n, i ? " x %d" : "%d", t->dim[i]);
+    return text;
+}
+
+/* --- tensors ------------------------------------------------------------------------------- */
+
+typedef struct stats { double min, max, mean, sd; size_t count, zeros, nans; } stats;
+
+/* Two passes, the second for the standard deviation around the mean of the first. */
+static stats tensor_stats(const sal_tensor *t) {
+    float value[4096];
+    const size_t most = sizeof value / sizeof *value;
+    stats s = { HUGE_VAL, -HUGE_VAL, 0, 0, 0, 0, 0 };
+    double sum = 0, squares = 0, finite;
+    size_t start, i, n;
+    int pass;
+    s.count = sal_tensor_count(t);
+    for (pass = 0; pass < 2; pass++) {
+        for (start = 0; start < s.count; start += n) {
+            n = s.count - start < most ? s.count - start : most;
+            sal_tensor_read(t, start, n, value);
+            for (i = 0; i < n; i++) {
+                double x = value[i];
+                if (!isfinite(x)) { s.nans += !pass; continue; }
+                if (pass) { squares += (x - s.mean) * (x - s.mean); continue; }
+                if (x < s.min) s.min = x;
+                if (x > s.max) s.max = x;
+                s.zeros += x == 0;
+                sum += x;
+            }
+        }
+        finite = (double)(s.count - s.nans);
+        if (finite < 1) { s.min = s.max = s.mean = s.sd = NAN; return s; }
+        s.mean = sum / finite;
+    }
+    s.sd = sqrt(squares / finite);
+    return s;
+}
+
+static void print_stats_title(int width) {
+    printf("%-*s %10s %10s %10s %10s %10s %8s\n", width, "", "min", "max", "mean", "sd", "zeros",
+           "nan");
+}
+
+static void print_stats(const sal_tensor *t) {
+    stats s;
+    if (!t->data) { printf("  (values of this type are not read)\n"); return; }
+    s = tensor_stats(t);
+    printf(" %10.4g %10.4g %10.4g %10.4g %10.0f %8.0f\n", s.min, s.max, s.mean, s.sd,
+           (double)s.zeros, (double)s.nans);
+}
+
+static int name_width(const sal_safetensors *file) {
+    int i, width = 8;
+    for (i = 0; i < file->count; i++) {
+        int n = (int)strlen(file->tensor[i].name);
+        if (n > width) width = n;
+    }
+    return width < 48 ? width : 48;
+}
+
+static void print_file(const options *o, const sal_safetensors *file) {
+    int i, width = name_width(file);
+    double values = 0, bytes = 0;
+    char shape[64], size[32];
+    if (file->metas) printf("metadata\n");
+    for (i = 0; i < file->metas; i++) {
+        printf("  ");
+        print_text(file->meta[2 * i], 20);
+        printf("  ");
+        print_text(file->meta[2 * i + 1], 0);
+        printf("\n");
+    }
+    printf("%stensors", file->metas ? "\n" : "");
+    if (o->stats) print_stats_title(width + 33);
+    else printf("%*s%10s\n", width + 33 - 7 + 2, "", "bytes");
+    for (i = 0; i < file->count; i++) {
+        const sal_named_tensor *t = &file->tensor[i];
+        double own = (double)(t->end - t->begin) +
+                     (t->tensor.scale ? 4.0 * t->tensor.dim[0] : 0);
+        printf("  ");
+        print_text(t->name, width);
+        printf("  %-5s  %-24s", t->type, print_shape(shape, sizeof shape, &t->tensor));
+        if (o->stats) print_stats(&t->tensor);
+        else printf("  %10.0f\n", own);
+        values += (double)sal_tensor_count(&t->tensor);
+        bytes += own;
+    }
+    printf("%d tensors, %.0f values (%.2f million), %s\n", file->count, values, values / 1e6,
+           print_size(size, sizeof size, bytes));
+}
+
+static int print_tensor(const sal_safetensors *file, const char *name) {
+    enum { FIRST = 8 };
+    const sal_named_tensor *t = sal_safetensors_find(file, name);
+    float value[FIRST];
+    char shape[64];
+    size_t i, n;
+    if (!t) return complain("there is no tensor %s in this file", name);
+    print_text(t->name, 0);
+    printf("  %s  %s", t->type, print_shape(shape, sizeof shape, &t->tensor));
+    if (!t->tensor.data) { print_stats(&t->tensor); return 0; }
+    printf("\n");
+    print_stats_title(0);
+    print_stats(&t->tensor);
+    n = sal_tensor_count(&t->tensor);
+    if (n > FIRST) n = FIRST;
+    sal_tensor_read(&t->tensor, 0, n, value);
+    for (i = 0; i < n; i++) printf(" %.6g", (double)value[i]);
+    printf("%s\n\n", sal_tensor_count(&t->tensor) > FIRST ? " ..." : "");
+    return 0;
+}
+
+/* --- layers -------------------------------------------------------------------------------- */
+
+/* Learned ones: the running mean and variance of batch-norm do not count. */
+static double layer_parameters(const sal_net *net, int i) {
+    const sal_param *p = net->param + net->layer[i].param;
+    double n = 0;
+    int k;
+    for (k = 0; k < net->layer[i].params; k++)
+        if (!strstr(p[k].name, ".running_")) n += (double)sal_tensor_count(&p[k].value);
+    return n;
+}
+
+static void print_layer(const sal_net *net, int i, const sal_shape *shapes) {
+    const sal_layer *l = &net->layer[i];
+    char shape[40], window[40] = "", reads[40] = "";
+    int k, n = 0;
+    if ((l->op == SAL_OP_CONV2D || l->op == SAL_OP_MAXPOOL) && l->kernel) {
+        n = snprintf(window, sizeof window, "%dx%d", l->kernel, l->kernel);
+        if (l->stride > 1) n += snprintf(window + n, sizeof window - (size_t)n, " /%d", l->stride);
+        if (l->dilation > 1) snprintf(window + n, sizeof window - (size_t)n, " *%d", l->dilation);
+    }
+    for (k = n = 0; k < l->inputs; k++)         /* what it reads, unless just the layer before */
+        if (l->inputs > 1 || l->input[0] != i - 1)
+            n += snprintf(reads + n, sizeof reads - (size_t)n, k ? ",%d" : "%d", l->input[k]);
+    snprintf(shape, sizeof shape, "%d x %d x %d", shapes[i].c, shapes[i].h, shapes[i].w);
+    printf("%4d  %-32s %-9s %-9s %-11s %-16s %10.0f %10.1f %9.1f\n", i, l->name, sal_op_name(l->op),
+           window, reads, shape, layer_parameters(net, i), sal_layer_macs(net, i, shapes) / 1e6,
+           4e-3 * shapes[i].c * shapes[i].h * shapes[i].w);
+}
+
+static sal_result print_layers(sal_ctx *ctx, const options *o, const sal_net *net) {
+    int i, h = o->h ? o->h : net->desc.h, w = o->w ? o->w : net->desc.w;
+    sal_shape *shapes = (sal_shape *)sal_alloc(ctx, (size_t)net->layers, sizeof *shapes);
+    double parameters = 0, macs = 0, floats = 0;
+    char all[32], planned[32];
+    sal_run *run = NULL;
+    sal_result r = shapes ? sal_net_shapes(ctx, net, h, w, shapes) : SAL_ERR_MEMORY;
+    if (!r) r = sal_run_open(ctx, net, 1, h, w, &run);      /* plans the memory */
+    if (!r) {
+        printf("%s, input %d x %d (height x width)\n", net->name, h, w);
+        printf("   #  %-32s %-9s %-9s %-11s %-16s %10s %10s %9s\n", "layer", "operator", "window",
+               "reads", "output", "parameters", "M mul-adds", "output kB");
+        for (i = 0; i < net->layers; i++) {
+            print_layer(net, i, shapes);
+            parameters += layer_parameters(net, i);
+            macs += sal_layer_macs(net, i, shapes);
+            floats += (double)shapes[i].c * shapes[i].h * shapes[i].w;
+        }
+        printf("%d layers, %.0f parameters (%.2f million), %.2f G multiply-adds\n"
+               "activations %s, planned into %s (batch-norm and ReLU in place)\n", net->layers,
+               parameters, parameters / 1e6, macs / 1e9, print_size(all, sizeof all, 4 * floats),
+               print_size(planned, sizeof planned, 4.0 * (double)run->arena_floats));
+        sal_run_close(ctx, run);
+    }
+    sal_free(ctx, shapes);
+    return r;
+}
+
+/* --- what to do ---------------------------------------------------------------------------- */
+
+static int inspect_network(sal_ctx *ctx, const options *o) {
+    sal_kind kind;
+    sal_net_desc desc;
+    sal_net *net;
+    sal_result r;
+    if (!sal_kind_from_name(o->network, &kind))
+        return complain("%s is not a network; see inspect --help", o->network);
+    desc = sal_net_desc_default(kind);
+    r = sal_net_new(ctx, &desc, &net);
+    if (r) return complain("%s", sal_error(ctx));
+    r = print_layers(ctx, o, net);
+    sal_net_free(ctx, net);
+    return r ? complain("%s", sal_error(ctx)) : 0;
+}
+
+static int inspect_weights(sal_ctx *ctx, const options *o, char **names, int count) {
+    sal_net *net = NULL;
+    sal_safetensors file;
+    const sal_safetensors *content;
+    int i, status = 0;
+    /* a network has the file in it; other files (backbones) are read by themselves */
+    sal_result r = sal_net_load(ctx, o->file, &net);
+    char reason[sizeof ctx->error];
+    snprintf(reason, sizeof reason, "%s", sal_error(ctx));
+    memset(&file, 0, sizeof file);
+    if (r) r = sal_safetensors_load(ctx, o->file, &file);
+    if (r) return complain("%s", sal_error(ctx));
+    content = net ? net->file : &file;
+    for (i = 0; i < count; i++) status |= print_tensor(content, names[i]);
+    if (!count) {
+        print_file(o, content);
+        if (net) {
+            printf("\n");
+            if (print_layers(ctx, o, net)) status = complain("%s", sal_error(ctx));
+        } else if (sal_safetensors_meta(content, "sal.model")) {    /* says it were a network */
+            status = complain("%s", reason);
+        } else if (o->h) {
+            status = complain("--size is for networks, and %s is none", o->file);
+        }
+    }
+    sal_net_free(ctx, net);
+    sal_safetensors_free(ctx, &file);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    sal_ctx ctx;
+    options o;
+    int i, names = 0;               /* of tensors: moved to the front of argv */
+    memset(&ctx, 0, sizeof ctx);
+    memset(&o, 0, sizeof o);
+    for (i = 1; i < argc; i++) {
+        const char *a = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (!strcmp(a, "-h") || !strcmp(a, "--help")) {
+            fputs(help, stdout);
+            return 0;
+        } else if (!strcmp(a, "--stats")) {
+            o.stats = 1;
+        } else if (!strcmp(a, "-n") || !strcmp(a, "--size")) {
+            if (!value) return complain("%s needs a value; see inspect --help", a);
+            if (a[1] == 'n') o.network = value;
+            else if (sscanf(value, "%6dx%6d", &o.h, &o.w) != 2 || o.h < 1 || o.w < 1)
+                return complain("--size %s: HEIGHTxWIDTH expected, as 480x640", value);
+            i++;
+        } else if (a[0] == '-' && a[1]) {
+            return complain("%s is not an option; see inspect --help", a);
+        } else if (!o.file) {
+            o.file = a;
+        } else {
+            argv[names++] = argv[i];
+        }
+    }
+    if (!o.file == !o.network) return complain("%s", "one file, or -n NETWORK; see inspect --help");
+    if (o.network) return inspect_network(&ctx, &o);
+    return inspect_weights(&ctx, &o, argv, names);
+}
