@@ -210,8 +210,8 @@ SALDEF sal_result sal_map_new(sal_ctx *ctx, int w, int h, sal_map *map);
 
 /* Separable resampling of an interleaved plane set, pixel centres on half-pixel positions (as PIL,
    MATLAB's imresize and PyTorch with align_corners=False have it). When a side shrinks the filter
-   widens with it (antialias); weights are normalised at the borders. SAL_AREA takes the mean of what
-   an output pixel covers, SAL_CUBIC is Keys' with a = -1/2. Same size: an exact copy. out and in
+   widens with it (antialias); weights are normalised at the borders. SAL_AREA is the mean of what an
+   output pixel covers, SAL_CUBIC is Keys' with a = -1/2. Same size: an exact copy. out and in
    are (height, width, channels) and may not overlap. */
 typedef enum sal_filter { SAL_AREA, SAL_LINEAR, SAL_CUBIC } sal_filter;
 SALDEF sal_result sal_resize(sal_ctx *ctx, float *out, int ow, int oh, const float *in, int w,
@@ -3997,7 +3997,8 @@ static double sal__filter_at(sal_filter filter, double x) {
     return x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((2.5 - 0.5 * x) * x - 4) * x + 2 : 0;
 }
 
-static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filter filter, sal__filter_table *t) {
+static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filter filter,
+                                        sal__filter_table *t) {
     double step = (double)in / out, stretch = SAL__MAX(step, 1);
     double reach = filter == SAL_AREA ? step / 2 : (filter == SAL_LINEAR ? 1 : 2) * stretch;
     int o, k;
@@ -4079,16 +4080,17 @@ static sal_result sal__resize_axis(sal_ctx *ctx, float *out, int ow, int oh, con
     return r;
 }
 
-SALDEF sal_result sal_resize(sal_ctx *ctx, float *out, int ow, int oh, const float *in, int w, int h,
-                             int channels, sal_filter filter) {
+SALDEF sal_result sal_resize(sal_ctx *ctx, float *out, int ow, int oh, const float *in, int w,
+                             int h, int channels, sal_filter filter) {
     float *between;
-    int across = (double)ow * h <= (double)oh * w;      /* x first if that leaves less to do for y */
+    int across = (double)ow * h <= (double)oh * w;      /* x first if it leaves less for y */
     int bw = across ? ow : w, bh = across ? h : oh;
     sal_result r;
     SAL__TRY(sal__check_size(ctx, "resize from", w, h));
     SAL__TRY(sal__check_size(ctx, "resize to", ow, oh));
     if (channels < 1)
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "resize: %d channels, 1 or more expected", channels);
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "resize: %d channels, at least 1 expected",
+                         channels);
     if (w == ow && h == oh) {
         memcpy(out, in, (size_t)w * (size_t)h * (size_t)channels * sizeof(float));
         return SAL_OK;
@@ -4175,8 +4177,9 @@ SALDEF sal_result sal_blur(sal_ctx *ctx, float *out, const float *in, int w, int
         sal_free(ctx, lines); sal_free(ctx, weight); sal_free(ctx, between);
         return SAL_ERR_MEMORY;
     }
-    for (i = 1; i <= p.radius; i++) total += 2 * exp(-0.5 * i * i / (sigma * sigma));
-    for (i = 0; i <= p.radius; i++) weight[i] = (float)(exp(-0.5 * i * i / (sigma * sigma)) / total);
+    for (i = 1; i <= p.radius; i++) total += 2 * exp(-i * (i / (2 * sigma * sigma)));
+    for (i = 0; i <= p.radius; i++)
+        weight[i] = (float)(exp(-i * (i / (2 * sigma * sigma))) / total);
     p.weight = weight; p.line = lines;
     p.out = between; p.in = in;
     sal_parallel_for(ctx, h, sal__blur_row, &p);
@@ -4238,8 +4241,8 @@ static sal_result sal__pnm_load(sal_ctx *ctx, const unsigned char *p, size_t siz
     pixels = (size_t)w * (size_t)h;
     samples = pixels * (size_t)channels;
     if (at > size || (size - at) / (size_t)bytes < samples)
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: truncated: %ld x %ld pixels need %.0f bytes, the "
-                         "file has %.0f", name, w, h, (double)samples * bytes + (double)at,
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: truncated: %ld x %ld pixels need %.0f bytes, "
+                         "the file has %.0f", name, w, h, (double)samples * bytes + (double)at,
                          (double)size);
     SAL__TRY(sal_image_new(ctx, (int)w, (int)h, image));
     for (i = 0; i < samples; i++) {
@@ -4327,7 +4330,8 @@ SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t 
         return SAL_OK;
 #endif
     }
-    for (i = 0; i < look; i++) printable += (p[i] >= ' ' && p[i] < 127) || (p[i] >= 9 && p[i] <= 13);
+    for (i = 0; i < look; i++)
+        printable += (p[i] >= ' ' && p[i] < 127) || (p[i] >= 9 && p[i] <= 13);
     return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %s, not a picture that can be read here (JPEG, PNG, "
                      "BMP, binary PPM or PGM)", name,
                      printable == look ? "a text file" : "an unknown kind of file");
@@ -4394,8 +4398,8 @@ static sal_result sal__save_pixels(sal_ctx *ctx, const char *path, int w, int h,
     sal_result r;
     int png = sal__has_ending(path, ".png"), done;
     if (!png && !sal__has_ending(path, ".jpg") && !sal__has_ending(path, ".jpeg"))
-        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: pictures are written as .png, .jpg or .jpeg",
-                         path);
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: pictures are written as .png, .jpg or "
+                         ".jpeg", path);
     if (!png && (w > 65535 || h > 65535))
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: %d x %d pixels, a JPEG side has at most "
                          "65535; use .png", path, w, h);
@@ -4507,8 +4511,8 @@ SALDEF sal_result sal_map_load_npy_memory(sal_ctx *ctx, const void *bytes, size_
     SAL__TRY(sal__check_size(ctx, name, w, h));
     n = (size_t)w * (size_t)h;
     if (size != n * (size_t)wide)
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %d x %d values of %d bytes, but %.0f bytes in the "
-                         "file", name, h, w, wide, (double)size);
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %d x %d values of %d bytes, but %.0f bytes in "
+                         "the file", name, h, w, wide, (double)size);
     SAL__TRY(sal_map_new(ctx, w, h, map));
     big = order == '>';
     for (i = 0; i < n; i++, p += wide) {
@@ -4570,7 +4574,8 @@ SALDEF void sal_colormap(float t, unsigned char rgb[3]) {
         { 3.2404542, -1.5371385, -0.4985314 }, { -0.9692660, 1.8760108, 0.0415560 },
         { 0.0556434, -0.2040259, 1.0572252 }
     };
-    double u = sal__clamp(t, 0, 1), hue = (285 + 180 * u) * SAL__PI / 180, chroma = 280 * u * (1 - u);
+    double u = sal__clamp(t, 0, 1), chroma = 280 * u * (1 - u);
+    double hue = (285 + 180 * u) * SAL__PI / 180;
     double fy = (5 + 90 * u + 16) / 116;
     double x = 0.95047 * sal__lab_inverse(fy + chroma * cos(hue) / 500);
     double y = sal__lab_inverse(fy);
@@ -4605,7 +4610,8 @@ SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_ma
         const unsigned char *from = image->data + i * 3;
         const unsigned char *colour = colours[sal__level(values[i], most)];
         for (k = 0; k < 3; k++)
-            out->data[i * 3 + (size_t)k] = (unsigned char)(from[k] * (1 - a) + colour[k] * a + 0.5f);
+            out->data[i * 3 + (size_t)k] = (unsigned char)
+                (from[k] * (1 - a) + colour[k] * a + 0.5f);
     }
     out->grey = 0;
     sal_free(ctx, fit);

@@ -59,12 +59,13 @@ static void test_resize(sal_ctx *ctx) {
         CHECK(flat < 4e-6, "%s keeps a constant (error %.1e)", names[f], flat);
         for (i = 0; i < 60; i++) in[i] = noise(&rng);
         sal_resize(ctx, out, 5, 4, in, 5, 4, 3, filter);
-        CHECK(!memcmp(in, out, 60 * sizeof(float)), "%s to the same size is an exact copy", names[f]);
+        CHECK(!memcmp(in, out, 60 * sizeof(float)), "%s to the same size is an exact copy",
+              names[f]);
     }
     sal_resize(ctx, out, 2, 1, ramp, 3, 1, 1, SAL_AREA);
     CHECK(worst(out, thirds, 2) < 1e-6, "area splits a pixel that two outputs share");
     sal_resize(ctx, out, 8, 1, ramp, 4, 1, 1, SAL_LINEAR);
-    CHECK(worst(out, twice, 8) < 1e-6, "linear doubling interpolates at quarters, flat at the ends");
+    CHECK(worst(out, twice, 8) < 1e-6, "linear doubling takes quarters, and is flat at the ends");
     sal_resize(ctx, out, 8, 1, ramp, 4, 1, 1, SAL_CUBIC);
     CHECK(fabs(out[3] - 1.25) < 1e-6 && fabs(out[4] - 1.75) < 1e-6,
           "cubic doubling is exact on a ramp away from the ends");
