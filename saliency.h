@@ -603,6 +603,39 @@ struct sal_backend {
 SALDEF const sal_backend *sal_backend_ref(void);    /* the textbook */
 SALDEF const sal_backend *sal_backend_cpu(void);    /* fast kernels; the default */
 
+/* --- api: classical -------------------------------------------------------------------------
+
+   Models that need no weights: they follow their authors' own programs (paper above each one). */
+typedef enum sal_classical_kind {
+    SAL_CENTER,         /* a Gaussian in the middle: what every model must beat */
+    SAL_SPECTRAL,       /* spectral residual, Hou and Zhang 2007 */
+    SAL_ITTI,           /* Itti, Koch and Niebur 1998 */
+    SAL_GBVS,           /* graph-based visual saliency, Harel, Koch and Perona 2006 */
+    SAL_BMS,            /* boolean map saliency, Zhang and Sclaroff 2013 */
+    SAL_CLASSICAL_COUNT
+} sal_classical_kind;
+
+/* All zeros: the defaults. */
+typedef struct sal_classical_desc {
+    int w, h;                   /* size of the map; 0: that of the picture */
+    int center;                 /* 1: multiply the map by the centre prior */
+    float center_sx, center_sy; /* the prior's standard deviations, parts of width and height; 0: 0.21 */
+    float itti_blur;            /* Itti: Gaussian blur of the map, sigma as a part of its longer side;
+                                   0: none, as the authors; 0.03 raises the scores */
+    int gbvs_markov;            /* GBVS: 1 normalises by the paper's second Markov chain, else A^1.5 */
+    int bms_swap;               /* BMS: 1 takes blue for red, as the authors' program does */
+} sal_classical_desc;
+
+/* "center", "spectral", "itti", "gbvs", "bms"; and back, -1 if there is none of that name. */
+SALDEF const char *sal_classical_name(sal_classical_kind kind);
+SALDEF int sal_classical_from_name(const char *name);
+/* The map of a picture: finite, from 0 to a maximum of 1 (all 1 where the model finds no
+   difference, as in a picture of one colour). desc may be NULL. The caller frees the map. */
+SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal_image *image,
+                                const sal_classical_desc *desc, sal_map *map);
+/* out (h, w) = exp(-dx^2 / 2 (sx w)^2 - dy^2 / 2 (sy h)^2), dx and dy from the centre. */
+SALDEF void sal_center_prior(float *out, int w, int h, double sx, double sy);
+
 /* --- api: predict ------------------------------------------------------------------------------
 
    The short way:  sal_image_load, sal_net_load, sal_predict, sal_map_save_png. */
@@ -3989,18 +4022,22 @@ typedef struct sal__filter_table {
     float *weight;      /* [out][width]; pixels outside the filter have weight 0 */
 } sal__filter_table;
 
+/* The filter of the classical models' pyramids: 1 5 10 10 5 1 over pairs of pixels. */
+#define SAL__HALF ((sal_filter)3)
+
 /* The triangle, and Keys' cubic with a = -1/2 ("Cubic convolution interpolation for digital image
    processing", IEEE ASSP 1981, eq. 15), at a distance of x pixels. */
 static double sal__filter_at(sal_filter filter, double x) {
     x = fabs(x);
+    if (filter == SAL__HALF) return x < 0.5 ? 10 : x < 1 ? 5 : x < 1.5 ? 1 : 0;
     if (filter == SAL_LINEAR) return x < 1 ? 1 - x : 0;
     return x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((2.5 - 0.5 * x) * x - 4) * x + 2 : 0;
 }
 
 static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filter filter,
                                         sal__filter_table *t) {
-    double step = (double)in / out, stretch = SAL__MAX(step, 1);
-    double reach = filter == SAL_AREA ? step / 2 : (filter == SAL_LINEAR ? 1 : 2) * stretch;
+    double step = filter == SAL__HALF ? 2 : (double)in / out, stretch = SAL__MAX(step, 1);
+    double reach = filter == SAL_AREA ? step / 2 : filter == SAL_LINEAR ? stretch : 2 * stretch;
     int o, k;
     t->width = (int)SAL__MIN((double)in, ceil(2 * reach) + 1);
     t->first = SAL__NEW(ctx, int, out);
@@ -4621,6 +4658,912 @@ SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_ma
 /* ============================================================================================
    >>classical  models without weights: centre, spectral residual, Itti, GBVS, BMS
    ========================================================================================== */
+
+/* One colour of a picture from 0 to 1 (channel 0 1 2: R G B, 3: the largest of them, 4: luma),
+   resized to ow x oh. */
+static sal_result sal__channel(sal_ctx *ctx, const sal_image *image, int channel, int ow, int oh,
+                               sal_filter filter, float *out) {
+    size_t i, n = (size_t)image->w * (size_t)image->h;
+    int same = ow == image->w && oh == image->h;
+    float *plane = same ? out : SAL__NEW(ctx, float, n);
+    sal_result r = SAL_OK;
+    if (!plane) return SAL_ERR_MEMORY;
+    for (i = 0; i < n; i++) {
+        const unsigned char *p = image->data + i * 3;
+        plane[i] = channel < 3 ? p[channel] / 255.0f
+                 : channel == 3 ? SAL__MAX(SAL__MAX(p[0], p[1]), p[2]) / 255.0f
+                 : (299 * p[0] + 587 * p[1] + 114 * p[2]) / 255000.0f;
+    }
+    if (!same) {
+        r = sal_resize(ctx, out, ow, oh, plane, image->w, image->h, 1, filter);
+        sal_free(ctx, plane);
+    }
+    return r;
+}
+
+/* Minimum to 0, maximum to 1. What differs by less than `least` counts as constant, becomes
+   `otherwise` everywhere, and 0 is returned. */
+static int sal__scale(float *data, size_t n, float least, float otherwise) {
+    float low = data[0], high = data[0];
+    size_t i;
+    for (i = 1; i < n; i++) {
+        if (data[i] < low) low = data[i];
+        if (data[i] > high) high = data[i];
+    }
+    if (high - low < least || high == low) {
+        for (i = 0; i < n; i++) data[i] = otherwise;
+        return 0;
+    }
+    for (i = 0; i < n; i++) data[i] = (data[i] - low) / (high - low);
+    return 1;
+}
+
+/* The outer `border` pixels (less in small maps) fade linearly to zero: 1/(b+1), 2/(b+1), ... */
+static void sal__fade(float *data, int w, int h, int border) {
+    int x, y, b = SAL__MIN(border, SAL__MIN(w, h) / 2);
+    for (y = 0; y < h; y++) {
+        int ky = SAL__MIN(SAL__MIN(y, h - 1 - y) + 1, b + 1);
+        for (x = 0; x < w; x++) {
+            int kx = SAL__MIN(SAL__MIN(x, w - 1 - x) + 1, b + 1);
+            data[(size_t)y * (size_t)w + (size_t)x] *= (float)(ky * kx) / (float)((b + 1) * (b + 1));
+        }
+    }
+}
+
+/* --- centre prior ------------------------------------------------------------------------ */
+
+SALDEF void sal_center_prior(float *out, int w, int h, double sx, double sy) {
+    int x, y;
+    for (y = 0; y < h; y++)
+        for (x = 0; x < w; x++) {
+            double dx = (x - (w - 1) / 2.0) / (sx * w), dy = (y - (h - 1) / 2.0) / (sy * h);
+            *out++ = (float)exp(-0.5 * (dx * dx + dy * dy));
+        }
+}
+
+/* --- spectral residual -------------------------------------------------------------------
+
+   X. Hou, L. Zhang, "Saliency detection: a spectral residual approach", CVPR 2007. The log
+   amplitude spectra of all pictures look alike and are smooth; what sticks out of the smooth
+   curve, put back with its phase, is what sticks out of the picture (eqs. 5 to 9). */
+
+enum { SAL__DFT = 64 };
+
+/* The discrete Fourier transform along each row, written transposed, so that twice is the
+   transform of the plane; sign -1 forwards, 1 backwards (times 64). */
+static void sal__dft_rows(double (*out)[SAL__DFT][2], double (*in)[SAL__DFT][2], int sign) {
+    double wave[SAL__DFT][2];
+    int y, k, x;
+    for (k = 0; k < SAL__DFT; k++) {
+        wave[k][0] = cos(2 * SAL__PI * k / SAL__DFT);
+        wave[k][1] = sign * sin(2 * SAL__PI * k / SAL__DFT);
+    }
+    for (y = 0; y < SAL__DFT; y++)
+        for (k = 0; k < SAL__DFT; k++) {
+            double re = 0, im = 0;
+            for (x = 0; x < SAL__DFT; x++) {
+                const double *a = in[y][x], *b = wave[x * k % SAL__DFT];
+                re += a[0] * b[0] - a[1] * b[1];
+                im += a[0] * b[1] + a[1] * b[0];
+            }
+            out[k][y][0] = re;
+            out[k][y][1] = im;
+        }
+}
+
+static sal_result sal__spectral(sal_ctx *ctx, const sal_image *image, sal_map *map) {
+    enum { N = SAL__DFT };
+    typedef double plane[N][2];
+    plane *a = (plane *)sal_alloc(ctx, N, sizeof(plane)), *b = (plane *)sal_alloc(ctx, N, sizeof(plane));
+    double *spectrum = SAL__NEW(ctx, double, N * N);
+    sal_result r = a && b && spectrum ? sal_map_new(ctx, N, N, map) : SAL_ERR_MEMORY;
+    int x, y, i, j;
+    if (r == SAL_OK) r = sal__channel(ctx, image, 4, N, N, SAL_CUBIC, map->data);
+    if (r == SAL_OK) {
+        for (y = 0; y < N; y++) for (x = 0; x < N; x++) a[y][x][0] = map->data[y * N + x];
+        sal__dft_rows(b, a, -1);
+        sal__dft_rows(a, b, -1);
+        /* below 1e-6 there is no amplitude, only rounding */
+        for (y = 0; y < N; y++)
+            for (x = 0; x < N; x++)
+                spectrum[y * N + x] = log(SAL__MAX(hypot(a[y][x][0], a[y][x][1]), 1e-6));
+        for (y = 0; y < N; y++)
+            for (x = 0; x < N; x++) {
+                double mean = 0, factor;    /* of the 3 x 3 neighbours, edges repeated */
+                for (j = -1; j <= 1; j++)
+                    for (i = -1; i <= 1; i++)
+                        mean += spectrum[(int)sal__clamp(y + j, 0, N - 1) * N +
+                                         (int)sal__clamp(x + i, 0, N - 1)] / 9;
+                /* exp(residual) with the phase of a: a / |a| * exp(log |a| - mean) */
+                factor = exp(-mean);
+                a[y][x][0] *= factor; a[y][x][1] *= factor;
+            }
+        sal__dft_rows(b, a, 1);
+        sal__dft_rows(a, b, 1);
+        for (y = 0; y < N; y++)
+            for (x = 0; x < N; x++)
+                map->data[y * N + x] = (float)((a[y][x][0] * a[y][x][0] + a[y][x][1] * a[y][x][1]) /
+                                               ((double)N * N * N * N));
+        r = sal_blur(ctx, map->data, map->data, N, N, 2.5, 2, SAL_BORDER_REPLICATE);
+    }
+    sal_free(ctx, spectrum); sal_free(ctx, b); sal_free(ctx, a);
+    return r;
+}
+
+/* --- features of Itti and GBVS -----------------------------------------------------------
+
+   A pyramid of the picture and, at its levels 2, 3, ... (level k is halved k times), one map for
+   each feature: colour, intensity, and the energy of Gabor filters in four orientations. */
+
+enum { SAL__TYPES = 8, SAL__LEVELS = 6 };
+
+typedef struct sal__features {
+    int types;
+    int channel[SAL__TYPES];        /* 0 colour, 1 intensity, 2 orientation */
+    sal_map map[SAL__TYPES][SAL__LEVELS];
+} sal__features;
+
+static void sal__features_free(sal_ctx *ctx, sal__features *f) {
+    int t, k;
+    for (t = 0; t < SAL__TYPES; t++)
+        for (k = 0; k < SAL__LEVELS; k++) sal_map_free(ctx, &f->map[t][k]);
+}
+
+/* Colour after Derrington, Krauskopf and Lennie (J. Physiol. 357, 1984): a luminance, a red-green
+   and a blue-yellow axis, on the cone responses L, M, S of a measured monitor. The toolbox looks the
+   light of each gun up in a table of 256 measured values; the polynomial is fitted to them (a power
+   law errs by up to 0.11, it by 0.03; with it the maps correlate 0.9998 with the toolbox's). */
+static void sal__dkl(float *lum, float *rg, float *by, const float *r, const float *g,
+                     const float *b, size_t n) {
+    static const double dark[3] = { 0.0249, 0.0077, 0.0423 };
+    static const double cones[3][3] = {
+        { 18.32535, 44.60077, 7.46216 }, { 4.09544, 28.20135, 6.66066 }, { 0.02114, 0.10325, 1.05258 }
+    };
+    static const double grey[3] = { 34.918539, 19.314797, 0.585611 };   /* the adapting L, M, S */
+    const float *guns[3];
+    double light[3][256], d[3], f = 1 / (grey[0] + grey[1]);
+    size_t i;
+    int c, k;
+    guns[0] = r; guns[1] = g; guns[2] = b;
+    for (c = 0; c < 3; c++)
+        for (k = 0; k < 256; k++) {
+            double x = k / 255.0, x3 = x * x * x;
+            light[c][k] = dark[c] + (1 - dark[c]) * x3 * (2.915 + x3 * (5.251 * x - 7.166));
+        }
+    for (i = 0; i < n; i++) {
+        double at[3];
+        for (c = 0; c < 3; c++)         /* entry ceil(255 x) of a table that starts at 1 */
+            at[c] = light[c][(int)sal__clamp(ceil(guns[c][i] * 255) - 1, 0, 255)];
+        for (c = 0; c < 3; c++)
+            d[c] = cones[c][0] * at[0] + cones[c][1] * at[1] + cones[c][2] * at[2] - grey[c];
+        lum[i] = (float)(0.5774 * sqrt(3.0) * f * (d[0] + d[1]));
+        rg[i] = (float)(2.7525 * f * sqrt(grey[0] * grey[0] + grey[1] * grey[1]) *
+                        (d[0] / grey[0] - d[1] / grey[1]));
+        by[i] = (float)(0.4526 * f * ((grey[0] + grey[1]) / grey[2] * d[2] - d[0] - d[1]));
+    }
+}
+
+/* Itti's colours, |B - min(R, G)| / I and |R - G| / I; 0 where it is black. */
+static void sal__opponents(float *by, float *rg, const float *r, const float *g, const float *b,
+                           const float *intensity, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) {
+        float v = intensity[i];
+        by[i] = v > 0 ? (float)fabs(b[i] - SAL__MIN(r[i], g[i])) / v : 0;
+        rg[i] = v > 0 ? (float)fabs(r[i] - g[i]) / v : 0;
+    }
+}
+
+/* out[i] += sum over k of tap[reach + k] * in[i + k * step], for i in begin..end-1 and up to 15
+   more: sixteen sums run side by side. With step 1 this filters rows, with the width columns, with
+   width + 1 and width - 1 the diagonals. */
+static void sal__line_filter(float *out, const float *in, ptrdiff_t begin, ptrdiff_t end,
+                             const float *tap, int reach, ptrdiff_t step) {
+    enum { SIDE = 16 };
+    ptrdiff_t i;
+    int k, l;
+    for (i = begin; i < end; i += SIDE) {
+        const float *p = in + i - reach * step;
+        float sum[SIDE];
+        for (l = 0; l < SIDE; l++) sum[l] = 0;
+        for (k = 0; k <= 2 * reach; k++, p += step) {
+            float t = tap[k];
+            for (l = 0; l < SIDE; l++) sum[l] += t * p[l];
+        }
+        for (l = 0; l < SIDE; l++) out[i + l] += sum[l];
+    }
+}
+
+/* Gabor filters: 27 x 27 (ALONG pixels each way), a Gaussian with standard deviation 4 along the
+   stripes and 2 across, times cos or sin of 2 v (a period of pi pixels); mean removed, unit L2
+   norm. exp(-u^2/32) exp(-v^2/8) cos(2v) is a product of a function of u, along, and one of v,
+   across, so it is applied one axis at a time (ACROSS pixels suffice for v). On the diagonals u
+   and v step by sqrt(2), and half of the pixels lie half a step off in both: a second round. */
+enum { SAL__ALONG = 13, SAL__ACROSS = 10, SAL__PAD = SAL__ALONG + SAL__ACROSS + 1 };
+
+typedef struct sal__gabor {
+    int w, h;               /* of the padded plane */
+    const float *in;        /* the plane with its borders repeated PAD pixels outwards */
+    const float *sum;       /* its sums over 27 x 27 pixels */
+    float *scratch;         /* [worker][3][plane] */
+    size_t plane;
+    sal_map *out[4];        /* for 0, 45, 90 and 135 degrees */
+} sal__gabor;
+
+/* |even response| + |odd response| in one orientation. */
+static void sal__gabor_task(void *arg, int orientation, int worker) {
+    const sal__gabor *g = (const sal__gabor *)arg;
+    const ptrdiff_t w = g->w, h = g->h;
+    const ptrdiff_t along[4] = { 1, w + 1, w, 1 - w }, across[4] = { w, 1 - w, 1, w + 1 };
+    const int diagonal = orientation & 1, x0[4] = { 1, 1, 0, 1 }, y0[4] = { 0, 1, 1, -1 };
+    float *between = g->scratch + (size_t)worker * 3 * g->plane;
+    float *even = between + g->plane, *odd = even + g->plane;
+    float taps[2 * SAL__ALONG + 1], waves[2][2 * SAL__ACROSS + 1];
+    double unit = diagonal ? sqrt(2.0) : 1, total = 0, square[2] = { 0, 0 }, mean, scale[2];
+    double sum_u, sum_v, u, v, gauss;
+    int half, k, x, y;
+    memset(even, 0, 2 * g->plane * sizeof(float));
+    for (half = 0; half <= diagonal; half++) {
+        for (sum_u = 0, k = -SAL__ALONG; k <= SAL__ALONG; k++) {
+            u = unit * (k + 0.5 * half);
+            sum_u += taps[k + SAL__ALONG] = (float)exp(-u * u / 32);
+        }
+        for (sum_v = 0, k = -SAL__ACROSS; k <= SAL__ACROSS; k++) {
+            v = unit * (k + 0.5 * half);
+            sum_v += waves[0][k + SAL__ACROSS] = (float)(exp(-v * v / 8) * cos(2 * v));
+            waves[1][k + SAL__ACROSS] = (float)(exp(-v * v / 8) * sin(2 * v));
+        }
+        total += sum_u * sum_v;
+        memset(between, 0, g->plane * sizeof(float));
+        sal__line_filter(between, g->in + half, (SAL__ALONG + 1) * w, (h - SAL__ALONG - 1) * w,
+                         taps, SAL__ALONG, along[orientation]);
+        sal__line_filter(even, between, SAL__PAD * w + SAL__PAD, (h - SAL__PAD) * w - SAL__PAD,
+                         waves[0], SAL__ACROSS, across[orientation]);
+        sal__line_filter(odd, between, SAL__PAD * w + SAL__PAD, (h - SAL__PAD) * w - SAL__PAD,
+                         waves[1], SAL__ACROSS, across[orientation]);
+    }
+    mean = total / ((2 * SAL__ALONG + 1) * (2 * SAL__ALONG + 1));
+    for (y = -SAL__ALONG; y <= SAL__ALONG; y++)
+        for (x = -SAL__ALONG; x <= SAL__ALONG; x++) {
+            u = (x * x0[orientation] + y * y0[orientation]) / unit;
+            v = (x * y0[orientation] - y * x0[orientation]) / unit;
+            gauss = exp(-u * u / 32 - v * v / 8);
+            square[0] += (gauss * cos(2 * v) - mean) * (gauss * cos(2 * v) - mean);
+            square[1] += gauss * sin(2 * v) * gauss * sin(2 * v);
+        }
+    scale[0] = 1 / sqrt(square[0]);
+    scale[1] = 1 / sqrt(square[1]);
+    for (y = 0; y < g->h - 2 * SAL__PAD; y++) {
+        sal_map *out = g->out[orientation];
+        size_t from = (size_t)(y + SAL__PAD) * (size_t)w + SAL__PAD, to = (size_t)y * (size_t)out->w;
+        for (x = 0; x < out->w; x++)
+            out->data[to + (size_t)x] = (float)
+                (fabs(even[from + (size_t)x] - mean * g->sum[from + (size_t)x]) * scale[0] +
+                 fabs(odd[from + (size_t)x]) * scale[1]);
+    }
+    sal__fade(g->out[orientation]->data, g->out[orientation]->w, g->out[orientation]->h, SAL__ALONG);
+}
+
+/* The four orientation maps of an intensity plane. */
+static sal_result sal__orientations(sal_ctx *ctx, const sal_map *in, sal_map *const out[4]) {
+    sal__gabor g;
+    float *padded, *rows, *sums, ones[2 * SAL__ALONG + 1];
+    int k, x, y;
+    g.w = in->w + 2 * SAL__PAD; g.h = in->h + 2 * SAL__PAD;
+    g.plane = (size_t)g.w * (size_t)g.h + 64;       /* sal__line_filter writes a little further */
+    padded = SAL__NEW(ctx, float, g.plane * 3);
+    g.scratch = SAL__NEW(ctx, float, g.plane * 3 * (size_t)sal_threads(ctx));
+    if (!padded || !g.scratch) {
+        sal_free(ctx, g.scratch); sal_free(ctx, padded);
+        return SAL_ERR_MEMORY;
+    }
+    rows = padded + g.plane; sums = rows + g.plane;
+    for (y = 0; y < g.h; y++)
+        for (x = 0; x < g.w; x++)
+            padded[(size_t)y * (size_t)g.w + (size_t)x] =
+                in->data[(size_t)sal__clamp(y - SAL__PAD, 0, in->h - 1) * (size_t)in->w +
+                         (size_t)sal__clamp(x - SAL__PAD, 0, in->w - 1)];
+    for (k = 0; k < SAL__COUNT(ones); k++) ones[k] = 1;
+    sal__line_filter(rows, padded, SAL__ALONG, (ptrdiff_t)g.w * g.h - SAL__PAD, ones, SAL__ALONG, 1);
+    sal__line_filter(sums, rows, (ptrdiff_t)g.w * SAL__PAD, (ptrdiff_t)g.w * (g.h - SAL__PAD), ones,
+                     SAL__ALONG, g.w);
+    g.in = padded; g.sum = sums;
+    for (k = 0; k < 4; k++) g.out[k] = out[k];
+    sal_parallel_for(ctx, 4, sal__gabor_task, &g);
+    sal_free(ctx, g.scratch); sal_free(ctx, padded);
+    return SAL_OK;
+}
+
+/* Half the size by the filter 1 5 10 10 5 1 / 32, centred between the two pixels that are merged. */
+static sal_result sal__halve(sal_ctx *ctx, const sal_map *in, sal_map *out) {
+    int small = in->w <= 10 || in->h <= 10;         /* not reduced any further */
+    sal_result r = small ? sal_map_new(ctx, in->w, in->h, out)
+                         : sal_map_new(ctx, in->w / 2, in->h / 2, out);
+    if (r != SAL_OK) return r;
+    return sal_resize(ctx, out->data, out->w, out->h, in->data, in->w, in->h, 1, SAL__HALF);
+}
+
+/* A shorter side under 128 is enlarged to 128, unless that takes the longer one beyond 4096. */
+static void sal__working_size(const sal_image *image, int *w, int *h) {
+    double shorter = SAL__MIN(image->w, image->h), longer = SAL__MAX(image->w, image->h);
+    double grow = SAL__MAX(1, SAL__MIN(128 / shorter, 4096 / longer));
+    *w = (int)(image->w * grow + 0.5);
+    *h = (int)(image->h * grow + 0.5);
+}
+
+/* Levels 2 to last of one colour (see sal__channel) into out[2..last]. */
+static sal_result sal__pyramid(sal_ctx *ctx, const sal_image *image, int channel, int last,
+                               sal_map out[SAL__LEVELS]) {
+    sal_map whole, one;
+    int k, w, h;
+    sal_result r;
+    sal__working_size(image, &w, &h);
+    r = sal_map_new(ctx, w, h, &whole);
+    memset(&one, 0, sizeof one);
+    if (r == SAL_OK)
+        r = sal__channel(ctx, image, channel, whole.w, whole.h, SAL_CUBIC, whole.data);
+    if (r == SAL_OK) r = sal__halve(ctx, &whole, &one);
+    for (k = 2; k <= last && r == SAL_OK; k++)
+        r = sal__halve(ctx, k == 2 ? &one : &out[k - 1], &out[k]);
+    sal_map_free(ctx, &one);
+    sal_map_free(ctx, &whole);
+    return r;
+}
+
+/* All features. dkl: the colours of Derrington et al. (3 maps), else those of Itti et al. (2). The
+   caller frees them, also after an error. */
+static sal_result sal__features_new(sal_ctx *ctx, const sal_image *image, int dkl, int last,
+                                    sal__features *f) {
+    sal_map gun[3][SAL__LEVELS];
+    int colours = image->grey ? 0 : dkl ? 3 : 2, c, k, t;
+    sal_map *intensity = f->map[colours];
+    sal_result r;
+    memset(f, 0, sizeof *f);
+    memset(gun, 0, sizeof gun);
+    f->types = colours + 5;
+    for (t = 0; t < f->types; t++) f->channel[t] = t < colours ? 0 : t == colours ? 1 : 2;
+    r = sal__pyramid(ctx, image, 3, last, intensity);
+    for (c = 0; c < 3 && colours && r == SAL_OK; c++)
+        r = sal__pyramid(ctx, image, c, last, gun[c]);
+    for (k = 2; k <= last && r == SAL_OK; k++) {
+        int w = intensity[k].w, h = intensity[k].h;
+        sal_map *oriented[4];
+        for (t = 0; t < f->types && r == SAL_OK; t++)
+            if (t != colours) r = sal_map_new(ctx, w, h, &f->map[t][k]);
+        if (r != SAL_OK) break;
+        for (t = 0; t < 4; t++) oriented[t] = &f->map[colours + 1 + t][k];
+        r = sal__orientations(ctx, &intensity[k], oriented);
+        if (colours == 3)
+            sal__dkl(f->map[0][k].data, f->map[1][k].data, f->map[2][k].data, gun[0][k].data,
+                     gun[1][k].data, gun[2][k].data, (size_t)w * (size_t)h);
+        else if (colours == 2)
+            sal__opponents(f->map[0][k].data, f->map[1][k].data, gun[0][k].data, gun[1][k].data,
+                           gun[2][k].data, intensity[k].data, (size_t)w * (size_t)h);
+    }
+    for (c = 0; c < 3; c++)
+        for (k = 0; k < SAL__LEVELS; k++) sal_map_free(ctx, &gun[c][k]);
+    return r;
+}
+
+/* --- Itti, Koch and Niebur ---------------------------------------------------------------
+
+   L. Itti, C. Koch, E. Niebur, "A model of saliency-based visual attention for rapid scene
+   analysis", IEEE PAMI 20(11), 1998, with the settings of J. Harel's GBVS toolbox: centre levels 2
+   and 3, surrounds two levels coarser, squared differences. */
+
+/* N(.) of the paper: maps with few strong peaks are promoted, maps with many alike suppressed. */
+static void sal__promote(float *a, int w, int h) {
+    double sum = 0, factor;
+    size_t i, n = (size_t)w * (size_t)h;
+    int x, y, peaks = 0;
+    sal__scale(a, n, 1e-10f, 0);
+    for (i = 0; i < n; i++) a[i] *= 10;
+    for (y = 1; y < h - 1; y++)
+        for (x = 1; x < w - 1; x++) {
+            const float *p = a + (size_t)y * (size_t)w + (size_t)x;
+            if (*p >= 1 && *p >= p[-1] && *p >= p[1] && *p >= p[-w] && *p >= p[w]) {
+                sum += *p;
+                peaks++;
+            }
+        }
+    factor = peaks > 1 ? (10 - sum / peaks) * (10 - sum / peaks) : peaks == 1 ? 100 : 1;
+    for (i = 0; i < n; i++) a[i] = (float)(a[i] * factor);
+}
+
+/* The sum of the feature maps by channel, each promoted, and promoted again, into map. */
+static sal_result sal__itti_sum(sal_ctx *ctx, const sal__features *f, float *surround, float *part,
+                                sal_map *map) {
+    size_t i, n = (size_t)map->w * (size_t)map->h;
+    float *sum = part + n;
+    int t, c;
+    for (t = 0; t < f->types; t++) {
+        if (t == 0 || f->channel[t] != f->channel[t - 1]) memset(sum, 0, n * sizeof(float));
+        for (c = 2; c <= 3; c++) {
+            const sal_map *fine = &f->map[t][c], *coarse = &f->map[t][c + 2];
+            size_t k, size = (size_t)fine->w * (size_t)fine->h;
+            SAL__TRY(sal_resize(ctx, surround, fine->w, fine->h, coarse->data, coarse->w, coarse->h,
+                                1, SAL_CUBIC));
+            for (k = 0; k < size; k++)
+                surround[k] = (fine->data[k] - surround[k]) * (fine->data[k] - surround[k]);
+            SAL__TRY(sal_resize(ctx, part, map->w, map->h, surround, fine->w, fine->h, 1, SAL_CUBIC));
+            sal__promote(part, map->w, map->h);
+            for (i = 0; i < n; i++) sum[i] += part[i];
+        }
+        if (t + 1 == f->types || f->channel[t] != f->channel[t + 1]) {
+            sal__promote(sum, map->w, map->h);
+            for (i = 0; i < n; i++) map->data[i] += sum[i];
+        }
+    }
+    return SAL_OK;
+}
+
+static sal_result sal__itti(sal_ctx *ctx, const sal_image *image, float blur, sal_map *map) {
+    sal__features f;
+    float *scratch = NULL;
+    double longer, scale;
+    int w, h;
+    size_t n, fine;
+    sal_result r = sal__features_new(ctx, image, 0, 5, &f);
+    sal__working_size(image, &w, &h);
+    longer = SAL__MAX(w, h);
+    scale = floor(longer / 8 + 0.5) / longer;       /* an eighth of the picture */
+    if (r == SAL_OK)
+        r = sal_map_new(ctx, (int)SAL__MAX(1, w * scale + 0.5), (int)SAL__MAX(1, h * scale + 0.5),
+                        map);
+    if (r == SAL_OK) {
+        n = (size_t)map->w * (size_t)map->h;
+        fine = (size_t)f.map[0][2].w * (size_t)f.map[0][2].h;
+        scratch = SAL__NEW(ctx, float, fine + 2 * n);
+        r = scratch ? sal__itti_sum(ctx, &f, scratch, scratch + fine, map) : SAL_ERR_MEMORY;
+    }
+    if (r == SAL_OK) {
+        sal__fade(map->data, map->w, map->h, 4);
+        r = sal_blur(ctx, map->data, map->data, map->w, map->h, blur * SAL__MAX(map->w, map->h), 2,
+                     SAL_BORDER_REPLICATE);
+    }
+    sal_free(ctx, scratch);
+    sal__features_free(ctx, &f);
+    return r;
+}
+
+/* --- graph-based visual saliency ---------------------------------------------------------
+
+   J. Harel, C. Koch, P. Perona, "Graph-based visual saliency", NIPS 2006. The pixels of a small
+   feature map A are the nodes of a complete graph whose edges weigh w(i,j) = |A_i - A_j| *
+   exp(-d^2 / 2 s^2), d being their distance; where a random walker on it spends his time is what
+   differs from its surroundings.
+
+   The authors find that distribution by power iteration. But w is symmetric, so the walk is
+   reversible, and its stationary distribution is known: proportional to the sum of a node's weights,
+   since v_j w(i,j) / sum_k w(k,j) is then symmetric in i and j. One pass over the edges is enough. */
+
+/* out_i = sum over j of w(i, j), scaled to sum 1. */
+static void sal__gbvs_activate(float *out, const float *a, int w, int h) {
+    double s = 0.15 * (w + h) / 2, total = 0;
+    size_t i, n = (size_t)w * (size_t)h;
+    int dx, dy, x, y;
+    memset(out, 0, n * sizeof(float));
+    for (dy = 0; dy < h; dy++)          /* each edge once: from p to q, dx right and dy down */
+        for (dx = dy ? 1 - w : 1; dx < w; dx++) {
+            float near = (float)exp(-(dx * dx + dy * dy) / (2 * s * s));
+            int x0 = SAL__MAX(0, -dx), x1 = SAL__MIN(w, w - dx);
+            for (y = 0; y < h - dy; y++) {
+                const float *p = a + (size_t)y * (size_t)w, *q = p + dy * w + dx;
+                float *out_p = out + (p - a), *out_q = out_p + dy * w + dx;
+                for (x = x0; x < x1; x++) {
+                    float weight = near * (float)fabs(p[x] - q[x]);
+                    out_p[x] += weight;
+                    out_q[x] += weight;
+                }
+            }
+        }
+    for (i = 0; i < n; i++) total += out[i];
+    for (i = 0; i < n; i++) out[i] = total > 0 ? (float)(out[i] / total) : 1.0f / (float)n;
+}
+
+/* The second chain of the paper gathers what is spread: w(i,j) = A_i exp(-d^2 / 2 s^2), whose
+   stationary distribution is, by the same argument, A times its own Gaussian blur. */
+static void sal__gbvs_concentrate(float *out, const float *a, int w, int h) {
+    double s = 0.06 * (w + h) / 2, total = 0;
+    int n = w * h, i, j;
+    for (i = 0; i < n; i++) {
+        double sum = 0;
+        for (j = 0; j < n; j++) {
+            int dx = i % w - j % w, dy = i / w - j / w;
+            sum += a[j] * exp(-(dx * dx + dy * dy) / (2 * s * s));
+        }
+        total += out[i] = (float)(a[i] * sum);
+    }
+    for (i = 0; i < n; i++) out[i] = total > 0 ? (float)(out[i] / total) : 1.0f / (float)n;
+}
+
+typedef struct sal__gbvs_job {
+    float *in, *out;            /* [map][grid] */
+    int w, h, markov;
+} sal__gbvs_job;
+
+static void sal__gbvs_task(void *arg, int index, int worker) {
+    const sal__gbvs_job *job = (const sal__gbvs_job *)arg;
+    size_t i, n = (size_t)job->w * (size_t)job->h;
+    float *in = job->in + (size_t)index * n, *out = job->out + (size_t)index * n;
+    (void)worker;
+    sal__scale(in, n, 1e-5f, 0);
+    sal__gbvs_activate(out, in, job->w, job->h);
+    if (job->markov) {
+        memcpy(in, out, n * sizeof(float));
+        sal__scale(in, n, 0, 0);
+        sal__gbvs_concentrate(out, in, job->w, job->h);
+    } else {
+        for (i = 0; i < n; i++) out[i] = (float)pow(out[i], 1.5);
+    }
+}
+
+static sal_result sal__gbvs(sal_ctx *ctx, const sal_image *image, int markov, sal_map *map) {
+    enum { GRID = 32, FIRST = 2, LAST = 4, COUNT = LAST - FIRST + 1 };
+    sal__features f;
+    sal__gbvs_job job;
+    double longer;
+    int t, k, m, w, h;
+    size_t i, n;
+    sal_result r = sal__features_new(ctx, image, 1, LAST, &f);
+    memset(&job, 0, sizeof job);
+    sal__working_size(image, &w, &h);
+    longer = SAL__MAX(w, h);
+    job.w = (int)SAL__MAX(1, w * GRID / longer + 0.5);
+    job.h = (int)SAL__MAX(1, h * GRID / longer + 0.5);
+    job.markov = markov;
+    n = (size_t)job.w * (size_t)job.h;
+    m = f.types * COUNT;
+    if (r == SAL_OK) r = sal_map_new(ctx, job.w, job.h, map);
+    if (r == SAL_OK) {
+        job.in = SAL__NEW(ctx, float, 2 * (size_t)m * n);
+        job.out = job.in + (size_t)m * n;
+        if (!job.in) r = SAL_ERR_MEMORY;
+    }
+    for (t = 0; t < f.types; t++)
+        for (k = FIRST; k <= LAST && r == SAL_OK; k++)
+            r = sal_resize(ctx, job.in + (size_t)(t * COUNT + k - FIRST) * n, job.w, job.h,
+                           f.map[t][k].data, f.map[t][k].w, f.map[t][k].h, 1, SAL_CUBIC);
+    if (r == SAL_OK) {
+        sal_parallel_for(ctx, m, sal__gbvs_task, &job);
+        for (k = 0; k < m; k++)
+            for (i = 0; i < n; i++) map->data[i] += job.out[(size_t)k * n + i];
+        sal__fade(map->data, job.w, job.h, 4);
+        r = sal_blur(ctx, map->data, map->data, job.w, job.h, 0.02 * GRID, 2, SAL_BORDER_REPLICATE);
+    }
+    sal_free(ctx, job.in);
+    sal__features_free(ctx, &f);
+    return r;
+}
+
+/* --- boolean map saliency ----------------------------------------------------------------
+
+   J. Zhang, S. Sclaroff, "Saliency detection: a boolean map approach", ICCV 2013. Threshold a
+   picture at all levels: what is surrounded - connected regions that do not touch the border -
+   is figure, and the more often a pixel is figure, the more it attracts. */
+
+/* Eigenvectors (columns of v) and eigenvalues (d) of a symmetric 3 x 3 matrix, by Jacobi rotations
+   (Golub and Van Loan, "Matrix computations", section 8.5). a is destroyed. */
+static void sal__eigen3(double a[3][3], double v[3][3], double d[3]) {
+    int i, p, q, sweep;
+    for (p = 0; p < 3; p++) for (q = 0; q < 3; q++) v[p][q] = p == q;
+    for (sweep = 0; sweep < 30; sweep++)
+        for (p = 0; p < 2; p++)
+            for (q = p + 1; q < 3; q++) {
+                double theta, t, c, s;
+                if (fabs(a[p][q]) < 1e-12) continue;
+                theta = (a[q][q] - a[p][p]) / (2 * a[p][q]);
+                t = (theta < 0 ? -1 : 1) / (fabs(theta) + sqrt(theta * theta + 1));
+                c = 1 / sqrt(t * t + 1);
+                s = t * c;
+                for (i = 0; i < 3; i++) {       /* a = J' a J, v = v J */
+                    double ip = a[i][p], iq = a[i][q];
+                    a[i][p] = c * ip - s * iq; a[i][q] = s * ip + c * iq;
+                }
+                for (i = 0; i < 3; i++) {
+                    double pi = a[p][i], qi = a[q][i];
+                    a[p][i] = c * pi - s * qi; a[q][i] = s * pi + c * qi;
+                }
+                for (i = 0; i < 3; i++) {
+                    double ip = v[i][p], iq = v[i][q];
+                    v[i][p] = c * ip - s * iq; v[i][q] = s * ip + c * iq;
+                }
+            }
+    for (p = 0; p < 3; p++) d[p] = a[p][p];
+}
+
+/* 8-bit R, G, B (0 to 255) to CIE L*a*b* (D65), scaled into 8 bits: 255 L / 100, a + 128, b + 128. */
+static void sal__lab8(float lab[3], const float rgb[3]) {
+    static const double to_xyz[3][3] = {    /* rows divided by the white point */
+        { 0.433953, 0.376219, 0.189828 }, { 0.212671, 0.715160, 0.072169 },
+        { 0.017758, 0.109477, 0.872766 }
+    };
+    double linear[3], f[3];
+    int c;
+    for (c = 0; c < 3; c++) {
+        double v = rgb[c] / 255.0;
+        linear[c] = v <= 0.04045 ? v / 12.92 : pow((v + 0.055) / 1.055, 2.4);
+    }
+    for (c = 0; c < 3; c++) {
+        double t = to_xyz[c][0] * linear[0] + to_xyz[c][1] * linear[1] + to_xyz[c][2] * linear[2];
+        f[c] = t > 216 / 24389.0 ? cbrt(t) : (841 / 108.0) * t + 4 / 29.0;
+    }
+    lab[0] = (float)floor((116 * f[1] - 16) * 2.55 + 0.5);
+    lab[1] = (float)floor(500 * (f[0] - f[1]) + 128.5);
+    lab[2] = (float)floor(200 * (f[1] - f[2]) + 128.5);
+}
+
+/* The pixels (n, 3) along the principal axes of their colours, each scaled by its deviation; 50 is
+   added to all variances so that noise in a dull picture stays noise. */
+static void sal__whiten(float *pixels, size_t n) {
+    double mean[3] = { 0, 0, 0 }, cov[3][3], axis[3][3], variance[3];
+    size_t i;
+    int a, b;
+    for (i = 0; i < n; i++) for (a = 0; a < 3; a++) mean[a] += pixels[i * 3 + (size_t)a];
+    for (a = 0; a < 3; a++) mean[a] /= (double)n;
+    memset(cov, 0, sizeof cov);
+    for (i = 0; i < n; i++) {
+        const float *p = pixels + i * 3;
+        for (a = 0; a < 3; a++)
+            for (b = 0; b <= a; b++) cov[a][b] += (p[a] - mean[a]) * (p[b] - mean[b]);
+    }
+    for (a = 0; a < 3; a++)
+        for (b = 0; b <= a; b++) cov[b][a] = cov[a][b] = cov[a][b] / (double)n + (a == b ? 50 : 0);
+    sal__eigen3(cov, axis, variance);
+    for (i = 0; i < n; i++) {
+        float *p = pixels + i * 3, old[3];
+        memcpy(old, p, sizeof old);
+        for (a = 0; a < 3; a++)
+            p[a] = (float)((old[0] * axis[0][a] + old[1] * axis[1][a] + old[2] * axis[2][a]) /
+                           sqrt(variance[a]));
+    }
+}
+
+static int sal__median9(const unsigned char *v) {
+    unsigned char a[9];
+    int i, j;
+    for (i = 0; i < 9; i++) {           /* insertion sort; the median settles in the middle */
+        for (j = i; j > 0 && a[j - 1] > v[i]; j--) a[j] = a[j - 1];
+        a[j] = v[i];
+    }
+    return a[4];
+}
+
+typedef struct sal__bms_job {
+    int w, h;
+    const float *pixels;        /* (h, w, 3), whitened */
+    float *sum;                 /* [3][h][w]: the attention of each channel's boolean maps */
+    /* scratch for each channel */
+    unsigned char *level, *rough, *figure;      /* [3][h][w] */
+    int *end, *parent;          /* [3][h * w]: runs of equal pixels; where they end, what they join */
+    unsigned char *border;      /* [3][h * w]: does the region of this run touch the border? */
+    int *row;                   /* [3][h + 1]: the first run of each row */
+} sal__bms_job;
+
+static int sal__bms_root(int *parent, int i) {
+    while (parent[i] != i) i = parent[i] = parent[parent[i]];
+    return i;
+}
+
+/* Mark the figures of the boolean map level > threshold: 1 for pixels over it, 2 for others, each
+   widened by 3 pixels to the left and right. Pixels are joined to regions run by run (8-connected:
+   runs of equal value in rows that follow each other join if they touch, also by a corner). */
+static void sal__bms_figures(unsigned char *figure, const unsigned char *level, int threshold, int w,
+                             int h, int *end, int *parent, unsigned char *border, int *row) {
+    int n = 0, x, y, i, j;
+    memset(figure, 0, (size_t)w * (size_t)h);
+    for (y = 0; y < h; y++) {
+        const unsigned char *line = level + (size_t)y * (size_t)w;
+        int first = line[0] > threshold, above = y ? row[y - 1] : 0, start = 0;
+        row[y] = n;
+        for (x = 0; x < w; n++, start = x) {
+            int over = line[x] > threshold;
+            while (x < w && (line[x] > threshold) == over) x++;
+            end[n] = x;
+            parent[n] = n;
+            border[n] = y == 0 || y == h - 1 || start == 0 || x == w;
+            if (y == 0) continue;
+            /* runs above that end at start - 1 or later and begin at x or before; the values of
+               runs alternate along a row */
+            while (end[above] < start) above++;
+            for (i = above; i < row[y] && (i == row[y - 1] || end[i - 1] <= x); i++) {
+                int value = ((i - row[y - 1]) & 1) ^
+                            (level[(size_t)(y - 1) * (size_t)w] > threshold);
+                if (value == (first ^ ((n - row[y]) & 1))) {
+                    int a = sal__bms_root(parent, i), b = sal__bms_root(parent, n);
+                    parent[SAL__MAX(a, b)] = SAL__MIN(a, b);
+                    border[SAL__MIN(a, b)] |= border[SAL__MAX(a, b)];
+                }
+            }
+        }
+    }
+    row[h] = n;
+    for (y = 0; y < h; y++) {
+        unsigned char *line = figure + (size_t)y * (size_t)w;
+        for (i = row[y], x = 0; i < row[y + 1]; x = end[i++]) {
+            if (border[sal__bms_root(parent, i)]) continue;
+            for (j = SAL__MAX(0, x - 3); j < SAL__MIN(w, end[i] + 3); j++)
+                line[j] |= level[(size_t)y * (size_t)w + (size_t)x] > threshold ? 1 : 2;
+        }
+    }
+}
+
+/* All boolean maps of one whitened channel. */
+static void sal__bms_task(void *arg, int channel, int worker) {
+    const sal__bms_job *job = (const sal__bms_job *)arg;
+    int w = job->w, h = job->h, x, y, i, threshold, low = 255, high = 0;
+    size_t n = (size_t)w * (size_t)h, k, offset = (size_t)channel * n;
+    unsigned char *level = job->level + offset, *rough = job->rough + offset;
+    unsigned char *figure = job->figure + offset;
+    float *sum = job->sum + offset, least = job->pixels[channel], most = least;
+    (void)worker;
+    for (k = 0; k < n; k++) {
+        least = SAL__MIN(least, job->pixels[k * 3 + (size_t)channel]);
+        most = SAL__MAX(most, job->pixels[k * 3 + (size_t)channel]);
+    }
+    if (most <= least) return;
+    for (k = 0; k < n; k++)
+        rough[k] = (unsigned char)((job->pixels[k * 3 + (size_t)channel] - least) / (most - least) *
+                                   255 + 0.5f);
+    for (y = 0; y < h; y++)
+        for (x = 0; x < w; x++) {
+            unsigned char around[9];
+            for (i = 0; i < 9; i++)
+                around[i] = rough[(size_t)sal__clamp(y + i / 3 - 1, 0, h - 1) * (size_t)w +
+                                  (size_t)sal__clamp(x + i % 3 - 1, 0, w - 1)];
+            level[(size_t)y * (size_t)w + (size_t)x] = (unsigned char)sal__median9(around);
+        }
+    for (k = 0; k < n; k++) {
+        low = SAL__MIN(low, level[k]);
+        high = SAL__MAX(high, level[k]);
+    }
+    for (threshold = low; threshold < high; threshold += 8) {
+        size_t count[4] = { 0, 0, 0, 0 };
+        float value[4];
+        sal__bms_figures(figure, level, threshold, w, h, job->end + offset, job->parent + offset,
+                         job->border + offset, job->row + channel * (h + 1));
+        /* widen by 3 pixels up and down: rough[y] = figure[y - 3] | ... | figure[y + 3] */
+        for (y = 0; y < h; y++) {
+            unsigned char *to = rough + (size_t)y * (size_t)w;
+            memset(to, 0, (size_t)w);
+            for (i = SAL__MAX(0, y - 3); i <= SAL__MIN(h - 1, y + 3); i++)
+                for (x = 0; x < w; x++) to[x] |= figure[(size_t)i * (size_t)w + (size_t)x];
+        }
+        for (k = 0; k < n; k++) count[rough[k]]++;
+        /* each of the two maps divided by its L2 norm, then added */
+        value[0] = 0;
+        value[1] = count[1] + count[3] ? 1 / (float)sqrt((double)(count[1] + count[3])) : 0;
+        value[2] = count[2] + count[3] ? 1 / (float)sqrt((double)(count[2] + count[3])) : 0;
+        value[3] = value[1] + value[2];
+        if (value[3] > 0) for (k = 0; k < n; k++) sum[k] += value[rough[k]];
+    }
+}
+
+/* The largest value within `reach` pixels along x and y. between has the size of the map. */
+static void sal__dilate(float *data, float *between, int w, int h, int reach) {
+    int x, y, i;
+    for (y = 0; y < h; y++)
+        for (x = 0; x < w; x++) {
+            const float *line = data + (size_t)y * (size_t)w;
+            float most = line[x];
+            for (i = SAL__MAX(0, x - reach); i <= SAL__MIN(w - 1, x + reach); i++)
+                if (line[i] > most) most = line[i];
+            between[(size_t)y * (size_t)w + (size_t)x] = most;
+        }
+    for (y = 0; y < h; y++) {
+        float *to = data + (size_t)y * (size_t)w;
+        memcpy(to, between + (size_t)y * (size_t)w, (size_t)w * sizeof(float));
+        for (i = SAL__MAX(0, y - reach); i <= SAL__MIN(h - 1, y + reach); i++) {
+            const float *from = between + (size_t)i * (size_t)w;
+            for (x = 0; x < w; x++) if (from[x] > to[x]) to[x] = from[x];
+        }
+    }
+}
+
+static sal_result sal__bms(sal_ctx *ctx, const sal_image *image, int swap, sal_map *map) {
+    sal__bms_job job;
+    double longer = SAL__MAX(image->w, image->h);
+    int w = (int)SAL__MAX(1, 400 * image->w / longer), h = (int)SAL__MAX(1, 400 * image->h / longer);
+    int c;
+    size_t n = (size_t)w * (size_t)h, k;
+    float *pixels = SAL__NEW(ctx, float, 3 * n);
+    sal_result r;
+    memset(&job, 0, sizeof job);
+    job.w = w; job.h = h; job.pixels = pixels;
+    job.sum = SAL__NEW(ctx, float, 3 * n);
+    job.level = SAL__NEW(ctx, unsigned char, 12 * n);
+    job.end = SAL__NEW(ctx, int, 6 * n);
+    job.row = SAL__NEW(ctx, int, 3 * (h + 1));
+    r = pixels && job.sum && job.level && job.end && job.row ? sal_map_new(ctx, w, h, map)
+                                                             : SAL_ERR_MEMORY;
+    for (c = 0; c < 3 && r == SAL_OK; c++) {
+        r = sal__channel(ctx, image, swap ? 2 - c : c, w, h, SAL_AREA, map->data);
+        for (k = 0; k < n && r == SAL_OK; k++)
+            pixels[k * 3 + (size_t)c] = (float)floor(map->data[k] * 255 + 0.5);
+    }
+    if (r == SAL_OK) {
+        job.rough = job.level + 3 * n; job.figure = job.rough + 3 * n;
+        job.border = job.figure + 3 * n;
+        job.parent = job.end + 3 * n;
+        for (k = 0; k < n; k++) {
+            float rgb[3];
+            memcpy(rgb, pixels + k * 3, sizeof rgb);
+            sal__lab8(pixels + k * 3, rgb);
+        }
+        sal__whiten(pixels, n);
+        sal_parallel_for(ctx, 3, sal__bms_task, &job);
+        for (k = 0; k < n; k++) map->data[k] = job.sum[k] + job.sum[n + k] + job.sum[2 * n + k];
+        sal__dilate(map->data, job.sum, w, h, 4);
+        r = sal_blur(ctx, map->data, map->data, w, h, 9, 2, SAL_BORDER_REPLICATE);
+    }
+    sal_free(ctx, job.row); sal_free(ctx, job.end); sal_free(ctx, job.level);
+    sal_free(ctx, job.sum); sal_free(ctx, pixels);
+    return r;
+}
+
+/* --- all of them ------------------------------------------------------------------------- */
+
+static const char *const sal__classical_names[] = { "center", "spectral", "itti", "gbvs", "bms" };
+
+SALDEF const char *sal_classical_name(sal_classical_kind kind) { return sal__classical_names[kind]; }
+
+SALDEF int sal_classical_from_name(const char *name) {
+    int k;
+    for (k = 0; k < SAL_CLASSICAL_COUNT; k++)
+        if (!strcmp(name, sal__classical_names[k])) return k;
+    return -1;
+}
+
+SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal_image *image,
+                                const sal_classical_desc *desc, sal_map *map) {
+    sal_classical_desc d;
+    sal_map own;                /* at the model's own size */
+    size_t i, n;
+    sal_result r = SAL_OK;
+    memset(map, 0, sizeof *map);
+    memset(&own, 0, sizeof own);
+    memset(&d, 0, sizeof d);
+    if (desc) d = *desc;
+    SAL__TRY(sal__check_size(ctx, "picture", image->w, image->h));
+    if (d.w == 0) d.w = image->w;
+    if (d.h == 0) d.h = image->h;
+    if (d.center_sx == 0) d.center_sx = 0.21f;
+    if (d.center_sy == 0) d.center_sy = 0.21f;
+    if (!(d.center_sx > 0 && d.center_sy > 0 && d.itti_blur >= 0 && d.itti_blur <= 1))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: centre prior %g x %g and blur %g; they are "
+                         "parts of the picture's size, not negative", sal_classical_name(kind),
+                         d.center_sx, d.center_sy, d.itti_blur);
+    SAL__TRY(sal_map_new(ctx, d.w, d.h, map));
+    n = (size_t)d.w * (size_t)d.h;
+    switch (kind) {
+    case SAL_SPECTRAL: r = sal__spectral(ctx, image, &own); break;
+    case SAL_ITTI: r = sal__itti(ctx, image, d.itti_blur, &own); break;
+    case SAL_GBVS: r = sal__gbvs(ctx, image, d.gbvs_markov, &own); break;
+    case SAL_BMS: r = sal__bms(ctx, image, d.bms_swap, &own); break;
+    default: sal_center_prior(map->data, d.w, d.h, d.center_sx, d.center_sy);
+    }
+    if (own.data && r == SAL_OK) {
+        sal__scale(own.data, (size_t)own.w * (size_t)own.h, 0, 1);
+        r = sal_resize(ctx, map->data, d.w, d.h, own.data, own.w, own.h, 1,
+                       kind == SAL_BMS || kind == SAL_SPECTRAL ? SAL_LINEAR : SAL_CUBIC);
+        sal__scale(map->data, n, 0, 1);
+    }
+    sal_map_free(ctx, &own);
+    if (r == SAL_OK && d.center && kind != SAL_CENTER) {
+        sal_map prior;
+        float most = 0;
+        r = sal_map_new(ctx, d.w, d.h, &prior);
+        if (r == SAL_OK) {
+            sal_center_prior(prior.data, d.w, d.h, d.center_sx, d.center_sy);
+            for (i = 0; i < n; i++) map->data[i] *= prior.data[i];
+            most = sal__positive_max(map->data, n);
+            for (i = 0; i < n && most > 0; i++) map->data[i] /= most;
+        }
+        sal_map_free(ctx, &prior);
+    }
+    if (r != SAL_OK) sal_map_free(ctx, map);
+    return r;
+}
 
 /* ============================================================================================
    >>data  fixation data sets: folder layouts, CSV, MATLAB files
