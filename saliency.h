@@ -658,6 +658,32 @@ SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_ima
 SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float *raw, int rh,
                                   int rw, int h, int w, int image_w, int image_h, sal_map *map);
 
+/* --- api: model --------------------------------------------------------------------------------
+
+   The highest level: any model by its name. */
+typedef struct sal_model {
+    char name[64];
+    int center;                 /* set to 1: multiply every map by the centre prior */
+    sal_classical_kind classical;
+    sal_net *net;               /* NULL for a classical model */
+    sal_run *run;
+} sal_model;
+
+/* The map of a picture by the default model. */
+SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *map);
+/* name is a classical model, or a network whose weights are the file NAME.safetensors in the folder
+   $SALIENCY_WEIGHTS or weights/; weights is the path of a weights file. One of them may be NULL; with
+   both, the file must hold that network. Both NULL: the first of wepsam and juntingnet that is found,
+   else gbvs. Release with sal_model_close. */
+SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *weights,
+                                 sal_model *model);
+SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_image *image,
+                                    sal_map *map);
+/* What the network itself returned for the last picture, before any post-processing: a view into
+   the model, valid until the next prediction; all zero for a classical model. */
+SALDEF sal_map sal_model_raw(const sal_model *model);
+SALDEF void sal_model_close(sal_ctx *ctx, sal_model *model);
+
 /* --- api: metrics -----------------------------------------------------------------------------
 
    How well does a saliency map predict where people looked? Maps are floats (h, w), rows from the
@@ -6585,6 +6611,110 @@ SALDEF sal_result sal_predict(sal_ctx *ctx, const sal_net *net, const sal_image 
     SAL__TRY(sal_run_open(ctx, net, 1, 0, 0, &run));
     r = sal_predict_run(ctx, run, image, map);
     sal_run_close(ctx, run);
+    return r;
+}
+
+/* --- models by name ---------------------------------------------------------------------------- */
+
+SALDEF void sal_model_close(sal_ctx *ctx, sal_model *model) {
+    sal_run_close(ctx, model->run);
+    sal_net_free(ctx, model->net);
+    memset(model, 0, sizeof *model);
+}
+
+/* The best first: what to take when nobody says. */
+static const char *const sal__preferred[] = { "wepsam", "juntingnet" };
+
+/* The weights file of a network, if there is one. */
+static int sal__find_weights(const char *name, char *path, size_t size) {
+#ifdef SALIENCY_NO_STDIO
+    (void)name; (void)path; (void)size;
+    return 0;
+#else
+    const char *folder = getenv("SALIENCY_WEIGHTS");
+    if (!folder || !*folder) folder = "weights";
+    snprintf(path, size, "%s/%s.safetensors", folder, name);
+    return sal_path_kind(path) == 0;
+#endif
+}
+
+SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *weights,
+                                 sal_model *model) {
+    char path[1024];
+    sal_kind kind = SAL_KINDS;
+    int i, classical = name ? sal_classical_from_name(name) : -1;
+    sal_result r;
+    memset(model, 0, sizeof *model);
+    if (classical >= 0 && weights)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s has no weights; leave out the model or the file "
+                         "%s", name, weights);
+    if (name && classical < 0 && !sal_kind_from_name(name, &kind))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no model called %s", name);
+    if (!name && !weights) {
+        for (i = 0; i < SAL__COUNT(sal__preferred) && !weights; i++)
+            if (sal__find_weights(sal__preferred[i], path, sizeof path)) weights = path;
+        if (!weights) classical = SAL_GBVS;
+    }
+    if (classical >= 0) {
+        model->classical = (sal_classical_kind)classical;
+        snprintf(model->name, sizeof model->name, "%s", sal_classical_name(model->classical));
+        return SAL_OK;
+    }
+    if (!weights) {
+        if (!sal__find_weights(name, path, sizeof path))
+            return sal__fail(ctx, SAL_ERR_IO, "%s needs weights, and there is no file %s: train it, or "
+                             "name another file or folder", name, path);
+        weights = path;
+    }
+#ifdef SALIENCY_NO_STDIO
+    r = sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: built without files", weights);
+#else
+    r = sal_net_load(ctx, weights, &model->net);
+#endif
+    if (r == SAL_OK && name && model->net->desc.kind != kind)
+        r = sal__fail(ctx, SAL_ERR_SHAPE, "%s: holds the network %s, not %s", weights,
+                      model->net->name, name);
+    if (r == SAL_OK) r = sal_run_open(ctx, model->net, 1, 0, 0, &model->run);
+    if (r != SAL_OK) sal_model_close(ctx, model);
+    else snprintf(model->name, sizeof model->name, "%s", model->net->name);
+    return r;
+}
+
+SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_image *image,
+                                    sal_map *map) {
+    sal_classical_desc desc;
+    sal_map prior;
+    sal_result r;
+    size_t i;
+    memset(&desc, 0, sizeof desc);
+    desc.center = model->center;
+    if (!model->net) return sal_classical(ctx, model->classical, image, &desc, map);
+    SAL__TRY(sal_predict_run(ctx, model->run, image, map));
+    if (!model->center) return SAL_OK;
+    r = sal_classical(ctx, SAL_CENTER, image, NULL, &prior);
+    if (r != SAL_OK) { sal_map_free(ctx, map); return r; }
+    for (i = 0; i < (size_t)map->w * map->h; i++) map->data[i] *= prior.data[i];
+    sal__map_normalise(map);
+    sal_map_free(ctx, &prior);
+    return SAL_OK;
+}
+
+SALDEF sal_map sal_model_raw(const sal_model *model) {
+    sal_map raw;
+    memset(&raw, 0, sizeof raw);
+    if (!model->run) return raw;
+    raw.w = model->run->shape.w; raw.h = model->run->shape.h;
+    raw.data = (float *)(uintptr_t)model->run->output;
+    return raw;
+}
+
+SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *map) {
+    sal_model model;
+    sal_result r;
+    memset(map, 0, sizeof *map);
+    SAL__TRY(sal_model_open(ctx, NULL, NULL, &model));
+    r = sal_model_predict(ctx, &model, image, map);
+    sal_model_close(ctx, &model);
     return r;
 }
 
