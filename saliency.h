@@ -684,6 +684,133 @@ SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_im
 SALDEF sal_map sal_model_raw(const sal_model *model);
 SALDEF void sal_model_close(sal_ctx *ctx, sal_model *model);
 
+/* --- api: data ------------------------------------------------------------------------------
+
+   MATLAB files of versions 5 to 7.2, either byte order, as a tree. The root stands for the file: a
+   1 x 1 struct whose fields are the variables. Everything belongs to the root: sal_mat_free it. */
+typedef enum sal_mat_kind {
+    SAL_MAT_UNKNOWN,    /* function handles and objects: recognised, their contents are not read */
+    SAL_MAT_NUMBERS,    /* every numeric class, and logical: count numbers, column by column */
+    SAL_MAT_SPARSE,     /* number[i] stands at (row[i], column[i]), counted from 0; count of them */
+    SAL_MAT_TEXT,       /* UTF-8; the rows of a char matrix are separated by newlines */
+    SAL_MAT_CELL,       /* count children */
+    SAL_MAT_STRUCT      /* count elements, each of `fields` children */
+} sal_mat_kind;
+
+typedef struct sal_mat {
+    sal_mat_kind kind;
+    const char *name;           /* of the variable or field; "" inside a cell */
+    const char *class_name;     /* as MATLAB says it: "double", "uint8", "logical", "cell", ... */
+    int ndim;
+    const int *dim;             /* at least two */
+    size_t count;               /* elements: the product of dim (sparse: entries that are stored) */
+    const double *number;       /* 64-bit integers beyond 2^53 are rounded */
+    const double *imag;         /* the imaginary part, or NULL */
+    const int *row, *column;
+    const char *text;
+    int fields;
+    struct sal_mat *child;
+    void *memory;               /* the root holds all of it */
+} sal_mat;
+
+/* Damaged files are refused (SAL_ERR_FORMAT), as are files of version 4 and of version 7.3, which
+   is HDF5 (SAL_ERR_UNSUPPORTED). `name` stands in error texts. */
+SALDEF sal_result sal_mat_load_memory(sal_ctx *ctx, const void *data, size_t size,
+                                      const char *name, sal_mat *mat);
+SALDEF void sal_mat_free(sal_ctx *ctx, sal_mat *mat);
+/* The field of one element of a struct, the content of a cell; NULL if mat is NULL or has none. */
+SALDEF const sal_mat *sal_mat_field(const sal_mat *mat, size_t index, const char *name);
+SALDEF const sal_mat *sal_mat_cell(const sal_mat *mat, size_t index);
+
+/* One look: x to the right, y down, in pixels of the picture; the centre of the top left pixel is
+   (0, 0), so that a fixation falls into the pixel floor(x + 0.5), floor(y + 0.5). */
+typedef struct sal_fixation {
+    float x, y;
+    float start_ms, duration_ms;    /* -1 where the set does not tell */
+    int subject;                    /* from 0; always 0 in sets that pool their viewers */
+} sal_fixation;
+
+/* The density of fixations: counts per pixel (clipped into the picture), blurred by a Gaussian cut
+   at 4 sigma with zeros outside, scaled to a maximum of 1. All zeros without fixations. */
+SALDEF sal_result sal_density(sal_ctx *ctx, const sal_fixation *fixations, int count, int w, int h,
+                              double sigma, sal_map *map);
+
+#ifndef SALIENCY_NO_STDIO
+SALDEF sal_result sal_mat_load(sal_ctx *ctx, const char *path, sal_mat *mat);
+
+/* Fixation data sets in the folders their authors published. sal_dataset_open recognises:
+     plain    images/ (or stimuli/) with maps/NAME.png or fixations.csv or both, and sigma.csv
+              (image, sigma_px) if it is there. Columns of the fixations, in any order: image, x,
+              y; subject, duration_ms, start_ms if known.
+     OSIE     the same with fixations.mat, or data/stimuli/ and data/eye/fixations.mat
+     Scene    the same; the .mat says which of the two it is
+     SALICON  images/, fixations/ (NAME.mat), maps/, each with train/ and val/ inside or flat
+     iSUN     images/, training.mat, validation.mat; saliency/NAME.mat if there
+     MIT1003  ALLSTIMULI/, ALLFIXATIONMAPS/ (NAME_fixMap.jpg, NAME_fixPts.jpg), DATA/viewer/NAME.mat
+     CAT2000  Stimuli/CATEGORY/, FIXATIONLOCS/, FIXATIONMAPS/; or a folder with trainSet/ inside
+     Toronto  origfixdata.mat, "Original Image Set"/ (or images/) beside it
+   Which file a picture takes its map and fixations from is settled at opening, and what is missing
+   there is an error, so that nothing fails hours later. */
+typedef enum sal_layout { SAL_PLAIN, SAL_OSIE, SAL_SCENE, SAL_SALICON, SAL_ISUN, SAL_MIT1003,
+                          SAL_CAT2000, SAL_TORONTO } sal_layout;
+
+/* All zero is the default. */
+typedef struct sal_dataset_options {
+    const char *split;      /* only this sub-folder ("train", "Action") or file ("training") */
+    const char *fixations;  /* plain, OSIE, Scene: this file in the folder, .csv or .mat */
+    double sigma;           /* > 0: blur of the density maps that are made, in pixels */
+    int make_density;       /* 1: make them from the fixations even where there are map files */
+    int pooled;             /* 1: MIT1003: the published points of all viewers, not DATA/ */
+    int keep_first;         /* 1: MIT1003: with the first fixation, forced to the centre */
+    int skip_missing;       /* 1: leave out (and log) incomplete pictures instead of failing */
+} sal_dataset_options;
+
+typedef struct sal_dataset_entry {
+    const char *name;       /* of the picture, with its sub-folder if the set has such */
+    const char *image;      /* its file */
+    const char *map;        /* file of its density map; NULL: made from the fixations */
+    const char *fixations;  /* file of its fixations; NULL: read at opening */
+    double sigma;           /* of this picture, 0: by the rule of the set */
+    int first, count;       /* its part of the fixations read at opening */
+} sal_dataset_entry;
+
+typedef struct sal_dataset {
+    sal_layout layout;
+    const char *path;
+    int count;
+    sal_dataset_entry *entry;
+    int subjects;                   /* named viewers; 0 if they have no names */
+    const char *const *subject;
+    const sal_fixation *fixation;   /* those read at opening */
+    sal_dataset_options options;
+    void *memory;
+} sal_dataset;
+
+/* One picture of a set with its ground truth. */
+typedef struct sal_item {
+    const char *name;           /* belongs to the set */
+    int w, h;                   /* of the picture, whatever parts were asked for */
+    sal_image image;
+    sal_map density;            /* maximum 1, size of the picture */
+    sal_fixation *fixation;     /* by subject, in the order of time where the set has it */
+    int fixations;
+    int subjects;               /* one more than the largest subject index, 0 without fixations */
+    int dropped;                /* fixations not handed out: more than a pixel outside */
+    double sigma;               /* of the density map, in pixels (as far as is known) */
+} sal_item;
+
+enum { SAL_ITEM_IMAGE = 1, SAL_ITEM_DENSITY = 2, SAL_ITEM_FIXATIONS = 4, SAL_ITEM_ALL = 7 };
+
+SALDEF sal_result sal_dataset_open(sal_ctx *ctx, const char *path,
+                                   const sal_dataset_options *options, sal_dataset *set);
+SALDEF void sal_dataset_close(sal_ctx *ctx, sal_dataset *set);
+SALDEF const char *sal_layout_name(sal_layout layout);
+/* Load parts of picture i. Any number of contexts may do so at once. */
+SALDEF sal_result sal_dataset_item(sal_ctx *ctx, const sal_dataset *set, int i, int parts,
+                                   sal_item *item);
+SALDEF void sal_item_free(sal_ctx *ctx, sal_item *item);
+#endif
+
 /* --- api: metrics -----------------------------------------------------------------------------
 
    How well does a saliency map predict where people looked? Maps are floats (h, w), rows from the
@@ -5622,6 +5749,1716 @@ SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal
 /* ============================================================================================
    >>data  fixation data sets: folder layouts, CSV, MATLAB files
    ========================================================================================== */
+
+/* --- arena: many small things that are released together ----------------------------------- */
+
+struct sal__arena_block { struct sal__arena_block *next; size_t used, size; };
+typedef struct sal__arena { struct sal__arena_block *head; } sal__arena;
+
+static void *sal__arena_alloc(sal_ctx *ctx, sal__arena *arena, size_t count, size_t size) {
+    enum { HEADER = 64, BLOCK = 1 << 16 };
+    struct sal__arena_block *b = arena->head;
+    size_t bytes;
+    if (sal__mul_overflows(count, size, &bytes) || bytes > SIZE_MAX / 4) bytes = SIZE_MAX / 4;
+    bytes = (bytes + 7) / 8 * 8;
+    if (!b || b->size - b->used < bytes) {
+        size_t room = SAL__MAX(bytes, (size_t)BLOCK);
+        struct sal__arena_block *fresh;
+        fresh = (struct sal__arena_block *)sal_alloc(ctx, 1, HEADER + room);
+        if (!fresh) return NULL;
+        fresh->size = room;
+        if (b && bytes > BLOCK / 4) {       /* a big piece goes behind the block in use */
+            fresh->next = b->next; b->next = fresh;
+        } else {
+            fresh->next = b; arena->head = fresh;
+        }
+        b = fresh;
+    }
+    b->used += bytes;
+    return (unsigned char *)b + HEADER + b->used - bytes;
+}
+
+static void sal__arena_free(sal_ctx *ctx, sal__arena *arena) {
+    while (arena->head) {
+        struct sal__arena_block *next = arena->head->next;
+        sal_free(ctx, arena->head);
+        arena->head = next;
+    }
+}
+
+/* A zero-terminated copy of length bytes. */
+static char *sal__arena_text(sal_ctx *ctx, sal__arena *arena, const void *text, size_t length) {
+    char *copy = (char *)sal__arena_alloc(ctx, arena, length + 1, 1);
+    if (copy) {
+        memcpy(copy, text, length);
+        copy[length] = 0;
+    }
+    return copy;
+}
+
+/* --- MATLAB files --------------------------------------------------------------------------
+
+   "MAT-File Format", The MathWorks. A header of 128 bytes, then data elements: a tag (type and
+   size in bytes, 4 bytes each) and the data, padded to 8; up to 4 bytes of data may share the 8
+   bytes with a tag of half the width. An array is an element of elements: flags, dimensions, name,
+   then numbers or further arrays. Numbers stand in the smallest type that holds them, whatever the
+   class of the array. Since version 7 each variable is usually packed into one zlib stream.
+
+   Nothing here believes a size: elements must fit into what is left of the element around them,
+   and counts into what is left of the bytes that have to hold them. */
+
+enum { SAL__MI_INT8 = 1, SAL__MI_UINT8, SAL__MI_INT16, SAL__MI_UINT16, SAL__MI_INT32,
+       SAL__MI_UINT32, SAL__MI_SINGLE, SAL__MI_DOUBLE = 9, SAL__MI_INT64 = 12, SAL__MI_UINT64,
+       SAL__MI_MATRIX, SAL__MI_COMPRESSED, SAL__MI_UTF8, SAL__MI_UTF16, SAL__MI_UTF32 };
+enum { SAL__MX_CELL = 1, SAL__MX_STRUCT, SAL__MX_OBJECT, SAL__MX_CHAR, SAL__MX_SPARSE,
+       SAL__MX_DOUBLE, SAL__MX_UINT64 = 15, SAL__MX_FUNCTION, SAL__MX_OPAQUE };
+
+typedef struct sal__mat_reader {
+    sal_ctx *ctx;
+    const char *path;               /* for error texts */
+    sal__arena *arena;
+    const unsigned char *at, *end;  /* what is left of the element being read */
+    int big;                        /* most significant byte first */
+    int depth;
+} sal__mat_reader;
+
+typedef struct sal__mat_element {
+    unsigned type;
+    const unsigned char *data;
+    size_t size;
+} sal__mat_element;
+
+static uint64_t sal__mat_uint(const sal__mat_reader *r, const unsigned char *p, int bytes) {
+    uint64_t v = 0;
+    int i;
+    for (i = 0; i < bytes; i++) v |= (uint64_t)p[r->big ? bytes - 1 - i : i] << (8 * i);
+    return v;
+}
+
+static sal_result sal__mat_bad(const sal__mat_reader *r, const char *what) {
+    return sal__fail(r->ctx, SAL_ERR_FORMAT, "%s: damaged MATLAB file: %s", r->path, what);
+}
+
+static sal_result sal__mat_next(sal__mat_reader *r, sal__mat_element *e) {
+    size_t left = (size_t)(r->end - r->at), padded;
+    unsigned word;
+    if (left < 8) return sal__mat_bad(r, "an element is missing at its end");
+    word = (unsigned)sal__mat_uint(r, r->at, 4);
+    if (word >> 16) {                               /* size and type in one word */
+        e->type = word & 0xFFFF; e->size = word >> 16; e->data = r->at + 4;
+        if (e->size > 4) return sal__mat_bad(r, "a small element claims more than 4 bytes");
+        r->at += 8;
+        return SAL_OK;
+    }
+    e->type = word; e->size = (size_t)sal__mat_uint(r, r->at + 4, 4); e->data = r->at + 8;
+    if (e->size > left - 8) {
+        return sal__fail(r->ctx, SAL_ERR_FORMAT, "%s: damaged MATLAB file: an element of %.0f "
+                         "bytes where %.0f are left", r->path, (double)e->size, (double)(left - 8));
+    }
+    padded = e->type == SAL__MI_COMPRESSED ? e->size : (e->size + 7) / 8 * 8;
+    r->at += 8 + SAL__MIN(padded, left - 8);        /* the last one may lack its padding */
+    return SAL_OK;
+}
+
+static size_t sal__mat_type_size(unsigned type) {
+    switch (type) {
+    case SAL__MI_INT8:  case SAL__MI_UINT8:  case SAL__MI_UTF8:                      return 1;
+    case SAL__MI_INT16: case SAL__MI_UINT16: case SAL__MI_UTF16:                     return 2;
+    case SAL__MI_INT32: case SAL__MI_UINT32: case SAL__MI_SINGLE: case SAL__MI_UTF32: return 4;
+    case SAL__MI_INT64: case SAL__MI_UINT64: case SAL__MI_DOUBLE:                    return 8;
+    }
+    return 0;
+}
+
+static double sal__mat_number(const sal__mat_reader *r, unsigned type, const unsigned char *p) {
+    uint64_t v = sal__mat_uint(r, p, (int)sal__mat_type_size(type));
+    double d;
+    switch (type) {
+    case SAL__MI_INT8:   return (int8_t)v;
+    case SAL__MI_INT16:  return (int16_t)v;
+    case SAL__MI_INT32:  return (int32_t)v;
+    case SAL__MI_INT64:  return (double)(int64_t)v;
+    case SAL__MI_SINGLE: return (double)sal__f32_from_bits((uint32_t)v);
+    case SAL__MI_DOUBLE: memcpy(&d, &v, sizeof d); return d;
+    }
+    return (double)v;
+}
+
+/* The next element as count numbers. */
+static sal_result sal__mat_numbers(sal__mat_reader *r, size_t count, const double **out) {
+    sal__mat_element e;
+    size_t i, width;
+    double *number;
+    if (count == 0 && r->at == r->end) return SAL_OK;       /* some writers leave it out */
+    SAL__TRY(sal__mat_next(r, &e));
+    width = sal__mat_type_size(e.type);
+    if (!width) return sal__mat_bad(r, "numbers of an unknown type");
+    if (e.size % width || e.size / width != count) {
+        return sal__fail(r->ctx, SAL_ERR_FORMAT, "%s: damaged MATLAB file: %.0f numbers where %.0f "
+                         "are expected", r->path, (double)(e.size / width), (double)count);
+    }
+    number = (double *)sal__arena_alloc(r->ctx, r->arena, count, sizeof(double));
+    if (!number) return SAL_ERR_MEMORY;
+    for (i = 0; i < count; i++) number[i] = sal__mat_number(r, e.type, e.data + i * width);
+    *out = number;
+    return SAL_OK;
+}
+
+/* The next element as 32-bit integers of any count. */
+static sal_result sal__mat_ints(sal__mat_reader *r, const int **out, size_t *count) {
+    sal__mat_element e;
+    size_t i;
+    int *number;
+    SAL__TRY(sal__mat_next(r, &e));
+    if ((e.type != SAL__MI_INT32 && e.type != SAL__MI_UINT32) || e.size % 4)
+        return sal__mat_bad(r, "32-bit integers expected");
+    *count = e.size / 4;
+    number = (int *)sal__arena_alloc(r->ctx, r->arena, *count, sizeof(int));
+    if (!number) return SAL_ERR_MEMORY;
+    for (i = 0; i < *count; i++) number[i] = (int32_t)sal__mat_uint(r, e.data + 4 * i, 4);
+    *out = number;
+    return SAL_OK;
+}
+
+static sal_result sal__mat_name(sal__mat_reader *r, const char **out) {
+    sal__mat_element e;
+    SAL__TRY(sal__mat_next(r, &e));
+    if (sal__mat_type_size(e.type) != 1) return sal__mat_bad(r, "a name that is no text");
+    *out = sal__arena_text(r->ctx, r->arena, e.data, e.size);
+    return *out ? SAL_OK : SAL_ERR_MEMORY;
+}
+
+/* One code point as UTF-8; returns how many bytes. */
+static size_t sal__put_utf8(char *out, uint32_t c) {
+    int n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4, i;
+    static const unsigned char lead[] = { 0, 0, 0xC0, 0xE0, 0xF0 };
+    for (i = n - 1; i > 0; i--, c >>= 6) out[i] = (char)(0x80 | (c & 0x3F));
+    out[0] = (char)(lead[n] | c);
+    return (size_t)n;
+}
+
+/* Characters stand column by column, like numbers; the text has the rows one after another. */
+static sal_result sal__mat_text(sal__mat_reader *r, sal_mat *m) {
+    sal__mat_element e;
+    size_t rows = (size_t)m->dim[0], columns = rows ? m->count / rows : 0, width, row, column;
+    char *text, *p;
+    m->text = "";
+    if (m->count == 0) return SAL_OK;
+    SAL__TRY(sal__mat_next(r, &e));
+    width = sal__mat_type_size(e.type);
+    if (e.type == SAL__MI_UTF8 && rows == 1) {      /* count is in UTF-16 units, e.size in bytes */
+        m->text = sal__arena_text(r->ctx, r->arena, e.data, e.size);
+        return m->text ? SAL_OK : SAL_ERR_MEMORY;
+    }
+    if (!width || width == 8 || e.size / width != m->count)
+        return sal__mat_bad(r, "as many characters as the dimensions say are not there");
+    text = p = (char *)sal__arena_alloc(r->ctx, r->arena, m->count, 5);     /* 4 bytes, a newline */
+    if (!text) return SAL_ERR_MEMORY;
+    for (row = 0; row < rows; row++) {
+        if (row > 0) *p++ = '\n';
+        for (column = 0; column < columns; column++) {
+            const unsigned char *at = e.data + (row + column * rows) * width;
+            uint32_t c = (uint32_t)sal__mat_uint(r, at, (int)width), low;
+            if (c >= 0xD800 && c < 0xDC00 && column + 1 < columns) {        /* a surrogate pair */
+                low = (uint32_t)sal__mat_uint(r, at + rows * width, (int)width);
+                if (low >= 0xDC00 && low < 0xE000) {
+                    c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
+                    column++;
+                }
+            }
+            if (c >= 0x110000 || (c >= 0xD800 && c < 0xE000)) c = 0xFFFD;
+            p += sal__put_utf8(p, c);
+        }
+    }
+    *p = 0;         /* room is there: the last row has no newline */
+    m->text = text;
+    return SAL_OK;
+}
+
+/* Row indices ir[k], then jc: column c owns the entries jc[c] to jc[c + 1]. */
+static sal_result sal__mat_sparse(sal__mat_reader *r, sal_mat *m, int imaginary) {
+    const int *ir, *jc;
+    size_t entries, ends, k = 0;
+    int *column, c, rows = m->dim[0], columns = m->dim[1];
+    sal__mat_element e;
+    const unsigned char *before;
+    if (m->ndim != 2) return sal__mat_bad(r, "a sparse array that is no matrix");
+    SAL__TRY(sal__mat_ints(r, &ir, &entries));
+    SAL__TRY(sal__mat_ints(r, &jc, &ends));
+    if (ends != (size_t)columns + 1 || jc[0] != 0 || jc[columns] < 0 ||
+            (size_t)jc[columns] > entries)
+        return sal__mat_bad(r, "the columns of a sparse matrix do not fit its entries");
+    m->count = (size_t)jc[columns];
+    column = (int *)sal__arena_alloc(r->ctx, r->arena, m->count, sizeof(int));
+    if (!column) return SAL_ERR_MEMORY;
+    for (c = 0; c < columns; c++) {
+        if (jc[c + 1] < jc[c]) return sal__mat_bad(r, "the columns of a sparse matrix overlap");
+        for (; k < (size_t)jc[c + 1]; k++) {
+            if (k >= m->count || ir[k] < 0 || ir[k] >= rows)
+                return sal__mat_bad(r, "an entry outside its sparse matrix");
+            column[k] = c;
+        }
+    }
+    m->row = ir; m->column = column;
+    if (r->at == r->end && m->count == 0) return SAL_OK;
+    before = r->at;                 /* more entries than columns use may be stored: take them all */
+    SAL__TRY(sal__mat_next(r, &e));
+    if (sal__mat_type_size(e.type)) entries = e.size / sal__mat_type_size(e.type);
+    if (entries < m->count) return sal__mat_bad(r, "a sparse matrix without all its numbers");
+    r->at = before;
+    SAL__TRY(sal__mat_numbers(r, entries, &m->number));
+    return imaginary ? sal__mat_numbers(r, entries, &m->imag) : SAL_OK;
+}
+
+static sal_result sal__mat_array(sal__mat_reader *r, sal_mat *m);
+
+static sal_result sal__mat_children(sal__mat_reader *r, sal_mat *m, size_t count) {
+    size_t i;
+    if (count > (size_t)(r->end - r->at) / 8)       /* each has a tag at least */
+        return sal__mat_bad(r, "more cells or fields than there are bytes for");
+    m->child = (sal_mat *)sal__arena_alloc(r->ctx, r->arena, count, sizeof(sal_mat));
+    if (!m->child) return SAL_ERR_MEMORY;
+    for (i = 0; i < count; i++) SAL__TRY(sal__mat_array(r, &m->child[i]));
+    return SAL_OK;
+}
+
+static sal_result sal__mat_struct(sal__mat_reader *r, sal_mat *m) {
+    const int *length;
+    sal__mat_element names;
+    size_t n, i, fields;
+    SAL__TRY(sal__mat_ints(r, &length, &n));        /* of a field name, with its zero */
+    SAL__TRY(sal__mat_next(r, &names));
+    if (n != 1 || length[0] < 1 || sal__mat_type_size(names.type) != 1)
+        return sal__mat_bad(r, "a struct without proper field names");
+    fields = names.size / (size_t)length[0];
+    m->fields = (int)SAL__MIN(fields, (size_t)INT_MAX);
+    if (sal__mul_overflows(m->count, fields, &n)) return sal__mat_bad(r, "too large a struct");
+    SAL__TRY(sal__mat_children(r, m, n));
+    for (i = 0; i < fields && n > 0; i++) {
+        const char *text = (const char *)names.data + i * (size_t)length[0];
+        const char *zero = (const char *)memchr(text, 0, (size_t)length[0]);
+        char *name = sal__arena_text(r->ctx, r->arena, text, zero ? (size_t)(zero - text)
+                                                                  : (size_t)length[0]);
+        size_t k;
+        if (!name) return SAL_ERR_MEMORY;
+        for (k = i; k < n; k += fields) m->child[k].name = name;
+    }
+    return SAL_OK;
+}
+
+static sal_result sal__mat_array(sal__mat_reader *outer, sal_mat *m) {
+    static const char *const classes[] = {
+        "unknown", "cell", "struct", "object", "char", "sparse", "double", "single", "int8",
+        "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "function_handle",
+        "opaque" };
+    static const int none[] = { 0, 0 };
+    sal__mat_reader inner = *outer, *r = &inner;
+    sal__mat_element e;
+    unsigned flags, type;
+    size_t dims, i;
+    memset(m, 0, sizeof *m);
+    m->kind = SAL_MAT_NUMBERS; m->name = ""; m->class_name = "double"; m->ndim = 2; m->dim = none;
+    SAL__TRY(sal__mat_next(outer, &e));
+    if (e.type != SAL__MI_MATRIX) return sal__mat_bad(r, "an array expected, something else found");
+    if (++r->depth > 64) return sal__mat_bad(r, "arrays nested more than 64 deep");
+    if (e.size == 0) return SAL_OK;                 /* [] */
+    r->at = e.data; r->end = e.data + e.size;
+    SAL__TRY(sal__mat_next(r, &e));
+    if (e.type != SAL__MI_UINT32 || e.size != 8) return sal__mat_bad(r, "an array without flags");
+    flags = (unsigned)sal__mat_uint(r, e.data, 4);
+    type = flags & 0xFF;
+    m->class_name = classes[type <= SAL__MX_OPAQUE ? type : 0];
+    if (type == SAL__MX_OPAQUE) {                 /* these have no dimensions */
+        m->kind = SAL_MAT_UNKNOWN;
+        return sal__mat_name(r, &m->name);
+    }
+    SAL__TRY(sal__mat_ints(r, &m->dim, &dims));
+    if (dims < 2) return sal__mat_bad(r, "an array of less than two dimensions");
+    m->ndim = (int)SAL__MIN(dims, (size_t)INT_MAX);
+    m->count = 1;
+    for (i = 0; i < dims; i++) {
+        if (m->dim[i] < 0 || sal__mul_overflows(m->count, (size_t)m->dim[i], &m->count))
+            return sal__mat_bad(r, "impossible dimensions");
+    }
+    SAL__TRY(sal__mat_name(r, &m->name));
+    if (type == SAL__MX_CELL) {
+        m->kind = SAL_MAT_CELL;
+        return sal__mat_children(r, m, m->count);
+    }
+    if (type == SAL__MX_STRUCT) {
+        m->kind = SAL_MAT_STRUCT;
+        return sal__mat_struct(r, m);
+    }
+    if (type == SAL__MX_CHAR) {
+        m->kind = SAL_MAT_TEXT;
+        return sal__mat_text(r, m);
+    }
+    if (type == SAL__MX_SPARSE) {
+        m->kind = SAL_MAT_SPARSE;
+        return sal__mat_sparse(r, m, (flags & 0x800) != 0);
+    }
+    if (type < SAL__MX_DOUBLE || type > SAL__MX_UINT64) {
+        m->kind = SAL_MAT_UNKNOWN;
+        return SAL_OK;
+    }
+    if (flags & 0x200) m->class_name = "logical";
+    SAL__TRY(sal__mat_numbers(r, m->count, &m->number));
+    return flags & 0x800 ? sal__mat_numbers(r, m->count, &m->imag) : SAL_OK;
+}
+
+#ifdef SALIENCY_NO_STB
+static sal_result sal__mat_inflate(sal__mat_reader *r, const sal__mat_element *e,
+                                   unsigned char **data, size_t *size) {
+    (void)e; (void)data; (void)size;
+    return sal__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: compressed variables need stb_image, and "
+                     "this program was built without it; save with -v6", r->path);
+}
+#else
+/* Adler-32, RFC 1950: two sums modulo 65521; 5552 bytes fit before the larger one overflows. */
+static uint32_t sal__adler32(const unsigned char *p, size_t n) {
+    uint32_t a = 1, b = 0;
+    while (n > 0) {
+        size_t k = SAL__MIN(n, 5552);
+        for (n -= k; k > 0; k--) { a += *p++; b += a; }
+        a %= 65521; b %= 65521;
+    }
+    return b << 16 | a;
+}
+
+/* Unpack one variable. stb's inflater fills a buffer of fixed size: first a small one, for the tag
+   of the array inside, which knows the true size; deflate packs at most 1032 to 1, and what claims
+   more is refused before memory is asked for. (stb gives up only when a run of at most 65,535 bytes
+   does not fit, so the tag is complete.) It does not look at the checksum; we do. */
+static sal_result sal__mat_inflate(sal__mat_reader *r, const sal__mat_element *e,
+                                   unsigned char **data, size_t *size) {
+    enum { PEEK = 1 << 17 };
+    const char *packed = (const char *)e->data;
+    unsigned char *peek, *whole;
+    size_t inside;
+    uint32_t sum;
+    int got, i, right = 0;
+    if (e->size < 12 || e->size > INT_MAX)
+        return sal__mat_bad(r, "an impossible compressed element");
+    peek = SAL__NEW(r->ctx, unsigned char, PEEK);
+    if (!peek) return SAL_ERR_MEMORY;
+    got = stbi_zlib_decode_buffer((char *)peek, PEEK, packed, (int)e->size);
+    inside = (size_t)sal__mat_uint(r, peek + 4, 4);
+    i = (int)sal__mat_uint(r, peek, 4);
+    if (i != SAL__MI_MATRIX || inside / 1032 > e->size || inside > INT_MAX - 64) {
+        sal_free(r->ctx, peek);
+        return sal__mat_bad(r, "a compressed element that holds no array");
+    }
+    if (got >= 0) whole = peek;
+    else {
+        sal_free(r->ctx, peek);
+        whole = SAL__NEW(r->ctx, unsigned char, inside + 16);
+        if (!whole) return SAL_ERR_MEMORY;
+        got = stbi_zlib_decode_buffer((char *)whole, (int)inside + 16, packed, (int)e->size);
+    }
+    if (got >= 0 && (size_t)got >= inside + 8) {    /* the sum is last, but for padding */
+        sum = sal__adler32(whole, (size_t)got);
+        for (i = 4; i <= 11 && !right; i++) {
+            const unsigned char *p = e->data + e->size - i;
+            right = sum == ((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 |
+                            (uint32_t)p[3]);
+        }
+    }
+    if (!right) {
+        sal_free(r->ctx, whole);
+        return sal__mat_bad(r, "a compressed variable does not unpack to what was packed");
+    }
+    *data = whole; *size = (size_t)got;
+    return SAL_OK;
+}
+#endif
+
+/* Is there an HDF5 file, at the beginning or behind MATLAB's own 512 bytes? */
+static int sal__mat_is_hdf5(const unsigned char *p, size_t size) {
+    static const unsigned char hdf5[8] = { 0x89, 'H', 'D', 'F', '\r', '\n', 0x1A, '\n' };
+    return (size >= 8 && !memcmp(p, hdf5, 8)) || (size >= 520 && !memcmp(p + 512, hdf5, 8));
+}
+
+static sal_result sal__mat_read(sal__mat_reader *r, const unsigned char *p, size_t size,
+                                sal_mat *root) {
+    static const int one[] = { 1, 1 };
+    sal__mat_reader ahead;
+    sal__mat_element e;
+    unsigned version;
+    int i;
+    memset(root, 0, sizeof *root);
+    if (sal__mat_is_hdf5(p, size) || (size >= 10 && !memcmp(p, "MATLAB 7.3", 10))) {
+        return sal__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: is a MATLAB 7.3 file (HDF5), which is "
+                         "not read here; save it again in MATLAB with save(..., '-v7')", r->path);
+    }
+    if (size < 128 || !((p[126] == 'I' && p[127] == 'M') || (p[126] == 'M' && p[127] == 'I'))) {
+        if (size >= 20 && memchr(p, 0, 4)) {        /* where version 5 has text, 4 has a number */
+            return sal__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: is a MATLAB 4 file, or no MATLAB "
+                             "file; save it again with save(..., '-v7')", r->path);
+        }
+        return sal__fail(r->ctx, SAL_ERR_FORMAT, "%s: is no MATLAB file (%.0f bytes, without the "
+                         "header of 128 bytes that ends in MI or IM)", r->path, (double)size);
+    }
+    r->big = p[126] == 'M';
+    version = (unsigned)sal__mat_uint(r, p + 124, 2);
+    if (version != 0x0100) {
+        return sal__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: MATLAB file of version 0x%04x, 0x0100 "
+                         "expected; save it again with save(..., '-v7')", r->path, version);
+    }
+    r->at = p + 128; r->end = p + size;
+    root->kind = SAL_MAT_STRUCT; root->name = ""; root->class_name = "struct";
+    root->ndim = 2; root->dim = one; root->count = 1;
+    for (ahead = *r; ahead.at < ahead.end; root->fields++) SAL__TRY(sal__mat_next(&ahead, &e));
+    root->child = (sal_mat *)sal__arena_alloc(r->ctx, r->arena, (size_t)root->fields,
+                                              sizeof(sal_mat));
+    if (!root->child) return SAL_ERR_MEMORY;
+    for (i = 0; i < root->fields; i++) {
+        ahead = *r;
+        SAL__TRY(sal__mat_next(&ahead, &e));
+        if (e.type == SAL__MI_COMPRESSED) {
+            sal__mat_reader inside = *r;
+            unsigned char *data = NULL;
+            size_t length = 0;
+            sal_result result;
+            SAL__TRY(sal__mat_inflate(r, &e, &data, &length));
+            inside.at = data; inside.end = data + length;
+            result = sal__mat_array(&inside, &root->child[i]);
+            sal_free(r->ctx, data);
+            SAL__TRY(result);
+            r->at = ahead.at;
+        } else {
+            SAL__TRY(sal__mat_array(r, &root->child[i]));
+        }
+    }
+    return SAL_OK;
+}
+
+SALDEF sal_result sal_mat_load_memory(sal_ctx *ctx, const void *data, size_t size,
+                                      const char *name, sal_mat *mat) {
+    sal__arena arena = { NULL };
+    sal__mat_reader r;
+    sal_result result;
+    memset(&r, 0, sizeof r);
+    r.ctx = ctx; r.path = name; r.arena = &arena;
+    result = sal__mat_read(&r, (const unsigned char *)data, size, mat);
+    if (result == SAL_OK) mat->memory = arena.head;
+    else {
+        sal__arena_free(ctx, &arena);
+        memset(mat, 0, sizeof *mat);
+    }
+    return result;
+}
+
+SALDEF void sal_mat_free(sal_ctx *ctx, sal_mat *mat) {
+    sal__arena arena;
+    arena.head = (struct sal__arena_block *)mat->memory;
+    sal__arena_free(ctx, &arena);
+    memset(mat, 0, sizeof *mat);
+}
+
+SALDEF const sal_mat *sal_mat_field(const sal_mat *mat, size_t index, const char *name) {
+    int f;
+    if (!mat || mat->kind != SAL_MAT_STRUCT || index >= mat->count) return NULL;
+    for (f = 0; f < mat->fields; f++) {
+        const sal_mat *child = &mat->child[index * (size_t)mat->fields + (size_t)f];
+        if (!strcmp(child->name, name)) return child;
+    }
+    return NULL;
+}
+
+SALDEF const sal_mat *sal_mat_cell(const sal_mat *mat, size_t index) {
+    return mat && mat->kind == SAL_MAT_CELL && index < mat->count ? &mat->child[index] : NULL;
+}
+
+#ifndef SALIENCY_NO_STDIO
+SALDEF sal_result sal_mat_load(sal_ctx *ctx, const char *path, sal_mat *mat) {
+    unsigned char *data;
+    size_t size;
+    sal_result r;
+    memset(mat, 0, sizeof *mat);
+    SAL__TRY(sal_file_read(ctx, path, &data, &size));
+    r = sal_mat_load_memory(ctx, data, size, path, mat);
+    sal_free(ctx, data);
+    return r;
+}
+#endif
+
+/* --- density maps -------------------------------------------------------------------------- */
+
+SALDEF sal_result sal_density(sal_ctx *ctx, const sal_fixation *fixations, int count, int w, int h,
+                              double sigma, sal_map *map) {
+    size_t i, n = (size_t)w * (size_t)h;
+    float most = 0;
+    sal_result r;
+    int k;
+    SAL__TRY(sal_map_new(ctx, w, h, map));
+    for (k = 0; k < count; k++) {
+        int x = (int)sal__clamp(floor((double)fixations[k].x + 0.5), 0, w - 1);
+        int y = (int)sal__clamp(floor((double)fixations[k].y + 0.5), 0, h - 1);
+        map->data[(size_t)y * (size_t)w + (size_t)x] += 1;
+    }
+    r = sal_blur(ctx, map->data, map->data, w, h, sigma, 4, SAL_BORDER_ZERO);
+    if (r != SAL_OK) { sal_map_free(ctx, map); return r; }
+    for (i = 0; i < n; i++) most = SAL__MAX(most, map->data[i]);
+    for (i = 0; i < n && most > 0; i++) map->data[i] /= most;
+    return SAL_OK;
+}
+
+#ifndef SALIENCY_NO_STDIO
+
+/* Room for one more item in an array that is n long: twice as much whenever n is a power of two. */
+static sal_result sal__grow(sal_ctx *ctx, void **array, int n, size_t size) {
+    void *larger;
+    if (n & (n - 1)) return SAL_OK;
+    if (n > INT_MAX / 4) return sal__fail(ctx, SAL_ERR_MEMORY, "out of memory: too long a list");
+    larger = sal_alloc(ctx, n > 0 ? 2 * (size_t)n : 1, size);
+    if (!larger) return SAL_ERR_MEMORY;
+    if (n > 0) memcpy(larger, *array, (size_t)n * size);
+    sal_free(ctx, *array);
+    *array = larger;
+    return SAL_OK;
+}
+
+/* --- CSV ------------------------------------------------------------------------------------
+
+   RFC 4180: cells between commas, perhaps in double quotes, in which commas and line ends are
+   text and "" is a quote. LF, CRLF or CR end a line; a byte order mark and empty lines are skipped,
+   blanks around a cell without quotes are dropped. Cells are cut out of the text in place. */
+typedef struct sal__csv {
+    const char *path;
+    char *at, *end;             /* *end is a zero byte */
+    int line, next_line;
+    int cells;                  /* of this row; 0: the end */
+    char *cell[32];
+} sal__csv;
+
+static void sal__csv_start(sal__csv *c, const char *path, unsigned char *text, size_t size) {
+    memset(c, 0, sizeof *c);
+    c->path = path;
+    c->at = (char *)text; c->end = c->at + size;
+    c->next_line = 1;
+    if (size >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3)) c->at += 3;
+}
+
+static sal_result sal__csv_row(sal_ctx *ctx, sal__csv *c) {
+    char ended = ',';
+    c->cells = 0;
+    while (c->at < c->end && (*c->at == '\n' || *c->at == '\r')) {
+        if (*c->at == '\n' || c->at[1] != '\n') c->next_line++;
+        c->at++;
+    }
+    c->line = c->next_line;
+    if (c->at >= c->end) return SAL_OK;
+    while (ended == ',') {
+        char *begin, *out;
+        if (c->cells == SAL__COUNT(c->cell))
+            return sal__fail(ctx, SAL_ERR_FORMAT, "%s:%d: more than %d cells", c->path, c->line,
+                             SAL__COUNT(c->cell));
+        while (*c->at == ' ' || *c->at == '\t') c->at++;
+        begin = out = c->at;
+        if (*c->at == '"') {
+            for (c->at++; c->at < c->end && (*c->at != '"' || c->at[1] == '"'); c->at++) {
+                if (*c->at == '"') c->at++;
+                if (*c->at == '\n') c->next_line++;
+                *out++ = *c->at;
+            }
+            if (c->at >= c->end)
+                return sal__fail(ctx, SAL_ERR_FORMAT, "%s:%d: a quote is opened and not closed",
+                                 c->path, c->line);
+            for (c->at++; *c->at == ' ' || *c->at == '\t'; c->at++) {}
+        } else {
+            while (c->at < c->end && *c->at != ',' && *c->at != '\n' && *c->at != '\r') c->at++;
+            for (out = c->at; out > begin && (out[-1] == ' ' || out[-1] == '\t'); out--) {}
+        }
+        ended = c->at < c->end ? *c->at : '\n';
+        if (ended != ',' && ended != '\n' && ended != '\r')
+            return sal__fail(ctx, SAL_ERR_FORMAT, "%s:%d: text behind a closed quote", c->path,
+                             c->line);
+        if (ended == '\n' || (ended == '\r' && c->at[1] != '\n')) c->next_line++;
+        if (ended == '\r' && c->at[1] == '\n') { c->at++; c->next_line++; }
+        if (c->at < c->end) c->at++;
+        *out = 0;
+        c->cell[c->cells++] = begin;
+    }
+    return SAL_OK;
+}
+
+/* Which of the cells of this row is called name (upper or lower case), -1: none. */
+static int sal__csv_find(const sal__csv *c, const char *name) {
+    int i, k;
+    for (i = 0; i < c->cells; i++) {
+        const char *s = c->cell[i];
+        for (k = 0; name[k] && (s[k] | 32) == (name[k] | 32); k++) {}
+        if (!name[k] && !s[k]) return i;
+    }
+    return -1;
+}
+
+/* A finite decimal number and nothing else. (strtod would read it by the locale's rules.) Exact to
+   the last bit with up to 15 digits: both operands of the division are. */
+static int sal__csv_parse(const char *s, double *out) {
+    double value = 0, scale = 1;
+    int negative = *s == '-', digits = 0, exponent = 0, sign = 1;
+    if (*s == '-' || *s == '+') s++;
+    for (; *s >= '0' && *s <= '9'; s++, digits++) value = value * 10 + (*s - '0');
+    if (*s == '.') {
+        for (s++; *s >= '0' && *s <= '9'; s++, digits++) {
+            value = value * 10 + (*s - '0');
+            scale *= 10;
+        }
+    }
+    if (!digits) return 0;
+    if (*s == 'e' || *s == 'E') {
+        s++;
+        if (*s == '-' || *s == '+') sign = *s++ == '-' ? -1 : 1;
+        if (*s < '0' || *s > '9') return 0;
+        for (; *s >= '0' && *s <= '9'; s++) exponent = SAL__MIN(exponent * 10 + (*s - '0'), 9999);
+    }
+    value /= scale;
+    if (exponent) value *= pow(10, sign * exponent);
+    *out = negative ? -value : value;
+    return *s == 0 && value <= DBL_MAX;
+}
+
+/* --- the published sets --------------------------------------------------------------------
+
+   The blur of density maps, in pixels of the picture, about one degree of the viewers' sight:
+     OSIE      24     src/common/config.m of the authors' repository (Xu et al. 2014)
+     Scene            33.75 px of the 1920 x 1080 screen that the picture filled (Liang et al. 2015)
+     SALICON   19     the authors' salicon-api, buildFixMap
+     MIT1003   35     screen of 1280 x 1024 at 35 px per degree (Judd et al. 2009)
+     CAT2000   38     1920 x 1080 px over 45.5 x 31 degrees: sqrt(42.2 * 34.8) (Borji, Itti 2015)
+     Toronto   21     681 x 511 px over about 32 x 24 degrees (Bruce, Tsotsos 2005; approximate)
+     iSUN, plain      not published or not known: 3 % of the longer side, about what the others are
+   Coordinates in MATLAB files count from 1, so 1 is taken off (Scene: from the corner, 0.5). */
+static const struct { const char *name; double sigma; } sal__layouts[] = {
+    { "plain", 0 }, { "OSIE", 24 }, { "Scene", 0 }, { "SALICON", 19 }, { "iSUN", 0 },
+    { "MIT1003", 35 }, { "CAT2000", 38 }, { "Toronto", 21 }
+};
+
+SALDEF const char *sal_layout_name(sal_layout layout) { return sal__layouts[layout].name; }
+
+static double sal__set_sigma(const sal_dataset *set, const sal_dataset_entry *e, int w, int h) {
+    if (set->options.sigma > 0) return set->options.sigma;
+    if (e->sigma > 0) return e->sigma;
+    if (sal__layouts[set->layout].sigma > 0) return sal__layouts[set->layout].sigma;
+    if (set->layout == SAL_SCENE) return 33.75 * SAL__MAX(h / 1080.0, w / 1920.0);
+    return 0.03 * SAL__MAX(w, h);
+}
+
+/* Fixations as they come, each with the picture and the viewer it belongs to. */
+typedef struct sal__looks {
+    sal_fixation *list;
+    int *entry;                 /* NULL while the fixations of one picture are collected */
+    int count;
+} sal__looks;
+
+/* What a set is built from. */
+typedef struct sal__opener {
+    sal_ctx *ctx;
+    sal_dataset *set;
+    sal__arena arena;
+    struct sal__stem_entry *stem;   /* the names of the pictures, sorted */
+    sal__looks looks;
+    const char **subject;       /* in the order they turned up */
+    int subjects;
+} sal__opener;
+
+static sal_result sal__look(sal_ctx *ctx, sal__looks *looks, int entry, int subject, double x,
+                            double y, double start, double duration) {
+    sal_fixation *f;
+    if (!(fabs(x) < 1e7 && fabs(y) < 1e7)) return SAL_OK;       /* not a number: no look */
+    SAL__TRY(sal__grow(ctx, (void **)&looks->list, looks->count, sizeof *f));
+    if (entry >= 0) {
+        SAL__TRY(sal__grow(ctx, (void **)&looks->entry, looks->count, sizeof(int)));
+        looks->entry[looks->count] = entry;
+    }
+    f = &looks->list[looks->count++];
+    f->x = (float)x; f->y = (float)y;
+    f->start_ms = start >= 0 ? (float)start : -1;
+    f->duration_ms = duration >= 0 ? (float)duration : -1;
+    f->subject = subject;
+    return SAL_OK;
+}
+
+/* --- names and files */
+
+/* How long is the name without its extension? */
+static size_t sal__stem(const char *name) {
+    const char *dot = strrchr(name, '.'), *slash = strrchr(name, '/');
+    return dot && (!slash || dot > slash + 1) ? (size_t)(dot - name) : strlen(name);
+}
+
+static int sal__has_extension(const char *name, const char *list) {
+    const char *dot = name + sal__stem(name);
+    for (; *dot && *list; list += strcspn(list, "|"), list += *list == '|') {
+        size_t n = strcspn(list, "|"), k;
+        for (k = 0; k < n && (dot[k] == list[k] || (dot[k] | 32) == list[k]); k++) {}
+        if (k == n && !dot[k]) return 1;
+    }
+    return 0;
+}
+
+#define SAL__PICTURES ".jpg|.jpeg|.png|.bmp|.ppm|.pgm"
+#define SAL__MAPS ".png|.jpg|.jpeg|.npy|.mat|.pgm|.bmp"
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+/* printf into the arena. */
+static sal_result sal__text(sal__opener *b, const char **out, const char *format, ...) {
+    va_list args;
+    char *text;
+    int n;
+    va_start(args, format);
+    n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    *out = text = (char *)sal__arena_alloc(b->ctx, &b->arena, (size_t)SAL__MAX(n, 0) + 1, 1);
+    if (!text) return SAL_ERR_MEMORY;
+    va_start(args, format);
+    vsnprintf(text, (size_t)SAL__MAX(n, 0) + 1, format, args);
+    va_end(args);
+    return SAL_OK;
+}
+
+/* The first that exists of root/FOLDER/STEM.EXTENSION, over lists separated by '|' (an empty
+   extension list: a folder of that name). NULL if none does. */
+static sal_result sal__find(sal__opener *b, const char **out, const char *folders,
+                            const char *stem, size_t length, const char *extensions) {
+    const char *f, *x;
+    char path[4096];
+    *out = NULL;
+    for (f = folders; ; f += strcspn(f, "|") + 1) {
+        int n = (int)strcspn(f, "|");
+        for (x = extensions; ; x += strcspn(x, "|") + 1) {
+            int m = (int)strcspn(x, "|");
+            int used = snprintf(path, sizeof path, "%s%s%.*s%s%.*s%.*s", b->set->path, n ? "/" : "",
+                                n, f, length ? "/" : "", (int)length, stem, m, x);
+            if (used > 0 && used < (int)sizeof path && sal_path_kind(path) == (*extensions ? 0 : 1))
+                return sal__text(b, out, "%s", path);
+            if (!x[m]) break;
+        }
+        if (!f[n]) break;
+    }
+    return SAL_OK;
+}
+
+static sal_result sal__find_folder(sal__opener *b, const char **out, const char *folders) {
+    return sal__find(b, out, folders, "", 0, "");
+}
+
+static sal_result sal__find_file(sal__opener *b, const char **out, const char *folders,
+                                 const char *name) {
+    size_t stem = sal__stem(name);
+    return sal__find(b, out, folders, name, stem, name + stem);
+}
+
+static sal_result sal__new_entry(sal__opener *b, const char *name, const char *image,
+                                 sal_dataset_entry **entry) {
+    SAL__TRY(sal__grow(b->ctx, (void **)&b->set->entry, b->set->count, sizeof **entry));
+    *entry = &b->set->entry[b->set->count++];
+    (*entry)->name = name; (*entry)->image = image;
+    return SAL_OK;
+}
+
+/* An entry for each picture directly in a folder, named PREFIX/NAME. */
+static sal_result sal__add_pictures(sal__opener *b, const char *folder, const char *prefix) {
+    sal_dataset_entry *e;
+    const char *name, *image;
+    char **names;
+    int i, n;
+    sal_result r = SAL_OK;
+    SAL__TRY(sal_dir_list(b->ctx, folder, &names, &n));
+    for (i = 0; i < n && r == SAL_OK; i++) {
+        if (names[i][0] == '.' || !sal__has_extension(names[i], SAL__PICTURES)) continue;
+        r = sal__text(b, &name, "%s%s%s", prefix, *prefix ? "/" : "", names[i]);
+        if (r == SAL_OK) r = sal__text(b, &image, "%s/%s", folder, names[i]);
+        if (r == SAL_OK) r = sal__new_entry(b, name, image, &e);
+    }
+    sal_free(b->ctx, names);
+    return r;
+}
+
+/* The same with the pictures in the folders below it; with a split, only that one. */
+static sal_result sal__add_picture_tree(sal__opener *b, const char *folder) {
+    const char *split = b->set->options.split, *below;
+    char **names;
+    int i, n;
+    sal_result r = SAL_OK;
+    if (!split) SAL__TRY(sal__add_pictures(b, folder, ""));
+    SAL__TRY(sal_dir_list(b->ctx, folder, &names, &n));
+    for (i = 0; i < n && r == SAL_OK; i++) {
+        if (names[i][0] == '.' || (split ? strcmp(names[i], split) : !strcmp(names[i], "test")))
+            continue;
+        r = sal__text(b, &below, "%s/%s", folder, names[i]);
+        if (r == SAL_OK && sal_path_kind(below) == 1) r = sal__add_pictures(b, below, names[i]);
+    }
+    sal_free(b->ctx, names);
+    return r;
+}
+
+/* Order of names with numbers in them by value: s2 before s10. */
+static int sal__compare_subjects(const void *left, const void *right) {
+    const char *a = *(const char *const *)left, *b = *(const char *const *)right;
+    size_t x, y;
+    while (*a && *a == *b) { a++; b++; }
+    x = strspn(a, "0123456789"); y = strspn(b, "0123456789");
+    if (x > 0 && y > 0 && x != y) return x < y ? -1 : 1;
+    return (int)(unsigned char)*a - (int)(unsigned char)*b;
+}
+
+/* --- names of pictures to entries: binary search in the sorted stems */
+
+typedef struct sal__stem_entry {
+    const char *name;
+    size_t length;
+    int entry;
+} sal__stem_entry;
+
+static int sal__compare_stems(const void *left, const void *right) {
+    const sal__stem_entry *a = (const sal__stem_entry *)left, *b = (const sal__stem_entry *)right;
+    int order = memcmp(a->name, b->name, SAL__MIN(a->length, b->length));
+    return order ? order : a->length < b->length ? -1 : a->length > b->length;
+}
+
+static sal_result sal__sort_stems(sal__opener *b) {
+    sal_dataset *set = b->set;
+    int i;
+    b->stem = (sal__stem_entry *)sal__arena_alloc(b->ctx, &b->arena, (size_t)set->count,
+                                                  sizeof *b->stem);
+    if (!b->stem) return SAL_ERR_MEMORY;
+    for (i = 0; i < set->count; i++) {
+        b->stem[i].name = set->entry[i].name;
+        b->stem[i].length = sal__stem(set->entry[i].name);
+        b->stem[i].entry = i;
+    }
+    qsort(b->stem, (size_t)set->count, sizeof *b->stem, sal__compare_stems);
+    for (i = 1; i < set->count; i++) {
+        if (!sal__compare_stems(&b->stem[i - 1], &b->stem[i]))
+            return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: the pictures %s and %s have one name; "
+                             "remove one of them", set->path, b->stem[i - 1].name, b->stem[i].name);
+    }
+    return SAL_OK;
+}
+
+static int sal__entry_of(const sal__opener *b, const char *name) {
+    sal__stem_entry key, *found;
+    key.name = name; key.length = sal__stem(name); key.entry = 0;
+    found = (sal__stem_entry *)bsearch(&key, b->stem, (size_t)b->set->count, sizeof key,
+                                       sal__compare_stems);
+    if (!found) {       /* perhaps a dot in a name without extension */
+        key.length = strlen(name);
+        found = (sal__stem_entry *)bsearch(&key, b->stem, (size_t)b->set->count, sizeof key,
+                                           sal__compare_stems);
+    }
+    return found ? found->entry : -1;
+}
+
+/* Something that belongs to a picture, or the picture itself, is not there. */
+static sal_result sal__missing(sal__opener *b, const char *file, const char *name,
+                               const char *what) {
+    if (!b->set->options.skip_missing)
+        return sal__fail(b->ctx, SAL_ERR_IO, "%s: %s: %s; complete the set, or open it with "
+                         "skip_missing", file, name, what);
+    sal__warn(b->ctx, "%s: %s: %s; left out", file, name, what);
+    return SAL_OK;
+}
+
+static sal_result sal__subject_of(sal__opener *b, const char *name, int *subject) {
+    enum { MOST = 10000 };
+    int i;
+    for (i = 0; i < b->subjects; i++) {
+        if (!strcmp(b->subject[i], name)) {
+            *subject = i;
+            return SAL_OK;
+        }
+    }
+    if (b->subjects == MOST)
+        return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: more than %d viewers", b->set->path, MOST);
+    SAL__TRY(sal__grow(b->ctx, (void **)&b->subject, b->subjects, sizeof(char *)));
+    SAL__TRY(sal__text(b, &b->subject[b->subjects], "%s", name));
+    *subject = b->subjects++;
+    return SAL_OK;
+}
+
+/* Number the viewers in the order of their names. */
+static sal_result sal__sort_subjects(sal__opener *b) {
+    size_t n = (size_t)b->subjects;
+    const char **sorted;
+    int *rank, i;
+    if (n == 0) return SAL_OK;
+    sorted = (const char **)sal__arena_alloc(b->ctx, &b->arena, n, sizeof *sorted);
+    rank = (int *)sal__arena_alloc(b->ctx, &b->arena, n, sizeof *rank);
+    if (!sorted || !rank) return SAL_ERR_MEMORY;
+    for (i = 0; i < b->subjects; i++) sorted[i] = b->subject[i];
+    qsort((void *)sorted, n, sizeof *sorted, sal__compare_subjects);
+    for (i = 0; i < b->subjects; i++)
+        rank[i] = (int)((const char **)bsearch(&b->subject[i], (const void *)sorted, n,
+                                               sizeof *sorted, sal__compare_subjects) - sorted);
+    for (i = 0; i < b->looks.count; i++)
+        b->looks.list[i].subject = rank[b->looks.list[i].subject];
+    b->set->subject = sorted;
+    b->set->subjects = b->subjects;
+    return SAL_OK;
+}
+
+/* --- fixations.csv and sigma.csv */
+
+static sal_result sal__csv_column(sal_ctx *ctx, const sal__csv *c, const char *name, int *column) {
+    *column = sal__csv_find(c, name);
+    if (*column >= 0) return SAL_OK;
+    return sal__fail(ctx, SAL_ERR_FORMAT, "%s:%d: no column is named %s", c->path, c->line, name);
+}
+
+/* The number in a cell; a column that is not there (-1) gives -1. */
+static sal_result sal__csv_number(sal_ctx *ctx, const sal__csv *c, int column, double *out) {
+    *out = -1;
+    if (column < 0 || sal__csv_parse(c->cell[column], out)) return SAL_OK;
+    return sal__fail(ctx, SAL_ERR_FORMAT, "%s:%d: \"%.40s\" in cell %d is no number", c->path,
+                     c->line, c->cell[column], column + 1);
+}
+
+static sal_result sal__csv_next(sal_ctx *ctx, sal__csv *c, int cells) {
+    SAL__TRY(sal__csv_row(ctx, c));
+    if (c->cells == cells || c->cells == 0) return SAL_OK;
+    return sal__fail(ctx, SAL_ERR_FORMAT, "%s:%d: %d cells where the first line has %d", c->path,
+                     c->line, c->cells, cells);
+}
+
+static sal_result sal__read_csv(sal__opener *b, const char *path, unsigned char *text,
+                                size_t size) {
+    sal_ctx *ctx = b->ctx;
+    int image, x, y, subject, duration, start, cells, entry = -1, who = 0;
+    const char *last = "", *last_who = NULL;
+    double at_x, at_y, time, length;
+    sal__csv c;
+    sal__csv_start(&c, path, text, size);
+    SAL__TRY(sal__csv_row(ctx, &c));
+    cells = c.cells;
+    SAL__TRY(sal__csv_column(ctx, &c, "image", &image));
+    SAL__TRY(sal__csv_column(ctx, &c, "x", &x));
+    SAL__TRY(sal__csv_column(ctx, &c, "y", &y));
+    subject = sal__csv_find(&c, "subject");
+    duration = sal__csv_find(&c, "duration_ms");
+    start = sal__csv_find(&c, "start_ms");
+    for (;;) {
+        SAL__TRY(sal__csv_next(ctx, &c, cells));
+        if (c.cells == 0) return SAL_OK;
+        SAL__TRY(sal__csv_number(ctx, &c, x, &at_x));
+        SAL__TRY(sal__csv_number(ctx, &c, y, &at_y));
+        SAL__TRY(sal__csv_number(ctx, &c, duration, &length));
+        SAL__TRY(sal__csv_number(ctx, &c, start, &time));
+        if (entry < 0 || strcmp(last, c.cell[image])) { /* mostly the picture of the last row */
+            last = c.cell[image];
+            entry = sal__entry_of(b, last);
+            if (entry < 0) SAL__TRY(sal__missing(b, path, last, "this picture is not there"));
+        }
+        if (entry < 0) continue;
+        if (subject >= 0 && (!last_who || strcmp(last_who, c.cell[subject]))) {
+            last_who = c.cell[subject];
+            SAL__TRY(sal__subject_of(b, last_who, &who));
+        }
+        SAL__TRY(sal__look(ctx, &b->looks, entry, who, at_x, at_y, time, length));
+    }
+}
+
+static sal_result sal__read_sigmas(sal__opener *b, const char *path, unsigned char *text,
+                                   size_t size) {
+    int image, column, cells, entry;
+    double sigma;
+    sal__csv c;
+    sal__csv_start(&c, path, text, size);
+    SAL__TRY(sal__csv_row(b->ctx, &c));
+    cells = c.cells;
+    SAL__TRY(sal__csv_column(b->ctx, &c, "image", &image));
+    SAL__TRY(sal__csv_column(b->ctx, &c, "sigma_px", &column));
+    for (;;) {
+        SAL__TRY(sal__csv_next(b->ctx, &c, cells));
+        if (c.cells == 0) return SAL_OK;
+        SAL__TRY(sal__csv_number(b->ctx, &c, column, &sigma));
+        entry = sal__entry_of(b, c.cell[image]);
+        if (entry >= 0) b->set->entry[entry].sigma = sigma;
+    }
+}
+
+static sal_result sal__read_table(sal__opener *b, const char *path,
+                                  sal_result (*read)(sal__opener *, const char *, unsigned char *,
+                                                     size_t)) {
+    unsigned char *text;
+    size_t size;
+    sal_result r;
+    SAL__TRY(sal_file_read(b->ctx, path, &text, &size));
+    r = read(b, path, text, size);
+    sal_free(b->ctx, text);
+    return r;
+}
+
+/* --- fixations in MATLAB files */
+
+static int sal__is_matrix(const sal_mat *m, int columns) {
+    return m && m->kind == SAL_MAT_NUMBERS &&
+           (m->count == 0 || (m->ndim == 2 && m->dim[1] >= columns));
+}
+
+/* Some exporters wrap things into 1 x 1 cells. */
+static const sal_mat *sal__unwrap(const sal_mat *m) {
+    while (m && m->kind == SAL_MAT_CELL && m->count == 1) m = m->child;
+    return m;
+}
+
+/* The pixels of a matrix that are above zero, column by column, as fixations of viewer 0. */
+static sal_result sal__mat_pixels(sal_ctx *ctx, const char *path, const sal_mat *m,
+                                  sal__looks *looks, int entry) {
+    size_t i, rows;
+    if (!m || m->ndim != 2 || (m->kind != SAL_MAT_NUMBERS && m->kind != SAL_MAT_SPARSE))
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a matrix of fixated pixels is expected", path);
+    for (i = 0, rows = (size_t)m->dim[0]; i < m->count; i++) {
+        double x = m->kind == SAL_MAT_SPARSE ? m->column[i] : (double)(i / rows);
+        double y = m->kind == SAL_MAT_SPARSE ? m->row[i] : (double)(i % rows);
+        if (m->number[i] > 0) SAL__TRY(sal__look(ctx, looks, entry, 0, x, y, -1, -1));
+    }
+    return SAL_OK;
+}
+
+/* SALICON, iSUN: gaze(k).FIELD has the rows [x y] of viewer k. */
+static sal_result sal__mat_gaze(sal_ctx *ctx, const char *path, const sal_mat *gaze,
+                                const char *field, sal__looks *looks, int entry) {
+    size_t k, i, rows;
+    if (gaze && gaze->count == 0) return SAL_OK;
+    if (!sal_mat_field(gaze, 0, field))
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: the struct array gaze with the field %s is "
+                         "expected", path, field);
+    for (k = 0; k < gaze->count; k++) {
+        const sal_mat *m = sal_mat_field(gaze, k, field);
+        if (!sal__is_matrix(m, 2))
+            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: gaze(%.0f).%s is no matrix [x y]", path,
+                             (double)k + 1, field);
+        rows = m->count ? (size_t)m->dim[0] : 0;
+        for (i = 0; i < rows; i++)
+            SAL__TRY(sal__look(ctx, looks, entry, (int)k, m->number[i] - 1,
+                               m->number[rows + i] - 1, -1, -1));
+    }
+    return SAL_OK;
+}
+
+/* OSIE: fixations{i}.img, .subjects{j}.fix_x, .fix_y, .fix_duration (ms). */
+static sal_result sal__read_osie(sal__opener *b, const char *path, const sal_mat *fixations) {
+    size_t i, j, k;
+    int subject, entry;
+    char who[32];
+    for (i = 0; i < fixations->count; i++) {
+        const sal_mat *one = sal__unwrap(&fixations->child[i]), *img, *subjects;
+        img = sal_mat_field(one, 0, "img");
+        subjects = sal_mat_field(one, 0, "subjects");
+        if (!img || img->kind != SAL_MAT_TEXT || !subjects || subjects->kind != SAL_MAT_CELL)
+            return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: fixations{%.0f} lacks img or subjects",
+                             path, (double)i + 1);
+        entry = sal__entry_of(b, img->text);
+        if (entry < 0) {
+            SAL__TRY(sal__missing(b, path, img->text, "this picture is not there"));
+            continue;
+        }
+        if (subjects->count == 1 && subjects->child->kind == SAL_MAT_CELL)
+            subjects = subjects->child;
+        for (j = 0; j < subjects->count; j++) {
+            const sal_mat *s = sal__unwrap(&subjects->child[j]);
+            const sal_mat *x = sal_mat_field(s, 0, "fix_x"), *y = sal_mat_field(s, 0, "fix_y");
+            const sal_mat *duration = sal_mat_field(s, 0, "fix_duration");
+            snprintf(who, sizeof who, "s%02.0f", (double)j + 1);
+            SAL__TRY(sal__subject_of(b, who, &subject));
+            if (s->kind == SAL_MAT_NUMBERS && s->count == 0) continue;      /* never filled in */
+            if (!x || !y || x->kind != SAL_MAT_NUMBERS || y->kind != SAL_MAT_NUMBERS ||
+                    x->count != y->count)
+                return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: fixations{%.0f}.subjects{%.0f} lacks "
+                                 "fix_x and fix_y of one length", path, (double)i + 1,
+                                 (double)j + 1);
+            if (duration && (duration->kind != SAL_MAT_NUMBERS || duration->count != x->count))
+                duration = NULL;
+            for (k = 0; k < x->count; k++)
+                SAL__TRY(sal__look(b->ctx, &b->looks, entry, subject, x->number[k] - 1,
+                                   y->number[k] - 1, -1, duration ? duration->number[k] : -1));
+        }
+    }
+    return SAL_OK;
+}
+
+/* Scene: fixations{i, j} has rows [y x latency duration] (seconds) of viewer j; i counts the
+   pictures in the order of their names. */
+static sal_result sal__read_scene(sal__opener *b, const char *path, const sal_mat *fixations) {
+    size_t i, j, k, rows = (size_t)fixations->dim[0], n;
+    int subject;
+    char who[32];
+    if (rows != (size_t)b->set->count)
+        return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: fixations has %.0f rows for %d pictures",
+                         path, (double)rows, b->set->count);
+    for (j = 0; j < fixations->count / rows; j++) {
+        snprintf(who, sizeof who, "s%02.0f", (double)j + 1);
+        SAL__TRY(sal__subject_of(b, who, &subject));
+        for (i = 0; i < rows; i++) {
+            const sal_mat *m = &fixations->child[j * rows + i];
+            const double *v = m->number;
+            if (!sal__is_matrix(m, 2))
+                return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: fixations{%.0f,%.0f} is no matrix [y "
+                                 "x latency duration]", path, (double)i + 1, (double)j + 1);
+            n = m->count ? (size_t)m->dim[0] : 0;
+            for (k = 0; k < n; k++)
+                SAL__TRY(sal__look(b->ctx, &b->looks, (int)i, subject, v[n + k] - 0.5, v[k] - 0.5,
+                                   m->dim[1] > 2 ? v[2 * n + k] * 1000 : -1,
+                                   m->dim[1] > 3 ? v[3 * n + k] * 1000 : -1));
+        }
+    }
+    return SAL_OK;
+}
+
+static sal_result sal__read_fixations(sal__opener *b, const char *path, const sal_mat *file) {
+    const sal_mat *fixations = sal_mat_field(file, 0, "fixations");
+    if (!fixations || fixations->kind != SAL_MAT_CELL || fixations->count == 0)
+        return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: the cell array fixations, as in OSIE or "
+                         "Scene, is expected", path);
+    if (sal__unwrap(fixations->child)->kind == SAL_MAT_STRUCT) {
+        b->set->layout = SAL_OSIE;
+        return sal__read_osie(b, path, fixations);
+    }
+    b->set->layout = SAL_SCENE;
+    return sal__read_scene(b, path, fixations);
+}
+
+/* Toronto: white{i} is the matrix of fixated pixels of i.jpg. */
+static sal_result sal__read_toronto(sal__opener *b, const char *path, const sal_mat *file) {
+    const sal_mat *white = sal_mat_field(file, 0, "white"), *m;
+    double number;
+    char stem[32];
+    int i;
+    if (!white || white->kind != SAL_MAT_CELL)
+        return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: the cell array white is expected", path);
+    for (i = 0; i < b->set->count; i++) {
+        const char *name = b->set->entry[i].name;
+        snprintf(stem, sizeof stem, "%.*s", (int)SAL__MIN(sal__stem(name), 31), name);
+        m = sal__csv_parse(stem, &number) && number >= 1 && number <= (double)white->count
+            ? sal_mat_cell(white, (size_t)number - 1) : NULL;
+        if (m) SAL__TRY(sal__mat_pixels(b->ctx, path, m, &b->looks, i));
+        else SAL__TRY(sal__missing(b, path, name, "white has no cell of this number"));
+    }
+    return SAL_OK;
+}
+
+/* iSUN: training(i).image, .gaze(k).fixation. */
+static sal_result sal__read_isun(sal__opener *b, const char *path, const sal_mat *file) {
+    const sal_mat *all = sal_mat_field(file, 0, "training");
+    size_t i;
+    if (!all) all = sal_mat_field(file, 0, "validation");
+    if (!sal_mat_field(all, 0, "image") || !sal_mat_field(all, 0, "gaze"))
+        return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: a struct array training or validation "
+                         "with the fields image and gaze is expected", path);
+    for (i = 0; i < all->count; i++) {
+        const sal_mat *image = sal__unwrap(sal_mat_field(all, i, "image"));
+        const char *name, *picture, *map;
+        sal_dataset_entry *e;
+        if (!image || image->kind != SAL_MAT_TEXT)
+            return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: the image of element %.0f has no name",
+                             path, (double)i + 1);
+        SAL__TRY(sal__find(b, &picture, "images|image", image->text, strlen(image->text),
+                           SAL__PICTURES "|"));
+        if (!picture) {
+            SAL__TRY(sal__missing(b, path, image->text, "this picture is not in images/"));
+            continue;
+        }
+        SAL__TRY(sal__text(b, &name, "%s", strrchr(picture, '/') + 1));
+        SAL__TRY(sal__find(b, &map, "saliency|maps", name, sal__stem(name), SAL__MAPS));
+        SAL__TRY(sal__new_entry(b, name, picture, &e));
+        e->map = map;
+        SAL__TRY(sal__mat_gaze(b->ctx, path, sal_mat_field(all, i, "gaze"), "fixation", &b->looks,
+                               b->set->count - 1));
+    }
+    return SAL_OK;
+}
+
+static sal_result sal__read_mat(sal__opener *b, const char *path,
+                                sal_result (*read)(sal__opener *, const char *, const sal_mat *)) {
+    sal_mat file;
+    sal_result r;
+    SAL__TRY(sal_mat_load(b->ctx, path, &file));
+    r = read(b, path, &file);
+    sal_mat_free(b->ctx, &file);
+    return r;
+}
+
+/* --- opening */
+
+/* Leave out what has neither a map nor fixations (or fail, see sal__missing). */
+static sal_result sal__check_entries(sal__opener *b) {
+    sal_dataset *set = b->set;
+    int i, k = 0, maps = 0, fixated = 0;
+    int *moved = (int *)sal__arena_alloc(b->ctx, &b->arena, (size_t)set->count, sizeof(int));
+    if (!moved) return SAL_ERR_MEMORY;
+    for (i = 0; i < b->looks.count; i++) set->entry[b->looks.entry[i]].count++;
+    for (i = 0; i < set->count; i++) {
+        sal_dataset_entry *e = &set->entry[i];
+        moved[i] = k;
+        maps += e->map != NULL;
+        fixated += e->fixations || e->count > 0;
+        if (e->map || e->fixations || e->count > 0) set->entry[k++] = *e;
+        else SAL__TRY(sal__missing(b, set->path, e->name, "there is no map and no fixation of it"));
+    }
+    set->count = k;
+    for (i = 0; i < b->looks.count; i++) b->looks.entry[i] = moved[b->looks.entry[i]];
+    if (maps > 0 && maps < k)
+        sal__warn(b->ctx, "%s: %d of %d pictures have no map file; their maps are made from the "
+                  "fixations", set->path, k - maps, k);
+    if (fixated > 0 && fixated < k)
+        sal__warn(b->ctx, "%s: %d of %d pictures have no fixations", set->path, k - fixated, k);
+    if (k > 0) return SAL_OK;
+    return sal__fail(b->ctx, SAL_ERR_IO, "%s: a %s set without pictures%s%s", set->path,
+                     sal_layout_name(set->layout), set->options.split ? " in its part " : "",
+                     set->options.split ? set->options.split : "");
+}
+
+/* Sort the fixations by picture, then viewer; in time they stay as they came. */
+static sal_result sal__sort_looks(sal__opener *b) {
+    sal_dataset *set = b->set;
+    sal_fixation *half, *sorted;
+    int *entry, *start, i, s, viewers = 1, n = b->looks.count;
+    if (n == 0) return SAL_OK;
+    for (i = 0; i < n; i++) viewers = SAL__MAX(viewers, b->looks.list[i].subject + 1);
+    half = SAL__NEW(b->ctx, sal_fixation, n);
+    entry = SAL__NEW(b->ctx, int, n);
+    start = SAL__NEW(b->ctx, int, SAL__MAX(viewers, set->count) + 1);
+    sorted = (sal_fixation *)sal__arena_alloc(b->ctx, &b->arena, (size_t)n, sizeof *sorted);
+    if (half && entry && start && sorted) {         /* two counting sorts */
+        for (i = 0; i < n; i++) start[b->looks.list[i].subject + 1]++;
+        for (s = 0; s < viewers; s++) start[s + 1] += start[s];
+        for (i = 0; i < n; i++) {
+            int to = start[b->looks.list[i].subject]++;
+            half[to] = b->looks.list[i];
+            entry[to] = b->looks.entry[i];
+        }
+        for (i = 0, s = 0; i < set->count; s += set->entry[i++].count)
+            start[i] = set->entry[i].first = s;
+        for (i = 0; i < n; i++) sorted[start[entry[i]]++] = half[i];
+        set->fixation = sorted;
+    }
+    sal_free(b->ctx, half); sal_free(b->ctx, entry); sal_free(b->ctx, start);
+    return set->fixation ? SAL_OK : SAL_ERR_MEMORY;
+}
+
+/* Pictures with maps and fixations beside them in files of the same name. */
+static sal_result sal__pair_files(sal__opener *b, const char *maps, const char *map_extensions,
+                                  const char *fixations, const char *fixations_extensions) {
+    int i;
+    for (i = 0; i < b->set->count; i++) {
+        sal_dataset_entry *e = &b->set->entry[i];
+        const char *name = e->name, *base = strrchr(name, '/');
+        size_t length = sal__stem(name);
+        SAL__TRY(sal__find(b, &e->map, maps, name, length, map_extensions));
+        if (fixations)
+            SAL__TRY(sal__find(b, &e->fixations, fixations, name, length, fixations_extensions));
+        if (!base) continue;                        /* or flat, beside folders of pictures */
+        length -= (size_t)(++base - name);
+        if (!e->map) SAL__TRY(sal__find(b, &e->map, maps, base, length, map_extensions));
+        if (fixations && !e->fixations)
+            SAL__TRY(sal__find(b, &e->fixations, fixations, base, length, fixations_extensions));
+    }
+    return SAL_OK;
+}
+
+/* MIT1003: the fixations are in DATA/, a folder for each viewer, or pooled in a picture. */
+static sal_result sal__open_mit1003(sal__opener *b, const char *stimuli, const char *data) {
+    const char *below, *folders = "", *samples;
+    char **names;
+    int i, n, subject;
+    sal_result r = SAL_OK;
+    b->set->layout = SAL_MIT1003;
+    SAL__TRY(sal__add_pictures(b, stimuli, ""));
+    SAL__TRY(sal__pair_files(b, "ALLFIXATIONMAPS", "_fixMap.jpg|_fixMap.jpeg|_fixMap.png",
+                             "ALLFIXATIONMAPS", "_fixPts.jpg|_fixPts.jpeg|_fixPts.png"));
+    if (!data || b->set->options.pooled) return SAL_OK;
+    SAL__TRY(sal_dir_list(b->ctx, data, &names, &n));
+    for (i = 0; i < n && r == SAL_OK; i++) {
+        r = sal__text(b, &below, "%s/%s", data, names[i]);
+        if (r != SAL_OK || names[i][0] == '.' || sal_path_kind(below) != 1) continue;
+        r = sal__subject_of(b, names[i], &subject);
+        if (r == SAL_OK) r = sal__text(b, &folders, "DATA/%s%s%s", names[i], *folders ? "|" : "",
+                                       folders);
+    }
+    sal_free(b->ctx, names);
+    for (i = 0; r == SAL_OK && b->subjects > 0 && i < b->set->count; i++) {
+        sal_dataset_entry *e = &b->set->entry[i];
+        r = sal__find(b, &samples, folders, e->name, sal__stem(e->name), ".mat");
+        e->fixations = samples;
+    }
+    return r;
+}
+
+/* Each file in maps/ belongs to a picture. */
+static sal_result sal__check_maps(sal__opener *b) {
+    const char *folder;
+    char **names;
+    int i, n;
+    sal_result r = SAL_OK;
+    SAL__TRY(sal__find_folder(b, &folder, "maps"));
+    if (!folder) return SAL_OK;
+    SAL__TRY(sal_dir_list(b->ctx, folder, &names, &n));
+    for (i = 0; i < n && r == SAL_OK; i++) {
+        if (names[i][0] != '.' && sal__has_extension(names[i], SAL__MAPS) &&
+                sal__entry_of(b, names[i]) < 0)
+            r = sal__missing(b, folder, names[i], "the picture of this map is not there");
+    }
+    sal_free(b->ctx, names);
+    return r;
+}
+
+/* Plain, OSIE, Scene: one file has the fixations of all pictures. */
+static sal_result sal__open_plain(sal__opener *b, const char *pictures) {
+    const char *path, *sigmas, *named = b->set->options.fixations;
+    b->set->layout = SAL_PLAIN;
+    SAL__TRY(sal__add_picture_tree(b, pictures));
+    SAL__TRY(sal__pair_files(b, "maps", SAL__MAPS, NULL, NULL));
+    SAL__TRY(sal__sort_stems(b));
+    SAL__TRY(sal__check_maps(b));
+    if (named) {
+        SAL__TRY(sal__find_file(b, &path, "", named));
+        if (!path)
+            return sal__fail(b->ctx, SAL_ERR_IO, "%s/%s: no such file", b->set->path, named);
+    } else {
+        SAL__TRY(sal__find_file(b, &path, "", "fixations.csv"));
+        if (!path)
+            SAL__TRY(sal__find_file(b, &path, "|eye|fix|data/eye|fixations", "fixations.mat"));
+    }
+    SAL__TRY(sal__find_file(b, &sigmas, "", "sigma.csv"));
+    if (sigmas) SAL__TRY(sal__read_table(b, sigmas, sal__read_sigmas));
+    if (path) SAL__TRY(sal__has_extension(path, ".mat")
+                       ? sal__read_mat(b, path, sal__read_fixations)
+                       : sal__read_table(b, path, sal__read_csv));
+    return SAL_OK;
+}
+
+static sal_result sal__open_set(sal__opener *b) {
+    const char *a, *c, *split = b->set->options.split;
+    if (sal_path_kind(b->set->path) != 1)
+        return sal__fail(b->ctx, SAL_ERR_IO, "%s: no such folder", b->set->path);
+    SAL__TRY(sal__find_folder(b, &a, "ALLSTIMULI"));
+    if (a) {
+        SAL__TRY(sal__find_folder(b, &c, "DATA"));
+        return sal__open_mit1003(b, a, c);
+    }
+    SAL__TRY(sal__find_folder(b, &a, "Stimuli|trainSet/Stimuli"));
+    if (a) {
+        b->set->layout = SAL_CAT2000;
+        SAL__TRY(sal__add_picture_tree(b, a));
+        return sal__pair_files(b, "FIXATIONMAPS|trainSet/FIXATIONMAPS", ".jpg|.jpeg|.png",
+                               "FIXATIONLOCS|trainSet/FIXATIONLOCS", ".mat");
+    }
+    SAL__TRY(sal__find_file(b, &c, "|fixdens|eyetrackingdata/fixdens", "origfixdata.mat"));
+    if (c) {
+        b->set->layout = SAL_TORONTO;
+        SAL__TRY(sal__find_folder(b, &a, "Original Image Set|fixdens/Original Image Set|"
+                                  "eyetrackingdata/fixdens/Original Image Set|images|Images"));
+        if (!a)
+            return sal__fail(b->ctx, SAL_ERR_IO, "%s: has origfixdata.mat, but no folder "
+                             "\"Original Image Set\" or images beside it", b->set->path);
+        SAL__TRY(sal__add_pictures(b, a, ""));
+        return sal__read_mat(b, c, sal__read_toronto);
+    }
+    SAL__TRY(sal__find_file(b, &a, "", "training.mat"));
+    SAL__TRY(sal__find_file(b, &c, "", "validation.mat"));
+    if (a || c) {
+        b->set->layout = SAL_ISUN;
+        if (a && (!split || !strcmp(split, "training")))
+            SAL__TRY(sal__read_mat(b, a, sal__read_isun));
+        if (c && (!split || !strcmp(split, "validation")))
+            SAL__TRY(sal__read_mat(b, c, sal__read_isun));
+        return SAL_OK;
+    }
+    SAL__TRY(sal__find_folder(b, &a, "images|stimuli|data/stimuli"));
+    SAL__TRY(sal__find_folder(b, &c, "fixations"));
+    if (a && c && !b->set->options.fixations) {
+        b->set->layout = SAL_SALICON;
+        SAL__TRY(sal__add_picture_tree(b, a));
+        return sal__pair_files(b, "maps|maps/train|maps/val", SAL__MAPS,
+                               "fixations|fixations/train|fixations/val", ".mat");
+    }
+    if (a) return sal__open_plain(b, a);
+    return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: no known data set: expected images/ with maps/, "
+                     "fixations.csv, fixations.mat or fixations/; training.mat (iSUN); ALLSTIMULI/ "
+                     "(MIT1003); Stimuli/ (CAT2000); or origfixdata.mat (Toronto)", b->set->path);
+}
+
+SALDEF sal_result sal_dataset_open(sal_ctx *ctx, const char *path,
+                                   const sal_dataset_options *options, sal_dataset *set) {
+    sal__opener b;
+    sal_result r;
+    memset(set, 0, sizeof *set);
+    memset(&b, 0, sizeof b);
+    b.ctx = ctx; b.set = set;
+    if (options) set->options = *options;
+    r = sal__text(&b, &set->path, "%s", path);
+    if (r == SAL_OK && set->options.split)      /* the strings may go away */
+        r = sal__text(&b, &set->options.split, "%s", set->options.split);
+    if (r == SAL_OK && set->options.fixations)
+        r = sal__text(&b, &set->options.fixations, "%s", set->options.fixations);
+    if (r == SAL_OK) r = sal__open_set(&b);
+    if (r == SAL_OK && !b.stem) r = sal__sort_stems(&b);        /* looks for double names */
+    if (r == SAL_OK) r = sal__check_entries(&b);
+    if (r == SAL_OK) r = sal__sort_subjects(&b);
+    if (r == SAL_OK) r = sal__sort_looks(&b);
+    sal_free(ctx, b.looks.list); sal_free(ctx, b.looks.entry); sal_free(ctx, (void *)b.subject);
+    set->memory = b.arena.head;
+    if (r != SAL_OK) sal_dataset_close(ctx, set);
+    return r;
+}
+
+SALDEF void sal_dataset_close(sal_ctx *ctx, sal_dataset *set) {
+    sal__arena arena;
+    arena.head = (struct sal__arena_block *)set->memory;
+    sal__arena_free(ctx, &arena);
+    sal_free(ctx, set->entry);
+    memset(set, 0, sizeof *set);
+}
+
+/* --- raw samples of MIT1003
+
+   eyeData has the gaze 240 times a second, [x y] in pixels of the picture; blinks are negative.
+   The velocity at sample t is (p[t+2] + p[t+1] - p[t-1] - p[t-2]) / 6 a sample (Engbert, Kliegl
+   2003, eq. 1). A fixation is a run slower than 30 degrees a second; runs less than half a degree
+   apart with at most 75 ms between them are one; what lasts less than 60 ms is none (Olsen, "The
+   Tobii I-VT fixation filter", 2012). Its place is the median of its samples. The authors' own
+   checkFixations.m differs in detail, so fixations at the edge of these limits will, too. */
+static int sal__compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double sal__median(const double *v, int n, double *scratch) {
+    memcpy(scratch, v, (size_t)n * sizeof *v);
+    qsort(scratch, (size_t)n, sizeof *v, sal__compare_doubles);
+    return (scratch[(n - 1) / 2] + scratch[n / 2]) / 2;
+}
+
+static int sal__is_slow(const double *x, const double *y, int n, int t, double speed) {
+    int a = SAL__MAX(t - 1, 0), aa = SAL__MAX(t - 2, 0);
+    int z = SAL__MIN(t + 1, n - 1), zz = SAL__MIN(t + 2, n - 1);
+    double dx = (x[zz] + x[z] - x[a] - x[aa]) / 6, dy = (y[zz] + y[z] - y[a] - y[aa]) / 6;
+    return x[t] >= 0 && y[t] >= 0 && dx * dx + dy * dy < speed * speed;
+}
+
+static sal_result sal__detect(sal_ctx *ctx, const double *x, const double *y, int n, int subject,
+                              int keep_first, double *scratch, sal__looks *looks) {
+    const double rate = 240, degree = 35, speed = 30 * degree / rate;
+    const int gap = (int)(0.075 * rate), shortest = (int)(0.060 * rate);
+    int t = 0, begin, end, from = 0, to = 0, skip = !keep_first;    /* a fixation from..to */
+    double at_x = 0, at_y = 0;
+    for (;;) {
+        while (t < n && !sal__is_slow(x, y, n, t, speed)) t++;
+        for (begin = t; t < n && sal__is_slow(x, y, n, t, speed); t++) {}
+        end = t;
+        if (end > begin && to > from && begin - to <= gap) {        /* does it go on? */
+            double dx = sal__median(x + begin, end - begin, scratch) - at_x;
+            double dy = sal__median(y + begin, end - begin, scratch) - at_y;
+            if (dx * dx + dy * dy < degree * degree / 4) begin = from;
+        }
+        if ((begin > from || end == begin) && to - from >= shortest) {
+            if (!skip) SAL__TRY(sal__look(ctx, looks, -1, subject, at_x - 1, at_y - 1,
+                                          1000 * from / rate, 1000 * (to - from) / rate));
+            skip = 0;
+        }
+        if (end == begin) return SAL_OK;
+        from = begin; to = end;
+        at_x = sal__median(x + from, to - from, scratch);
+        at_y = sal__median(y + from, to - from, scratch);
+    }
+}
+
+/* NAME.DATA(1).eyeData; the variable is called as the picture, cut at 63 letters. */
+static sal_result sal__read_samples(sal_ctx *ctx, const char *path, int subject, int keep_first,
+                                    sal__looks *looks) {
+    const sal_mat *samples = NULL;
+    sal_mat file;
+    double *scratch;
+    size_t rows;
+    sal_result r;
+    int f;
+    SAL__TRY(sal_mat_load(ctx, path, &file));
+    for (f = 0; f < file.fields && !samples; f++)
+        samples = sal_mat_field(sal_mat_field(&file.child[f], 0, "DATA"), 0, "eyeData");
+    if (!sal__is_matrix(samples, 2) || samples->count > (1 << 24))
+        r = sal__fail(ctx, SAL_ERR_FORMAT, "%s: NAME.DATA.eyeData, a matrix [x y ...], is expected",
+                      path);
+    else {
+        rows = samples->count ? (size_t)samples->dim[0] : 0;
+        scratch = SAL__NEW(ctx, double, rows);
+        r = scratch ? sal__detect(ctx, samples->number, samples->number + rows, (int)rows, subject,
+                                  keep_first, scratch, looks) : SAL_ERR_MEMORY;
+        sal_free(ctx, scratch);
+    }
+    sal_mat_free(ctx, &file);
+    return r;
+}
+
+/* --- one picture of a set */
+
+static sal_result sal__read_viewers(sal_ctx *ctx, const sal_dataset *set, const char *name,
+                                    sal__looks *looks) {
+    int s, n, stem = (int)SAL__MIN(sal__stem(name), 4000);
+    char path[4096];
+    for (s = 0; s < set->subjects; s++) {
+        n = snprintf(path, sizeof path, "%s/DATA/%s/%.*s.mat", set->path, set->subject[s], stem,
+                     name);
+        if (n < 0 || n >= (int)sizeof path || sal_path_kind(path) != 0) continue;   /* not seen */
+        SAL__TRY(sal__read_samples(ctx, path, s, set->options.keep_first, looks));
+    }
+    return SAL_OK;
+}
+
+/* _fixPts.jpg: white where somebody looked, with the ripples of JPEG around. */
+static sal_result sal__read_points(sal_ctx *ctx, const char *path, sal__looks *looks) {
+    sal_map map;
+    sal_result r = SAL_OK;
+    int x, y;
+    SAL__TRY(sal_map_load_image(ctx, path, &map));
+    for (y = 0; y < map.h && r == SAL_OK; y++)
+        for (x = 0; x < map.w && r == SAL_OK; x++)
+            if (map.data[(size_t)y * (size_t)map.w + (size_t)x] > 0.5f)
+                r = sal__look(ctx, looks, -1, 0, x, y, -1, -1);
+    sal_map_free(ctx, &map);
+    return r;
+}
+
+static sal_result sal__read_looks(sal_ctx *ctx, const sal_dataset *set, const sal_dataset_entry *e,
+                                  sal__looks *looks) {
+    sal_mat file;
+    sal_result r;
+    int i;
+    if (!e->fixations) {
+        looks->list = SAL__NEW(ctx, sal_fixation, SAL__MAX(e->count, 1));
+        if (!looks->list) return SAL_ERR_MEMORY;
+        for (i = 0; i < e->count; i++) looks->list[i] = set->fixation[e->first + i];
+        looks->count = e->count;
+        return SAL_OK;
+    }
+    if (set->layout == SAL_MIT1003 && set->subjects > 0)
+        return sal__read_viewers(ctx, set, e->name, looks);
+    if (set->layout == SAL_MIT1003) return sal__read_points(ctx, e->fixations, looks);
+    SAL__TRY(sal_mat_load(ctx, e->fixations, &file));
+    if (set->layout == SAL_SALICON)
+        r = sal__mat_gaze(ctx, e->fixations, sal_mat_field(&file, 0, "gaze"), "fixations", looks,
+                          -1);
+    else
+        r = sal__mat_pixels(ctx, e->fixations, sal_mat_field(&file, 0, "fixLocs"), looks, -1);
+    sal_mat_free(ctx, &file);
+    return r;
+}
+
+/* A map from MATLAB: the matrix I, or the only one. */
+static sal_result sal__map_load_mat(sal_ctx *ctx, const char *path, sal_map *map) {
+    const sal_mat *m;
+    sal_mat file;
+    sal_result r;
+    int x, y;
+    SAL__TRY(sal_mat_load(ctx, path, &file));
+    m = sal_mat_field(&file, 0, "I");
+    if (!m && file.fields == 1) m = file.child;
+    if (!m || m->kind != SAL_MAT_NUMBERS || m->ndim != 2 || m->count == 0)
+        r = sal__fail(ctx, SAL_ERR_FORMAT, "%s: a map, the matrix I, is expected", path);
+    else r = sal_map_new(ctx, m->dim[1], m->dim[0], map);
+    for (y = 0; r == SAL_OK && y < map->h; y++)
+        for (x = 0; x < map->w; x++)
+            map->data[(size_t)y * (size_t)map->w + (size_t)x] =
+                (float)m->number[(size_t)x * (size_t)map->h + (size_t)y];
+    sal_mat_free(ctx, &file);
+    return r;
+}
+
+static sal_result sal__load_density(sal_ctx *ctx, const char *path, int w, int h, sal_map *map) {
+    size_t i, n;
+    float most = 0;
+    SAL__TRY(sal__has_extension(path, ".npy") ? sal_map_load_npy(ctx, path, map)
+             : sal__has_extension(path, ".mat") ? sal__map_load_mat(ctx, path, map)
+             : sal_map_load_image(ctx, path, map));
+    if (map->w != w || map->h != h)
+        return sal__fail(ctx, SAL_ERR_SHAPE, "%s: the map is %d x %d and its picture %d x %d", path,
+                         map->w, map->h, w, h);
+    n = (size_t)w * (size_t)h;
+    for (i = 0; i < n; i++) {
+        if (!(map->data[i] >= 0 && map->data[i] <= FLT_MAX))
+            return sal__fail(ctx, SAL_ERR_NUMERIC, "%s: %g stands in the map; densities are finite "
+                             "and not negative", path, (double)map->data[i]);
+        most = SAL__MAX(most, map->data[i]);
+    }
+    for (i = 0; i < n && most > 0; i++) map->data[i] /= most;
+    return SAL_OK;
+}
+
+/* Width and height of a picture, from its head if stb can. */
+static sal_result sal__image_size(sal_ctx *ctx, const char *path, int *w, int *h) {
+    sal_image image;
+#ifndef SALIENCY_NO_STB
+    unsigned char *bytes;
+    size_t size;
+    int known, channels;
+    SAL__TRY(sal_file_read(ctx, path, &bytes, &size));
+    known = stbi_info_from_memory(bytes, (int)SAL__MIN(size, (size_t)INT_MAX), w, h, &channels);
+    sal_free(ctx, bytes);
+    if (known) return SAL_OK;
+#endif
+    SAL__TRY(sal_image_load(ctx, path, &image));
+    *w = image.w; *h = image.h;
+    sal_image_free(ctx, &image);
+    return SAL_OK;
+}
+
+/* The loader proper; what it leaves behind on failure is released by its caller. */
+static sal_result sal__load_item(sal_ctx *ctx, const sal_dataset *set, const sal_dataset_entry *e,
+                                 int parts, sal_item *item) {
+    int make = (parts & SAL_ITEM_DENSITY) && (!e->map || set->options.make_density), i, k = 0;
+    sal__looks looks;
+    sal_result r;
+    item->name = e->name;
+    if (parts & SAL_ITEM_IMAGE) {
+        SAL__TRY(sal_image_load(ctx, e->image, &item->image));
+        item->w = item->image.w; item->h = item->image.h;
+    } else {
+        SAL__TRY(sal__image_size(ctx, e->image, &item->w, &item->h));
+    }
+    item->sigma = sal__set_sigma(set, e, item->w, item->h);
+    if (make || (parts & SAL_ITEM_FIXATIONS)) {
+        memset(&looks, 0, sizeof looks);
+        r = sal__read_looks(ctx, set, e, &looks);
+        item->fixation = looks.list;
+        SAL__TRY(r);
+        for (i = 0; i < looks.count; i++) {
+            sal_fixation f = looks.list[i];
+            if (f.x < -1 || f.y < -1 || f.x > (float)item->w || f.y > (float)item->h) continue;
+            item->fixation[k++] = f;
+            item->subjects = SAL__MAX(item->subjects, f.subject + 1);
+        }
+        item->fixations = k; item->dropped = looks.count - k;
+    }
+    if (make)
+        return sal_density(ctx, item->fixation, item->fixations, item->w, item->h, item->sigma,
+                           &item->density);
+    if (parts & SAL_ITEM_DENSITY)
+        return sal__load_density(ctx, e->map, item->w, item->h, &item->density);
+    return SAL_OK;
+}
+
+SALDEF sal_result sal_dataset_item(sal_ctx *ctx, const sal_dataset *set, int i, int parts,
+                                   sal_item *item) {
+    sal_result r;
+    memset(item, 0, sizeof *item);
+    if (i < 0 || i >= set->count)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: there is no picture %d of %d", set->path, i,
+                         set->count);
+    r = sal__load_item(ctx, set, &set->entry[i], parts, item);
+    if (r != SAL_OK) sal_item_free(ctx, item);
+    return r;
+}
+
+SALDEF void sal_item_free(sal_ctx *ctx, sal_item *item) {
+    sal_image_free(ctx, &item->image);
+    sal_map_free(ctx, &item->density);
+    sal_free(ctx, item->fixation);
+    memset(item, 0, sizeof *item);
+}
+#endif /* SALIENCY_NO_STDIO */
 
 /* ============================================================================================
    >>metrics  how well does a map predict fixations?
