@@ -210,8 +210,8 @@ SALDEF sal_result sal_map_new(sal_ctx *ctx, int w, int h, sal_map *map);
 
 /* Separable resampling of an interleaved plane set, pixel centres on half-pixel positions (as PIL,
    MATLAB's imresize and PyTorch with align_corners=False have it). When a side shrinks the filter
-   widens with it (antialias); weights are normalised at the borders. SAL_AREA is the mean of what an
-   output pixel covers, SAL_CUBIC is Keys' with a = -1/2. Same size: an exact copy. out and in
+   widens with it (antialias); weights are normalised at the borders. SAL_AREA is the mean of what
+   an output pixel covers, SAL_CUBIC is Keys' with a = -1/2. Same size: an exact copy. out and in
    are (height, width, channels) and may not overlap. */
 typedef enum sal_filter { SAL_AREA, SAL_LINEAR, SAL_CUBIC } sal_filter;
 SALDEF sal_result sal_resize(sal_ctx *ctx, float *out, int ow, int oh, const float *in, int w,
@@ -621,13 +621,14 @@ typedef struct sal_classical_desc {
     int center;                 /* 1: multiply the map by the centre prior */
     float center_sx, center_sy; /* the prior's standard deviations as parts of width and height; 0:
                                    0.21, the best fit to MIT1003 (OSIE 0.225, Scene 0.195) */
-    float itti_blur;            /* Itti: Gaussian blur of the map, sigma as a part of its longer side;
-                                   0: none, as the authors; 0.03 raises the scores */
-    int spectral_paper;         /* spectral: 1 reduces the picture without aliasing and blurs with
-                                   sigma 2.5 as in the paper, else as in OpenCV, the common version */
-    int gbvs_markov;            /* GBVS: 1 normalises by the paper's second Markov chain, else A^1.5 */
-    int bms_swap;               /* BMS: 1 takes blue for red, as the authors' program does; 0 scores
-                                   the same or better */
+    float itti_blur;            /* Itti: Gaussian blur of the map, sigma as a part of its longer
+                                   side; 0: none, as the authors; 0.03 raises the scores */
+    int spectral_paper;         /* spectral: 1 shrinks the picture without aliasing and blurs with
+                                   sigma 2.5 as in the paper; 0: as OpenCV, the common version */
+    int gbvs_markov;            /* GBVS: 1 normalises by the paper's second Markov chain; 0: by the
+                                   power 1.5, the toolbox's default */
+    int bms_swap;               /* BMS: 1 takes blue for red, as the authors' program does; 0: as
+                                   they are */
 } sal_classical_desc;
 
 /* "center", "spectral", "itti", "gbvs", "bms"; and back, -1 if there is none of that name. */
@@ -4694,14 +4695,14 @@ SALDEF sal_result sal_map_load_npy_memory(sal_ctx *ctx, const void *bytes, size_
     order = descr[10]; kind = order ? descr[11] : 0; wide = kind ? descr[12] - '0' : 0;
     if (!strchr("<>|=", order) || descr[13] != '\'' ||
         !((kind == 'f' && (wide == 4 || wide == 8)) || ((kind == 'u' || kind == 'b') && wide == 1)))
-        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: numbers of type %.8s; save it with "
-                         ".astype('float32')", name, descr + 9);
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: numbers of type '%.*s'; save it with "
+                         ".astype('float32')", name, (int)strcspn(descr + 10, "'"), descr + 10);
     if (fortran[17] != 'F')
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: in Fortran order; save "
                          "numpy.ascontiguousarray(map)", name);
     if (sscanf(shape + 10, "%9d, %9d%n", &h, &w, &used) != 2 || shape[10 + used] != ')')
-        return sal__fail(ctx, SAL_ERR_SHAPE, "%s: shape %.40s, a map has two dimensions "
-                         "(height, width)", name, shape + 9);
+        return sal__fail(ctx, SAL_ERR_SHAPE, "%s: shape (%.*s), a map has two dimensions "
+                         "(height, width)", name, (int)strcspn(shape + 10, ")"), shape + 10);
     SAL__TRY(sal__check_size(ctx, name, w, h));
     n = (size_t)w * (size_t)h;
     if (size != n * (size_t)wide)

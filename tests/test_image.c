@@ -1,4 +1,5 @@
 /* Resampling, blurring, picture and map files, colours. */
+#define _DEFAULT_SOURCE         /* mkdtemp */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 #include "test.h"
@@ -116,10 +117,405 @@ static void test_blur(sal_ctx *ctx) {
           "a sigma that is no number is refused: %s", sal_error(ctx));
 }
 
+/* --- files ------------------------------------------------------------------------------- */
+
+static char folder[64] = "/tmp/sal_test_XXXXXX";
+
+static const char *path_of(const char *name) {
+    static char path[160];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+/* A PNG of uncompressed ("stored") data, rows already with their filter byte in front. */
+static size_t make_png(unsigned char *out, int w, int h, int depth, int colour,
+                       const unsigned char *rows, size_t size) {
+    size_t n = 0;
+    int i;
+#define PUT32(v) for (i = 24; i >= 0; i -= 8) out[n++] = (unsigned char)((uint32_t)(v) >> i)
+    memcpy(out, "\x89PNG\r\n\x1A\n", 8); n = 8;
+    PUT32(13); memcpy(out + n, "IHDR", 4); n += 4;
+    PUT32(w); PUT32(h);
+    out[n++] = (unsigned char)depth; out[n++] = (unsigned char)colour;
+    out[n++] = 0; out[n++] = 0; out[n++] = 0;
+    PUT32(0);                                               /* checksums: not looked at */
+    PUT32(size + 11); memcpy(out + n, "IDAT", 4); n += 4;
+    out[n++] = 0x78; out[n++] = 0x01; out[n++] = 1;         /* zlib, one last stored block */
+    out[n++] = (unsigned char)size; out[n++] = (unsigned char)(size >> 8);
+    out[n++] = (unsigned char)~size; out[n++] = (unsigned char)(~size >> 8);
+    memcpy(out + n, rows, size); n += size;
+    PUT32(0); PUT32(0);
+    PUT32(0); memcpy(out + n, "IEND", 4); n += 4;
+    PUT32(0);
+    return n;
+}
+
+/* 3 x 2 pixels of 24 bits, rows from the bottom, padded to 4 bytes. */
+static size_t make_bmp(unsigned char *out) {
+    static const unsigned char header[54] = { 'B', 'M', 78, 0, 0, 0, 0, 0, 0, 0, 54, 0, 0, 0, 40, 0,
+                                              0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 24 };
+    static const unsigned char rows[24] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 0,
+                                            11, 12, 13, 14, 15, 16, 17, 18, 19 };
+    memcpy(out, header, 54);
+    memcpy(out + 54, rows, 24);
+    return 78;
+}
+
+/* 8 x 8 pixels of pure red in CMYK, as Adobe programs write it (inverted). */
+static const char cmyk[] =
+    "\xFF\xD8\xFF\xEE\x00\x0E\x41\x64\x6F\x62\x65\x00\x64\x00\x00\x00\x00\x00\xFF\xDB\x00\x43"
+    "\x00\x20\x16\x18\x1C\x18\x14\x20\x1C\x1A\x1C\x24\x22\x20\x26\x30\x50\x34\x30\x2C\x2C\x30"
+    "\x62\x46\x4A\x3A\x50\x74\x66\x7A\x78\x72\x66\x70\x6E\x80\x90\xB8\x9C\x80\x88\xAE\x8A\x6E"
+    "\x70\xA0\xDA\xA2\xAE\xBE\xC4\xCE\xD0\xCE\x7C\x9A\xE2\xF2\xE0\xC8\xF0\xB8\xCA\xCE\xC6\xFF"
+    "\xC0\x00\x14\x08\x00\x08\x00\x08\x04\x43\x11\x00\x4D\x11\x00\x59\x11\x00\x4B\x11\x00\xFF"
+    "\xC4\x00\x14\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x06\xFF"
+    "\xC4\x00\x14\x10\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xFF"
+    "\xDA\x00\x0E\x04\x43\x00\x4D\x00\x59\x00\x4B\x00\x00\x3F\x00\x40\x3E\x3E\x40\xFF\xD9";
+
+/* Is the first pixel r g b? */
+static int starts_with(const sal_image *image, int r, int g, int b) {
+    const unsigned char *p = image->data;
+    return p && p[0] == r && p[1] == g && p[2] == b;
+}
+
+static void refused(sal_ctx *ctx, const char *what, const void *bytes, size_t size, sal_result as) {
+    sal_image image;
+    sal_result r = sal_image_load_memory(ctx, bytes, size, "odd.file", &image);
+    CHECK(r == as && !image.data && strstr(sal_error(ctx), "odd.file"), "%s: %s", what,
+          r == SAL_OK ? "was read" : sal_error(ctx));
+    sal_image_free(ctx, &image);
+}
+
+static void test_formats(sal_ctx *ctx) {
+    unsigned char file[4096], tall[30032];
+    static const unsigned char rgb16[13] = { 0, 0x12, 0x34, 0xAB, 0xCD, 0xFF, 0xFF, 0, 0, 0, 1, 0, 2 };
+    static const unsigned char rgba[9] = { 0, 255, 0, 0, 128, 10, 20, 30, 255 };
+    static const unsigned char greya[5] = { 0, 0, 255, 0, 0 };
+    sal_image im;
+    size_t n;
+
+    sal_image_load_memory(ctx, "P6\n# made by hand\n2 1\n255\nabcdef", 32, "a.ppm", &im);
+    CHECK(im.w == 2 && im.h == 1 && starts_with(&im, 'a', 'b', 'c') && !im.grey,
+          "a PPM with a comment is read");
+    sal_image_free(ctx, &im);
+    sal_image_load_memory(ctx, "P5 1 2 15 \x0F\x05", 12, "a.pgm", &im);
+    CHECK(im.h == 2 && starts_with(&im, 255, 255, 255) && im.data[3] == 85 && im.grey,
+          "a PGM with maximum 15 is scaled to 255 and is grey");
+    sal_image_free(ctx, &im);
+    sal_image_load_memory(ctx, "P5 1 1 65535 \x80\x00", 15, "a.pgm", &im);
+    CHECK(starts_with(&im, 128, 128, 128), "a 16-bit PGM is reduced to 8 bits");
+    sal_image_free(ctx, &im);
+    memset(tall, 7, sizeof tall);
+    memcpy(tall, "P5 1 30000 255 ", 15);
+    sal_image_load_memory(ctx, tall, 30015, "a.pgm", &im);
+    CHECK(im.w == 1 && im.h == 30000 && im.data[3 * 29999] == 7, "1 x 30000 pixels are read");
+    sal_image_free(ctx, &im);
+
+    n = make_bmp(file);
+    sal_image_load_memory(ctx, file, n, "a.bmp", &im);
+    CHECK(im.w == 3 && im.h == 2 && starts_with(&im, 13, 12, 11) && im.data[9] == 3,
+          "a BMP is read from the bottom, blue first");
+    sal_image_free(ctx, &im);
+    n = make_png(file, 2, 1, 16, 2, rgb16, 13);
+    sal_image_load_memory(ctx, file, n, "a.png", &im);
+    CHECK(im.w == 2 && starts_with(&im, 0x12, 0xAB, 0xFF) && !im.grey,
+          "a 16-bit PNG is reduced to 8 bits");
+    sal_image_free(ctx, &im);
+    n = make_png(file, 2, 1, 8, 6, rgba, 9);
+    sal_image_load_memory(ctx, file, n, "a.png", &im);
+    CHECK(starts_with(&im, 255, 127, 127) && im.data[3] == 10 && im.data[5] == 30,
+          "half transparent red becomes pink: white shows through");
+    sal_image_free(ctx, &im);
+    n = make_png(file, 2, 1, 8, 4, greya, 5);
+    sal_image_load_memory(ctx, file, n, "a.png", &im);
+    CHECK(starts_with(&im, 0, 0, 0) && im.data[3] == 255 && im.grey,
+          "grey with alpha: opaque black stays, transparent black becomes white");
+    sal_image_free(ctx, &im);
+    sal_image_load_memory(ctx, cmyk, sizeof cmyk - 1, "a.jpg", &im);
+    CHECK(im.w == 8 && im.data && im.data[0] > 250 && im.data[1] < 5 && im.data[2] < 5,
+          "a CMYK JPEG is converted to RGB");
+    sal_image_free(ctx, &im);
+}
+
+static void test_odd_files(sal_ctx *ctx) {
+    unsigned char file[4096], rows[48];
+    sal_image im, back;
+    unsigned char *jpeg;
+    size_t n, i, size, accepted;
+    refused(ctx, "an empty file", "", 0, SAL_ERR_FORMAT);
+    refused(ctx, "a text file", "Dear reader,\nthis is no picture.\n", 33, SAL_ERR_FORMAT);
+    refused(ctx, "unknown bytes", "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0A\x0B\x0C\x0D", 13,
+            SAL_ERR_FORMAT);
+    refused(ctx, "a PPM header without numbers", "P6\nabc\n", 7, SAL_ERR_FORMAT);
+    refused(ctx, "a PPM of no pixels", "P6 0 5 255 ", 11, SAL_ERR_FORMAT);
+    refused(ctx, "a truncated PPM", "P6 2 2 255 abcdef", 17, SAL_ERR_FORMAT);
+    refused(ctx, "an absurdly large PGM", "P5 99999 99999 255 a", 20, SAL_ERR_ARGUMENT);
+    n = make_png(file, 20000, 20000, 8, 0, rows, 20);
+    refused(ctx, "an absurdly large PNG", file, n, SAL_ERR_ARGUMENT);
+    n = make_png(file, 90000, 90000, 8, 2, rows, 20);
+    refused(ctx, "one beyond what stb_image takes", file, n, SAL_ERR_FORMAT);
+    memset(rows, 0, sizeof rows);
+    n = make_png(file, 4, 3, 8, 2, rows, 39);
+    for (accepted = 0, i = 0; i + 12 < n; i++) {        /* the last 12 bytes say only "the end" */
+        accepted += sal_image_load_memory(ctx, file, i, "cut.png", &im) == SAL_OK;
+        sal_image_free(ctx, &im);
+    }
+    CHECK(accepted == 0, "no beginning of a PNG passes for a whole one (%d of %d did)",
+          (int)accepted, (int)n);
+    n = make_bmp(file);
+    for (accepted = 0, i = 0; i < n; i++) {
+        accepted += sal_image_load_memory(ctx, file, i, "cut.bmp", &im) == SAL_OK;
+        sal_image_free(ctx, &im);
+    }
+    CHECK(accepted == 0, "no beginning of a BMP passes for a whole one (%d of %d did)",
+          (int)accepted, (int)n);
+    sal_image_new(ctx, 40, 30, &im);
+    for (i = 0; i < 3600; i++) im.data[i] = (unsigned char)(i * 7);
+    sal_image_save(ctx, path_of("a.jpg"), &im);
+    sal_image_free(ctx, &im);
+    sal_file_read(ctx, path_of("a.jpg"), &jpeg, &size);
+    for (accepted = 0, i = 0; i < size; i++) {
+        accepted += sal_image_load_memory(ctx, jpeg, i, "cut.jpg", &back) == SAL_OK;
+        sal_image_free(ctx, &back);
+    }
+    CHECK(size > 500 && accepted == 0,
+          "no beginning of a JPEG passes for a whole one (%d of %d did): %s", (int)accepted,
+          (int)size, sal_error(ctx));
+    sal_free(ctx, jpeg);
+    CHECK(sal_image_load(ctx, path_of("none.png"), &im) == SAL_ERR_IO &&
+          strstr(sal_error(ctx), "none.png"), "a missing file: %s", sal_error(ctx));
+    CHECK(sal_image_load(ctx, folder, &im) == SAL_ERR_IO, "a folder: %s", sal_error(ctx));
+}
+
+static void test_saving(sal_ctx *ctx) {
+    sal_image im, back;
+    sal_map map, again;
+    unsigned char *bytes;
+    size_t size;
+    int i, off = 0, differ = 0;
+    sal_image_new(ctx, 33, 21, &im);
+    for (i = 0; i < 33 * 21; i++) {
+        im.data[i * 3] = (unsigned char)(i % 33 * 7);
+        im.data[i * 3 + 1] = (unsigned char)(i / 33 * 12);
+        im.data[i * 3 + 2] = 100;
+    }
+    CHECK(sal_image_save(ctx, path_of("a.png"), &im) == SAL_OK &&
+          sal_image_load(ctx, path_of("a.png"), &back) == SAL_OK && back.w == 33 && back.h == 21 &&
+          !memcmp(im.data, back.data, 33 * 21 * 3), "a picture survives PNG unchanged");
+    sal_image_free(ctx, &back);
+    sal_image_save(ctx, path_of("b.JPEG"), &im);
+    sal_image_load(ctx, path_of("b.JPEG"), &back);
+    for (i = 0; back.data && i < 33 * 21 * 3; i++)
+        off = SAL__MAX(off, abs((int)im.data[i] - back.data[i]));
+    CHECK(back.data && off < 24, "JPEG, also spelled .JPEG, keeps it within 24 levels (%d)", off);
+    sal_image_free(ctx, &back);
+    CHECK(sal_image_save(ctx, path_of("a.tiff"), &im) == SAL_ERR_UNSUPPORTED &&
+          sal_path_kind(path_of("a.tiff")) == -1, "another ending is refused: %s", sal_error(ctx));
+    CHECK(sal_image_save(ctx, path_of("no/such/a.png"), &im) == SAL_ERR_IO,
+          "an unwritable place: %s", sal_error(ctx));
+    sal_image_free(ctx, &im);
+
+    sal_map_new(ctx, 3, 2, &map);
+    for (i = 0; i < 6; i++) map.data[i] = (float)(i - 1) * 0.25f;      /* -.25 0 .25 .5 .75 1 */
+    sal_map_save_png(ctx, path_of("m.png"), &map);
+    CHECK(sal_map_load_image(ctx, path_of("m.png"), &again) == SAL_OK && again.w == 3 &&
+          again.data[0] == 0 && again.data[5] == 1 && fabs(again.data[2] - 64 / 255.0) < 1e-6,
+          "a map in a PNG: negative is 0, the maximum 255, a quarter 64");
+    sal_map_free(ctx, &again);
+    map.data[1] = NAN; map.data[2] = -INFINITY; map.data[3] = 1e-40f;
+    CHECK(sal_map_save_npy(ctx, path_of("m.npy"), &map) == SAL_OK &&
+          sal_map_load_npy(ctx, path_of("m.npy"), &again) == SAL_OK && again.w == 3 &&
+          again.h == 2 && !memcmp(map.data, again.data, 24), "a map survives .npy bit by bit");
+    sal_map_free(ctx, &again);
+    sal_file_read(ctx, path_of("m.npy"), &bytes, &size);
+    CHECK(size == 128 + 24 && !memcmp(bytes + 10, "{'descr': '<f4', 'fortran_order': False, "
+          "'shape': (2, 3), } ", 59) && bytes[127] == '\n', "its header is NumPy's");
+    for (i = 0; i < (int)size; i++)
+        differ += sal_map_load_npy_memory(ctx, bytes, (size_t)i, "cut.npy", &again) == SAL_OK;
+    CHECK(differ == 0, "no beginning of an .npy file passes for a whole one: %s", sal_error(ctx));
+    sal_free(ctx, bytes);
+    memset(map.data, 0, 24);
+    CHECK(sal_map_save_png(ctx, path_of("z.png"), &map) == SAL_OK, "a map of zeros can be written");
+    CHECK(sal_map_save_png(ctx, path_of("m.gif"), &map) == SAL_ERR_UNSUPPORTED &&
+          sal_path_kind(path_of("m.gif")) == -1, "a map as .gif is refused: %s", sal_error(ctx));
+    sal_map_free(ctx, &map);
+}
+
+/* A version 1 .npy file of this type, order and shape around some bytes. */
+static sal_result npy(sal_ctx *ctx, const char *type, const char *fortran, const char *shape,
+                      const void *data, size_t size, sal_map *map) {
+    unsigned char file[512];
+    int n = snprintf((char *)file + 10, 400, "{'descr': '%s', 'fortran_order': %s, "
+                     "'shape': %s, }\n", type, fortran, shape);
+    memcpy(file, "\x93NUMPY\x01\x00", 8);
+    file[8] = (unsigned char)n; file[9] = 0;
+    memcpy(file + 10 + n, data, size);
+    return sal_map_load_npy_memory(ctx, file, 10 + (size_t)n + size, "x.npy", map);
+}
+
+static void test_npy(sal_ctx *ctx) {
+    static const double doubles[2] = { 0.5, -3 };
+    static const unsigned char big[8] = { 0x3F, 0x00, 0, 0, 0xC0, 0x40, 0, 0 };
+    static const unsigned char levels[2] = { 7, 255 };
+    sal_map m;
+    CHECK(npy(ctx, "<f8", "False", "(1, 2)", doubles, 16, &m) == SAL_OK && m.w == 2 && m.h == 1 &&
+          m.data[0] == 0.5f && m.data[1] == -3, "float64 is read");
+    sal_map_free(ctx, &m);
+    CHECK(npy(ctx, ">f4", "False", "(2, 1)", big, 8, &m) == SAL_OK && m.h == 2 &&
+          m.data[0] == 0.5f && m.data[1] == -3, "big-endian float32 is read");
+    sal_map_free(ctx, &m);
+    CHECK(npy(ctx, "|u1", "False", "(1, 2)", levels, 2, &m) == SAL_OK && m.data[1] == 255,
+          "uint8 is read");
+    sal_map_free(ctx, &m);
+    CHECK(npy(ctx, "<f8", "True", "(1, 2)", doubles, 16, &m) == SAL_ERR_UNSUPPORTED,
+          "Fortran order is refused: %s", sal_error(ctx));
+    CHECK(npy(ctx, "<i8", "False", "(1, 2)", doubles, 16, &m) == SAL_ERR_UNSUPPORTED,
+          "int64 is refused: %s", sal_error(ctx));
+    CHECK(npy(ctx, "<f8", "False", "(1, 2, 1)", doubles, 16, &m) == SAL_ERR_SHAPE,
+          "three dimensions are refused: %s", sal_error(ctx));
+    CHECK(npy(ctx, "<f8", "False", "(2,)", doubles, 16, &m) == SAL_ERR_SHAPE,
+          "one dimension is refused: %s", sal_error(ctx));
+    CHECK(npy(ctx, "<f8", "False", "(0, 2)", doubles, 0, &m) == SAL_ERR_ARGUMENT,
+          "an empty map is refused: %s", sal_error(ctx));
+    CHECK(npy(ctx, "<f4", "False", "(1, 2)", doubles, 16, &m) == SAL_ERR_FORMAT,
+          "too many bytes are refused: %s", sal_error(ctx));
+    CHECK(sal_map_load_npy_memory(ctx, "PK\x03\x04 and so on", 14, "x.npz", &m) == SAL_ERR_FORMAT,
+          "another file is refused: %s", sal_error(ctx));
+}
+
+/* L* of CIE L*a*b* of an 8-bit sRGB colour. */
+static double lightness(const unsigned char *rgb) {
+    static const double weight[3] = { 0.2126, 0.7152, 0.0722 };
+    double y = 0;
+    int c;
+    for (c = 0; c < 3; c++) {
+        double v = rgb[c] / 255.0;
+        y += weight[c] * (v <= 0.04045 ? v / 12.92 : pow((v + 0.055) / 1.055, 2.4));
+    }
+    return y > 216 / 24389.0 ? 116 * cbrt(y) - 16 : y * 24389 / 27;
+}
+
+static void test_colours(sal_ctx *ctx) {
+    unsigned char rgb[3];
+    double before = -1, off = 0;
+    int i, rising = 1, wrong = 0;
+    sal_image im, out;
+    sal_map map;
+    for (i = 0; i <= 64; i++) {
+        double l;
+        sal_colormap((float)i / 64, rgb);
+        l = lightness(rgb);
+        if (l <= before) rising = 0;
+        before = l;
+        off = SAL__MAX(off, fabs(l - (5 + 90 * i / 64.0)));
+    }
+    CHECK(rising && off < 0.5, "the colours grow lighter evenly, L* = 5 + 90 t (off by %.2f)", off);
+    sal_colormap(-3, rgb);
+    CHECK(lightness(rgb) < 6, "values outside 0 to 1 take the colours of the ends");
+    sal_image_new(ctx, 6, 4, &im);
+    for (i = 0; i < 72; i++) im.data[i] = (unsigned char)(i * 3);
+    sal_map_new(ctx, 3, 2, &map);
+    for (i = 0; i < 6; i++) map.data[i] = (float)i;
+    sal_overlay(ctx, &im, &map, 0, &out);
+    CHECK(out.data && !memcmp(out.data, im.data, 72), "an overlay of opacity 0 is the picture");
+    sal_image_free(ctx, &out);
+    sal_overlay(ctx, &im, &map, 1, &out);
+    sal_colormap(1, rgb);
+    CHECK(out.w == 6 && out.h == 4 && !memcmp(out.data + 69, rgb, 3),
+          "of opacity 1 it is the colours; a smaller map is stretched");
+    sal_image_free(ctx, &out);
+    sal_map_free(ctx, &map);
+    sal_map_new(ctx, 6, 4, &map);
+    sal_overlay(ctx, &im, &map, 0.5f, &out);
+    sal_colormap(0, rgb);
+    for (i = 0; i < 72; i++) wrong += abs(2 * out.data[i] - (im.data[i] + rgb[i % 3])) > 1;
+    CHECK(wrong == 0, "half of each at opacity 0.5, also for a map of zeros");
+    sal_image_free(ctx, &out);
+    sal_map_free(ctx, &map);
+    sal_image_free(ctx, &im);
+}
+
+/* --- running out of memory --------------------------------------------------------------- */
+
+static long allocations_left, in_use;
+
+static void *counting_alloc(void *user, size_t size) {
+    (void)user;
+    if (allocations_left-- <= 0) return NULL;
+    in_use++;
+    return malloc(size);
+}
+
+static void counting_free(void *user, void *memory) {
+    (void)user;
+    in_use--;
+    free(memory);
+}
+
+static sal_result everything(sal_ctx *ctx, const unsigned char *png, size_t size) {
+    sal_image im, over;
+    sal_map map;
+    sal_result r;
+    memset(&over, 0, sizeof over);
+    memset(&map, 0, sizeof map);
+    r = sal_image_load_memory(ctx, png, size, "m.png", &im);
+    if (r == SAL_OK) r = sal_map_new(ctx, 9, 7, &map);
+    if (r == SAL_OK) r = sal_blur(ctx, map.data, map.data, 9, 7, 2, 3, SAL_BORDER_ZERO);
+    if (r == SAL_OK) r = sal_overlay(ctx, &im, &map, 0.5f, &over);
+    if (r == SAL_OK) r = sal_image_save(ctx, path_of("o.png"), &over);
+    if (r == SAL_OK) r = sal_map_save_png(ctx, path_of("o2.png"), &map);
+    if (r == SAL_OK) r = sal_map_save_npy(ctx, path_of("o.npy"), &map);
+    sal_map_free(ctx, &map);
+    if (r == SAL_OK) r = sal_map_load_npy(ctx, path_of("o.npy"), &map);
+    sal_map_free(ctx, &map);
+    if (r == SAL_OK) r = sal_map_load_image(ctx, path_of("o2.png"), &map);
+    sal_map_free(ctx, &map);
+    sal_image_free(ctx, &over);
+    sal_image_free(ctx, &im);
+    return r;
+}
+
+static void test_memory(void) {
+    static const unsigned char rgb[10] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 };
+    unsigned char png[200];
+    size_t size = make_png(png, 3, 1, 8, 2, rgb, 10);
+    sal_ctx ctx;
+    sal_result r;
+    long n, wrong = 0, leaks = 0;
+    memset(&ctx, 0, sizeof ctx);
+    ctx.alloc = counting_alloc; ctx.free = counting_free;
+    for (n = 0; n < 1000; n++) {
+        allocations_left = n;
+        r = everything(&ctx, png, size);
+        leaks += in_use;
+        if (r == SAL_OK) break;
+        wrong += r != SAL_ERR_MEMORY;
+    }
+    CHECK(n > 10 && n < 1000 && !wrong && !leaks,
+          "each of %ld allocations may fail: out of memory is reported and nothing leaks", n);
+}
+
 int main(void) {
     sal_ctx ctx;
+    char **names;
+    int i, count = 0, temporary = 0;
     memset(&ctx, 0, sizeof ctx);
     test_resize(&ctx);
     test_blur(&ctx);
+    if (!mkdtemp(folder)) { CHECK(0, "a temporary folder can be made"); return test_done(); }
+    test_formats(&ctx);
+    test_odd_files(&ctx);
+    test_saving(&ctx);
+    test_npy(&ctx);
+    test_colours(&ctx);
+    test_memory();
+    sal_dir_list(&ctx, folder, &names, &count);
+    for (i = 0; i < count; i++) {
+        temporary += strstr(names[i], ".tmp") != NULL;
+        remove(path_of(names[i]));
+    }
+    sal_free(&ctx, names);
+    rmdir(folder);
+    CHECK(count > 5 && temporary == 0, "no temporary file is left behind");
     return test_done();
 }
