@@ -3776,12 +3776,13 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
                                (torchvision; with or without batch-norm folded into the weights)
        MobileNetV2 (ours)      conv_stem. blockN. conv_last.       likewise
        our own networks        backbone.                   the same
-   Returns 1 and the name in ours; 0 for tensors that a backbone has no use for (classifiers,
+   Returns 1 and the name in ours; 0 for tensors that a backbone has no use for (what follows it,
    counters), -1 for names of other networks or if ours is too short: ours is empty then. */
 static int sal__backbone_name(const char *name, char *ours, size_t size) {
     static const char *const same[] = { "conv1.", "bn1.", "layer", "conv_stem.", "block",
                                         "conv_last." };
-    static const char *const unused[] = { "classifier.", "fc.", "head." };
+    static const char *const unused[] = { "classifier.", "fc.", "head.", "encode.", "readout.",
+                                          "prior", "reduce." };
     /* the position of each convolution in torchvision's list, which counts ReLU and pooling too */
     static const struct { int n, block, index; } vgg[] = {
         { 0, 1, 1 }, { 2, 1, 2 }, { 5, 2, 1 }, { 7, 2, 2 }, { 10, 3, 1 }, { 12, 3, 2 },
@@ -3974,7 +3975,14 @@ static sal_result sal__net_from(sal_ctx *ctx, const char *name, sal_safetensors 
     sal_safetensors *kept = SAL__NEW(ctx, sal_safetensors, 1);
     sal_result r = kept ? sal__read_desc(ctx, name, file, &desc) : SAL_ERR_MEMORY;
     *out = NULL;
-    if (r == SAL_OK) r = sal_net_new(ctx, &desc, &net);
+    if (r == SAL_OK) {
+        r = sal_net_new(ctx, &desc, &net);
+        if (r != SAL_OK) {
+            char reason[sizeof ctx->error];
+            memcpy(reason, ctx->error, sizeof reason);
+            sal__fail(ctx, r, "%s: %s", name, reason);
+        }
+    }
     if (r != SAL_OK) {
         sal_safetensors_free(ctx, file);
         sal_free(ctx, kept);

@@ -1,0 +1,518 @@
+/* Networks in weights files: saving, loading, refusing, public backbones. */
+#define SALIENCY_IMPLEMENTATION
+#include "../saliency.h"
+#include "test.h"
+
+#define OUT "build/test_netfiles.safetensors"
+#define EDITED "build/test_netfiles_edited.safetensors"
+
+/* A small network with random parameters, its input at the least that all accept easily. */
+static sal_net *new_net(sal_ctx *ctx, sal_kind kind, int narrow, uint64_t seed) {
+    sal_net_desc desc = sal_net_desc_default(kind);
+    sal_net *net;
+    desc.narrow = narrow;
+    if (kind != SAL_JUNTINGNET && kind != SAL_WEPSAM) { desc.h = 64; desc.w = 80; }
+    if (sal_net_new(ctx, &desc, &net) || sal_net_init(ctx, net, seed)) {
+        printf("     %s\n", sal_error(ctx));
+        exit(1);
+    }
+    return net;
+}
+
+static int same_desc(const sal_net_desc *a, const sal_net_desc *b) {
+    return a->kind == b->kind && a->h == b->h && a->w == b->w && a->fit == b->fit &&
+           a->bgr == b->bgr && a->scale == b->scale && !memcmp(a->mean, b->mean, sizeof a->mean) &&
+           !memcmp(a->std, b->std, sizeof a->std) && a->stride_on_3x3 == b->stride_on_3x3 &&
+           a->narrow == b->narrow;
+}
+
+static float *values(sal_ctx *ctx, const sal_tensor *t) {
+    float *v = (float *)sal_alloc(ctx, sal_tensor_count(t), sizeof(float));
+    sal_tensor_read(t, 0, sal_tensor_count(t), v);
+    return v;
+}
+
+/* How many parameters of b, by name and as float, are those of a bit for bit. */
+static int same_params(sal_ctx *ctx, const sal_net *a, const sal_net *b) {
+    int i, same = 0;
+    for (i = 0; i < a->params; i++) {
+        const sal_tensor *t = &a->param[i].value, *u = &b->param[i].value;
+        float *x = values(ctx, t), *y = values(ctx, u);
+        same += !strcmp(a->param[i].name, b->param[i].name) &&
+                sal_tensor_count(t) == sal_tensor_count(u) &&
+                !memcmp(x, y, sal_tensor_count(t) * sizeof(float));
+        sal_free(ctx, x);
+        sal_free(ctx, y);
+    }
+    return same;
+}
+
+/* Squared difference of the outputs for one random picture, relative to their variance. */
+static double output_difference(sal_ctx *ctx, const sal_net *a, const sal_net *b) {
+    sal_rng rng = { 5 };
+    size_t n = (size_t)3 * a->desc.h * a->desc.w, i;
+    float *in = (float *)sal_alloc(ctx, n, sizeof(float));
+    sal_run *x, *y;
+    double off = 0, sum = 0, squares = 0, spread;
+    for (i = 0; i < n; i++) in[i] = (float)sal_rng_uniform(&rng);
+    if (sal_run_open(ctx, a, 1, 0, 0, &x) || sal_run_open(ctx, b, 1, 0, 0, &y)) return 1;
+    sal_run_forward(ctx, x, in);
+    sal_run_forward(ctx, y, in);
+    n = (size_t)x->shape.c * x->shape.h * x->shape.w;
+    for (i = 0; i < n; i++) {
+        double d = (double)x->output[i] - y->output[i];
+        off += d * d;
+        sum += x->output[i];
+        squares += (double)x->output[i] * x->output[i];
+    }
+    sal_run_close(ctx, x);
+    sal_run_close(ctx, y);
+    sal_free(ctx, in);
+    spread = squares - sum * sum / (double)n;
+    return spread > 0 ? off / spread : 1;
+}
+
+static void test_round_trip(sal_ctx *ctx) {
+    int k, d;
+    static const double limit[] = { 0, 1e-5, 1e-3, 1e-2 };
+    static const char *const extra[] = { "recipe", "none, random" };
+    for (k = 0; k < SAL_KINDS; k++) {
+        sal_net *net = new_net(ctx, (sal_kind)k, 8, 7), *again = NULL;
+        const char *recipe = NULL;
+        net->desc.fit = SAL_SQUARE;         /* nothing that is the default */
+        net->desc.bgr = !net->desc.bgr;
+        net->desc.scale = 127.5f;
+        net->desc.mean[1] = 0.456f;
+        net->desc.std[2] = 0.225f;
+        if (k == SAL_SAM_RESNET) net->desc.stride_on_3x3 = 1;
+        sal_net_save(ctx, net, OUT, SAL_F32, extra, 1);
+        if (CHECK(sal_net_load(ctx, OUT, &again) == SAL_OK, "%s is saved and loaded", net->name)) {
+            CHECK(same_desc(&net->desc, &again->desc), "its description comes back");
+            CHECK(same_params(ctx, net, again) == net->params && again->params == net->params,
+                  "all %d parameters come back bit for bit", net->params);
+            recipe = sal_safetensors_meta(again->file, "recipe");
+            CHECK(recipe && !strcmp(recipe, extra[1]), "metadata of the user comes back");
+        } else printf("     %s\n", sal_error(ctx));
+        sal_net_free(ctx, again);
+        sal_net_free(ctx, net);
+    }
+    for (k = 0; k < SAL_KINDS; k++) {
+        sal_net *net = new_net(ctx, (sal_kind)k, 8, 3);
+        sal_param *bias = sal__find_param(net, "head.readout.bias");
+        if (bias) ((float *)bias->value.data)[0] = 1;   /* else the last ReLU may give only zeros */
+        for (d = SAL_F16; d <= SAL_I8; d++) {
+            sal_net *again = NULL;
+            double off = 1;
+            if (sal_net_save(ctx, net, OUT, (sal_dtype)d, NULL, 0) == SAL_OK &&
+                sal_net_load(ctx, OUT, &again) == SAL_OK)
+                off = output_difference(ctx, net, again);
+            else printf("     %s\n", sal_error(ctx));
+            CHECK(off <= limit[d] && (off > 0 || k > 1), "%s from %s is the same up to %.0e: "
+                  "relative squared error %.1e", net->name, sal_dtype_name((sal_dtype)d), limit[d],
+                  off);
+            sal_net_free(ctx, again);
+        }
+        sal_net_free(ctx, net);
+    }
+}
+
+/* --- files that do not hold the network they claim -------------------------------------------- */
+
+typedef void edit_fn(sal_named_tensor *list, int *count, const char **meta, int *metas);
+
+static void edit_missing(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    (void)meta; (void)metas;
+    list[0] = list[--*count];       /* conv1.weight */
+}
+static void edit_extra(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    (void)meta; (void)metas;
+    list[*count] = list[0];
+    list[(*count)++].name = "conv9.weight";
+}
+static void edit_shape(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    int *dim = list[0].tensor.dim, first = dim[0];
+    (void)count; (void)meta; (void)metas;
+    dim[0] = dim[1]; dim[1] = first;
+}
+static void edit_flat(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    sal_tensor *t = &list[0].tensor;
+    (void)count; (void)meta; (void)metas;
+    t->dim[0] = (int)sal_tensor_count(t);
+    t->ndim = 1;
+}
+static void set_meta(const char **meta, int metas, const char *key, const char *value) {
+    int i;
+    for (i = 0; i < metas; i++) if (!strcmp(meta[2 * i], key)) meta[2 * i + 1] = value;
+}
+static void edit_model(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    (void)list; (void)count;
+    set_meta(meta, *metas, "sal.model", "mlnet");
+}
+static void edit_name(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    (void)list; (void)count;
+    set_meta(meta, *metas, "sal.model", "alexnet");
+}
+static void edit_input(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    (void)list; (void)count;
+    set_meta(meta, *metas, "sal.input", "128");
+}
+static void edit_small(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    (void)list; (void)count;
+    set_meta(meta, *metas, "sal.input", "8x8");
+}
+static void edit_other_size(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    (void)list; (void)count;
+    set_meta(meta, *metas, "sal.input", "96x128");
+}
+static void edit_fit(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    (void)list; (void)count;
+    set_meta(meta, *metas, "sal.fit", "tight");
+}
+static void edit_preprocess(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    (void)list; (void)count;
+    set_meta(meta, *metas, "sal.preprocess", "hsv/255");
+}
+static void edit_nothing(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    (void)list; (void)count; (void)meta; (void)metas;
+}
+static void edit_bare(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    (void)list; (void)count; (void)meta;
+    *metas = 0;
+}
+static void edit_stranger(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    int i;
+    (void)meta;
+    *metas = 0;
+    for (i = 0; i < *count; i++)
+        if (!strcmp(list[i].name, "fc2.weight")) list[i].name = "fc3.weight";
+}
+static void edit_counter(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    (void)meta; (void)metas;
+    list[*count] = list[0];
+    list[(*count)++].name = "bn1.num_batches_tracked";
+}
+
+/* Load OUT, change it, write EDITED. */
+static void edit(sal_ctx *ctx, edit_fn *change) {
+    sal_named_tensor list[64];
+    const char *meta[64];
+    sal_safetensors file;
+    int count, metas;
+    sal_safetensors_load(ctx, OUT, &file);
+    count = file.count; metas = file.metas;
+    memcpy(list, file.tensor, (size_t)count * sizeof *list);
+    memcpy(meta, file.meta, 2 * (size_t)metas * sizeof *meta);
+    change(list, &count, meta, &metas);
+    if (sal_safetensors_save(ctx, EDITED, list, count, meta, metas))
+        printf("     %s\n", sal_error(ctx));
+    sal_safetensors_free(ctx, &file);
+}
+
+static void test_refusals(sal_ctx *ctx) {
+    static const struct { edit_fn *change; const char *what, *part, *part2; } cases[] = {
+        { edit_missing,    "a missing tensor",      "tensor conv1.weight is missing", "wepsam" },
+        { edit_extra,      "a tensor too many",     "tensor conv9.weight does not belong", "" },
+        { edit_shape,      "a transposed tensor",   "tensor conv1.weight is 3 x 4 x 5 x 5",
+                                                    "needs 4 x 3 x 5 x 5" },
+        { edit_flat,       "a flattened tensor",    "tensor conv1.weight is 300", "4 x 3 x 5 x 5" },
+        { edit_model,      "the wrong model",       "does not belong to mlnet", "" },
+        { edit_name,       "an unknown model",      "sal.model is \"alexnet\"", "" },
+        { edit_input,      "half an input size",    "sal.input is \"128\"", "" },
+        { edit_small,      "an input too small",    EDITED, "cannot take 4 x 2 x 2" },
+        { edit_other_size, "an input of another size", "tensor fc1.weight is", "needs" },
+        { edit_fit,        "an unknown fit",        "sal.fit is \"tight\"", "" },
+        { edit_preprocess, "unknown preprocessing", "sal.preprocess is \"hsv/255\"", "" },
+        { edit_stranger,   "an unknown set of tensors without metadata", "not a network", "" }
+    };
+    sal_net *net = new_net(ctx, SAL_WEPSAM, 8, 1), *again = NULL;
+    int i;
+    sal_result r;
+    sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0);
+    for (i = 0; i < SAL__COUNT(cases); i++) {
+        edit(ctx, cases[i].change);
+        r = sal_net_load(ctx, EDITED, &again);
+        CHECK(r != SAL_OK && !again && strstr(sal_error(ctx), cases[i].part) &&
+              strstr(sal_error(ctx), cases[i].part2), "%s is refused: %s", cases[i].what,
+              sal_error(ctx));
+        if (r == SAL_OK) sal_net_free(ctx, again);
+        again = NULL;
+    }
+    edit(ctx, edit_counter);
+    r = sal_net_load(ctx, EDITED, &again);
+    CHECK(r == SAL_OK, "PyTorch's num_batches_tracked is ignored");
+    sal_net_free(ctx, again);
+    edit(ctx, edit_nothing);
+    again = NULL;
+    r = sal_net_load(ctx, EDITED, &again);
+    CHECK(r == SAL_OK && same_params(ctx, net, again) == net->params, "an unedited file loads");
+    sal_net_free(ctx, again);
+    sal_net_free(ctx, net);
+    remove(EDITED);
+    remove(OUT);
+}
+
+/* Without metadata the names of the tensors tell, if the sizes are the usual ones. */
+static void test_guess(sal_ctx *ctx) {
+    int k;
+    for (k = 0; k < SAL_WEPSAM + 1; k++) {
+        sal_net *net, *again = NULL;
+        sal_net_desc desc = sal_net_desc_default((sal_kind)k);
+        sal_net_new(ctx, &desc, &net);
+        sal_net_init(ctx, net, 1);
+        sal_net_save(ctx, net, OUT, SAL_I8, NULL, 0);
+        edit(ctx, edit_bare);
+        CHECK(sal_net_load(ctx, EDITED, &again) == SAL_OK && again->desc.kind == (sal_kind)k,
+              "%s without metadata is recognised", net->name);
+        sal_net_free(ctx, again);
+        sal_net_free(ctx, net);
+    }
+    remove(EDITED);
+    remove(OUT);
+}
+
+/* --- backbones -------------------------------------------------------------------------------- */
+
+enum { MOST = 400 };
+
+/* The backbone of a network as a public checkpoint would hold it. torchvision's VGG counts its
+   ReLUs and poolings; names of a ResNet just lose the first word. */
+static int public_tensors(const sal_net *net, sal_named_tensor *list, char names[][64]) {
+    static const int position[5][3] = { { 0, 2, 0 }, { 5, 7, 0 }, { 10, 12, 14 }, { 17, 19, 21 },
+                                        { 24, 26, 28 } };
+    int i, count = 0, b, c;
+    char end[16];
+    memset(list, 0, MOST * sizeof *list);
+    for (i = 0; i < net->params; i++) {
+        const sal_param *p = &net->param[i];
+        if (strncmp(p->name, "backbone.", 9)) continue;
+        if (sscanf(p->name, "backbone.conv%d_%d.%15s", &b, &c, end) == 3)
+            snprintf(names[count], 64, "features.%d.%s", position[b - 1][c - 1], end);
+        else
+            snprintf(names[count], 64, "%s", p->name + 9);
+        list[count].name = names[count];
+        list[count++].tensor = p->value;
+    }
+    list[count].name = "classifier.6.weight";
+    list[count] = list[0];
+    list[count++].name = "classifier.6.weight";
+    return count;
+}
+
+static void test_backbone(sal_ctx *ctx, sal_kind kind) {
+    static sal_named_tensor list[MOST];
+    static char names[MOST][64];
+    static const char *const strides[] = { "sal.resnet_stride", "1x1", "sal.preprocess",
+                                           "bgr, mean 1 2 3" };
+    sal_net *from = new_net(ctx, kind, 16, 21), *to = new_net(ctx, kind, 16, 22);
+    sal_net *before = new_net(ctx, kind, 16, 22), *other;
+    int count = public_tensors(from, list, names), i, k, total = 0, equal = 0, rest = 0;
+    sal_result r;
+    sal_safetensors_save(ctx, OUT, list, count, NULL, 0);
+    r = sal_net_load_backbone(ctx, to, OUT);
+    CHECK(r == SAL_OK, "%s takes a backbone with torchvision's names%s", to->name,
+          r == SAL_OK ? "" : sal_error(ctx));
+    for (i = 0; i < to->params; i++) {
+        size_t bytes = sal_tensor_count(&to->param[i].value) * sizeof(float);
+        int mine = !strncmp(to->param[i].name, "backbone.", 9);
+        total += mine;
+        equal += mine && !memcmp(to->param[i].value.data, from->param[i].value.data, bytes);
+        rest += !mine && !memcmp(to->param[i].value.data, before->param[i].value.data, bytes);
+    }
+    CHECK(total > 0 && equal == total, "all %d of its tensors arrive", total);
+    CHECK(rest == to->params - total, "the other %d parameters stay", to->params - total);
+    CHECK(!to->desc.bgr && to->desc.scale == 255 && to->desc.mean[0] == .485f &&
+          to->desc.std[2] == .225f, "pictures are prepared as torchvision does");
+    if (kind == SAL_SAM_RESNET) {
+        CHECK(to->desc.stride_on_3x3 == 1, "the strides are torchvision's, on the 3x3");
+        sal_safetensors_save(ctx, OUT, list, count, strides, 2);
+        CHECK(sal_net_load_backbone(ctx, to, OUT) == SAL_OK && to->desc.stride_on_3x3 == 0 &&
+              to->desc.bgr && to->desc.mean[2] == 3, "metadata of the file overrides both");
+    }
+    sal_net_free(ctx, to);
+    /* failures leave everything as it was */
+    to = new_net(ctx, kind, 16, 22);
+    for (k = 0; k < 4; k++) {
+        static const char *const what[] = { "a missing tensor", "a foreign tensor",
+                                            "a tensor of another shape", "a wrong preprocessing" };
+        static const char *const parts[] = { "nothing in it is backbone.",
+                                             "features.99.weight does not belong", "but",
+                                             "not understood" };
+        static const char *const bad[] = { "sal.preprocess", "magic" };
+        count = public_tensors(from, list, names);
+        if (k == 0) count -= 3;
+        if (k == 1) { list[count] = list[0]; list[count++].name = "features.99.weight"; }
+        if (k == 2) list[count - 3].tensor = list[0].tensor;
+        sal_safetensors_save(ctx, OUT, list, count, bad, k == 3);
+        r = sal_net_load_backbone(ctx, to, OUT);
+        CHECK(r != SAL_OK && strstr(sal_error(ctx), parts[k]) &&
+              same_params(ctx, before, to) == to->params && same_desc(&before->desc, &to->desc),
+              "%s is refused and changes nothing: %s", what[k], sal_error(ctx));
+    }
+    sal_net_free(ctx, to);
+    /* the other way round: a file of ours */
+    to = new_net(ctx, kind, 16, 22);
+    sal_net_save(ctx, from, OUT, SAL_F32, NULL, 0);
+    r = sal_net_load_backbone(ctx, to, OUT);
+    CHECK(r == SAL_OK && to->desc.bgr == from->desc.bgr && to->desc.scale == from->desc.scale,
+          "a backbone comes from a file of ours too%s", r == SAL_OK ? "" : sal_error(ctx));
+    other = new_net(ctx, SAL_WEPSAM, 8, 1);
+    CHECK(sal_net_load_backbone(ctx, other, OUT) != SAL_OK, "wepsam takes no backbone: %s",
+          sal_error(ctx));
+    sal_net_free(ctx, other);
+    sal_net_free(ctx, to);
+    sal_net_free(ctx, from);
+    sal_net_free(ctx, before);
+    remove(OUT);
+}
+
+/* Batch-norm folded by hand gives the network that has it apart. */
+static void test_folded(sal_ctx *ctx) {
+    static sal_named_tensor list[MOST];
+    static char names[MOST][64];
+    static const char *const meta[] = { "architecture", "stride on the first 1x1", "preprocess",
+                                        "bgr, mean 103.939 116.779 123.68" };
+    sal_net *from = new_net(ctx, SAL_SAM_RESNET, 16, 31);
+    sal_net *to = new_net(ctx, SAL_SAM_RESNET, 16, 31);
+    sal_rng rng = { 9 };
+    int i, k, count = 0;
+    size_t j;
+    double off = 1;
+    memset(list, 0, sizeof list);
+    for (i = 0; i < from->layers; i++) {
+        const sal_layer *l = &from->layer[i], *conv = &from->layer[l->input[0]];
+        sal_tensor weight, bias;
+        float *norm[4];
+        size_t channels, row;
+        if (l->op != SAL_OP_BATCHNORM) continue;
+        for (k = 0; k < 4; k++) norm[k] = (float *)from->param[l->param + k].value.data;
+        sal_tensor_convert(ctx, &from->param[conv->param].value, SAL_F32, &weight);
+        channels = (size_t)weight.dim[0];
+        row = sal_tensor_count(&weight) / channels;
+        sal_tensor_convert(ctx, &from->param[l->param].value, SAL_F32, &bias);
+        for (j = 0; j < channels; j++) {
+            double scale;
+            size_t p;
+            norm[0][j] = (float)(0.5 + sal_rng_uniform(&rng));
+            norm[1][j] = (float)(0.2 * sal_rng_normal(&rng));
+            norm[2][j] = (float)(0.2 * sal_rng_normal(&rng));
+            norm[3][j] = (float)(0.5 + sal_rng_uniform(&rng));
+            scale = norm[0][j] / sqrt((double)norm[3][j] + (double)l->eps);
+            for (p = 0; p < row; p++)
+                ((float *)weight.data)[j * row + p] = (float)(scale *
+                                                              ((float *)weight.data)[j * row + p]);
+            ((float *)bias.data)[j] = (float)(norm[1][j] - scale * norm[2][j]);
+        }
+        snprintf(names[count], 64, "%s.weight", conv->name + 9);
+        list[count].name = names[count];
+        list[count++].tensor = weight;
+        snprintf(names[count], 64, "%s.bias", conv->name + 9);
+        list[count].name = names[count];
+        list[count++].tensor = bias;
+    }
+    sal_safetensors_save(ctx, OUT, list, count, meta, 2);
+    if (CHECK(sal_net_load_backbone(ctx, to, OUT) == SAL_OK, "a ResNet with folded batch-norm, %d "
+              "tensors, is a backbone", count)) off = output_difference(ctx, from, to);
+    else printf("     %s\n", sal_error(ctx));
+    CHECK(off < 1e-9, "it gives the output of the unfolded one (relative squared error %.1e)", off);
+    CHECK(to->desc.stride_on_3x3 == 0 && to->desc.bgr, "its strides and colours are understood");
+    for (i = 0; i < count; i++) sal_free(ctx, list[i].tensor.data);
+    sal_net_free(ctx, to);
+    sal_net_free(ctx, from);
+    remove(OUT);
+}
+
+static void test_shared_backbone(sal_ctx *ctx) {
+    const char *shared = getenv("SALIENCY_SHARED");
+    sal_net_desc desc = sal_net_desc_default(SAL_SAM_RESNET);
+    sal_net *net;
+    char path[1024];
+    sal_result r;
+    snprintf(path, sizeof path, "%s/backbones/resnet50_imagenet_i8.safetensors",
+             shared ? shared : "../shared");
+    if (sal_path_kind(path) != 0) { SKIP("%s is not there", path); return; }
+    desc.h = 64; desc.w = 64;
+    sal_net_new(ctx, &desc, &net);
+    r = sal_net_load_backbone(ctx, net, path);
+    CHECK(r == SAL_OK && net->desc.stride_on_3x3 == 0 && !net->desc.bgr &&
+          net->desc.scale == 255, "SAM-ResNet takes the quantised ImageNet ResNet-50%s",
+          r == SAL_OK ? "" : sal_error(ctx));
+    sal_net_free(ctx, net);
+}
+
+/* --- memory ----------------------------------------------------------------------------------- */
+
+typedef struct counter { int calls, live, fail_at; } counter;
+
+static void *counted_alloc(void *user, size_t size) {
+    counter *c = (counter *)user;
+    void *memory;
+    if (++c->calls == c->fail_at) return NULL;
+    memory = malloc(size);
+    if (memory) c->live++;
+    return memory;
+}
+
+static void counted_free(void *user, void *memory) {
+    ((counter *)user)->live--;
+    free(memory);
+}
+
+/* Fail the first allocation, then the second, ... until there are no more to fail. */
+static void test_memory(sal_ctx *plain) {
+    counter c;
+    sal_ctx ctx;
+    sal_net *net = new_net(plain, SAL_SAM_VGG, 32, 4), *again = NULL, *to;
+    sal_net_desc desc = net->desc;
+    int k, clean = 1;
+    sal_result r;
+    memset(&ctx, 0, sizeof ctx);
+    memset(&c, 0, sizeof c);
+    ctx.user = &c; ctx.alloc = counted_alloc; ctx.free = counted_free;
+    for (k = 1, r = SAL_ERR_MEMORY; k < 1000 && r == SAL_ERR_MEMORY; k++) {
+        c.calls = 0; c.fail_at = k;
+        remove(OUT);
+        r = sal_net_save(&ctx, net, OUT, SAL_F16, NULL, 0);
+        if (c.live || (r && sal_path_kind(OUT) >= 0)) clean = 0;
+    }
+    CHECK(r == SAL_OK && k > 3 && clean, "saving a network without memory, at each of %d "
+          "allocations, leaks nothing and leaves no file", k - 2);
+    for (k = 1, r = SAL_ERR_MEMORY; k < 1000 && r == SAL_ERR_MEMORY; k++) {
+        c.calls = 0; c.fail_at = k;
+        r = sal_net_load(&ctx, OUT, &again);
+        if (r && (c.live || again)) clean = 0;
+    }
+    CHECK(r == SAL_OK && k > 3 && clean, "loading, at each of %d, leaks nothing", k - 2);
+    sal_net_free(&ctx, again);
+    CHECK(c.live == 0, "sal_net_free releases everything");
+    c.fail_at = 0;
+    sal_net_new(&ctx, &desc, &to);
+    sal_net_init(&ctx, to, 6);
+    again = new_net(plain, SAL_SAM_VGG, 32, 6);
+    for (k = 1, r = SAL_ERR_MEMORY; k < 1000 && r == SAL_ERR_MEMORY; k++) {
+        int before = c.live;
+        c.calls = 0; c.fail_at = k;
+        r = sal_net_load_backbone(&ctx, to, OUT);
+        if (c.live != before || (r && same_params(plain, again, to) != to->params)) clean = 0;
+    }
+    CHECK(r == SAL_OK && k > 3 && clean, "loading a backbone, at each of %d, leaks nothing and "
+          "changes nothing", k - 2);
+    sal_net_free(plain, again);
+    sal_net_free(&ctx, to);
+    sal_net_free(plain, net);
+    CHECK(c.live == 0, "and everything is released");
+    remove(OUT);
+}
+
+int main(void) {
+    sal_ctx ctx;
+    memset(&ctx, 0, sizeof ctx);
+    test_round_trip(&ctx);
+    test_refusals(&ctx);
+    test_guess(&ctx);
+    test_backbone(&ctx, SAL_MLNET);
+    test_backbone(&ctx, SAL_SAM_RESNET);
+    test_folded(&ctx);
+    test_shared_backbone(&ctx);
+    test_memory(&ctx);
+    return test_done();
+}
