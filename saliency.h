@@ -3768,46 +3768,6 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
 }
 #endif /* SALIENCY_NO_STDIO */
 
-/* --- names ----------------------------------------------------------------------------------
-
-   What a tensor of a public ImageNet checkpoint is called in our files:
-       torchvision VGG-16      features.N.{weight,bias}    backbone.convB_I.{weight,bias}
-       ResNet-50               conv1. bn1. layerL.         backbone. in front of the same name,
-                               (torchvision; with or without batch-norm folded into the weights)
-       MobileNetV2 (ours)      conv_stem. blockN. conv_last.       likewise
-       our own networks        backbone.                   the same
-   Returns 1 and the name in ours; 0 for tensors that a backbone has no use for (what follows it,
-   counters), -1 for names of other networks or if ours is too short: ours is empty then. */
-static int sal__backbone_name(const char *name, char *ours, size_t size) {
-    static const char *const same[] = { "conv1.", "bn1.", "layer", "conv_stem.", "block",
-                                        "conv_last." };
-    static const char *const unused[] = { "classifier.", "fc.", "head.", "encode.", "readout.",
-                                          "prior", "reduce." };
-    /* the position of each convolution in torchvision's list, which counts ReLU and pooling too */
-    static const struct { int n, block, index; } vgg[] = {
-        { 0, 1, 1 }, { 2, 1, 2 }, { 5, 2, 1 }, { 7, 2, 2 }, { 10, 3, 1 }, { 12, 3, 2 },
-        { 14, 3, 3 }, { 17, 4, 1 }, { 19, 4, 2 }, { 21, 4, 3 }, { 24, 5, 1 }, { 26, 5, 2 },
-        { 28, 5, 3 }
-    };
-    int i, length = -1;
-    if (size) ours[0] = 0;
-    for (i = 0; i < SAL__COUNT(unused); i++)
-        if (!strncmp(name, unused[i], strlen(unused[i]))) return 0;
-    if (sal__ends_with(name, ".num_batches_tracked")) return 0;
-    if (!strncmp(name, "backbone.", 9)) length = snprintf(ours, size, "%s", name);
-    for (i = 0; i < SAL__COUNT(same); i++)
-        if (!strncmp(name, same[i], strlen(same[i])))
-            length = snprintf(ours, size, "backbone.%s", name);
-    for (i = 0; i < SAL__COUNT(vgg) && !strncmp(name, "features.", 9); i++) {
-        char start[16];
-        snprintf(start, sizeof start, "features.%d.", vgg[i].n);
-        if (!strncmp(name, start, strlen(start)))
-            length = snprintf(ours, size, "backbone.conv%d_%d.%s", vgg[i].block, vgg[i].index,
-                              name + strlen(start));
-    }
-    return length > 0 && (size_t)length < size ? 1 : -1;
-}
-
 /* --- networks in weights files ----------------------------------------------------------------- */
 
 /* A decimal number at *text, which moves behind it; 0 if there is none. (strtod depends on the
@@ -3854,15 +3814,6 @@ static int sal__parse_preprocess(const char *text, sal_net_desc *d) {
     for (c = 0; c < 3; c++) { d->mean[c] = offset; d->std[c] = 1; }
     ok = ok && sal__parse_three(&text, "mean", d->mean) && sal__parse_three(&text, "std", d->std);
     return ok && !*text && d->scale > 0 && d->std[0] > 0 && d->std[1] > 0 && d->std[2] > 0;
-}
-
-static void sal__print_preprocess(char *text, size_t size, const sal_net_desc *d) {
-    char *p;
-    snprintf(text, size, "%s/%.9g; mean %.9g %.9g %.9g; std %.9g %.9g %.9g", d->bgr ? "bgr" : "rgb",
-             (double)d->scale, (double)d->mean[0], (double)d->mean[1], (double)d->mean[2],
-             (double)d->std[0], (double)d->std[1], (double)d->std[2]);
-    for (p = text; *p; p++)             /* decimal points, whatever the locale thinks of them */
-        *p = *p == ',' ? '.' : *p == ';' ? ',' : *p;
 }
 
 static const char *const sal__fit_names[] = { "stretch", "letterbox", "square" };
@@ -4010,6 +3961,55 @@ SALDEF sal_result sal_net_load(sal_ctx *ctx, const char *path, sal_net **net) {
     *net = NULL;
     SAL__TRY(sal_safetensors_load(ctx, path, &file));
     return sal__net_from(ctx, path, &file, net);
+}
+
+/* --- names ----------------------------------------------------------------------------------
+
+   What a tensor of a public ImageNet checkpoint is called in our files:
+       torchvision VGG-16      features.N.{weight,bias}    backbone.convB_I.{weight,bias}
+       ResNet-50               conv1. bn1. layerL.         backbone. in front of the same name,
+                               (torchvision; with or without batch-norm folded into the weights)
+       MobileNetV2 (ours)      conv_stem. blockN. conv_last.       likewise
+       our own networks        backbone.                   the same
+   Returns 1 and the name in ours; 0 for tensors that a backbone has no use for (what follows it,
+   counters), -1 for names of other networks or if ours is too short: ours is empty then. */
+static int sal__backbone_name(const char *name, char *ours, size_t size) {
+    static const char *const same[] = { "conv1.", "bn1.", "layer", "conv_stem.", "block",
+                                        "conv_last." };
+    static const char *const unused[] = { "classifier.", "fc.", "head.", "encode.", "readout.",
+                                          "prior", "reduce." };
+    /* the position of each convolution in torchvision's list, which counts ReLU and pooling too */
+    static const struct { int n, block, index; } vgg[] = {
+        { 0, 1, 1 }, { 2, 1, 2 }, { 5, 2, 1 }, { 7, 2, 2 }, { 10, 3, 1 }, { 12, 3, 2 },
+        { 14, 3, 3 }, { 17, 4, 1 }, { 19, 4, 2 }, { 21, 4, 3 }, { 24, 5, 1 }, { 26, 5, 2 },
+        { 28, 5, 3 }
+    };
+    int i, length = -1;
+    if (size) ours[0] = 0;
+    for (i = 0; i < SAL__COUNT(unused); i++)
+        if (!strncmp(name, unused[i], strlen(unused[i]))) return 0;
+    if (sal__ends_with(name, ".num_batches_tracked")) return 0;
+    if (!strncmp(name, "backbone.", 9)) length = snprintf(ours, size, "%s", name);
+    for (i = 0; i < SAL__COUNT(same); i++)
+        if (!strncmp(name, same[i], strlen(same[i])))
+            length = snprintf(ours, size, "backbone.%s", name);
+    for (i = 0; i < SAL__COUNT(vgg) && !strncmp(name, "features.", 9); i++) {
+        char start[16];
+        snprintf(start, sizeof start, "features.%d.", vgg[i].n);
+        if (!strncmp(name, start, strlen(start)))
+            length = snprintf(ours, size, "backbone.conv%d_%d.%s", vgg[i].block, vgg[i].index,
+                              name + strlen(start));
+    }
+    return length > 0 && (size_t)length < size ? 1 : -1;
+}
+
+static void sal__print_preprocess(char *text, size_t size, const sal_net_desc *d) {
+    char *p;
+    snprintf(text, size, "%s/%.9g; mean %.9g %.9g %.9g; std %.9g %.9g %.9g", d->bgr ? "bgr" : "rgb",
+             (double)d->scale, (double)d->mean[0], (double)d->mean[1], (double)d->mean[2],
+             (double)d->std[0], (double)d->std[1], (double)d->std[2]);
+    for (p = text; *p; p++)             /* decimal points, whatever the locale thinks of them */
+        *p = *p == ',' ? '.' : *p == ';' ? ',' : *p;
 }
 
 /* The tensor of a public checkpoint that is parameter `ours`, or NULL. */

@@ -29,8 +29,8 @@ static const char help[] =
     "\n"
     "Without -o, --overlay and --npy the map goes to NAME-saliency.png in the current folder.\n"
     "For several pictures or a folder, OUT is a folder and its files are called NAME.png, NAME.npy.\n"
-    "Pictures are JPEG, PNG, BMP, GIF, TGA, PSD, PPM or PGM. What cannot be read is reported at the\n"
-    "end and makes the exit status 1. Networks look for weights in $SALIENCY_WEIGHTS, then weights/.\n";
+    "Pictures are JPEG, PNG, BMP, PPM or PGM. What cannot be read is reported at the end and makes\n"
+    "the exit status 1. Networks look for weights in the folder $SALIENCY_WEIGHTS, or weights/.\n";
 
 typedef struct options {
     const char *model, *out, *overlay, *npy;
@@ -69,8 +69,7 @@ static void list_free(list *l) {
 }
 
 static int is_picture(const char *name) {
-    static const char *const ends[] = { "jpg", "jpeg", "png", "bmp", "gif", "tga", "psd", "ppm",
-                                        "pgm" };
+    static const char *const ends[] = { "jpg", "jpeg", "png", "bmp", "ppm", "pgm" };
     const char *dot = strrchr(name, '.');
     size_t i, k;
     for (i = 0; dot && i < sizeof ends / sizeof *ends; i++) {
@@ -217,8 +216,11 @@ int main(int argc, char **argv) {
 
     for (i = 1; i < argc && !status; i++) {
         const char *a = argv[i], **value = NULL, *threads = NULL;
-        if (!strcmp(a, "-h") || !strcmp(a, "--help")) { fputs(help, stdout); list_free(&pictures); return 0; }
-        else if (!strcmp(a, "-m")) value = &o.model;
+        if (!strcmp(a, "-h") || !strcmp(a, "--help")) {
+            fputs(help, stdout);
+            list_free(&pictures);
+            return 0;
+        } else if (!strcmp(a, "-m")) value = &o.model;
         else if (!strcmp(a, "-w")) value = &weights;
         else if (!strcmp(a, "-o")) value = &o.out;
         else if (!strcmp(a, "--overlay")) value = &o.overlay;
@@ -227,9 +229,11 @@ int main(int argc, char **argv) {
         else if (!strcmp(a, "--center")) o.center = 1;
         else if (!strcmp(a, "--raw")) o.raw = 1;
         else if (!strcmp(a, "--quiet")) o.quiet = 1;
-        else if (a[0] == '-' && a[1]) status = complain("%s is not an option; see predict --help", a);
-        else if (sal_path_kind(a) == 1) { status = list_folder(&ctx, &pictures, a); o.several = 1; }
-        else if (!list_add(&pictures, "", a)) status = complain("%s: out of memory", a);
+        else if (a[0] == '-') status = complain("%s is not an option; see predict --help", a);
+        else if (sal_path_kind(a) == 1) {
+            status = list_folder(&ctx, &pictures, a);
+            o.several = 1;
+        } else if (!list_add(&pictures, "", a)) status = complain("%s: out of memory", a);
         if (value && i + 1 == argc) status = complain("%s needs a value; see predict --help", a);
         else if (value) *value = argv[++i];
         if (!status && threads) {
@@ -242,8 +246,8 @@ int main(int argc, char **argv) {
     if (!status && o.raw && !o.npy) status = complain("%s", "--raw says what --npy writes: add --npy");
     if (pictures.count > 1) o.several = 1;
     if (!status && o.several)
-        status = make_folder(o.out) || make_folder(o.overlay) || make_folder(o.npy) ||
-                 check_collisions(&pictures);
+        status = check_collisions(&pictures) || make_folder(o.out) || make_folder(o.overlay) ||
+                 make_folder(o.npy);
     if (!status) {
         if (sal_model_open(&ctx, o.model, weights, &model)) {
             status = complain("%s", sal_error(&ctx));

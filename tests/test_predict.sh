@@ -1,0 +1,83 @@
+#!/bin/sh
+# build/predict as a person meets it: results, odd pictures, and every mistake answered with one
+# sentence on stderr, exit status 1 and no file left behind.
+top=$(cd "$(dirname "$0")/.." && pwd)
+predict=$top/build/predict
+pictures=$top/tests/golden/images
+photo=$top/examples/photos/coffee.jpg
+here=$(mktemp -d) && cd "$here" || exit 1
+trap 'rm -rf "$here"' EXIT
+passed=0 failed=0
+
+says() {        # says STATUS STATEMENT: one line for a statement that holds if STATUS is 0
+    if [ "$1" = 0 ]; then passed=$((passed + 1)); echo "ok   $2"
+    else failed=$((failed + 1)); echo "FAIL $2"; fi
+}
+works() {       # works STATEMENT FILE ARGUMENTS...: succeeds, and FILE is there
+    statement=$1 file=$2; shift 2
+    "$predict" "$@" >out 2>err && [ -s "$file" ] && [ ! -s err ]
+    says $? "$statement"
+}
+refused() {     # refused STATEMENT PATTERN ARGUMENTS...: status 1, one line with PATTERN, no file
+    statement=$1 pattern=$2; shift 2
+    "$predict" "$@" -o refused.png --npy refused.npy >out 2>err
+    [ $? = 1 ] && [ "$(wc -l <err)" = 1 ] && grep -q -- "$pattern" err && [ ! -e refused.png ] &&
+        [ ! -e refused.npy ] && [ -z "$(find . -name '*.tmp')" ]
+    says $? "$statement"
+    rm -f refused.png refused.npy
+}
+
+"$predict" --help >out 2>err && [ ! -s err ]
+status=$?
+for option in -m -w --center -o --overlay --npy --raw --threads --quiet; do
+    grep -q -- " $option " out || status=1
+done
+says $status "--help names every option"
+
+for model in center spectral itti gbvs bms; do
+    works "$model writes a map, an overlay and numbers" map.npy -m $model -o map.png \
+          --overlay overlay.png --npy map.npy "$photo"
+    for kind in grey.png sixteen.png alpha.png cmyk.jpg progressive.jpg one.png line.png; do
+        works "$model takes $kind" odd.png -m $model -o odd.png "$pictures/$kind"
+    done
+done
+works "without an option, the map is NAME-saliency.png" coffee-saliency.png -m center "$photo"
+head -c 128 map.npy | grep -q "'shape': (400, 600)"
+says $? "the numbers have the picture's size"
+
+works "a folder gives one map for each picture" maps/rocket.png -m center -o maps "$top/examples/photos"
+[ "$(ls maps | wc -l)" = 4 ]
+says $? "four photographs, four maps"
+mkdir mixed && cp "$photo" mixed/good.jpg && echo "not a picture" >mixed/bad.png
+"$predict" -m center -o mixed-maps mixed >out 2>err
+[ $? = 1 ] && [ -s mixed-maps/good.png ] && [ ! -e mixed-maps/bad.png ] && grep -q "bad.png" err &&
+    grep -q "1 of 2" err
+says $? "a bad picture in a folder is reported, the others are done, the status is 1"
+
+: >empty.jpg
+head -c 9000 "$photo" >truncated.jpg
+head -c 100 "$pictures/colour.png" >truncated.png
+echo "dear reader" >text.jpg
+mkdir empty-folder
+refused "an empty file is refused by name"        "empty.jpg"         -m gbvs empty.jpg
+refused "a truncated JPEG is refused by name"     "truncated.jpg"     -m gbvs truncated.jpg
+refused "a truncated PNG is refused by name"      "truncated.png"     -m gbvs truncated.png
+refused "a text file is refused by name"          "text.jpg: a text"  -m gbvs text.jpg
+refused "a missing picture is refused by name"    "nothing.jpg"       -m gbvs nothing.jpg
+refused "a folder without pictures is refused"    "no pictures"       -m gbvs empty-folder
+refused "an unknown model is refused by name"     "called wrong"      -m wrong "$photo"
+refused "an unknown option is refused by name"    "--wrong"           --wrong "$photo"
+refused "no picture at all is refused"            "which pictures"
+refused "a picture is not a weights file"         "coffee.jpg"        -w "$photo" "$photo"
+refused "missing weights are refused by name"     "nothing.safe"      -w nothing.safetensors "$photo"
+refused "a network without weights says where it looked" "weights/mlnet.safetensors" -m mlnet "$photo"
+refused "--raw is for networks"                   "raw"               -m gbvs --raw "$photo"
+refused "--threads 0 is refused"                  "threads"           --threads 0 "$photo"
+"$predict" -m center -o no-folder/map.png "$photo" >out 2>err
+[ $? = 1 ] && [ "$(wc -l <err)" = 1 ] && grep -q "no-folder/map.png" err
+says $? "an unwritable output is refused by name"
+cp "$photo" photo.jpg && cp "$photo" photo.jpeg
+refused "two pictures that would share an output are refused" "one file" -m center photo.jpg photo.jpeg
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
