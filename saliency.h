@@ -4178,6 +4178,13 @@ SALDEF sal_result sal_map_new(sal_ctx *ctx, int w, int h, sal_map *map) {
     return SAL_OK;
 }
 
+/* A loop over rows of so many multiply-adds each. Small planes are not worth waking threads for. */
+static void sal__for_rows(sal_ctx *ctx, int rows, int work, sal_task_fn *fn, void *arg) {
+    int y;
+    if ((double)rows * work >= 1 << 20) sal_parallel_for(ctx, rows, fn, arg);
+    else for (y = 0; y < rows; y++) fn(arg, y, 0);
+}
+
 /* --- resampling --------------------------------------------------------------------------
 
    One axis at a time. Output pixel o covers the input from o * step to (o + 1) * step; its value
@@ -4277,7 +4284,8 @@ static sal_result sal__resize_axis(sal_ctx *ctx, float *out, int ow, int oh, con
     p.out = out; p.in = in; p.ow = ow; p.w = w; p.channels = channels;
     r = w != ow ? sal__filter_table_new(ctx, ow, w, filter, &p.taps)
                 : sal__filter_table_new(ctx, oh, h, filter, &p.taps);
-    if (r == SAL_OK) sal_parallel_for(ctx, oh, w != ow ? sal__resize_row : sal__resize_column, &p);
+    if (r == SAL_OK)
+        sal__for_rows(ctx, oh, ow * p.taps.width, w != ow ? sal__resize_row : sal__resize_column, &p);
     sal_free(ctx, p.taps.first);
     sal_free(ctx, p.taps.weight);
     return r;
@@ -4385,10 +4393,10 @@ SALDEF sal_result sal_blur(sal_ctx *ctx, float *out, const float *in, int w, int
         weight[i] = (float)(exp(-i * (i / (2 * sigma * sigma))) / total);
     p.weight = weight; p.line = lines;
     p.out = between; p.in = in;
-    sal_parallel_for(ctx, h, sal__blur_row, &p);
+    sal__for_rows(ctx, h, w * p.radius, sal__blur_row, &p);
     memset(lines, 0, (size_t)w * sizeof(float));
     p.out = out; p.in = between;
-    sal_parallel_for(ctx, h, sal__blur_column, &p);
+    sal__for_rows(ctx, h, w * p.radius, sal__blur_column, &p);
     sal_free(ctx, lines); sal_free(ctx, weight); sal_free(ctx, between);
     return SAL_OK;
 }
