@@ -499,7 +499,7 @@ typedef struct sal_net_desc {
 typedef struct sal_net {
     const char *name;           /* of its kind */
     sal_net_desc desc;
-    int multiple;               /* sides of the input must be multiples of this */
+    int multiple;               /* sides of the input are multiples of this; 0: one size only */
     sal_layer *layer;
     int layers;
     sal_param *param;
@@ -2227,11 +2227,15 @@ static const char *const sal__op_names[SAL_OPS] = {
 SALDEF const char *sal_op_name(sal_op op) { return sal__op_names[op]; }
 
 static sal_result sal__input_size_ok(sal_ctx *ctx, const sal_net *net, int h, int w) {
-    int least = SAL__MAX(net->multiple, 8);
-    if (h < least || w < least || h > 8192 || w > 8192 || h % net->multiple || w % net->multiple)
+    int multiple = SAL__MAX(net->multiple, 1), least = SAL__MAX(multiple, 8);
+    if (h < least || w < least || h > 8192 || w > 8192 || h % multiple || w % multiple)
         return sal__fail(ctx, SAL_ERR_SHAPE, "%s does not take an input of %d x %d (height x "
                          "width): both must be multiples of %d from %d to 8192", net->name, h, w,
-                         net->multiple, least);
+                         multiple, least);
+    if (net->multiple == 0 && (h != net->desc.h || w != net->desc.w))
+        return sal__fail(ctx, SAL_ERR_SHAPE, "%s does not take an input of %d x %d (height x "
+                         "width): its dense layers are made for %d x %d", net->name, h, w,
+                         net->desc.h, net->desc.w);
     return SAL_OK;
 }
 
@@ -2928,7 +2932,7 @@ static void sal__build_sam_resnet(sal__builder *b) {
 typedef struct sal__kind {
     const char *name;
     void (*build)(sal__builder *b);
-    int h, w, multiple;             /* default input; every size must be a multiple of this */
+    int h, w, multiple;             /* default input; sizes it takes, see sal_net */
     sal_fit fit;
     int bgr;
     float scale, mean[3];
@@ -2938,8 +2942,8 @@ typedef struct sal__kind {
 /* Caffe's VGG-16 and the Keras backbones take BGR minus the mean colour of ImageNet. */
 #define SAL__IMAGENET_BGR SAL_LETTERBOX, 1, 1, { 103.939f, 116.779f, 123.68f }
 static const sal__kind sal__kinds[SAL_KINDS] = {
-    { "juntingnet", sal__build_juntingnet,  96,  96, 1, SAL_STRETCH, 0, 255, { 0, 0, 0 }, 0 },
-    { "wepsam",     sal__build_wepsam,     128, 128, 1, SAL_STRETCH, 0, 255, { 0, 0, 0 }, 0 },
+    { "juntingnet", sal__build_juntingnet,  96,  96, 0, SAL_STRETCH, 0, 255, { 0, 0, 0 }, 0 },
+    { "wepsam",     sal__build_wepsam,     128, 128, 0, SAL_STRETCH, 0, 255, { 0, 0, 0 }, 0 },
     { "mlnet",      sal__build_mlnet,      480, 640, 8, SAL__IMAGENET_BGR, 0.5f },
     { "sam-vgg",    sal__build_sam_vgg,    240, 320, 8, SAL__IMAGENET_BGR, 0 },
     { "sam-resnet", sal__build_sam_resnet, 240, 320, 8, SAL__IMAGENET_BGR, 0 }

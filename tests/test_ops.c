@@ -7,8 +7,8 @@
 /* --- golden values ------------------------------------------------------------------------------
 
    One case is a set of tensors called OP.CASE.in, OP.CASE.weight, OP.CASE.out, ... Values agree if
-   they differ by at most 2e-6 of the largest. Most loops sum in double and err by 1e-7; gradients that are
-   added up in place, in float, by up to 6e-7. */
+   they differ by at most 2e-6 of the largest. Most loops sum in double and err by 1e-7; gradients
+   that are added up in place, in float, by up to 6e-7. */
 enum { POOL = 1 << 16 };
 static const double tolerance = 2e-6;
 static sal_safetensors golden;

@@ -156,10 +156,11 @@ class Net:
     """A network made while it runs: a parameter comes into being when it is asked for.
 
     values(name, shape) gives its value; `seen` collects intermediate values by name. Widths of
-    inner layers are divided by `narrow`."""
+    inner layers are divided by `narrow`. stride_on_3x3 is torchvision's ResNet."""
 
-    def __init__(self, kind, values, narrow=1):
+    def __init__(self, kind, values, narrow=1, stride_on_3x3=False):
         self.kind, self.values, self.narrow = kind, values, narrow
+        self.stride_on_3x3 = stride_on_3x3
         self.params, self.seen = {}, {}
 
     def forward(self, x):
@@ -229,8 +230,9 @@ class Net:
                           dilation, bias=False)
             return self.norm(x, '%s.%s' % (name, norm))
 
-        y = F.relu(conv_norm(x, 'conv1', 'bn1', mid, 1, stride))
-        y = F.relu(conv_norm(y, 'conv2', 'bn2', mid, 3, 1, dilation))
+        stride1, stride2 = (1, stride) if self.stride_on_3x3 else (stride, 1)
+        y = F.relu(conv_norm(x, 'conv1', 'bn1', mid, 1, stride1))
+        y = F.relu(conv_norm(y, 'conv2', 'bn2', mid, 3, stride2, dilation))
         y = conv_norm(y, 'conv3', 'bn3', 4 * mid, 1)
         if project:
             x = conv_norm(x, 'downsample.0', 'downsample.1', 4 * mid, 1, stride)
@@ -368,7 +370,8 @@ def make_ops():
               'bias': values('batchnorm', 'bias', (c,))}
     record('batchnorm.0', lambda x, f: batchnorm(x['in'], x['weight'], x['bias'], f['mean'],
                                                  f['var']), affine,
-           {'mean': values('batchnorm', 'mean', (c,)), 'var': values('batchnorm', 'var', (c,), .1, 2)})
+           {'mean': values('batchnorm', 'mean', (c,)),
+            'var': values('batchnorm', 'var', (c,), .1, 2)})
     # while training: the batch's own statistics; var is the biased one, new_var is updated with
     # the unbiased one as PyTorch does it: new = 0.9 * old + 0.1 * batch
     x = affine['in']
@@ -408,7 +411,8 @@ def make_ops():
     # sizes at which no Gaussian has two equal maxima, where its gradient would be ambiguous
     for i, (h, w) in enumerate([(5, 8), (8, 5), (7, 10)]):
         case = 'gaussians.%d' % i
-        params = torch.cat([values(case, 'mu', (12,), .2, .8), values(case, 'sigma', (12,), .05, 1)])
+        params = torch.cat([values(case, 'mu', (12,), .2, .8),
+                            values(case, 'sigma', (12,), .05, 1)])
         record(case, lambda x, _: gaussians(x['params'], h, w), {'params': params})
     params = tensor('gaussians.3', (8,), .3, .7)
     tensors['gaussians.3.params'] = params.numpy()
@@ -418,7 +422,8 @@ def make_ops():
         case = 'convlstm.%d' % i
         inputs = {'in': values(case, 'in', (n, c, h, w), -2, 2)}
         for gate in GATES:
-            inputs[gate + '.weight'] = values(case, gate, (1 if gate == 'Va' else c, c, 3, 3), -.7, .7)
+            out = 1 if gate == 'Va' else c
+            inputs[gate + '.weight'] = values(case, gate, (out, c, 3, 3), -.7, .7)
             if gate != 'Va':
                 inputs[gate + '.bias'] = values(case, gate + '.bias', (c,))
         record(case, lambda x, _: convlstm(x['in'], x, steps), inputs, steps=[steps])
@@ -457,18 +462,19 @@ def seeded(name, shape):
 
 
 def make_nets():
-    """KIND.out and a few values from inside, for the input uniform(-1, 1) called "input".
+    """KIND.NARROW.out and a few values from inside, for the input uniform(-1, 1) called "input".
 
-    KIND.NARROW.out: the same network with all inner channels divided by NARROW, which is small
-    enough for the textbook loops."""
+    NARROW divides all inner channels: a narrow network is small enough for the textbook loops.
+    KIND.NARROW.v15 has torchvision's stride placement."""
     tensors = {}
-    for kind, narrow, h, w in [('juntingnet', 1, 96, 96), ('wepsam', 1, 128, 128),
-                               ('mlnet', 1, 80, 96), ('mlnet', 8, 168, 240),
-                               ('sam-vgg', 1, 48, 64), ('sam-vgg', 8, 72, 40),
-                               ('sam-resnet', 1, 48, 64), ('sam-resnet', 8, 72, 40)]:
-        net = Net(kind, seeded, narrow)
+    for kind, narrow, h, w, *v15 in [('juntingnet', 1, 96, 96), ('wepsam', 1, 128, 128),
+                                     ('mlnet', 1, 80, 96), ('mlnet', 8, 168, 240),
+                                     ('sam-vgg', 1, 48, 64), ('sam-vgg', 8, 72, 40),
+                                     ('sam-resnet', 1, 48, 64), ('sam-resnet', 8, 72, 40),
+                                     ('sam-resnet', 8, 72, 40, True)]:
+        net = Net(kind, seeded, narrow, bool(v15))
         out = net.forward(tensor('input', (1, 3, h, w), -1, 1, SEED))
-        name = '%s.%d' % (kind, narrow)
+        name = '%s.%d' % (kind, narrow) + ('.v15' if v15 else '')
         tensors[name + '.out'] = out.numpy()
         for key, value in net.seen.items():     # 64 values spread over all
             count = value.numel()

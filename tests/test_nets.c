@@ -1,0 +1,606 @@
+/* Networks: end to end against PyTorch (golden/make_golden.py), on both backends; shapes, memory
+   plan, threads, sharing, failing allocations. */
+#define SALIENCY_IMPLEMENTATION
+#include "../saliency.h"
+#include "test.h"
+#include <pthread.h>
+
+/* --- networks and inputs made from a seed ----------------------------------------------------- */
+
+enum { SEED = 52 };
+
+/* The values of make_golden.py: splitmix64 from hash(name) ^ seed. */
+static void fill(float *x, size_t n, const char *name, double low, double high) {
+    sal_rng rng;
+    size_t i;
+    rng.state = sal__hash(name) ^ SEED;
+    for (i = 0; i < n; i++) x[i] = (float)(low + (high - low) * sal_rng_uniform(&rng));
+}
+
+/* Parameters that keep activations at the scale of the input: seeded() in make_golden.py. */
+static void fill_param(sal_param *p) {
+    float *x = (float *)p->value.data;
+    size_t n = sal_tensor_count(&p->value), i;
+    int matrix = p->value.ndim >= 2;
+    if (sal__ends_with(p->name, "prior")) fill(x, n, p->name, .5, 1.5);
+    else if (matrix) {
+        double a = sqrt(6 / ((double)n / p->value.dim[0]));     /* He et al. 2015, uniform */
+        if (strstr(p->name, ".lstm.W") && !strstr(p->name, ".Wa.")) a *= 16;
+        fill(x, n, p->name, -a, a);
+    } else if (sal__ends_with(p->name, ".params")) {            /* mu, then sigma */
+        float *u = (float *)malloc(n * sizeof(float));
+        fill(x, n, p->name, .3, .7);
+        fill(u, n, p->name, .05, .3);
+        for (i = n / 2; i < n; i++) x[i] = u[i];
+        free(u);
+    } else if (sal__ends_with(p->name, ".weight")) fill(x, n, p->name, .4, .8);
+    else if (sal__ends_with(p->name, ".running_var")) fill(x, n, p->name, .5, 1.5);
+    else fill(x, n, p->name, -.1, .1);
+}
+
+static sal_result make(sal_ctx *ctx, sal_kind kind, int narrow, int v15, int h, int w,
+                       sal_net **net) {
+    sal_net_desc desc = sal_net_desc_default(kind);
+    int i;
+    desc.narrow = narrow;
+    desc.stride_on_3x3 = v15;
+    if (h) { desc.h = h; desc.w = w; }
+    SAL__TRY(sal_net_new(ctx, &desc, net));
+    for (i = 0; i < (*net)->params; i++) {
+        sal_result r = sal__param_own(ctx, &(*net)->param[i]);
+        if (r != SAL_OK) { sal_net_free(ctx, *net); *net = NULL; return r; }
+        fill_param(&(*net)->param[i]);
+    }
+    return SAL_OK;
+}
+
+/* n different inputs; the first is that of the golden values. Free it. */
+static float *inputs(int n, int h, int w) {
+    size_t size = (size_t)3 * h * w;
+    float *x = (float *)malloc(n * size * sizeof(float));
+    int i;
+    for (i = 0; i < n; i++) fill(x + i * size, size, i ? "another input" : "input", -1, 1);
+    return x;
+}
+
+/* A small size and width for tests that look at the machinery. */
+static const struct { int h, w, narrow; } small[SAL_KINDS] = {
+    { 96, 96, 4 }, { 64, 64, 4 }, { 88, 168, 16 }, { 56, 40, 16 }, { 56, 40, 16 }
+};
+
+static sal_result make_small(sal_ctx *ctx, int kind, sal_net **net) {
+    return make(ctx, (sal_kind)kind, small[kind].narrow, 0, small[kind].h, small[kind].w, net);
+}
+
+static size_t out_size(const sal_run *run) {
+    return (size_t)run->n * run->shape.c * run->shape.h * run->shape.w;
+}
+
+/* max |got - want| / max |want| */
+static double off(const float *got, const float *want, size_t n) {
+    double most = 0, d = 0;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        double e = fabs((double)got[i] - want[i]);
+        if (!(e <= d)) d = e;       /* keeps a NaN */
+        most = SAL__MAX(most, fabs((double)want[i]));
+    }
+    return d / most;
+}
+
+/* --- against PyTorch -------------------------------------------------------------------------- */
+
+typedef struct golden_case {
+    const char *name;
+    sal_kind kind;
+    int narrow, v15, h, w, textbook;    /* textbook: small enough for the reference backend */
+    size_t params;
+} golden_case;
+
+static const golden_case golden_cases[] = {
+    { "juntingnet.1",     SAL_JUNTINGNET, 1, 0,  96,  96, 1, 34864384 },
+    { "wepsam.1",         SAL_WEPSAM,     1, 0, 128, 128, 1, 29946368 },
+    { "mlnet.1",          SAL_MLNET,      1, 0,  80,  96, 0, 15452098 },   /* a prior of 1 x 1 */
+    { "mlnet.8",          SAL_MLNET,      8, 0, 168, 240, 1, 242111 },     /* of 2 x 3 on 21 x 30 */
+    { "sam-vgg.1",        SAL_SAM_VGG,    1, 0,  48,  64, 0, 51835841 },
+    { "sam-vgg.8",        SAL_SAM_VGG,    8, 0,  72,  40, 1, 856745 },
+    { "sam-resnet.1",     SAL_SAM_RESNET, 1, 0,  48,  64, 0, 70120001 },
+    { "sam-resnet.8",     SAL_SAM_RESNET, 8, 0,  72,  40, 1, 1154489 },
+    { "sam-resnet.8.v15", SAL_SAM_RESNET, 8, 1,  72,  40, 1, 1154489 }
+};
+
+static const sal_tensor *find(const sal_safetensors *golden, const char *name, const char *key) {
+    char text[64];
+    const sal_named_tensor *t;
+    snprintf(text, sizeof text, "%s.%s", name, key);
+    t = sal_safetensors_find(golden, text);
+    return t ? &t->tensor : NULL;
+}
+
+/* The value that the golden values call features (what the head gets) or lstm; -1: has none. */
+static int inner_value(const sal_net *net, const char *key) {
+    int i;
+    for (i = 0; i < net->layers; i++) {
+        const sal_layer *l = &net->layer[i];
+        if (!strcmp(key, "lstm")) { if (l->op == SAL_OP_CONVLSTM) return i; }
+        else if (l->op == SAL_OP_DENSE || l->op == SAL_OP_CONVLSTM) return l->input[0];
+        else if (l->op == SAL_OP_CONCAT) return i;
+    }
+    return -1;
+}
+
+/* Some values of an inner layer: the network cut off behind it. 64 values spread evenly. */
+static void check_inner(sal_ctx *ctx, const sal_net *net, const golden_case *g, const float *in,
+                        const sal_tensor *want, const char *key) {
+    sal_net part = *net;
+    sal_run *run = NULL;
+    float got[64];
+    double error = INFINITY;
+    int i;
+    part.layers = inner_value(net, key) + 1;
+    if (part.layers > 0 && sal_run_open(ctx, &part, 1, g->h, g->w, &run) == SAL_OK &&
+        sal_run_forward(ctx, run, in) == SAL_OK) {
+        for (i = 0; i < 64; i++) got[i] = run->output[(size_t)i * out_size(run) / 64];
+        error = off(got, (const float *)want->data, 64);
+    }
+    sal_run_close(ctx, run);
+    CHECK(error <= 1e-4, "%s: %s as in PyTorch on %s (off by %.1e of the largest value)", g->name,
+          key, ctx->backend->name, error);
+}
+
+static void check_golden(sal_ctx *ctx, const sal_safetensors *golden, const golden_case *g) {
+    static const char *const keys[] = { "features", "lstm" };
+    const sal_tensor *want = find(golden, g->name, "out");
+    sal_net *net;
+    size_t params = 0;
+    float *in = inputs(1, g->h, g->w);
+    int i, backend, fixed = g->kind == SAL_JUNTINGNET || g->kind == SAL_WEPSAM;
+    /* SAM's weights fit every size: the network is that of 240 x 320, the run that of the case */
+    int own = fixed || g->kind == SAL_MLNET;
+    sal_result r = make(ctx, g->kind, g->narrow, g->v15, own ? g->h : 0, own ? g->w : 0, &net);
+    if (!want || r != SAL_OK) {
+        CHECK(0, "%s is built and has golden values: %s", g->name, sal_error(ctx));
+        free(in);
+        return;
+    }
+    for (i = 0; i < net->params; i++) params += sal_tensor_count(&net->param[i].value);
+    CHECK(params == g->params, "%s has %d parameters", g->name, (int)params);
+    for (backend = !g->textbook; backend < 2; backend++) {
+        sal_run *run;
+        double error = INFINITY;
+        ctx->backend = backend ? sal_backend_cpu() : sal_backend_ref();
+        ctx->threads = 3;
+        for (i = 0; i < 2; i++) {
+            const sal_tensor *inner = find(golden, g->name, keys[i]);
+            if (inner) check_inner(ctx, net, g, in, inner, keys[i]);
+        }
+        r = sal_run_open(ctx, net, 1, g->h, g->w, &run);
+        if (r == SAL_OK) r = sal_run_forward(ctx, run, in);
+        if (r == SAL_OK && run->shape.c == want->dim[1] && run->shape.h == want->dim[2] &&
+            run->shape.w == want->dim[3])
+            error = off(run->output, (const float *)want->data, out_size(run));
+        CHECK(error <= 1e-4, "%s: %d x %d to %d x %d as in PyTorch on %s (off by %.1e of the "
+              "largest value)", g->name, g->h, g->w, want->dim[2], want->dim[3],
+              ctx->backend->name, error);
+        if (r == SAL_OK && backend) {       /* the run was opened for three threads */
+            float *first = (float *)malloc(out_size(run) * sizeof(float));
+            memcpy(first, run->output, out_size(run) * sizeof(float));
+            ctx->threads = 1;
+            r = sal_run_forward(ctx, run, in);
+            CHECK(r == SAL_OK && !memcmp(first, run->output, out_size(run) * sizeof(float)),
+                  "%s: one thread gives the same bits as three", g->name);
+            free(first);
+        }
+        sal_run_close(ctx, run);
+        ctx->threads = 0;
+    }
+    ctx->backend = NULL;
+    sal_net_free(ctx, net);
+    free(in);
+}
+
+static void test_golden(sal_ctx *ctx) {
+    sal_safetensors golden;
+    int i;
+    sal_result r = sal_safetensors_load(ctx, "tests/golden/nets.safetensors", &golden);
+    CHECK(r == SAL_OK, "golden values are read %s", r ? sal_error(ctx) : "from tests/golden");
+    if (r != SAL_OK) return;
+    for (i = 0; i < SAL__COUNT(golden_cases); i++) check_golden(ctx, &golden, &golden_cases[i]);
+    sal_safetensors_free(ctx, &golden);
+}
+
+/* --- sizes ------------------------------------------------------------------------------------ */
+
+static void test_shapes(sal_ctx *ctx) {
+    int kind;
+    for (kind = 0; kind < SAL_KINDS; kind++) {
+        static sal_shape shapes[SAL__MAX_LAYERS];
+        sal_net_desc desc = sal_net_desc_default((sal_kind)kind);
+        const char *name = sal_kind_name((sal_kind)kind);
+        int fixed = kind == SAL_JUNTINGNET || kind == SAL_WEPSAM, h, w, bad = 0, tried = 0;
+        sal_net *net;
+        desc.narrow = 8;
+        if (sal_net_new(ctx, &desc, &net) != SAL_OK) {
+            CHECK(0, "%s is built: %s", name, sal_error(ctx));
+            continue;
+        }
+        for (h = 1; h <= 200; h++)
+            for (w = 1; w <= 200; w++) {
+                int takes = fixed ? h == desc.h && w == desc.w : h % 8 == 0 && w % 8 == 0;
+                sal_shape s = { 0, 0, 0 };
+                sal_result r;
+                ctx->error[0] = 0;
+                r = sal_net_shapes(ctx, net, h, w, shapes);
+                if (r == SAL_OK) s = shapes[net->layers - 1];
+                if (takes) bad += r != SAL_OK || (!fixed && (s.c != 1 || s.h != h / 8 ||
+                                                             s.w != w / 8));
+                else bad += r != SAL_ERR_SHAPE || !ctx->error[0];
+                tried++;
+            }
+        if (fixed) CHECK(!bad, "%s takes %d x %d only, and says so (%d sizes tried)", name, desc.h,
+                         desc.w, tried);
+        else CHECK(!bad, "%s takes every multiple of 8 to a map of an eighth, and no other size "
+                   "(%d sizes tried)", name, tried);
+        sal_net_free(ctx, net);
+    }
+}
+
+/* A network runs at sizes it was not made for. */
+static void test_other_sizes(sal_ctx *ctx) {
+    static const int sizes[][2] = { { 8, 8 }, { 8, 128 }, { 56, 16 }, { 48, 64 } };
+    int kind, i, backend;
+    for (kind = SAL_MLNET; kind < SAL_KINDS; kind++) {
+        sal_net *net;
+        double worst = 0;
+        int bad = 0;
+        if (make_small(ctx, kind, &net) != SAL_OK) { CHECK(0, "%s", sal_error(ctx)); continue; }
+        for (i = 0; i < SAL__COUNT(sizes); i++) {
+            float *in = inputs(1, sizes[i][0], sizes[i][1]), out[1024];
+            for (backend = 0; backend < 2; backend++) {
+                sal_run *run = NULL;
+                ctx->backend = backend ? sal_backend_cpu() : sal_backend_ref();
+                if (sal_run_open(ctx, net, 1, sizes[i][0], sizes[i][1], &run) != SAL_OK ||
+                    sal_run_forward(ctx, run, in) != SAL_OK) { bad = 1; continue; }
+                if (backend) {
+                    double e = off(run->output, out, out_size(run));
+                    if (e > worst) worst = e;       /* NaN: an output of zeros, which is right */
+                } else {
+                    memcpy(out, run->output, out_size(run) * sizeof(float));
+                }
+                sal_run_close(ctx, run);
+            }
+            free(in);
+        }
+        ctx->backend = NULL;
+        CHECK(!bad && worst <= 1e-4, "%s runs at 8 x 8, 8 x 128, 56 x 16 and 48 x 64, alike on "
+              "both backends (off by %.1e)", sal_kind_name((sal_kind)kind), worst);
+        sal_net_free(ctx, net);
+    }
+}
+
+static void test_refusals(sal_ctx *ctx) {
+    sal_net_desc desc = sal_net_desc_default(SAL_MLNET);
+    sal_net *net = NULL;
+    sal_run *run = NULL;
+    desc.w = 644;
+    CHECK(sal_net_new(ctx, &desc, &net) == SAL_ERR_SHAPE && !net && strstr(sal_error(ctx), "644"),
+          "a size that is no multiple of 8 is refused with its numbers: %s", sal_error(ctx));
+    desc = sal_net_desc_default(SAL_JUNTINGNET);
+    desc.h = desc.w = 8;
+    CHECK(sal_net_new(ctx, &desc, &net) == SAL_ERR_SHAPE && !net && strstr(sal_error(ctx), "conv2"),
+          "a size too small for a kernel is refused with the layer: %s", sal_error(ctx));
+    desc.kind = SAL_KINDS;
+    CHECK(sal_net_new(ctx, &desc, &net) == SAL_ERR_ARGUMENT && !net, "an unknown kind is refused: "
+          "%s", sal_error(ctx));
+    if (make_small(ctx, SAL_JUNTINGNET, &net) != SAL_OK) { CHECK(0, "%s", sal_error(ctx)); return; }
+    CHECK(sal_run_open(ctx, net, 1, 96, 104, &run) == SAL_ERR_SHAPE && !run &&
+          strstr(sal_error(ctx), "96 x 96"), "a run of another size than the dense layer's is "
+          "refused: %s", sal_error(ctx));
+    CHECK(sal_run_open(ctx, net, 0, 0, 0, &run) == SAL_ERR_ARGUMENT && !run,
+          "a batch of none is refused: %s", sal_error(ctx));
+    CHECK(sal_run_open(ctx, net, 100000000, 0, 0, &run) == SAL_ERR_MEMORY && !run,
+          "a batch beyond all memory is refused: %s", sal_error(ctx));
+    ctx->threads = 2;
+    if (sal_run_open(ctx, net, 1, 0, 0, &run) == SAL_OK) {
+        float *in = inputs(1, 96, 96);
+        ctx->threads = 3;
+        CHECK(sal_threads(ctx) < 3 || sal_run_forward(ctx, run, in) == SAL_ERR_ARGUMENT,
+              "more threads than a run was opened for are refused: %s", sal_error(ctx));
+        free(in);
+    }
+    ctx->threads = 0;
+    sal_run_close(ctx, run);
+    sal_net_free(ctx, net);
+}
+
+/* --- memory ----------------------------------------------------------------------------------- */
+
+typedef struct counter { int calls, live, fail_at; } counter;
+
+static void *counted_alloc(void *user, size_t size) {
+    counter *c = (counter *)user;
+    void *memory;
+    if (++c->calls == c->fail_at) return NULL;
+    memory = malloc(size);
+    if (memory) c->live++;
+    return memory;
+}
+
+static void counted_free(void *user, void *memory) {
+    ((counter *)user)->live--;
+    free(memory);
+}
+
+static sal_ctx counted(counter *c) {
+    sal_ctx ctx;
+    memset(&ctx, 0, sizeof ctx);
+    memset(c, 0, sizeof *c);
+    ctx.user = c; ctx.alloc = counted_alloc; ctx.free = counted_free;
+    return ctx;
+}
+
+/* The plan by its own words, checked from the layer list: what a layer reads must still be there,
+   and what lives at the same time must not overlap. */
+static void check_plan(const sal_run *run) {
+    const sal_net *net = run->net;
+    const char *bad = NULL;
+    double naive = 0;
+    int i, k;
+    for (i = 1; i < net->layers; i++) {
+        const sal_layer *l = &net->layer[i];
+        const sal_step *s = &run->step[i];
+        if (s->skip) continue;
+        for (k = 0; k <= l->inputs; k++) {
+            int v = k < l->inputs ? l->input[k] : s->add;
+            if (v < 0) continue;
+            while (run->value[v].root != v) v = run->value[v].root;
+            if (v && (run->value[v].first >= i || run->value[v].last < i))
+                bad = "a layer reads a value outside its lifetime";
+        }
+    }
+    for (i = 1; i < net->layers; i++) {
+        const sal_value *a = &run->value[i];
+        size_t size = (size_t)run->n * a->shape.c * a->shape.h * a->shape.w;
+        if (a->root != i) continue;
+        naive += (double)size;
+        if (a->offset + size > run->arena_floats || a->data != run->arena + a->offset)
+            bad = "a value is not inside the arena";
+        for (k = 1; k < i; k++) {
+            const sal_value *b = &run->value[k];
+            size_t other = (size_t)run->n * b->shape.c * b->shape.h * b->shape.w;
+            if (b->root == k && a->first <= b->last && b->first <= a->last &&
+                a->offset < b->offset + other && b->offset < a->offset + size)
+                bad = "two values that live at the same time overlap";
+        }
+    }
+    if (run->value[net->layers - 1].last < net->layers - 1) bad = "the output dies too early";
+    CHECK(!bad, "%s on %s: live values lie apart in the arena%s%s", net->name, run->backend->name,
+          bad ? ": " : "", bad ? bad : "");
+    CHECK(run->arena_floats <= naive, "%s on %s: the arena is %.1f of the %.1f MB of all values",
+          net->name, run->backend->name, run->arena_floats * 4e-6, naive * 4e-6);
+}
+
+static void test_memory(void) {
+    int kind, backend;
+    for (kind = 0; kind < SAL_KINDS; kind++)
+        for (backend = 0; backend < 2; backend++) {
+            counter c;
+            sal_ctx ctx = counted(&c);
+            sal_net *net = NULL;
+            sal_run *run = NULL;
+            float *in = inputs(1, small[kind].h, small[kind].w), first[4096];
+            int calls, same;
+            ctx.backend = backend ? sal_backend_cpu() : sal_backend_ref();
+            if (make_small(&ctx, kind, &net) != SAL_OK ||
+                sal_run_open(&ctx, net, 1, 0, 0, &run) != SAL_OK ||
+                sal_run_forward(&ctx, run, in) != SAL_OK) {
+                CHECK(0, "%s runs on %s: %s", sal_kind_name((sal_kind)kind), ctx.backend->name,
+                      sal_error(&ctx));
+            } else {
+                check_plan(run);
+                memcpy(first, run->output, out_size(run) * sizeof(float));
+                /* all bits set is not a number: whatever is read before it is written shows */
+                memset(run->arena, 0xFF, run->arena_floats * sizeof(float));
+                memset(run->scratch, 0xFF, run->scratch_bytes);
+                calls = c.calls;
+                same = sal_run_forward(&ctx, run, in) == SAL_OK &&
+                       !memcmp(first, run->output, out_size(run) * sizeof(float));
+                CHECK(c.calls == calls, "%s on %s: forward allocates nothing", net->name,
+                      ctx.backend->name);
+                CHECK(same, "%s on %s: forward gives the same bits again, whatever lies in its "
+                      "memory", net->name, ctx.backend->name);
+            }
+            sal_run_close(&ctx, run);
+            sal_net_free(&ctx, net);
+            CHECK(c.live == 0, "%s on %s: closing releases everything (%d allocations)",
+                  sal_kind_name((sal_kind)kind), ctx.backend->name, c.calls);
+            free(in);
+        }
+}
+
+/* Build, initialise, run; allocation number 1, 2, 3, ... fails until all succeeds. */
+static void test_failing_allocations(void) {
+    int kind;
+    for (kind = 0; kind < SAL_KINDS; kind++) {
+        sal_net_desc desc = sal_net_desc_default((sal_kind)kind);
+        int fail, bad = 0, done = 0;
+        desc.narrow = 64;
+        desc.h = desc.w = kind < SAL_MLNET ? 32 : 16;
+        for (fail = 1; !done && !bad && fail < 2000; fail++) {
+            counter c;
+            sal_ctx ctx = counted(&c);
+            sal_net *net;
+            sal_run *run = NULL;
+            sal_image image;
+            sal_map map;
+            sal_result r;
+            unsigned char pixels[5 * 4 * 3] = { 0 };
+            memset(&map, 0, sizeof map);
+            image.w = 5; image.h = 4; image.grey = 0; image.data = pixels;
+            ctx.threads = 2;
+            c.fail_at = fail;
+            r = sal_net_new(&ctx, &desc, &net);
+            if (r == SAL_OK) r = sal_net_init(&ctx, net, 1);
+            if (r == SAL_OK) r = sal_run_open(&ctx, net, 1, 0, 0, &run);
+            if (r == SAL_OK) r = sal_predict_run(&ctx, run, &image, &map);
+            done = r == SAL_OK;
+            bad = (!done && (r != SAL_ERR_MEMORY || !ctx.error[0])) || done != (c.calls < fail);
+            sal_map_free(&ctx, &map);
+            sal_run_close(&ctx, run);
+            sal_net_free(&ctx, net);
+            bad |= c.live != 0;
+        }
+        CHECK(done && !bad, "%s: whichever of %d allocations fails, it is reported and nothing "
+              "leaks", sal_kind_name((sal_kind)kind), fail - 2);
+    }
+}
+
+/* --- threads ---------------------------------------------------------------------------------- */
+
+/* A parallel loop on plain threads, worker k taking every piece from the end that is k modulo the
+   number of workers: another order than OpenMP's. */
+typedef struct pool { sal_ctx *ctx; sal_task_fn *fn; void *arg; int n, worker; } pool;
+
+static void *pool_worker(void *arg) {
+    pool *p = (pool *)arg;
+    int i;
+    for (i = p->n - 1 - p->worker; i >= 0; i -= p->ctx->threads) p->fn(p->arg, i, p->worker);
+    return NULL;
+}
+
+static void pool_for(void *user, int n, sal_task_fn *fn, void *arg) {
+    pthread_t thread[8];
+    pool p[8];
+    sal_ctx *ctx = (sal_ctx *)user;
+    int k;
+    for (k = 0; k < ctx->threads; k++) {
+        p[k].ctx = ctx; p[k].fn = fn; p[k].arg = arg; p[k].n = n; p[k].worker = k;
+        pthread_create(&thread[k], NULL, pool_worker, &p[k]);
+    }
+    for (k = 0; k < ctx->threads; k++) pthread_join(thread[k], NULL);
+}
+
+/* The output for one of two inputs, on a context of its own. */
+typedef struct job {
+    const sal_net *net;
+    int kind, threads, hook, which, rounds;
+    sal_result r;
+    float out[4096];
+    size_t size;
+} job;
+
+static void *work(void *arg) {
+    job *j = (job *)arg;
+    int h = small[j->kind].h, w = small[j->kind].w, i;
+    float *in = inputs(2, h, w);
+    sal_ctx ctx;
+    sal_run *run;
+    memset(&ctx, 0, sizeof ctx);
+    ctx.threads = j->threads;
+    if (j->hook) { ctx.user = &ctx; ctx.parallel_for = pool_for; }
+    j->r = sal_run_open(&ctx, j->net, 1, 0, 0, &run);
+    for (i = 0; i < j->rounds && j->r == SAL_OK; i++)
+        j->r = sal_run_forward(&ctx, run, in + (size_t)j->which * 3 * h * w);
+    if (j->r == SAL_OK) {
+        j->size = out_size(run) * sizeof(float);
+        memcpy(j->out, run->output, j->size);
+    }
+    sal_run_close(&ctx, run);
+    free(in);
+    return NULL;
+}
+
+static job job_of(const sal_net *net, int kind, int threads, int hook, int which) {
+    job j;
+    memset(&j, 0, sizeof j);
+    j.net = net; j.kind = kind; j.threads = threads; j.hook = hook; j.which = which; j.rounds = 1;
+    return j;
+}
+
+static int same(const job *a, const job *b) {
+    return a->r == SAL_OK && b->r == SAL_OK && a->size == b->size &&
+           !memcmp(a->out, b->out, a->size);
+}
+
+static void test_threads(sal_ctx *ctx) {
+    static const int counts[] = { 2, 3, 7 };
+    static job one[2], other[2];        /* on the heap's side of the stack */
+    int kind, i;
+    for (kind = 0; kind < SAL_KINDS; kind++) {
+        sal_net *net;
+        pthread_t thread[2];
+        int ok = 1, hooked = 1;
+        if (make_small(ctx, kind, &net) != SAL_OK) { CHECK(0, "%s", sal_error(ctx)); continue; }
+        one[0] = job_of(net, kind, 1, 0, 0);
+        one[1] = job_of(net, kind, 1, 0, 1);
+        work(&one[0]);
+        work(&one[1]);
+        for (i = 0; i < SAL__COUNT(counts); i++) {
+            other[0] = job_of(net, kind, counts[i], 0, 0);
+            work(&other[0]);
+            ok = ok && same(&one[0], &other[0]);
+            other[0] = job_of(net, kind, counts[i], 1, 0);
+            work(&other[0]);
+            hooked = hooked && same(&one[0], &other[0]);
+        }
+        CHECK(ok, "%s gives the same bits with 1, 2, 3 and 7 threads", net->name);
+        CHECK(hooked, "%s gives the same bits on the caller's own parallel loop", net->name);
+        for (i = 0; i < 2; i++) {
+            other[i] = job_of(net, kind, 2, 1, i);
+            other[i].rounds = 3;
+            pthread_create(&thread[i], NULL, work, &other[i]);
+        }
+        for (i = 0; i < 2; i++) pthread_join(thread[i], NULL);
+        CHECK(same(&one[0], &other[0]) && same(&one[1], &other[1]) &&
+              memcmp(one[0].out, one[1].out, one[0].size),
+              "%s, shared by two threads with contexts of their own, answers both", net->name);
+        sal_net_free(ctx, net);
+    }
+}
+
+/* A batch is so many single pictures. */
+static void test_batch(sal_ctx *ctx) {
+    enum { N = 3 };
+    int kind, i, backend;
+    for (kind = 0; kind < SAL_KINDS; kind++)
+        for (backend = 0; backend < 2; backend++) {
+            size_t in_size = (size_t)3 * small[kind].h * small[kind].w;
+            float *in = inputs(N, small[kind].h, small[kind].w);
+            sal_net *net = NULL;
+            sal_run *batch = NULL, *single = NULL;
+            double worst = 0;
+            ctx->backend = backend ? sal_backend_cpu() : sal_backend_ref();
+            if (make_small(ctx, kind, &net) != SAL_OK ||
+                sal_run_open(ctx, net, N, 0, 0, &batch) != SAL_OK ||
+                sal_run_open(ctx, net, 1, 0, 0, &single) != SAL_OK ||
+                sal_run_forward(ctx, batch, in) != SAL_OK) worst = INFINITY;
+            for (i = 0; i < N && worst < INFINITY; i++) {
+                double e = INFINITY;
+                if (sal_run_forward(ctx, single, in + i * in_size) == SAL_OK)
+                    e = off(batch->output + i * out_size(single), single->output,
+                            out_size(single));
+                if (!(e <= worst)) worst = e;
+            }
+            CHECK(worst <= 1e-5, "%s on %s: a batch of %d gives what single pictures give (off by "
+                  "%.1e)", sal_kind_name((sal_kind)kind), ctx->backend->name, N, worst);
+            sal_run_close(ctx, batch);
+            sal_run_close(ctx, single);
+            sal_net_free(ctx, net);
+            free(in);
+        }
+    ctx->backend = NULL;
+}
+
+int main(void) {
+    sal_ctx ctx;
+    memset(&ctx, 0, sizeof ctx);
+    test_golden(&ctx);
+    test_shapes(&ctx);
+    test_other_sizes(&ctx);
+    test_refusals(&ctx);
+    test_memory();
+    test_failing_allocations();
+    test_threads(&ctx);
+    test_batch(&ctx);
+    return test_done();
+}
