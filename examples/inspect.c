@@ -1,4 +1,4 @@
-/* inspect: what is in a weights file or a network.
+/* inspect: what is in a weights file, a network, or a MATLAB file.
 
        gcc -O2 examples/inspect.c -o inspect -lm
 
@@ -7,17 +7,19 @@
 #include "../saliency.h"
 
 static const char help[] =
-    "inspect: what is in a weights file or a network\n"
+    "inspect: what is in a weights file, a network, or a MATLAB file\n"
     "\n"
     "usage: inspect [options] FILE.safetensors [TENSOR ...]\n"
+    "       inspect [options] FILE.mat [VARIABLE ...]\n"
     "       inspect [options] -n NETWORK\n"
     "\n"
-    "Prints the metadata and the tensors of a weights file and, if it holds a network, its layers\n"
-    "with shapes, parameters, multiply-adds and memory (3x3 /2 *4: a window of 3x3, stride 2,\n"
-    "dilation 4). With names of tensors: only these, with statistics and the first values.\n"
+    "Of a weights file: the metadata, the tensors and, if it holds a network, its layers with\n"
+    "shapes, parameters, multiply-adds and memory (3x3 /2 *4: a window of 3x3, stride 2,\n"
+    "dilation 4). With names of tensors: only these, with statistics and the first values. Of a\n"
+    "MATLAB file (version 5 to 7.2): its tree of variables, or of those that are named.\n"
     "\n"
-    "  --stats         statistics of every tensor; nan counts what is not finite, which the others\n"
-    "                  leave out\n"
+    "  --stats         statistics of every tensor; what is not finite is counted as nan only\n"
+    "  --all           of MATLAB cells and structs all elements, not only the first three\n"
     "  -n NETWORK      the layers of a network without weights:\n"
     "                  juntingnet wepsam mlnet sam-vgg sam-resnet\n"
     "  --size HxW      the layers at this input size, as 480x640\n"
@@ -25,7 +27,7 @@ static const char help[] =
 
 typedef struct options {
     const char *network, *file;
-    int h, w, stats;
+    int h, w, stats, all;
 } options;
 
 static int complain(const char *sentence, const char *about) {
@@ -226,6 +228,43 @@ static sal_result print_layers(sal_ctx *ctx, const options *o, const sal_net *ne
     return r;
 }
 
+/* --- MATLAB files -------------------------------------------------------------------------- */
+
+static void print_values(const sal_mat *m) {
+    enum { FIRST = 6 };
+    size_t i;
+    for (i = 0; i < m->count && i < FIRST; i++) printf(" %.6g", m->number[i]);
+    printf("%s%s", m->count > FIRST ? " ..." : "", m->imag ? " (real parts)" : "");
+}
+
+/* label: the name, or what MATLAB would write: {2} in a cell, (2) in an array of structs. */
+static void print_mat(const options *o, const sal_mat *m, const char *label, int depth) {
+    size_t i, few = o->all ? m->count : 3;
+    int k;
+    printf("%*s", 2 * depth, "");
+    print_text(label, 0);
+    printf("  %s ", m->class_name);
+    for (k = 0; k < m->ndim; k++) printf(k ? " x %d" : "%d", m->dim[k]);
+    if (m->kind == SAL_MAT_NUMBERS) { printf(" "); print_values(m); }
+    if (m->kind == SAL_MAT_SPARSE) printf(" sparse, %.0f stored", (double)m->count);
+    if (m->kind == SAL_MAT_TEXT) { printf("  \""); print_text(m->text, 0); printf("\""); }
+    if (m->kind == SAL_MAT_UNKNOWN) printf("  (not read)");
+    printf("\n");
+    if (m->kind != SAL_MAT_CELL && m->kind != SAL_MAT_STRUCT) return;
+    for (i = 0; i < m->count && i < few; i++) {
+        char index[32];
+        snprintf(index, sizeof index, m->kind == SAL_MAT_CELL ? "{%.0f}" : "(%.0f)", (double)i + 1);
+        if (m->kind == SAL_MAT_CELL) { print_mat(o, &m->child[i], index, depth + 1); continue; }
+        if (m->count > 1) printf("%*s%s\n", 2 * depth + 2, "", index);
+        for (k = 0; k < m->fields; k++) {
+            const sal_mat *field = &m->child[i * (size_t)m->fields + (size_t)k];
+            print_mat(o, field, field->name, depth + (m->count > 1 ? 2 : 1));
+        }
+    }
+    if (m->count > few)
+        printf("%*s... and %.0f more (--all)\n", 2 * depth + 2, "", (double)(m->count - few));
+}
+
 /* --- what to do ---------------------------------------------------------------------------- */
 
 static int inspect_network(sal_ctx *ctx, const options *o) {
@@ -273,10 +312,30 @@ static int inspect_weights(sal_ctx *ctx, const options *o, char **names, int cou
     return status;
 }
 
+static int inspect_mat(sal_ctx *ctx, const options *o, char **names, int count) {
+    sal_mat root;
+    int i, status = 0;
+    if (sal_mat_load(ctx, o->file, &root)) return complain("%s", sal_error(ctx));
+    for (i = 0; i < root.fields && !count; i++)
+        print_mat(o, &root.child[i], root.child[i].name, 0);
+    for (i = 0; i < count; i++) {
+        const sal_mat *variable = sal_mat_field(&root, 0, names[i]);
+        if (variable) print_mat(o, variable, names[i], 0);
+        else status = complain("there is no variable %s in this file", names[i]);
+    }
+    sal_mat_free(ctx, &root);
+    return status;
+}
+
+static int ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && !strcmp(text + n - m, end);
+}
+
 int main(int argc, char **argv) {
     sal_ctx ctx;
     options o;
-    int i, names = 0;               /* of tensors: moved to the front of argv */
+    int i, names = 0;               /* of tensors, variables: moved to the front of argv */
     memset(&ctx, 0, sizeof ctx);
     memset(&o, 0, sizeof o);
     for (i = 1; i < argc; i++) {
@@ -286,6 +345,8 @@ int main(int argc, char **argv) {
             return 0;
         } else if (!strcmp(a, "--stats")) {
             o.stats = 1;
+        } else if (!strcmp(a, "--all")) {
+            o.all = 1;
         } else if (!strcmp(a, "-n") || !strcmp(a, "--size")) {
             if (!value) return complain("%s needs a value; see inspect --help", a);
             if (a[1] == 'n') o.network = value;
@@ -302,5 +363,6 @@ int main(int argc, char **argv) {
     }
     if (!o.file == !o.network) return complain("%s", "one file, or -n NETWORK; see inspect --help");
     if (o.network) return inspect_network(&ctx, &o);
+    if (ends_with(o.file, ".mat")) return inspect_mat(&ctx, &o, argv, names);
     return inspect_weights(&ctx, &o, argv, names);
 }

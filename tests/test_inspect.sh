@@ -39,5 +39,17 @@ check "a missing file is an error" 1 '^inspect: missing: cannot be opened' missi
 check "a picture is not a weights file" 1 'not a safetensors file' examples/photos/coffee.jpg
 check "a folder is not a file" 1 'is a folder' tests
 
-echo "$passed passed, $failed failed"
+osie=${SALIENCY_DATA:-../shared/data}/osie/fixations.mat
+if [ -f "$osie" ]; then
+    check "a MATLAB file is shown as a tree" 0 '^    img  char 1 x 8  "1002.jpg"$' "$osie"
+    check "three elements of a cell stand for all" 0 '^  \.\.\. and 497 more' "$osie"
+    check "--all shows all of them" 0 '^  \{500\}  struct' "$osie" --all
+    check "a variable by name is shown" 0 '^fixations  cell 500 x 1$' "$osie" fixations
+    check "a variable that is not there is an error" 1 'no variable nope' "$osie" nope
+else
+    skipped=1
+    echo "skip MATLAB files: $osie is not there"
+fi
+
+echo "$passed passed, $failed failed${skipped:+, $skipped skipped}"
 [ "$failed" = 0 ]
