@@ -367,24 +367,25 @@ SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float
 
    A network is a flat list of layers in execution order; layer i produces value i. The operators a
    layer can be: one row each, X(ENUM, function names, _fast where the default backend has its own
-   version). A new layer is one row here, a shape rule sal__shape_NAME and a sal__forward_NAME. */
-#define SAL_OPERATORS(X)            \
-    X(INPUT,     input,     )       \
-    X(CONV2D,    conv2d,    _fast)  \
-    X(DENSE,     dense,     _fast)  \
-    X(MAXOUT,    maxout,    )       \
-    X(MAXPOOL,   maxpool,   _fast)  \
-    X(RELU,      relu,      )       \
-    X(BATCHNORM, batchnorm, )       \
-    X(DROPOUT,   dropout,   )       \
-    X(CONCAT,    concat,    )       \
-    X(ADD,       add,       )       \
-    X(PRIOR,     prior,     )       \
-    X(GAUSSIANS, gaussians, )       \
-    X(CONVLSTM,  convlstm,  _fast)
+   version for predicting, and for training). A new layer is one row here, a shape rule
+   sal__shape_NAME, sal__forward_NAME and sal__backward_NAME. */
+#define SAL_OPERATORS(X)               \
+    X(INPUT,     input,     ,      )   \
+    X(CONV2D,    conv2d,    _fast, )   \
+    X(DENSE,     dense,     _fast, )   \
+    X(MAXOUT,    maxout,    ,      )   \
+    X(MAXPOOL,   maxpool,   _fast, )   \
+    X(RELU,      relu,      ,      )   \
+    X(BATCHNORM, batchnorm, ,      )   \
+    X(DROPOUT,   dropout,   ,      )   \
+    X(CONCAT,    concat,    ,      )   \
+    X(ADD,       add,       ,      )   \
+    X(PRIOR,     prior,     ,      )   \
+    X(GAUSSIANS, gaussians, ,      )   \
+    X(CONVLSTM,  convlstm,  _fast, )
 
 typedef enum sal_op {
-#define SAL_ROW(ENUM, name, fast) SAL_OP_##ENUM,
+#define SAL_ROW(ENUM, name, fast, train) SAL_OP_##ENUM,
     SAL_OPERATORS(SAL_ROW)
 #undef SAL_ROW
     SAL_OPS
@@ -520,6 +521,8 @@ SALDEF void sal_net_free(sal_ctx *ctx, sal_net *net);
 /* Random parameters as the papers start from (NETWORKS: Gaussian, Glorot, orthogonal ...). A
    parameter's values depend on seed and its name alone. */
 SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed);
+/* All parameters as float32 in memory of their own: before training or changing them. */
+SALDEF sal_result sal_net_to_float(sal_ctx *ctx, sal_net *net);
 /* The shapes of all values for an input of h x w; shapes has net->layers elements. Fails, with the
    layer and the numbers in the sentence, if the network cannot take that size. */
 SALDEF sal_result sal_net_shapes(sal_ctx *ctx, const sal_net *net, int h, int w, sal_shape *shapes);
@@ -550,12 +553,16 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
 /* --- api: run -------------------------------------------------------------------------------
 
    A run is a network prepared for one batch size and input size: shapes, the memory of all
-   activations planned by lifetime, scratch. Forward allocates nothing. */
+   activations planned by lifetime, scratch. Forward and backward allocate nothing.
+
+   Time, as the plan counts it: layer i works at i going forward and at 2 * layers - i backward. */
 typedef struct sal_value {
     sal_shape shape;
-    float *data;                /* (n, c, h, w); valid from layer `first` to layer `last` */
-    int first, last;
-    size_t offset;              /* into the arena, in floats */
+    float *data;                /* (n, c, h, w); valid from time `first` to time `last` */
+    float *grad;                /* the same shape: gradient of the loss; NULL where nobody asks */
+    void *aux;                  /* what the layer's forward leaves for its backward */
+    int first, last, grad_first;
+    size_t offset, grad_offset, aux_offset;     /* into the arena, in floats */
     int root;                   /* the value whose memory this is: itself, unless fused away */
 } sal_value;
 
@@ -566,12 +573,28 @@ typedef struct sal_step {
     int norm, add;              /* fused batch-norm layer, added value; -1 for none */
     sal_act act;
     float *fold;                /* the norm as scale, then bias: 2 * channels floats */
+    int learns;                 /* 1: going backward comes past here */
 } sal_step;
+
+/* Zero-initialise it, then set what you want to change. */
+typedef struct sal_run_desc {
+    int n;                      /* batch; 0 counts as 1 */
+    int h, w;                   /* input size; 0: the network's own */
+    int training;               /* 1: keep what backward needs, drop out, batch statistics */
+    const char *freeze;         /* parameters that get no gradient: beginnings of their names, comma
+                                   between; NULL none. Frozen batch-norms use running statistics. */
+    int fixed_norm;             /* 1: all batch-norms use running statistics */
+    int input_gradient;         /* 1: backward goes on to the input, run->value[0].grad */
+    int from_features;          /* 1: start behind the frozen beginning, see sal_run_features */
+} sal_run_desc;
 
 typedef struct sal_run {
     const sal_net *net;
     const sal_backend *backend;
     int n, h, w, threads;
+    int training, fixed_norm;
+    int frozen;                 /* layers before the first that learns or drops out */
+    int start;                  /* the first layer that forward executes: 1, or `frozen` */
     sal_value *value;           /* net->layers of each */
     sal_step *step;
     float *arena;               /* arena_floats: all activations but the input */
@@ -580,25 +603,63 @@ typedef struct sal_run {
     size_t scratch_bytes;
     sal_shape shape;            /* of the output */
     const float *output;        /* (n, shape): valid until the next forward */
+    uint64_t seed;              /* training: of the dropout masks; set it anew for each batch */
+    float **gradient;           /* training: for each parameter its gradient, or NULL if frozen */
+    float *gradients;           /* gradient_floats: all of them in one block */
+    size_t gradient_floats;
 } sal_run;
 
-/* h = w = 0 takes the network's own input size. The network must outlive the run; one thread at a
-   time may use the run, with as many workers as sal_threads(ctx) says now, or fewer. */
+/* For predicting. h = w = 0 takes the network's own input size. The network must outlive the run;
+   one thread at a time may use the run, with as many workers as sal_threads(ctx) says now, or
+   fewer. */
 SALDEF sal_result sal_run_open(sal_ctx *ctx, const sal_net *net, int n, int h, int w,
                                sal_run **run);
+/* For training too. What is to learn must be float32 (sal_net_to_float); a batch-norm that learns
+   moves its running statistics, parameters of the network, with every forward. */
+SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, const sal_net *net, const sal_run_desc *desc,
+                                    sal_run **run);
 SALDEF void sal_run_close(sal_ctx *ctx, sal_run *run);
-/* input (n, 3, h, w), already pre-processed; it is only read. The result is run->output. */
+/* input (n, 3, h, w), already pre-processed; it is only read. The result is run->output. With
+   from_features, input is NULL and the values of sal_run_features are read instead. */
 SALDEF sal_result sal_run_forward(sal_ctx *ctx, sal_run *run, const float *input);
+/* After forward: dout (n, shape) is the gradient with respect to the output. Adds to
+   run->gradient[...]; clear them first with sal_run_clear. */
+SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout);
+SALDEF void sal_run_clear(sal_run *run);
+/* The values that pass from layers before the first that learns to those behind it: what to keep
+   of a frozen beginning. Fills in their numbers and returns how many (at most 8). */
+SALDEF int sal_run_features(const sal_run *run, int values[8]);
+
+/* Bytes of memory that such a run takes. */
+SALDEF size_t sal_run_bytes(const sal_run *run);
+
+/* Gradients of a network against central differences: for `samples` entries of every parameter that
+   learns and of the input, with random input and a random linear loss. The error is relative to the
+   largest gradient of that parameter. In float32 a step of 1e-2 gives errors around 1e-2; with float
+   defined as double before this header, 1e-4 gives 1e-6 (tests/test_gradcheck.c does that). */
+typedef struct sal_gradcheck_result {
+    double worst;               /* error */
+    char where[56];             /* the parameter it was found in, or "input" */
+    int checked;                /* derivatives compared */
+    int rough;                  /* passed over: a ReLU or maximum has its kink there */
+    int silent;                 /* parameters whose gradient is zero throughout: not checked */
+} sal_gradcheck_result;
+SALDEF sal_result sal_gradcheck(sal_ctx *ctx, sal_net *net, const sal_run_desc *desc, int samples,
+                                double step, sal_gradcheck_result *result);
 
 /* A backend executes layers. forward[op] works on layer i of the run: it reads run->value[...].data
    and writes the value of run->step[i].output; scratch says how many bytes of run->scratch it
-   wants for that. NULL entries fall back to the textbook operators. */
+   wants. When training, train[op] does that and may leave `aux` bytes in run->value[i].aux, and
+   backward[op] adds to the gradients of inputs and parameters. NULL entries fall back to the
+   textbook operators (train and backward together). */
 typedef sal_result sal_layer_fn(sal_ctx *ctx, sal_run *run, int i);
 struct sal_backend {
     const char *name;
     int fuses;                  /* 1: its conv2d and dense take norm, add and act along */
     sal_layer_fn *forward[SAL_OPS];
     size_t (*scratch)(const sal_run *run, int i);
+    sal_layer_fn *train[SAL_OPS], *backward[SAL_OPS];
+    size_t (*aux)(const sal_run *run, int i);
 };
 SALDEF const sal_backend *sal_backend_ref(void);    /* the textbook */
 SALDEF const sal_backend *sal_backend_cpu(void);    /* fast kernels; the default */
@@ -2214,12 +2275,12 @@ static const char *sal__shape_gaussians(const sal_layer *l, const sal_shape *in,
 
 typedef const char *sal__shape_fn(const sal_layer *l, const sal_shape *in, sal_shape *out);
 static sal__shape_fn *const sal__shape_rules[SAL_OPS] = {
-#define SAL_ROW(ENUM, name, fast) sal__shape_##name,
+#define SAL_ROW(ENUM, name, fast, train) sal__shape_##name,
     SAL_OPERATORS(SAL_ROW)
 #undef SAL_ROW
 };
 static const char *const sal__op_names[SAL_OPS] = {
-#define SAL_ROW(ENUM, name, fast) #name,
+#define SAL_ROW(ENUM, name, fast, train) #name,
     SAL_OPERATORS(SAL_ROW)
 #undef SAL_ROW
 };
@@ -2288,21 +2349,24 @@ static int sal__sole_reader(const sal_net *net, int v) {
     return reader;
 }
 
-/* Follow the chain behind convolution i as far as an epilogue can go: norm, then add, then ReLU. */
+/* Follow the chain behind convolution i as far as an epilogue can go: norm, then add, then ReLU.
+   While training only a ReLU goes along: its backward needs no more than its output. */
 static void sal__fuse(sal_run *run, int i) {
     const sal_net *net = run->net;
     sal_step *step = &run->step[i];
     int end = i, next, k;
     while (step->act == SAL_IDENTITY && (next = sal__sole_reader(net, end)) >= 0) {
         const sal_layer *l = &net->layer[next];
-        if (l->op == SAL_OP_BATCHNORM && end == i) {
+        if (l->op == SAL_OP_RELU) {
+            step->act = SAL_RELU;
+        } else if (run->training) {
+            break;
+        } else if (l->op == SAL_OP_BATCHNORM && end == i) {
             step->norm = next;
         } else if (l->op == SAL_OP_ADD && step->add < 0) {
             int other = l->input[0] == end ? l->input[1] : l->input[0];
             if (other >= i) break;                  /* not computed yet when i runs */
             step->add = other;
-        } else if (l->op == SAL_OP_RELU) {
-            step->act = SAL_RELU;
         } else {
             break;
         }
@@ -2321,71 +2385,165 @@ static int sal__root(const sal_run *run, int v) {
 
 static void sal__plan_steps(sal_run *run) {
     const sal_net *net = run->net;
-    int i, k;
-    for (i = 0; i < net->layers; i++) {
+    int end = net->layers, i, k;
+    for (i = 0; i < end; i++) {
         run->value[i].root = run->step[i].output = i;
         run->step[i].norm = run->step[i].add = -1;
     }
-    for (i = 1; i < net->layers; i++) {
+    for (i = 1; i < end; i++) {
         const sal_layer *l = &net->layer[i];
-        if (l->op == SAL_OP_DROPOUT) {              /* does nothing when predicting */
-            run->step[i].skip = 1;
+        if (l->op == SAL_OP_DROPOUT && !(run->training && l->rate > 0)) {
+            run->step[i].skip = 1;                  /* does nothing */
             run->value[i].root = l->input[0];
         }
         if (run->backend->fuses && (l->op == SAL_OP_CONV2D || l->op == SAL_OP_DENSE))
             sal__fuse(run, i);
     }
-    /* lifetimes, of values that have memory of their own */
-    for (i = 0; i < net->layers; i++) {
+    /* lifetimes, of values that have memory of their own; what learns is read again backward */
+    for (i = 0; i < end; i++) {
         const sal_layer *l = &net->layer[i];
         sal_step *step = &run->step[i];
+        sal_value *out = &run->value[step->output];
+        int again = step->learns ? 2 * end - i : i;
         if (step->skip) continue;
-        run->value[step->output].first = run->value[step->output].last = i;
-        for (k = 0; k < l->inputs; k++) run->value[sal__root(run, l->input[k])].last = i;
-        if (step->add >= 0) run->value[sal__root(run, step->add)].last = i;
+        out->first = i;
+        out->last = SAL__MAX(out->last, again);
+        for (k = 0; k < l->inputs; k++) {
+            sal_value *in = &run->value[sal__root(run, l->input[k])];
+            in->last = SAL__MAX(in->last, again);
+            in->grad_first = 2 * end - i;           /* the last reader: its gradient begins here */
+        }
+        if (step->add >= 0) {
+            sal_value *in = &run->value[sal__root(run, step->add)];
+            in->last = SAL__MAX(in->last, i);
+        }
     }
-    run->value[sal__root(run, net->layers - 1)].last = net->layers;     /* the caller reads it */
+    k = sal__root(run, end - 1);
+    run->value[k].last = SAL__MAX(run->value[k].last, end);     /* the caller reads it */
+    run->value[k].grad_first = end;
+    for (i = 0; i < run->start; i++)        /* features: the caller fills them in before */
+        if (run->start > 1) run->value[i].first = 0;
 }
 
-/* Largest first, each value at the lowest place that is free while it lives. */
+/* A piece of the arena and the time it is in use. */
+typedef struct sal__span { size_t size, *offset; int first, last; } sal__span;
+
+static void sal__plan_span(sal__span *piece, int *count, size_t floats, size_t *offset, int first,
+                           int last) {
+    enum { LINE = 16 };         /* floats: every piece starts on a cache line */
+    sal__span p;
+    int k;
+    if (!floats) return;
+    p.size = (floats + LINE - 1) / LINE * LINE; p.offset = offset; p.first = first; p.last = last;
+    for (k = (*count)++; k > 0 && piece[k - 1].size < p.size; k--) piece[k] = piece[k - 1];
+    piece[k] = p;               /* sorted by size, descending */
+}
+
+static const sal_backend *sal__backend_of(const sal_run *run, int i) {
+    sal_op op = run->net->layer[i].op;
+    const sal_backend *b = run->backend;
+    return (run->training ? b->train[op] && b->backward[op] : b->forward[op] != NULL)
+         ? b : sal_backend_ref();
+}
+
+/* Largest first, each piece at the lowest place that is free while it lives. */
 static void sal__plan_memory(sal_run *run) {
-    enum { LINE = 16 };         /* floats: every value starts on a cache line */
-    int count = run->net->layers, placed = 0, i, k;
-    size_t size[SAL__MAX_LAYERS];
-    int order[SAL__MAX_LAYERS];
-    for (i = 1; i < count; i++) {
-        size[i] = (run->n * sal__shape_count(run->value[i].shape) + LINE - 1) / LINE * LINE;
-        if (run->value[i].root != i) continue;      /* insertion sort by size, descending */
-        for (k = placed++; k > 0 && size[order[k - 1]] < size[i]; k--) order[k] = order[k - 1];
-        order[k] = i;
+    int layers = run->net->layers, count = 0, i, k;
+    sal__span piece[3 * SAL__MAX_LAYERS];
+    for (i = 0; i < layers; i++) {
+        sal_value *v = &run->value[i];
+        size_t size = run->n * sal__shape_count(v->shape);
+        const sal_backend *b = sal__backend_of(run, i);
+        if (run->step[i].learns && b->aux)
+            sal__plan_span(piece, &count, (b->aux(run, i) + sizeof(float) - 1) / sizeof(float),
+                            &v->aux_offset, i, 2 * layers - i);
+        if (v->root != i) continue;
+        if (i > 0 && v->last >= run->start)
+            sal__plan_span(piece, &count, size, &v->offset, v->first, v->last);
+        if (run->step[v->first].learns)
+            sal__plan_span(piece, &count, size, &v->grad_offset, v->grad_first,
+                            2 * layers - v->first);
     }
-    for (i = 0; i < placed; i++) {
-        sal_value *v = &run->value[order[i]];
+    for (i = 0; i < count; i++) {
+        sal__span *p = &piece[i];
         int moved = 1;
-        v->offset = 0;
+        *p->offset = 0;
         while (moved) {                             /* step over whatever is in the way */
             moved = 0;
             for (k = 0; k < i; k++) {
-                const sal_value *o = &run->value[order[k]];
-                size_t end = v->offset + size[order[i]], other_end = o->offset + size[order[k]];
-                if (v->first <= o->last && o->first <= v->last &&
-                    v->offset < other_end && o->offset < end) {
-                    v->offset = other_end;
+                const sal__span *o = &piece[k];
+                if (p->first <= o->last && o->first <= p->last &&
+                    *p->offset < *o->offset + o->size && *o->offset < *p->offset + p->size) {
+                    *p->offset = *o->offset + o->size;
                     moved = 1;
                 }
             }
         }
-        run->arena_floats = SAL__MAX(run->arena_floats, v->offset + size[order[i]]);
+        run->arena_floats = SAL__MAX(run->arena_floats, *p->offset + p->size);
     }
 }
 
-SALDEF sal_result sal_run_open(sal_ctx *ctx, const sal_net *net, int n, int h, int w,
-                               sal_run **out) {
+/* 1 if name begins with one of the comma-separated prefixes. */
+static int sal__is_frozen(const char *freeze, const char *name) {
+    while (freeze && *freeze) {
+        size_t n = strcspn(freeze, ",");
+        if (n && !strncmp(freeze, name, n)) return 1;
+        freeze += n + (freeze[n] == ',');
+    }
+    return 0;
+}
+
+/* Which parameters get a gradient, and how far back it has to go. */
+static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_desc *desc) {
+    const sal_net *net = run->net;
+    float *at;
+    int i, k, pass;
+    run->frozen = net->layers;
+    run->gradient = SAL__NEW(ctx, float *, net->params);
+    if (!run->gradient) return SAL_ERR_MEMORY;
+    for (pass = 0; pass < 2; pass++) {              /* count, then share out */
+        at = run->gradients;
+        for (i = 0; i < net->layers; i++) {
+            const sal_layer *l = &net->layer[i];
+            sal_step *step = &run->step[i];
+            if (desc->input_gradient) step->learns = 1;
+            if (l->op == SAL_OP_DROPOUT && l->rate > 0) run->frozen = SAL__MIN(run->frozen, i);
+            for (k = 0; k < l->inputs; k++) step->learns |= run->step[l->input[k]].learns;
+            for (k = l->param; k < l->param + l->params; k++) {
+                const sal_param *p = &net->param[k];
+                size_t count = (sal_tensor_count(&p->value) + 15) / 16 * 16;    /* whole lines */
+                if (sal__is_frozen(desc->freeze, p->name)) continue;
+                if (l->op == SAL_OP_BATCHNORM && k - l->param >= 2) continue;   /* statistics */
+                if (p->value.dtype != SAL_F32)
+                    return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s cannot learn as %s: convert the "
+                                     "network with sal_net_to_float", p->name,
+                                     sal_dtype_name(p->value.dtype));
+                step->learns = 1;
+                run->frozen = SAL__MIN(run->frozen, i);
+                if (pass == 0) run->gradient_floats += count;
+                else { run->gradient[k] = at; at += count; }
+            }
+        }
+        if (pass == 0) {
+            run->gradients = SAL__NEW(ctx, float, run->gradient_floats);
+            if (!run->gradients) return SAL_ERR_MEMORY;
+        }
+    }
+    if (!run->gradient_floats && !desc->input_gradient)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "nothing is left to learn: \"%s\" freezes all of "
+                         "%s", desc->freeze ? desc->freeze : "", net->name);
+    if (desc->from_features) run->start = SAL__MAX(run->frozen, 1);
+    return SAL_OK;
+}
+
+SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, const sal_net *net, const sal_run_desc *desc,
+                                    sal_run **out) {
     sal_run *run;
     sal_shape shapes[SAL__MAX_LAYERS];
     size_t folds = 0;
     float *fold;
-    int i;
+    sal_result r = SAL_ERR_MEMORY;
+    int i, n = desc->n ? desc->n : 1, h = desc->h, w = desc->w;
     *out = NULL;
     if (!h && !w) { h = net->desc.h; w = net->desc.w; }
     if (n < 1) return sal__fail(ctx, SAL_ERR_ARGUMENT, "a batch of %d pictures", n);
@@ -2399,33 +2557,50 @@ SALDEF sal_result sal_run_open(sal_ctx *ctx, const sal_net *net, int n, int h, i
     run->net = net; run->n = n; run->h = h; run->w = w;
     run->backend = ctx->backend ? ctx->backend : sal_backend_cpu();
     run->threads = sal_threads(ctx);
+    run->training = desc->training; run->fixed_norm = desc->fixed_norm;
+    run->start = 1;
     run->value = SAL__NEW(ctx, sal_value, net->layers);
     run->step = SAL__NEW(ctx, sal_step, net->layers);
-    if (!run->value || !run->step) goto no_memory;
+    if (!run->value || !run->step) goto failed;
     for (i = 0; i < net->layers; i++) run->value[i].shape = shapes[i];
+    if (run->training && (r = sal__plan_gradients(ctx, run, desc)) != SAL_OK) goto failed;
     sal__plan_steps(run);
     sal__plan_memory(run);
     for (i = 0; i < net->layers; i++) {
+        const sal_backend *b = sal__backend_of(run, i);
         if (run->step[i].norm >= 0) folds += 2 * (size_t)shapes[i].c;
-        if (!run->step[i].skip && run->backend->scratch)
-            run->scratch_bytes = SAL__MAX(run->scratch_bytes, run->backend->scratch(run, i));
+        if (!run->step[i].skip && b->scratch)
+            run->scratch_bytes = SAL__MAX(run->scratch_bytes, b->scratch(run, i));
     }
+    r = SAL_ERR_MEMORY;
     run->arena = SAL__NEW(ctx, float, run->arena_floats + folds);
     run->scratch = sal_alloc(ctx, 1, run->scratch_bytes + 1);
-    if (!run->arena || !run->scratch) goto no_memory;
+    if (!run->arena || !run->scratch) goto failed;
     fold = run->arena + run->arena_floats;
     for (i = 0; i < net->layers; i++) {
-        sal_value *v = &run->value[i];
-        if (i > 0) v->data = run->arena + run->value[sal__root(run, i)].offset;
+        sal_value *v = &run->value[i], *root = &run->value[sal__root(run, i)];
+        if (i > 0) v->data = run->arena + root->offset;
+        if (run->step[root->first].learns) v->grad = run->arena + root->grad_offset;
+        if (run->step[i].learns) v->aux = run->arena + v->aux_offset;
         if (run->step[i].norm >= 0) { run->step[i].fold = fold; fold += 2 * (size_t)v->shape.c; }
     }
     run->shape = shapes[net->layers - 1];
     run->output = run->value[net->layers - 1].data;
     *out = run;
     return SAL_OK;
-no_memory:
+failed:
     sal_run_close(ctx, run);
-    return SAL_ERR_MEMORY;
+    return r;
+}
+
+SALDEF sal_result sal_run_open(sal_ctx *ctx, const sal_net *net, int n, int h, int w,
+                               sal_run **run) {
+    sal_run_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.n = n; desc.h = h; desc.w = w;
+    *run = NULL;
+    if (n < 1) return sal__fail(ctx, SAL_ERR_ARGUMENT, "a batch of %d pictures", n);
+    return sal_run_open_desc(ctx, net, &desc, run);
 }
 
 SALDEF void sal_run_close(sal_ctx *ctx, sal_run *run) {
@@ -2434,12 +2609,31 @@ SALDEF void sal_run_close(sal_ctx *ctx, sal_run *run) {
     sal_free(ctx, run->step);
     sal_free(ctx, run->arena);
     sal_free(ctx, run->scratch);
+    sal_free(ctx, run->gradient);
+    sal_free(ctx, run->gradients);
     sal_free(ctx, run);
+}
+
+SALDEF size_t sal_run_bytes(const sal_run *run) {
+    return (run->arena_floats + run->gradient_floats) * sizeof(float) + run->scratch_bytes;
+}
+
+SALDEF int sal_run_features(const sal_run *run, int values[8]) {
+    const sal_net *net = run->net;
+    int count = 0, v, i, k;
+    for (v = 0; v < run->frozen; v++) {
+        int passes = 0;
+        for (i = run->frozen; i < net->layers; i++)
+            for (k = 0; k < net->layer[i].inputs; k++) passes |= net->layer[i].input[k] == v;
+        if (passes && count < 8) values[count++] = v;
+    }
+    return count;
 }
 
 /* --- the layers on the textbook operators ---------------------------------------------------- */
 
-/* Input k of layer i, its shape, its output, and its parameter k as float32. */
+/* Input k of layer i, its shape, its output, and its parameter k as float32; and the gradients of
+   the three, NULL where nobody asks for them. */
 static const float *sal__in(const sal_run *run, int i, int k) {
     return run->value[run->net->layer[i].input[k]].data;
 }
@@ -2453,11 +2647,28 @@ static const sal_tensor *sal__tensor(const sal_run *run, int i, int k) {
 static const float *sal__weight(const sal_run *run, int i, int k) {
     return k < run->net->layer[i].params ? (const float *)sal__tensor(run, i, k)->data : NULL;
 }
+static float *sal__din(const sal_run *run, int i, int k) {
+    return run->value[run->net->layer[i].input[k]].grad;
+}
+static const float *sal__dout(const sal_run *run, int i) {
+    return run->value[run->step[i].output].grad;
+}
+static float *sal__dweight(const sal_run *run, int i, int k) {
+    return k < run->net->layer[i].params ? run->gradient[run->net->layer[i].param + k] : NULL;
+}
 static size_t sal__in_count(const sal_run *run, int i) {
     return (size_t)run->n * sal__shape_count(sal__in_shape(run, i, 0));
 }
+static size_t sal__out_count(const sal_run *run, int i) {
+    return (size_t)run->n * sal__shape_count(run->value[i].shape);
+}
 
 static sal_result sal__forward_input(sal_ctx *ctx, sal_run *run, int i) {
+    (void)ctx; (void)run; (void)i;
+    return SAL_OK;
+}
+
+static sal_result sal__backward_input(sal_ctx *ctx, sal_run *run, int i) {
     (void)ctx; (void)run; (void)i;
     return SAL_OK;
 }
@@ -2468,6 +2679,18 @@ static sal_result sal__forward_conv2d(sal_ctx *ctx, sal_run *run, int i) {
     (void)ctx;
     sal_conv2d_forward(sal__out(run, i), sal__in(run, i, 0), sal__weight(run, i, 0),
                        sal__weight(run, i, 1), &s);
+    return SAL_OK;
+}
+
+static sal_result sal__backward_conv2d(sal_ctx *ctx, sal_run *run, int i) {
+    const sal_layer *l = &run->net->layer[i];
+    sal_conv s = sal__conv_of(l, run->n, sal__in_shape(run, i, 0), l->shape.c);
+    const float *dout = sal__dout(run, i);
+    float *din = sal__din(run, i, 0), *dw = sal__dweight(run, i, 0), *db = sal__dweight(run, i, 1);
+    (void)ctx;
+    if (din) sal_conv2d_backward_data(din, dout, sal__weight(run, i, 0), &s);
+    if (dw) sal_conv2d_backward_weight(dw, dout, sal__in(run, i, 0), &s);
+    if (db) sal_bias_backward(db, dout, s.n, s.oc, s.oh * s.ow);
     return SAL_OK;
 }
 
@@ -2488,18 +2711,51 @@ static sal_result sal__forward_dense(sal_ctx *ctx, sal_run *run, int i) {
     return SAL_OK;
 }
 
+static sal_result sal__backward_dense(sal_ctx *ctx, sal_run *run, int i) {
+    const sal_tensor *weight = sal__tensor(run, i, 0);
+    const float *dout = sal__dout(run, i);
+    float *din = sal__din(run, i, 0), *dw = sal__dweight(run, i, 0), *db = sal__dweight(run, i, 1);
+    float *row = (float *)run->scratch;
+    int nout = weight->dim[0], nin = weight->dim[1], o, s;
+    (void)ctx;
+    if (dw) sal_dense_backward_weight(dw, dout, sal__in(run, i, 0), run->n, nin, nout);
+    if (db) sal_bias_backward(db, dout, run->n, nout, 1);
+    for (o = 0; din && o < nout; o++) {
+        sal_tensor_read(weight, (size_t)o * nin, (size_t)nin, row);
+        for (s = 0; s < run->n; s++)
+            sal_dense_backward_data(din + (size_t)s * nin, dout + (size_t)s * nout + o, row, 1, nin,
+                                    1);
+    }
+    return SAL_OK;
+}
+
 static sal_result sal__forward_maxout(sal_ctx *ctx, sal_run *run, int i) {
     int pieces = run->net->layer[i].kernel;
     (void)ctx;
-    sal_maxout_forward(sal__out(run, i), NULL, sal__in(run, i, 0),
-                       (int)(sal__in_count(run, i) / (size_t)pieces), pieces);
+    sal_maxout_forward(sal__out(run, i), (int *)run->value[i].aux, sal__in(run, i, 0),
+                       (int)sal__out_count(run, i), pieces);
+    return SAL_OK;
+}
+
+static sal_result sal__backward_maxout(sal_ctx *ctx, sal_run *run, int i) {
+    (void)ctx;
+    sal_maxout_backward(sal__din(run, i, 0), sal__dout(run, i), (const int *)run->value[i].aux,
+                        (int)sal__out_count(run, i), run->net->layer[i].kernel);
     return SAL_OK;
 }
 
 static sal_result sal__forward_maxpool(sal_ctx *ctx, sal_run *run, int i) {
     sal_pool s = sal__pool_of(&run->net->layer[i], run->n, sal__in_shape(run, i, 0));
     (void)ctx;
-    sal_maxpool_forward(sal__out(run, i), NULL, sal__in(run, i, 0), &s);
+    sal_maxpool_forward(sal__out(run, i), (int *)run->value[i].aux, sal__in(run, i, 0), &s);
+    return SAL_OK;
+}
+
+static sal_result sal__backward_maxpool(sal_ctx *ctx, sal_run *run, int i) {
+    sal_pool s = sal__pool_of(&run->net->layer[i], run->n, sal__in_shape(run, i, 0));
+    (void)ctx;
+    sal_maxpool_backward(sal__din(run, i, 0), sal__dout(run, i), (const int *)run->value[i].aux,
+                         &s);
     return SAL_OK;
 }
 
@@ -2509,18 +2765,68 @@ static sal_result sal__forward_relu(sal_ctx *ctx, sal_run *run, int i) {
     return SAL_OK;
 }
 
-static sal_result sal__forward_batchnorm(sal_ctx *ctx, sal_run *run, int i) {
-    sal_shape s = sal__in_shape(run, i, 0);
+static sal_result sal__backward_relu(sal_ctx *ctx, sal_run *run, int i) {
     (void)ctx;
-    sal_batchnorm_forward(sal__out(run, i), sal__in(run, i, 0), sal__weight(run, i, 0),
-                          sal__weight(run, i, 1), sal__weight(run, i, 2), sal__weight(run, i, 3),
-                          run->net->layer[i].eps, run->n, s.c, s.h * s.w);
+    sal_relu_backward(sal__din(run, i, 0), sal__dout(run, i), sal__out(run, i),
+                      sal__in_count(run, i));
     return SAL_OK;
 }
 
-static sal_result sal__forward_dropout(sal_ctx *ctx, sal_run *run, int i) {
+/* 1: normalise by the batch, 0: by the running statistics */
+static int sal__norm_learns(const sal_run *run, int i) {
+    return run->training && !run->fixed_norm &&
+           (sal__dweight(run, i, 0) || sal__dweight(run, i, 1));
+}
+
+static sal_result sal__forward_batchnorm(sal_ctx *ctx, sal_run *run, int i) {
+    sal_shape s = sal__in_shape(run, i, 0);
+    const float *weight = sal__weight(run, i, 0), *bias = sal__weight(run, i, 1);
+    const float *mean = sal__weight(run, i, 2), *var = sal__weight(run, i, 3);
+    float eps = run->net->layer[i].eps, *aux = (float *)run->value[i].aux;  /* mean, 1 / sd */
+    int k;
     (void)ctx;
-    memcpy(sal__out(run, i), sal__in(run, i, 0), sal__in_count(run, i) * sizeof(float));
+    if (sal__norm_learns(run, i)) {
+        sal_batchnorm_forward_train(sal__out(run, i), aux, aux + s.c, (float *)(uintptr_t)mean,
+                                    (float *)(uintptr_t)var, sal__in(run, i, 0), weight, bias, eps,
+                                    .1f, run->n, s.c, s.h * s.w);
+        return SAL_OK;
+    }
+    sal_batchnorm_forward(sal__out(run, i), sal__in(run, i, 0), weight, bias, mean, var, eps,
+                          run->n, s.c, s.h * s.w);
+    for (k = 0; aux && k < s.c; k++) {
+        aux[k] = mean[k];
+        aux[s.c + k] = (float)(1 / sqrt((double)var[k] + eps));
+    }
+    return SAL_OK;
+}
+
+static sal_result sal__backward_batchnorm(sal_ctx *ctx, sal_run *run, int i) {
+    sal_shape s = sal__in_shape(run, i, 0);
+    const float *aux = (const float *)run->value[i].aux;
+    (void)ctx;
+    sal_batchnorm_backward(sal__din(run, i, 0), sal__dweight(run, i, 0), sal__dweight(run, i, 1),
+                           sal__dout(run, i), sal__in(run, i, 0), sal__weight(run, i, 0), aux,
+                           aux + s.c, !sal__norm_learns(run, i), run->n, s.c, s.h * s.w);
+    return SAL_OK;
+}
+
+/* Only called when training; a mask that no backward asks for lies in scratch. */
+static sal_result sal__forward_dropout(sal_ctx *ctx, sal_run *run, int i) {
+    void *mask = run->value[i].aux ? run->value[i].aux : run->scratch;
+    sal_rng rng;
+    (void)ctx;
+    rng.state = run->seed + ((uint64_t)i << 32);
+    rng.state = sal_rng_next(&rng);             /* so that neighbouring seeds are far apart */
+    sal_dropout_forward(sal__out(run, i), (unsigned char *)mask, sal__in(run, i, 0),
+                        sal__in_count(run, i), run->net->layer[i].rate, &rng);
+    return SAL_OK;
+}
+
+static sal_result sal__backward_dropout(sal_ctx *ctx, sal_run *run, int i) {
+    (void)ctx;
+    sal_dropout_backward(sal__din(run, i, 0), sal__dout(run, i),
+                         (const unsigned char *)run->value[i].aux, sal__in_count(run, i),
+                         run->net->layer[i].rate);
     return SAL_OK;
 }
 
@@ -2538,6 +2844,20 @@ static sal_result sal__forward_concat(sal_ctx *ctx, sal_run *run, int i) {
     return SAL_OK;
 }
 
+static sal_result sal__backward_concat(sal_ctx *ctx, sal_run *run, int i) {
+    const sal_layer *l = &run->net->layer[i];
+    float *din[4];
+    int channels[4], k;
+    (void)ctx;
+    for (k = 0; k < l->inputs; k++) {
+        din[k] = sal__din(run, i, k);
+        channels[k] = sal__in_shape(run, i, k).c;
+    }
+    sal_concat_backward(din, sal__dout(run, i), channels, l->inputs, run->n,
+                        run->value[i].shape.h * run->value[i].shape.w);
+    return SAL_OK;
+}
+
 static sal_result sal__forward_add(sal_ctx *ctx, sal_run *run, int i) {
     (void)ctx;
     sal_add_forward(sal__out(run, i), sal__in(run, i, 0), sal__in(run, i, 1),
@@ -2545,12 +2865,30 @@ static sal_result sal__forward_add(sal_ctx *ctx, sal_run *run, int i) {
     return SAL_OK;
 }
 
+static sal_result sal__backward_add(sal_ctx *ctx, sal_run *run, int i) {
+    (void)ctx;
+    sal_add_backward(sal__din(run, i, 0), sal__din(run, i, 1), sal__dout(run, i),
+                     sal__in_count(run, i));
+    return SAL_OK;
+}
+
 static sal_result sal__forward_prior(sal_ctx *ctx, sal_run *run, int i) {
     const sal_tensor *prior = sal__tensor(run, i, 0);
     sal_shape s = sal__in_shape(run, i, 0);
+    float *mask = (float *)(run->value[i].aux ? run->value[i].aux : run->scratch);
     (void)ctx;
-    sal_prior_forward(sal__out(run, i), (float *)run->scratch, sal__in(run, i, 0),
-                      sal__weight(run, i, 0), run->n * s.c, s.h, s.w, prior->dim[2], prior->dim[3]);
+    sal_prior_forward(sal__out(run, i), mask, sal__in(run, i, 0), sal__weight(run, i, 0),
+                      run->n * s.c, s.h, s.w, prior->dim[2], prior->dim[3]);
+    return SAL_OK;
+}
+
+static sal_result sal__backward_prior(sal_ctx *ctx, sal_run *run, int i) {
+    const sal_tensor *prior = sal__tensor(run, i, 0);
+    sal_shape s = sal__in_shape(run, i, 0);
+    (void)ctx;
+    sal_prior_backward(sal__din(run, i, 0), sal__dweight(run, i, 0), (float *)run->scratch,
+                       sal__dout(run, i), sal__in(run, i, 0), (const float *)run->value[i].aux,
+                       run->n * s.c, s.h, s.w, prior->dim[2], prior->dim[3]);
     return SAL_OK;
 }
 
@@ -2558,6 +2896,16 @@ static sal_result sal__forward_gaussians(sal_ctx *ctx, sal_run *run, int i) {
     sal_shape s = run->value[i].shape;
     (void)ctx;
     sal_gaussians_forward(sal__out(run, i), sal__weight(run, i, 0), run->n, s.c, s.h, s.w);
+    return SAL_OK;
+}
+
+/* What it is given, only its size counts: nothing to hand on to the layer's input. */
+static sal_result sal__backward_gaussians(sal_ctx *ctx, sal_run *run, int i) {
+    sal_shape s = run->value[i].shape;
+    (void)ctx;
+    if (sal__dweight(run, i, 0))
+        sal_gaussians_backward(sal__dweight(run, i, 0), sal__dout(run, i), sal__out(run, i),
+                               sal__weight(run, i, 0), run->n, s.c, s.h, s.w);
     return SAL_OK;
 }
 
@@ -2572,27 +2920,70 @@ static sal_result sal__forward_convlstm(sal_ctx *ctx, sal_run *run, int i) {
     (void)ctx;
     sal__lstm_params(run, i, params);
     sal_convlstm_forward(sal__out(run, i), sal__in(run, i, 0), params, run->net->layer[i].steps,
-                         run->n, s.c, s.h, s.w, (float *)run->scratch, NULL);
+                         run->n, s.c, s.h, s.w, (float *)run->scratch,
+                         (float *)run->value[i].aux);
+    return SAL_OK;
+}
+
+static sal_result sal__backward_convlstm(sal_ctx *ctx, sal_run *run, int i) {
+    const float *params[SAL_LSTM_PARAMS];
+    float *dparams[SAL_LSTM_PARAMS];
+    sal_shape s = sal__in_shape(run, i, 0);
+    int k;
+    (void)ctx;
+    sal__lstm_params(run, i, params);
+    for (k = 0; k < SAL_LSTM_PARAMS; k++) dparams[k] = sal__dweight(run, i, k);
+    sal_convlstm_backward(sal__din(run, i, 0), dparams, sal__dout(run, i), sal__in(run, i, 0),
+                          params, (const float *)run->value[i].aux, run->net->layer[i].steps,
+                          run->n, s.c, s.h, s.w, (float *)run->scratch);
     return SAL_OK;
 }
 
 static size_t sal__scratch_ref(const sal_run *run, int i) {
     const sal_layer *l = &run->net->layer[i];
     sal_shape s = run->value[i].shape;
+    size_t forward, backward;
     switch (l->op) {
     case SAL_OP_DENSE:    return (size_t)l->kernel * sizeof(float);
+    case SAL_OP_DROPOUT:  return sal__out_count(run, i);
     case SAL_OP_PRIOR:    return (size_t)s.h * s.w * sizeof(float);
-    case SAL_OP_CONVLSTM: return sal_convlstm_scratch(run->n, s.c, s.h, s.w) * sizeof(float);
+    case SAL_OP_CONVLSTM:
+        forward = sal_convlstm_scratch(run->n, s.c, s.h, s.w);
+        backward = run->training ? sal_convlstm_backward_scratch(run->n, s.c, s.h, s.w) : 0;
+        return SAL__MAX(forward, backward) * sizeof(float);
     default:              return 0;
+    }
+}
+
+static size_t sal__aux_ref(const sal_run *run, int i) {
+    const sal_layer *l = &run->net->layer[i];
+    sal_shape s = run->value[i].shape;
+    switch (l->op) {
+    case SAL_OP_MAXOUT:
+    case SAL_OP_MAXPOOL:   return sal__out_count(run, i) * sizeof(int);     /* the winners */
+    case SAL_OP_DROPOUT:   return sal__out_count(run, i);                   /* the mask */
+    case SAL_OP_BATCHNORM: return 2 * (size_t)s.c * sizeof(float);          /* mean, 1 / sd */
+    case SAL_OP_PRIOR:     return (size_t)s.h * s.w * sizeof(float);        /* upsampled */
+    case SAL_OP_CONVLSTM:
+        return sal_convlstm_states(l->steps, run->n, s.c, s.h, s.w) * sizeof(float);
+    default:               return 0;
     }
 }
 
 SALDEF const sal_backend *sal_backend_ref(void) {
     static const sal_backend backend = { "reference", 0, {
-#define SAL_ROW(ENUM, name, fast) sal__forward_##name,
+#define SAL_ROW(ENUM, name, fast, train) sal__forward_##name,
         SAL_OPERATORS(SAL_ROW)
 #undef SAL_ROW
-    }, sal__scratch_ref };
+    }, sal__scratch_ref, {
+#define SAL_ROW(ENUM, name, fast, train) sal__forward_##name,
+        SAL_OPERATORS(SAL_ROW)
+#undef SAL_ROW
+    }, {
+#define SAL_ROW(ENUM, name, fast, train) sal__backward_##name,
+        SAL_OPERATORS(SAL_ROW)
+#undef SAL_ROW
+    }, sal__aux_ref };
     return &backend;
 }
 
@@ -2625,22 +3016,136 @@ static sal_epilogue sal__epilogue_of(const sal_run *run, int i) {
 }
 
 SALDEF sal_result sal_run_forward(sal_ctx *ctx, sal_run *run, const float *input) {
-    const sal_backend *ref = sal_backend_ref();
     int i;
     if (sal_threads(ctx) > run->threads)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "this run was opened for %d threads, not %d",
                          run->threads, sal_threads(ctx));
     for (i = 0; i < run->net->layers; i++)      /* the input's memory is the caller's */
         if (sal__root(run, i) == 0) run->value[i].data = (float *)(uintptr_t)input;
-    for (i = 1; i < run->net->layers; i++) {
+    for (i = run->start; i < run->net->layers; i++) {
+        const sal_backend *b = sal__backend_of(run, i);
         sal_op op = run->net->layer[i].op;
-        sal_layer_fn *forward = run->backend->forward[op];
-        if (!forward) forward = ref->forward[op];
         if (run->step[i].skip) continue;
         if (run->step[i].norm >= 0) sal__fold_norm(run, i);
-        SAL__TRY(forward(ctx, run, i));
+        SAL__TRY((run->training ? b->train[op] : b->forward[op])(ctx, run, i));
     }
     return SAL_OK;
+}
+
+/* --- backward -------------------------------------------------------------------------------- */
+
+SALDEF void sal_run_clear(sal_run *run) {
+    memset(run->gradients, 0, run->gradient_floats * sizeof(float));
+}
+
+SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout) {
+    const sal_net *net = run->net;
+    int end = net->layers, i, k;
+    size_t j;
+    if (!run->training)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "this run was opened for predicting, not training");
+    memcpy(run->value[end - 1].grad, dout, sal__out_count(run, end - 1) * sizeof(float));
+    for (i = end - 1; i > 0; i--) {
+        const sal_step *step = &run->step[i];
+        if (step->skip || !step->learns) continue;
+        for (k = 0; k < net->layer[i].inputs; k++) {    /* begin the gradients that begin here */
+            sal_value *in = &run->value[sal__root(run, net->layer[i].input[k])];
+            if (in->grad && in->grad_first == 2 * end - i)
+                memset(in->grad, 0, run->n * sal__shape_count(in->shape) * sizeof(float));
+        }
+        if (step->act == SAL_RELU) {                    /* fused: through it first, in place */
+            const float *out = sal__out(run, i);
+            float *g = run->value[step->output].grad;
+            for (j = 0; j < sal__out_count(run, i); j++) if (!(out[j] > 0)) g[j] = 0;
+        }
+        SAL__TRY(sal__backend_of(run, i)->backward[net->layer[i].op](ctx, run, i));
+    }
+    return SAL_OK;
+}
+
+/* --- gradient check -------------------------------------------------------------------------- */
+
+/* The loss: a fixed random linear function of the output. */
+static sal_result sal__gradcheck_loss(sal_ctx *ctx, sal_run *run, const float *input,
+                                      const float *dout, double *loss) {
+    size_t i, n = (size_t)run->n * sal__shape_count(run->shape);
+    SAL__TRY(sal_run_forward(ctx, run, input));
+    for (*loss = 0, i = 0; i < n; i++) *loss += (double)dout[i] * run->output[i];
+    return SAL_OK;
+}
+
+/* Compare `samples` of the n derivatives g with central differences d(h) = (f(x + h) - f(x - h)) / 2h
+   of x, extrapolated to (4 d(h / 2) - d(h)) / 3. Where d(h) and d(h / 2) disagree, a ReLU or a maximum
+   changed sides in between: that derivative is passed over. */
+static sal_result sal__gradcheck_array(sal_ctx *ctx, sal_run *run, const float *input,
+                                       const float *dout, float *x, const float *g, size_t n,
+                                       const char *name, int samples, double step, sal_rng *rng,
+                                       sal_gradcheck_result *result) {
+    double largest = 0, d[2], up, down, error;
+    size_t i;
+    int k, j;
+    for (i = 0; i < n; i++) largest = SAL__MAX(largest, fabs((double)g[i]));
+    if (largest == 0) { result->silent++; return SAL_OK; }
+    for (k = 0; k < samples && (k < (int)n || samples < (int)n); k++) {
+        size_t at = samples >= (int)n ? (size_t)k : sal_rng_below(rng, (uint32_t)n);
+        float keep = x[at];
+        for (j = 0; j < 2; j++) {
+            double h = j ? step / 2 : step;
+            sal_result r;
+            x[at] = (float)(keep + h);
+            r = sal__gradcheck_loss(ctx, run, input, dout, &up);
+            x[at] = (float)(keep - h);
+            if (r == SAL_OK) r = sal__gradcheck_loss(ctx, run, input, dout, &down);
+            x[at] = keep;
+            if (r != SAL_OK) return r;
+            d[j] = (up - down) / (2 * h);
+        }
+        if (fabs(d[0] - d[1]) > .01 * largest) { result->rough++; continue; }
+        error = fabs((4 * d[1] - d[0]) / 3 - g[at]) / largest;
+        result->checked++;
+        if (!(error <= result->worst)) {
+            result->worst = error;
+            snprintf(result->where, sizeof result->where, "%s", name);
+        }
+    }
+    return SAL_OK;
+}
+
+SALDEF sal_result sal_gradcheck(sal_ctx *ctx, sal_net *net, const sal_run_desc *desc, int samples,
+                                double step, sal_gradcheck_result *result) {
+    sal_run_desc d = *desc;
+    sal_run *run;
+    float *input, *dinput, *dout;
+    double loss;
+    size_t n, m;
+    sal_rng rng;
+    sal_result r;
+    int i;
+    memset(result, 0, sizeof *result);
+    d.training = d.input_gradient = 1;
+    SAL__TRY(sal_run_open_desc(ctx, net, &d, &run));
+    n = (size_t)run->n * 3 * run->h * run->w; m = (size_t)run->n * sal__shape_count(run->shape);
+    input = SAL__NEW(ctx, float, n); dinput = SAL__NEW(ctx, float, n);
+    dout = SAL__NEW(ctx, float, m);
+    r = input && dinput && dout ? SAL_OK : SAL_ERR_MEMORY;
+    rng.state = ctx->seed;
+    for (i = 0; r == SAL_OK && i < (int)n; i++) input[i] = (float)sal_rng_normal(&rng);
+    for (i = 0; r == SAL_OK && i < (int)m; i++) dout[i] = (float)sal_rng_normal(&rng);
+    if (r == SAL_OK) r = sal__gradcheck_loss(ctx, run, input, dout, &loss);
+    if (r == SAL_OK) r = sal_run_backward(ctx, run, dout);
+    if (r == SAL_OK) {
+        memcpy(dinput, run->value[0].grad, n * sizeof(float));
+        r = sal__gradcheck_array(ctx, run, input, dout, input, dinput, n, "input", samples, step,
+                                 &rng, result);
+    }
+    for (i = 0; r == SAL_OK && i < net->params; i++)
+        if (run->gradient[i])
+            r = sal__gradcheck_array(ctx, run, input, dout, (float *)net->param[i].value.data,
+                                     run->gradient[i], sal_tensor_count(&net->param[i].value),
+                                     net->param[i].name, samples, step, &rng, result);
+    sal_free(ctx, input); sal_free(ctx, dinput); sal_free(ctx, dout);
+    sal_run_close(ctx, run);
+    return r;
 }
 
 /* ============================================================================================
@@ -3016,6 +3521,12 @@ static sal_result sal__param_own(sal_ctx *ctx, sal_param *p) {
     if (p->value.data) sal_tensor_read(&p->value, 0, n, data);
     p->value.data = data; p->value.dtype = SAL_F32; p->value.scale = NULL;
     p->owned = 1;
+    return SAL_OK;
+}
+
+SALDEF sal_result sal_net_to_float(sal_ctx *ctx, sal_net *net) {
+    int i;
+    for (i = 0; i < net->params; i++) SAL__TRY(sal__param_own(ctx, &net->param[i]));
     return SAL_OK;
 }
 
@@ -9491,6 +10002,7 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
     sal_shape in = sal__in_shape(run, i, 0);
     sal_conv s;
     sal_pool p;
+    if (run->training) return sal__scratch_ref(run, i);
     switch (l->op) {
     case SAL_OP_CONV2D:
         s = sal__conv_of(l, run->n, in, l->shape.c);
@@ -9506,10 +10018,18 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
 
 SALDEF const sal_backend *sal_backend_cpu(void) {
     static const sal_backend backend = { "cpu", 1, {
-#define SAL_ROW(ENUM, name, fast) sal__forward_##name##fast,
+#define SAL_ROW(ENUM, name, fast, train) sal__forward_##name##fast,
         SAL_OPERATORS(SAL_ROW)
 #undef SAL_ROW
-    }, sal__scratch_fast };
+    }, sal__scratch_fast, {
+#define SAL_ROW(ENUM, name, fast, train) sal__forward_##name##train,
+        SAL_OPERATORS(SAL_ROW)
+#undef SAL_ROW
+    }, {
+#define SAL_ROW(ENUM, name, fast, train) sal__backward_##name##train,
+        SAL_OPERATORS(SAL_ROW)
+#undef SAL_ROW
+    }, sal__aux_ref };
     return &backend;
 }
 
