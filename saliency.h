@@ -1419,7 +1419,10 @@ SALDEF void sal_tensor_read(const sal_tensor *t, size_t start, size_t count, flo
     case SAL_F16:  for (i = 0; i < count; i++) out[i] = sal_f16_to_f32(half[i]); break;
     case SAL_BF16: for (i = 0; i < count; i++) out[i] = sal_bf16_to_f32(half[i]); break;
     case SAL_I8:
-        for (i = 0; i < count; i++) out[i] = (float)byte[i] * t->scale[(start + i) / row];
+        for (i = 0; i < count; ) {                      /* row by row */
+            size_t r = (start + i) / row, end = SAL__MIN((r + 1) * row - start, count);
+            for (; i < end; i++) out[i] = (float)byte[i] * t->scale[r];
+        }
         break;
     }
 }
@@ -4350,7 +4353,7 @@ static sal_result sal__read_desc(sal_ctx *ctx, const char *name, const sal_safet
                                  sal_net_desc *d) {
     const char *model = sal_safetensors_meta(file, "sal.model"), *text;
     sal_kind kind;
-    int i;
+    int i, end = 0;
     if (model ? !sal_kind_from_name(model, &kind) : !sal__guess_kind(file, &kind))
         return sal__fail(ctx, SAL_ERR_FORMAT, model
                          ? "%s: sal.model is \"%s\", which is not a network this version has"
@@ -4358,10 +4361,10 @@ static sal_result sal__read_desc(sal_ctx *ctx, const char *name, const sal_safet
                          "those of none%s", name, model ? model : "");
     *d = sal_net_desc_default(kind);
     text = sal_safetensors_meta(file, "sal.input");
-    if (text && sscanf(text, "%dx%d", &d->h, &d->w) != 2)
+    if (text && (sscanf(text, "%5dx%5d%n", &d->h, &d->w, &end) != 2 || text[end]))
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.input is \"%s\", not HEIGHTxWIDTH", name, text);
     text = sal_safetensors_meta(file, "sal.narrow");
-    if (text && sscanf(text, "%d", &d->narrow) != 1)
+    if (text && (sscanf(text, "%5d%n", &d->narrow, &end) != 1 || text[end]))
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.narrow is \"%s\", not a number", name, text);
     text = sal_safetensors_meta(file, "sal.preprocess");
     if (text && !sal__parse_preprocess(text, d))

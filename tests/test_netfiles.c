@@ -156,6 +156,10 @@ static void edit_input(sal_named_tensor *list, int *count, const char **meta, in
     (void)list; (void)count;
     set_meta(meta, *metas, "sal.input", "128");
 }
+static void edit_more_input(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    (void)list; (void)count;
+    set_meta(meta, *metas, "sal.input", "128x128x3");
+}
 static void edit_small(sal_named_tensor *list, int *count, const char **meta, int *metas) {
     (void)list; (void)count;
     set_meta(meta, *metas, "sal.input", "8x8");
@@ -218,6 +222,7 @@ static void test_refusals(sal_ctx *ctx) {
         { edit_model,      "the wrong model",       "does not belong to mlnet", "" },
         { edit_name,       "an unknown model",      "sal.model is \"alexnet\"", "" },
         { edit_input,      "half an input size",    "sal.input is \"128\"", "" },
+        { edit_more_input, "text behind the size",  "sal.input is \"128x128x3\"", "" },
         { edit_small,      "an input too small",    EDITED, "cannot take 4 x 2 x 2" },
         { edit_other_size, "an input of another size", "tensor fc1.weight is", "needs" },
         { edit_fit,        "an unknown fit",        "sal.fit is \"tight\"", "" },

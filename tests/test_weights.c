@@ -295,7 +295,7 @@ static sal_tensor vector(void *data, sal_dtype dtype, int rows, int columns) {
 
 static void test_convert(sal_ctx *ctx) {
     static uint16_t half[65536];
-    static float value[5 * 64];
+    static float value[5 * 64], part[200];
     const char *const names[] = { "", "F16", "BF16" };
     sal_tensor from, wide, back;
     sal_rng rng = { 3 };
@@ -345,6 +345,10 @@ static void test_convert(sal_ctx *ctx) {
         for (i = same = 0; i < 64; i++) same += q[64 + i] == 0 && q[256 + i] == 0;
         CHECK(same == 64 && back.scale[1] == 1 && back.scale[4] == 1,
               "a row of zeros, or of nearly zeros, has scale 1 and zeros");
+        sal_tensor_read(&back, 60, 200, part);
+        for (i = same = 0; i < 200; i++)
+            same += part[i] == (float)q[60 + i] * back.scale[(60 + i) / 64];
+        CHECK(same == 200, "reading I8 across rows scales each of them");
         sal_tensor_convert(ctx, &back, SAL_I8, &wide);
         CHECK(wide.data && !memcmp(wide.data, q, 5 * 64) && !memcmp(wide.scale, back.scale, 20),
               "I8 to I8 keeps the bits");
