@@ -20,7 +20,7 @@ SCRIPTS  = $(wildcard tests/test_*.sh)
 
 all: $(PROGRAMS)
 
-$(BUILD)/%: examples/%.c saliency.h $(wildcard weights/*.h)
+$(BUILD)/%: examples/%.c saliency.h $(wildcard examples/*.h weights/*.h)
 	@mkdir -p $(BUILD)
 	$(CC) $(CFLAGS) -I. $(STB) $< -o $@ -lm
 

@@ -975,9 +975,9 @@ SALDEF sal_result sal_metric_emd_reduced(sal_ctx *ctx, const float *map, const f
 
 /* All of them in one call, which sorts the map once. */
 typedef enum sal_metric {
-    SAL_CC, SAL_SIM, SAL_SIM_SUM, SAL_KL, SAL_NSS, SAL_NSS_ALL, SAL_AUC, SAL_AUC_JUDD,
-    SAL_AUC_BORJI, SAL_AUC_BORJI_MEAN, SAL_SAUC, SAL_AUC_SHUFFLED, SAL_AUC_SHUFFLED_MEAN, SAL_IG,
-    SAL_IG_SUM, SAL_EMD, SAL_METRICS
+    SAL_CC, SAL_NSS, SAL_AUC, SAL_SAUC, SAL_SIM, SAL_KL, SAL_IG, SAL_EMD, SAL_AUC_JUDD,
+    SAL_AUC_BORJI, SAL_AUC_BORJI_MEAN, SAL_AUC_SHUFFLED, SAL_AUC_SHUFFLED_MEAN, SAL_NSS_ALL,
+    SAL_SIM_SUM, SAL_IG_SUM, SAL_METRICS
 } sal_metric;
 #define SAL_METRIC_BIT(metric) (1u << (metric))
 
@@ -4840,6 +4840,7 @@ typedef struct sal__blur_pass {
     const float *in;
     const float *weight;    /* of the distances 0..radius */
     float *line;            /* [worker][w + 2 radius]: a row with its borders */
+    unsigned char *empty;   /* rows of zeros: maps of fixations are full of them, so skip them */
     int w, h, radius;
     sal_border border;
 } sal__blur_pass;
@@ -4856,6 +4857,9 @@ static void sal__blur_row(void *arg, int y, int worker) {
     const float *in = p->in + (size_t)y * (size_t)w;
     float *out = p->out + (size_t)y * (size_t)w;
     float *line = p->line + (size_t)worker * ((size_t)w + 2 * (size_t)radius) + radius;
+    for (i = 0; i < w && in[i] == 0; i++) { }
+    p->empty[y] = i == w;
+    if (i == w) { memset(out, 0, (size_t)w * sizeof(float)); return; }
     memcpy(line, in, (size_t)w * sizeof(float));
     for (i = 1; i <= radius; i++) {
         line[-i] = edge ? in[0] : 0;
@@ -4874,11 +4878,12 @@ static void sal__blur_column(void *arg, int y, int worker) {
     (void)worker;
     for (i = 0; i < w; i++) out[i] = p->weight[0] * in[i];
     for (i = 1; i <= p->radius; i++) {
-        const float *up = p->in + (size_t)SAL__MAX(y - i, 0) * (size_t)w;
-        const float *down = p->in + (size_t)SAL__MIN(y + i, h - 1) * (size_t)w;
-        if (p->border == SAL_BORDER_ZERO && y - i < 0) up = zeros;
-        if (p->border == SAL_BORDER_ZERO && y + i >= h) down = zeros;
-        sal__add_pair(out, p->weight[i], up, down, w);
+        int above = SAL__MAX(y - i, 0), below = SAL__MIN(y + i, h - 1);
+        const float *up = p->in + (size_t)above * (size_t)w;
+        const float *down = p->in + (size_t)below * (size_t)w;
+        if (p->empty[above] || (p->border == SAL_BORDER_ZERO && y - i < 0)) up = zeros;
+        if (p->empty[below] || (p->border == SAL_BORDER_ZERO && y + i >= h)) down = zeros;
+        if (up != zeros || down != zeros) sal__add_pair(out, p->weight[i], up, down, w);
     }
 }
 
@@ -4887,6 +4892,7 @@ SALDEF sal_result sal_blur(sal_ctx *ctx, float *out, const float *in, int w, int
     size_t size = (size_t)w * (size_t)h, line;
     double total = 1, radius = floor(cut * sigma + 0.5);
     float *between, *weight, *lines;
+    unsigned char *empty;
     sal__blur_pass p;
     int i;
     SAL__TRY(sal__check_size(ctx, "blur", w, h));
@@ -4902,20 +4908,21 @@ SALDEF sal_result sal_blur(sal_ctx *ctx, float *out, const float *in, int w, int
     between = SAL__NEW(ctx, float, size);
     weight = SAL__NEW(ctx, float, p.radius + 1);
     lines = SAL__NEW(ctx, float, line * (size_t)sal_threads(ctx));
-    if (!between || !weight || !lines) {
-        sal_free(ctx, lines); sal_free(ctx, weight); sal_free(ctx, between);
+    empty = SAL__NEW(ctx, unsigned char, h);
+    if (!between || !weight || !lines || !empty) {
+        sal_free(ctx, empty); sal_free(ctx, lines); sal_free(ctx, weight); sal_free(ctx, between);
         return SAL_ERR_MEMORY;
     }
     for (i = 1; i <= p.radius; i++) total += 2 * exp(-i * (i / (2 * sigma * sigma)));
     for (i = 0; i <= p.radius; i++)
         weight[i] = (float)(exp(-i * (i / (2 * sigma * sigma))) / total);
-    p.weight = weight; p.line = lines;
+    p.weight = weight; p.line = lines; p.empty = empty;
     p.out = between; p.in = in;
     sal__for_rows(ctx, h, w * p.radius, sal__blur_row, &p);
     memset(lines, 0, (size_t)w * sizeof(float));
     p.out = out; p.in = between;
     sal__for_rows(ctx, h, w * p.radius, sal__blur_column, &p);
-    sal_free(ctx, lines); sal_free(ctx, weight); sal_free(ctx, between);
+    sal_free(ctx, empty); sal_free(ctx, lines); sal_free(ctx, weight); sal_free(ctx, between);
     return SAL_OK;
 }
 
@@ -8788,21 +8795,21 @@ SALDEF const sal_metric_info *sal_metric_about(sal_metric metric) {
            B = F | SAL_NEEDS_BASELINE };
     static const sal_metric_info table[SAL_METRICS] = {
         { "CC",                "correlation of map and density", 1, D },
-        { "SIM",               "similarity, both maps stretched to 0..1 first", 1, D },
-        { "SIM_sum",           "similarity without the stretching", 1, D },
-        { "KL",                "Kullback-Leibler divergence from the density, nats", -1, D },
         { "NSS",               "normalised scanpath saliency, a fixated pixel counts once", 1, F },
-        { "NSS_all",           "normalised scanpath saliency, every fixation counts", 1, F },
         { "AUC",               "exact area under the ROC curve; negatives: all pixels", 1, F },
+        { "sAUC",              "exact; negatives: fixations on other images", 1, O },
+        { "SIM",               "similarity, both maps stretched to 0..1 first", 1, D },
+        { "KL",                "Kullback-Leibler divergence from the density, nats", -1, D },
+        { "IG",                "information gain, bits per fixated pixel, maps stretched", 1, B },
+        { "EMD",               "earth mover's distance, cells of 32 pixels", -1, D },
         { "AUC_Judd",          "as the MIT benchmark; negatives: pixels not fixated", 1, F },
         { "AUC_Borji",         "as the MIT benchmark; negatives: pixels drawn 100 times", 1, F },
         { "AUC_Borji_mean",    "what AUC_Borji is on average", 1, F },
-        { "sAUC",              "exact; negatives: fixations on other images", 1, O },
         { "AUC_shuffled",      "as the MIT benchmark; negatives: drawn from them 100 times", 1, O },
         { "AUC_shuffled_mean", "what AUC_shuffled is on average", 1, O },
-        { "IG",                "information gain, bits per fixated pixel, maps stretched", 1, B },
-        { "IG_sum",            "information gain, bits per fixation, maps as they are", 1, B },
-        { "EMD",               "earth mover's distance, cells of 32 pixels", -1, D }
+        { "NSS_all",           "normalised scanpath saliency, every fixation counts", 1, F },
+        { "SIM_sum",           "similarity without the stretching", 1, D },
+        { "IG_sum",            "information gain, bits per fixation, maps as they are", 1, B }
     };
     return (unsigned)metric < SAL_METRICS ? &table[metric] : NULL;
 }
@@ -8830,21 +8837,21 @@ SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *d, double *value
         if (!wanted[i]) continue;
         switch ((sal_metric)i) {
         case SAL_CC: *v = sal__cc(&e); break;
-        case SAL_SIM: *v = sal__sim(&e, SAL_NORM_MINMAX); break;
-        case SAL_SIM_SUM: *v = sal__sim(&e, SAL_NORM_SUM); break;
-        case SAL_KL: *v = sal__kl(&e, eps); break;
         case SAL_NSS: *v = sal__nss(&e, SAL_EACH_PIXEL); break;
-        case SAL_NSS_ALL: *v = sal__nss(&e, SAL_EACH_FIXATION); break;
         case SAL_AUC: *v = sal__auc(&e, SAL_EACH_FIXATION, e.sorted, e.n); break;
+        case SAL_SAUC: r = sal__sauc(&e, SAL_EACH_FIXATION, v); break;
+        case SAL_SIM: *v = sal__sim(&e, SAL_NORM_MINMAX); break;
+        case SAL_KL: *v = sal__kl(&e, eps); break;
+        case SAL_IG: *v = sal__ig(&e, SAL_NORM_MINMAX, SAL_EACH_PIXEL, eps); break;
+        case SAL_EMD: r = sal_metric_emd_reduced(ctx, e.map, e.density, e.w, e.h, 32, v); break;
         case SAL_AUC_JUDD: r = sal__auc_judd(&e, v); break;
         case SAL_AUC_BORJI: r = sal__auc_grid(&e, 0, splits, step, seed, v); break;
         case SAL_AUC_BORJI_MEAN: r = sal__auc_grid(&e, 0, 0, step, 0, v); break;
-        case SAL_SAUC: r = sal__sauc(&e, SAL_EACH_FIXATION, v); break;
         case SAL_AUC_SHUFFLED: r = sal__auc_grid(&e, 1, splits, step, seed, v); break;
         case SAL_AUC_SHUFFLED_MEAN: r = sal__auc_grid(&e, 1, 0, step, 0, v); break;
-        case SAL_IG: *v = sal__ig(&e, SAL_NORM_MINMAX, SAL_EACH_PIXEL, eps); break;
+        case SAL_NSS_ALL: *v = sal__nss(&e, SAL_EACH_FIXATION); break;
+        case SAL_SIM_SUM: *v = sal__sim(&e, SAL_NORM_SUM); break;
         case SAL_IG_SUM: *v = sal__ig(&e, SAL_NORM_SUM, SAL_EACH_FIXATION, eps); break;
-        case SAL_EMD: r = sal_metric_emd_reduced(ctx, e.map, e.density, e.w, e.h, 32, v); break;
         case SAL_METRICS: break;
         }
     }

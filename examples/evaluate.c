@@ -23,13 +23,13 @@ static const char help[] =
     "  -w WEIGHTS     a network from a .safetensors file\n"
     "  --maps DIR     maps somebody made: DIR/NAME.npy, .png, .jpg ..., NAME as the pictures';\n"
     "                 maps of another size are resized (bilinear) to the picture\n"
-    "  --baselines    three more rows: the centre prior (density of the fixations on all other\n"
-    "                 pictures), and how well viewers predict each other: each one from all others\n"
-    "                 (mean over viewers), and one random half from the other (both ways)\n"
+    "  --baselines    three more: the centre prior (density of the fixations on all other\n"
+    "                 pictures), and how well viewers predict each other: each one from all\n"
+    "                 others (mean over viewers), one random half from the other (both ways)\n"
     "\n"
     "On what:\n"
-    "  --data DIR     a data set in its published folder: plain images/ maps/ fixations.csv, OSIE,\n"
-    "                 Scene, SALICON, iSUN, MIT1003, CAT2000, Toronto\n"
+    "  --data DIR     a data set as published: plain images/ maps/ fixations.csv, OSIE, Scene,\n"
+    "                 SALICON, iSUN, MIT1003, CAT2000, Toronto\n"
     "  --split NAME   one part of it (train, val, a category)\n"
     "  --limit N      the first N pictures only\n"
     "\n"
@@ -43,45 +43,45 @@ static const char help[] =
     "  --csv OUT      one line for each model and picture\n"
     "  --json OUT     mean and standard error of each metric for each model\n"
     "  --html OUT     a report in one file: table, distributions, best and worst pictures\n"
-    "  --strips N     how many pictures it shows (default 100: the 50 best and the 50 worst by the\n"
-    "                 first metric of the first model)\n"
+    "  --strips N     how many pictures it shows (default 100: the 50 best and the 50 worst by\n"
+    "                 the first metric of the first model)\n"
     "  --per-image    print the scores of every picture, too\n"
     "  --quiet        no table, no progress\n"
     "  -h, --help     this text\n"
     "\n"
     "Metrics:\n";
 static const char help_end[] =
-    "NSS, CC, SIM, KL, IG and AUC_... are computed as the MIT benchmark's MATLAB code does; AUC and\n"
-    "sAUC are exact. sAUC takes the fixations on all other pictures evaluated as negatives,\n"
-    "AUC_shuffled those on ten of them, with coordinates scaled to the picture's size. Scores that\n"
-    "are not defined for a picture (no fixations) are left out of the means.\n";
+    "NSS, CC, SIM, KL, IG and AUC_... are computed as the MIT benchmark's MATLAB code does; AUC\n"
+    "and sAUC are exact. sAUC takes the fixations on all other pictures evaluated as negatives,\n"
+    "AUC_shuffled those on ten of them, with coordinates scaled to the picture's size. Scores\n"
+    "not defined for a picture (no fixations) are left out of the means.\n";
 
 enum { MAX_ROWS = 32, BLOCK = 8, THUMB = 220, TEN = 10 };
 
-typedef enum kind { MODEL, MAPS, PRIOR, LEAVE_ONE_OUT, SPLIT_HALF } kind;
+typedef enum row_kind { MODEL, MAPS, PRIOR, LEAVE_ONE_OUT, SPLIT_HALF } row_kind;
 
 typedef struct bytes { unsigned char *data; int size; } bytes;
 
 /* One line of the table. */
-typedef struct row {
-    kind kind;
+typedef struct score_row {
+    row_kind kind;
     char name[128];
     const char *model, *weights, *folder;   /* as given */
     int center, open;
     sal_model of;
     double (*value)[SAL_METRICS];           /* of each picture */
     bytes *thumb;                           /* of each map, as JPEG */
-} row;
+} score_row;
 
 /* A picture of the block in progress. */
-typedef struct job {
+typedef struct picture_job {
     int image;
     sal_item item;
     sal_map map[MAX_ROWS];
     sal_map prior;                          /* the baseline of IG */
     sal_result result;
     char error[512];
-} job;
+} picture_job;
 
 typedef struct evaluation {
     sal_ctx ctx, *worker;                   /* worker: one for each thread */
@@ -93,10 +93,10 @@ typedef struct evaluation {
     int images, set_open;
     sal_item *gaze;                         /* fixations and size of each picture */
     sal_map prior;                          /* from --prior */
-    row row[MAX_ROWS];
+    score_row row[MAX_ROWS];
     int rows;
     bytes *photo, *human;                   /* thumbnails */
-    job job[BLOCK];
+    picture_job job[BLOCK];
 } evaluation;
 
 static int complain(const char *format, ...) {
@@ -240,7 +240,7 @@ static sal_result compare_viewers(sal_ctx *ctx, const evaluation *e, const targe
     return r;
 }
 
-static sal_result score_viewers(sal_ctx *ctx, const evaluation *e, const target *t, kind kind,
+static sal_result score_viewers(sal_ctx *ctx, const evaluation *e, const target *t, row_kind kind,
                                 const sal_item *item, double *value, sal_map *map) {
     char *chosen = SAL__NEW(ctx, char, item->subjects + 1);
     double sum[SAL_METRICS] = { 0 };
@@ -280,7 +280,7 @@ static void append_bytes(void *context, void *data, int size) {
     b->size += size;
 }
 
-/* A plane set of 1 channel (shown in the colours of sal_colormap) or 3 (0..255), as a small JPEG. */
+/* A plane set of 1 channel (in the colours of sal_colormap) or 3 (0..255), as a small JPEG. */
 static sal_result make_thumb(sal_ctx *ctx, const float *in, int w, int h, int channels,
                              bytes *out) {
     double scale = SAL__MIN(1.0, (double)THUMB / SAL__MAX(w, h));
@@ -304,7 +304,7 @@ static sal_result make_thumb(sal_ctx *ctx, const float *in, int w, int h, int ch
     return r;
 }
 
-static sal_result make_thumbs(sal_ctx *ctx, evaluation *e, job *j) {
+static sal_result make_thumbs(sal_ctx *ctx, evaluation *e, picture_job *j) {
     const sal_image *photo = &j->item.image;
     size_t i, n = (size_t)photo->w * (size_t)photo->h * 3;
     float *plane = SAL__NEW(ctx, float, n);
@@ -324,7 +324,7 @@ static sal_result make_thumbs(sal_ctx *ctx, evaluation *e, job *j) {
 
 /* --- a block of pictures ------------------------------------------------------------------- */
 
-static void job_failed(job *j, const sal_ctx *ctx, sal_result r) {
+static void job_failed(picture_job *j, const sal_ctx *ctx, sal_result r) {
     if (!r || j->result) return;
     j->result = r;
     snprintf(j->error, sizeof j->error, "%s", sal_error(ctx));
@@ -333,13 +333,13 @@ static void job_failed(job *j, const sal_ctx *ctx, sal_result r) {
 /* Load the picture; make the maps that need no network. */
 static void prepare(void *arg, int index, int worker) {
     evaluation *e = (evaluation *)arg;
-    job *j = &e->job[index];
+    picture_job *j = &e->job[index];
     sal_ctx *ctx = &e->worker[worker];
     sal_result r = sal_dataset_item(ctx, &e->set, j->image, SAL_ITEM_IMAGE | SAL_ITEM_DENSITY,
                                     &j->item);
     int k;
     for (k = 0; k < e->rows && !r; k++) {
-        const row *row = &e->row[k];
+        const score_row *row = &e->row[k];
         if (row->kind == MAPS) r = read_map(ctx, row->folder, j->item.name, &j->map[k]);
         else if (row->kind == MODEL && !row->of.net)
             r = sal_model_predict(ctx, (sal_model *)&row->of, &j->item.image, &j->map[k]);
@@ -358,7 +358,7 @@ static int needs(const evaluation *e, int what) {
 /* Score all rows of the picture. */
 static void score_all(void *arg, int index, int worker) {
     evaluation *e = (evaluation *)arg;
-    job *j = &e->job[index];
+    picture_job *j = &e->job[index];
     sal_ctx *ctx = &e->worker[worker];
     const sal_item *gaze = &e->gaze[j->image];
     char *drawn = SAL__NEW(ctx, char, e->images);
@@ -386,7 +386,7 @@ static void score_all(void *arg, int index, int worker) {
     }
     t.desc.baseline = j->prior.data;
     for (k = 0; k < e->rows && !r; k++) {
-        row *row = &e->row[k];
+        score_row *row = &e->row[k];
         double *value = row->value[j->image];
         if (row->kind == PRIOR) {
             r = density_of(ctx, &j->item, t.others, t.other_count, &j->map[k]);
@@ -415,7 +415,8 @@ static void show_progress(const evaluation *e, int done, time_t start) {
 
 static int evaluate_block(evaluation *e, int first, int count) {
     int i, k, status = 0;
-    for (i = 0; i < count; i++) { memset(&e->job[i], 0, sizeof(job)); e->job[i].image = first + i; }
+    memset(e->job, 0, sizeof e->job);
+    for (i = 0; i < count; i++) e->job[i].image = first + i;
     sal_parallel_for(&e->ctx, count, prepare, e);
     for (i = 0; i < count; i++)             /* a network uses all threads for one picture */
         for (k = 0; k < e->rows && !e->job[i].result; k++)
@@ -427,7 +428,7 @@ static int evaluate_block(evaluation *e, int first, int count) {
     if (!status) sal_parallel_for(&e->ctx, count, score_all, e);
     status = 0;
     for (i = 0; i < count; i++) {
-        job *j = &e->job[i];
+        picture_job *j = &e->job[i];
         if (j->result && !status) status = complain("%s: %s", j->item.name ? j->item.name :
                                                     e->set.entry[j->image].name, j->error);
         for (k = 0; k < e->rows; k++) sal_map_free(&e->ctx, &j->map[k]);
@@ -496,7 +497,7 @@ static void say_name(text *t, const char *name, int json) {
 /* Of the pictures where the score is defined. */
 typedef struct summary { int n; double mean, se; } summary;
 
-static summary summarise(const evaluation *e, const row *row, int metric) {
+static summary summarise(const evaluation *e, const score_row *row, int metric) {
     summary s = { 0, NAN, NAN };
     double sum = 0, square = 0;
     int i;
@@ -514,6 +515,8 @@ static void say_number(text *t, double x, const char *format, const char *none) 
     if (isfinite(x)) say(t, format, x); else say(t, "%s", none);
 }
 
+static int column_width(const score_row *row) { return SAL__MAX(16, (int)strlen(row->name)); }
+
 static void make_table(const evaluation *e, text *t) {
     int c, k, i;
     for (i = 0; e->per_image && i < e->images; i++)
@@ -527,13 +530,13 @@ static void make_table(const evaluation *e, text *t) {
         }
     if (e->quiet) return;
     say(t, "%s: %d pictures, mean and standard error\n\n%-18s", e->data, e->images, "");
-    for (k = 0; k < e->rows; k++) say(t, "  %*s", (int)SAL__MAX(16, strlen(e->row[k].name)), e->row[k].name);
+    for (k = 0; k < e->rows; k++) say(t, "  %*s", column_width(&e->row[k]), e->row[k].name);
     say(t, "\n");
     for (c = 0; c < e->columns; c++) {
         say(t, "%-18s", metric_name(e->order[c]));
         for (k = 0; k < e->rows; k++) {
             summary s = summarise(e, &e->row[k], e->order[c]);
-            say(t, "  %*s", (int)SAL__MAX(16, strlen(e->row[k].name)) - 16, "");
+            say(t, "  %*s", column_width(&e->row[k]) - 16, "");
             if (s.n > 1) say(t, "%8.4f %7.4f", s.mean, s.se);
             else if (s.n) say(t, "%8.4f %7s", s.mean, "-");
             else say(t, "%8s %7s", "-", "-");
@@ -587,221 +590,7 @@ static void make_json(const evaluation *e, text *t) {
     say(t, "\n]}\n");
 }
 
-/* --- the report ---------------------------------------------------------------------------- */
-
-static const char style[] =
-    "body{font:15px/1.45 system-ui,sans-serif;color:#1d2430;background:#fafbfc;margin:0 auto;"
-    "max-width:1240px;padding:24px}"
-    "h1{font-size:26px;margin:0 0 2px}h2{font-size:19px;margin:36px 0 8px}p{margin:4px 0;"
-    "max-width:85ch}.dim{color:#667085}"
-    "table{border-collapse:collapse;background:#fff;box-shadow:0 0 0 1px #e4e7ec;font-size:14px}"
-    "td,th{padding:5px 12px;border-top:1px solid #eef0f3;text-align:right;white-space:nowrap;"
-    "font-variant-numeric:tabular-nums}"
-    "th{color:#475467;font-weight:600}td:first-child,th:first-child{text-align:left}"
-    "td small{color:#667085}.best{font-weight:700;background:#ecfdf3}"
-    ".wide{overflow-x:auto}"
-    ".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(380px,1fr));gap:14px}"
-    ".card{background:#fff;box-shadow:0 0 0 1px #e4e7ec;padding:10px 12px}"
-    ".card svg{width:100%;height:auto;display:block}"
-    "svg text{font:11px system-ui,sans-serif;fill:#475467}"
-    ".strip{display:flex;gap:8px;margin:10px 0 16px;overflow-x:auto}"
-    "figure{margin:0;flex:none}figure img{display:block;border-radius:3px}"
-    "figcaption{font-size:12px;color:#475467;max-width:220px;overflow-wrap:anywhere}"
-    ".dot{display:inline-block;width:10px;height:10px;border-radius:5px;margin-right:6px}";
-
-static const char *const colour[] = { "#2563eb", "#ea580c", "#059669", "#9333ea", "#db2777",
-                                      "#0891b2", "#ca8a04", "#475569" };
-#define COLOUR(k) colour[(k) % SAL__COUNT(colour)]
-
-static void say_summary_table(const evaluation *e, text *t) {
-    int c, k;
-    say(t, "<div class=wide><table><tr><th>metric");
-    for (k = 0; k < e->rows; k++) {
-        say(t, "<th><span class=dot style=\"background:%s\"></span>", COLOUR(k));
-        say_name(t, e->row[k].name, 0);
-    }
-    say(t, "<th>better\n");
-    for (c = 0; c < e->columns; c++) {
-        const sal_metric_info *info = sal_metric_about((sal_metric)e->order[c]);
-        double best = NAN;
-        for (k = 0; k < e->rows; k++) {             /* viewers do not compete */
-            summary s = summarise(e, &e->row[k], e->order[c]);
-            if (e->row[k].kind <= PRIOR && s.n && !(s.mean * info->better <= best * info->better))
-                best = s.mean;
-        }
-        say(t, "<tr title=\"");
-        say_name(t, info->text, 0);
-        say(t, "\"><td>%s", info->name);
-        for (k = 0; k < e->rows; k++) {
-            summary s = summarise(e, &e->row[k], e->order[c]);
-            say(t, e->rows > 1 && e->row[k].kind <= PRIOR && s.mean == best ? "<td class=best>"
-                                                                            : "<td>");
-            say_number(t, s.mean, "%.4f", "&ndash;");
-            say_number(t, s.se, " <small>&plusmn; %.4f</small>", "");
-            if (s.n < e->images && s.n) say(t, " <small>(%d)</small>", s.n);
-        }
-        say(t, "<td><small>%s</small>\n", info->better > 0 ? "higher" : "lower");
-    }
-    say(t, "</table></div>\n");
-}
-
-/* A round step that gives about five ticks. */
-static double tick_step(double range) {
-    double step = pow(10, floor(log10(range / 5)));
-    return range / step > 25 ? step * 5 : range / step > 10 ? step * 2 : step;
-}
-
-/* How the scores of the pictures are distributed, one model above the other: a kernel density
-   estimate (Silverman's bandwidth), a tick for each picture, a line at the mean. */
-static void say_distribution(const evaluation *e, text *t, int metric) {
-    enum { LEFT = 8, WIDTH = 384, LANE = 46, STEPS = 96 };
-    double low = 1e300, high = -1e300, step, x;
-    int i, k, height = e->rows * LANE + 30;
-    for (k = 0; k < e->rows; k++)
-        for (i = 0; i < e->images; i++) {
-            double v = e->row[k].value[i][metric];
-            if (!isfinite(v)) continue;
-            low = SAL__MIN(low, v); high = SAL__MAX(high, v);
-        }
-    if (low > high) return;
-    if (high - low < 1e-9) { low -= .5; high += .5; }
-    x = (high - low) * .04; low -= x; high += x;
-    say(t, "<div class=card><b>%s</b> <span class=dim>", metric_name(metric));
-    say_name(t, sal_metric_about((sal_metric)metric)->text, 0);
-    say(t, "</span>\n<svg viewBox=\"0 0 %d %d\" role=img>", WIDTH + 2 * LEFT, height);
-#define X(v) (LEFT + ((v) - low) / (high - low) * WIDTH)
-    step = tick_step(high - low);
-    for (x = ceil(low / step) * step; x <= high; x += step)
-        say(t, "<path d=\"M%.1f 4V%d\" stroke=\"#eef0f3\"/><text x=\"%.1f\" y=\"%d\" "
-            "text-anchor=middle>%g</text>", X(x), height - 22, X(x), height - 8,
-            fabs(x) < step / 2 ? 0 : x);
-    for (k = 0; k < e->rows; k++) {
-        summary s = summarise(e, &e->row[k], metric);
-        double curve[STEPS + 1], top = 0, width, base = (k + 1) * LANE - 2;
-        if (!s.n) continue;
-        width = s.n > 1 ? 1.06 * s.se * sqrt((double)s.n) * pow(s.n, -.2) : 0;
-        if (width < (high - low) / 200) width = (high - low) / 200;
-        for (i = 0; i <= STEPS; i++) curve[i] = 0;
-        for (i = 0; i < e->images; i++) {
-            double v = e->row[k].value[i][metric];
-            int p;
-            if (isfinite(v))
-                for (p = 0; p <= STEPS; p++) {
-                    double d = (low + (high - low) * p / STEPS - v) / width;
-                    curve[p] += exp(-.5 * d * d);
-                }
-        }
-        for (i = 0; i <= STEPS; i++) top = SAL__MAX(top, curve[i]);
-        say(t, "\n<path fill=\"%s\" fill-opacity=.25 stroke=\"%s\" d=\"M%d %.1f", COLOUR(k),
-            COLOUR(k), LEFT, base);
-        for (i = 0; i <= STEPS; i++)
-            say(t, "L%.1f %.1f", LEFT + (double)WIDTH * i / STEPS,
-                base - curve[i] / top * (LANE - 16));
-        say(t, "L%d %.1fZ\"/>", LEFT + WIDTH, base);
-        say(t, "<path stroke=\"%s\" stroke-opacity=.3 d=\"", COLOUR(k));
-        for (i = 0; i < e->images; i++)
-            if (isfinite(e->row[k].value[i][metric]))
-                say(t, "M%.1f %.1fv-5", X(e->row[k].value[i][metric]), base);
-        say(t, "\"/><path stroke=\"%s\" stroke-width=2 d=\"M%.1f %.1fv-%d\"><title>", COLOUR(k),
-            X(s.mean), base, LANE - 12);
-        say_name(t, e->row[k].name, 0);
-        say(t, ": mean %.4f</title></path>", s.mean);
-    }
-#undef X
-    say(t, "</svg></div>\n");
-}
-
-static void say_image(text *t, const bytes *b) {
-    static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char line[4 * 256 + 1];
-    int i, n = 0;
-    say(t, "<img loading=lazy alt=\"\" src=\"data:image/jpeg;base64,");
-    for (i = 0; i < b->size; i += 3) {
-        unsigned v = (unsigned)b->data[i] << 16;
-        if (i + 1 < b->size) v |= (unsigned)b->data[i + 1] << 8;
-        if (i + 2 < b->size) v |= b->data[i + 2];
-        line[n++] = digit[v >> 18];
-        line[n++] = digit[v >> 12 & 63];
-        line[n++] = i + 1 < b->size ? digit[v >> 6 & 63] : '=';
-        line[n++] = i + 2 < b->size ? digit[v & 63] : '=';
-        if (n == 4 * 256) { say(t, "%.*s", n, line); n = 0; }
-    }
-    say(t, "%.*s\">", n, line);
-}
-
-static void say_strip(const evaluation *e, text *t, int image) {
-    int k, c;
-    say(t, "<div class=strip><figure>");
-    say_image(t, &e->photo[image]);
-    say(t, "<figcaption>");
-    say_name(t, e->gaze[image].name, 0);
-    say(t, "</figcaption></figure><figure>");
-    say_image(t, &e->human[image]);
-    say(t, "<figcaption>human, %d fixations</figcaption></figure>", e->gaze[image].fixations);
-    for (k = 0; k < e->rows; k++) {
-        if (!e->row[k].thumb[image].data) continue;
-        say(t, "<figure>");
-        say_image(t, &e->row[k].thumb[image]);
-        say(t, "<figcaption><span class=dot style=\"background:%s\"></span>", COLOUR(k));
-        say_name(t, e->row[k].name, 0);
-        say(t, "<br>");
-        for (c = 0; c < SAL__MIN(e->columns, 4); c++) {
-            say(t, "%s%s ", c ? ", " : "", metric_name(e->order[c]));
-            say_number(t, e->row[k].value[image][e->order[c]], "%.2f", "&ndash;");
-        }
-        say(t, "</figcaption></figure>");
-    }
-    say(t, "</div>\n");
-}
-
-typedef struct ranked { double score; int image; } ranked;
-
-static int compare_ranked(const void *a, const void *b) {
-    const ranked *x = (const ranked *)a, *y = (const ranked *)b;
-    return x->score < y->score ? 1 : x->score > y->score ? -1 : x->image - y->image;
-}
-
-static void make_html(const evaluation *e, text *t) {
-    ranked *list = (ranked *)malloc((size_t)e->images * sizeof(ranked));
-    int metric = e->order[0], better = sal_metric_about((sal_metric)metric)->better;
-    int i, c, n = 0, half;
-    if (!list) { t->failed = 1; return; }
-    for (i = 0; i < e->images; i++)
-        if (!isnan(e->row[0].value[i][metric])) {
-            list[n].image = i;
-            list[n++].score = e->row[0].value[i][metric] * better;
-        }
-    qsort(list, (size_t)n, sizeof(ranked), compare_ranked);
-    say(t, "<!doctype html><html lang=en><meta charset=utf-8>"
-        "<meta name=viewport content=\"width=device-width\">\n<title>Saliency: ");
-    say_name(t, e->data, 0);
-    say(t, "</title><style>%s</style>\n<h1>Where people look, and where models say they do</h1>\n"
-        "<p class=dim>", style);
-    say_name(t, e->data, 0);
-    say(t, " (%s): %d pictures. Means &plusmn; standard errors over pictures; the best model of "
-        "each line is marked. A number in brackets counts the pictures for which a score is "
-        "defined.</p>\n<h2>Scores</h2>\n", sal_layout_name(e->set.layout), e->images);
-    say_summary_table(e, t);
-    say(t, "<h2>Distributions over pictures</h2>\n<p class=dim>");
-    for (i = 0; i < e->rows; i++) {
-        say(t, "<span class=dot style=\"background:%s\"></span>", COLOUR(i));
-        say_name(t, e->row[i].name, 0);
-        say(t, " &nbsp; ");
-    }
-    say(t, "</p>\n<div class=cards>\n");
-    for (c = 0; c < e->columns; c++) say_distribution(e, t, e->order[c]);
-    say(t, "</div>\n");
-    half = SAL__MIN(e->strips, n) / 2;
-    half += SAL__MIN(e->strips, n) % 2;
-    say(t, "<h2>Best pictures</h2>\n<p class=dim>By %s of ", metric_name(metric));
-    say_name(t, e->row[0].name, 0);
-    say(t, ", the best first. Photograph, density of human fixations, maps; brighter is more.</p>\n");
-    for (i = 0; i < half; i++) say_strip(e, t, list[i].image);
-    say(t, "<h2>Worst pictures</h2>\n<p class=dim>The worst first.</p>\n");
-    for (i = n - 1; i >= half && i >= n - e->strips / 2; i--) say_strip(e, t, list[i].image);
-    say(t, "</html>\n");
-    free(list);
-}
+#include "evaluate_report.h"      /* make_html */
 
 static int write_text(evaluation *e, const char *path,
                       void (*make)(const evaluation *e, text *t)) {
@@ -853,11 +642,11 @@ static void short_name(char *name, size_t size, const char *path) {
     if (dot && !strcmp(dot, ".safetensors")) *dot = 0;
 }
 
-static int add_row(evaluation *e, kind kind, const char *model, const char *weights,
+static int add_row(evaluation *e, row_kind kind, const char *model, const char *weights,
                    const char *folder) {
     static const char *const baseline[] = { "", "", "centre prior", "viewer vs others",
                                             "half vs half" };
-    row *row = &e->row[e->rows];
+    score_row *row = &e->row[e->rows];
     size_t length = model ? strlen(model) : 0;
     if (e->rows == MAX_ROWS) return complain("at most %d models in one table", MAX_ROWS);
     row->kind = kind; row->weights = weights; row->folder = folder; row->model = model;
@@ -872,7 +661,7 @@ static int open_models(evaluation *e) {
     int k, i, same;
     char name[128];
     for (k = 0; k < e->rows; k++) {
-        row *row = &e->row[k];
+        score_row *row = &e->row[k];
         if (row->kind == MAPS && sal_path_kind(row->folder) != 1)
             return complain("%s: is not a folder", row->folder);
         if (row->kind == MODEL) {
@@ -901,7 +690,8 @@ static int check_output(const char *path) {
     char folder[4096];
     const char *slash = path ? strrchr(path, '/') : NULL;
     if (!path) return 0;
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1,
+             slash ? path : ".");
     if (sal_path_kind(path) == 1) return complain("%s: is a folder", path);
     if (access(folder, W_OK)) return complain("%s: cannot be written: %s", path, strerror(errno));
     return 0;
@@ -976,7 +766,8 @@ static int parse_options(evaluation *e, int argc, char **argv) {
         else if (!strcmp(a, "--per-image")) e->per_image = 1;
         else if (!strcmp(a, "--quiet")) e->quiet = 1;
         else if (a[0] != '-') status = complain("%s: what to do with it? see evaluate --help", a);
-        else if (!v) status = complain("%s: needs a value, or is no option; see evaluate --help", a);
+        else if (!v) status = complain("%s: needs a value, or is no option; see evaluate --help",
+                                       a);
         else if (i++, !strcmp(a, "-m")) status = add_row(e, MODEL, v, NULL, NULL);
         else if (!strcmp(a, "-w")) status = add_row(e, MODEL, NULL, v, NULL);
         else if (!strcmp(a, "--maps")) status = add_row(e, MAPS, NULL, NULL, v);
