@@ -5005,6 +5005,34 @@ static int sal__bmp_is_whole(const unsigned char *p, size_t size) {
     return sal__u32_le(p + 10) + ceil(w * bits / 32) * 4 * h <= (double)size;
 }
 
+/* stb_image before 2.28 writes beyond its tables when a JPEG file defines a Huffman table of more
+   than 256 codes. This walks over the segments as stb does and finds such a table: a class and 16
+   counts, then as many values. */
+static int sal__jpeg_tables_fit(const unsigned char *p, size_t size) {
+    size_t at = 2, length, table, i;
+    while (at + 4 <= size) {
+        if (p[at] != 0xFF || p[at + 1] == 0 || (p[at + 1] >= 0xD0 && p[at + 1] <= 0xD8) ||
+                p[at + 1] == 0xFF) { at++; continue; }              /* between segments, scans */
+        if (p[at + 1] == 0xD9) break;
+        length = (size_t)p[at + 2] << 8 | p[at + 3];
+        for (table = at + 4; p[at + 1] == 0xC4 && table < at + 2 + length; ) {
+            size_t codes = 0;
+            for (i = table + 1; i < table + 17 && i < size; i++) codes += p[i];
+            if (codes > 256) return 0;
+            table += 17 + codes;
+        }
+        at += 2 + length;
+    }
+    return 1;
+}
+
+/* The size of a picture, from its first bytes; 0 if stb cannot tell. */
+static int sal__stb_size(const unsigned char *p, size_t size, int *w, int *h) {
+    int n;
+    return size > 14 && size <= INT_MAX && (p[0] != 0xFF || sal__jpeg_tables_fit(p, size)) &&
+           stbi_info_from_memory(p, (int)size, w, h, &n);
+}
+
 static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t size, const char *name,
                                 sal_image *image) {
     int w = 0, h = 0, n = 0, c;
@@ -5017,7 +5045,10 @@ static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t siz
     if (p[0] == 'B' && !sal__bmp_is_whole(p, size))
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a truncated BMP file (%.0f bytes)", name,
                          (double)size);
-    if (stbi_info_from_memory(p, (int)size, &w, &h, &n))
+    if (p[0] == 0xFF && !sal__jpeg_tables_fit(p, size))
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a damaged JPEG file: a Huffman table of more than "
+                         "256 codes", name);
+    if (sal__stb_size(p, size, &w, &h))
         SAL__TRY(sal__check_size(ctx, name, w, h));
     decoded = stbi_load_from_memory(p, (int)size, &w, &h, &n, 0);
     if (!decoded) {
@@ -7935,9 +7966,9 @@ static sal_result sal__image_size(sal_ctx *ctx, const char *path, int *w, int *h
 #ifndef SALIENCY_NO_STB
     unsigned char *bytes;
     size_t size;
-    int known, channels;
+    int known;
     SAL__TRY(sal_file_read(ctx, path, &bytes, &size));
-    known = stbi_info_from_memory(bytes, (int)SAL__MIN(size, (size_t)INT_MAX), w, h, &channels);
+    known = sal__stb_size(bytes, size, w, h);
     sal_free(ctx, bytes);
     if (known) return SAL_OK;
 #endif
