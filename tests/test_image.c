@@ -104,6 +104,18 @@ static void test_blur(sal_ctx *ctx) {
     sal_blur(ctx, out, in, W, H, 50, 2, SAL_BORDER_REPLICATE);
     for (i = 0; i < N; i++) worst_flat = SAL__MAX(worst_flat, fabs(out[i] - 3));
     CHECK(worst_flat < 1e-5, "a replicated border keeps a constant, even if sigma exceeds the map");
+    {
+        static const float line[5] = { 1, 2, 4, 8, 16 };
+        double k = exp(-0.5);
+        sal_blur(ctx, out, line, 5, 1, 1, 1, SAL_BORDER_REPLICATE);
+        CHECK(fabs(out[0] - (1 + k * (1 + 2)) / (1 + 2 * k)) < 1e-6 &&
+              fabs(out[4] - (16 + k * (8 + 16)) / (1 + 2 * k)) < 1e-6,
+              "replicated: the last pixel stands outside");
+        sal_blur(ctx, out, line, 5, 1, 1, 1, SAL_BORDER_REFLECT);
+        CHECK(fabs(out[0] - (1 + k * (2 + 2)) / (1 + 2 * k)) < 1e-6 &&
+              fabs(out[4] - (16 + k * (8 + 8)) / (1 + 2 * k)) < 1e-6,
+              "reflected: the last pixel but one stands outside");
+    }
     for (i = 0; i < N; i++) in[i] = (float)(i * 7919 % 101);
     ctx->threads = 1;
     sal_blur(ctx, out, in, W, H, 2.5, 3, SAL_BORDER_REPLICATE);
@@ -188,7 +200,7 @@ static void refused(sal_ctx *ctx, const char *what, const void *bytes, size_t si
 
 static void test_formats(sal_ctx *ctx) {
     unsigned char file[4096], tall[30032];
-    static const unsigned char rgb16[13] = { 0, 0x12, 0x34, 0xAB, 0xCD, 0xFF, 0xFF, 0, 0, 0, 1, 0, 2 };
+    static const unsigned char rgb16[13] = { 0, 0x12, 0x34, 0xAB, 0xCD, 0xFF, 0xFF };
     static const unsigned char rgba[9] = { 0, 255, 0, 0, 128, 10, 20, 30, 255 };
     static const unsigned char greya[5] = { 0, 0, 255, 0, 0 };
     sal_image im;
