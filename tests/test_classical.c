@@ -404,7 +404,7 @@ static void test_memory(void) {
    correlation 0.9997 GBVS, 0.9998 Itti, 0.994 spectral residual with OpenCV, 0.993 BMS). */
 static void test_people(sal_ctx *ctx) {
     static const struct { double cc, nss; } expected[] = {
-        { 0.30, 0.86 }, { 0.24, 0.81 }, { 0.23, 0.67 }, { 0.39, 1.16 }, { 0.48, 1.59 }
+        { 0.30, 0.86 }, { 0.25, 0.84 }, { 0.23, 0.67 }, { 0.39, 1.16 }, { 0.47, 1.59 }
     };
     const char *root = getenv("SALIENCY_DATA");
     double cc[SAL_CLASSICAL_COUNT], nss[SAL_CLASSICAL_COUNT];
