@@ -9171,7 +9171,11 @@ SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *ma
 #if defined(__GNUC__)
 #  define SAL__INLINE static inline __attribute__((always_inline))
 #  define SAL__ALIGN __attribute__((aligned(64)))
+#  define SAL__PREFETCH(p) __builtin_prefetch(p)        /* harmless wherever p points */
+#  define SAL__PREFETCH_WRITE(p) __builtin_prefetch(p, 1)
 #else
+#  define SAL__PREFETCH(p) ((void)0)
+#  define SAL__PREFETCH_WRITE(p) ((void)0)
 #  define SAL__INLINE static inline
 #  define SAL__ALIGN
 #endif
@@ -9192,7 +9196,7 @@ enum { SAL__ACT_SIGMOID = 100, SAL__ACT_TANH, SAL__ACT_EXP };
 typedef struct sal__isa {
     int width;      /* floats in a vector */
     void (*block)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int k,
-                  int rows, int add);
+                  int rows, int add, const float *next);
     void (*wino_input)(float *v, size_t fs, const float *in, size_t row, size_t plane, int n);
     void (*wino_weight)(float *u, size_t fs, const float *w, size_t pitch, int rows, int k, int n,
                         int r);
@@ -9386,6 +9390,7 @@ typedef struct sal__wino {
     size_t ufs, vfs;        /* floats from one f to the next in u (kc, 16) and v (6, kc) */
     size_t u, v;            /* floats of u for one block of outputs and inputs, v for one group */
     int chunk;              /* groups worked on together */
+    int panels;             /* blocks of outputs a task works on together */
     int resident;           /* 1: all of u is kept; 0: u is made when needed, for a chunk */
     double cost;            /* estimated time, in multiply-adds of 8 lanes */
 } sal__wino;
@@ -9404,11 +9409,13 @@ typedef struct sal__wino_job {
     int first, count;               /* the groups of this chunk */
 } sal__wino_job;
 
-enum { SAL__KC = 128, SAL__RESIDENT = 1200000, SAL__CHUNK = 4500000 };
+/* floats of a run of finished tiles of 16 channels (also enough for a patch of 8) */
+enum { SAL__TILES = 16 * 6 * 48 };
+enum { SAL__RESIDENT = 1200000, SAL__CHUNK = 4500000 };
 
 /* Cut s for tiles of n points; 0 if that is not possible. */
 static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
-    int d = s->dilation, kp = (s->ic + 7) & ~7, ph, pw;
+    int d = s->dilation, kp = (s->ic + 7) & ~7, ph, pw, most;
     double transforms;
     memset(w, 0, sizeof *w);
     if (s->stride != 1 || s->kh != s->kw) return 0;
@@ -9419,14 +9426,16 @@ static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
     if ((double)s->n * d * d * w->ty * w->tx > INT_MAX / 64) return 0;
     w->tiles = s->n * d * d * w->ty * w->tx;
     w->groups = (w->tiles + 5) / 6;
-    w->kblocks = (kp + SAL__KC - 1) / SAL__KC;
+    w->oblocks = (s->oc + 15) / 16;
+    w->resident = (size_t)kp * 16 * w->oblocks * w->f <= SAL__RESIDENT;
+    w->panels = w->resident ? 1 : 2;
+    most = w->resident ? 128 : n == 8 ? 64 : 112;       /* u for two panels: half of 1 MB of L2 */
+    w->kblocks = (kp + most - 1) / most;
     w->kc = ((kp + w->kblocks - 1) / w->kblocks + 7) & ~7;
     w->kblocks = (kp + w->kc - 1) / w->kc;
-    w->oblocks = (s->oc + 15) / 16;
     w->ufs = (size_t)w->kc * 16 + 16;           /* one cache line more than a power of two: */
     w->vfs = (size_t)w->kc * 6 + 16;            /* neighbours in f fall on different sets */
     w->u = w->ufs * w->f; w->v = w->vfs * w->f * w->kblocks;
-    w->resident = w->u * w->oblocks * w->kblocks <= SAL__RESIDENT;
     w->chunk = w->resident ? (int)SAL__MAX(1, 100000 / w->v) : (int)SAL__MAX(1, SAL__CHUNK / w->v);
     if (w->chunk >= w->groups) w->chunk = w->groups;
     else {          /* chunks of equal size */
@@ -9442,9 +9451,9 @@ static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
 
 /* Floats of m (one group or one chunk) and of the finished tiles of one worker, rounded to lines */
 static size_t sal__wino_worker(const sal__wino *w) {
-    size_t m = (size_t)w->f * 96 * (w->resident ? 1 : w->chunk);
-    size_t v = w->resident ? w->v * w->chunk : w->u;
-    return m + v + 16 * 6 * 48 + 8 * 64;
+    size_t m = (size_t)w->f * 96 * (w->resident ? 1 : w->chunk * w->panels);
+    size_t v = w->resident ? w->v * w->chunk : w->u * w->panels;
+    return m + v + SAL__TILES + 8 * 64;
 }
 
 /* Where tile t starts: its sample, and the first row and column of its results in the output. */
@@ -9457,39 +9466,55 @@ static void sal__wino_tile(const sal__wino *w, const sal_conv *s, int t, int *sa
     *y += phase / d; *x += phase % d;
 }
 
+/* What a run of tiles side by side sees of 8 channels: patch (8, n, SAL__PATCH), every d-th pixel
+   from row y and column x on, zeros outside of the picture and for channels that are not there. */
+enum { SAL__PATCH = 40 };
+static void sal__wino_patch(float *patch, const float *in, const sal_conv *s, int channels, int n,
+                            int width, int y, int x) {
+    size_t plane = (size_t)s->ih * s->iw;
+    int c, i, l, d = s->dilation;
+    /* patch[first .. last-1] lies inside of the picture */
+    int first = x < 0 ? SAL__MIN((-x + d - 1) / d, width) : 0;
+    int last = SAL__MAX(first, SAL__MIN(width, (s->iw - x + d - 1) / d));
+    for (c = 0; c < 8; c++)
+        for (i = 0; i < n; i++, patch += SAL__PATCH) {
+            int row = y + i * d;
+            const float *from = in + c * plane + (size_t)row * s->iw + x;
+            if (row < 0 || row >= s->ih || c >= channels) {
+                memset(patch, 0, SAL__PATCH * sizeof(float));
+            } else if (d == 1 && x >= 0 && x + SAL__PATCH <= s->iw) {
+                memcpy(patch, from, SAL__PATCH * sizeof(float));
+                for (l = 0; l < SAL__PATCH; l += 16) SAL__PREFETCH(from + SAL__PATCH + l);
+            } else {
+                for (l = 0; l < first; l++) patch[l] = 0;
+                if (d == 1) memcpy(patch + first, from + first, (last - first) * sizeof(float));
+                else for (l = first; l < last; l++) patch[l] = from[l * d];
+                for (l = last; l < SAL__PATCH; l++) patch[l] = 0;
+            }
+        }
+}
+
 /* Transform the inputs of one group of tiles: v (kblocks, f, 6, kc). */
 static void sal__wino_in_group(const sal__wino_job *j, int group, float *v, float *patch) {
     const sal_conv *s = j->s;
     const sal__wino *w = &j->w;
     size_t plane = (size_t)s->ih * s->iw;
-    int q, c, i, k, l, d = s->dilation;
-    for (q = 0; q < 6 && group * 6 + q < w->tiles; q++) {
-        int sample, y, x;
+    int q, c, i, end = SAL__MIN(6, w->tiles - group * 6);
+    for (q = 0; q < end; ) {
+        int sample, y, x, t = group * 6 + q, run = SAL__MIN(end - q, w->tx - t % w->tx);
         const float *in;
-        sal__wino_tile(w, s, group * 6 + q, &sample, &y, &x);
+        sal__wino_tile(w, s, t, &sample, &y, &x);
         y -= s->top; x -= s->left;
         in = j->in + (size_t)sample * s->ic * plane;
         for (c = 0; c < s->ic; c += 8) {
             float *to = v + (size_t)(c / w->kc) * w->f * w->vfs + (size_t)q * w->kc + c % w->kc;
-            const float *from = in + (size_t)c * plane;
-            if (d == 1 && y >= 0 && x >= 0 && y + w->n <= s->ih && x + 8 <= s->iw &&
-                c + 8 <= s->ic) {
-                j->isa->wino_input(to, w->vfs, from + (size_t)y * s->iw + x, (size_t)s->iw, plane,
-                                   w->n);
-                continue;
-            }
-            for (k = 0; k < 8; k++)     /* at the borders and for d > 1: copy, with zeros outside */
-                for (i = 0; i < w->n; i++) {
-                    int row = y + i * d, inside = row >= 0 && row < s->ih && c + k < s->ic;
-                    float *line = patch + (k * 8 + i) * 8;
-                    const float *src = from + (inside ? k * plane + (size_t)row * s->iw : 0);
-                    for (l = 0; l < 8; l++) {
-                        int column = x + l * d;
-                        line[l] = inside && column >= 0 && column < s->iw ? src[column] : 0;
-                    }
-                }
-            j->isa->wino_input(to, w->vfs, patch, 8, 64, w->n);
+            sal__wino_patch(patch, in + c * plane, s, SAL__MIN(8, s->ic - c), w->n,
+                            (run - 1) * w->m + w->n, y, x);
+            for (i = 0; i < run; i++)
+                j->isa->wino_input(to + (size_t)i * w->kc, w->vfs, patch + i * w->m, SAL__PATCH,
+                                   (size_t)w->n * SAL__PATCH, w->n);
         }
+        q += run;
     }
 }
 
@@ -9504,16 +9529,17 @@ static void sal__wino_weights(const sal__wino_job *j, const float *weight, int o
                         SAL__MIN(16, s->oc - o), SAL__MIN(w->kc, s->ic - c), w->n, w->r);
 }
 
-/* The products of one group with one block of weights: m (f, 6, 16) = or += v u. */
-static void sal__wino_multiply(const sal__wino_job *j, int group, int kblock, int add, float *m,
-                               const float *v, const float *u) {
+/* The products of one group with some panels of weights: m (panels, f, 6, 16) = or += v u. */
+static void sal__wino_multiply(const sal__wino_job *j, int group, int kblock, int panels, int add,
+                               float *m, const float *v, const float *u) {
     const sal__wino *w = &j->w;
-    int f, k = SAL__MIN(w->kc, j->s->ic - kblock * w->kc);
+    int f, p, k = SAL__MIN(w->kc, j->s->ic - kblock * w->kc);
     int rows = SAL__MIN(6, w->tiles - group * 6);
     v += (size_t)kblock * w->f * w->vfs;
-    for (f = 0; f < w->f; f++)
-        j->isa->block(m + f * 96, 16, v + f * w->vfs, (size_t)w->kc, u + f * w->ufs, k, rows,
-                      add);
+    for (f = 0; f < w->f; f++, v += w->vfs)
+        for (p = 0; p < panels; p++)
+            j->isa->block(m + (size_t)(p * w->f + f) * 96, 16, v, (size_t)w->kc,
+                          u + p * w->u + f * w->ufs, k, rows, add, v + w->vfs);
 }
 
 /* Transform the products of one group back and write 16 planes of its results. Tiles side by side
@@ -9549,12 +9575,13 @@ static void sal__wino_out_group(const sal__wino_job *j, int group, int oblock, f
                     j->isa->finish(out + at, row, add ? add + at : NULL, scale, bias, j->act,
                                    (size_t)width);
                 } else {
+                    float line[ROW];
                     if (add)
                         for (i = 0; i < width; i++)
                             row[i] = row[i] * scale + bias + add[at + (size_t)i * d];
-                    j->isa->finish(row, row, NULL, add ? 1 : scale, add ? 0 : bias, j->act,
+                    j->isa->finish(line, row, NULL, add ? 1 : scale, add ? 0 : bias, j->act,
                                    (size_t)width);
-                    for (i = 0; i < width; i++) out[at + (size_t)i * d] = row[i];
+                    for (i = 0; i < width; i++) out[at + (size_t)i * d] = line[i];
                 }
             }
         }
@@ -9580,7 +9607,7 @@ static void sal__wino_resident_task(void *arg, int index, int worker) {
     for (o = 0; o < w->oblocks; o++)
         for (g = 0; g < count; g++) {
             for (k = 0; k < w->kblocks; k++)
-                sal__wino_multiply(j, first + g, k, k > 0, m, v + g * w->v,
+                sal__wino_multiply(j, first + g, k, 1, k > 0, m, v + g * w->v,
                                    j->u + ((size_t)o * w->kblocks + k) * w->u);
             sal__wino_out_group(j, first + g, o, j->out + o * 16 * plane, m, y);
         }
@@ -9594,16 +9621,25 @@ static void sal__wino_input_task(void *arg, int index, int worker) {
     sal__wino_in_group(j, j->first + index, j->v + index * j->w.v, patch);
 }
 
-/* 16 planes of weight * v, added to what is in m if `add`. */
-static void sal__wino_pass(const sal__wino_job *j, const float *weight, const float *v, int oblock,
+/* The blocks of outputs that task `index` works on: the first and how many. */
+static int sal__wino_panels(const sal__wino *w, int index, int *first) {
+    *first = index * w->panels;
+    return SAL__MIN(w->panels, w->oblocks - *first);
+}
+static int sal__wino_tasks(const sal__wino *w) {
+    return (w->oblocks + w->panels - 1) / w->panels;
+}
+
+/* m = weight * v for all groups of the chunk, added to what is in m if `add`. */
+static void sal__wino_pass(const sal__wino_job *j, const float *weight, const float *v, int index,
                            int add, float *u, float *m) {
     const sal__wino *w = &j->w;
-    int g, k;
+    int g, k, p, first, panels = sal__wino_panels(w, index, &first);
     for (k = 0; k < w->kblocks; k++) {
-        sal__wino_weights(j, weight, oblock, k, u);
+        for (p = 0; p < panels; p++) sal__wino_weights(j, weight, first + p, k, u + p * w->u);
         for (g = 0; g < j->count; g++)
-            sal__wino_multiply(j, j->first + g, k, add || k > 0, m + (size_t)g * w->f * 96,
-                               v + g * w->v, u);
+            sal__wino_multiply(j, j->first + g, k, panels, add || k > 0,
+                               m + (size_t)g * w->panels * w->f * 96, v + g * w->v, u);
     }
 }
 
@@ -9611,11 +9647,14 @@ static void sal__wino_passing_task(void *arg, int index, int worker) {
     const sal__wino_job *j = (const sal__wino_job *)arg;
     const sal__wino *w = &j->w;
     size_t size = (size_t)w->f * 96, plane = (size_t)j->s->oh * j->s->ow;
-    float *u = j->worker + worker * j->worker_size, *m = u + w->u, *y = m + size * w->chunk;
-    int g;
+    float *u = j->worker + worker * j->worker_size, *m = u + w->u * w->panels;
+    float *y = m + size * w->panels * w->chunk;
+    int g, p, first, panels = sal__wino_panels(w, index, &first);
     sal__wino_pass(j, j->weight, j->v, index, 0, u, m);
     for (g = 0; g < j->count; g++)
-        sal__wino_out_group(j, j->first + g, index, j->out + index * 16 * plane, m + g * size, y);
+        for (p = 0; p < panels; p++)
+            sal__wino_out_group(j, j->first + g, first + p, j->out + (first + p) * 16 * plane,
+                                m + (g * w->panels + p) * size, y);
 }
 
 static size_t sal__wino_shared(const sal__wino *w) {
@@ -9636,7 +9675,7 @@ static void sal__wino_run(sal_ctx *ctx, sal__wino_job *j, float *scratch) {
     for (j->first = 0; j->first < w->groups; j->first += w->chunk) {
         j->count = SAL__MIN(w->chunk, w->groups - j->first);
         sal_parallel_for(ctx, j->count, sal__wino_input_task, j);
-        sal_parallel_for(ctx, w->oblocks, sal__wino_passing_task, j);
+        sal_parallel_for(ctx, sal__wino_tasks(w), sal__wino_passing_task, j);
     }
 }
 
@@ -9715,7 +9754,8 @@ static void sal__gemm_task(void *arg, int index, int worker) {
             for (o = 0; o < s->oc; o += 6)
                 j->isa->block(c + o * pitch + p * 16, pitch, j->weight + (size_t)o * j->k + k,
                               (size_t)j->k, b + ((size_t)p * j->k + k) * 16,
-                              SAL__MIN(SAL__GEMM_KC, j->k - k), SAL__MIN(6, s->oc - o), k > 0);
+                              SAL__MIN(SAL__GEMM_KC, j->k - k), SAL__MIN(6, s->oc - o), k > 0,
+                              j->weight + (size_t)(o + 6) * j->k + k);
     for (o = 0; o < s->oc; o++) {
         size_t at = ((size_t)sample * s->oc + o) * size + first;
         j->isa->finish(j->out + at, c + o * pitch, j->e->add ? j->e->add + at : NULL,
@@ -9826,7 +9866,7 @@ static void sal__dense_panel_task(void *arg, int index, int worker) {
         j->isa->pack(b, from, j->weight->dtype != SAL_F32 ? (size_t)KC : nin, count, part);
         for (s = 0; s < j->n; s += 6)
             j->isa->block(sum + s * 16, 16, j->in + s * nin + k, nin, b, part,
-                          SAL__MIN(6, j->n - s), k > 0);
+                          SAL__MIN(6, j->n - s), k > 0, j->in + (s + 6) * nin + k);
     }
     for (s = 0; s < j->n; s++) sal__dense_finish(j, s, first, count, 0, sum + s * 16);
 }
@@ -9876,23 +9916,28 @@ static void sal__lstm_gates_task(void *arg, int index, int worker) {
     const sal__wino *w = &t.w;
     sal_epilogue e;
     size_t hw = (size_t)t.s->oh * t.s->ow, size = (size_t)w->f * 96;
-    float *u = t.worker + worker * t.worker_size, *m = u + w->u, *y = m + size * w->chunk;
-    float *gates = y + 16 * 6 * 48;
-    int i, g, channels = SAL__MIN(16, t.s->oc - index * 16);
+    float *u = t.worker + worker * t.worker_size, *m = u + w->u * w->panels;
+    float *y = m + size * w->panels * w->chunk, *gates = y + SAL__TILES;
+    int i, g, p, first, panels = sal__wino_panels(w, index, &first);
     memset(&e, 0, sizeof e);
     t.e = &e;
     for (i = 0; i < 4; i++) {
-        const float *const *p = j->params + gate[i];    /* W, its bias, U, its bias */
+        const float *const *param = j->params + gate[i];        /* W, its bias, U, its bias */
         if (i == 1 && j->step == 0) continue;
-        sal__wino_pass(&t, p[0], j->vx, index, 0, u, m);
-        if (j->step > 0) sal__wino_pass(&t, p[2], j->vh, index, 1, u, m);
-        e.bias = p[1]; t.bias2 = p[3];
+        sal__wino_pass(&t, param[0], j->vx, index, 0, u, m);
+        if (j->step > 0) sal__wino_pass(&t, param[2], j->vh, index, 1, u, m);
+        e.bias = param[1]; t.bias2 = param[3];
         t.act = i < 3 ? SAL__ACT_SIGMOID : SAL__ACT_TANH;
         for (g = 0; g < t.count; g++)
-            sal__wino_out_group(&t, g, index, gates + i * 16 * hw, m + g * size, y);
+            for (p = 0; p < panels; p++)
+                sal__wino_out_group(&t, g, first + p, gates + (p * 4 + i) * 16 * hw,
+                                    m + (g * w->panels + p) * size, y);
     }
-    t.isa->lstm(j->out + index * 16 * hw, j->cell + index * 16 * hw, gates, hw, channels,
-                j->step == 0);
+    for (p = 0; p < panels; p++) {
+        size_t at = (size_t)(first + p) * 16 * hw;
+        t.isa->lstm(j->out + at, j->cell + at, gates + p * 64 * hw, hw,
+                    SAL__MIN(16, t.s->oc - (first + p) * 16), j->step == 0);
+    }
 }
 
 typedef struct sal__lstm_plan {
@@ -9915,10 +9960,9 @@ static void sal__lstm_fit(sal__lstm_plan *p, int c, int h, int w) {
     sal_conv_fit(&p->taps);
     sal__wino_fit(&p->w, &p->s, 8);
     if (sal__wino_fit(&six, &p->s, 6) && six.cost < p->w.cost) p->w = six;
-    p->w.resident = 0;
-    p->w.chunk = p->w.groups;
+    p->w.resident = 0; p->w.panels = 2; p->w.chunk = p->w.groups;
     sal__gemm_fit(&g, &p->taps);
-    p->worker = SAL__MAX(sal__wino_worker(&p->w) + (size_t)64 * h * w, g.worker_size);
+    p->worker = SAL__MAX(sal__wino_worker(&p->w) + (size_t)128 * h * w, g.worker_size);
 }
 
 static size_t sal__fast_convlstm_scratch(int c, int h, int w, int threads) {
@@ -9958,7 +10002,7 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
         sal_parallel_for(ctx, p.w.groups, sal__wino_input_task, &j.wino);
         e.bias = params[SAL_WA_BIAS]; j.wino.bias2 = params[SAL_UA_BIAS];
         j.wino.e = &e; j.wino.act = SAL_IDENTITY; j.wino.weight = params[SAL_WA]; j.wino.out = wax;
-        sal_parallel_for(ctx, p.w.oblocks, sal__wino_passing_task, &j.wino);
+        sal_parallel_for(ctx, sal__wino_tasks(&p.w), sal__wino_passing_task, &j.wino);
         for (j.step = 0; j.step < steps; j.step++) {
             float *a = z + hw;
             if (j.step == 0) {
@@ -9968,7 +10012,7 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
                 sal_parallel_for(ctx, p.w.groups, sal__wino_input_task, &j.wino);
                 e.bias = NULL; j.wino.bias2 = NULL; e.add = wax;
                 j.wino.act = SAL__ACT_TANH; j.wino.weight = params[SAL_UA]; j.wino.out = sum;
-                sal_parallel_for(ctx, p.w.oblocks, sal__wino_passing_task, &j.wino);
+                sal_parallel_for(ctx, sal__wino_tasks(&p.w), sal__wino_passing_task, &j.wino);
                 e.add = NULL;
             }
             /* Va: products with each of its nine taps, then moved to their places and added */
@@ -9986,7 +10030,7 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
             sal_parallel_for(ctx, c, sal__lstm_tilde_task, &j);
             j.wino.in = j.tilde; j.wino.v = j.vx;
             sal_parallel_for(ctx, p.w.groups, sal__wino_input_task, &j.wino);
-            sal_parallel_for(ctx, p.w.oblocks, sal__lstm_gates_task, &j);
+            sal_parallel_for(ctx, sal__wino_tasks(&p.w), sal__lstm_gates_task, &j);
         }
     }
 }
@@ -10110,28 +10154,40 @@ SALDEF const sal_backend *sal_backend_cpu(void) {
    ========================================================================================== */
 #ifdef SAL__K
 
-/* SAL__W vectors become their own transpose: lane j of r[i] goes to lane i of r[j]. */
-SAL__INLINE void SAL__K(transpose)(sal__v *r) {
+/* The transpose of SAL__W x SAL__W numbers: out[j][i] = in[i][j], rows os and is floats apart. */
+SAL__INLINE void SAL__K(turn)(float *out, size_t os, const float *in, size_t is) {
 #if SAL__W == 8
-    __m256 a0 = _mm256_unpacklo_ps(r[0], r[1]), a1 = _mm256_unpackhi_ps(r[0], r[1]);
-    __m256 a2 = _mm256_unpacklo_ps(r[2], r[3]), a3 = _mm256_unpackhi_ps(r[2], r[3]);
-    __m256 a4 = _mm256_unpacklo_ps(r[4], r[5]), a5 = _mm256_unpackhi_ps(r[4], r[5]);
-    __m256 a6 = _mm256_unpacklo_ps(r[6], r[7]), a7 = _mm256_unpackhi_ps(r[6], r[7]);
-    __m256 b0 = _mm256_shuffle_ps(a0, a2, 0x44), b1 = _mm256_shuffle_ps(a0, a2, 0xEE);
-    __m256 b2 = _mm256_shuffle_ps(a1, a3, 0x44), b3 = _mm256_shuffle_ps(a1, a3, 0xEE);
-    __m256 b4 = _mm256_shuffle_ps(a4, a6, 0x44), b5 = _mm256_shuffle_ps(a4, a6, 0xEE);
-    __m256 b6 = _mm256_shuffle_ps(a5, a7, 0x44), b7 = _mm256_shuffle_ps(a5, a7, 0xEE);
-    r[0] = _mm256_permute2f128_ps(b0, b4, 0x20); r[4] = _mm256_permute2f128_ps(b0, b4, 0x31);
-    r[1] = _mm256_permute2f128_ps(b1, b5, 0x20); r[5] = _mm256_permute2f128_ps(b1, b5, 0x31);
-    r[2] = _mm256_permute2f128_ps(b2, b6, 0x20); r[6] = _mm256_permute2f128_ps(b2, b6, 0x31);
-    r[3] = _mm256_permute2f128_ps(b3, b7, 0x20); r[7] = _mm256_permute2f128_ps(b3, b7, 0x31);
+    __m256 r0 = sal__vload(in), r1 = sal__vload(in + is), r2 = sal__vload(in + 2 * is);
+    __m256 r3 = sal__vload(in + 3 * is), r4 = sal__vload(in + 4 * is);
+    __m256 r5 = sal__vload(in + 5 * is), r6 = sal__vload(in + 6 * is);
+    __m256 r7 = sal__vload(in + 7 * is);
+    __m256 a0 = _mm256_unpacklo_ps(r0, r1), a1 = _mm256_unpackhi_ps(r0, r1);
+    __m256 a2 = _mm256_unpacklo_ps(r2, r3), a3 = _mm256_unpackhi_ps(r2, r3);
+    __m256 a4 = _mm256_unpacklo_ps(r4, r5), a5 = _mm256_unpackhi_ps(r4, r5);
+    __m256 a6 = _mm256_unpacklo_ps(r6, r7), a7 = _mm256_unpackhi_ps(r6, r7);
+    r0 = _mm256_shuffle_ps(a0, a2, 0x44); r1 = _mm256_shuffle_ps(a0, a2, 0xEE);
+    r2 = _mm256_shuffle_ps(a1, a3, 0x44); r3 = _mm256_shuffle_ps(a1, a3, 0xEE);
+    r4 = _mm256_shuffle_ps(a4, a6, 0x44); r5 = _mm256_shuffle_ps(a4, a6, 0xEE);
+    r6 = _mm256_shuffle_ps(a5, a7, 0x44); r7 = _mm256_shuffle_ps(a5, a7, 0xEE);
+    sal__vstore(out, _mm256_permute2f128_ps(r0, r4, 0x20));
+    sal__vstore(out + os, _mm256_permute2f128_ps(r1, r5, 0x20));
+    sal__vstore(out + 2 * os, _mm256_permute2f128_ps(r2, r6, 0x20));
+    sal__vstore(out + 3 * os, _mm256_permute2f128_ps(r3, r7, 0x20));
+    sal__vstore(out + 4 * os, _mm256_permute2f128_ps(r0, r4, 0x31));
+    sal__vstore(out + 5 * os, _mm256_permute2f128_ps(r1, r5, 0x31));
+    sal__vstore(out + 6 * os, _mm256_permute2f128_ps(r2, r6, 0x31));
+    sal__vstore(out + 7 * os, _mm256_permute2f128_ps(r3, r7, 0x31));
 #elif SAL__W == 4
-    sal__v a0 = sal__vzip_low(r[0], r[1]), a1 = sal__vzip_high(r[0], r[1]);
-    sal__v a2 = sal__vzip_low(r[2], r[3]), a3 = sal__vzip_high(r[2], r[3]);
-    r[0] = sal__vjoin_low(a0, a2); r[1] = sal__vjoin_high(a0, a2);
-    r[2] = sal__vjoin_low(a1, a3); r[3] = sal__vjoin_high(a1, a3);
+    sal__v r0 = sal__vload(in), r1 = sal__vload(in + is), r2 = sal__vload(in + 2 * is);
+    sal__v r3 = sal__vload(in + 3 * is);
+    sal__v a0 = sal__vzip_low(r0, r1), a1 = sal__vzip_high(r0, r1);
+    sal__v a2 = sal__vzip_low(r2, r3), a3 = sal__vzip_high(r2, r3);
+    sal__vstore(out, sal__vjoin_low(a0, a2)); sal__vstore(out + os, sal__vjoin_high(a0, a2));
+    sal__vstore(out + 2 * os, sal__vjoin_low(a1, a3));
+    sal__vstore(out + 3 * os, sal__vjoin_high(a1, a3));
 #else
-    (void)r;
+    (void)os; (void)is;
+    *out = *in;
 #endif
 }
 
@@ -10172,14 +10228,21 @@ SAL__INLINE void SAL__K(transpose)(sal__v *r) {
 #if SAL__W > 1
 #define SAL__BLOCK(n, EACH) \
 SAL__INLINE void SAL__K(block##n)(float *c, size_t ldc, const float *a, size_t lda, \
-                                  const float *b, int k, int add) { \
+                                  const float *b, int k, int add, \
+                                  const float *next) { \
     if (add) { \
         EACH(SAL__ROW_LOAD) \
-        for (; k > 0; k--, a++, b += 16) { SAL__B_LOAD EACH(SAL__ROW_FMA) } \
+        for (; k > 0; k--, a++, b += 16, next += 6) { \
+            SAL__PREFETCH(next); \
+            SAL__B_LOAD EACH(SAL__ROW_FMA) \
+        } \
         EACH(SAL__ROW_STORE) \
     } else { \
         EACH(SAL__ROW_ZERO) \
-        for (; k > 0; k--, a++, b += 16) { SAL__B_LOAD EACH(SAL__ROW_FMA) } \
+        for (; k > 0; k--, a++, b += 16, next += 6) { \
+            SAL__PREFETCH(next); \
+            SAL__B_LOAD EACH(SAL__ROW_FMA) \
+        } \
         EACH(SAL__ROW_STORE) \
     } \
 }
@@ -10197,19 +10260,19 @@ SAL__BLOCK(5, SAL__EACH5)
 SAL__BLOCK(6, SAL__EACH6)
 
 static void SAL__K(block)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int k,
-                          int rows, int add) {
+                          int rows, int add, const float *next) {
     switch (rows) {
-    case 1: SAL__K(block1)(c, ldc, a, lda, b, k, add); break;
-    case 2: SAL__K(block2)(c, ldc, a, lda, b, k, add); break;
-    case 3: SAL__K(block3)(c, ldc, a, lda, b, k, add); break;
-    case 4: SAL__K(block4)(c, ldc, a, lda, b, k, add); break;
-    case 5: SAL__K(block5)(c, ldc, a, lda, b, k, add); break;
-    default: SAL__K(block6)(c, ldc, a, lda, b, k, add); break;
+    case 1: SAL__K(block1)(c, ldc, a, lda, b, k, add, next); break;
+    case 2: SAL__K(block2)(c, ldc, a, lda, b, k, add, next); break;
+    case 3: SAL__K(block3)(c, ldc, a, lda, b, k, add, next); break;
+    case 4: SAL__K(block4)(c, ldc, a, lda, b, k, add, next); break;
+    case 5: SAL__K(block5)(c, ldc, a, lda, b, k, add, next); break;
+    default: SAL__K(block6)(c, ldc, a, lda, b, k, add, next); break;
     }
 }
 #else
 static void SAL__K(block)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int k,
-                          int rows, int add) {
+                          int rows, int add, const float *next) {
     for (; rows > 0; rows--, a += lda, c += ldc) {
         float sum[16];
         int p, j;
@@ -10317,24 +10380,11 @@ SAL__INLINE void SAL__K(wino_a)(float *out, size_t os, const float *in, size_t i
 SAL__INLINE void SAL__K(wino_in)(float *v, size_t fs, const float *in, size_t row, size_t plane,
                                  int n) {
     SAL__ALIGN float t[64 * SAL__W];
-    int c, i, j, k;
+    int c, i, j;
     for (c = 0; c < 8; c += SAL__W, in += SAL__W * plane, v += SAL__W) {
         for (i = 0; i < n; i++) {
-            for (j = 0; j < 8; j += SAL__W) {
-                sal__v r[SAL__W];
-                const float *p = in + (size_t)i * row + j;
-#if SAL__W == 8
-                r[0] = sal__vload(p); r[1] = sal__vload(p + plane);
-                r[2] = sal__vload(p + 2 * plane); r[3] = sal__vload(p + 3 * plane);
-                p += 4 * plane;
-                r[4] = sal__vload(p); r[5] = sal__vload(p + plane);
-                r[6] = sal__vload(p + 2 * plane); r[7] = sal__vload(p + 3 * plane);
-#else
-                for (k = 0; k < SAL__W; k++) r[k] = sal__vload(p + (size_t)k * plane);
-#endif
-                SAL__K(transpose)(r);
-                for (k = 0; k < SAL__W; k++) sal__vstore(t + (i * 8 + j + k) * SAL__W, r[k]);
-            }
+            for (j = 0; j < 8; j += SAL__W)
+                SAL__K(turn)(t + (i * 8 + j) * SAL__W, SAL__W, in + (size_t)i * row + j, plane);
             SAL__K(wino_b)(t + i * 8 * SAL__W, SAL__W, t + i * 8 * SAL__W, SAL__W, n);
         }
         for (j = 0; j < n; j++)
@@ -10351,34 +10401,33 @@ static void SAL__K(wino_input)(float *v, size_t fs, const float *in, size_t row,
    input channels c; what is missing to 16 is zero. u steps by fs from one f to the next. */
 SAL__INLINE void SAL__K(wino_w)(float *u, size_t fs, const float *w, size_t pitch, int rows, int k,
                                 int n, int r) {
-    SAL__ALIGN float g[25 * SAL__W * SAL__W], t[40 * SAL__W];
-    int o, c, e, i, j, rr = r * r;
-    for (o = 0; o < 16; o += SAL__W)
-        for (c = 0; c < k; c++) {
-            const float *tap = g + c % SAL__W * rr * SAL__W;
-            if (c % SAL__W == 0) {      /* the next SAL__W input channels, lanes = outputs */
-                const float *from = w + (size_t)o * pitch + (size_t)c * rr;
-                if (o + SAL__W <= rows && c + SAL__W <= k) {
-                    for (e = 0; e < rr * SAL__W; e += SAL__W) {
-                        sal__v x[SAL__W];
-                        for (i = 0; i < SAL__W; i++)
-                            x[i] = sal__vload(from + (size_t)i * pitch + e);
-                        SAL__K(transpose)(x);
-                        for (i = 0; i < SAL__W; i++) sal__vstore(g + (e + i) * SAL__W, x[i]);
-                    }
-                } else {
-                    for (e = 0; e < rr * SAL__MIN(SAL__W, k - c); e++)
-                        for (i = 0; i < SAL__W; i++)
-                            g[e * SAL__W + i] = o + i < rows ? from[(size_t)i * pitch + e] : 0;
-                }
+    SAL__ALIGN float g[25 * 16 * SAL__W], t[40 * SAL__W];
+    int o, c, first, count, e, i, j, rr = r * r;
+    for (first = 0; first < k; first += SAL__W) {   /* SAL__W input channels: their taps, with */
+        count = SAL__MIN(SAL__W, k - first);        /* the outputs side by side, in g */
+        for (o = 0; o < 16; o += SAL__W) {
+            const float *from = w + (size_t)o * pitch + (size_t)first * rr;
+            float *to = g + o * rr * SAL__W;
+            if (o + SAL__W <= rows && count == SAL__W) {
+                for (e = 0; e < rr * SAL__W; e += SAL__W)
+                    SAL__K(turn)(to + e * SAL__W, SAL__W, from + e, pitch);
+            } else {
+                for (e = 0; e < rr * count; e++)
+                    for (i = 0; i < SAL__W; i++)
+                        to[e * SAL__W + i] = o + i < rows ? from[(size_t)i * pitch + e] : 0;
             }
-            for (j = 0; j < r; j++)
-                SAL__K(wino_g)(t + j * SAL__W, (size_t)r * SAL__W, tap + j * SAL__W,
-                               (size_t)r * SAL__W, n, r);
-            for (i = 0; i < n; i++)
-                SAL__K(wino_g)(u + (size_t)i * n * fs + c * 16 + o, fs, t + i * r * SAL__W, SAL__W,
-                               n, r);
         }
+        for (c = 0; c < count; c++)
+            for (o = 0; o < 16; o += SAL__W) {
+                const float *tap = g + (o + c) * rr * SAL__W;
+                float *to = u + (first + c) * 16 + o;
+                for (j = 0; j < r; j++)
+                    SAL__K(wino_g)(t + j * SAL__W, (size_t)r * SAL__W, tap + j * SAL__W,
+                                   (size_t)r * SAL__W, n, r);
+                for (i = 0; i < n; i++)
+                    SAL__K(wino_g)(to + (size_t)i * n * fs, fs, t + i * r * SAL__W, SAL__W, n, r);
+            }
+    }
 }
 static void SAL__K(wino_weight)(float *u, size_t fs, const float *w, size_t pitch, int rows, int k,
                                 int n, int r) {
@@ -10391,7 +10440,7 @@ static void SAL__K(wino_weight)(float *u, size_t fs, const float *w, size_t pitc
    floats from one row k of the tile to the next; 8 floats of each are written, m are meant. */
 SAL__INLINE void SAL__K(wino_out)(float *y, size_t row, const float *p, size_t fs, int n, int m) {
     SAL__ALIGN float t[48 * SAL__W], z[8 * SAL__W];
-    int o, i, j, k;
+    int o, i, j;
     for (i = 0; i < 8 * SAL__W; i++) z[i] = 0;
     for (o = 0; o < 16; o += SAL__W) {
         for (j = 0; j < n; j++)
@@ -10399,13 +10448,8 @@ SAL__INLINE void SAL__K(wino_out)(float *y, size_t row, const float *p, size_t f
                            m);
         for (i = 0; i < m; i++) {
             SAL__K(wino_a)(z, SAL__W, t + i * 8 * SAL__W, SAL__W, n, m);
-            for (j = 0; j < 8; j += SAL__W) {
-                sal__v r[SAL__W];
-                for (k = 0; k < SAL__W; k++) r[k] = sal__vload(z + (j + k) * SAL__W);
-                SAL__K(transpose)(r);
-                for (k = 0; k < SAL__W; k++)
-                    sal__vstore(y + ((size_t)(o + k) * m + i) * row + j, r[k]);
-            }
+            for (j = 0; j < 8; j += SAL__W)
+                SAL__K(turn)(y + ((size_t)o * m + i) * row + j, m * row, z + j * SAL__W, SAL__W);
         }
     }
 }
@@ -10452,12 +10496,13 @@ SAL__INLINE sal__v SAL__K(tanh)(sal__v x) {
     return sal__vselect_less(a, sal__vset(0.625f), p, q);
 }
 
-/* out = act(acc * scale + bias + add); add may be NULL. */
+/* out = act(acc * scale + bias + add); add may be NULL, out must not be acc or add. */
 #define SAL__FINISH(ACT) \
-    for (; i + SAL__W <= n; i += SAL__W) { \
+    for (i = 0; ; i = SAL__MIN(i + SAL__W, n - SAL__W)) { \
         sal__v x = sal__vfma(sal__vload(acc + i), s, b); \
         if (add) x = sal__vadd(x, sal__vload(add + i)); \
         sal__vstore(out + i, ACT(x)); \
+        if (i + SAL__W == n) break;     /* the last vector ends at n and may do some work again */ \
     }
 #define SAL__ACT_LINEAR(x) (x)
 #define SAL__ACT_RELU(x) sal__vmax(x, sal__vset(0))
@@ -10465,26 +10510,24 @@ SAL__INLINE sal__v SAL__K(tanh)(sal__v x) {
 static void SAL__K(finish)(float *out, const float *acc, const float *add, float scale, float bias,
                            int act, size_t n) {
     sal__v s = sal__vset(scale), b = sal__vset(bias);
-    size_t i = 0, k;
-    while (i < n) {
-        switch (act) {
-        case SAL_RELU:          SAL__FINISH(SAL__ACT_RELU) break;
-        case SAL_RELU6:         SAL__FINISH(SAL__ACT_RELU6) break;
-        case SAL__ACT_SIGMOID:  SAL__FINISH(SAL__K(sigmoid)) break;
-        case SAL__ACT_TANH:     SAL__FINISH(SAL__K(tanh)) break;
-        case SAL__ACT_EXP:      SAL__FINISH(SAL__K(exp)) break;
-        default:                SAL__FINISH(SAL__ACT_LINEAR) break;
+    size_t i;
+    if (n < SAL__W) {           /* less than a vector: through a full one */
+        float part[3][SAL__W];
+        for (i = 0; i < SAL__W; i++) {
+            part[0][i] = i < n ? acc[i] : 0;
+            part[1][i] = i < n && add ? add[i] : 0;
         }
-        if (i < n) {            /* the rest goes through one full vector: the same bits */
-            float tail[3][SAL__W];
-            for (k = 0; k < SAL__W; k++) {
-                tail[0][k] = i + k < n ? acc[i + k] : 0;
-                tail[1][k] = i + k < n && add ? add[i + k] : 0;
-            }
-            SAL__K(finish)(tail[2], tail[0], add ? tail[1] : NULL, scale, bias, act, SAL__W);
-            for (k = 0; i + k < n; k++) out[i + k] = tail[2][k];
-            i = n;
-        }
+        if (n > 0) SAL__K(finish)(part[2], part[0], add ? part[1] : NULL, scale, bias, act, SAL__W);
+        for (i = 0; i < n; i++) out[i] = part[2][i];
+        return;
+    }
+    switch (act) {
+    case SAL_RELU:          SAL__FINISH(SAL__ACT_RELU) break;
+    case SAL_RELU6:         SAL__FINISH(SAL__ACT_RELU6) break;
+    case SAL__ACT_SIGMOID:  SAL__FINISH(SAL__K(sigmoid)) break;
+    case SAL__ACT_TANH:     SAL__FINISH(SAL__K(tanh)) break;
+    case SAL__ACT_EXP:      SAL__FINISH(SAL__K(exp)) break;
+    default:                SAL__FINISH(SAL__ACT_LINEAR) break;
     }
 }
 
@@ -10536,16 +10579,12 @@ static void SAL__K(dot)(float *out, const float *x, const void *weight, sal_dtyp
 
 /* b (k, 16) = the transpose of `rows` <= 16 rows of a, lda apart; zeros where rows are missing. */
 static void SAL__K(pack)(float *b, const float *a, size_t lda, int rows, int k) {
-    int o, i, j, p;
+    int o, j, p;
     for (o = 0; o < 16; o += SAL__W) {
         p = 0;
         if (o + SAL__W <= rows)
-            for (; p + SAL__W <= k; p += SAL__W) {
-                sal__v x[SAL__W];
-                for (i = 0; i < SAL__W; i++) x[i] = sal__vload(a + (size_t)(o + i) * lda + p);
-                SAL__K(transpose)(x);
-                for (i = 0; i < SAL__W; i++) sal__vstore(b + (p + i) * 16 + o, x[i]);
-            }
+            for (; p + SAL__W <= k; p += SAL__W)
+                SAL__K(turn)(b + p * 16 + o, 16, a + (size_t)o * lda + p, lda);
         for (; p < k; p++)
             for (j = o; j < o + SAL__W; j++) b[p * 16 + j] = j < rows ? a[(size_t)j * lda + p] : 0;
     }
