@@ -227,6 +227,8 @@ typedef enum sal_border {
 SALDEF sal_result sal_blur(sal_ctx *ctx, float *out, const float *in, int w, int h, double sigma,
                            double cut, sal_border border);
 
+/* 1 if a file of this name is likely to be a picture that can be read here. */
+SALDEF int sal_is_picture(const char *name);
 /* A new black picture. */
 SALDEF sal_result sal_image_new(sal_ctx *ctx, int w, int h, sal_image *image);
 /* Decode a JPEG, PNG, BMP, PPM or PGM file held in memory; `name` stands in error texts. 16-bit
@@ -4700,6 +4702,29 @@ SALDEF sal_result sal_map_new(sal_ctx *ctx, int w, int h, sal_map *map) {
     return SAL_OK;
 }
 
+/* --- names of files --- */
+
+/* How long is the name without its extension? */
+static size_t sal__stem(const char *name) {
+    const char *dot = strrchr(name, '.'), *slash = strrchr(name, '/');
+    return dot && (!slash || dot > slash + 1) ? (size_t)(dot - name) : strlen(name);
+}
+
+/* Does it end like one of these (".jpg|.png"), in small letters or capitals? */
+static int sal__has_extension(const char *name, const char *list) {
+    const char *dot = name + sal__stem(name);
+    for (; *dot && *list; list += strcspn(list, "|"), list += *list == '|') {
+        size_t n = strcspn(list, "|"), k;
+        for (k = 0; k < n && (dot[k] == list[k] || (dot[k] | 32) == list[k]); k++) {}
+        if (k == n && !dot[k]) return 1;
+    }
+    return 0;
+}
+
+#define SAL__PICTURES ".jpg|.jpeg|.png|.bmp|.ppm|.pgm"
+
+SALDEF int sal_is_picture(const char *name) { return sal__has_extension(name, SAL__PICTURES); }
+
 /* A loop over rows of so many multiply-adds each. Small planes are not worth waking threads for. */
 static void sal__for_rows(sal_ctx *ctx, int rows, int work, sal_task_fn *fn, void *arg) {
     int y;
@@ -7079,23 +7104,6 @@ static sal_result sal__look(sal_ctx *ctx, sal__looks *looks, int entry, int subj
 
 /* --- names and files */
 
-/* How long is the name without its extension? */
-static size_t sal__stem(const char *name) {
-    const char *dot = strrchr(name, '.'), *slash = strrchr(name, '/');
-    return dot && (!slash || dot > slash + 1) ? (size_t)(dot - name) : strlen(name);
-}
-
-static int sal__has_extension(const char *name, const char *list) {
-    const char *dot = name + sal__stem(name);
-    for (; *dot && *list; list += strcspn(list, "|"), list += *list == '|') {
-        size_t n = strcspn(list, "|"), k;
-        for (k = 0; k < n && (dot[k] == list[k] || (dot[k] | 32) == list[k]); k++) {}
-        if (k == n && !dot[k]) return 1;
-    }
-    return 0;
-}
-
-#define SAL__PICTURES ".jpg|.jpeg|.png|.bmp|.ppm|.pgm"
 #define SAL__MAPS ".png|.jpg|.jpeg|.npy|.mat|.pgm|.bmp"
 
 #if defined(__GNUC__)

@@ -6,8 +6,6 @@
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 
-#include <ctype.h>
-
 static const char help[] =
     "predict: where people look in a picture\n"
     "\n"
@@ -68,23 +66,12 @@ static void list_free(list *l) {
     free(l->item);
 }
 
-static int is_picture(const char *name) {
-    static const char *const ends[] = { "jpg", "jpeg", "png", "bmp", "ppm", "pgm" };
-    const char *dot = strrchr(name, '.');
-    size_t i, k;
-    for (i = 0; dot && i < sizeof ends / sizeof *ends; i++) {
-        for (k = 0; ends[i][k] && tolower((unsigned char)dot[1 + k]) == ends[i][k]; k++) { }
-        if (!ends[i][k] && !dot[1 + k]) return 1;
-    }
-    return 0;
-}
-
 static int list_folder(sal_ctx *ctx, list *pictures, const char *folder) {
     char **names;
     int count, i, before = pictures->count, ok = 1;
     if (sal_dir_list(ctx, folder, &names, &count)) return complain("%s", sal_error(ctx));
     for (i = 0; i < count && ok; i++)
-        if (is_picture(names[i])) ok = list_add(pictures, folder, names[i]);
+        if (sal_is_picture(names[i])) ok = list_add(pictures, folder, names[i]);
     sal_free(ctx, names);
     if (!ok) return complain("%s: out of memory", folder);
     if (pictures->count == before) return complain("%s: no pictures in this folder", folder);

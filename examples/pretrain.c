@@ -48,16 +48,6 @@ static int complain(const char *sentence, const char *about) {
     return 1;
 }
 
-static int is_picture(const char *name) {
-    static const char *const ends[] = { ".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".JPG", ".JPEG",
-                                        ".PNG" };
-    const char *dot = strrchr(name, '.');
-    size_t i;
-    for (i = 0; dot && i < sizeof ends / sizeof *ends; i++)
-        if (!strcmp(dot, ends[i])) return 1;
-    return 0;
-}
-
 /* FOLDER/PART/NAME.png without the picture's own extension. */
 static void map_path(char *path, size_t size, const char *folder, const char *part,
                      const char *name) {
@@ -235,7 +225,7 @@ int main(int argc, char **argv) {
     j.ctx = contexts;
     if (!j.photos || !contexts || !j.model) status = complain("%s", sal_error(&ctx));
     for (i = 0; i < count && !status; i++) {
-        if (!is_picture(names[i])) continue;
+        if (!sal_is_picture(names[i])) continue;
         j.photos[found].name = names[i];
         j.photos[found++].entropy = -1;
     }
