@@ -6433,7 +6433,8 @@ enum { SAL__MI_INT8 = 1, SAL__MI_UINT8, SAL__MI_INT16, SAL__MI_UINT16, SAL__MI_I
        SAL__MI_UINT32, SAL__MI_SINGLE, SAL__MI_DOUBLE = 9, SAL__MI_INT64 = 12, SAL__MI_UINT64,
        SAL__MI_MATRIX, SAL__MI_COMPRESSED, SAL__MI_UTF8, SAL__MI_UTF16, SAL__MI_UTF32 };
 enum { SAL__MX_CELL = 1, SAL__MX_STRUCT, SAL__MX_OBJECT, SAL__MX_CHAR, SAL__MX_SPARSE,
-       SAL__MX_DOUBLE, SAL__MX_UINT64 = 15, SAL__MX_FUNCTION, SAL__MX_OPAQUE };
+       SAL__MX_DOUBLE, SAL__MX_UINT64 = 15, SAL__MX_FUNCTION, SAL__MX_OPAQUE,
+       SAL__MX_LOGICAL = 0x200, SAL__MX_COMPLEX = 0x800 };      /* flags */
 
 typedef struct sal__mat_reader {
     sal_ctx *ctx;
@@ -6506,24 +6507,28 @@ static double sal__mat_number(const sal__mat_reader *r, unsigned type, const uns
     return (double)v;
 }
 
-/* The next element as count numbers. */
-static sal_result sal__mat_numbers(sal__mat_reader *r, size_t count, const double **out) {
-    sal__mat_element e;
-    size_t i, width;
+static sal_result sal__mat_convert(sal__mat_reader *r, const sal__mat_element *e, size_t count,
+                                   const double **out) {
+    size_t i, width = sal__mat_type_size(e->type);
     double *number;
-    if (count == 0 && r->at == r->end) return SAL_OK;       /* some writers leave it out */
-    SAL__TRY(sal__mat_next(r, &e));
-    width = sal__mat_type_size(e.type);
     if (!width) return sal__mat_bad(r, "numbers of an unknown type");
-    if (e.size % width || e.size / width != count) {
+    if (e->size % width || e->size / width != count) {
         return sal__fail(r->ctx, SAL_ERR_FORMAT, "%s: damaged MATLAB file: %.0f numbers where %.0f "
-                         "are expected", r->path, (double)(e.size / width), (double)count);
+                         "are expected", r->path, (double)(e->size / width), (double)count);
     }
     number = (double *)sal__arena_alloc(r->ctx, r->arena, count, sizeof(double));
     if (!number) return SAL_ERR_MEMORY;
-    for (i = 0; i < count; i++) number[i] = sal__mat_number(r, e.type, e.data + i * width);
+    for (i = 0; i < count; i++) number[i] = sal__mat_number(r, e->type, e->data + i * width);
     *out = number;
     return SAL_OK;
+}
+
+/* The next element as count numbers. */
+static sal_result sal__mat_numbers(sal__mat_reader *r, size_t count, const double **out) {
+    sal__mat_element e;
+    if (count == 0 && r->at == r->end) return SAL_OK;       /* some writers leave it out */
+    SAL__TRY(sal__mat_next(r, &e));
+    return sal__mat_convert(r, &e, count, out);
 }
 
 /* The next element as 32-bit integers of any count. */
@@ -6568,6 +6573,7 @@ static sal_result sal__mat_text(sal__mat_reader *r, sal_mat *m) {
     if (m->count == 0) return SAL_OK;
     SAL__TRY(sal__mat_next(r, &e));
     width = sal__mat_type_size(e.type);
+    if (e.size == 0) return SAL_OK;                 /* char(0), as MATLAB writes it */
     if (e.type == SAL__MI_UTF8 && rows == 1) {      /* count is in UTF-16 units, e.size in bytes */
         m->text = sal__arena_text(r->ctx, r->arena, e.data, e.size);
         return m->text ? SAL_OK : SAL_ERR_MEMORY;
@@ -6598,12 +6604,11 @@ static sal_result sal__mat_text(sal__mat_reader *r, sal_mat *m) {
 }
 
 /* Row indices ir[k], then jc: column c owns the entries jc[c] to jc[c + 1]. */
-static sal_result sal__mat_sparse(sal__mat_reader *r, sal_mat *m, int imaginary) {
+static sal_result sal__mat_sparse(sal__mat_reader *r, sal_mat *m, unsigned flags) {
     const int *ir, *jc;
     size_t entries, ends, k = 0;
     int *column, c, rows = m->dim[0], columns = m->dim[1];
     sal__mat_element e;
-    const unsigned char *before;
     if (m->ndim != 2) return sal__mat_bad(r, "a sparse array that is no matrix");
     SAL__TRY(sal__mat_ints(r, &ir, &entries));
     SAL__TRY(sal__mat_ints(r, &jc, &ends));
@@ -6623,13 +6628,14 @@ static sal_result sal__mat_sparse(sal__mat_reader *r, sal_mat *m, int imaginary)
     }
     m->row = ir; m->column = column;
     if (r->at == r->end && m->count == 0) return SAL_OK;
-    before = r->at;                 /* more entries than columns use may be stored: take them all */
     SAL__TRY(sal__mat_next(r, &e));
+    /* MATLAB writes logical ones as bytes and calls them doubles */
+    if ((flags & SAL__MX_LOGICAL) && e.type == SAL__MI_DOUBLE && e.size / 8 < m->count)
+        e.type = SAL__MI_UINT8;
     if (sal__mat_type_size(e.type)) entries = e.size / sal__mat_type_size(e.type);
     if (entries < m->count) return sal__mat_bad(r, "a sparse matrix without all its numbers");
-    r->at = before;
-    SAL__TRY(sal__mat_numbers(r, entries, &m->number));
-    return imaginary ? sal__mat_numbers(r, entries, &m->imag) : SAL_OK;
+    SAL__TRY(sal__mat_convert(r, &e, entries, &m->number));     /* there may be spare ones */
+    return flags & SAL__MX_COMPLEX ? sal__mat_numbers(r, entries, &m->imag) : SAL_OK;
 }
 
 static sal_result sal__mat_array(sal__mat_reader *r, sal_mat *m);
@@ -6717,15 +6723,15 @@ static sal_result sal__mat_array(sal__mat_reader *outer, sal_mat *m) {
     }
     if (type == SAL__MX_SPARSE) {
         m->kind = SAL_MAT_SPARSE;
-        return sal__mat_sparse(r, m, (flags & 0x800) != 0);
+        return sal__mat_sparse(r, m, flags);
     }
     if (type < SAL__MX_DOUBLE || type > SAL__MX_UINT64) {
         m->kind = SAL_MAT_UNKNOWN;
         return SAL_OK;
     }
-    if (flags & 0x200) m->class_name = "logical";
+    if (flags & SAL__MX_LOGICAL) m->class_name = "logical";
     SAL__TRY(sal__mat_numbers(r, m->count, &m->number));
-    return flags & 0x800 ? sal__mat_numbers(r, m->count, &m->imag) : SAL_OK;
+    return flags & SAL__MX_COMPLEX ? sal__mat_numbers(r, m->count, &m->imag) : SAL_OK;
 }
 
 #ifdef SALIENCY_NO_STB

@@ -105,6 +105,10 @@ static void write_zoo(mat_writer *w) {
     at = mat_begin(w, 5, 0, 3, 3, "sparse");                    /* 4 (0,0), 5 (2,2), 6 (1,2) */
     mat_numbers(w, 5, ir, 4); mat_numbers(w, 5, jc, 4); mat_numbers(w, 9, pr, 4);
     mat_end(w, at);
+    at = mat_begin(w, 5, 2, 3, 3, "flags");                     /* MATLAB: bytes called doubles */
+    mat_numbers(w, 5, ir, 4); mat_numbers(w, 5, jc, 4);
+    mat_int(w, 9, 4); mat_int(w, 3, 4); mat_bytes(w, "\1\1\1\0\0\0\0", 8);
+    mat_end(w, at);
     at = mat_begin(w, 1, 0, 1, 3, "cell");
     mat_text(w, "", "one");
     mat_int(w, 14, 4); mat_int(w, 0, 4);                        /* [] as MATLAB leaves it */
@@ -185,6 +189,9 @@ static void test_zoo(sal_ctx *ctx, int big, int packed) {
     CHECK(m && m->kind == SAL_MAT_SPARSE && m->count == 3 && m->number[1] == 5 && m->row[1] == 2 &&
           m->column[1] == 2 && m->row[2] == 1 && m->column[0] == 0 && m->number[2] == 6,
           "%s: a sparse matrix", how);
+    m = sal_mat_field(&file, 0, "flags");
+    CHECK(m && m->kind == SAL_MAT_SPARSE && m->count == 3 && m->number[2] == 1 && m->row[2] == 1,
+          "%s: a sparse logical matrix", how);
     m = sal_mat_field(&file, 0, "cell");
     CHECK(m && m->kind == SAL_MAT_CELL && m->count == 3 && !strcmp(m->child[0].text, "one") &&
           m->child[1].kind == SAL_MAT_NUMBERS && m->child[1].count == 0 &&
