@@ -83,7 +83,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef SALIENCY_STATIC
+#if defined(SALIENCY_STATIC) && defined(__GNUC__)
+#  define SALDEF static __attribute__((unused))
+#elif defined(SALIENCY_STATIC)
 #  define SALDEF static
 #elif defined(__cplusplus)
 #  define SALDEF extern "C"
@@ -1123,7 +1125,7 @@ SALDEF const char *sal_result_name(sal_result r) {
 }
 
 #if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
+__attribute__((format(printf, 2, 3), unused))
 #endif
 static void sal__warn(sal_ctx *ctx, const char *format, ...) {
     char text[512];
@@ -10326,6 +10328,7 @@ static void SAL__K(block)(float *c, size_t ldc, const float *a, size_t lda, cons
 #else
 static void SAL__K(block)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int k,
                           int rows, int add, const float *next) {
+    (void)next;
     for (; rows > 0; rows--, a += lda, c += ldc) {
         float sum[16];
         int p, j;

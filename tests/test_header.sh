@@ -1,0 +1,130 @@
+#!/bin/sh
+# The header as people compile it: C99 and C++11, gcc and clang, every configuration macro, without a
+# warning; several files in one program; nothing printed, nothing exported but sal_...
+cd "$(dirname "$0")/.." || exit 1
+passed=0 failed=0 skipped=0
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+strict="-Wall -Wextra -Wpedantic -Werror -I. $(pkg-config --cflags stb 2>/dev/null)"
+
+# check STATEMENT COMMAND...: does the command succeed? If not, show what it says.
+check() {
+    statement=$1
+    shift
+    if "$@" >"$dir/log" 2>&1; then passed=$((passed + 1)); echo "ok   $statement"
+    else failed=$((failed + 1)); echo "FAIL $statement"; head -n 20 "$dir/log"
+    fi
+}
+
+# The header alone, as an implementation and as declarations.
+printf '#define SALIENCY_IMPLEMENTATION\n#include "saliency.h"\n' >"$dir/whole.c"
+printf '#include "saliency.h"\nint nothing;\n' >"$dir/api.c"
+
+# A program of two files, and a third one with stb_image of its own.
+cat >"$dir/one.c" <<'END'
+#define SALIENCY_IMPLEMENTATION
+#include "saliency.h"
+#ifdef __cplusplus
+extern "C"
+#endif
+int two(sal_ctx *ctx);
+int main(void) {
+    sal_ctx ctx;
+    memset(&ctx, 0, sizeof ctx);
+    return two(&ctx) == 10 && strstr(sal_error(&ctx), "644") ? 0 : 1;
+}
+END
+cat >"$dir/two.c" <<'END'
+#include <string.h>
+#ifdef BOTH
+#define SALIENCY_IMPLEMENTATION
+#endif
+#include "saliency.h"
+#ifdef __cplusplus
+extern "C"
+#endif
+int two(sal_ctx *ctx);
+int two(sal_ctx *ctx) {
+    sal_net *net;
+    sal_net_desc desc = sal_net_desc_default(SAL_MLNET);
+    float a[2] = { 1, 2 }, b[2] = { 3, 4 }, c[2];
+    sal_add_forward(c, a, b, 2);
+    desc.w = 644;
+    return sal_net_new(ctx, &desc, &net) == SAL_ERR_SHAPE ? (int)(c[0] + c[1]) : 0;
+}
+END
+cat >"$dir/stb.c" <<'END'
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#if defined(__has_include)
+#if __has_include(<stb/stb_image.h>)
+#define FOLDER
+#endif
+#endif
+#ifdef FOLDER
+#include <stb/stb_image.h>
+#include <stb/stb_image_write.h>
+#else
+#include "stb_image.h"
+#include "stb_image_write.h"
+#endif
+END
+
+program() {     # compiler and flags, then the files
+    compiler=$1
+    shift
+    $compiler $strict "$@" -o "$dir/program" -lm && "$dir/program"
+}
+
+for compiler in gcc clang; do
+    if ! command -v $compiler >/dev/null; then
+        echo "skip $compiler is not installed"
+        skipped=$((skipped + 1))
+        continue
+    fi
+    for standard in c99 c++11; do
+        case $standard in c99) language="$compiler -x c -std=c99" ;;
+                          *) language="$compiler -x c++ -std=c++11" ;; esac
+        check "$compiler, $standard: the declarations alone" \
+            $language $strict -fsyntax-only "$dir/api.c"
+        for flag in "" -fopenmp -DSALIENCY_NO_STB -DSALIENCY_NO_STDIO -DSALIENCY_NO_SIMD \
+                    -DSALIENCY_STATIC; do
+            if [ "$flag" = -fopenmp ] &&
+               ! echo '#include <omp.h>' | $language -fopenmp -fsyntax-only - 2>/dev/null; then
+                echo "skip $compiler, $standard has no OpenMP here"
+                skipped=$((skipped + 1))
+                continue
+            fi
+            check "$compiler, $standard: no warning${flag:+ with $flag}" \
+                $language $strict $flag -fsyntax-only "$dir/whole.c"
+        done
+    done
+done
+
+if command -v gcc >/dev/null; then
+    gcc -c "$dir/stb.c" $(pkg-config --cflags stb 2>/dev/null) -o "$dir/stb.o"
+    check "two C files and one with stb_image of its own make one program" \
+        program gcc "$dir/one.c" "$dir/two.c" "$dir/stb.o"
+    check "two C files make one program without stb" \
+        program "gcc -DSALIENCY_NO_STB" "$dir/one.c" "$dir/two.c"
+    check "each of two files can have a private copy" \
+        program "gcc -DSALIENCY_STATIC -DBOTH" "$dir/one.c" "$dir/two.c"
+    gcc $strict -fno-pic -DSALIENCY_NO_STB -c "$dir/whole.c" -o "$dir/whole.o"
+    check "nothing is exported but sal_..." sh -c "! nm '$dir/whole.o' | grep ' [TDBCRVW] ' |
+        grep -v ' [TDBCRVW] sal_'"
+    check "there are no mutable globals" sh -c "! nm '$dir/whole.o' | grep ' [bBdDC] '"
+    check "the library never prints, exits, aborts or asserts" sh -c "! nm -u '$dir/whole.o' |
+        grep -E ' (_?_?v?f?printf(_chk)?|puts|putchar|fputs|perror|_?exit|abort|__assert_fail)$'"
+    if command -v g++ >/dev/null; then
+        gcc $strict -c "$dir/one.c" -o "$dir/one.o"
+        check "a C++ file uses an implementation compiled as C" \
+            program g++ "$dir/one.o" -x c++ "$dir/two.c"
+    else
+        echo "skip g++ is not installed"
+        skipped=$((skipped + 1))
+    fi
+fi
+
+if [ "$skipped" = 0 ]; then echo "$passed passed, $failed failed"
+else echo "$passed passed, $failed failed, $skipped skipped"; fi
+[ "$failed" = 0 ]
