@@ -615,6 +615,10 @@ typedef struct sal_run {
     float **gradient;           /* training: for each parameter its gradient, or NULL if frozen */
     float *gradients;           /* gradient_floats: all of them in one block */
     size_t gradient_floats;
+    /* Set by who wants to look on: called when forward has done layer i, whose value is still
+       there (see step[i].output); later layers may take its memory. */
+    void (*watch)(void *arg, const struct sal_run *run, int i);
+    void *watch_arg;
 } sal_run;
 
 /* For predicting. h = w = 0 takes the network's own input size. The network must outlive the run;
@@ -3039,6 +3043,7 @@ SALDEF sal_result sal_run_forward(sal_ctx *ctx, sal_run *run, const float *input
         if (run->step[i].skip) continue;
         if (run->step[i].norm >= 0) sal__fold_norm(run, i);
         SAL__TRY((run->training ? b->train[op] : b->forward[op])(ctx, run, i));
+        if (run->watch) run->watch(run->watch_arg, run, i);
     }
     return SAL_OK;
 }

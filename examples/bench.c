@@ -1,0 +1,421 @@
+/* bench: how fast is each network here, layer by layer, and how near to what the machine can do?
+
+       gcc -O2 -fopenmp examples/bench.c -o bench -lm          (without -fopenmp: one thread)
+
+   Run  bench --help  for the options. */
+#define SALIENCY_IMPLEMENTATION
+#include "../saliency.h"
+
+#include <sys/resource.h>
+#include <time.h>
+
+static const char help[] =
+    "bench: milliseconds, GFLOP/s and bytes of each network and layer\n"
+    "\n"
+    "usage: bench [options]\n"
+    "\n"
+    "  -m NET       one network: juntingnet wepsam mlnet sam-vgg sam-resnet (default: all)\n"
+    "  -w WEIGHTS   a network from a .safetensors file (default: random weights)\n"
+    "  --dtype T    random weights of dense layers as F32 (default), F16, BF16 or I8\n"
+    "  --size HxW   another input size\n"
+    "  --threads N  use N threads (default: all cores)\n"
+    "  --runs N     timed runs after one warm-up (default 5)\n"
+    "  --layers     a line for each layer\n"
+    "  --reference  the textbook loops instead of the fast kernels (slow)\n"
+    "  --json       one JSON object a line for each network, and nothing else\n"
+    "  --svg OUT    a bar chart of the layers of the last network\n"
+    "  -h, --help   this text\n"
+    "\n"
+    "GFLOP/s counts two operations for each multiply-add of the plain definition of a layer; Winograd\n"
+    "kernels do fewer, so the share of the machine's peak can pass 100 %. The peak is measured first:\n"
+    "a loop of fused multiply-adds, and reading memory. Bytes are input, output and weights, once.\n";
+
+typedef struct layer_time {
+    double ms;              /* median over the runs */
+    double macs, bytes;
+} layer_time;
+
+typedef struct report {
+    sal_run *run;
+    layer_time *layer;      /* net->layers of them */
+    double *sample;         /* [layer][run], ms */
+    int runs, now;          /* now: the run being timed, -1 for the warm-up */
+    double last;            /* when the layer before ended */
+    double load, first, median, best;       /* ms */
+    double macs, peak_mb;
+} report;
+
+typedef struct machine { int threads; double gflops, gbytes; } machine;
+
+static int complain(const char *sentence, const char *about) {
+    fprintf(stderr, "bench: ");
+    fprintf(stderr, sentence, about);
+    fprintf(stderr, "\n");
+    return 1;
+}
+
+static double now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1e3 + t.tv_nsec * 1e-6;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *x, int n) {
+    qsort(x, (size_t)n, sizeof *x, by_value);
+    return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+}
+
+/* --- what the machine can do ----------------------------------------------------------------- */
+
+enum { CHAINS = 12, STEPS = 1 << 20 };      /* enough independent sums to hide the latency */
+
+#define FMA_LOOP(name, attribute, vector, width)                                    \
+    typedef float vector __attribute__((vector_size(4 * width)));                   \
+    attribute static float name(float seed) {                                       \
+        vector sum[CHAINS], a, b;                                                   \
+        float total = 0;                                                            \
+        int i, k;                                                                   \
+        for (k = 0; k < width; k++) { a[k] = 1 - seed * 1e-7f; b[k] = seed; }       \
+        for (k = 0; k < CHAINS; k++) sum[k] = b;                                    \
+        for (i = 0; i < STEPS; i++)                                                 \
+            for (k = 0; k < CHAINS; k++) sum[k] = sum[k] * a + b;                   \
+        for (k = 0; k < CHAINS; k++) total += sum[k][0];                            \
+        return total;                                                               \
+    }
+#define UNROLL __attribute__((optimize("O3,unroll-loops")))
+#if defined(__clang__)
+#  undef UNROLL
+#  define UNROLL
+#endif
+FMA_LOOP(fma_four, UNROLL, four, 4)
+#if defined(__x86_64__)
+FMA_LOOP(fma_eight, UNROLL __attribute__((target("avx2,fma"))), eight, 8)
+#endif
+
+typedef struct probe { float *memory; size_t floats; float result[256]; int width; } probe;
+
+static void compute(void *arg, int index, int worker) {
+    probe *p = (probe *)arg;
+    (void)worker;
+#if defined(__x86_64__)
+    if (p->width == 8) { p->result[index] = fma_eight(1e-3f * (index + 1)); return; }
+#endif
+    p->result[index] = fma_four(1e-3f * (index + 1));
+}
+
+static void read_memory(void *arg, int index, int worker) {
+    probe *p = (probe *)arg;
+    const float *x = p->memory + (size_t)index * p->floats;
+    float sum[16] = { 0 };
+    size_t i;
+    int k;
+    (void)worker;
+    for (i = 0; i + 16 <= p->floats; i += 16)
+        for (k = 0; k < 16; k++) sum[k] += x[i + (size_t)k];
+    for (k = 1; k < 16; k++) sum[0] += sum[k];
+    p->result[index] = sum[0];
+}
+
+static int measure_machine(sal_ctx *ctx, machine *m) {
+    probe *p = (probe *)sal_alloc(ctx, 1, sizeof *p);
+    int i;
+    if (!p) return complain("%s", sal_error(ctx));
+    m->threads = sal_threads(ctx);
+    p->floats = (size_t)16 << 20;               /* 64 MB for each thread: larger than its cache */
+    p->memory = (float *)sal_alloc(ctx, p->floats * (size_t)m->threads, sizeof(float));
+    p->width = 4;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) p->width = 8;
+#endif
+    m->gflops = m->gbytes = 0;
+    if (!p->memory) { sal_free(ctx, p); return complain("%s", sal_error(ctx)); }
+    for (i = 0; i < 5; i++) {                   /* the best of five */
+        double t = now_ms();
+        sal_parallel_for(ctx, m->threads, compute, p);
+        t = now_ms() - t;
+        m->gflops = SAL__MAX(m->gflops, 2.0 * m->threads * STEPS * CHAINS * p->width / t * 1e-6);
+        t = now_ms();
+        sal_parallel_for(ctx, m->threads, read_memory, p);
+        t = now_ms() - t;
+        m->gbytes = SAL__MAX(m->gbytes, (double)m->threads * p->floats * 4 / t * 1e-6);
+    }
+    sal_free(ctx, p->memory);
+    sal_free(ctx, p);
+    return 0;
+}
+
+/* --- one network ------------------------------------------------------------------------------ */
+
+/* Values of a size that keeps activations alive through ReLU layers. */
+static sal_result random_weights(sal_ctx *ctx, sal_net *net, sal_dtype dtype) {
+    sal_rng rng = { 1 };
+    int i, k;
+    for (i = 0; i < net->layers; i++)
+    for (k = 0; k < net->layer[i].params; k++) {
+        sal_param *p = &net->param[net->layer[i].param + k];
+        size_t n = sal_tensor_count(&p->value), j;
+        double reach = p->value.ndim >= 2 ? sqrt(6.0 * p->value.dim[0] / (double)n) : 0;
+        float *x = (float *)sal_alloc(ctx, n, sizeof *x);
+        if (!x) return SAL_ERR_MEMORY;
+        for (j = 0; j < n; j++)
+            x[j] = reach > 0 ? (float)(reach * (2 * sal_rng_uniform(&rng) - 1)) : 0.5f;
+        p->value.data = x; p->value.dtype = SAL_F32; p->owned = 1;
+        if (net->layer[i].op == SAL_OP_DENSE && k == 0 && dtype != SAL_F32) {
+            sal_tensor small;
+            sal_result r = sal_tensor_convert(ctx, &p->value, dtype, &small);
+            if (r) return r;
+            sal_free(ctx, x);
+            p->value = small;
+        }
+    }
+    return SAL_OK;
+}
+
+static void watch(void *arg, const sal_run *run, int i) {
+    report *r = (report *)arg;
+    double now = now_ms();
+    (void)run;
+    if (r->now >= 0) r->sample[(size_t)i * (size_t)r->runs + (size_t)r->now] = now - r->last;
+    r->last = now;
+}
+
+/* Bytes of a layer's inputs, output and weights. */
+static double layer_bytes(const sal_run *run, int i) {
+    const sal_layer *l = &run->net->layer[i];
+    sal_shape out = run->value[run->step[i].output].shape;
+    double floats = (double)out.c * out.h * out.w, bytes = 0;
+    int k;
+    for (k = 0; k < l->inputs; k++) {
+        sal_shape in = run->value[l->input[k]].shape;
+        floats += (double)in.c * in.h * in.w;
+    }
+    for (k = 0; k < l->params; k++) {
+        const sal_tensor *t = &run->net->param[l->param + k].value;
+        bytes += (double)sal_tensor_count(t) * (double)sal_dtype_size(t->dtype);
+    }
+    return bytes + 4 * run->n * floats;
+}
+
+/* One warm-up, then r->runs timed predictions of noise. */
+static sal_result measure(sal_ctx *ctx, report *r) {
+    const sal_net *net = r->run->net;
+    size_t count = (size_t)3 * (size_t)r->run->h * (size_t)r->run->w, i;
+    float *input = (float *)sal_alloc(ctx, count, sizeof *input);
+    double *whole = (double *)sal_alloc(ctx, (size_t)r->runs, sizeof *whole), start;
+    sal_shape *shapes = (sal_shape *)sal_alloc(ctx, (size_t)net->layers, sizeof *shapes);
+    sal_rng rng = { 2 };
+    sal_result result = SAL_ERR_MEMORY;
+    int k;
+    r->layer = (layer_time *)sal_alloc(ctx, (size_t)net->layers, sizeof *r->layer);
+    r->sample = (double *)sal_alloc(ctx, (size_t)net->layers * (size_t)r->runs, sizeof *r->sample);
+    if (input && whole && shapes && r->layer && r->sample)
+        result = sal_net_shapes(ctx, net, r->run->h, r->run->w, shapes);
+    for (i = 0; !result && i < count; i++) input[i] = (float)(2 * sal_rng_uniform(&rng) - 1);
+    r->run->watch = watch; r->run->watch_arg = r;
+    for (r->now = -1; !result && r->now < r->runs; r->now++) {
+        start = r->last = now_ms();
+        result = sal_run_forward(ctx, r->run, input);
+        if (r->now < 0) r->first = now_ms() - start;
+        else whole[r->now] = now_ms() - start;
+    }
+    for (k = 1; !result && k < net->layers; k++) {
+        r->layer[k].ms = median(r->sample + (size_t)k * (size_t)r->runs, r->runs);
+        r->layer[k].macs = sal_layer_macs(net, k, shapes);
+        r->layer[k].bytes = layer_bytes(r->run, k);
+        r->macs += r->layer[k].macs;
+    }
+    if (!result) { r->median = median(whole, r->runs); r->best = whole[0]; }
+    sal_free(ctx, shapes);
+    sal_free(ctx, whole);
+    sal_free(ctx, input);
+    return result;
+}
+
+static double peak_mb(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss / 1024.0;            /* kilobytes on Linux */
+}
+
+/* --- showing it ------------------------------------------------------------------------------- */
+
+static double gflops(double macs, double ms) { return ms > 0 ? 2e-6 * macs / ms : 0; }
+
+/* "head.lstm convlstm", with what was fused into it. */
+static void layer_title(char *text, size_t size, const sal_run *run, int i) {
+    const sal_step *s = &run->step[i];
+    snprintf(text, size, "%s %s%s%s%s", run->net->layer[i].name, sal_op_name(run->net->layer[i].op),
+             s->norm >= 0 ? "+norm" : "", s->add >= 0 ? "+add" : "",
+             s->act != SAL_IDENTITY ? "+relu" : "");
+}
+
+static void show_text(const report *r, const machine *m, int layers) {
+    const sal_run *run = r->run;
+    char title[96];
+    int i;
+    printf("%-10s %4d x %-4d %d thread%s  median %.2f ms  best %.2f  load %.0f  first %.2f  "
+           "%.1f GFLOP/s (%.0f %% of peak)  %.0f MB\n", run->net->name, run->h, run->w, m->threads,
+           m->threads > 1 ? "s" : "", r->median, r->best, r->load, r->first,
+           gflops(r->macs, r->median), 100 * gflops(r->macs, r->median) / m->gflops, r->peak_mb);
+    if (!layers) return;
+    printf("  %-44s %16s %9s %9s %7s %8s\n", "layer", "output", "ms", "GFLOP/s", "peak", "MB");
+    for (i = 1; i < run->net->layers; i++) {
+        sal_shape s = run->value[run->step[i].output].shape;
+        double speed = gflops(r->layer[i].macs, r->layer[i].ms);
+        char shape[32];
+        if (run->step[i].skip) continue;
+        layer_title(title, sizeof title, run, i);
+        snprintf(shape, sizeof shape, "%dx%dx%d", s.c, s.h, s.w);
+        printf("  %-44s %16s %9.3f %9.1f %5.0f %% %8.2f\n", title, shape, r->layer[i].ms, speed,
+               100 * speed / m->gflops, r->layer[i].bytes * 1e-6);
+    }
+}
+
+static void show_json(const report *r, const machine *m) {
+    const sal_run *run = r->run;
+    char title[96];
+    int i, first = 1;
+    printf("{\"network\":\"%s\",\"height\":%d,\"width\":%d,\"threads\":%d,\"runs\":%d,\"median\":%.4f,"
+           "\"min\":%.4f,\"load\":%.3f,\"first\":%.4f,\"gflops\":%.3f,\"peak_gflops\":%.3f,"
+           "\"read_gbytes\":%.3f,\"peak_mb\":%.1f,\"layers\":[", run->net->name, run->h, run->w,
+           m->threads, r->runs, r->median, r->best, r->load, r->first, gflops(r->macs, r->median),
+           m->gflops, m->gbytes, r->peak_mb);
+    for (i = 1; i < run->net->layers; i++) {
+        if (run->step[i].skip) continue;
+        layer_title(title, sizeof title, run, i);
+        printf("%s{\"layer\":\"%s\",\"ms\":%.4f,\"gflops\":%.3f,\"mbytes\":%.3f}", first ? "" : ",",
+               title, r->layer[i].ms, gflops(r->layer[i].macs, r->layer[i].ms),
+               r->layer[i].bytes * 1e-6);
+        first = 0;
+    }
+    printf("]}\n");
+}
+
+/* A bar for each layer: its length is time, its colour the share of the machine's peak. */
+static sal_result write_svg(sal_ctx *ctx, const char *path, const report *r, const machine *m) {
+    enum { ROW = 16, LEFT = 330, WIDTH = 520 };
+    const sal_run *run = r->run;
+    size_t room = 1024 + 512 * (size_t)run->net->layers;
+    char *text = (char *)sal_alloc(ctx, room, 1), title[96];
+    unsigned char rgb[3];
+    double longest = 1e-9;
+    int i, rows = 0, used;
+    sal_result result;
+    if (!text) return SAL_ERR_MEMORY;
+    for (i = 1; i < run->net->layers; i++) {
+        if (run->step[i].skip) continue;
+        longest = SAL__MAX(longest, r->layer[i].ms);
+        rows++;
+    }
+    used = snprintf(text, room, "<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%d' "
+                    "font-family='sans-serif' font-size='11'>\n<rect width='100%%' height='100%%' "
+                    "fill='white'/>\n<text x='8' y='20' font-size='14'>%s %d x %d, %d thread%s: "
+                    "%.2f ms, %.0f %% of the machine's peak</text>\n", LEFT + WIDTH + 110,
+                    50 + ROW * rows, run->net->name, run->h, run->w, m->threads,
+                    m->threads > 1 ? "s" : "", r->median,
+                    100 * gflops(r->macs, r->median) / m->gflops);
+    rows = 0;
+    for (i = 1; i < run->net->layers; i++) {
+        double share = gflops(r->layer[i].macs, r->layer[i].ms) / m->gflops;
+        int y = 36 + ROW * rows;
+        if (run->step[i].skip) continue;
+        rows++;
+        layer_title(title, sizeof title, run, i);
+        sal_colormap((float)SAL__MIN(0.15 + share * 0.35, 0.85), rgb);
+        used += snprintf(text + used, room - (size_t)used, "<text x='%d' y='%d' text-anchor='end'>%s"
+                         "</text><rect x='%d' y='%d' width='%.1f' height='%d' fill='#%02x%02x%02x'/>"
+                         "<text x='%.1f' y='%d'>%.2f ms, %.0f %%</text>\n", LEFT - 6, y + 11, title,
+                         LEFT, y, WIDTH * r->layer[i].ms / longest, ROW - 3, rgb[0], rgb[1], rgb[2],
+                         LEFT + 4 + WIDTH * r->layer[i].ms / longest, y + 11, r->layer[i].ms,
+                         100 * share);
+    }
+    used += snprintf(text + used, room - (size_t)used, "</svg>\n");
+    result = sal_file_write(ctx, path, text, (size_t)used);
+    sal_free(ctx, text);
+    return result;
+}
+
+typedef struct options {
+    const char *net, *weights, *dtype, *size, *svg, *threads, *runs;
+    int layers, json;
+} options;
+
+static int bench(sal_ctx *ctx, const options *o, const machine *m, sal_kind kind) {
+    static const char *const names[] = { "F32", "F16", "BF16", "I8" };
+    sal_net_desc desc = sal_net_desc_default(kind);
+    sal_net *net = NULL;
+    report r;
+    int dtype = 0, h = 0, w = 0;
+    double start = now_ms();
+    sal_result result;
+    memset(&r, 0, sizeof r);
+    while (o->dtype && strcmp(o->dtype, names[dtype]))
+        if (++dtype == 4) return complain("--dtype %s: F32, F16, BF16 or I8, please", o->dtype);
+    if (o->size && sscanf(o->size, "%dx%d", &h, &w) != 2)
+        return complain("--size %s: HEIGHTxWIDTH, please", o->size);
+    if (o->weights) result = sal_net_load(ctx, o->weights, &net);
+    else {
+        result = sal_net_new(ctx, &desc, &net);
+        if (!result) result = random_weights(ctx, net, (sal_dtype)dtype);
+    }
+    r.runs = o->runs ? atoi(o->runs) : 5;
+    if (!result) result = sal_run_open(ctx, net, 1, h, w, &r.run);
+    r.load = now_ms() - start;
+    if (!result) result = measure(ctx, &r);
+    r.peak_mb = peak_mb();
+    if (!result && o->json) show_json(&r, m);
+    else if (!result) show_text(&r, m, o->layers);
+    if (!result && o->svg) result = write_svg(ctx, o->svg, &r, m);
+    sal_free(ctx, r.sample);
+    sal_free(ctx, r.layer);
+    sal_run_close(ctx, r.run);
+    sal_net_free(ctx, net);
+    return result ? complain("%s", sal_error(ctx)) : 0;
+}
+
+int main(int argc, char **argv) {
+    sal_ctx ctx;
+    options o;
+    machine m;
+    sal_kind kind = SAL_JUNTINGNET;
+    int i, status = 0;
+    memset(&ctx, 0, sizeof ctx);
+    memset(&o, 0, sizeof o);
+    for (i = 1; i < argc && !status; i++) {
+        const char *a = argv[i], **value = NULL;
+        if (!strcmp(a, "-h") || !strcmp(a, "--help")) { fputs(help, stdout); return 0; }
+        else if (!strcmp(a, "-m")) value = &o.net;
+        else if (!strcmp(a, "-w")) value = &o.weights;
+        else if (!strcmp(a, "--dtype")) value = &o.dtype;
+        else if (!strcmp(a, "--size")) value = &o.size;
+        else if (!strcmp(a, "--svg")) value = &o.svg;
+        else if (!strcmp(a, "--threads")) value = &o.threads;
+        else if (!strcmp(a, "--runs")) value = &o.runs;
+        else if (!strcmp(a, "--layers")) o.layers = 1;
+        else if (!strcmp(a, "--json")) o.json = 1;
+        else if (!strcmp(a, "--reference")) ctx.backend = sal_backend_ref();
+        else status = complain("%s is not an option; see bench --help", a);
+        if (value && i + 1 == argc) status = complain("%s needs a value; see bench --help", a);
+        else if (value) *value = argv[++i];
+    }
+    if (!status && o.net && !sal_kind_from_name(o.net, &kind))
+        status = complain("there is no network called %s", o.net);
+    if (!status && o.runs && atoi(o.runs) < 1) status = complain("--runs %s: 1 or more, please", o.runs);
+    if (!status && o.threads) {
+        ctx.threads = atoi(o.threads);
+        if (ctx.threads < 1) status = complain("--threads %s: 1 or more, please", o.threads);
+    }
+    if (!status) status = measure_machine(&ctx, &m);
+    if (status) return status;
+    if (!o.json)
+        printf("this machine, %d thread%s: %.1f GFLOP/s of multiply-adds, %.1f GB/s read\n", m.threads,
+               m.threads > 1 ? "s" : "", m.gflops, m.gbytes);
+    if (o.net || o.weights) return bench(&ctx, &o, &m, kind);
+    for (i = 0; i < SAL_KINDS && !status; i++) status = bench(&ctx, &o, &m, (sal_kind)i);
+    return status;
+}
