@@ -5070,23 +5070,45 @@ static int sal__bmp_is_whole(const unsigned char *p, size_t size) {
     return sal__u32_le(p + 10) + ceil(w * bits / 32) * 4 * h <= (double)size;
 }
 
+static unsigned sal__byte(const unsigned char *p, size_t size, size_t at) {
+    return at < size ? p[at] : 0;
+}
+
 /* stb_image before 2.28 writes beyond its tables when a JPEG file defines a Huffman table of more
-   than 256 codes. This walks over the segments as stb does and finds such a table: a class and 16
-   counts, then as many values. */
-static int sal__jpeg_tables_fit(const unsigned char *p, size_t size) {
-    size_t at = 2, length, table, i;
+   than 256 codes, and reads anywhere when a scan names a table that was never defined. This goes
+   from segment to segment, as stb does, and finds both. */
+static int sal__jpeg_is_safe(const unsigned char *p, size_t size) {
+    size_t at = 2, end, t;
+    unsigned known = 0, need, frame = 0, i;     /* tables: bits 0..3 DC, 4..7 AC */
     while (at + 4 <= size) {
-        if (p[at] != 0xFF || p[at + 1] == 0 || (p[at + 1] >= 0xD0 && p[at + 1] <= 0xD8) ||
-                p[at + 1] == 0xFF) { at++; continue; }              /* between segments, scans */
-        if (p[at + 1] == 0xD9) break;
-        length = (size_t)p[at + 2] << 8 | p[at + 3];
-        for (table = at + 4; p[at + 1] == 0xC4 && table < at + 2 + length; ) {
-            size_t codes = 0;
-            for (i = table + 1; i < table + 17 && i < size; i++) codes += p[i];
-            if (codes > 256) return 0;
-            table += 17 + codes;
+        unsigned type = p[at + 1];
+        if (p[at] != 0xFF || type == 0 || type == 0xFF || (type >= 0xD0 && type <= 0xD8)) {
+            at++;                               /* filling, or inside a scan */
+            continue;
         }
-        at += 2 + length;
+        if (type == 0xD9) return 1;
+        end = at + 2 + ((size_t)p[at + 2] << 8 | p[at + 3]);
+        if (!frame && type >= 0xC0 && type <= 0xC2) frame = type;
+        for (t = at + 4; type == 0xC4 && t < end; ) {       /* class and number, 16 counts, codes */
+            unsigned codes = 0, name = sal__byte(p, size, t);
+            for (i = 1; i <= 16; i++) codes += sal__byte(p, size, t + i);
+            if (codes > 256) return 0;
+            known |= 1u << ((name >> 4 & 1) * 4 + (name & 3));
+            t += 17 + codes;
+        }
+        if (type == 0xDA) {                     /* count, component and tables each, spectrum, bits */
+            unsigned count = sal__byte(p, size, at + 4), tables;
+            unsigned first = sal__byte(p, size, at + 5 + 2 * count);
+            unsigned bits = sal__byte(p, size, at + 7 + 2 * count);
+            for (i = 0; i < count; i++) {
+                tables = sal__byte(p, size, at + 6 + 2 * i);
+                need = 0;
+                if (frame != 0xC2 || (first == 0 && bits >> 4 == 0)) need |= 1u << (tables >> 4 & 3);
+                if (frame != 0xC2 || first > 0) need |= 16u << (tables & 3);
+                if (need & ~known) return 0;
+            }
+        }
+        at = end;
     }
     return 1;
 }
@@ -5094,7 +5116,7 @@ static int sal__jpeg_tables_fit(const unsigned char *p, size_t size) {
 /* The size of a picture, from its first bytes; 0 if stb cannot tell. */
 static int sal__stb_size(const unsigned char *p, size_t size, int *w, int *h) {
     int n;
-    return size > 14 && size <= INT_MAX && (p[0] != 0xFF || sal__jpeg_tables_fit(p, size)) &&
+    return size > 14 && size <= INT_MAX && (p[0] != 0xFF || sal__jpeg_is_safe(p, size)) &&
            stbi_info_from_memory(p, (int)size, w, h, &n);
 }
 
@@ -5110,9 +5132,9 @@ static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t siz
     if (p[0] == 'B' && !sal__bmp_is_whole(p, size))
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a truncated BMP file (%.0f bytes)", name,
                          (double)size);
-    if (p[0] == 0xFF && !sal__jpeg_tables_fit(p, size))
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a damaged JPEG file: a Huffman table of more than "
-                         "256 codes", name);
+    if (p[0] == 0xFF && !sal__jpeg_is_safe(p, size))
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a damaged JPEG file: a Huffman table is missing, or "
+                         "has more than 256 codes", name);
     if (sal__stb_size(p, size, &w, &h))
         SAL__TRY(sal__check_size(ctx, name, w, h));
     decoded = stbi_load_from_memory(p, (int)size, &w, &h, &n, 0);
@@ -7255,12 +7277,21 @@ static sal_result sal__add_picture_tree(sal__opener *b, const char *folder) {
 
 /* Order of names with numbers in them by value: s2 before s10. */
 static int sal__compare_subjects(const void *left, const void *right) {
+    static const char digits[] = "0123456789";
     const char *a = *(const char *const *)left, *b = *(const char *const *)right;
-    size_t x, y;
-    while (*a && *a == *b) { a++; b++; }
-    x = strspn(a, "0123456789"); y = strspn(b, "0123456789");
-    if (x > 0 && y > 0 && x != y) return x < y ? -1 : 1;
-    return (int)(unsigned char)*a - (int)(unsigned char)*b;
+    while (*a && *b) {
+        size_t x = strspn(a, digits), y = strspn(b, digits);
+        if (x > 0 && y > 0) {
+            for (; *a == '0' && x > 1; a++) x--;
+            for (; *b == '0' && y > 1; b++) y--;
+            if (x != y) return x < y ? -1 : 1;
+            for (; x > 1 && *a == *b; x--) { a++; b++; }
+        }
+        if (*a != *b) break;
+        a++; b++;
+    }
+    if (*a || *b) return (int)(unsigned char)*a - (int)(unsigned char)*b;
+    return strcmp(*(const char *const *)left, *(const char *const *)right);     /* s1, s01 */
 }
 
 /* --- names of pictures to entries: binary search in the sorted stems */

@@ -508,6 +508,32 @@ static void test_csv(sal_ctx *ctx) {
           "refused: %s", sal_error(ctx));
 }
 
+static void test_order(void) {
+    static const char *const right[] = { "1a", "9", "10", "10a", "a", "s", "s1", "s2", "s09", "s9",
+                                         "s10", "s10b2", "s10b10" };
+    enum { NAMES = 80 };
+    char text[NAMES][6];
+    const char *name[NAMES];
+    int i, k, m, below[NAMES][NAMES], wrong = 0;
+    sal_rng rng = { 5 };
+    for (i = 0; i + 1 < SAL__COUNT(right); i++)
+        wrong += sal__compare_subjects(&right[i], &right[i + 1]) >= 0;
+    CHECK(wrong == 0, "names of viewers: numbers in them are ordered by value");
+    for (i = 0; i < NAMES; i++) {
+        memset(text[i], 0, sizeof text[i]);
+        for (k = (int)sal_rng_below(&rng, 6); k > 0; k--) text[i][k - 1] = "0019ab"[sal_rng_below(&rng, 6)];
+        name[i] = text[i];
+    }
+    for (i = 0; i < NAMES; i++)
+        for (k = 0; k < NAMES; k++) below[i][k] = sal__compare_subjects(&name[i], &name[k]) < 0;
+    for (i = 0; i < NAMES; i++)
+        for (k = 0; k < NAMES; k++) {
+            wrong += below[i][k] + below[k][i] != (strcmp(name[i], name[k]) != 0);
+            for (m = 0; m < NAMES; m++) wrong += below[i][k] && below[k][m] && !below[i][m];
+        }
+    CHECK(wrong == 0, "names of viewers: an order without cycles on 80 random names");
+}
+
 static void test_density(sal_ctx *ctx) {
     sal_fixation f[2];
     sal_map map;
@@ -1014,6 +1040,7 @@ int main(void) {
     for (i = 0; i < 4; i++) test_zoo(&ctx, i & 1, i >> 1);
     test_damage(&ctx);
     test_csv(&ctx);
+    test_order();
     test_density(&ctx);
     test_salicon(&ctx);
     test_isun(&ctx);

@@ -54,14 +54,15 @@ static void replay(sal_ctx *ctx, const char *name, target *fuzz) {
             run_one(fuzz, bad, size);
         }
         for (k = 0; k < CUTS && size > 0; k++, mutations++) {
-            cut = k < CUTS / 2 ? size * (size_t)k / (CUTS / 2) : sal_rng_below(&rng, (uint32_t)size);
+            cut = sal_rng_below(&rng, (uint32_t)size);
+            if (k < CUTS / 2) cut = size * (size_t)k / (CUTS / 2);
             run_one(fuzz, data, cut);
         }
         sal_free(ctx, data);
     }
     if (n > 0) sal_free(ctx, names);
-    CHECK(seeds > 3 && seeds == n, "%s: %d seeds and %d mutations of them end in a result or an error",
-          name, seeds, mutations);
+    CHECK(seeds > 3 && seeds == n, "%s: %d seeds and %d mutations of them end in a result or "
+          "an error", name, seeds, mutations);
 }
 
 int main(void) {

@@ -266,6 +266,15 @@ static void test_odd_files(sal_ctx *ctx) {
     refused(ctx, "an absurdly large PNG", file, n, SAL_ERR_ARGUMENT);
     n = make_png(file, 90000, 90000, 8, 2, rows, 20);
     refused(ctx, "one beyond what stb_image takes", file, n, SAL_ERR_FORMAT);
+    if (sal_file_read(ctx, "tests/fuzz/corpus/image/jpeg", &jpeg, &size) == SAL_OK) {
+        for (i = 0; i + 20 < size && (jpeg[i] != 0xFF || jpeg[i + 1] != 0xC4); i++) {}
+        jpeg[i + 4] ^= 1;
+        refused(ctx, "a JPEG scan without its Huffman table", jpeg, size, SAL_ERR_FORMAT);
+        jpeg[i + 4] ^= 1;
+        memset(jpeg + i + 13, 200, 8);
+        refused(ctx, "a JPEG Huffman table of 1600 codes", jpeg, size, SAL_ERR_FORMAT);
+        sal_free(ctx, jpeg);
+    }
     memset(rows, 0, sizeof rows);
     n = make_png(file, 4, 3, 8, 2, rows, 39);
     for (accepted = 0, i = 0; i + 12 < n; i++) {        /* the last 12 bytes say only "the end" */
