@@ -7,6 +7,7 @@
 #include "../saliency.h"
 
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 
 static const char help[] =
@@ -121,20 +122,17 @@ static void read_memory(void *arg, int index, int worker) {
     p->result[index] = sum[0];
 }
 
-static int measure_machine(sal_ctx *ctx, machine *m) {
+static sal_result probe_machine(sal_ctx *ctx, machine *m) {
     probe *p = (probe *)sal_alloc(ctx, 1, sizeof *p);
     int i;
-    if (!p) return complain("%s", sal_error(ctx));
-    m->threads = sal_threads(ctx);
+    if (!p) return SAL_ERR_MEMORY;
     p->floats = (size_t)16 << 20;               /* 64 MB for each thread: larger than its cache */
     p->memory = (float *)sal_alloc(ctx, p->floats * (size_t)m->threads, sizeof(float));
     p->width = 4;
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) p->width = 8;
 #endif
-    m->gflops = m->gbytes = 0;
-    if (!p->memory) { sal_free(ctx, p); return complain("%s", sal_error(ctx)); }
-    for (i = 0; i < 5; i++) {                   /* the best of five */
+    for (i = 0; p->memory && i < 5; i++) {      /* the best of five */
         double t = now_ms();
         sal_parallel_for(ctx, m->threads, compute, p);
         t = now_ms() - t;
@@ -142,16 +140,61 @@ static int measure_machine(sal_ctx *ctx, machine *m) {
         t = now_ms();
         sal_parallel_for(ctx, m->threads, read_memory, p);
         t = now_ms() - t;
-        m->gbytes = SAL__MAX(m->gbytes, (double)m->threads * p->floats * 4 / t * 1e-6);
+        m->gbytes = SAL__MAX(m->gbytes, (double)m->threads * (double)p->floats * 4 / t * 1e-6);
     }
     sal_free(ctx, p->memory);
     sal_free(ctx, p);
-    return 0;
+    return m->gbytes > 0 ? SAL_OK : SAL_ERR_MEMORY;
+}
+
+/* In a process of its own, so that its memory does not count as a network's. */
+static int measure_machine(sal_ctx *ctx, machine *m) {
+    int ends[2];
+    ssize_t got;
+    pid_t child;
+    memset(m, 0, sizeof *m);
+    m->threads = sal_threads(ctx);
+    if (pipe(ends) || (child = fork()) < 0)
+        return complain("%s", "cannot start a process to measure the machine");
+    if (child == 0) {
+        int failed = probe_machine(ctx, m) != SAL_OK ||
+                     write(ends[1], m, sizeof *m) != (ssize_t)sizeof *m;
+        _exit(failed);
+    }
+    close(ends[1]);
+    got = read(ends[0], m, sizeof *m);
+    close(ends[0]);
+    waitpid(child, NULL, 0);
+    return got == (ssize_t)sizeof *m ? 0 : complain("%s", "the machine could not be measured");
 }
 
 /* --- one network ------------------------------------------------------------------------------ */
 
 /* Values of a size that keeps activations alive through ReLU layers. */
+static float random_value(sal_rng *rng, double reach) {
+    return (float)(reach * (2 * sal_rng_uniform(rng) - 1));
+}
+
+/* n values of this type, made without an F32 copy. */
+static sal_result random_tensor(sal_ctx *ctx, sal_tensor *t, size_t n, sal_dtype dtype,
+                                double reach, sal_rng *rng) {
+    size_t i, scales = dtype == SAL_I8 ? (size_t)t->dim[0] : 0, size = sal_dtype_size(dtype);
+    void *data = sal_alloc(ctx, n * size + 4 * scales + 64, 1);     /* one block, scales last */
+    if (!data) return SAL_ERR_MEMORY;
+    t->data = data;
+    t->dtype = dtype;
+    t->scale = scales ? (float *)(void *)((char *)data + (n + 63) / 64 * 64) : NULL;
+    for (i = 0; i < n; i++) {
+        float x = random_value(rng, reach);
+        if (dtype == SAL_F32) ((float *)data)[i] = x;
+        else if (dtype == SAL_F16) ((uint16_t *)data)[i] = sal_f32_to_f16(x);
+        else if (dtype == SAL_BF16) ((uint16_t *)data)[i] = sal_f32_to_bf16(x);
+        else ((int8_t *)data)[i] = (int8_t)(x / reach * 127);
+    }
+    for (i = 0; i < scales; i++) t->scale[i] = (float)(reach / 127);
+    return SAL_OK;
+}
+
 static sal_result random_weights(sal_ctx *ctx, sal_net *net, sal_dtype dtype) {
     sal_rng rng = { 1 };
     int i, k;
@@ -159,19 +202,12 @@ static sal_result random_weights(sal_ctx *ctx, sal_net *net, sal_dtype dtype) {
     for (k = 0; k < net->layer[i].params; k++) {
         sal_param *p = &net->param[net->layer[i].param + k];
         size_t n = sal_tensor_count(&p->value), j;
-        double reach = p->value.ndim >= 2 ? sqrt(6.0 * p->value.dim[0] / (double)n) : 0;
-        float *x = (float *)sal_alloc(ctx, n, sizeof *x);
-        if (!x) return SAL_ERR_MEMORY;
-        for (j = 0; j < n; j++)
-            x[j] = reach > 0 ? (float)(reach * (2 * sal_rng_uniform(&rng) - 1)) : 0.5f;
-        p->value.data = x; p->value.dtype = SAL_F32; p->owned = 1;
-        if (net->layer[i].op == SAL_OP_DENSE && k == 0 && dtype != SAL_F32) {
-            sal_tensor small;
-            sal_result r = sal_tensor_convert(ctx, &p->value, dtype, &small);
-            if (r) return r;
-            sal_free(ctx, x);
-            p->value = small;
-        }
+        int matrix = p->value.ndim >= 2, dense = net->layer[i].op == SAL_OP_DENSE && k == 0;
+        double reach = matrix ? sqrt(6.0 * p->value.dim[0] / (double)n) : 1;
+        sal_result r = random_tensor(ctx, &p->value, n, dense ? dtype : SAL_F32, reach, &rng);
+        if (r) return r;
+        p->owned = 1;
+        for (j = 0; !matrix && j < n; j++) ((float *)p->value.data)[j] = 0.5f;
     }
     return SAL_OK;
 }

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Our networks against ONNX Runtime: the two in turn, fresh processes, ratios of medians.
+
+    make build/bench
+    python3 tests/bench_peers.py FOLDER [--threads 1 2] [--pairs 5] [--runs 5] [--nets mlnet ...]
+
+FOLDER has one ONNX file for each network, NAME.onnx (random weights do; torch.onnx.export makes them
+from any PyTorch definition). Needs the packages onnxruntime and numpy. One process is started for
+each measurement; A B A B ... so that a machine whose speed drifts treats both alike.
+"""
+import argparse, json, os, statistics, subprocess, sys
+
+ORT = r'''
+import json, resource, sys, time
+import numpy as np, onnxruntime as ort
+path, threads, runs = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+o = ort.SessionOptions()
+o.intra_op_num_threads, o.inter_op_num_threads = threads, 1
+start = time.perf_counter()
+s = ort.InferenceSession(path, o, providers=["CPUExecutionProvider"])
+load = time.perf_counter() - start
+i = s.get_inputs()[0]
+x = np.random.default_rng(0).uniform(-1, 1, i.shape).astype(np.float32)
+times = []
+for _ in range(runs + 1):
+    start = time.perf_counter()
+    s.run(None, {i.name: x})
+    times.append(1e3 * (time.perf_counter() - start))
+print(json.dumps({"median": sorted(times[1:])[runs // 2], "first": times[0], "load": 1e3 * load,
+                  "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                  "version": ort.__version__}))
+'''
+SMALL = ('juntingnet', 'wepsam')        # dominated by dense weights: ours are F16 or I8
+
+
+def run(command):
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    p.add_argument('folder')
+    p.add_argument('--threads', type=int, nargs='+', default=[1, 2])
+    p.add_argument('--pairs', type=int, default=5)
+    p.add_argument('--runs', type=int, default=5)
+    p.add_argument('--nets', nargs='+',
+                   default=['juntingnet', 'wepsam', 'mlnet', 'sam-vgg', 'sam-resnet'])
+    p.add_argument('--bench', default=os.path.join(os.path.dirname(__file__), '..', 'build', 'bench'))
+    a = p.parse_args()
+    print('| network | threads | ours ms | ONNX Runtime ms | time ratio | memory ratio '
+          '| load + first / warm |')
+    print('| --- | --- | --- | --- | --- | --- | --- |')
+    for net in a.nets:
+        for threads in a.threads:
+            for dtype in (('F16', 'I8') if net in SMALL else ('F32',)):
+                ours, theirs = [], []
+                runs = a.runs * (20 if net in SMALL else 1)
+                for _ in range(a.pairs):
+                    ours.append(run([a.bench, '-m', net, '--dtype', dtype, '--json', '--threads',
+                                     str(threads), '--runs', str(runs)]))
+                    theirs.append(run([sys.executable, '-c', ORT, f'{a.folder}/{net}.onnx',
+                                       str(threads), str(runs)]))
+                med = lambda rows, key: statistics.median(r[key] for r in rows)
+                ratio = statistics.median(x['median'] / y['median'] for x, y in zip(ours, theirs))
+                print(f'| {net} {dtype} | {threads} | {med(ours, "median"):.2f} '
+                      f'| {med(theirs, "median"):.2f} | {ratio:.2f} '
+                      f'| {med(ours, "peak_mb") / med(theirs, "peak_mb"):.2f} '
+                      f'| {med(ours, "first") / med(ours, "median"):.2f} |', flush=True)
+    print(f'\nONNX Runtime {theirs[0]["version"]}; peak of this machine '
+          f'{max(x["peak_gflops"] for x in ours):.0f} GFLOP/s with {a.threads[-1]} threads')
+
+
+if __name__ == '__main__':
+    main()
