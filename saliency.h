@@ -822,7 +822,7 @@ SALDEF sal_result sal_mat_load(sal_ctx *ctx, const char *path, sal_mat *mat);
      iSUN     images/, training.mat, validation.mat; saliency/NAME.mat if there
      MIT1003  ALLSTIMULI/, ALLFIXATIONMAPS/ (NAME_fixMap.jpg, NAME_fixPts.jpg), DATA/viewer/NAME.mat
      CAT2000  Stimuli/CATEGORY/, FIXATIONLOCS/, FIXATIONMAPS/; or a folder with trainSet/ inside
-     Toronto  origfixdata.mat, "Original Image Set"/ (or images/) beside it
+     Toronto  origfixdata.mat, pictures in "Original Image Set"/, images/ or beside it
    Which file a picture takes its map and fixations from is settled at opening, and what is missing
    there is an error, so that nothing fails hours later. */
 typedef enum sal_layout { SAL_PLAIN, SAL_OSIE, SAL_SCENE, SAL_SALICON, SAL_ISUN, SAL_MIT1003,
@@ -7507,9 +7507,10 @@ static sal_result sal__mat_pixels(sal_ctx *ctx, const char *path, const sal_mat 
     return SAL_OK;
 }
 
-/* SALICON, iSUN: gaze(k).FIELD has the rows [x y] of viewer k. */
+/* gaze(k).fixations (SALICON) or gaze(k).fixation (iSUN) has the rows [x y] of viewer k. */
 static sal_result sal__mat_gaze(sal_ctx *ctx, const char *path, const sal_mat *gaze,
-                                const char *field, sal__looks *looks, int entry) {
+                                sal__looks *looks, int entry) {
+    const char *field = sal_mat_field(gaze, 0, "fixation") ? "fixation" : "fixations";
     size_t k, i, rows;
     if (gaze && gaze->count == 0) return SAL_OK;
     if (!sal_mat_field(gaze, 0, field))
@@ -7654,7 +7655,7 @@ static sal_result sal__read_isun(sal__opener *b, const char *path, const sal_mat
         SAL__TRY(sal__find(b, &map, "saliency|maps", name, sal__stem(name), SAL__MAPS));
         SAL__TRY(sal__new_entry(b, name, picture, &e));
         e->map = map;
-        SAL__TRY(sal__mat_gaze(b->ctx, path, sal_mat_field(all, i, "gaze"), "fixation", &b->looks,
+        SAL__TRY(sal__mat_gaze(b->ctx, path, sal_mat_field(all, i, "gaze"), &b->looks,
                                b->set->count - 1));
     }
     return SAL_OK;
@@ -7820,7 +7821,7 @@ static sal_result sal__open_plain(sal__opener *b, const char *pictures) {
 }
 
 static sal_result sal__open_set(sal__opener *b) {
-    const char *a, *c, *split = b->set->options.split;
+    const char *a, *c, *table, *split = b->set->options.split;
     if (sal_path_kind(b->set->path) != 1)
         return sal__fail(b->ctx, SAL_ERR_IO, "%s: no such folder", b->set->path);
     SAL__TRY(sal__find_folder(b, &a, "ALLSTIMULI"));
@@ -7839,10 +7840,7 @@ static sal_result sal__open_set(sal__opener *b) {
     if (c) {
         b->set->layout = SAL_TORONTO;
         SAL__TRY(sal__find_folder(b, &a, "Original Image Set|fixdens/Original Image Set|"
-                                  "eyetrackingdata/fixdens/Original Image Set|images|Images"));
-        if (!a)
-            return sal__fail(b->ctx, SAL_ERR_IO, "%s: has origfixdata.mat, but no folder "
-                             "\"Original Image Set\" or images beside it", b->set->path);
+                                  "eyetrackingdata/fixdens/Original Image Set|images|Images|"));
         SAL__TRY(sal__add_pictures(b, a, ""));
         return sal__read_mat(b, c, sal__read_toronto);
     }
@@ -7858,7 +7856,8 @@ static sal_result sal__open_set(sal__opener *b) {
     }
     SAL__TRY(sal__find_folder(b, &a, "images|stimuli|data/stimuli"));
     SAL__TRY(sal__find_folder(b, &c, "fixations"));
-    if (a && c && !b->set->options.fixations) {
+    SAL__TRY(sal__find_file(b, &table, "", "fixations.csv"));
+    if (a && c && !table && !b->set->options.fixations) {
         b->set->layout = SAL_SALICON;
         SAL__TRY(sal__add_picture_tree(b, a));
         return sal__pair_files(b, "maps|maps/train|maps/val", SAL__MAPS,
@@ -8027,8 +8026,7 @@ static sal_result sal__read_looks(sal_ctx *ctx, const sal_dataset *set, const sa
     if (set->layout == SAL_MIT1003) return sal__read_points(ctx, e->fixations, looks);
     SAL__TRY(sal_mat_load(ctx, e->fixations, &file));
     if (set->layout == SAL_SALICON)
-        r = sal__mat_gaze(ctx, e->fixations, sal_mat_field(&file, 0, "gaze"), "fixations", looks,
-                          -1);
+        r = sal__mat_gaze(ctx, e->fixations, sal_mat_field(&file, 0, "gaze"), looks, -1);
     else
         r = sal__mat_pixels(ctx, e->fixations, sal_mat_field(&file, 0, "fixLocs"), looks, -1);
     sal_mat_free(ctx, &file);

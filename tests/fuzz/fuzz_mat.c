@@ -50,8 +50,7 @@ static void mat_layouts(sal_ctx *ctx, const sal_mat *file) {
         fuzz_must(sal__sort_stems(&b) == SAL_OK);
         if (reader == 0) sal__read_fixations(&b, "fuzz", file);
         if (reader == 1) sal__read_toronto(&b, "fuzz", file);
-        if (reader == 2)
-            sal__mat_gaze(ctx, "fuzz", sal_mat_field(file, 0, "gaze"), "fixations", &b.looks, 0);
+        if (reader == 2) sal__mat_gaze(ctx, "fuzz", sal_mat_field(file, 0, "gaze"), &b.looks, 0);
         if (reader == 3)
             sal__mat_pixels(ctx, "fuzz", sal_mat_field(file, 0, "fixLocs"), &b.looks, 1);
         for (i = 0; i < file->fields && reader == 4; i++) {
