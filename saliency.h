@@ -5983,6 +5983,8 @@ static sal_result sal__itti(sal_ctx *ctx, const sal_image *image, float blur, sa
    weights, since v_j w(i,j) / sum_k w(k,j) is then symmetric in i and j. One pass over the edges
    does it (and agrees with the power iteration, which stops a little early, to 0.9999). */
 
+enum { SAL__GRID = 32 };        /* nodes along the longer side */
+
 /* out_i = sum over j of w(i, j), scaled to sum 1. */
 static void sal__gbvs_activate(float *out, const float *a, int w, int h) {
     double s = 0.15 * (w + h) / 2, total = 0;
@@ -6010,13 +6012,14 @@ static void sal__gbvs_activate(float *out, const float *a, int w, int h) {
 /* The second chain of the paper gathers what is spread: w(i,j) = A_i exp(-d^2 / 2 s^2), whose
    stationary distribution is, by the same argument, A times its own Gaussian blur. */
 static void sal__gbvs_concentrate(float *out, const float *a, int w, int h) {
-    double s = 0.06 * (w + h) / 2, total = 0;
+    double s = 0.06 * (w + h) / 2, total = 0, near[2 * SAL__GRID * SAL__GRID];
     int n = w * h, i, j;
+    for (i = 0; i < SAL__COUNT(near); i++) near[i] = exp(-i / (2 * s * s));  /* by d squared */
     for (i = 0; i < n; i++) {
         double sum = 0;
         for (j = 0; j < n; j++) {
             int dx = i % w - j % w, dy = i / w - j / w;
-            sum += a[j] * exp(-(dx * dx + dy * dy) / (2 * s * s));
+            sum += a[j] * near[dx * dx + dy * dy];
         }
         total += out[i] = (float)(a[i] * sum);
     }
@@ -6045,7 +6048,7 @@ static void sal__gbvs_task(void *arg, int index, int worker) {
 }
 
 static sal_result sal__gbvs(sal_ctx *ctx, const sal_image *image, int markov, sal_map *map) {
-    enum { GRID = 32, FIRST = 2, LAST = 4, COUNT = LAST - FIRST + 1 };
+    enum { FIRST = 2, LAST = 4, COUNT = LAST - FIRST + 1 };
     sal__features f;
     sal__gbvs_job job;
     double longer;
@@ -6055,16 +6058,16 @@ static sal_result sal__gbvs(sal_ctx *ctx, const sal_image *image, int markov, sa
     memset(&job, 0, sizeof job);
     sal__working_size(image, &w, &h);
     longer = SAL__MAX(w, h);
-    job.w = (int)SAL__MAX(1, w * GRID / longer + 0.5);
-    job.h = (int)SAL__MAX(1, h * GRID / longer + 0.5);
+    job.w = (int)SAL__MAX(1, w * SAL__GRID / longer + 0.5);
+    job.h = (int)SAL__MAX(1, h * SAL__GRID / longer + 0.5);
     job.markov = markov;
     n = (size_t)job.w * (size_t)job.h;
     m = f.types * COUNT;
     if (r == SAL_OK) r = sal_map_new(ctx, job.w, job.h, map);
     if (r == SAL_OK) {
         job.in = SAL__NEW(ctx, float, 2 * (size_t)m * n);
-        job.out = job.in + (size_t)m * n;
-        if (!job.in) r = SAL_ERR_MEMORY;
+        if (job.in) job.out = job.in + (size_t)m * n;
+        else r = SAL_ERR_MEMORY;
     }
     for (t = 0; t < f.types; t++)
         for (k = FIRST; k <= LAST && r == SAL_OK; k++)
@@ -6075,7 +6078,8 @@ static sal_result sal__gbvs(sal_ctx *ctx, const sal_image *image, int markov, sa
         for (k = 0; k < m; k++)
             for (i = 0; i < n; i++) map->data[i] += job.out[(size_t)k * n + i];
         sal__fade(map->data, job.w, job.h, 4);
-        r = sal_blur(ctx, map->data, map->data, job.w, job.h, 0.02 * GRID, 2, SAL_BORDER_REPLICATE);
+        r = sal_blur(ctx, map->data, map->data, job.w, job.h, 0.02 * SAL__GRID, 2,
+                     SAL_BORDER_REPLICATE);
     }
     sal_free(ctx, job.in);
     sal__features_free(ctx, &f);
@@ -6165,8 +6169,8 @@ static void sal__whiten(float *pixels, size_t n) {
     }
 }
 
-/* The median of nine: 19 exchanges leave it in the middle (J. L. Smith, "Implementing median filters
-   in XC4000E FPGAs", Xcell 23, 1996). */
+/* The median of nine: 19 exchanges leave it in the middle (J. L. Smith, "Implementing median
+   filters in XC4000E FPGAs", Xcell 23, 1996). */
 static unsigned char sal__median9(unsigned char v[9]) {
     static const unsigned char pair[19][2] = {
         { 1, 2 }, { 4, 5 }, { 7, 8 }, { 0, 1 }, { 3, 4 }, { 6, 7 }, { 1, 2 }, { 4, 5 }, { 7, 8 },
