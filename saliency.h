@@ -552,8 +552,8 @@ SALDEF sal_result sal_net_load(sal_ctx *ctx, const char *path, sal_net **net);
    names, batch-norm apart or folded into weight and bias) or from a file with our own names. Takes
    over the file's preprocessing and stride placement. On failure the network is unchanged. */
 SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *path);
-/* Write all parameters: those of 8192 values and more as dtype, the others as F32. extra is a list of `extras` key, value
-   pairs for the metadata, kept after the network's own keys. */
+/* Write all parameters: those of 8192 values and more as dtype, the others as F32. extra is a list
+   of `extras` key, value pairs for the metadata, kept after the network's own keys. */
 SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *path, sal_dtype dtype,
                                const char *const *extra, int extras);
 #endif
@@ -746,9 +746,9 @@ typedef struct sal_model {
 /* The map of a picture by the default model. */
 SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *map);
 /* name is a classical model, or a network whose weights are the file NAME.safetensors in the folder
-   $SALIENCY_WEIGHTS or weights/; weights is the path of a weights file. One of them may be NULL; with
-   both, the file must hold that network. Both NULL: the first of wepsam and juntingnet that is found,
-   else gbvs. Release with sal_model_close. */
+   $SALIENCY_WEIGHTS or weights/; weights is the path of a weights file. One of them may be NULL;
+   with both, the file must hold that network. Both NULL: the first of wepsam and juntingnet that is
+   found, else gbvs. Release with sal_model_close. */
 SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *weights,
                                  sal_model *model);
 SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_image *image,
@@ -4299,7 +4299,7 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
 }
 #endif /* SALIENCY_NO_STDIO */
 
-/* --- networks in weights files ----------------------------------------------------------------- */
+/* --- networks in weights files ---------------------------------------------------------------- */
 
 /* A decimal number at *text, which moves behind it; 0 if there is none. (strtod depends on the
    locale.) */
@@ -4375,21 +4375,22 @@ static sal_result sal__read_desc(sal_ctx *ctx, const char *name, const sal_safet
     *d = sal_net_desc_default(kind);
     text = sal_safetensors_meta(file, "sal.input");
     if (text && (sscanf(text, "%5dx%5d%n", &d->h, &d->w, &end) != 2 || text[end]))
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.input is \"%s\", not HEIGHTxWIDTH", name, text);
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.input is \"%s\", not HEIGHTxWIDTH", name,
+                         text);
     text = sal_safetensors_meta(file, "sal.narrow");
     if (text && (sscanf(text, "%5d%n", &d->narrow, &end) != 1 || text[end]))
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.narrow is \"%s\", not a number", name, text);
     text = sal_safetensors_meta(file, "sal.preprocess");
     if (text && !sal__parse_preprocess(text, d))
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.preprocess is \"%s\", not like \"rgb/255, mean "
-                         ".485 .456 .406, std .229 .224 .225\"", name, text);
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.preprocess is \"%s\", not like \"rgb/255, "
+                         "mean .485 .456 .406, std .229 .224 .225\"", name, text);
     text = sal_safetensors_meta(file, "sal.resnet_stride");
     if (text) d->stride_on_3x3 = !strcmp(text, "3x3");
     text = sal_safetensors_meta(file, "sal.fit");
     for (i = 0; text && strcmp(text, sal__fit_names[i]); )
         if (++i == SAL__COUNT(sal__fit_names))
-            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.fit is \"%s\", not stretch, letterbox or "
-                             "square", name, text);
+            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.fit is \"%s\", not stretch, letterbox "
+                             "or square", name, text);
     if (text) d->fit = (sal_fit)i;
     return SAL_OK;
 }
@@ -4420,8 +4421,8 @@ static sal_result sal__check_tensor(sal_ctx *ctx, const char *name, const sal_ne
         return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s is %s, but %s needs %s", name, t->name,
                          have, net->name, want);
     if (!t->tensor.data)
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: tensor %s has the type %s; weights are F32, F16, "
-                         "BF16 or I8", name, t->name, t->type);
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: tensor %s has the type %s; weights are F32, "
+                         "F16, BF16 or I8", name, t->name, t->type);
     return SAL_OK;
 }
 
@@ -4432,8 +4433,8 @@ static sal_result sal__bind(sal_ctx *ctx, const char *name, sal_net *net) {
     for (i = 0; i < file->count; i++) {
         const char *tensor = file->tensor[i].name;
         if (!sal__find_param(net, tensor) && !sal__ends_with(tensor, ".num_batches_tracked"))
-            return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s does not belong to %s", name, tensor,
-                             net->name);
+            return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s does not belong to %s", name,
+                             tensor, net->name);
     }
     for (i = 0; i < net->layers; i++)
     for (k = 0; k < net->layer[i].params; k++) {
@@ -4607,7 +4608,8 @@ SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *
     if (!text && !sal_safetensors_find(&file, "backbone.conv1_1.weight"))   /* as torchvision */
         text = "rgb/255, mean .485 .456 .406, std .229 .224 .225";
     r = !text || sal__parse_preprocess(text, &desc) ? SAL_OK
-      : sal__fail(ctx, SAL_ERR_FORMAT, "%s: its preprocessing \"%s\" is not understood", path, text);
+      : sal__fail(ctx, SAL_ERR_FORMAT, "%s: its preprocessing \"%s\" is not understood", path,
+                  text);
     /* v1.5 unless the file says that the first 1x1 has the stride */
     text = sal_safetensors_meta(&file, "sal.resnet_stride");
     layout = sal_safetensors_meta(&file, "architecture");
@@ -4653,8 +4655,8 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
             r = sal_tensor_convert(ctx, value, sal_tensor_count(value) >= SMALL ? dtype : SAL_F32,
                                    &tensor[i].tensor);
         else
-            r = sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: parameter %s has no values yet: use sal_net_init "
-                          "or load a backbone first", path, net->param[i].name);
+            r = sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: parameter %s has no values yet: use "
+                          "sal_net_init or load a backbone first", path, net->param[i].name);
     }
     if (r == SAL_OK) {
         snprintf(input, sizeof input, "%dx%d", net->desc.h, net->desc.w);
@@ -9141,7 +9143,7 @@ SALDEF sal_result sal_predict(sal_ctx *ctx, const sal_net *net, const sal_image 
     return r;
 }
 
-/* --- models by name ---------------------------------------------------------------------------- */
+/* --- models by name --------------------------------------------------------------------------- */
 
 SALDEF void sal_model_close(sal_ctx *ctx, sal_model *model) {
     sal_run_close(ctx, model->run);
@@ -9173,8 +9175,8 @@ SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *wei
     sal_result r;
     memset(model, 0, sizeof *model);
     if (classical >= 0 && weights)
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s has no weights; leave out the model or the file "
-                         "%s", name, weights);
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s has no weights; leave out the model or the "
+                         "file %s", name, weights);
     if (name && classical < 0 && !sal_kind_from_name(name, &kind))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no model called %s", name);
     if (!name && !weights) {
@@ -9189,8 +9191,8 @@ SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *wei
     }
     if (!weights) {
         if (!sal__find_weights(name, path, sizeof path))
-            return sal__fail(ctx, SAL_ERR_IO, "%s needs weights, and there is no file %s: train it, or "
-                             "name another file or folder", name, path);
+            return sal__fail(ctx, SAL_ERR_IO, "%s needs weights, and there is no file %s: train "
+                             "it, or name another file or folder", name, path);
         weights = path;
     }
 #ifdef SALIENCY_NO_STDIO
@@ -10162,7 +10164,7 @@ static void sal__pool_task(void *arg, int index, int worker) {
     }
 }
 
-/* --- the default backend ----------------------------------------------------------------------- */
+/* --- the default backend ---------------------------------------------------------------------- */
 
 static sal_result sal__forward_conv2d_fast(sal_ctx *ctx, sal_run *run, int i) {
     const sal_layer *l = &run->net->layer[i];
