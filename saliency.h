@@ -371,6 +371,56 @@ SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float
                                   const float *in, const float *const *params, const float *states,
                                   int steps, int n, int c, int h, int w, float *scratch);
 
+/* --- api: losses ----------------------------------------------------------------------------
+
+   Terms of a loss: one row each, X(ENUM, function, name). Every function compares a predicted map
+   x with the human one, y, over n pixels: the fixation density for all but NSS, which takes the
+   number of fixations of each pixel. It returns weight * value and adds weight * gradient to dx
+   (NULL: no gradient). CC and NSS grow with the agreement: as losses they take negative weights. */
+#define SAL_LOSSES(X)                              \
+    X(MSE,        mse,        "mse")               \
+    X(MLNET,      mlnet,      "mlnet")             \
+    X(MLNET_CODE, mlnet_code, "mlnet_code")        \
+    X(NSS,        nss,        "nss")               \
+    X(CC,         cc,         "cc")                \
+    X(KL,         kl,         "kl")                \
+    X(TVD,        tvd,        "tvd")               \
+    X(CHI2,       chi2,       "chi2")              \
+    X(COSINE,     cosine,     "cosine")            \
+    X(BCE,        bce,        "bce")
+
+enum {
+#define SAL_ROW(ENUM, name, text) SAL_LOSS_##ENUM,
+    SAL_LOSSES(SAL_ROW)
+#undef SAL_ROW
+    SAL_LOSS_TERMS
+};
+
+#define SAL_ROW(ENUM, name, text) \
+    SALDEF double sal_loss_##name(float *dx, const float *x, const float *y, size_t n, double weight);
+SAL_LOSSES(SAL_ROW)
+#undef SAL_ROW
+
+/* A weighted sum of terms, and what happens to the network's map before. */
+typedef struct sal_loss {
+    double weight[SAL_LOSS_TERMS];
+    int upsample;               /* enlarged bilinearly by this factor; 0 counts as 1 */
+    int peak;                   /* 1: then divided by its maximum (SAM's released code) */
+} sal_loss;
+
+/* "mse" (Euclidean), "mlnet", "sam" (x16, peak, 10*kl-2*cc-nss), or any sum of terms like
+   "kl-0.5*cc". */
+SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss);
+/* The loss of one map x (h, w); density and fixations have `upsample` times its sides. Returns
+   weight * loss and adds weight * gradient to dx (or NULL). scratch: sal_loss_scratch floats. */
+SALDEF double sal_loss_map(const sal_loss *loss, float *dx, const float *x, const float *density,
+                           const float *fixations, int h, int w, double weight, float *scratch);
+SALDEF size_t sal_loss_scratch(const sal_loss *loss, int h, int w);
+/* Penalties on parameters, returned and added to their gradients; a constraint on weights. */
+SALDEF double sal_weight_decay(float *dw, const float *w, size_t n, double lambda);
+SALDEF double sal_prior_penalty(float *du, const float *u, size_t n, double lambda);
+SALDEF void sal_max_norm(float *w, int rows, int n, double c);
+
 /* --- api: graph -----------------------------------------------------------------------------
 
    A network is a flat list of layers in execution order; layer i produces value i. The operators a
@@ -647,8 +697,8 @@ SALDEF size_t sal_run_bytes(const sal_run *run);
 
 /* Gradients of a network against central differences: for `samples` entries of every parameter that
    learns and of the input, with random input and a random linear loss. The error is relative to the
-   largest gradient of that parameter. In float32 a step of 1e-2 gives errors around 1e-2; with float
-   defined as double before this header, 1e-4 gives 1e-6 (tests/test_gradcheck.c does that). */
+   largest gradient of that parameter. In float32 a step of 1e-2 gives errors around 1e-2; with
+   float defined as double before this header, 1e-4 gives 1e-6 (tests/test_gradcheck.c does that). */
 typedef struct sal_gradcheck_result {
     double worst;               /* error */
     char where[56];             /* the parameter it was found in, or "input" */
@@ -675,6 +725,65 @@ struct sal_backend {
 };
 SALDEF const sal_backend *sal_backend_ref(void);    /* the textbook */
 SALDEF const sal_backend *sal_backend_cpu(void);    /* fast kernels; the default */
+
+/* --- api: optimisers ------------------------------------------------------------------------ */
+
+typedef enum sal_rule { SAL_SGD, SAL_RMSPROP, SAL_ADAM, SAL_ADAMW } sal_rule;
+
+/* The textbook updates of n weights w by the gradient g; v, m, a are the optimiser's memory. */
+SALDEF void sal_sgd_update(float *w, float *v, const float *g, size_t n, double rate,
+                           double momentum, int nesterov);
+SALDEF void sal_rmsprop_update(float *w, float *a, const float *g, size_t n, double rate,
+                               double rho, double eps);
+SALDEF void sal_adam_update(float *w, float *m, float *a, const float *g, size_t n, double rate,
+                            double beta1, double beta2, double eps, double decay, uint64_t step);
+
+/* How a rate changes while training goes on. */
+typedef enum sal_schedule_kind {
+    SAL_RATE_CONSTANT,
+    SAL_RATE_LINEAR,         /* from rate to rate_end */
+    SAL_RATE_STEP,           /* times factor every `every` epochs */
+    SAL_RATE_TIME_DECAY,     /* Keras: rate / (1 + factor * updates) */
+    SAL_RATE_COSINE,         /* half a cosine from rate to rate_end */
+    SAL_RATE_ONE_CYCLE       /* up from rate / 25 in the first 30 %, then down to rate / 250000 */
+} sal_schedule_kind;
+
+typedef struct sal_schedule {
+    sal_schedule_kind kind;
+    double rate, rate_end, factor;
+    int every;
+} sal_schedule;
+
+/* The learning rate of update `step` (from 0) of `steps`, `epoch_steps` of which are an epoch. */
+SALDEF double sal_schedule_rate(const sal_schedule *s, uint64_t step, uint64_t epoch_steps,
+                                uint64_t steps);
+
+typedef struct sal_optim_desc {
+    sal_rule rule;
+    int nesterov;               /* SGD: 1 looks ahead */
+    double rho, eps;            /* RMSprop; Adam: beta2 */
+    double decay;               /* L2 on matrices (AdamW: decoupled), not on biases and priors */
+    double clip;                /* > 0: the longest gradient (Euclidean norm over all of it) */
+    double max_norm;            /* > 0: of each unit's weights in front of maxout layers */
+} sal_optim_desc;
+
+/* An optimiser for what a run learns. state: `slots` blocks of run->gradient_floats, together with
+   step all there is to save. */
+typedef struct sal_optim {
+    sal_optim_desc desc;
+    uint64_t step;
+    int slots;
+    float *state;
+    size_t floats;
+} sal_optim;
+
+SALDEF sal_result sal_optim_open(sal_ctx *ctx, const sal_optim_desc *desc, const sal_run *run,
+                                 sal_optim **optim);
+SALDEF void sal_optim_close(sal_ctx *ctx, sal_optim *optim);
+/* Change the network by run->gradient (which is clipped and decayed in place). momentum: of SGD,
+   or Adam's beta1. *norm (or NULL) receives the gradient's length before clipping. */
+SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *optim, sal_net *net, sal_run *run,
+                                 double rate, double momentum, double *norm);
 
 /* --- api: classical -------------------------------------------------------------------------
 
@@ -2197,6 +2306,291 @@ SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float
 }
 
 /* ============================================================================================
+   >>losses  what training minimises
+   ========================================================================================== */
+
+/* All terms compare one predicted map x with one human map y of n pixels (y is the fixation density,
+   for NSS the fixation counts). They return weight * loss and add weight * dloss/dx to dx, which may
+   be NULL. Sums run in double. */
+#define SAL__LOSS_EPS 1e-7      /* Keras' epsilon, as in the released codes */
+
+/* Euclidean loss:   sum (x - y)^2 / n */
+SALDEF double sal_loss_mse(float *dx, const float *x, const float *y, size_t n, double weight) {
+    double sum = 0;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        double d = (double)x[i] - y[i];
+        sum += d * d;
+        if (dx) dx[i] += (float)(weight * 2 * d / n);
+    }
+    return weight * sum / n;
+}
+
+/* ML-Net's loss, eq. (2), as a mean over pixels; m is the pixel of the maximum (the first of equals)
+   and alpha = 1.1. Maxima below eps count as eps.
+       code = 0, the paper:           sum ((x / x_m - y) / (alpha - y))^2 / n
+       code = 1, the released code:   sum  (x / x_m - y)^2 / (alpha - y)  / n */
+static double sal__loss_mlnet(float *dx, const float *x, const float *y, size_t n, double weight,
+                              int code) {
+    double sum = 0, through_max = 0, top;
+    size_t i, m = 0;
+    for (i = 1; i < n; i++) if (x[i] > x[m]) m = i;
+    top = SAL__MAX(x[m], SAL__LOSS_EPS);
+    for (i = 0; i < n; i++) {
+        double a = 1.1 - y[i], w = code ? 1 / a : 1 / (a * a), d = x[i] / top - y[i];
+        double slope = weight * 2 * w * d / top / n;
+        sum += w * d * d;
+        through_max -= slope * x[i] / top;
+        if (dx) dx[i] += (float)slope;
+    }
+    if (dx && x[m] > SAL__LOSS_EPS) dx[m] += (float)through_max;
+    return weight * sum / n;
+}
+SALDEF double sal_loss_mlnet(float *dx, const float *x, const float *y, size_t n, double weight) {
+    return sal__loss_mlnet(dx, x, y, n, weight, 0);
+}
+SALDEF double sal_loss_mlnet_code(float *dx, const float *x, const float *y, size_t n,
+                                  double weight) {
+    return sal__loss_mlnet(dx, x, y, n, weight, 1);
+}
+
+/* Mean and standard deviation (of the population). */
+static double sal__mean_sd(const float *x, size_t n, double *sd) {
+    double sum = 0, squares = 0;
+    size_t i;
+    for (i = 0; i < n; i++) sum += x[i];
+    sum /= n;
+    for (i = 0; i < n; i++) squares += (x[i] - sum) * (x[i] - sum);
+    *sd = sqrt(squares / n);
+    return sum;
+}
+
+/* SAM eq. (12), the normalised scanpath saliency; y counts the fixations of each pixel:
+       NSS = sum y_i (x_i - mean) / (sd + eps) / sum y
+   Bigger is better: as a loss it takes a negative weight. 0 for constant maps and without
+   fixations. */
+SALDEF double sal_loss_nss(float *dx, const float *x, const float *y, size_t n, double weight) {
+    double sd, mean = sal__mean_sd(x, n, &sd), total = 0, nss = 0, s = sd + SAL__LOSS_EPS;
+    size_t i;
+    for (i = 0; i < n; i++) { total += y[i]; nss += y[i] * (x[i] - mean) / s; }
+    if (total <= 0 || sd <= 0) return 0;
+    nss /= total;
+    for (i = 0; dx && i < n; i++)
+        dx[i] += (float)(weight / s * (y[i] / total - 1.0 / n - nss * (x[i] - mean) / (n * sd)));
+    return weight * nss;
+}
+
+/* SAM eq. (13), Pearson's correlation; bigger is better. 0 for constant maps. With u and v the
+   maps minus their means:   CC = u.v / (|u| |v|),   dCC/dx = (v / |v| - CC u / |u|) / |u| */
+SALDEF double sal_loss_cc(float *dx, const float *x, const float *y, size_t n, double weight) {
+    double sx, sy, mx = sal__mean_sd(x, n, &sx), my = sal__mean_sd(y, n, &sy), cc = 0;
+    size_t i;
+    if (sx <= 0 || sy <= 0) return 0;
+    for (i = 0; i < n; i++) cc += (x[i] - mx) * (y[i] - my);
+    cc /= n * sx * sy;
+    for (i = 0; dx && i < n; i++)
+        dx[i] += (float)(weight * ((y[i] - my) / sy - cc * (x[i] - mx) / sx) / (n * sx));
+    return weight * cc;
+}
+
+/* Cosine distance (Jetley, Murray, Vig, "End-to-end saliency mapping via probability distribution
+   prediction", CVPR 2016):   1 - x.y / (|x| |y|);   1 for maps that are zero. */
+SALDEF double sal_loss_cosine(float *dx, const float *x, const float *y, size_t n, double weight) {
+    double xx = 0, yy = 0, xy = 0, c;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        xx += (double)x[i] * x[i]; yy += (double)y[i] * y[i]; xy += (double)x[i] * y[i];
+    }
+    if (xx <= 0 || yy <= 0) return weight;
+    c = xy / sqrt(xx * yy);
+    for (i = 0; dx && i < n; i++)
+        dx[i] -= (float)(weight * (y[i] / sqrt(xx * yy) - c * x[i] / xx));
+    return weight * (1 - c);
+}
+
+/* Distances of the distributions p = x / (sum x + eps) and q = y / (sum y + eps); what is negative
+   in x counts as 0. rule returns the contribution of a pixel and its derivative by p. Then
+       dx_i = (slope_i - sum slope . p) / (sum x + eps) */
+typedef double sal__loss_rule(double p, double q, double *slope);
+
+static double sal__loss_distance(float *dx, const float *x, const float *y, size_t n,
+                                 double weight, sal__loss_rule *rule) {
+    double sx = SAL__LOSS_EPS, sy = SAL__LOSS_EPS, loss = 0, dot = 0, slope;
+    size_t i;
+    for (i = 0; i < n; i++) { sx += SAL__MAX(x[i], 0); sy += y[i]; }
+    for (i = 0; i < n; i++) {
+        double p = SAL__MAX(x[i], 0) / sx;
+        loss += rule(p, y[i] / sy, &slope);
+        dot += slope * p;
+    }
+    for (i = 0; dx && i < n; i++) {
+        if (x[i] < 0) continue;
+        rule(x[i] / sx, y[i] / sy, &slope);
+        dx[i] += (float)(weight * (slope - dot) / sx);
+    }
+    return weight * loss;
+}
+
+/* SAM eq. (14), the Kullback-Leibler divergence:   sum q log(q / (p + eps) + eps) */
+static double sal__rule_kl(double p, double q, double *slope) {
+    double ratio = q / (p + SAL__LOSS_EPS);
+    *slope = -q * ratio / ((ratio + SAL__LOSS_EPS) * (p + SAL__LOSS_EPS));
+    return q * log(ratio + SAL__LOSS_EPS);
+}
+/* Total variation (Jetley et al.):   sum |p - q| / 2 */
+static double sal__rule_tvd(double p, double q, double *slope) {
+    *slope = p > q ? 0.5 : p < q ? -0.5 : 0;
+    return 0.5 * fabs(p - q);
+}
+/* Chi-squared divergence (Jetley et al.):   sum q^2 / (p + eps) - 1 */
+static double sal__rule_chi2(double p, double q, double *slope) {
+    double ratio = q / (p + SAL__LOSS_EPS);
+    *slope = -ratio * ratio;
+    return q * ratio - q;
+}
+SALDEF double sal_loss_kl(float *dx, const float *x, const float *y, size_t n, double weight) {
+    return sal__loss_distance(dx, x, y, n, weight, sal__rule_kl);
+}
+SALDEF double sal_loss_tvd(float *dx, const float *x, const float *y, size_t n, double weight) {
+    return sal__loss_distance(dx, x, y, n, weight, sal__rule_tvd);
+}
+SALDEF double sal_loss_chi2(float *dx, const float *x, const float *y, size_t n, double weight) {
+    return sal__loss_distance(dx, x, y, n, weight, sal__rule_chi2);
+}
+
+/* Binary cross-entropy of probabilities, clipped to [eps, 1 - eps] (no gradient beyond):
+       -sum (y log x + (1 - y) log(1 - x)) / n */
+SALDEF double sal_loss_bce(float *dx, const float *x, const float *y, size_t n, double weight) {
+    double sum = 0;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        double p = sal__clamp(x[i], SAL__LOSS_EPS, 1 - SAL__LOSS_EPS);
+        sum -= y[i] * log(p) + (1 - y[i]) * log(1 - p);
+        if (dx && p == x[i]) dx[i] += (float)(weight * (p - y[i]) / (p * (1 - p)) / n);
+    }
+    return weight * sum / n;
+}
+
+/* --- combinations ---------------------------------------------------------------------------- */
+
+typedef double sal__loss_fn(float *dx, const float *x, const float *y, size_t n, double weight);
+static sal__loss_fn *const sal__loss_terms[SAL_LOSS_TERMS] = {
+#define SAL_ROW(ENUM, name, text) sal_loss_##name,
+    SAL_LOSSES(SAL_ROW)
+#undef SAL_ROW
+};
+static const char *const sal__loss_names[SAL_LOSS_TERMS] = {
+#define SAL_ROW(ENUM, name, text) text,
+    SAL_LOSSES(SAL_ROW)
+#undef SAL_ROW
+};
+
+SALDEF size_t sal_loss_scratch(const sal_loss *loss, int h, int w) {
+    size_t side = (size_t)SAL__MAX(loss->upsample, 1);
+    return 2 * (size_t)h * w * side * side;
+}
+
+SALDEF double sal_loss_map(const sal_loss *loss, float *dx, const float *x, const float *density,
+                           const float *fixations, int h, int w, double weight, float *scratch) {
+    int side = SAL__MAX(loss->upsample, 1), k;
+    size_t n = (size_t)h * side * w * side, i, m = 0;
+    float *big = scratch, *dbig = big + n;
+    double total = 0, top = 1, through_max = 0;
+    sal_upsample_forward(big, x, 1, h, w, h * side, w * side);
+    memset(dbig, 0, n * sizeof(float));
+    if (loss->peak) {
+        for (i = 1; i < n; i++) if (big[i] > big[m]) m = i;
+        top = SAL__MAX(big[m], SAL__LOSS_EPS);
+        for (i = 0; i < n; i++) big[i] = (float)(big[i] / top);
+    }
+    for (k = 0; k < SAL_LOSS_TERMS; k++)
+        if (loss->weight[k] != 0)
+            total += sal__loss_terms[k](dbig, big, k == SAL_LOSS_NSS ? fixations : density, n,
+                                        weight * loss->weight[k]);
+    if (loss->peak && dx) {             /* big = up / up_m */
+        for (i = 0; i < n; i++) {
+            through_max -= (double)dbig[i] * big[i] / top;
+            dbig[i] = (float)(dbig[i] / top);
+        }
+        if (top > SAL__LOSS_EPS) dbig[m] += (float)through_max;
+    }
+    if (dx) sal_upsample_backward(dx, dbig, 1, h, w, h * side, w * side);
+    return total;
+}
+
+/* "10*kl-2*cc-nss": terms with signs and factors. */
+SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss) {
+    const char *p = text;
+    memset(loss, 0, sizeof *loss);
+    loss->upsample = 1;
+    if (!strcmp(text, "sam")) {
+        p = "10*kl-2*cc-nss";
+        loss->upsample = 16;
+        loss->peak = 1;
+    }
+    while (*p) {
+        double sign = *p == '-' ? -1 : 1, factor = 1;
+        size_t length;
+        int k;
+        if (*p == '-' || *p == '+') p++;
+        if ((*p >= '0' && *p <= '9') || *p == '.') {
+            char *end;
+            factor = strtod(p, &end);
+            p = end + (*end == '*');
+        }
+        length = strcspn(p, "+-");
+        for (k = 0; k < SAL_LOSS_TERMS; k++)
+            if (strlen(sal__loss_names[k]) == length && !strncmp(p, sal__loss_names[k], length))
+                break;
+        if (k == SAL_LOSS_TERMS || !length)
+            return sal__fail(ctx, SAL_ERR_ARGUMENT, "the loss \"%s\" is not known at \"%s\": write "
+                             "sam, or a sum like 10*kl-2*cc-nss of mse, mlnet, mlnet_code, nss, "
+                             "cc, kl, tvd, chi2, cosine, bce", text, p);
+        loss->weight[k] += sign * factor;
+        p += length;
+    }
+    return SAL_OK;
+}
+
+/* --- penalties and constraints ---------------------------------------------------------------- */
+
+/* L2 weight decay:   lambda / 2 * sum w^2,   dw += lambda * w */
+SALDEF double sal_weight_decay(float *dw, const float *w, size_t n, double lambda) {
+    double sum = 0;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        sum += (double)w[i] * w[i];
+        if (dw) dw[i] += (float)(lambda * w[i]);
+    }
+    return lambda / 2 * sum;
+}
+
+/* ML-Net eq. (2), second term: the prior stays near one.
+       lambda * sum (1 - u)^2,   du -= 2 lambda (1 - u) */
+SALDEF double sal_prior_penalty(float *du, const float *u, size_t n, double lambda) {
+    double sum = 0;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        double d = 1.0 - u[i];
+        sum += d * d;
+        if (du) du[i] -= (float)(2 * lambda * d);
+    }
+    return lambda * sum;
+}
+
+/* Max-norm constraint (Srebro, Shraibman 2005; Goodfellow et al. 2013): each row of weights (rows,
+   n), that is what one unit reads, is shortened to a length of at most c. */
+SALDEF void sal_max_norm(float *w, int rows, int n, double c) {
+    int i, j;
+    for (i = 0; i < rows; i++, w += n) {
+        double squares = 0;
+        for (j = 0; j < n; j++) squares += (double)w[j] * w[j];
+        if (squares <= c * c) continue;
+        for (j = 0; j < n; j++) w[j] = (float)(w[j] * (c / sqrt(squares)));
+    }
+}
+
+/* ============================================================================================
    >>graph  layers in execution order: shapes, memory plan, forward
    ========================================================================================== */
 
@@ -3090,9 +3484,10 @@ static sal_result sal__gradcheck_loss(sal_ctx *ctx, sal_run *run, const float *i
     return SAL_OK;
 }
 
-/* Compare `samples` of the n derivatives g with central differences d(h) = (f(x + h) - f(x - h)) / 2h
-   of x, extrapolated to (4 d(h / 2) - d(h)) / 3. Where d(h) and d(h / 2) disagree, a ReLU or a maximum
-   changed sides in between: that derivative is passed over. */
+/* Compare `samples` of the n derivatives g with central differences of x,
+       d(h) = (f(x + h) - f(x - h)) / 2h,   extrapolated to (4 d(h / 2) - d(h)) / 3
+   Where d(h) and d(h / 2) disagree, a ReLU or a maximum changed sides in between: that derivative
+   is passed over. */
 static sal_result sal__gradcheck_array(sal_ctx *ctx, sal_run *run, const float *input,
                                        const float *dout, float *x, const float *g, size_t n,
                                        const char *name, int samples, double step, sal_rng *rng,
@@ -3162,6 +3557,181 @@ SALDEF sal_result sal_gradcheck(sal_ctx *ctx, sal_net *net, const sal_run_desc *
     sal_free(ctx, input); sal_free(ctx, dinput); sal_free(ctx, dout);
     sal_run_close(ctx, run);
     return r;
+}
+
+/* ============================================================================================
+   >>optim  from gradients to new weights
+   ========================================================================================== */
+
+/* Stochastic gradient descent with momentum (as Keras and Lasagne write it):
+       v = momentum * v - rate * g
+       w = w + v,   with Nesterov's momentum   w = w + momentum * v - rate * g */
+SALDEF void sal_sgd_update(float *w, float *v, const float *g, size_t n, double rate,
+                           double momentum, int nesterov) {
+    float m = (float)momentum, r = (float)rate;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        v[i] = m * v[i] - r * g[i];
+        w[i] += nesterov ? m * v[i] - r * g[i] : v[i];
+    }
+}
+
+/* RMSprop (Tieleman, Hinton 2012) as in Keras 1: epsilon stands outside of the root.
+       a = rho * a + (1 - rho) * g^2
+       w = w - rate * g / (sqrt(a) + eps) */
+SALDEF void sal_rmsprop_update(float *w, float *a, const float *g, size_t n, double rate,
+                               double rho, double eps) {
+    float keep = (float)rho, take = (float)(1 - rho), r = (float)rate, e = (float)eps;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        a[i] = keep * a[i] + take * g[i] * g[i];
+        w[i] -= r * g[i] / ((float)sqrt((double)a[i]) + e);
+    }
+}
+
+/* Adam (Kingma, Ba 2015), step counting from 1; decay is AdamW's (Loshchilov, Hutter 2019).
+       m = beta1 * m + (1 - beta1) * g,   a = beta2 * a + (1 - beta2) * g^2
+       w = w - rate * (m / (1 - beta1^step) / (sqrt(a / (1 - beta2^step)) + eps) + decay * w) */
+SALDEF void sal_adam_update(float *w, float *m, float *a, const float *g, size_t n, double rate,
+                            double beta1, double beta2, double eps, double decay, uint64_t step) {
+    float b1 = (float)beta1, t1 = (float)(1 - beta1), b2 = (float)beta2, t2 = (float)(1 - beta2);
+    float scale = (float)(rate / (1 - pow(beta1, (double)step))), e = (float)eps;
+    float root = (float)(1 / sqrt(1 - pow(beta2, (double)step))), shrink = (float)(rate * decay);
+    size_t i;
+    for (i = 0; i < n; i++) {
+        m[i] = b1 * m[i] + t1 * g[i];
+        a[i] = b2 * a[i] + t2 * g[i] * g[i];
+        w[i] -= scale * m[i] / ((float)sqrt((double)a[i]) * root + e) + shrink * w[i];
+    }
+}
+
+SALDEF double sal_schedule_rate(const sal_schedule *s, uint64_t step, uint64_t epoch_steps,
+                                uint64_t steps) {
+    double t = steps > 1 ? (double)step / (double)(steps - 1) : 0;      /* 0 ... 1 */
+    const double warm = 0.3, low = 1 / 25.0, end = 1 / 250000.0;        /* one cycle: Smith 2018 */
+    switch (s->kind) {
+    case SAL_RATE_LINEAR: return s->rate + (s->rate_end - s->rate) * SAL__MIN(t, 1);
+    case SAL_RATE_STEP:
+        return s->rate * pow(s->factor, (double)(step / SAL__MAX(epoch_steps, 1) /
+                                                 (uint64_t)SAL__MAX(s->every, 1)));
+    case SAL_RATE_TIME_DECAY: return s->rate / (1 + s->factor * (double)step);
+    case SAL_RATE_COSINE:
+        return s->rate_end + (s->rate - s->rate_end) * (1 + cos(SAL__PI * SAL__MIN(t, 1))) / 2;
+    case SAL_RATE_ONE_CYCLE:
+        if (t < warm) return s->rate * (low + (1 - low) * (1 - cos(SAL__PI * t / warm)) / 2);
+        t = SAL__MIN((t - warm) / (1 - warm), 1);
+        return s->rate * (end + (1 - end) * (1 + cos(SAL__PI * t)) / 2);
+    default: return s->rate;
+    }
+}
+
+SALDEF sal_result sal_optim_open(sal_ctx *ctx, const sal_optim_desc *desc, const sal_run *run,
+                                 sal_optim **out) {
+    sal_optim *o;
+    *out = NULL;
+    if (!run->training || !run->gradient_floats)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "an optimiser needs a run that learns");
+    o = SAL__NEW(ctx, sal_optim, 1);
+    if (!o) return SAL_ERR_MEMORY;
+    o->desc = *desc;
+    o->slots = desc->rule == SAL_ADAM || desc->rule == SAL_ADAMW ? 2 : 1;
+    o->floats = run->gradient_floats;
+    o->state = SAL__NEW(ctx, float, o->slots * o->floats);
+    if (!o->state) { sal_free(ctx, o); return SAL_ERR_MEMORY; }
+    *out = o;
+    return SAL_OK;
+}
+
+SALDEF void sal_optim_close(sal_ctx *ctx, sal_optim *o) {
+    if (!o) return;
+    sal_free(ctx, o->state);
+    sal_free(ctx, o);
+}
+
+/* One parameter is updated in pieces of CHUNK values: they stay in the cache from step to step, and
+   the result does not depend on the number of threads. */
+typedef struct sal__optim_job {
+    sal_optim *o;
+    float *w, *g;
+    size_t count, offset;       /* values; where its memory begins in each block of state */
+    double rate, momentum, scale, decay;
+    double *partial;            /* sums of squares of the chunks */
+    int units, inputs;          /* for the max-norm */
+} sal__optim_job;
+
+enum { SAL__OPTIM_CHUNK = 8192 };
+
+static void sal__optim_norm_task(void *arg, int index, int worker) {
+    const sal__optim_job *j = (const sal__optim_job *)arg;
+    size_t i = (size_t)index * SAL__OPTIM_CHUNK, end = i + SAL__OPTIM_CHUNK;
+    double sum = 0;
+    end = SAL__MIN(end, j->count);
+    (void)worker;
+    for (; i < end; i++) sum += (double)j->g[i] * j->g[i];
+    j->partial[index] = sum;
+}
+
+static void sal__optim_task(void *arg, int index, int worker) {
+    const sal__optim_job *j = (const sal__optim_job *)arg;
+    const sal_optim_desc *d = &j->o->desc;
+    size_t from = (size_t)index * SAL__OPTIM_CHUNK, i;
+    size_t n = SAL__MIN(j->count - from, (size_t)SAL__OPTIM_CHUNK);
+    float *w = j->w + from, *g = j->g + from, *a = j->o->state + j->offset + from;
+    double coupled = d->rule == SAL_ADAMW ? 0 : j->decay;
+    (void)worker;
+    if (j->scale != 1) for (i = 0; i < n; i++) g[i] = (float)(g[i] * j->scale);
+    if (coupled > 0) sal_weight_decay(g, w, n, coupled);
+    if (d->rule == SAL_SGD) sal_sgd_update(w, a, g, n, j->rate, j->momentum, d->nesterov);
+    else if (d->rule == SAL_RMSPROP) sal_rmsprop_update(w, a, g, n, j->rate, d->rho, d->eps);
+    else sal_adam_update(w, a, a + j->o->floats, g, n, j->rate, j->momentum, d->rho, d->eps,
+                         j->decay - coupled, j->o->step);
+}
+
+static void sal__optim_max_norm_task(void *arg, int index, int worker) {
+    const sal__optim_job *j = (const sal__optim_job *)arg;
+    (void)worker;
+    sal_max_norm(j->w + (size_t)index * j->inputs, 1, j->inputs, j->o->desc.max_norm);
+}
+
+SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_run *run,
+                                 double rate, double momentum, double *norm) {
+    sal__optim_job j;
+    size_t chunks = (run->gradient_floats + SAL__OPTIM_CHUNK - 1) / SAL__OPTIM_CHUNK, k;
+    double length = 0;
+    int i;
+    memset(&j, 0, sizeof j);
+    j.o = o; j.rate = rate; j.momentum = momentum; j.scale = 1;
+    if (norm || o->desc.clip > 0) {
+        j.partial = SAL__NEW(ctx, double, chunks);
+        if (!j.partial) return SAL_ERR_MEMORY;
+        j.g = run->gradients; j.count = run->gradient_floats;
+        sal_parallel_for(ctx, (int)chunks, sal__optim_norm_task, &j);
+        for (k = 0; k < chunks; k++) length += j.partial[k];
+        sal_free(ctx, j.partial);
+        length = sqrt(length);
+        if (norm) *norm = length;
+        if (o->desc.clip > 0 && length > o->desc.clip) j.scale = o->desc.clip / length;
+    }
+    o->step++;
+    for (i = 0; i < net->params; i++) {
+        const sal_tensor *t = &net->param[i].value;
+        if (!run->gradient[i]) continue;
+        j.w = (float *)t->data; j.g = run->gradient[i]; j.count = sal_tensor_count(t);
+        j.offset = (size_t)(run->gradient[i] - run->gradients);
+        j.decay = t->ndim >= 2 && !(t->ndim == 4 && t->dim[0] * t->dim[1] == 1) ? o->desc.decay : 0;
+        sal_parallel_for(ctx, (int)((j.count + SAL__OPTIM_CHUNK - 1) / SAL__OPTIM_CHUNK),
+                         sal__optim_task, &j);
+    }
+    for (i = 0; o->desc.max_norm > 0 && i < net->layers; i++) {
+        const sal_layer *l = &net->layer[i];
+        const sal_layer *before = &net->layer[l->inputs ? l->input[0] : 0];
+        if (l->op != SAL_OP_MAXOUT || before->op != SAL_OP_DENSE || !run->gradient[before->param])
+            continue;
+        j.w = (float *)net->param[before->param].value.data;
+        j.inputs = net->param[before->param].value.dim[1];
+        sal_parallel_for(ctx, net->param[before->param].value.dim[0], sal__optim_max_norm_task, &j);
+    }
+    return SAL_OK;
 }
 
 /* ============================================================================================

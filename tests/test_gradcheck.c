@@ -243,6 +243,55 @@ static void check_operator(int which) {
           operators[which].name, total, worst);
 }
 
+/* --- losses ------------------------------------------------------------------------------------ */
+
+static void check_loss(const char *text, int upsample) {
+    enum { H = 5, W = 6, N = H * W };
+    static double x[N], dx[N], density[N * 16], fixations[N * 16], memory[N * 32];
+    sal_ctx ctx;
+    sal_loss loss;
+    sal_rng rng = { 21 };
+    double worst = 0, most = 0;
+    int i, n = N * upsample * upsample;
+    memset(&ctx, 0, sizeof ctx);
+    if (!CHECK(sal_loss_parse(&ctx, text, &loss) == SAL_OK, "the loss %s is understood", text)) return;
+    loss.upsample = upsample;
+    for (i = 0; i < N; i++) { x[i] = .05 + .9 * sal_rng_uniform(&rng); dx[i] = 1; }
+    for (i = 0; i < n; i++) {
+        density[i] = sal_rng_uniform(&rng);
+        fixations[i] = sal_rng_below(&rng, 4) == 0;
+    }
+    sal_loss_map(&loss, dx, x, density, fixations, H, W, .7, memory);
+    for (i = 0; i < N; i++) {
+        double keep = x[i], d;
+        x[i] = keep + 1e-6;
+        d = sal_loss_map(&loss, NULL, x, density, fixations, H, W, .7, memory);
+        x[i] = keep - 1e-6;
+        d -= sal_loss_map(&loss, NULL, x, density, fixations, H, W, .7, memory);
+        x[i] = keep;
+        most = SAL__MAX(most, fabs(dx[i] - 1));
+        if (!(fabs(dx[i] - 1 - d / 2e-6) <= worst)) worst = fabs(dx[i] - 1 - d / 2e-6);
+    }
+    CHECK(most > 0 && worst < 1e-7 * SAL__MAX(most, .01), "%s%s: its gradient agrees with differences "
+          "(worst %.1e of %.1e)", text, upsample > 1 ? ", enlarged" : "", worst, most);
+}
+
+static void check_penalties(void) {
+    double w[3] = { .5, -2, 1.5 }, dw[3] = { 1, 1, 1 };
+    double decay = sal_weight_decay(dw, w, 3, .1);
+    CHECK(fabs(decay - .05 * 6.5) < 1e-15 && fabs(dw[1] - .8) < 1e-15,
+          "weight decay is lambda / 2 times the sum of squares, with slope lambda * w");
+    dw[1] = 1;
+    CHECK(fabs(sal_prior_penalty(dw, w, 3, .1) - .95) < 1e-15 && fabs(dw[1] - .4) < 1e-15,
+          "the prior's penalty is lambda times the squared distance from one");
+    sal_max_norm(w, 1, 3, 1);
+    CHECK(fabs(w[0] * w[0] + w[1] * w[1] + w[2] * w[2] - 1) < 1e-15 && fabs(w[1] / w[0] + 4) < 1e-15,
+          "the max-norm shortens a long row and keeps its direction");
+    sal_max_norm(w, 1, 3, 2);
+    CHECK(fabs(w[1] / w[0] + 4) < 1e-15 && fabs(w[0] * w[0] * 26 - 1) < 1e-15,
+          "the max-norm leaves a short row alone");
+}
+
 /* --- whole networks, narrow and small --------------------------------------------------------- */
 
 /* Random weights large enough that gradients reach every layer: not those of a normalisation whose
@@ -297,6 +346,10 @@ static void check_network(sal_kind kind, int h, int w, int narrow, const char *f
 int main(void) {
     int i;
     for (i = 0; i < SAL__COUNT(operators); i++) check_operator(i);
+    for (i = 0; i < SAL_LOSS_TERMS; i++) check_loss(sal__loss_names[i], 1 + i % 2 * 3);
+    check_loss("sam", 4);
+    check_loss("kl-0.5*cc+.25*mse", 1);
+    check_penalties();
     check_network(SAL_JUNTINGNET, 28, 28, 8, NULL, 0, 1e-5);
     check_network(SAL_WEPSAM, 32, 28, 8, NULL, 0, 1e-5);
     check_network(SAL_MLNET, 24, 32, 16, NULL, 0, 1e-5);
