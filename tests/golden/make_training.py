@@ -15,7 +15,7 @@ import os
 import torch
 import torch.nn.functional as F
 
-from make_golden import HERE, KINDS, Net, seeded, tensor, write_safetensors
+from make_golden import HERE, KINDS, SEED, Net, seeded, tensor, write_safetensors
 
 EPS = 1e-7
 
@@ -106,14 +106,14 @@ def networks(tensors):
     for kind in KINDS:
         h, w = {'juntingnet': (96, 96), 'wepsam': (128, 128)}.get(kind, (48, 64))
         net = Net(kind, lambda name, shape: seeded(name, shape).requires_grad_(), 8)
-        x = tensor('input', (2, 3, h, w), -1, 1).requires_grad_()
+        x = tensor('input', (2, 3, h, w), -1, 1, SEED).requires_grad_()
         out = getattr(net, kind.replace('-', '_'))(x)
-        out.backward(tensor('dout', out.shape, -1, 1))
+        out.backward(tensor('dout', out.shape, -1, 1, SEED))
         leaves = dict(net.params, input=x)
         for name, value in leaves.items():
             if 'running' in name:
                 continue
-            probe = tensor('probe.' + name, value.shape, -1, 1)
+            probe = tensor('probe.' + name, value.shape, -1, 1, SEED)
             tensors['net.%s.%s' % (kind, name)] = torch.stack([value.grad.norm(),
                                                                (value.grad * probe).sum()])
         print(kind, 'gradient', sum(float(v.grad.norm())**2 for v in leaves.values()
