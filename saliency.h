@@ -427,20 +427,20 @@ SALDEF void sal_max_norm(float *w, int rows, int n, double c);
    layer can be: one row each, X(ENUM, function names, _fast where the default backend has its own
    version for predicting, and for training). A new layer is one row here, a shape rule
    sal__shape_NAME, sal__forward_NAME and sal__backward_NAME. */
-#define SAL_OPERATORS(X)               \
-    X(INPUT,     input,     ,      )   \
-    X(CONV2D,    conv2d,    _fast, )   \
-    X(DENSE,     dense,     _fast, )   \
-    X(MAXOUT,    maxout,    ,      )   \
-    X(MAXPOOL,   maxpool,   _fast, )   \
-    X(RELU,      relu,      ,      )   \
-    X(BATCHNORM, batchnorm, ,      )   \
-    X(DROPOUT,   dropout,   ,      )   \
-    X(CONCAT,    concat,    ,      )   \
-    X(ADD,       add,       ,      )   \
-    X(PRIOR,     prior,     ,      )   \
-    X(GAUSSIANS, gaussians, ,      )   \
-    X(CONVLSTM,  convlstm,  _fast, )
+#define SAL_OPERATORS(X)                     \
+    X(INPUT,     input,     ,            )   \
+    X(CONV2D,    conv2d,    _fast, _train)   \
+    X(DENSE,     dense,     _fast, _train)   \
+    X(MAXOUT,    maxout,    ,            )   \
+    X(MAXPOOL,   maxpool,   _fast, _train)   \
+    X(RELU,      relu,      ,            )   \
+    X(BATCHNORM, batchnorm, ,            )   \
+    X(DROPOUT,   dropout,   ,            )   \
+    X(CONCAT,    concat,    ,            )   \
+    X(ADD,       add,       ,            )   \
+    X(PRIOR,     prior,     ,            )   \
+    X(GAUSSIANS, gaussians, ,            )   \
+    X(CONVLSTM,  convlstm,  _fast, _train)
 
 typedef enum sal_op {
 #define SAL_ROW(ENUM, name, fast, train) SAL_OP_##ENUM,
@@ -2192,16 +2192,47 @@ static const int sal__lstm_gates[4][3] = { { SAL__LSTM_I, SAL_WI, SAL_UI },
     { SAL__LSTM_F, SAL_WF, SAL_UF }, { SAL__LSTM_O, SAL_WO, SAL_UO },
     { SAL__LSTM_G, SAL_WC, SAL_UC } };
 
+/* The convolutions that the cell is made of: the textbook's here, faster ones in >>fast. */
+typedef struct sal__convs sal__convs;
+struct sal__convs {
+    void (*forward)(const sal__convs *k, float *out, const float *in, const float *weight,
+                    const float *bias, const sal_conv *s);
+    void (*data)(const sal__convs *k, float *din, const float *dout, const float *weight,
+                 const sal_conv *s);
+    void (*weight)(const sal__convs *k, float *dweight, const float *dout, const float *in,
+                   const sal_conv *s);
+    sal_ctx *ctx;
+    void *scratch;
+};
+static void sal__convs_forward(const sal__convs *k, float *out, const float *in,
+                               const float *weight, const float *bias, const sal_conv *s) {
+    (void)k;
+    sal_conv2d_forward(out, in, weight, bias, s);
+}
+static void sal__convs_data(const sal__convs *k, float *din, const float *dout,
+                            const float *weight, const sal_conv *s) {
+    (void)k;
+    sal_conv2d_backward_data(din, dout, weight, s);
+}
+static void sal__convs_weight(const sal__convs *k, float *dweight, const float *dout,
+                              const float *in, const sal_conv *s) {
+    (void)k;
+    sal_conv2d_backward_weight(dweight, dout, in, s);
+}
+static const sal__convs sal__convs_ref = { sal__convs_forward, sal__convs_data, sal__convs_weight,
+                                           NULL, NULL };
+
 /* out = w * a + u * b, before it is squashed; sum is scratch of the same size. */
-static void sal__lstm_sum(float *out, float *sum, const float *a, const float *b,
-                          const float *const *p, int w, int u, const sal_conv *s) {
-    sal_conv2d_forward(out, a, p[w], p[w + 1], s);
-    sal_conv2d_forward(sum, b, p[u], p[u + 1], s);
+static void sal__lstm_sum(const sal__convs *k, float *out, float *sum, const float *a,
+                          const float *b, const float *const *p, int w, int u, const sal_conv *s) {
+    k->forward(k, out, a, p[w], p[w + 1], s);
+    k->forward(k, sum, b, p[u], p[u + 1], s);
     sal_add_forward(out, out, sum, (size_t)s->n * s->oc * s->oh * s->ow);
 }
 
-SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const *params, int steps,
-                                 int n, int c, int h, int w, float *scratch, float *states) {
+static void sal__convlstm_forward(const sal__convs *convs, float *out, const float *in,
+                                  const float *const *params, int steps, int n, int c, int h, int w,
+                                  float *scratch, float *states) {
     size_t hw = (size_t)h * w, size = n * c * hw, i;
     float *v[SAL__LSTM_VALUES], *sum = scratch + sal__lstm_step(n, c, h, w), *z = sum + size;
     float *cell = NULL;
@@ -2211,16 +2242,16 @@ SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const
     memset(out, 0, size * sizeof(float));       /* H */
     for (t = 0; t < steps; t++) {
         sal__lstm_at(v, states ? states + t * sal__lstm_step(n, c, h, w) : scratch, size);
-        sal__lstm_sum(v[SAL__LSTM_E], sum, in, out, params, SAL_WA, SAL_UA, &s);
+        sal__lstm_sum(convs, v[SAL__LSTM_E], sum, in, out, params, SAL_WA, SAL_UA, &s);
         sal_tanh_forward(v[SAL__LSTM_E], v[SAL__LSTM_E], size);
-        sal_conv2d_forward(z, v[SAL__LSTM_E], params[SAL_VA], NULL, &to_one);
+        convs->forward(convs, z, v[SAL__LSTM_E], params[SAL_VA], NULL, &to_one);
         sal_softmax_forward(v[SAL__LSTM_A], z, n, (int)hw);
         for (i = 0; i < size; i++)
             v[SAL__LSTM_X][i] = in[i] * v[SAL__LSTM_A][i / (c * hw) * hw + i % hw];
         for (k = 0; k < 4; k++) {
             const int *gate = sal__lstm_gates[k];
             float *g = v[gate[0]];
-            sal__lstm_sum(g, sum, v[SAL__LSTM_X], out, params, gate[1], gate[2], &s);
+            sal__lstm_sum(convs, g, sum, v[SAL__LSTM_X], out, params, gate[1], gate[2], &s);
             if (k < 3) sal_sigmoid_forward(g, g, size); else sal_tanh_forward(g, g, size);
         }
         for (i = 0; i < size; i++) {
@@ -2234,10 +2265,11 @@ SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const
 }
 
 /* One convolution of the cell, backwards: into what it read (din), its weight and its bias. */
-static void sal__lstm_back(float *din, float *const *dparams, int k, const float *dout,
-                           const float *in, const float *const *params, const sal_conv *s) {
-    if (din) sal_conv2d_backward_data(din, dout, params[k], s);
-    if (dparams[k] && in) sal_conv2d_backward_weight(dparams[k], dout, in, s);
+static void sal__lstm_back(const sal__convs *convs, float *din, float *const *dparams, int k,
+                           const float *dout, const float *in, const float *const *params,
+                           const sal_conv *s) {
+    if (din) convs->data(convs, din, dout, params[k], s);
+    if (dparams[k] && in) convs->weight(convs, dparams[k], dout, in, s);
     if (k != SAL_VA && dparams[k + 1])
         sal_bias_backward(dparams[k + 1], dout, s->n, s->oc, s->oh * s->ow);
 }
@@ -2251,9 +2283,10 @@ static void sal__lstm_back(float *din, float *const *dparams, int k, const float
        dX += A . dX~,   dA = sum over channels of X . dX~,   then softmax, Va, tanh, Wa and Ua
        dC_before = dC . F
    H and C before the first step are zero. */
-SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float *dout,
-                                  const float *in, const float *const *params, const float *states,
-                                  int steps, int n, int c, int h, int w, float *scratch) {
+static void sal__convlstm_backward(const sal__convs *convs, float *din, float *const *dparams,
+                                   const float *dout, const float *in, const float *const *params,
+                                   const float *states, int steps, int n, int c, int h, int w,
+                                   float *scratch) {
     size_t hw = (size_t)h * w, size = n * c * hw, i;
     float *dh = scratch, *dh_before = dh + size, *dc = dh_before + size, *dp = dc + size;
     float *dx = dp + size, *de = dx + size, *da = de + size, *dz = da + n * hw;
@@ -2286,8 +2319,8 @@ SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float
                       : k == 1 ? (t ? dc[i] * before[SAL__LSTM_C][i] * g[i] * (1 - g[i]) : 0)
                       : k == 2 ? dh[i] * (float)tanh((double)v[SAL__LSTM_C][i]) * g[i] * (1 - g[i])
                                : dc[i] * v[SAL__LSTM_I][i] * (1 - g[i] * g[i]);
-            sal__lstm_back(dx, dparams, gate[1], dp, v[SAL__LSTM_X], params, &s);
-            sal__lstm_back(dh_to, dparams, gate[2], dp, h_before, params, &s);
+            sal__lstm_back(convs, dx, dparams, gate[1], dp, v[SAL__LSTM_X], params, &s);
+            sal__lstm_back(convs, dh_to, dparams, gate[2], dp, h_before, params, &s);
         }
         for (i = 0; i < size; i++) {
             size_t at = i / (c * hw) * hw + i % hw;
@@ -2296,13 +2329,25 @@ SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float
             dc[i] *= v[SAL__LSTM_F][i];
         }
         sal_softmax_backward(dz, da, v[SAL__LSTM_A], n, (int)hw);
-        sal__lstm_back(de, dparams, SAL_VA, dz, v[SAL__LSTM_E], params, &to_one);
+        sal__lstm_back(convs, de, dparams, SAL_VA, dz, v[SAL__LSTM_E], params, &to_one);
         memset(dp, 0, size * sizeof(float));
         sal_tanh_backward(dp, de, v[SAL__LSTM_E], size);
-        sal__lstm_back(din, dparams, SAL_WA, dp, in, params, &s);
-        sal__lstm_back(dh_to, dparams, SAL_UA, dp, h_before, params, &s);
+        sal__lstm_back(convs, din, dparams, SAL_WA, dp, in, params, &s);
+        sal__lstm_back(convs, dh_to, dparams, SAL_UA, dp, h_before, params, &s);
         swap = dh; dh = dh_before; dh_before = swap;
     }
+}
+
+SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const *params, int steps,
+                                 int n, int c, int h, int w, float *scratch, float *states) {
+    sal__convlstm_forward(&sal__convs_ref, out, in, params, steps, n, c, h, w, scratch, states);
+}
+
+SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float *dout,
+                                  const float *in, const float *const *params, const float *states,
+                                  int steps, int n, int c, int h, int w, float *scratch) {
+    sal__convlstm_backward(&sal__convs_ref, din, dparams, dout, in, params, states, steps, n, c, h,
+                           w, scratch);
 }
 
 /* ============================================================================================
@@ -2830,8 +2875,11 @@ static void sal__plan_steps(sal_run *run) {
     k = sal__root(run, end - 1);
     run->value[k].last = SAL__MAX(run->value[k].last, end);     /* the caller reads it */
     run->value[k].grad_first = end;
-    for (i = 0; i < run->start; i++)        /* features: the caller fills them in before */
-        if (run->start > 1) run->value[i].first = 0;
+    for (i = 0; run->training && i < run->frozen; i++) {
+        sal_value *v = &run->value[i];      /* features: the caller fills them in, or takes them */
+        if (run->start > 1) v->first = 0;
+        if (v->last >= run->frozen) v->last = SAL__MAX(v->last, end);
+    }
 }
 
 /* A piece of the arena and the time it is in use. */
@@ -3323,29 +3371,38 @@ static void sal__lstm_params(const sal_run *run, int i, const float **params) {
     for (k = 0; k < SAL_LSTM_PARAMS; k++) params[k] = sal__weight(run, i, k);
 }
 
-static sal_result sal__forward_convlstm(sal_ctx *ctx, sal_run *run, int i) {
+static sal_result sal__convlstm_layer_forward(const sal__convs *convs, sal_run *run, int i) {
     const float *params[SAL_LSTM_PARAMS];
     sal_shape s = sal__in_shape(run, i, 0);
-    (void)ctx;
     sal__lstm_params(run, i, params);
-    sal_convlstm_forward(sal__out(run, i), sal__in(run, i, 0), params, run->net->layer[i].steps,
-                         run->n, s.c, s.h, s.w, (float *)run->scratch,
-                         (float *)run->value[i].aux);
+    sal__convlstm_forward(convs, sal__out(run, i), sal__in(run, i, 0), params,
+                          run->net->layer[i].steps, run->n, s.c, s.h, s.w, (float *)run->scratch,
+                          (float *)run->value[i].aux);
     return SAL_OK;
 }
 
-static sal_result sal__backward_convlstm(sal_ctx *ctx, sal_run *run, int i) {
+static sal_result sal__convlstm_layer_backward(const sal__convs *convs, sal_run *run, int i) {
     const float *params[SAL_LSTM_PARAMS];
     float *dparams[SAL_LSTM_PARAMS];
     sal_shape s = sal__in_shape(run, i, 0);
     int k;
-    (void)ctx;
     sal__lstm_params(run, i, params);
     for (k = 0; k < SAL_LSTM_PARAMS; k++) dparams[k] = sal__dweight(run, i, k);
-    sal_convlstm_backward(sal__din(run, i, 0), dparams, sal__dout(run, i), sal__in(run, i, 0),
-                          params, (const float *)run->value[i].aux, run->net->layer[i].steps,
-                          run->n, s.c, s.h, s.w, (float *)run->scratch);
+    sal__convlstm_backward(convs, sal__din(run, i, 0), dparams, sal__dout(run, i),
+                           sal__in(run, i, 0), params, (const float *)run->value[i].aux,
+                           run->net->layer[i].steps, run->n, s.c, s.h, s.w,
+                           (float *)run->scratch);
     return SAL_OK;
+}
+
+static sal_result sal__forward_convlstm(sal_ctx *ctx, sal_run *run, int i) {
+    (void)ctx;
+    return sal__convlstm_layer_forward(&sal__convs_ref, run, i);
+}
+
+static sal_result sal__backward_convlstm(sal_ctx *ctx, sal_run *run, int i) {
+    (void)ctx;
+    return sal__convlstm_layer_backward(&sal__convs_ref, run, i);
 }
 
 static size_t sal__scratch_ref(const sal_run *run, int i) {
@@ -3448,10 +3505,23 @@ SALDEF void sal_run_clear(sal_run *run) {
     memset(run->gradients, 0, run->gradient_floats * sizeof(float));
 }
 
+/* The gradient of one sample becomes 0: all of it, or where a ReLU let nothing through. */
+typedef struct sal__mask_job { float *grad; const float *data; size_t count; } sal__mask_job;
+
+static void sal__mask_task(void *arg, int index, int worker) {
+    const sal__mask_job *j = (const sal__mask_job *)arg;
+    float *grad = j->grad + index * j->count;
+    const float *data = j->data ? j->data + index * j->count : NULL;
+    size_t i;
+    (void)worker;
+    if (!data) memset(grad, 0, j->count * sizeof(float));
+    else for (i = 0; i < j->count; i++) grad[i] = data[i] > 0 ? grad[i] : 0;
+}
+
 SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout) {
     const sal_net *net = run->net;
     int end = net->layers, i, k;
-    size_t j;
+    sal__mask_job j;
     if (!run->training)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "this run was opened for predicting, not training");
     memcpy(run->value[end - 1].grad, dout, sal__out_count(run, end - 1) * sizeof(float));
@@ -3460,13 +3530,14 @@ SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout
         if (step->skip || !step->learns) continue;
         for (k = 0; k < net->layer[i].inputs; k++) {    /* begin the gradients that begin here */
             sal_value *in = &run->value[sal__root(run, net->layer[i].input[k])];
+            j.grad = in->grad; j.data = NULL; j.count = sal__shape_count(in->shape);
             if (in->grad && in->grad_first == 2 * end - i)
-                memset(in->grad, 0, run->n * sal__shape_count(in->shape) * sizeof(float));
+                sal_parallel_for(ctx, run->n, sal__mask_task, &j);
         }
         if (step->act == SAL_RELU) {                    /* fused: through it first, in place */
-            const float *out = sal__out(run, i);
-            float *g = run->value[step->output].grad;
-            for (j = 0; j < sal__out_count(run, i); j++) if (!(out[j] > 0)) g[j] = 0;
+            j.grad = run->value[step->output].grad; j.data = sal__out(run, i);
+            j.count = sal__shape_count(run->value[i].shape);
+            sal_parallel_for(ctx, run->n, sal__mask_task, &j);
         }
         SAL__TRY(sal__backend_of(run, i)->backward[net->layer[i].op](ctx, run, i));
     }
@@ -3607,19 +3678,21 @@ SALDEF void sal_adam_update(float *w, float *m, float *a, const float *g, size_t
 
 SALDEF double sal_schedule_rate(const sal_schedule *s, uint64_t step, uint64_t epoch_steps,
                                 uint64_t steps) {
-    double t = steps > 1 ? (double)step / (double)(steps - 1) : 0;      /* 0 ... 1 */
-    const double warm = 0.3, low = 1 / 25.0, end = 1 / 250000.0;        /* one cycle: Smith 2018 */
+    double last = SAL__MAX((double)steps - 1, 1), t = SAL__MIN((double)step / last, 1);
+    double up = 0.3 * (double)steps - 1;                /* one cycle: Smith 2018 */
+    const double low = 1 / 25.0, end = 1 / 250000.0;
     switch (s->kind) {
-    case SAL_RATE_LINEAR: return s->rate + (s->rate_end - s->rate) * SAL__MIN(t, 1);
+    case SAL_RATE_LINEAR: return s->rate + (s->rate_end - s->rate) * t;
     case SAL_RATE_STEP:
         return s->rate * pow(s->factor, (double)(step / SAL__MAX(epoch_steps, 1) /
                                                  (uint64_t)SAL__MAX(s->every, 1)));
     case SAL_RATE_TIME_DECAY: return s->rate / (1 + s->factor * (double)step);
     case SAL_RATE_COSINE:
-        return s->rate_end + (s->rate - s->rate_end) * (1 + cos(SAL__PI * SAL__MIN(t, 1))) / 2;
+        return s->rate_end + (s->rate - s->rate_end) * (1 + cos(SAL__PI * t)) / 2;
     case SAL_RATE_ONE_CYCLE:
-        if (t < warm) return s->rate * (low + (1 - low) * (1 - cos(SAL__PI * t / warm)) / 2);
-        t = SAL__MIN((t - warm) / (1 - warm), 1);
+        if ((double)step <= up)
+            return s->rate * (low + (1 - low) * (1 - cos(SAL__PI * (double)step / up)) / 2);
+        t = SAL__MIN(((double)step - up) / (last - up), 1);
         return s->rate * (end + (1 - end) * (1 + cos(SAL__PI * t)) / 2);
     default: return s->rate;
     }
@@ -10771,12 +10844,391 @@ static sal_result sal__forward_convlstm_fast(sal_ctx *ctx, sal_run *run, int i) 
     return SAL_OK;
 }
 
+/* --- backward --------------------------------------------------------------------------------
+
+   Data: the gradient of a convolution's input is a convolution of dout with the kernels turned
+   round and inputs and outputs exchanged; it takes the same fast ways as forward.
+   Weights: a matrix product over all positions,
+       dweight^T (ic * kh * kw, oc) += columns (ic * kh * kw, positions) * dout^T (positions, oc),
+   in a number of partial sums that does not depend on the number of threads. */
+
+/* The convolution from dout to din; 0 if it is none (strides, borders wider than the kernel). */
+static int sal__turned(sal_conv *t, const sal_conv *s) {
+    int reach_y = (s->kh - 1) * s->dilation, reach_x = (s->kw - 1) * s->dilation;
+    *t = *s;
+    t->ic = s->oc; t->ih = s->oh; t->iw = s->ow;
+    t->oc = s->ic; t->oh = s->ih; t->ow = s->iw;
+    t->top = reach_y - s->top; t->left = reach_x - s->left;
+    t->bottom = s->ih - s->oh + s->top; t->right = s->iw - s->ow + s->left;
+    return s->stride == 1 && t->top >= 0 && t->left >= 0 && t->bottom >= 0 && t->right >= 0;
+}
+
+static size_t sal__kernel_count(const sal_conv *s) {
+    return (size_t)s->oc * s->ic * s->kh * s->kw;
+}
+
+static size_t sal__fast_data_scratch(const sal_conv *s, int threads) {
+    sal_conv t;
+    if (!sal__turned(&t, s)) return 0;
+    return ((sal__kernel_count(s) + 15) / 16 * 16) * sizeof(float) +
+           sal__fast_conv2d_scratch(&t, threads);
+}
+
+typedef struct sal__back_job {
+    const sal__isa *isa;
+    const sal_conv *s;
+    const float *in, *dout, *weight;
+    float *to, *sums, *worker;
+    int k, width;               /* rows and columns of dweight^T, columns padded to 16 */
+    int rows, blocks;           /* rows of a task, tasks of a group */
+    int groups, samples;        /* partial sums, samples of each */
+    size_t worker_size;
+} sal__back_job;
+
+/* One sample of a convolution without a fast way. */
+static void sal__data_task(void *arg, int index, int worker) {
+    const sal__back_job *j = (const sal__back_job *)arg;
+    sal_conv s = *j->s;
+    (void)worker;
+    s.n = 1;
+    sal_conv2d_backward_data(j->to + (size_t)index * s.ic * s.ih * s.iw,
+                             j->dout + (size_t)index * s.oc * s.oh * s.ow, j->weight, &s);
+}
+
+/* din += ... */
+static void sal__fast_conv2d_data(sal_ctx *ctx, float *din, const float *dout, const float *weight,
+                                  const sal_conv *s, void *scratch) {
+    sal_conv t;
+    sal_epilogue e;
+    float *turned = (float *)scratch;
+    int o, c, i, taps = s->kh * s->kw;
+    if (!sal__turned(&t, s)) {
+        sal__back_job j;
+        memset(&j, 0, sizeof j);
+        j.s = s; j.to = din; j.dout = dout; j.weight = weight;
+        sal_parallel_for(ctx, s->n, sal__data_task, &j);
+        return;
+    }
+    for (c = 0; c < s->ic; c++)
+        for (o = 0; o < s->oc; o++)
+            for (i = 0; i < taps; i++)
+                turned[((size_t)c * s->oc + o) * taps + i] =
+                    weight[((size_t)o * s->ic + c) * taps + taps - 1 - i];
+    memset(&e, 0, sizeof e);
+    e.add = din;
+    sal__fast_conv2d(ctx, din, dout, turned, &e, &t,
+                     turned + (sal__kernel_count(s) + 15) / 16 * 16);
+}
+
+enum { SAL__BACK_KC = 256, SAL__BACK_ROWS = 48 };
+
+static void sal__weight_fit(sal__back_job *j, const sal_conv *s) {
+    memset(j, 0, sizeof *j);
+    j->s = s;
+    j->k = s->ic * s->kh * s->kw;
+    j->width = (s->oc + 15) / 16 * 16;
+    j->groups = (size_t)j->k * j->width <= 1 << 16 ? SAL__MIN(s->n, 8) : 1;
+    j->samples = (s->n + j->groups - 1) / j->groups;
+    j->groups = (s->n + j->samples - 1) / j->samples;
+    j->rows = j->groups > 1 ? j->k : 3 * SAL__BACK_ROWS;
+    j->blocks = (j->k + j->rows - 1) / j->rows;
+    j->worker_size = ((size_t)j->width + SAL__BACK_ROWS) * SAL__BACK_KC;
+}
+
+static size_t sal__fast_weight_scratch(const sal_conv *s, int threads) {
+    sal__back_job j;
+    sal__weight_fit(&j, s);
+    return ((size_t)j.groups * j.k * j.width + threads * j.worker_size) * sizeof(float);
+}
+
+/* Row `row` of columns at the positions p .. p + count - 1: the inputs under one tap. */
+static void sal__weight_column(float *to, const float *in, const sal_conv *s, int row, int p,
+                               int count) {
+    int kw = row % s->kw, kh = row / s->kw % s->kh, y = p / s->ow, x = p % s->ow;
+    const float *plane = in + (size_t)(row / (s->kw * s->kh)) * s->ih * s->iw;
+    int left = kw * s->dilation - s->left, x0, x1;
+    sal__inside(left, s->stride, s->ow, s->iw, &x0, &x1);
+    for (; count > 0; y++, x = 0) {
+        int v = y * s->stride - s->top + kh * s->dilation, end = SAL__MIN(s->ow, x + count), u;
+        const float *from = plane + (ptrdiff_t)v * s->iw + left;
+        int a = v < 0 || v >= s->ih ? end : SAL__MIN(SAL__MAX(x0, x), end), b;
+        b = v < 0 || v >= s->ih ? end : SAL__MAX(SAL__MIN(x1, end), a);
+        count -= end - x;
+        for (u = x; u < a; u++) *to++ = 0;
+        if (s->stride == 1) { memcpy(to, from + a, (size_t)(b - a) * sizeof(float)); to += b - a; }
+        else for (u = a; u < b; u++) *to++ = from[u * s->stride];
+        for (u = b; u < end; u++) *to++ = 0;
+    }
+}
+
+static void sal__weight_task(void *arg, int index, int worker) {
+    const sal__back_job *j = (const sal__back_job *)arg;
+    const sal_conv *s = j->s;
+    int group = index / j->blocks, first = index % j->blocks * j->rows, positions = s->oh * s->ow;
+    int end = SAL__MIN(first + j->rows, j->k), sample = group * j->samples, p, o, r, i, add = 0;
+    int last = SAL__MIN(sample + j->samples, s->n);
+    float *sum = j->sums + (size_t)group * j->k * j->width;
+    float *b = j->worker + worker * j->worker_size, *a = b + (size_t)j->width * SAL__BACK_KC;
+    for (; sample < last; sample++)
+        for (p = 0; p < positions; p += SAL__BACK_KC, add = 1) {
+            int part = SAL__MIN((int)SAL__BACK_KC, positions - p);
+            const float *g = j->dout + (size_t)sample * s->oc * positions + p;
+            for (o = 0; o < s->oc; o += 16)
+                j->isa->pack(b + (size_t)o * SAL__BACK_KC, g + (size_t)o * positions,
+                             (size_t)positions, SAL__MIN(16, s->oc - o), part);
+            for (r = first; r < end; r += SAL__BACK_ROWS) {
+                int rows = SAL__MIN((int)SAL__BACK_ROWS, end - r);
+                for (i = 0; i < rows; i++)
+                    sal__weight_column(a + i * SAL__BACK_KC,
+                                       j->in + (size_t)sample * s->ic * s->ih * s->iw, s, r + i, p,
+                                       part);
+                for (o = 0; o < s->oc; o += 16)
+                    for (i = 0; i < rows; i += 6)
+                        j->isa->block(sum + (size_t)(r + i) * j->width + o, (size_t)j->width,
+                                      a + i * SAL__BACK_KC, SAL__BACK_KC,
+                                      b + (size_t)o * SAL__BACK_KC, part, SAL__MIN(6, rows - i),
+                                      add, a);
+            }
+        }
+}
+
+/* One output channel: its partial sums, in order. */
+static void sal__weight_sum_task(void *arg, int index, int worker) {
+    const sal__back_job *j = (const sal__back_job *)arg;
+    float *to = j->to + (size_t)index * j->k;
+    int g, r;
+    (void)worker;
+    for (g = 0; g < j->groups; g++) {
+        const float *sum = j->sums + (size_t)g * j->k * j->width + index;
+        for (r = 0; r < j->k; r++) to[r] += sum[(size_t)r * j->width];
+    }
+}
+
+/* dweight += ... */
+static void sal__fast_conv2d_weight(sal_ctx *ctx, float *dweight, const float *dout,
+                                    const float *in, const sal_conv *s, void *scratch) {
+    sal__back_job j;
+    sal__weight_fit(&j, s);
+    j.isa = sal__isa_best(); j.in = in; j.dout = dout; j.to = dweight;
+    j.sums = (float *)scratch; j.worker = j.sums + (size_t)j.groups * j.k * j.width;
+    sal_parallel_for(ctx, j.groups * j.blocks, sal__weight_task, &j);
+    sal_parallel_for(ctx, s->oc, sal__weight_sum_task, &j);
+}
+
+typedef struct sal__bias_job { float *dbias; const float *dout; int n, c, hw; } sal__bias_job;
+
+static void sal__bias_task(void *arg, int index, int worker) {
+    const sal__bias_job *j = (const sal__bias_job *)arg;
+    double sum[4] = { 0, 0, 0, 0 };
+    int s, i;
+    (void)worker;
+    for (s = 0; s < j->n; s++) {
+        const float *g = j->dout + ((size_t)s * j->c + index) * j->hw;
+        for (i = 0; i + 4 <= j->hw; i += 4) {
+            sum[0] += g[i]; sum[1] += g[i + 1]; sum[2] += g[i + 2]; sum[3] += g[i + 3];
+        }
+        for (; i < j->hw; i++) sum[0] += g[i];
+    }
+    j->dbias[index] += (float)((sum[0] + sum[1]) + (sum[2] + sum[3]));
+}
+
+static void sal__fast_bias(sal_ctx *ctx, float *dbias, const float *dout, int n, int c, int hw) {
+    sal__bias_job j;
+    j.dbias = dbias; j.dout = dout; j.n = n; j.c = c; j.hw = hw;
+    sal_parallel_for(ctx, c, sal__bias_task, &j);
+}
+
+/* Matrix product  c (m, n) += a (m, k) * b (k, n),  all with rows in memory; a task does 64 columns
+   of c. Scratch: SAL__PRODUCT floats a worker. */
+enum { SAL__PRODUCT_KC = 256, SAL__PRODUCT_N = 64,
+       SAL__PRODUCT = SAL__PRODUCT_KC * SAL__PRODUCT_N + 6 * 16 };
+
+typedef struct sal__product_job {
+    const sal__isa *isa;
+    float *c, *worker;
+    const float *a, *b;
+    int m, n, k;
+} sal__product_job;
+
+static void sal__product_task(void *arg, int index, int worker) {
+    const sal__product_job *j = (const sal__product_job *)arg;
+    float *b = j->worker + (size_t)worker * SAL__PRODUCT;
+    float *tile = b + SAL__PRODUCT_KC * SAL__PRODUCT_N;
+    int first = index * SAL__PRODUCT_N, end = SAL__MIN(first + SAL__PRODUCT_N, j->n), k, p, i, x, r;
+    for (k = 0; k < j->k; k += SAL__PRODUCT_KC) {
+        int part = SAL__MIN((int)SAL__PRODUCT_KC, j->k - k);
+        for (p = 0; p < part; p++)
+            for (x = first; x < end; x += 16) {
+                float *to = b + (size_t)(x - first) * SAL__PRODUCT_KC + p * 16;
+                size_t count = (size_t)SAL__MIN(16, end - x);
+                memset(to, 0, 16 * sizeof(float));
+                memcpy(to, j->b + (size_t)(k + p) * j->n + x, count * sizeof(float));
+            }
+        for (i = 0; i < j->m; i += 6)
+            for (x = first; x < end; x += 16) {
+                const float *a = j->a + (size_t)i * j->k + k, *panel = b;
+                float *c = j->c + (size_t)i * j->n + x;
+                int rows = SAL__MIN(6, j->m - i), whole = x + 16 <= end, q;
+                panel += (size_t)(x - first) * SAL__PRODUCT_KC;
+                j->isa->block(whole ? c : tile, whole ? (size_t)j->n : 16, a, (size_t)j->k, panel,
+                              part, rows, whole, a);
+                for (r = 0; !whole && r < rows; r++)
+                    for (q = 0; q < end - x; q++) c[(size_t)r * j->n + q] += tile[r * 16 + q];
+            }
+    }
+}
+
+static void sal__fast_product(sal_ctx *ctx, float *c, const float *a, const float *b, int m, int n,
+                              int k, float *scratch) {
+    sal__product_job j;
+    j.isa = sal__isa_best(); j.c = c; j.a = a; j.b = b; j.m = m; j.n = n; j.k = k;
+    j.worker = scratch;
+    sal_parallel_for(ctx, (n + SAL__PRODUCT_N - 1) / SAL__PRODUCT_N, sal__product_task, &j);
+}
+
+/* What runs on its own for each sample. */
+typedef struct sal__sample_job { sal_run *run; int layer; } sal__sample_job;
+
+static void sal__maxpool_train_task(void *arg, int index, int worker) {
+    const sal__sample_job *j = (const sal__sample_job *)arg;
+    sal_shape in = sal__in_shape(j->run, j->layer, 0);
+    sal_pool s = sal__pool_of(&j->run->net->layer[j->layer], 1, in);
+    size_t out = (size_t)index * s.n * s.oh * s.ow;
+    int *arg_max = (int *)j->run->value[j->layer].aux;
+    (void)worker;
+    sal_maxpool_forward(sal__out(j->run, j->layer) + out, arg_max ? arg_max + out : NULL,
+                        sal__in(j->run, j->layer, 0) + index * sal__shape_count(in), &s);
+}
+
+static void sal__maxpool_back_task(void *arg, int index, int worker) {
+    const sal__sample_job *j = (const sal__sample_job *)arg;
+    sal_shape in = sal__in_shape(j->run, j->layer, 0);
+    sal_pool s = sal__pool_of(&j->run->net->layer[j->layer], 1, in);
+    size_t out = (size_t)index * s.n * s.oh * s.ow;
+    (void)worker;
+    sal_maxpool_backward(sal__din(j->run, j->layer, 0) + index * sal__shape_count(in),
+                         sal__dout(j->run, j->layer) + out,
+                         (const int *)j->run->value[j->layer].aux + out, &s);
+}
+
+/* --- the default backend when training --------------------------------------------------------- */
+
+static sal_result sal__forward_conv2d_train(sal_ctx *ctx, sal_run *run, int i) {
+    return sal__forward_conv2d_fast(ctx, run, i);
+}
+
+static sal_result sal__backward_conv2d_train(sal_ctx *ctx, sal_run *run, int i) {
+    const sal_layer *l = &run->net->layer[i];
+    sal_conv s = sal__conv_of(l, run->n, sal__in_shape(run, i, 0), l->shape.c);
+    const float *dout = sal__dout(run, i);
+    float *din = sal__din(run, i, 0), *dw = sal__dweight(run, i, 0), *db = sal__dweight(run, i, 1);
+    if (din) sal__fast_conv2d_data(ctx, din, dout, sal__weight(run, i, 0), &s, run->scratch);
+    if (dw) sal__fast_conv2d_weight(ctx, dw, dout, sal__in(run, i, 0), &s, run->scratch);
+    if (db) sal__fast_bias(ctx, db, dout, s.n, s.oc, s.oh * s.ow);
+    return SAL_OK;
+}
+
+static sal_result sal__forward_dense_train(sal_ctx *ctx, sal_run *run, int i) {
+    return sal__forward_dense_fast(ctx, run, i);
+}
+
+static sal_result sal__backward_dense_train(sal_ctx *ctx, sal_run *run, int i) {
+    const sal_tensor *weight = sal__tensor(run, i, 0);
+    const float *dout = sal__dout(run, i);
+    float *din = sal__din(run, i, 0), *dw = sal__dweight(run, i, 0), *db = sal__dweight(run, i, 1);
+    float *turned = (float *)run->scratch;
+    int nout = weight->dim[0], nin = weight->dim[1], n = run->n, s, o;
+    if (weight->dtype != SAL_F32) return sal__backward_dense(ctx, run, i);
+    if (db) sal__fast_bias(ctx, db, dout, n, nout, 1);
+    if (dw) {
+        for (o = 0; o < nout; o++)
+            for (s = 0; s < n; s++) turned[(size_t)o * n + s] = dout[(size_t)s * nout + o];
+        sal__fast_product(ctx, dw, turned, sal__in(run, i, 0), nout, nin, n,
+                          turned + (size_t)n * nout);
+    }
+    if (din) sal__fast_product(ctx, din, dout, (const float *)weight->data, n, nin, nout, turned);
+    return SAL_OK;
+}
+
+static sal_result sal__forward_maxpool_train(sal_ctx *ctx, sal_run *run, int i) {
+    sal__sample_job j;
+    j.run = run; j.layer = i;
+    sal_parallel_for(ctx, run->n, sal__maxpool_train_task, &j);
+    return SAL_OK;
+}
+
+static sal_result sal__backward_maxpool_train(sal_ctx *ctx, sal_run *run, int i) {
+    sal__sample_job j;
+    j.run = run; j.layer = i;
+    sal_parallel_for(ctx, run->n, sal__maxpool_back_task, &j);
+    return SAL_OK;
+}
+
+/* The textbook ConvLSTM with fast convolutions. */
+static void sal__convs_forward_fast(const sal__convs *k, float *out, const float *in,
+                                    const float *weight, const float *bias, const sal_conv *s) {
+    sal_epilogue e;
+    memset(&e, 0, sizeof e);
+    e.bias = bias;
+    sal__fast_conv2d(k->ctx, out, in, weight, &e, s, k->scratch);
+}
+static void sal__convs_data_fast(const sal__convs *k, float *din, const float *dout,
+                                 const float *weight, const sal_conv *s) {
+    sal__fast_conv2d_data(k->ctx, din, dout, weight, s, k->scratch);
+}
+static void sal__convs_weight_fast(const sal__convs *k, float *dweight, const float *dout,
+                                   const float *in, const sal_conv *s) {
+    sal__fast_conv2d_weight(k->ctx, dweight, dout, in, s, k->scratch);
+}
+
+static sal__convs sal__convs_fast(sal_ctx *ctx, const sal_run *run, int i) {
+    sal__convs k;
+    k.forward = sal__convs_forward_fast; k.data = sal__convs_data_fast;
+    k.weight = sal__convs_weight_fast;
+    k.ctx = ctx;
+    k.scratch = (char *)run->scratch + sal__scratch_ref(run, i);
+    return k;
+}
+
+static sal_result sal__forward_convlstm_train(sal_ctx *ctx, sal_run *run, int i) {
+    sal__convs k = sal__convs_fast(ctx, run, i);
+    return sal__convlstm_layer_forward(&k, run, i);
+}
+
+static sal_result sal__backward_convlstm_train(sal_ctx *ctx, sal_run *run, int i) {
+    sal__convs k = sal__convs_fast(ctx, run, i);
+    return sal__convlstm_layer_backward(&k, run, i);
+}
+
+static size_t sal__scratch_train(const sal_run *run, int i) {
+    const sal_layer *l = &run->net->layer[i];
+    sal_shape in = sal__in_shape(run, i, 0);
+    sal_conv s = sal__conv_of(l, run->n, in, l->shape.c);
+    size_t forward, data, weight, ref = sal__scratch_ref(run, i);
+    switch (l->op) {
+    case SAL_OP_CONVLSTM:
+        s = sal__lstm_conv(run->n, in.c, in.h, in.w);
+        break;
+    case SAL_OP_CONV2D: break;
+    case SAL_OP_DENSE:
+        forward = sal__fast_dense_scratch(run->n, run->threads);
+        data = ((size_t)run->n * sal__shape_count(l->shape) +
+                (size_t)run->threads * SAL__PRODUCT) * sizeof(float);
+        return SAL__MAX(SAL__MAX(forward, data), ref);
+    default: return ref;
+    }
+    forward = sal__fast_conv2d_scratch(&s, run->threads);
+    data = sal__fast_data_scratch(&s, run->threads);
+    weight = sal__fast_weight_scratch(&s, run->threads);
+    return ref + SAL__MAX(forward, SAL__MAX(data, weight));
+}
+
 static size_t sal__scratch_fast(const sal_run *run, int i) {
     const sal_layer *l = &run->net->layer[i];
     sal_shape in = sal__in_shape(run, i, 0);
     sal_conv s;
     sal_pool p;
-    if (run->training) return sal__scratch_ref(run, i);
+    if (run->training) return sal__scratch_train(run, i);
     switch (l->op) {
     case SAL_OP_CONV2D:
         s = sal__conv_of(l, run->n, in, l->shape.c);
@@ -11162,7 +11614,7 @@ SAL__INLINE sal__v SAL__K(tanh)(sal__v x) {
     return sal__vselect_less(a, sal__vset(0.625f), p, q);
 }
 
-/* out = act(acc * scale + bias + add); add may be NULL, out must not be acc or add. */
+/* out = act(acc * scale + bias + add); add may be NULL or out, out must not be acc. */
 #define SAL__FINISH(ACT) \
     for (i = 0; ; i = SAL__MIN(i + SAL__W, n - SAL__W)) { \
         sal__v x = sal__vfma(sal__vload(acc + i), s, b); \
@@ -11186,6 +11638,11 @@ static void SAL__K(finish)(float *out, const float *acc, const float *add, float
         if (n > 0) SAL__K(finish)(part[2], part[0], add ? part[1] : NULL, scale, bias, act, SAL__W);
         for (i = 0; i < n; i++) out[i] = part[2][i];
         return;
+    }
+    if (out == add && n % SAL__W) {     /* nothing may be added twice: the rest on its own */
+        size_t rest = n % SAL__W;
+        n -= rest;
+        SAL__K(finish)(out + n, acc + n, add + n, scale, bias, act, rest);
     }
     switch (act) {
     case SAL_RELU:          SAL__FINISH(SAL__ACT_RELU) break;

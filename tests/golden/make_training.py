@@ -104,7 +104,7 @@ def optimisers(tensors):
 
 def networks(tensors):
     for kind in KINDS:
-        h, w = {'juntingnet': (96, 96), 'wepsam': (128, 128)}.get(kind, (48, 64))
+        h, w = {'juntingnet': (96, 96), 'wepsam': (128, 128)}.get(kind, (56, 40))
         net = Net(kind, lambda name, shape: seeded(name, shape).requires_grad_(), 8)
         x = tensor('input', (2, 3, h, w), -1, 1, SEED).requires_grad_()
         out = getattr(net, kind.replace('-', '_'))(x)
