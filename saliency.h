@@ -397,7 +397,8 @@ enum {
 };
 
 #define SAL_ROW(ENUM, name, text) \
-    SALDEF double sal_loss_##name(float *dx, const float *x, const float *y, size_t n, double weight);
+    SALDEF double sal_loss_##name(float *dx, const float *x, const float *y, size_t n, \
+                                  double weight);
 SAL_LOSSES(SAL_ROW)
 #undef SAL_ROW
 
@@ -698,7 +699,7 @@ SALDEF size_t sal_run_bytes(const sal_run *run);
 /* Gradients of a network against central differences: for `samples` entries of every parameter that
    learns and of the input, with random input and a random linear loss. The error is relative to the
    largest gradient of that parameter. In float32 a step of 1e-2 gives errors around 1e-2; with
-   float defined as double before this header, 1e-4 gives 1e-6 (tests/test_gradcheck.c does that). */
+   float defined as double before this header, 1e-5 gives 1e-6 (tests/test_gradcheck.c does). */
 typedef struct sal_gradcheck_result {
     double worst;               /* error */
     char where[56];             /* the parameter it was found in, or "input" */
@@ -2354,9 +2355,9 @@ SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float
    >>losses  what training minimises
    ========================================================================================== */
 
-/* All terms compare one predicted map x with one human map y of n pixels (y is the fixation density,
-   for NSS the fixation counts). They return weight * loss and add weight * dloss/dx to dx, which may
-   be NULL. Sums run in double. */
+/* All terms compare one predicted map x with one human map y of n pixels (y is the fixation
+   density, for NSS the fixation counts). They return weight * loss and add weight * dloss/dx to dx,
+   which may be NULL. Sums run in double. */
 #define SAL__LOSS_EPS 1e-7      /* Keras' epsilon, as in the released codes */
 
 /* Euclidean loss:   sum (x - y)^2 / n */
@@ -2371,8 +2372,8 @@ SALDEF double sal_loss_mse(float *dx, const float *x, const float *y, size_t n, 
     return weight * sum / n;
 }
 
-/* ML-Net's loss, eq. (2), as a mean over pixels; m is the pixel of the maximum (the first of equals)
-   and alpha = 1.1. Maxima below eps count as eps.
+/* ML-Net's loss, eq. (2), as a mean over pixels; m is the pixel of the maximum (the first of
+   equals) and alpha = 1.1. Maxima below eps count as eps.
        code = 0, the paper:           sum ((x / x_m - y) / (alpha - y))^2 / n
        code = 1, the released code:   sum  (x / x_m - y)^2 / (alpha - y)  / n */
 static double sal__loss_mlnet(float *dx, const float *x, const float *y, size_t n, double weight,
@@ -11111,7 +11112,7 @@ static void sal__maxpool_back_task(void *arg, int index, int worker) {
                          (const int *)j->run->value[j->layer].aux + out, &s);
 }
 
-/* --- the default backend when training --------------------------------------------------------- */
+/* --- the default backend when training -------------------------------------------------------- */
 
 static sal_result sal__forward_conv2d_train(sal_ctx *ctx, sal_run *run, int i) {
     return sal__forward_conv2d_fast(ctx, run, i);

@@ -274,8 +274,8 @@ static void test_kernels(void) {
         sal_free(&ctx, in); sal_free(&ctx, dout); sal_free(&ctx, w); sal_free(&ctx, scratch);
     }
     CHECK(shapes > 100 && worst_data < 1e-5 && worst_weight < 3e-6, "%d random convolutions: the "
-          "fast gradients are the textbook's (data off by %.1e, weights by %.1e)", shapes, worst_data,
-          worst_weight);
+          "fast gradients are the textbook's (data off by %.1e, weights by %.1e)", shapes,
+          worst_data, worst_weight);
 }
 
 /* Batch statistics, dropout, frozen beginnings. */
