@@ -170,7 +170,9 @@ static sal_result other_fixations(sal_ctx *ctx, const evaluation *e, int image, 
 }
 
 static sal_points points_of(const sal_fixation *f, int count) {
+    static const sal_fixation none = { 0, 0, 0, 0, 0 };
     sal_points p;
+    if (!count) f = &none;
     p.x = &f->x; p.y = &f->y; p.count = count;
     p.stride = (int)(sizeof *f / sizeof(float));
     return p;
