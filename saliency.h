@@ -9332,32 +9332,64 @@ static void sal__tree_pivot(const sal__transport *tr, int i, int j) {
     sal__tree_refresh(tr, a);
 }
 
-/* Pivot until no arc saves anything. A source's best arc is found in one scan of the sinks; sources
-   that had none rest until all have none, then all are asked again. active: one int a source. */
-static void sal__transport_solve(const sal__transport *tr, int *active) {
-    const sal__node *t = tr->node, *sink;
-    int count = 0, at = 0, found = 1, j;
-    for (;;) {
-        int source, best = -1;
-        double least;
-        const double *distance;
-        if (count == 0) {
-            if (!found) return;
-            for (found = 0; count < tr->sources; count++) active[count] = count;
+enum { SAL__SHORTLIST = 20 };
+
+/* The sink to which a new arc from this source saves most, -1 if none saves anything. list, if not
+   NULL, receives the SAL__SHORTLIST best sinks, saving or not, -1 behind the last. */
+static int sal__best_arc(const sal__transport *tr, int source, int *list) {
+    const sal__node *t = tr->node, *sink = t + tr->sources;
+    const double *distance = tr->distance - t[source].place;
+    double least = -t[source].pi - 1e-10, key[SAL__SHORTLIST], limit = list ? DBL_MAX : least;
+    int best = -1, n = 0, j, k;
+    for (j = tr->sources; j < tr->nodes; j++, sink++) {
+        double cost = distance[sink->place] - sink->pi;
+        if (cost >= limit) continue;
+        if (cost < least) { least = cost; best = j; }
+        if (!list) { limit = least; continue; }
+        for (k = n < SAL__SHORTLIST ? n++ : n - 1; k > 0 && key[k - 1] > cost; k--) {
+            key[k] = key[k - 1]; list[k] = list[k - 1];
         }
-        if (at >= count) at = 0;
-        source = active[at];
-        distance = tr->distance - t[source].place;
-        least = -t[source].pi - 1e-10;
-        sink = t + tr->sources;
-        for (j = tr->sources; j < tr->nodes; j++, sink++) {
-            double saves = distance[sink->place] - sink->pi;
-            if (saves < least) { least = saves; best = j; }
+        key[k] = cost; list[k] = j;
+        if (n == SAL__SHORTLIST) limit = key[n - 1];
+    }
+    if (list && n < SAL__SHORTLIST) list[n] = -1;
+    return best;
+}
+
+/* The same among the sinks noted before. */
+static int sal__best_listed_arc(const sal__transport *tr, int source, const int *list) {
+    const sal__node *t = tr->node;
+    const double *distance = tr->distance - t[source].place;
+    double least = -t[source].pi - 1e-10;
+    int best = -1, k;
+    for (k = 0; k < SAL__SHORTLIST && list[k] >= 0; k++) {
+        double cost = distance[t[list[k]].place] - t[list[k]].pi;
+        if (cost < least) { least = cost; best = list[k]; }
+    }
+    return best;
+}
+
+/* Pivot until no arc saves anything. In a round each source is asked, until it has nothing left,
+   for its best arc among all sinks. Late rounds find few arcs, and nearly all among those that were
+   nearly good before: so they note these, and pivot on them before the next round (as Gottschlich,
+   Schuhmacher, "The shortlist method for fast computation of the earth mover's distance", PLoS ONE
+   2014). active: an int a source, list: SAL__SHORTLIST. */
+static void sal__transport_solve(const sal__transport *tr, int *active, int *list) {
+    int pivots = INT_MAX, count, at, misses, sink;
+    while (pivots > 0) {
+        int late = pivots < tr->sources;
+        for (count = 0; count < tr->sources; count++) active[count] = count;
+        for (pivots = at = 0; count > 0; at = at + 1 < count ? at + 1 : 0) {
+            int source = active[at];
+            sink = sal__best_arc(tr, source, late ? list + (size_t)source * SAL__SHORTLIST : NULL);
+            if (sink >= 0) { sal__tree_pivot(tr, source, sink); pivots++; }
+            else active[at--] = active[--count];
         }
-        if (best < 0) { active[at] = active[--count]; continue; }
-        sal__tree_pivot(tr, source, best);
-        found = 1;
-        at++;
+        if (!late || pivots == 0) continue;
+        for (at = misses = 0; misses < tr->sources; at = at + 1 < tr->sources ? at + 1 : 0) {
+            sink = sal__best_listed_arc(tr, at, list + (size_t)at * SAL__SHORTLIST);
+            if (sink >= 0) { sal__tree_pivot(tr, at, sink); misses = 0; } else misses++;
+        }
     }
 }
 
@@ -9365,7 +9397,7 @@ static void sal__transport_solve(const sal__transport *tr, int *active) {
 static sal_result sal__emd_solve(sal_ctx *ctx, const int64_t *mass, int w, int h, double *value) {
     int cells = w * h, stride = 2 * w - 1, source = 0, sink = 0, k, x, y;
     double *table = SAL__NEW(ctx, double, (size_t)stride * (size_t)(2 * h - 1)), sum = 0;
-    int *node_at = SAL__NEW(ctx, int, cells), *scratch = SAL__NEW(ctx, int, cells);
+    int *node_at = SAL__NEW(ctx, int, cells), *scratch = SAL__NEW(ctx, int, cells), *list = NULL;
     int64_t *rest = SAL__NEW(ctx, int64_t, cells);
     sal_result r = SAL_ERR_MEMORY;
     sal__transport tr;
@@ -9377,6 +9409,8 @@ static sal_result sal__emd_solve(sal_ctx *ctx, const int64_t *mass, int w, int h
     tr.distance = table + (h - 1) * stride + w - 1;
     for (k = 0; k < cells; k++) if (mass[k] > 0) sink++;
     tr.sources = sink;
+    list = SAL__NEW(ctx, int, (size_t)sink * SAL__SHORTLIST);
+    if (!list) goto done;
     for (k = 0; k < cells; k++) {
         int n = mass[k] > 0 ? source++ : mass[k] < 0 ? sink++ : -1;
         node_at[k] = n;
@@ -9388,7 +9422,7 @@ static sal_result sal__emd_solve(sal_ctx *ctx, const int64_t *mass, int w, int h
     tr.nodes = sink;
     if (tr.nodes > 0) {
         sal__tree_start(&tr, node_at, w, h, rest, scratch);
-        sal__transport_solve(&tr, scratch);
+        sal__transport_solve(&tr, scratch, list);
     }
     for (k = 0; k < tr.nodes; k++) {
         int p = tr.node[k].parent, d = p < 0 ? 0 : tr.node[k].place - tr.node[p].place;
@@ -9397,8 +9431,8 @@ static sal_result sal__emd_solve(sal_ctx *ctx, const int64_t *mass, int w, int h
     *value = sum / 4503599627370496.0;
     r = SAL_OK;
 done:
-    sal_free(ctx, tr.node); sal_free(ctx, rest); sal_free(ctx, scratch); sal_free(ctx, node_at);
-    sal_free(ctx, table);
+    sal_free(ctx, list); sal_free(ctx, tr.node); sal_free(ctx, rest); sal_free(ctx, scratch);
+    sal_free(ctx, node_at); sal_free(ctx, table);
     return r;
 }
 
