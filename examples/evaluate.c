@@ -337,9 +337,10 @@ static void prepare(void *arg, int index, int worker) {
     evaluation *e = (evaluation *)arg;
     picture_job *j = &e->job[index];
     sal_ctx *ctx = &e->worker[worker];
-    sal_result r = sal_dataset_item(ctx, &e->set, j->image, SAL_ITEM_IMAGE | SAL_ITEM_DENSITY,
-                                    &j->item);
-    int k;
+    sal_result r;
+    int k, parts = SAL_ITEM_DENSITY | (e->html ? SAL_ITEM_IMAGE : 0);
+    for (k = 0; k < e->rows; k++) if (e->row[k].kind == MODEL) parts |= SAL_ITEM_IMAGE;
+    r = sal_dataset_item(ctx, &e->set, j->image, parts, &j->item);
     for (k = 0; k < e->rows && !r; k++) {
         const score_row *row = &e->row[k];
         if (row->kind == MAPS) r = read_map(ctx, row->folder, j->item.name, &j->map[k]);
