@@ -24,7 +24,7 @@ $(BUILD)/%: examples/%.c saliency.h $(wildcard examples/*.h weights/*.h)
 	@mkdir -p $(BUILD)
 	$(CC) $(CFLAGS) -I. $(STB) $< -o $@ -lm
 
-$(BUILD)/test_%: tests/test_%.c saliency.h tests/test.h
+$(BUILD)/test_%: tests/test_%.c saliency.h $(wildcard tests/*.h)
 	@mkdir -p $(BUILD)
 	$(CC) $(CFLAGS) -I. $(STB) $< -o $@ -lm -pthread
 

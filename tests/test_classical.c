@@ -3,6 +3,7 @@
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 #include "test.h"
+#include "counter.h"
 
 static sal_classical_kind kind_of(int k) { return (sal_classical_kind)k; }
 
@@ -357,22 +358,8 @@ static void test_odd_pictures(sal_ctx *ctx) {
     CHECK(bad == 0, "every model gives a map from 0 to 1 for 1 x 1, 30000 x 1, one colour, grey");
 }
 
-static long allocations_left, in_use;
-
-static void *counting_alloc(void *user, size_t size) {
-    (void)user;
-    if (allocations_left-- <= 0) return NULL;
-    in_use++;
-    return malloc(size);
-}
-
-static void counting_free(void *user, void *memory) {
-    (void)user;
-    in_use--;
-    free(memory);
-}
-
 static void test_memory(void) {
+    counter c;
     sal_ctx ctx;
     sal_image im;
     sal_map map;
@@ -383,20 +370,19 @@ static void test_memory(void) {
     memset(&d, 0, sizeof d);
     d.center = 1; d.spectral_paper = 1; d.itti_blur = 0.03f;
     draw(&ctx, &im, 40, 30, 25, 12, 4);
-    ctx.alloc = counting_alloc; ctx.free = counting_free;
-    ctx.threads = 1;
+    ctx = counted(&c);
     for (k = 0; k < SAL_CLASSICAL_COUNT; k++) {
         long wrong = 0, leaks = 0;
         for (n = 0; n < 2000; n++) {
             sal_result r;
-            allocations_left = n;
+            c.calls = 0; c.fail_at = (int)n + 1;
             r = sal_classical(&ctx, kind_of(k), &im, &d, &map);
             if (r == SAL_OK) break;
             wrong += r != SAL_ERR_MEMORY || map.data;
-            leaks += in_use;
+            leaks += c.live;
         }
         sal_map_free(&ctx, &map);
-        CHECK(n > 0 && n < 2000 && !wrong && !leaks && in_use == 0,
+        CHECK(n > 0 && n < 2000 && !wrong && !leaks && c.live == 0,
               "%s: each of %ld allocations may fail, and nothing leaks",
               sal_classical_name(kind_of(k)), n);
     }

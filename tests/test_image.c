@@ -3,6 +3,7 @@
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 #include "test.h"
+#include "counter.h"
 
 static float noise(sal_rng *rng) { return (float)sal_rng_uniform(rng); }
 
@@ -458,21 +459,6 @@ static void test_colours(sal_ctx *ctx) {
 
 /* --- running out of memory --------------------------------------------------------------- */
 
-static long allocations_left, in_use;
-
-static void *counting_alloc(void *user, size_t size) {
-    (void)user;
-    if (allocations_left-- <= 0) return NULL;
-    in_use++;
-    return malloc(size);
-}
-
-static void counting_free(void *user, void *memory) {
-    (void)user;
-    in_use--;
-    free(memory);
-}
-
 static sal_result everything(sal_ctx *ctx, const unsigned char *png, size_t size) {
     sal_image im, over;
     sal_map map;
@@ -501,14 +487,14 @@ static void test_memory(void) {
     unsigned char png[200];
     size_t size = make_png(png, 3, 1, 8, 2, rgb, 10);
     sal_ctx ctx;
+    counter c;
     sal_result r;
     long n, wrong = 0, leaks = 0;
-    memset(&ctx, 0, sizeof ctx);
-    ctx.alloc = counting_alloc; ctx.free = counting_free;
+    ctx = counted(&c);
     for (n = 0; n < 1000; n++) {
-        allocations_left = n;
+        c.calls = 0; c.fail_at = (int)n + 1;
         r = everything(&ctx, png, size);
-        leaks += in_use;
+        leaks += c.live;
         if (r == SAL_OK) break;
         wrong += r != SAL_ERR_MEMORY;
     }

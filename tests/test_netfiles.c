@@ -2,6 +2,7 @@
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 #include "test.h"
+#include "counter.h"
 
 #define OUT "build/test_netfiles.safetensors"
 #define EDITED "build/test_netfiles_edited.safetensors"
@@ -446,33 +447,14 @@ static void test_shared_backbone(sal_ctx *ctx) {
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
-typedef struct counter { int calls, live, fail_at; } counter;
-
-static void *counted_alloc(void *user, size_t size) {
-    counter *c = (counter *)user;
-    void *memory;
-    if (++c->calls == c->fail_at) return NULL;
-    memory = malloc(size);
-    if (memory) c->live++;
-    return memory;
-}
-
-static void counted_free(void *user, void *memory) {
-    ((counter *)user)->live--;
-    free(memory);
-}
-
 /* Fail the first allocation, then the second, ... until there are no more to fail. */
 static void test_memory(sal_ctx *plain) {
     counter c;
-    sal_ctx ctx;
+    sal_ctx ctx = counted(&c);
     sal_net *net = new_net(plain, SAL_SAM_VGG, 32, 4), *again = NULL, *to;
     sal_net_desc desc = net->desc;
     int k, clean = 1;
     sal_result r;
-    memset(&ctx, 0, sizeof ctx);
-    memset(&c, 0, sizeof c);
-    ctx.user = &c; ctx.alloc = counted_alloc; ctx.free = counted_free;
     for (k = 1, r = SAL_ERR_MEMORY; k < 1000 && r == SAL_ERR_MEMORY; k++) {
         c.calls = 0; c.fail_at = k;
         remove(OUT);

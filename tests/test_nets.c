@@ -3,6 +3,7 @@
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 #include "test.h"
+#include "counter.h"
 #include "seeded.h"
 #include <pthread.h>
 
@@ -266,30 +267,6 @@ static void test_refusals(sal_ctx *ctx) {
 }
 
 /* --- memory ----------------------------------------------------------------------------------- */
-
-typedef struct counter { int calls, live, fail_at; } counter;
-
-static void *counted_alloc(void *user, size_t size) {
-    counter *c = (counter *)user;
-    void *memory;
-    if (++c->calls == c->fail_at) return NULL;
-    memory = malloc(size);
-    if (memory) c->live++;
-    return memory;
-}
-
-static void counted_free(void *user, void *memory) {
-    ((counter *)user)->live--;
-    free(memory);
-}
-
-static sal_ctx counted(counter *c) {
-    sal_ctx ctx;
-    memset(&ctx, 0, sizeof ctx);
-    memset(c, 0, sizeof *c);
-    ctx.user = c; ctx.alloc = counted_alloc; ctx.free = counted_free;
-    return ctx;
-}
 
 /* The plan by its own words, checked from the layer list: what a layer reads must still be there,
    and what lives at the same time must not overlap. */

@@ -2,32 +2,7 @@
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 #include "test.h"
-
-/* --- an allocator that counts, and fails at a chosen call ---------------------------------- */
-
-typedef struct counter { int calls, live, fail_at; } counter;
-
-static void *counted_alloc(void *user, size_t size) {
-    counter *c = (counter *)user;
-    void *memory;
-    if (++c->calls == c->fail_at) return NULL;
-    memory = malloc(size);
-    if (memory) c->live++;
-    return memory;
-}
-
-static void counted_free(void *user, void *memory) {
-    ((counter *)user)->live--;
-    free(memory);
-}
-
-static sal_ctx counted(counter *c) {
-    sal_ctx ctx;
-    memset(&ctx, 0, sizeof ctx);
-    memset(c, 0, sizeof *c);
-    ctx.user = c; ctx.alloc = counted_alloc; ctx.free = counted_free;
-    return ctx;
-}
+#include "counter.h"
 
 /* For a statement about something that worked: nothing, or the error if it did not. */
 static const char *why(const sal_ctx *ctx, sal_result r) {
