@@ -9932,7 +9932,71 @@ SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *ma
 /* ============================================================================================
    >>fast  SIMD and Winograd kernels: everything a student may skip
 
-   (explanation: being written)
+   HOW TO BE FASTER THAN THE TEXTBOOK LOOP.  A processor core can start two vector multiply-adds of
+   eight floats in every cycle, if their numbers lie in registers. The textbook convolution fetches
+   two numbers from memory for each multiply-add and works on one at a time. Three things are done
+   about it here: do less arithmetic, keep numbers near, and use all lanes.
+
+   1. Less arithmetic: Winograd.  To slide a filter of 3 taps over a signal and get 2 results,
+
+       y0 = d0 g0 + d1 g1 + d2 g2
+       y1 = d1 g0 + d2 g1 + d3 g2
+
+   the plain way multiplies 6 times. Winograd's F(2,3) multiplies 4 times:
+
+       m1 = (d0 - d2) g0                 m2 = (d1 + d2) (g0 + g1 + g2) / 2
+       m4 = (d1 - d3) g2                 m3 = (d2 - d1) (g0 - g1 + g2) / 2
+       y0 = m1 + m2 + m3                 y1 = m2 - m3 - m4
+
+   With d = 1 2 3 4 and g = 1 1 1:  m1 = -2, m2 = 5 * 1.5 = 7.5, m3 = 1 * 0.5 = 0.5, m4 = -2, so
+   that y0 = -2 + 7.5 + 0.5 = 6 = 1 + 2 + 3 and y1 = 7.5 - 0.5 + 2 = 9 = 2 + 3 + 4. Where it
+   comes from: a convolution is a product of polynomials; evaluate both at as many points as the
+   product has coefficients (here 0, 1, -1, infinity), multiply there, interpolate. In general n
+   = m + r - 1 multiplications give m results of r taps. In matrices, with * element by element,
+
+       y = A^T [ (G g) * (B^T d) ]       and in two dimensions   Y = A^T [ (G g G^T) * (B^T d B) ] A
+
+   The sums in B, G and A look like extra work, but a picture's tile is transformed once and used
+   for every output channel, and a filter once for every tile: only the products in the middle are
+   many. F(6x6,3x3) does 64 of them for 36 results instead of 324 (5.1 times fewer), F(4x4,3x3) 36
+   for 16 instead of 144 (4 times), F(4x4,5x5) 64 for 16 instead of 400 (6.3 times).
+
+   Which tile? Larger ones save more, but need more points, whose powers differ more in size, so
+   that float32 loses digits (n = 8 costs about one decimal place), and a map that is not a multiple
+   of the tile is filled up with wasted results. sal__wino_fit estimates the time of both sizes for
+   each layer, and the cheaper is taken.
+
+   A dilated convolution sees, from pixel to pixel, only every d-th row and column: it is d * d
+   ordinary convolutions on the d * d interleaved pictures (the phases), each with its own tiles.
+
+   2. Near numbers: matrix products in blocks.  For each of the n * n points, the products over
+   all input channels are a matrix product: (tiles, channels) times (channels, outputs). The
+   micro-kernel (`block`) keeps 6 x 16 results in twelve vector registers and adds, for each
+   input channel, 6 broadcast numbers times 2 vectors: 12 multiply-adds for 8 loads. What it
+   reads is laid out in the order in which it is read ("packed"): groups of 6 tiles, panels of 16
+   output channels. Blocks of 128 input channels of both fit into the first-level cache; the
+   transformed filters of a layer stay in the second level if they are small (`resident`), and
+   are otherwise made again for each chunk of tiles, which is cheap because a chunk is long. So
+   no second copy of the weights is ever kept: the memory of a network is its weights file and
+   its activations.
+
+   1x1, strided and other convolutions are the same micro-kernel on columns gathered on the fly.
+
+   3. One pass: whatever follows a convolution (batch-norm as a scale and a shift, the residual,
+   ReLU) is applied to the finished tile before it leaves the cache (`finish`).
+
+   Dense layers with one picture are limited by memory: each weight is used once. They read F16
+   or I8 weights as they are and turn them into floats in registers. With many pictures
+   (training) they are matrix products.
+
+   The attentive LSTM: at each step the eight gate convolutions are one Winograd convolution with
+   2048 outputs over [X~; H], which shares the transform of its input; Wa * X is computed once;
+   at the first step everything that multiplies H = 0 is left out.
+
+   Threads get pieces of equal work whose results do not overlap, cut without regard to the number
+   of threads; so every sum is added in one order, and the bits are always the same.
+
+   Everything is tested against the textbook in tests/test_ops.c and tests/test_nets.c.
    ========================================================================================== */
 
 /* --- instruction sets -----------------------------------------------------------------------
