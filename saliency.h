@@ -10009,10 +10009,10 @@ SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *ma
 #  define SAL__INLINE static inline __attribute__((always_inline))
 #  define SAL__ALIGN __attribute__((aligned(64)))
 #  define SAL__PREFETCH(p) __builtin_prefetch(p)        /* harmless wherever p points */
-#  define SAL__PREFETCH_WRITE(p) __builtin_prefetch(p, 1)
+#  define SAL__PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
 #else
 #  define SAL__PREFETCH(p) ((void)0)
-#  define SAL__PREFETCH_WRITE(p) ((void)0)
+#  define SAL__PREFETCH_L2(p) ((void)0)
 #  define SAL__INLINE static inline
 #  define SAL__ALIGN
 #endif
@@ -10248,11 +10248,11 @@ typedef struct sal__wino_job {
 
 /* floats of a run of finished tiles of 16 channels (also enough for a patch of 8) */
 enum { SAL__TILES = 16 * 6 * 48 };
-enum { SAL__RESIDENT = 1200000, SAL__CHUNK = 4500000 };
+enum { SAL__KC = 128, SAL__RESIDENT = 1200000, SAL__CHUNK = 5300000 };
 
 /* Cut s for tiles of n points; 0 if that is not possible. */
 static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
-    int d = s->dilation, kp = (s->ic + 7) & ~7, ph, pw, most;
+    int d = s->dilation, kp = (s->ic + 7) & ~7, ph, pw;
     double transforms;
     memset(w, 0, sizeof *w);
     if (s->stride != 1 || s->kh != s->kw) return 0;
@@ -10266,8 +10266,7 @@ static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
     w->oblocks = (s->oc + 15) / 16;
     w->resident = (size_t)kp * 16 * w->oblocks * w->f <= SAL__RESIDENT;
     w->panels = w->resident ? 1 : 2;
-    most = w->resident ? 128 : n == 8 ? 64 : 112;       /* u for two panels: half of 1 MB of L2 */
-    w->kblocks = (kp + most - 1) / most;
+    w->kblocks = (kp + SAL__KC - 1) / SAL__KC;
     w->kc = ((kp + w->kblocks - 1) / w->kblocks + 7) & ~7;
     w->kblocks = (kp + w->kc - 1) / w->kc;
     w->ufs = (size_t)w->kc * 16 + 16;           /* one cache line more than a power of two: */
@@ -10517,8 +10516,9 @@ static void sal__wino_run(sal_ctx *ctx, sal__wino_job *j, float *scratch) {
 }
 
 /* --- convolution as a matrix product ---------------------------------------------------------
-   out (oc, positions) = weight (oc, k) * columns (k, positions), k = ic * kh * kw. A task does all
-   outputs for a few panels of 16 positions; their columns are written side by side first. */
+   out (oc, positions) = weight (oc, k) * columns (k, positions), k = ic * kh * kw. The weights are
+   packed once into blocks of 6 rows and 256 columns. A task does all outputs for a few panels of 16
+   positions: it packs their columns, which stay in the L2 cache, and streams the weights by. */
 enum { SAL__GEMM_KC = 256 };
 
 typedef struct sal__gemm_job {
@@ -10526,7 +10526,7 @@ typedef struct sal__gemm_job {
     const sal_conv *s;
     const sal_epilogue *e;
     const float *in, *weight;
-    float *out, *worker;
+    float *out, *packed, *worker;
     int k, panels, blocks;          /* of positions: panels in a block, blocks in a sample */
     size_t worker_size;
 } sal__gemm_job;
@@ -10539,7 +10539,11 @@ static void sal__gemm_fit(sal__gemm_job *j, const sal_conv *s) {
     j->panels = (int)SAL__MIN(SAL__MAX(98304 / ((size_t)j->k * 16), 1), 8);
     j->panels = SAL__MIN(j->panels, all);
     j->blocks = (all + j->panels - 1) / j->panels;
-    j->worker_size = ((size_t)j->k + s->oc) * 16 * j->panels + 64;
+    j->worker_size = ((size_t)j->k + 6) * 16 * j->panels + 64;
+}
+
+static size_t sal__gemm_shared(const sal__gemm_job *j) {
+    return ((size_t)(j->s->oc + 5) / 6 * 6 * j->k + 15) / 16 * 16;
 }
 
 /* b (k, 16): the inputs under the kernel at positions p .. p+15 of the output plane. */
@@ -10575,6 +10579,19 @@ static void sal__gemm_columns(const sal__gemm_job *j, const float *in, int p, fl
             }
 }
 
+/* The packed weights: blocks of 6 rows, in them blocks of 256 columns, in them rows. */
+static void sal__gemm_pack_task(void *arg, int index, int worker) {
+    const sal__gemm_job *j = (const sal__gemm_job *)arg;
+    int o = index * 6, k, r;
+    (void)worker;
+    for (k = 0; k < j->k; k += SAL__GEMM_KC) {
+        size_t count = (size_t)SAL__MIN(SAL__GEMM_KC, j->k - k);
+        for (r = 0; r < 6 && o + r < j->s->oc; r++)
+            memcpy(j->packed + (size_t)o * j->k + 6 * k + r * count,
+                   j->weight + (size_t)(o + r) * j->k + k, count * sizeof(float));
+    }
+}
+
 static void sal__gemm_task(void *arg, int index, int worker) {
     const sal__gemm_job *j = (const sal__gemm_job *)arg;
     const sal_conv *s = j->s;
@@ -10586,18 +10603,22 @@ static void sal__gemm_task(void *arg, int index, int worker) {
     const float *in = j->in + (size_t)sample * s->ic * s->ih * s->iw;
     for (p = 0; p < panels; p++)
         sal__gemm_columns(j, in, first + p * 16, b + (size_t)p * j->k * 16);
-    for (k = 0; k < j->k; k += SAL__GEMM_KC)
-        for (p = 0; p < panels; p++)
-            for (o = 0; o < s->oc; o += 6)
-                j->isa->block(c + o * pitch + p * 16, pitch, j->weight + (size_t)o * j->k + k,
-                              (size_t)j->k, b + ((size_t)p * j->k + k) * 16,
-                              SAL__MIN(SAL__GEMM_KC, j->k - k), SAL__MIN(6, s->oc - o), k > 0,
-                              j->weight + (size_t)(o + 6) * j->k + k);
-    for (o = 0; o < s->oc; o++) {
-        size_t at = ((size_t)sample * s->oc + o) * size + first;
-        j->isa->finish(j->out + at, c + o * pitch, j->e->add ? j->e->add + at : NULL,
-                       j->e->scale ? j->e->scale[o] : 1, j->e->bias ? j->e->bias[o] : 0,
-                       j->e->act, (size_t)count);
+    for (o = 0; o < s->oc; o += 6) {
+        int rows = SAL__MIN(6, s->oc - o), r;
+        for (k = 0; k < j->k; k += SAL__GEMM_KC) {
+            int columns = SAL__MIN(SAL__GEMM_KC, j->k - k);
+            const float *a = j->packed + (size_t)o * j->k + 6 * k;
+            for (p = 0; p < panels; p++)
+                j->isa->block(c + p * 16, pitch, a, (size_t)columns,
+                              b + ((size_t)p * j->k + k) * 16, columns, rows, k > 0,
+                              a + 6 * columns);
+        }
+        for (r = 0; r < rows; r++) {
+            size_t at = ((size_t)sample * s->oc + o + r) * size + first;
+            j->isa->finish(j->out + at, c + r * pitch, j->e->add ? j->e->add + at : NULL,
+                           j->e->scale ? j->e->scale[o + r] : 1,
+                           j->e->bias ? j->e->bias[o + r] : 0, j->e->act, (size_t)count);
+        }
     }
 }
 
@@ -10620,7 +10641,7 @@ static size_t sal__fast_conv2d_scratch(const sal_conv *s, int threads) {
     if (sal__fast_conv2d_plan(&w, s))
         return (sal__wino_shared(&w) + (size_t)threads * sal__wino_worker(&w)) * sizeof(float);
     sal__gemm_fit(&g, s);
-    return (size_t)threads * g.worker_size * sizeof(float);
+    return (sal__gemm_shared(&g) + (size_t)threads * g.worker_size) * sizeof(float);
 }
 
 static void sal__fast_conv2d(sal_ctx *ctx, float *out, const float *in, const float *weight,
@@ -10635,7 +10656,8 @@ static void sal__fast_conv2d(sal_ctx *ctx, float *out, const float *in, const fl
     }
     sal__gemm_fit(&g, s);
     g.isa = sal__isa_best(); g.e = e; g.in = in; g.weight = weight; g.out = out;
-    g.worker = (float *)scratch;
+    g.packed = (float *)scratch; g.worker = g.packed + sal__gemm_shared(&g);
+    sal_parallel_for(ctx, (s->oc + 5) / 6, sal__gemm_pack_task, &g);
     sal_parallel_for(ctx, s->n * g.blocks, sal__gemm_task, &g);
 }
 
@@ -10799,7 +10821,8 @@ static void sal__lstm_fit(sal__lstm_plan *p, int c, int h, int w) {
     if (sal__wino_fit(&six, &p->s, 6) && six.cost < p->w.cost) p->w = six;
     p->w.resident = 0; p->w.panels = 2; p->w.chunk = p->w.groups;
     sal__gemm_fit(&g, &p->taps);
-    p->worker = SAL__MAX(sal__wino_worker(&p->w) + (size_t)128 * h * w, g.worker_size);
+    p->worker = SAL__MAX(sal__wino_worker(&p->w) + (size_t)128 * h * w,
+                        g.worker_size + sal__gemm_shared(&g));
 }
 
 static size_t sal__fast_convlstm_scratch(int c, int h, int w, int threads) {
@@ -11521,7 +11544,7 @@ SAL__INLINE void SAL__K(wino_b)(float *out, size_t os, const float *in, size_t i
         SAL__ST(5, sal__vfnma(s, d3, sal__vadd(d1, d5)));
     } else {
         sal__v d6 = SAL__LD(6), d7 = SAL__LD(7), s = sal__vset(5.25f), q;
-        SAL__ST(0, sal__vfma(s, sal__vsub(d2, d4), sal__vsub(d6, d0)));
+        SAL__ST(0, sal__vfma(s, sal__vsub(d4, d2), sal__vsub(d0, d6)));
         q = sal__vset(4.25f);
         SAL__ST_PAIR(1, sal__vfnma(q, d4, sal__vadd(d2, d6)),
                      sal__vfnma(q, d3, sal__vadd(d1, d5)), 1)
@@ -11535,60 +11558,89 @@ SAL__INLINE void SAL__K(wino_b)(float *out, size_t os, const float *in, size_t i
     }
 }
 
-/* out = G in: r taps become n numbers. Pair p: (g0 + p^2 g2 + p^4 g4 +- p (g1 + p^2 g3)) / N. */
-SAL__INLINE void SAL__K(wino_g)(float *out, size_t os, const float *in, size_t is, int n, int r) {
-    sal__v g0 = SAL__LD(0), g1 = SAL__LD(1), g2 = SAL__LD(2), g3 = g0, g4 = g0;
-    if (r == 5) { g3 = SAL__LD(3); g4 = SAL__LD(4); }
-#define SAL__G_PAIR(i, p, N) { \
-        sal__v even = sal__vmul(g0, sal__vset((float)(1 / (N)))), odd; \
-        even = sal__vfma(g2, sal__vset((float)((p) * (p) / (N))), even); \
-        if (r == 5) { \
-            even = sal__vfma(g4, sal__vset((float)((p) * (p) * (p) * (p) / (N))), even); \
-            odd = sal__vfma(g3, sal__vset((float)((p) * (p))), g1); \
-        } else odd = g1; \
-        SAL__ST_PAIR(i, even, odd, (p) / (N)) }
+/* Row p of G gives g0 + p^2 g2 + p^4 g4 +- p (g1 + p^2 g3) for the pair of points +-p. Its divisor N
+   (the product of the distances to the other points) is left to A, where it costs less. */
+#define SAL__EVEN(p, x0, x2, x4) \
+    (r == 5 ? sal__vfma(sal__vset((float)((p) * (p) * (p) * (p))), x4, \
+                        sal__vfma(sal__vset((float)((p) * (p))), x2, x0)) \
+            : sal__vfma(sal__vset((float)((p) * (p))), x2, x0))
+#define SAL__ODD(p, x1, x3) (r == 5 ? sal__vfma(sal__vset((float)((p) * (p))), x3, x1) : x1)
+
+/* out = G (g0 ... g4): r taps become n numbers. */
+SAL__INLINE void SAL__K(wino_g)(float *out, size_t os, sal__v g0, sal__v g1, sal__v g2, sal__v g3,
+                                sal__v g4, int n, int r) {
+    SAL__ST(0, g0);
     if (n == 6) {
-        SAL__ST(0, g0);
-        SAL__G_PAIR(1, SAL__SQRT_HALF, -1.5)
-        SAL__G_PAIR(3, SAL__SQRT_TWO, 6.0)
-        SAL__ST(5, r == 5 ? g4 : g2);
+        SAL__ST_PAIR(1, SAL__EVEN(SAL__SQRT_HALF, g0, g2, g4), SAL__ODD(SAL__SQRT_HALF, g1, g3),
+                     SAL__SQRT_HALF)
+        SAL__ST_PAIR(3, SAL__EVEN(SAL__SQRT_TWO, g0, g2, g4), SAL__ODD(SAL__SQRT_TWO, g1, g3),
+                     SAL__SQRT_TWO)
     } else {
-        SAL__ST(0, sal__vsub(sal__vset(0), g0));
-        SAL__G_PAIR(1, 1.0, -4.5)
-        SAL__G_PAIR(3, 2.0, 90.0)
-        SAL__G_PAIR(5, 0.5, 45.0 / 32)
-        SAL__ST(7, r == 5 ? g4 : g2);
+        SAL__ST_PAIR(1, SAL__EVEN(1.0, g0, g2, g4), SAL__ODD(1.0, g1, g3), 1)
+        SAL__ST_PAIR(3, SAL__EVEN(2.0, g0, g2, g4), SAL__ODD(2.0, g1, g3), 2)
+        SAL__ST_PAIR(5, SAL__EVEN(0.5, g0, g2, g4), SAL__ODD(0.5, g1, g3), 0.5)
     }
-#undef SAL__G_PAIR
+    SAL__ST(n - 1, r == 5 ? g4 : g2);
 }
 
-/* out = A^T in: n products become m = n - r + 1 results:  out[k] = sum over points p^k in[p]. */
+/* out[f] = (G g G^T)[f] for the r x r taps of one pair of channels: rows of G g first, two at a time,
+   each of which then goes through G once more. */
+#define SAL__TAP(i, j) sal__vload(tap + ((i) * r + (j)) * SAL__W)
+#define SAL__ROW_OF_TAPS(i, row) \
+    SAL__K(wino_g)(out + (size_t)(i) * n * fs, fs, SAL__TAP(row, 0), SAL__TAP(row, 1), \
+                   SAL__TAP(row, 2), SAL__TAP(row, r - 2), SAL__TAP(row, r - 1), n, r);
+#define SAL__EVEN_TAPS(p, j) SAL__EVEN(p, SAL__TAP(0, j), SAL__TAP(2, j), SAL__TAP(r - 1, j))
+#define SAL__ODD_TAPS(p, j) SAL__ODD(p, SAL__TAP(1, j), SAL__TAP(r - 2, j))
+#define SAL__PAIR_OF_TAPS(i, p) { \
+    sal__v e0 = SAL__EVEN_TAPS(p, 0), e1 = SAL__EVEN_TAPS(p, 1), e2 = SAL__EVEN_TAPS(p, 2); \
+    sal__v e3 = SAL__EVEN_TAPS(p, r - 2), e4 = SAL__EVEN_TAPS(p, r - 1); \
+    sal__v o0 = SAL__ODD_TAPS(p, 0), o1 = SAL__ODD_TAPS(p, 1), o2 = SAL__ODD_TAPS(p, 2); \
+    sal__v o3 = SAL__ODD_TAPS(p, r - 2), o4 = SAL__ODD_TAPS(p, r - 1); \
+    sal__v q = sal__vset((float)(p)); \
+    SAL__K(wino_g)(out + (size_t)(i) * n * fs, fs, sal__vfma(q, o0, e0), sal__vfma(q, o1, e1), \
+                   sal__vfma(q, o2, e2), sal__vfma(q, o3, e3), sal__vfma(q, o4, e4), n, r); \
+    SAL__K(wino_g)(out + (size_t)(i + 1) * n * fs, fs, sal__vfnma(q, o0, e0), \
+                   sal__vfnma(q, o1, e1), sal__vfnma(q, o2, e2), sal__vfnma(q, o3, e3), \
+                   sal__vfnma(q, o4, e4), n, r); }
+SAL__INLINE void SAL__K(wino_taps)(float *out, size_t fs, const float *tap, int n, int r) {
+    SAL__ROW_OF_TAPS(0, 0)
+    if (n == 6) {
+        SAL__PAIR_OF_TAPS(1, SAL__SQRT_HALF)
+        SAL__PAIR_OF_TAPS(3, SAL__SQRT_TWO)
+    } else {
+        SAL__PAIR_OF_TAPS(1, 1.0)
+        SAL__PAIR_OF_TAPS(3, 2.0)
+        SAL__PAIR_OF_TAPS(5, 0.5)
+    }
+    SAL__ROW_OF_TAPS(n - 1, r - 1)
+}
+
+/* out = A^T in: n products become m = n - r + 1 results,
+       out[k] = sum over points p of p^k / N(p) in[p];   N: -3/2, 6 or -9/2, 90, 45/32. */
+#define SAL__SUM2(x, kx, y, ky) sal__vfma(sal__vset((float)(kx)), x, \
+                                          sal__vmul(sal__vset((float)(ky)), y))
+#define SAL__SUM3(x, kx, y, ky, z, kz) \
+    sal__vfma(sal__vset((float)((kx) / -4.5)), x, SAL__SUM2(y, (ky) / 90.0, z, (kz) * 32 / 45.0))
 SAL__INLINE void SAL__K(wino_a)(float *out, size_t os, const float *in, size_t is, int n, int m) {
     sal__v m0 = SAL__LD(0), m1 = SAL__LD(1), m2 = SAL__LD(2), m3 = SAL__LD(3), m4 = SAL__LD(4);
-    sal__v a = sal__vadd(m1, m2), b = sal__vadd(m3, m4);
+    sal__v m5 = SAL__LD(5), a = sal__vadd(m1, m2), b = sal__vadd(m3, m4);
     sal__v p = sal__vsub(m1, m2), q = sal__vsub(m3, m4);
     if (n == 6) {       /* m is 4 */
-        sal__v root = sal__vset((float)SAL__SQRT_TWO), rooth = sal__vset((float)SAL__SQRT_HALF);
-        sal__v m5 = SAL__LD(5);
-        SAL__ST(0, sal__vadd(m0, sal__vadd(a, b)));
-        SAL__ST(1, sal__vfma(rooth, p, sal__vmul(root, q)));
-        SAL__ST(2, sal__vfma(sal__vset(0.5f), a, sal__vadd(b, b)));
-        SAL__ST(3, sal__vfma(sal__vset((float)(0.5 * SAL__SQRT_HALF)), p,
-                             sal__vfma(sal__vset((float)(2 * SAL__SQRT_TWO)), q, m5)));
+        SAL__ST(0, sal__vadd(m0, SAL__SUM2(a, -2 / 3.0, b, 1 / 6.0)));
+        SAL__ST(1, SAL__SUM2(p, -2 / 3.0 * SAL__SQRT_HALF, q, SAL__SQRT_TWO / 6));
+        SAL__ST(2, SAL__SUM2(a, -1 / 3.0, b, 1 / 3.0));
+        SAL__ST(3, sal__vadd(m5, SAL__SUM2(p, -1 / 3.0 * SAL__SQRT_HALF, q, SAL__SQRT_TWO / 3)));
     } else {
-        sal__v m5 = SAL__LD(5), m6 = SAL__LD(6), m7 = SAL__LD(7);
-        sal__v c = sal__vadd(m5, m6), s = sal__vsub(m5, m6);
-#define SAL__A_ROW(x, y, z, k, h) sal__vfma(sal__vset(k), y, sal__vfma(sal__vset(h), z, x))
-        SAL__ST(0, sal__vadd(sal__vadd(m0, a), sal__vadd(b, c)));
-        SAL__ST(1, SAL__A_ROW(p, q, s, 2, 0.5f));
-        SAL__ST(2, SAL__A_ROW(a, b, c, 4, 0.25f));
-        if (m == 4) SAL__ST(3, sal__vadd(SAL__A_ROW(p, q, s, 8, 0.125f), m7));
+        sal__v m6 = SAL__LD(6), m7 = SAL__LD(7), c = sal__vadd(m5, m6), s = sal__vsub(m5, m6);
+        SAL__ST(0, sal__vadd(m0, SAL__SUM3(a, 1, b, 1, c, 1)));
+        SAL__ST(1, SAL__SUM3(p, 1, q, 2, s, 0.5));
+        SAL__ST(2, SAL__SUM3(a, 1, b, 4, c, 0.25));
+        if (m == 4) SAL__ST(3, sal__vadd(m7, SAL__SUM3(p, 1, q, 8, s, 0.125)));
         else {
-            SAL__ST(3, SAL__A_ROW(p, q, s, 8, 0.125f));
-            SAL__ST(4, SAL__A_ROW(a, b, c, 16, 0.0625f));
-            SAL__ST(5, sal__vadd(SAL__A_ROW(p, q, s, 32, 0.03125f), m7));
+            SAL__ST(3, SAL__SUM3(p, 1, q, 8, s, 0.125));
+            SAL__ST(4, SAL__SUM3(a, 1, b, 16, c, 0.0625));
+            SAL__ST(5, sal__vadd(m7, SAL__SUM3(p, 1, q, 32, s, 0.03125)));
         }
-#undef SAL__A_ROW
     }
 }
 
@@ -11618,8 +11670,8 @@ static void SAL__K(wino_input)(float *v, size_t fs, const float *in, size_t row,
    input channels c; what is missing to 16 is zero. u steps by fs from one f to the next. */
 SAL__INLINE void SAL__K(wino_w)(float *u, size_t fs, const float *w, size_t pitch, int rows, int k,
                                 int n, int r) {
-    SAL__ALIGN float g[25 * 16 * SAL__W], t[40 * SAL__W];
-    int o, c, first, count, e, i, j, rr = r * r;
+    SAL__ALIGN float g[25 * 16 * SAL__W];
+    int o, c, first, count, e, i, rr = r * r;
     for (first = 0; first < k; first += SAL__W) {   /* SAL__W input channels: their taps, with */
         count = SAL__MIN(SAL__W, k - first);        /* the outputs side by side, in g */
         for (o = 0; o < 16; o += SAL__W) {
@@ -11628,6 +11680,9 @@ SAL__INLINE void SAL__K(wino_w)(float *u, size_t fs, const float *w, size_t pitc
             if (o + SAL__W <= rows && count == SAL__W) {
                 for (e = 0; e < rr * SAL__W; e += SAL__W)
                     SAL__K(turn)(to + e * SAL__W, SAL__W, from + e, pitch);
+                for (i = 0; i < SAL__W; i++)        /* weights come straight from memory */
+                    for (e = 0; e < rr * SAL__W; e += 16)
+                        SAL__PREFETCH_L2(from + (size_t)i * pitch + 4 * rr * SAL__W + e);
             } else {
                 for (e = 0; e < rr * count; e++)
                     for (i = 0; i < SAL__W; i++)
@@ -11635,15 +11690,8 @@ SAL__INLINE void SAL__K(wino_w)(float *u, size_t fs, const float *w, size_t pitc
             }
         }
         for (c = 0; c < count; c++)
-            for (o = 0; o < 16; o += SAL__W) {
-                const float *tap = g + (o + c) * rr * SAL__W;
-                float *to = u + (first + c) * 16 + o;
-                for (j = 0; j < r; j++)
-                    SAL__K(wino_g)(t + j * SAL__W, (size_t)r * SAL__W, tap + j * SAL__W,
-                                   (size_t)r * SAL__W, n, r);
-                for (i = 0; i < n; i++)
-                    SAL__K(wino_g)(to + (size_t)i * n * fs, fs, t + i * r * SAL__W, SAL__W, n, r);
-            }
+            for (o = 0; o < 16; o += SAL__W)
+                SAL__K(wino_taps)(u + (first + c) * 16 + o, fs, g + (o + c) * rr * SAL__W, n, r);
     }
 }
 static void SAL__K(wino_weight)(float *u, size_t fs, const float *w, size_t pitch, int rows, int k,
@@ -11890,6 +11938,15 @@ static const sal__isa SAL__K(isa) = {
 #undef SAL__LD
 #undef SAL__ST
 #undef SAL__ST_PAIR
+#undef SAL__EVEN
+#undef SAL__ODD
+#undef SAL__TAP
+#undef SAL__ROW_OF_TAPS
+#undef SAL__EVEN_TAPS
+#undef SAL__ODD_TAPS
+#undef SAL__PAIR_OF_TAPS
+#undef SAL__SUM2
+#undef SAL__SUM3
 #undef SAL__FINISH
 #undef SAL__ACT_LINEAR
 #undef SAL__ACT_RELU
