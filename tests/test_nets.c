@@ -6,6 +6,7 @@
 #include "counter.h"
 #include "seeded.h"
 #include <pthread.h>
+#include <time.h>
 
 /* n different inputs; the first is that of the golden values. Free it. */
 static float *inputs(int n, int h, int w) {
@@ -53,13 +54,13 @@ typedef struct golden_case {
 static const golden_case golden_cases[] = {
     { "juntingnet.1",     SAL_JUNTINGNET, 1, 0,  96,  96, 1, 34864384 },
     { "wepsam.1",         SAL_WEPSAM,     1, 0, 128, 128, 1, 29946368 },
-    { "mlnet.1",          SAL_MLNET,      1, 0,  80,  96, 0, 15452098 },   /* a prior of 1 x 1 */
-    { "mlnet.8",          SAL_MLNET,      8, 0, 168, 240, 1, 242111 },     /* of 2 x 3 on 21 x 30 */
-    { "sam-vgg.1",        SAL_SAM_VGG,    1, 0,  48,  64, 0, 51835841 },
+    { "mlnet.8",          SAL_MLNET,      8, 0, 168, 240, 1, 242111 },     /* one of 2 x 3 */
     { "sam-vgg.8",        SAL_SAM_VGG,    8, 0,  72,  40, 1, 856745 },
-    { "sam-resnet.1",     SAL_SAM_RESNET, 1, 0,  48,  64, 0, 70120001 },
     { "sam-resnet.8",     SAL_SAM_RESNET, 8, 0,  72,  40, 1, 1154489 },
-    { "sam-resnet.8.v15", SAL_SAM_RESNET, 8, 1,  72,  40, 1, 1154489 }
+    { "sam-resnet.8.v15", SAL_SAM_RESNET, 8, 1,  72,  40, 1, 1154489 },
+    { "mlnet.1",          SAL_MLNET,      1, 0,  80,  96, 0, 15452098 },   /* a prior of 1 x 1 */
+    { "sam-vgg.1",        SAL_SAM_VGG,    1, 0,  48,  64, 0, 51835841 },
+    { "sam-resnet.1",     SAL_SAM_RESNET, 1, 0,  48,  64, 0, 70120001 }
 };
 
 static const sal_tensor *find(const sal_safetensors *golden, const char *name, const char *key) {
@@ -158,7 +159,14 @@ static void test_golden(sal_ctx *ctx) {
     sal_result r = sal_safetensors_load(ctx, "tests/golden/nets.safetensors", &golden);
     CHECK(r == SAL_OK, "golden values are read %s", r ? sal_error(ctx) : "from tests/golden");
     if (r != SAL_OK) return;
-    for (i = 0; i < SAL__COUNT(golden_cases); i++) check_golden(ctx, &golden, &golden_cases[i]);
+    for (i = 0; i < SAL__COUNT(golden_cases); i++) {
+        const golden_case *g = &golden_cases[i];
+        double seconds = (double)clock() / CLOCKS_PER_SEC;
+        if (!g->textbook && seconds > 30)       /* in an emulator: it would take minutes */
+            SKIP("%s: this machine is too slow, %.0f s until here", g->name, seconds);
+        else
+            check_golden(ctx, &golden, g);
+    }
     sal_safetensors_free(ctx, &golden);
 }
 

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-# --- random numbers: the same on both sides, see sal_rng and fill() in test_nets.c --------------
+# --- random numbers: the same on both sides, see sal_rng and fill() in seeded.h --------------
 
 
 def fnv1a(text):
@@ -441,7 +441,7 @@ SEED = 52     # one for which no output is mostly zeros
 
 
 def seeded(name, shape):
-    """Parameters that keep activations at the scale of the input: fill() in test_nets.c."""
+    """Parameters that keep activations at the scale of the input: tests/seeded.h."""
     count, last = int(np.prod(shape)), name.split('.')[-1]
     if last == 'prior':
         low, high = .5, 1.5
