@@ -653,7 +653,7 @@ typedef struct sal_run {
     int n, h, w, threads;
     int training, fixed_norm;
     int frozen;                 /* layers before the first that learns or drops out */
-    int start;                  /* the first layer that forward executes: 1, or `frozen` */
+    int start, end;             /* the layers that forward executes, from start to before end */
     sal_value *value;           /* net->layers of each */
     sal_step *step;
     float *arena;               /* arena_floats: all activations but the input */
@@ -782,7 +782,8 @@ SALDEF sal_result sal_optim_open(sal_ctx *ctx, const sal_optim_desc *desc, const
                                  sal_optim **optim);
 SALDEF void sal_optim_close(sal_ctx *ctx, sal_optim *optim);
 /* Change the network by run->gradient (which is clipped and decayed in place). momentum: of SGD,
-   or Adam's beta1. *norm (or NULL) receives the gradient's length before clipping. */
+   or Adam's beta1. *norm (or NULL) receives the gradient's length before clipping; if that is not
+   finite, nothing is changed and the result is SAL_ERR_NUMERIC. */
 SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *optim, sal_net *net, sal_run *run,
                                  double rate, double momentum, double *norm);
 
@@ -1129,6 +1130,105 @@ typedef struct sal_score_desc {
 } sal_score_desc;
 /* value has SAL_METRICS elements; those not asked for become NaN. */
 SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *desc, double *value);
+
+#ifndef SALIENCY_NO_STDIO
+/* --- api: train -------------------------------------------------------------------------------
+
+   Training on fixation data sets:
+       sal_train_desc d = sal_train_desc_paper(net->desc.kind);
+       const char *folders[] = { "data/osie" };
+       d.data = folders; d.datas = 1; d.out = "mine.safetensors";
+       r = sal_train(ctx, net, &d, &result);
+   Pictures are shuffled, mirrored and cut by random numbers that depend on seed, epoch and picture
+   alone, and every sum has a fixed order: the same description gives the same bits, for any number
+   of threads, and also when training is stopped and resumed. */
+
+/* Where training stands; rows of history are epochs. */
+enum { SAL_TRAIN_EPOCH, SAL_TRAIN_LOSS, SAL_TRAIN_VAL_LOSS, SAL_TRAIN_VAL_CC, SAL_TRAIN_VAL_NSS,
+       SAL_TRAIN_RATE, SAL_TRAIN_MOMENTUM, SAL_TRAIN_COLUMNS };
+
+typedef struct sal_train_progress {
+    int loading;                /* 1: pictures are being read, or features made (so far) */
+    int epoch, epochs;          /* epochs that are over, and of all */
+    int step, steps;            /* batches of the epoch that are done, and of all */
+    int pictures, val_pictures, skipped;
+    double bytes;               /* memory that training takes, all in all */
+    double loss;                /* mean of this epoch, so far */
+    double rate, momentum, gradient;    /* of the last step; length of the gradient */
+    double best;                /* the best validation so far (loss, or -CC or -NSS) */
+    int best_epoch;
+    int rows;                   /* epochs in history; one more than before: an epoch is over */
+    const float (*history)[SAL_TRAIN_COLUMNS];
+} sal_train_progress;
+
+/* What the progress callback answers. */
+enum { SAL_TRAIN_GO_ON, SAL_TRAIN_CHECKPOINT, SAL_TRAIN_STOP };
+
+typedef enum sal_select { SAL_SELECT_LOSS, SAL_SELECT_CC, SAL_SELECT_NSS } sal_select;
+
+typedef struct sal_train_desc {
+    /* pictures */
+    const char *const *data;    /* `datas` folders, see sal_dataset_open */
+    const char *const *val;     /* `vals` folders to validate on; without them: */
+    int datas, vals;
+    double val_split;           /* this share of the pictures, by a hash of names and seed */
+    double test_share;          /* pictures with sal_name_share(name) below it are left out: they
+                                   are for the last test */
+    int skip;                   /* 1: leave out and log what cannot be read, instead of failing */
+    double cache_bytes;         /* pictures are kept decoded up to this size, else read again and
+                                   again; 0: 8 GB */
+    double memory_limit;        /* > 0: refuse to start if training takes more bytes */
+    /* what learns, and how */
+    const char *freeze;         /* see sal_run_desc */
+    int fixed_norm;
+    double dropout;             /* rate of the dropout layers; < 0: as the network has it */
+    sal_loss loss;
+    double target_low;          /* densities run from here to 1: 0; released JuntingNet: -1 */
+    sal_optim_desc optim;
+    sal_schedule schedule;
+    double momentum, momentum_end;      /* linear over all steps */
+    int epochs, batch;          /* an epoch is rounded up to whole batches */
+    double average;             /* > 0: validate and keep a moving average of the weights, this
+                                   share of which survives a step (at first less) */
+    int patience;               /* > 0: stop after so many epochs without a better validation */
+    sal_select select;          /* what is better */
+    uint64_t seed;
+    /* variations of the pictures */
+    int mirror;                 /* 1: half of them, at random */
+    double crop;                /* cut off up to this share of the sides */
+    double colour;              /* vary brightness, contrast, saturation by up to this share */
+    /* files; NULL: none */
+    const char *out;            /* the best weights, float32 */
+    const char *state;          /* everything, to go on from */
+    int resume;                 /* 1: go on from state if it exists */
+    const char *log;            /* CSV, a line per epoch */
+    const char *features;       /* cache of what the frozen beginning makes of each picture (half
+                                   floats); needs crop = colour = 0 */
+    /* called after every step; answers SAL_TRAIN_GO_ON, ... */
+    int (*progress)(void *user, const sal_train_progress *p);
+    void *user;
+    /* several processes, `ranks` of them, each with a batch of its own: add up values over all */
+    int rank, ranks;
+    sal_result (*reduce)(void *user, float *values, size_t count);
+} sal_train_desc;
+
+typedef struct sal_train_result {
+    int epochs;                 /* that were run, all in all */
+    int best_epoch;
+    double loss, best, val_cc, val_nss;     /* last loss; of the best epoch */
+    int stopped;                /* 1: by the callback */
+} sal_train_result;
+
+/* The recipe of the paper (NETWORKS: released code where it says more). */
+SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind);
+/* Train the network, which holds the best weights afterwards (without validation the last). Stops
+   with SAL_ERR_NUMERIC, and says where, when values are no longer finite. A checkpoint (out, state)
+   is written when the callback asks for it, when it stops training, and at the end. */
+SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *desc,
+                            sal_train_result *result);
+/* A number in [0, 1) from a hash of the file name (without folders), to part data sets with. */
+SALDEF double sal_name_share(const char *name, uint64_t seed);
+#endif
 
 /* --- api: (further sections declare themselves here) --------------------------------------- */
 
@@ -2580,9 +2680,11 @@ SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss)
         int k;
         if (*p == '-' || *p == '+') p++;
         if ((*p >= '0' && *p <= '9') || *p == '.') {
-            char *end;
-            factor = strtod(p, &end);
-            p = end + (*end == '*');
+            double unit = 1;            /* (strtod depends on the locale) */
+            for (factor = 0; *p >= '0' && *p <= '9'; p++) factor = factor * 10 + (*p - '0');
+            if (*p == '.')
+                for (p++; *p >= '0' && *p <= '9'; p++) factor += (*p - '0') * (unit /= 10);
+            p += *p == '*';
         }
         length = strcspn(p, "+-");
         for (k = 0; k < SAL_LOSS_TERMS; k++)
@@ -2851,7 +2953,8 @@ static void sal__plan_steps(sal_run *run) {
             run->step[i].skip = 1;                  /* does nothing */
             run->value[i].root = l->input[0];
         }
-        if (run->backend->fuses && (l->op == SAL_OP_CONV2D || l->op == SAL_OP_DENSE))
+        if (run->backend->fuses && i >= run->start &&
+            (l->op == SAL_OP_CONV2D || l->op == SAL_OP_DENSE))
             sal__fuse(run, i);
     }
     /* lifetimes, of values that have memory of their own; what learns is read again backward */
@@ -2876,7 +2979,7 @@ static void sal__plan_steps(sal_run *run) {
     k = sal__root(run, end - 1);
     run->value[k].last = SAL__MAX(run->value[k].last, end);     /* the caller reads it */
     run->value[k].grad_first = end;
-    for (i = 0; run->training && i < run->frozen; i++) {
+    for (i = 0; (run->training || run->start > 1) && i < run->frozen; i++) {
         sal_value *v = &run->value[i];      /* features: the caller fills them in, or takes them */
         if (run->start > 1) v->first = 0;
         if (v->last >= run->frozen) v->last = SAL__MAX(v->last, end);
@@ -2951,12 +3054,29 @@ static int sal__is_frozen(const char *freeze, const char *name) {
     return 0;
 }
 
+static int sal__is_statistic(const sal_layer *l, int k) {      /* parameter k of the network */
+    return l->op == SAL_OP_BATCHNORM && k - l->param >= 2;
+}
+
+/* How many layers at the beginning neither learn nor drop out. */
+static void sal__plan_frozen(sal_run *run, const sal_run_desc *desc) {
+    const sal_net *net = run->net;
+    int i, k, learns = 0;
+    for (i = 0; i < net->layers && !learns; i++) {
+        const sal_layer *l = &net->layer[i];
+        learns = l->op == SAL_OP_DROPOUT && l->rate > 0;
+        for (k = l->param; k < l->param + l->params; k++)
+            learns |= !sal__is_frozen(desc->freeze, net->param[k].name) && !sal__is_statistic(l, k);
+    }
+    run->frozen = learns ? i - 1 : i;
+    if (desc->from_features) run->start = SAL__MAX(run->frozen, 1);
+}
+
 /* Which parameters get a gradient, and how far back it has to go. */
 static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_desc *desc) {
     const sal_net *net = run->net;
     float *at;
     int i, k, pass;
-    run->frozen = net->layers;
     run->gradient = SAL__NEW(ctx, float *, net->params);
     if (!run->gradient) return SAL_ERR_MEMORY;
     for (pass = 0; pass < 2; pass++) {              /* count, then share out */
@@ -2965,19 +3085,16 @@ static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_
             const sal_layer *l = &net->layer[i];
             sal_step *step = &run->step[i];
             if (desc->input_gradient) step->learns = 1;
-            if (l->op == SAL_OP_DROPOUT && l->rate > 0) run->frozen = SAL__MIN(run->frozen, i);
             for (k = 0; k < l->inputs; k++) step->learns |= run->step[l->input[k]].learns;
             for (k = l->param; k < l->param + l->params; k++) {
                 const sal_param *p = &net->param[k];
                 size_t count = (sal_tensor_count(&p->value) + 15) / 16 * 16;    /* whole lines */
-                if (sal__is_frozen(desc->freeze, p->name)) continue;
-                if (l->op == SAL_OP_BATCHNORM && k - l->param >= 2) continue;   /* statistics */
+                if (sal__is_frozen(desc->freeze, p->name) || sal__is_statistic(l, k)) continue;
                 if (p->value.dtype != SAL_F32)
                     return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s cannot learn as %s: convert the "
                                      "network with sal_net_to_float", p->name,
                                      sal_dtype_name(p->value.dtype));
                 step->learns = 1;
-                run->frozen = SAL__MIN(run->frozen, i);
                 if (pass == 0) run->gradient_floats += count;
                 else { run->gradient[k] = at; at += count; }
             }
@@ -2990,7 +3107,6 @@ static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_
     if (!run->gradient_floats && !desc->input_gradient)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "nothing is left to learn: \"%s\" freezes all of "
                          "%s", desc->freeze ? desc->freeze : "", net->name);
-    if (desc->from_features) run->start = SAL__MAX(run->frozen, 1);
     return SAL_OK;
 }
 
@@ -3016,11 +3132,12 @@ SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, const sal_net *net, const sal_
     run->backend = ctx->backend ? ctx->backend : sal_backend_cpu();
     run->threads = sal_threads(ctx);
     run->training = desc->training; run->fixed_norm = desc->fixed_norm;
-    run->start = 1;
+    run->start = 1; run->end = net->layers;
     run->value = SAL__NEW(ctx, sal_value, net->layers);
     run->step = SAL__NEW(ctx, sal_step, net->layers);
     if (!run->value || !run->step) goto failed;
     for (i = 0; i < net->layers; i++) run->value[i].shape = shapes[i];
+    sal__plan_frozen(run, desc);
     if (run->training && (r = sal__plan_gradients(ctx, run, desc)) != SAL_OK) goto failed;
     sal__plan_steps(run);
     sal__plan_memory(run);
@@ -3489,7 +3606,7 @@ SALDEF sal_result sal_run_forward(sal_ctx *ctx, sal_run *run, const float *input
                          run->threads, sal_threads(ctx));
     for (i = 0; i < run->net->layers; i++)      /* the input's memory is the caller's */
         if (sal__root(run, i) == 0) run->value[i].data = (float *)(uintptr_t)input;
-    for (i = run->start; i < run->net->layers; i++) {
+    for (i = run->start; i < run->end; i++) {
         const sal_backend *b = sal__backend_of(run, i);
         sal_op op = run->net->layer[i].op;
         if (run->step[i].skip) continue;
@@ -3784,6 +3901,13 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_r
         sal_free(ctx, j.partial);
         length = sqrt(length);
         if (norm) *norm = length;
+        for (i = 0; !(length <= DBL_MAX) && i < net->params; i++) {     /* whose fault is it? */
+            size_t count = run->gradient[i] ? sal_tensor_count(&net->param[i].value) : 0;
+            for (k = 0; k < count; k++)
+                if (!(fabs((double)run->gradient[i][k]) <= FLT_MAX))
+                    return sal__fail(ctx, SAL_ERR_NUMERIC, "the gradient of %s is no longer finite",
+                                     net->param[i].name);
+        }
         if (o->desc.clip > 0 && length > o->desc.clip) j.scale = o->desc.clip / length;
     }
     o->step++;
@@ -9924,6 +10048,1018 @@ SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *ma
     sal_model_close(ctx, &model);
     return r;
 }
+
+#ifndef SALIENCY_NO_STDIO
+/* ============================================================================================
+   >>train  the trainer
+   ========================================================================================== */
+
+SALDEF double sal_name_share(const char *name, uint64_t seed) {
+    const char *slash = strrchr(name, '/');
+    sal_rng rng;
+    rng.state = sal__hash(slash ? slash + 1 : name) ^ seed;
+    return sal_rng_uniform(&rng);
+}
+
+SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind) {
+    sal_train_desc d;
+    memset(&d, 0, sizeof d);
+    d.val_split = 0.2;
+    d.dropout = -1;
+    d.mirror = 1;
+    d.loss.weight[SAL_LOSS_MSE] = 1;
+    d.optim.nesterov = 1;
+    d.momentum = d.momentum_end = 0.9;
+    d.batch = 10;
+    d.ranks = 1;
+    switch (kind) {
+    case SAL_JUNTINGNET:
+        d.epochs = 1000; d.batch = 128;
+        d.schedule.kind = SAL_RATE_LINEAR; d.schedule.rate = 0.03; d.schedule.rate_end = 0.0001;
+        d.momentum_end = 0.999;
+        d.optim.max_norm = 1.9365;      /* of Goodfellow et al.'s maxout networks */
+        break;
+    case SAL_WEPSAM:
+        d.epochs = 1200; d.batch = 128;
+        d.schedule.kind = SAL_RATE_LINEAR; d.schedule.rate = 0.3; d.schedule.rate_end = 0.0001;
+        break;
+    case SAL_MLNET:
+        d.epochs = 20;
+        memset(&d.loss, 0, sizeof d.loss);
+        d.loss.weight[SAL_LOSS_MLNET] = 1;
+        d.schedule.kind = SAL_RATE_TIME_DECAY; d.schedule.rate = 1e-3; d.schedule.factor = 5e-4;
+        break;
+    default:
+        d.epochs = 10;
+        memset(&d.loss, 0, sizeof d.loss);
+        d.loss.weight[SAL_LOSS_KL] = 10; d.loss.weight[SAL_LOSS_CC] = -2;
+        d.loss.weight[SAL_LOSS_NSS] = -1;
+        d.loss.upsample = 16; d.loss.peak = 1;
+        d.optim.rule = SAL_RMSPROP; d.optim.rho = 0.9; d.optim.eps = 1e-7;
+        d.schedule.kind = SAL_RATE_STEP; d.schedule.rate = 1e-4; d.schedule.factor = 0.1;
+        d.schedule.every = kind == SAL_SAM_RESNET ? 2 : 3;
+        break;
+    }
+    return d;
+}
+
+/* --- pictures --------------------------------------------------------------------------------- */
+
+/* A picture as the trainer keeps it: fitted into the network's frame, a little larger than its
+   input if pieces are to be cut out. */
+typedef struct sal__picture {
+    const sal_dataset *set;
+    int entry;
+    unsigned char *image;       /* (ih, iw, 3) */
+    uint16_t *density;          /* (dh, dw), 65535 is 1 */
+    float *point;               /* `points` pairs x, y: fixations, 0 to 1 across the frame */
+    int points;
+    int bad;                    /* cannot be read, and that is to be overlooked */
+} sal__picture;
+
+typedef struct sal__trainer {
+    sal_ctx *ctx;
+    sal_net *net;
+    sal_train_desc desc;
+    sal_ctx *worker;            /* a context for each */
+    sal_dataset *set;           /* of data, then of val */
+    sal__picture *train, *val;
+    int trains, vals, skipped;
+    int ih, iw, dh, dw;         /* sizes in which samples are kept */
+    int th, tw;                 /* of the maps that are compared */
+    int cached;                 /* 1: all samples are in memory */
+    sal_run *run, *test;        /* to learn, to validate */
+    sal_optim *optim;
+    float *input, *dout;        /* of a batch */
+    float *density, *fixations, *scratch;
+    double *loss, *cc, *nss;    /* of each sample of the batch */
+    int *order;
+    float *best, *average;      /* block_floats each: copies of what changes, parameter i from */
+    size_t *place, block_floats;    /* place[i] on; SIZE_MAX: it does not */
+    FILE *features;
+    int feature[8], feature_count;
+    size_t feature_floats, feature_start;
+    uint16_t *record;           /* features of a batch */
+    char recipe[512];
+    float (*history)[SAL_TRAIN_COLUMNS];
+    sal_train_progress at;
+    uint64_t steps_done;
+    double epoch_loss;          /* sum over the steps of this epoch */
+    int best_unsaved;
+    /* the batch that is being made */
+    sal__picture *samples;
+    int count, first, epoch, vary;
+    sal_result *result;         /* of each worker */
+} sal__trainer;
+
+/* The map in a rectangle of another size; what lies around it stays. */
+static sal_result sal__picture_density(sal_ctx *ctx, const sal__trainer *t, const sal__frame *f,
+                                      const sal_map *map, uint16_t *out) {
+    double sx = (double)t->dw / t->iw, sy = (double)t->dh / t->ih;
+    int x0 = (int)(f->x * sx + 0.5), y0 = (int)(f->y * sy + 0.5), x, y;
+    int w = SAL__MIN(SAL__MAX((int)(f->w * sx + 0.5), 1), t->dw - x0);
+    int h = SAL__MIN(SAL__MAX((int)(f->h * sy + 0.5), 1), t->dh - y0);
+    float *part = SAL__NEW(ctx, float, (size_t)f->sw * f->sh);
+    float *fitted = SAL__NEW(ctx, float, (size_t)w * h);
+    sal_result r = part && fitted ? SAL_OK : SAL_ERR_MEMORY;
+    for (y = 0; r == SAL_OK && y < f->sh; y++)
+        memcpy(part + (size_t)y * f->sw, map->data + (size_t)(f->sy + y) * map->w + f->sx,
+               (size_t)f->sw * sizeof(float));
+    if (r == SAL_OK) r = sal_resize(ctx, fitted, w, h, part, f->sw, f->sh, 1, SAL_LINEAR);
+    for (y = 0; r == SAL_OK && y < h; y++)
+        for (x = 0; x < w; x++)
+            out[(size_t)(y0 + y) * t->dw + x0 + x] =
+                (uint16_t)(sal__clamp(fitted[(size_t)y * w + x], 0, 1) * 65535 + 0.5);
+    sal_free(ctx, part);
+    sal_free(ctx, fitted);
+    return r;
+}
+
+static sal_result sal__picture_image(sal_ctx *ctx, const sal__trainer *t, const sal__frame *f,
+                                    const sal_image *image, unsigned char *out) {
+    float *part = SAL__NEW(ctx, float, (size_t)f->sw * f->sh * 3);
+    float *fitted = SAL__NEW(ctx, float, (size_t)f->w * f->h * 3);
+    sal_result r = part && fitted ? SAL_OK : SAL_ERR_MEMORY;
+    int x, y;
+    for (y = 0; r == SAL_OK && y < f->sh; y++) {
+        const unsigned char *row = image->data + ((size_t)(f->sy + y) * image->w + f->sx) * 3;
+        for (x = 0; x < 3 * f->sw; x++) part[(size_t)y * f->sw * 3 + x] = row[x];
+    }
+    if (r == SAL_OK) r = sal_resize(ctx, fitted, f->w, f->h, part, f->sw, f->sh, 3, SAL_LINEAR);
+    for (y = 0; r == SAL_OK && y < f->h; y++)
+        for (x = 0; x < 3 * f->w; x++)
+            out[((size_t)(f->y + y) * t->iw + f->x) * 3 + x] =
+                (unsigned char)(sal__clamp(fitted[(size_t)y * f->w * 3 + x], 0, 255) + 0.5);
+    sal_free(ctx, part);
+    sal_free(ctx, fitted);
+    return r;
+}
+
+static void sal__picture_drop(sal_ctx *ctx, sal__picture *s) {
+    sal_free(ctx, s->image); sal_free(ctx, s->density); sal_free(ctx, s->point);
+    s->image = NULL; s->density = NULL; s->point = NULL;
+}
+
+/* Read and fit one picture. */
+static sal_result sal__picture_load(sal_ctx *ctx, const sal__trainer *t, sal__picture *s) {
+    sal_item item;
+    sal__frame f;
+    sal_result r;
+    int i;
+    r = sal_dataset_item(ctx, s->set, s->entry, SAL_ITEM_ALL, &item);
+    if (r != SAL_OK) return r;
+    f = sal__frame_of(t->net->desc.fit, item.w, item.h, t->iw, t->ih);
+    s->image = SAL__NEW(ctx, unsigned char, (size_t)t->ih * t->iw * 3);
+    s->density = SAL__NEW(ctx, uint16_t, (size_t)t->dh * t->dw);
+    s->point = SAL__NEW(ctx, float, 2 * (size_t)item.fixations + 1);
+    s->points = item.fixations;
+    r = s->image && s->density && s->point ? SAL_OK : SAL_ERR_MEMORY;
+    if (r == SAL_OK) r = sal__picture_image(ctx, t, &f, &item.image, s->image);
+    if (r == SAL_OK) r = sal__picture_density(ctx, t, &f, &item.density, s->density);
+    for (i = 0; r == SAL_OK && i < item.fixations; i++) {   /* pixel centres to the frame */
+        const sal_fixation *p = &item.fixation[i];
+        s->point[2 * i]     = (float)(((p->x + 0.5 - f.sx) * f.w / f.sw + f.x) / t->iw);
+        s->point[2 * i + 1] = (float)(((p->y + 0.5 - f.sy) * f.h / f.sh + f.y) / t->ih);
+    }
+    sal_item_free(ctx, &item);
+    if (r != SAL_OK) sal__picture_drop(ctx, s);
+    return r;
+}
+
+/* Which part of a kept sample is shown, and how. */
+typedef struct sal__view { int x, y, w, h, mirror; double gain, shift, saturation; } sal__view;
+
+static sal__view sal__view_of(const sal__trainer *t, uint64_t key) {
+    sal__view v;
+    sal_rng rng;
+    double side;
+    v.x = v.y = v.mirror = 0; v.w = t->iw; v.h = t->ih;
+    v.gain = v.saturation = 1; v.shift = 0;
+    if (!t->vary) return v;
+    rng.state = key;
+    rng.state = sal_rng_next(&rng);
+    v.mirror = t->desc.mirror && sal_rng_below(&rng, 2);
+    if (t->desc.crop > 0) {
+        side = 1 - t->desc.crop * sal_rng_uniform(&rng);
+        v.w = SAL__MAX((int)(t->iw * side + 0.5), 1); v.h = SAL__MAX((int)(t->ih * side + 0.5), 1);
+        v.x = (int)sal_rng_below(&rng, (uint32_t)(t->iw - v.w + 1));
+        v.y = (int)sal_rng_below(&rng, (uint32_t)(t->ih - v.h + 1));
+    }
+    if (t->desc.colour > 0) {
+        double c = t->desc.colour;
+        v.gain = 1 + c * (2 * sal_rng_uniform(&rng) - 1);
+        v.shift = 64 * c * (2 * sal_rng_uniform(&rng) - 1);
+        v.saturation = 1 + c * (2 * sal_rng_uniform(&rng) - 1);
+    }
+    return v;
+}
+
+/* The network's input (3, h, w) from that part. */
+static sal_result sal__view_image(sal_ctx *ctx, const sal__trainer *t, const sal__picture *s,
+                                  const sal__view *v, float *input) {
+    const sal_net_desc *d = &t->net->desc;
+    int h = t->run->h, w = t->run->w, x, y, c;
+    float *part = SAL__NEW(ctx, float, (size_t)v->w * v->h * 3), *fitted = NULL;
+    sal_result r = part ? SAL_OK : SAL_ERR_MEMORY;
+    for (y = 0; r == SAL_OK && y < v->h; y++) {
+        const unsigned char *row = s->image + ((size_t)(v->y + y) * t->iw + v->x) * 3;
+        for (x = 0; x < 3 * v->w; x++) part[(size_t)y * v->w * 3 + x] = row[x];
+    }
+    if (r == SAL_OK && (v->w != w || v->h != h)) {
+        fitted = SAL__NEW(ctx, float, (size_t)w * h * 3);
+        r = fitted ? sal_resize(ctx, fitted, w, h, part, v->w, v->h, 3, SAL_LINEAR)
+                   : SAL_ERR_MEMORY;
+    }
+    for (y = 0; r == SAL_OK && y < h; y++)
+        for (x = 0; x < w; x++) {
+            const float *rgb = (fitted ? fitted : part) + ((size_t)y * w + x) * 3;
+            float *to = input + (size_t)y * w + (v->mirror ? w - 1 - x : x);
+            double grey = (rgb[0] + rgb[1] + rgb[2]) / 3.0;
+            for (c = 0; c < 3; c++) {
+                double p = rgb[d->bgr ? 2 - c : c];
+                if (t->vary && t->desc.colour > 0) {
+                    p = grey + (p - grey) * v->saturation;
+                    p = sal__clamp((p - 128) * v->gain + 128 + v->shift, 0, 255);
+                }
+                to[(size_t)c * h * w] = (float)((p / d->scale - d->mean[c]) / d->std[c]);
+            }
+        }
+    sal_free(ctx, part);
+    sal_free(ctx, fitted);
+    return r;
+}
+
+/* What people did there: the density (th, tw) and 1 at every fixated pixel. */
+static void sal__view_maps(const sal__trainer *t, const sal__picture *s, const sal__view *v,
+                           float *density, float *fixations) {
+    double low = t->desc.target_low;
+    int x, y, i, w = t->tw, h = t->th;
+    int whole = v->w == t->iw && v->h == t->ih && w == t->dw && h == t->dh;
+    for (y = 0; y < h; y++) {
+        double sy = ((y + 0.5) / h * v->h + v->y) * t->dh / t->ih - 0.5;
+        sal__tap b = sal__tap_at(sy, t->dh);
+        for (x = 0; x < w; x++) {
+            int to = v->mirror ? w - 1 - x : x;
+            double value;
+            if (whole) value = s->density[(size_t)y * w + x];
+            else {
+                double sx = ((x + 0.5) / w * v->w + v->x) * t->dw / t->iw - 0.5;
+                sal__tap a = sal__tap_at(sx, t->dw);
+                const uint16_t *top = s->density + (size_t)b.low * t->dw;
+                const uint16_t *bottom = s->density + (size_t)b.high * t->dw;
+                value = (1 - b.t) * ((1 - a.t) * top[a.low] + a.t * top[a.high]) +
+                        b.t * ((1 - a.t) * bottom[a.low] + a.t * bottom[a.high]);
+            }
+            density[(size_t)y * w + to] = (float)(low + (1 - low) * value / 65535);
+        }
+    }
+    memset(fixations, 0, (size_t)h * w * sizeof(float));
+    for (i = 0; i < s->points; i++) {
+        double u = (s->point[2 * i] * t->iw - v->x) / v->w;
+        double z = (s->point[2 * i + 1] * t->ih - v->y) / v->h;
+        if (v->mirror) u = 1 - u;
+        if (u >= 0 && u < 1 && z >= 0 && z < 1)
+            fixations[(size_t)(z * h) * w + (size_t)(u * w)] = 1;
+    }
+}
+
+/* Sample i of the batch: which picture it is. */
+static int sal__pick(const sal__trainer *t, int i) {
+    int n = t->samples == t->train ? t->trains : t->vals;
+    int at = (t->first + i) % n;
+    return t->samples == t->train ? t->order[at] : at;
+}
+
+static void sal__batch_task(void *arg, int index, int worker) {
+    sal__trainer *t = (sal__trainer *)arg;
+    sal_ctx *ctx = &t->worker[worker];
+    int picture = sal__pick(t, index);
+    sal__picture *kept = &t->samples[picture], fresh = *kept, *s = kept;
+    size_t map = (size_t)t->th * t->tw, pixels = (size_t)3 * t->run->h * t->run->w, k;
+    uint64_t key = t->desc.seed ^ ((uint64_t)t->epoch << 32) ^ (uint64_t)picture * 0x9E3779B97F4Au;
+    sal__view v = sal__view_of(t, key);
+    sal_result r = SAL_OK;
+    if (!kept->bad && !t->cached) {
+        s = &fresh;
+        r = sal__picture_load(ctx, t, s);
+        if (r != SAL_OK && t->desc.skip) { kept->bad = 1; r = SAL_OK; }
+    }
+    if (kept->bad) {            /* weighs nothing */
+        memset(t->input + index * pixels, 0, pixels * sizeof(float));
+        memset(t->density + index * map, 0, map * sizeof(float));
+        memset(t->fixations + index * map, 0, map * sizeof(float));
+    } else if (r == SAL_OK) {
+        if (!t->feature_count)
+            r = sal__view_image(ctx, t, s, &v, t->input + index * pixels);
+        sal__view_maps(t, s, &v, t->density + index * map, t->fixations + index * map);
+    }
+    if (t->feature_count) {     /* the record was read before */
+        sal_run *run = t->vary ? t->run : t->test;
+        const uint16_t *from = t->record + index * t->feature_floats;
+        int i;
+        for (i = 0; i < t->feature_count; i++) {
+            sal_value *value = &run->value[t->feature[i]];
+            size_t n = sal__shape_count(value->shape);
+            for (k = 0; k < n; k++) value->data[index * n + k] = sal_f16_to_f32(*from++);
+        }
+    }
+    if (s == &fresh) sal__picture_drop(ctx, s);
+    if (r != SAL_OK && t->result[worker] == SAL_OK) t->result[worker] = r;
+}
+
+static sal_result sal__first_failure(sal__trainer *t) {
+    int i;
+    for (i = 0; i < sal_threads(t->ctx); i++)
+        if (t->result[i] != SAL_OK) {
+            sal_result r = t->result[i];
+            t->result[i] = SAL_OK;
+            return sal__fail(t->ctx, r, "%s", t->worker[i].error);
+        }
+    return SAL_OK;
+}
+
+/* Inputs and targets of `count` samples from `first` on (in the order of this epoch). */
+static sal_result sal__batch(sal__trainer *t, sal__picture *samples, int first, int count,
+                             int vary) {
+    int i;
+    t->samples = samples; t->first = first; t->count = count; t->vary = vary;
+    for (i = 0; t->feature_count && i < count; i++) {
+        int picture = sal__pick(t, i), base = samples == t->val ? t->trains : 0;
+        uint64_t key = t->desc.seed ^ ((uint64_t)t->epoch << 32) ^
+                       (uint64_t)picture * 0x9E3779B97F4Au;
+        long record = 2L * (base + picture) + sal__view_of(t, key).mirror;
+        if (fseek(t->features, (long)t->feature_start +
+                  record * (long)(t->feature_floats * sizeof(uint16_t)), SEEK_SET) ||
+            fread(t->record + i * t->feature_floats, sizeof(uint16_t), t->feature_floats,
+                  t->features) != t->feature_floats)
+            return sal__fail(t->ctx, SAL_ERR_IO, "%s: features of picture %d cannot be read",
+                             t->desc.features, base + picture);
+    }
+    sal_parallel_for(t->ctx, count, sal__batch_task, t);
+    return sal__first_failure(t);
+}
+
+/* --- losses of a batch ------------------------------------------------------------------------ */
+
+static void sal__loss_task(void *arg, int index, int worker) {
+    sal__trainer *t = (sal__trainer *)arg;
+    const sal_run *run = t->vary ? t->run : t->test;
+    size_t n = (size_t)run->shape.h * run->shape.w, map = (size_t)t->th * t->tw;
+    float *scratch = t->scratch + worker * (sal_loss_scratch(&t->desc.loss, run->shape.h,
+                                                             run->shape.w));
+    const float *x = run->output + index * n, *density = t->density + index * map;
+    const float *fixations = t->fixations + index * map;
+    double weight = t->samples[sal__pick(t, index)].bad ? 0
+                  : 1.0 / ((double)t->count * (t->vary ? t->desc.ranks : 1));
+    if (t->vary) memset(t->dout + index * n, 0, n * sizeof(float));
+    t->loss[index] = sal_loss_map(&t->desc.loss, t->vary ? t->dout + index * n : NULL, x, density,
+                                  fixations, run->shape.h, run->shape.w, weight, scratch);
+    if (!t->vary) {
+        sal_upsample_forward(scratch, x, 1, run->shape.h, run->shape.w, t->th, t->tw);
+        t->cc[index] = sal_loss_cc(NULL, scratch, density, map, weight);
+        t->nss[index] = sal_loss_nss(NULL, scratch, fixations, map, weight);
+    }
+}
+
+/* --- copies of the weights -------------------------------------------------------------------- */
+
+enum { SAL__SAVE, SAL__RESTORE, SAL__SWAP, SAL__BLEND };
+
+/* Between the network's weights and a block of them. BLEND: block += share * (weights - block) */
+static void sal__weights(const sal__trainer *t, float *block, int what, double share) {
+    int i;
+    size_t k, n;
+    for (i = 0; i < t->net->params; i++) {
+        float *w = (float *)t->net->param[i].value.data, *at = block + t->place[i], x;
+        if (t->place[i] == SIZE_MAX) continue;
+        n = sal_tensor_count(&t->net->param[i].value);
+        switch (what) {
+        case SAL__SAVE:    memcpy(at, w, n * sizeof(float)); break;
+        case SAL__RESTORE: memcpy(w, at, n * sizeof(float)); break;
+        case SAL__SWAP:    for (k = 0; k < n; k++) { x = w[k]; w[k] = at[k]; at[k] = x; } break;
+        default:           for (k = 0; k < n; k++) at[k] += (float)(share * (w[k] - at[k])); break;
+        }
+    }
+}
+
+/* --- files ------------------------------------------------------------------------------------ */
+
+static sal_result sal__train_log(sal__trainer *t) {
+    char *text, *p;
+    size_t size = 128 * ((size_t)t->at.rows + 2);
+    sal_result r;
+    int i;
+    if (!t->desc.log || t->desc.rank) return SAL_OK;
+    text = p = SAL__NEW(t->ctx, char, size);
+    if (!text) return SAL_ERR_MEMORY;
+    p += snprintf(p, size, "epoch,loss,val_loss,val_cc,val_nss,rate,momentum\n");
+    for (i = 0; i < t->at.rows; i++) {
+        const float *h = t->history[i];
+        p += snprintf(p, size - (size_t)(p - text), "%d,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g\n", (int)h[0],
+                      (double)h[1], (double)h[2], (double)h[3], (double)h[4], (double)h[5],
+                      (double)h[6]);
+    }
+    r = sal_file_write(t->ctx, t->desc.log, text, (size_t)(p - text));
+    sal_free(t->ctx, text);
+    return r;
+}
+
+static void sal__block_tensor(sal_named_tensor *n, const char *name, float *data, size_t count) {
+    memset(n, 0, sizeof *n);
+    n->name = name;
+    n->tensor.ndim = 1; n->tensor.dim[0] = (int)count;
+    n->tensor.data = data;
+}
+
+/* The best weights to out, everything to state; each file is whole or not there. */
+static sal_result sal__train_checkpoint(sal__trainer *t) {
+    sal_named_tensor *tensor;
+    const char *meta[4];
+    char numbers[80];
+    uint64_t loss, best;
+    int i, count = 0, metas = 0;
+    sal_result r = SAL_OK;
+    if (t->desc.rank) return SAL_OK;
+    if (t->desc.out && (t->best_unsaved || !t->best)) {
+        float *block = t->best ? t->best : t->average;
+        if (block) sal__weights(t, block, SAL__SWAP, 0);
+        r = sal_net_save(t->ctx, t->net, t->desc.out, SAL_F32, NULL, 0);
+        if (block) sal__weights(t, block, SAL__SWAP, 0);
+        t->best_unsaved = 0;
+    }
+    if (!t->desc.state || r != SAL_OK) return r;
+    tensor = SAL__NEW(t->ctx, sal_named_tensor, t->net->params + 4);
+    if (!tensor) return SAL_ERR_MEMORY;
+    for (i = 0; i < t->net->params; i++) {
+        tensor[count].name = t->net->param[i].name;
+        tensor[count++].tensor = t->net->param[i].value;
+    }
+    sal__block_tensor(&tensor[count++], "train.optimiser", t->optim->state,
+                      t->optim->slots * t->optim->floats);
+    sal__block_tensor(&tensor[count++], "train.history", t->history ? t->history[0] : NULL,
+                      (size_t)t->desc.epochs * SAL_TRAIN_COLUMNS);
+    if (t->average)
+        sal__block_tensor(&tensor[count++], "train.average", t->average, t->block_floats);
+    if (t->best) sal__block_tensor(&tensor[count++], "train.best", t->best, t->block_floats);
+    memcpy(&loss, &t->epoch_loss, sizeof loss);     /* as bits: exact, and the same everywhere */
+    memcpy(&best, &t->at.best, sizeof best);
+    snprintf(numbers, sizeof numbers, "%d %d %d %llx %llx", t->at.epoch, t->at.step,
+             t->at.best_epoch, (unsigned long long)loss, (unsigned long long)best);
+    meta[metas++] = "train.recipe"; meta[metas++] = t->recipe;
+    meta[metas++] = "train.at";     meta[metas++] = numbers;
+    r = sal_safetensors_save(t->ctx, t->desc.state, tensor, count, meta, metas / 2);
+    sal_free(t->ctx, tensor);
+    return r;
+}
+
+static sal_result sal__train_resume(sal__trainer *t) {
+    sal_safetensors file;
+    const char *recipe;
+    float *block[4];
+    static const char *const names[4] = { "train.optimiser", "train.history", "train.average",
+                                          "train.best" };
+    size_t sizes[4];
+    sal_result r;
+    int i;
+    SAL__TRY(sal_safetensors_load(t->ctx, t->desc.state, &file));
+    recipe = sal_safetensors_meta(&file, "train.recipe");
+    r = SAL_OK;
+    if (!recipe || strcmp(recipe, t->recipe))
+        r = sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s was written by another recipe or for other "
+                      "pictures: (%s), not (%s)", t->desc.state, recipe ? recipe : "none",
+                      t->recipe);
+    block[0] = t->optim->state; sizes[0] = t->optim->slots * t->optim->floats;
+    block[1] = t->history[0];   sizes[1] = (size_t)t->desc.epochs * SAL_TRAIN_COLUMNS;
+    block[2] = t->average;      sizes[2] = t->block_floats;
+    block[3] = t->best;         sizes[3] = t->block_floats;
+    for (i = 0; r == SAL_OK && i < 4 + t->net->params; i++) {
+        const char *name = i < 4 ? names[i] : t->net->param[i - 4].name;
+        float *to = i < 4 ? block[i] : (float *)t->net->param[i - 4].value.data;
+        size_t count = i < 4 ? sizes[i] : sal_tensor_count(&t->net->param[i - 4].value);
+        const sal_named_tensor *n = sal_safetensors_find(&file, name);
+        if (!to) continue;
+        if (!n || n->tensor.dtype != SAL_F32 || sal_tensor_count(&n->tensor) != count)
+            r = sal__fail(t->ctx, SAL_ERR_FORMAT, "%s: has no tensor %s of %.0f values",
+                          t->desc.state, name, (double)count);
+        else memcpy(to, n->tensor.data, count * sizeof(float));
+    }
+    if (r == SAL_OK) {
+        const char *numbers = sal_safetensors_meta(&file, "train.at");
+        unsigned long long loss, best;
+        if (!numbers || sscanf(numbers, "%d %d %d %llx %llx", &t->at.epoch, &t->at.step,
+                               &t->at.best_epoch, &loss, &best) != 5 ||
+            t->at.epoch < 0 || t->at.epoch > t->desc.epochs || t->at.step < 0 ||
+            t->at.step >= t->at.steps)
+            r = sal__fail(t->ctx, SAL_ERR_FORMAT, "%s: does not say where training stood",
+                          t->desc.state);
+        else {
+            uint64_t bits = loss;
+            memcpy(&t->epoch_loss, &bits, sizeof bits);
+            bits = best;
+            memcpy(&t->at.best, &bits, sizeof bits);
+        }
+        t->at.rows = t->at.epoch;
+        t->steps_done = (uint64_t)t->at.epoch * (uint64_t)t->at.steps + (uint64_t)t->at.step;
+        t->optim->step = t->steps_done;
+    }
+    sal_safetensors_free(t->ctx, &file);
+    return r;
+}
+
+/* --- features of the frozen beginning, on disk -------------------------------------------------
+
+   128 bytes that say what they belong to, then a record for every picture (training, then
+   validation), plain and mirrored: half floats, too large ones clipped. */
+typedef struct sal__feature_job { sal__trainer *t; uint16_t *out; } sal__feature_job;
+
+static void sal__feature_watch(void *arg, const sal_run *run, int i) {
+    const sal__feature_job *j = (const sal__feature_job *)arg;
+    const sal__trainer *t = j->t;
+    uint16_t *to = j->out;
+    int k, s;
+    size_t n, x;
+    for (k = 0; k < t->feature_count; k++, to += n) {
+        const sal_value *v = &run->value[t->feature[k]];
+        n = sal__shape_count(v->shape);
+        if (sal__root(run, t->feature[k]) != sal__root(run, run->step[i].output)) continue;
+        for (s = 0; s < run->n; s++)
+            for (x = 0; x < n; x++)
+                to[s * t->feature_floats + x] =
+                    sal_f32_to_f16((float)sal__clamp(v->data[s * n + x], -65504, 65504));
+    }
+}
+
+static int sal__train_report(sal__trainer *t);
+
+static sal_result sal__features_open(sal__trainer *t) {
+    char header[128], found[128];
+    uint64_t hash = sal__hash(t->recipe);
+    sal_run *run = NULL;
+    sal__output out;
+    sal__feature_job job;
+    sal_result r = SAL_OK;
+    int i, k, total = t->trains + t->vals, begun = 0;
+    t->feature_start = sizeof header;
+    for (i = 0; i < t->net->params; i++)        /* the weights of the beginning */
+        if (!t->run->gradient[i]) {
+            const sal_tensor *p = &t->net->param[i].value;
+            const unsigned char *b = (const unsigned char *)p->data;
+            size_t n = sal_tensor_count(p) * sizeof(float), q;
+            for (q = 0; q < n; q++) hash = (hash ^ b[q]) * 0x100000001B3u;
+        }
+    for (i = 0; i < total; i++) {
+        const sal__picture *s = i < t->trains ? &t->train[i] : &t->val[i - t->trains];
+        hash = hash * 31 + sal__hash(s->set->entry[s->entry].image);
+    }
+    memset(header, ' ', sizeof header);
+    i = snprintf(header, sizeof header, "saliency features 1, %s %d x %d, %d pictures, %.0f "
+                 "halves, %08lx%08lx", t->net->name, t->run->h, t->run->w, total,
+                 (double)t->feature_floats,
+                 (unsigned long)(hash >> 32), (unsigned long)(hash & 0xFFFFFFFFu));
+    header[i] = ' ';
+    header[sizeof header - 1] = '\n';
+    t->record = SAL__NEW(t->ctx, uint16_t, t->feature_floats * (size_t)t->run->n);
+    if (!t->record) return SAL_ERR_MEMORY;
+    t->features = fopen(t->desc.features, "rb");
+    if (t->features && fread(found, 1, sizeof found, t->features) == sizeof found &&
+        !memcmp(found, header, sizeof header)) return SAL_OK;
+    if (t->features) fclose(t->features);
+    t->features = NULL;
+    SAL__TRY(sal_run_open(t->ctx, t->net, 1, t->run->h, t->run->w, &run));
+    job.t = t; job.out = t->record;
+    run->watch = sal__feature_watch; run->watch_arg = &job;
+    run->end = t->run->frozen;
+    r = sal__output_begin(t->ctx, t->desc.features, &out);
+    if (r == SAL_OK) { begun = 1; sal__output_append(&out, header, sizeof header); }
+    for (i = 0; r == SAL_OK && i < total; i++) {
+        sal__picture *s = i < t->trains ? &t->train[i] : &t->val[i - t->trains], fresh = *s;
+        sal__view v;
+        int loaded = s->image != NULL;
+        t->vary = 0;
+        v = sal__view_of(t, 0);
+        if (!loaded && !s->bad) { r = sal__picture_load(t->ctx, t, &fresh); s = &fresh; }
+        for (k = 0; k < 2 && r == SAL_OK; k++) {
+            v.mirror = k;
+            if (!s->bad) r = sal__view_image(t->ctx, t, s, &v, t->input);
+            if (r == SAL_OK) r = sal_run_forward(t->ctx, run, t->input);
+            if (r == SAL_OK)
+                sal__output_append(&out, t->record, t->feature_floats * sizeof(uint16_t));
+        }
+        if (!loaded) sal__picture_drop(t->ctx, &fresh);
+        t->at.pictures = i + 1;
+        if (r == SAL_OK && sal__train_report(t) == SAL_TRAIN_STOP)
+            r = sal__fail(t->ctx, SAL_ERR_CANCELLED, "stopped while making features");
+    }
+    if (begun && r == SAL_OK) r = sal__output_end(t->ctx, &out);
+    else if (begun) {           /* leave nothing behind, and keep the first reason */
+        char why[sizeof t->ctx->error];
+        memcpy(why, t->ctx->error, sizeof why);
+        out.reason = ECANCELED;
+        sal__output_end(t->ctx, &out);
+        memcpy(t->ctx->error, why, sizeof why);
+    }
+    sal_run_close(t->ctx, run);
+    if (r != SAL_OK) return r;
+    t->features = fopen(t->desc.features, "rb");
+    return t->features ? SAL_OK : sal__fail(t->ctx, SAL_ERR_IO, "%s: cannot be opened",
+                                            t->desc.features);
+}
+
+/* --- preparing -------------------------------------------------------------------------------- */
+
+static int sal__train_report(sal__trainer *t) {
+    t->at.history = (const float (*)[SAL_TRAIN_COLUMNS])t->history;
+    return t->desc.progress ? t->desc.progress(t->desc.user, &t->at) : SAL_TRAIN_GO_ON;
+}
+
+static void sal__train_close(sal__trainer *t) {
+    sal_ctx *ctx = t->ctx;
+    int i;
+    for (i = 0; i < t->trains && t->train; i++) sal__picture_drop(ctx, &t->train[i]);
+    for (i = 0; i < t->vals && t->val; i++) sal__picture_drop(ctx, &t->val[i]);
+    for (i = 0; i < t->desc.datas + t->desc.vals && t->set; i++)
+        if (t->set[i].memory) sal_dataset_close(ctx, &t->set[i]);
+    if (t->features) fclose(t->features);
+    sal_optim_close(ctx, t->optim);
+    sal_run_close(ctx, t->run);
+    sal_run_close(ctx, t->test);
+    sal_free(ctx, t->train); sal_free(ctx, t->val); sal_free(ctx, t->set);
+    sal_free(ctx, t->worker); sal_free(ctx, t->result); sal_free(ctx, t->order);
+    sal_free(ctx, t->input); sal_free(ctx, t->dout); sal_free(ctx, t->density);
+    sal_free(ctx, t->fixations); sal_free(ctx, t->scratch); sal_free(ctx, t->loss);
+    sal_free(ctx, t->best); sal_free(ctx, t->average); sal_free(ctx, t->place);
+    sal_free(ctx, t->record); sal_free(ctx, t->history);
+    memset(t, 0, sizeof *t);
+}
+
+/* Open the data sets and share out their pictures. */
+static sal_result sal__train_pictures(sal__trainer *t) {
+    const sal_train_desc *d = &t->desc;
+    sal_dataset_options options;
+    int sets = d->datas + d->vals, i, k, total = 0;
+    memset(&options, 0, sizeof options);
+    options.skip_missing = d->skip;
+    t->set = SAL__NEW(t->ctx, sal_dataset, sets);
+    if (!t->set) return SAL_ERR_MEMORY;
+    for (i = 0; i < sets; i++) {
+        const char *path = i < d->datas ? d->data[i] : d->val[i - d->datas];
+        SAL__TRY(sal_dataset_open(t->ctx, path, &options, &t->set[i]));
+        total += t->set[i].count;
+    }
+    t->train = SAL__NEW(t->ctx, sal__picture, total);
+    t->val = SAL__NEW(t->ctx, sal__picture, total);
+    t->order = SAL__NEW(t->ctx, int, total);
+    if (!t->train || !t->val || !t->order) return SAL_ERR_MEMORY;
+    for (i = 0; i < sets; i++)
+        for (k = 0; k < t->set[i].count; k++) {
+            const char *name = t->set[i].entry[k].name;
+            int val = i >= d->datas ||
+                      (!d->vals && sal_name_share(name, d->seed + 1) < d->val_split);
+            sal__picture *s = val ? &t->val[t->vals] : &t->train[t->trains];
+            if (sal_name_share(name, 0) < d->test_share) continue;
+            s->set = &t->set[i];
+            s->entry = k;
+            if (val) t->vals++; else t->trains++;
+        }
+    if (!t->trains)
+        return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s: of %d pictures none is left to train on",
+                         d->datas ? d->data[0] : "(no data set)", total);
+    return SAL_OK;
+}
+
+static void sal__load_task(void *arg, int index, int worker) {
+    sal__trainer *t = (sal__trainer *)arg;
+    sal__picture *s = &t->samples[t->first + index];
+    sal_result r = sal__picture_load(&t->worker[worker], t, s);
+    if (r != SAL_OK && r != SAL_ERR_MEMORY && t->desc.skip) { s->bad = 1; r = SAL_OK; }
+    if (r != SAL_OK && t->result[worker] == SAL_OK) t->result[worker] = r;
+}
+
+/* Read all pictures of a list, 64 at a time; drop the bad ones. */
+static sal_result sal__train_load(sal__trainer *t, sal__picture *samples, int *count) {
+    int i, n = *count;
+    t->samples = samples;
+    for (t->first = 0; t->first < n; t->first += 64) {
+        sal_parallel_for(t->ctx, SAL__MIN(64, n - t->first), sal__load_task, t);
+        SAL__TRY(sal__first_failure(t));
+        t->at.pictures += SAL__MIN(64, n - t->first);
+        if (sal__train_report(t) == SAL_TRAIN_STOP)
+            return sal__fail(t->ctx, SAL_ERR_CANCELLED, "stopped while reading pictures");
+    }
+    for (i = *count = 0; i < n; i++) {
+        if (samples[i].bad) {
+            t->skipped++;
+            sal__warn(t->ctx, "%s cannot be read and is left out",
+                      samples[i].set->entry[samples[i].entry].image);
+            continue;
+        }
+        if (i != *count) { samples[*count] = samples[i]; memset(&samples[i], 0, sizeof *samples); }
+        ++*count;
+    }
+    return SAL_OK;
+}
+
+/* Everything that can fail for want of memory or sense, before the first step. */
+static sal_result sal__train_open(sal__trainer *t) {
+    const sal_train_desc *d = &t->desc;
+    sal_ctx *ctx = t->ctx;
+    sal_run_desc rd;
+    int i, k, up = SAL__MAX(d->loss.upsample, 1), workers = sal_threads(ctx), batch;
+    size_t map, keep;
+    double store;
+    if (!d->datas || d->epochs < 1 || d->batch < 1 || d->crop < 0 || d->crop >= 1)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "training needs a data set, epochs and a batch of "
+                         "at least 1, crop from 0 to below 1");
+    if (d->features && (d->crop > 0 || d->colour > 0))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "cached features know pictures as they are and "
+                         "mirrored: leave out crop and colour");
+    SAL__TRY(sal_net_to_float(ctx, t->net));
+    for (i = 0; i < t->net->layers; i++)
+        if (d->dropout >= 0 && t->net->layer[i].op == SAL_OP_DROPOUT)
+            t->net->layer[i].rate = (float)d->dropout;
+    t->worker = SAL__NEW(ctx, sal_ctx, workers);
+    t->result = SAL__NEW(ctx, sal_result, workers);
+    if (!t->worker || !t->result) return SAL_ERR_MEMORY;
+    for (i = 0; i < workers; i++) {
+        t->worker[i] = *ctx;
+        t->worker[i].threads = 1; t->worker[i].parallel_for = NULL; t->worker[i].log = NULL;
+    }
+    SAL__TRY(sal__train_pictures(t));
+    t->desc.batch = batch = SAL__MIN(d->batch, SAL__MAX(t->trains / d->ranks, 1));
+    memset(&rd, 0, sizeof rd);
+    rd.n = batch; rd.freeze = d->freeze; rd.fixed_norm = d->fixed_norm;
+    rd.from_features = d->features != NULL;
+    SAL__TRY(sal_run_open_desc(ctx, t->net, &rd, &t->test));
+    rd.training = 1;
+    SAL__TRY(sal_run_open_desc(ctx, t->net, &rd, &t->run));
+    SAL__TRY(sal_optim_open(ctx, &d->optim, t->run, &t->optim));
+    if (d->features) {
+        t->feature_count = sal_run_features(t->run, t->feature);
+        for (i = 0; i < t->feature_count; i++)
+            t->feature_floats += sal__shape_count(t->run->value[t->feature[i]].shape);
+        if (t->run->frozen <= 1)
+            return sal__fail(ctx, SAL_ERR_ARGUMENT, "there are no features to cache: the first "
+                             "layer of %s learns", t->net->name);
+    }
+    t->place = SAL__NEW(ctx, size_t, t->net->params);
+    if (!t->place) return SAL_ERR_MEMORY;
+    for (i = 0; i < t->net->layers; i++) {
+        const sal_layer *l = &t->net->layer[i];
+        for (k = l->param; k < l->param + l->params; k++) {
+            int moves = t->run->gradient[k] != NULL ||
+                        (l->op == SAL_OP_BATCHNORM && sal__norm_learns(t->run, i));
+            t->place[k] = moves ? t->block_floats : SIZE_MAX;
+            if (moves) t->block_floats += sal_tensor_count(&t->net->param[k].value);
+        }
+    }
+    t->th = t->run->shape.h * up; t->tw = t->run->shape.w * up;
+    t->ih = t->run->h; t->iw = t->run->w; t->dh = t->th; t->dw = t->tw;
+    if (d->crop > 0) {          /* keep more than the input, so that a piece is still sharp */
+        t->ih += t->ih / 4; t->iw += t->iw / 4; t->dh += t->dh / 4; t->dw += t->dw / 4;
+    }
+    map = (size_t)t->th * t->tw;
+    keep = (size_t)t->ih * t->iw * 3 + (size_t)t->dh * t->dw * sizeof(uint16_t);
+    store = (double)keep * (t->trains + t->vals);
+    t->cached = store <= (d->cache_bytes > 0 ? d->cache_bytes : 8e9);
+    t->at.bytes = (t->cached ? store : 0) + (double)sal_run_bytes(t->run) +
+        (double)sal_run_bytes(t->test) + (double)sizeof(float) *
+        (t->optim->slots * t->optim->floats + t->block_floats * ((t->vals > 0) + (d->average > 0)) +
+         batch * (2.0 * map + 3.0 * t->run->h * t->run->w));
+    for (i = 0; i < t->net->params; i++)
+        t->at.bytes += (double)sal_tensor_count(&t->net->param[i].value) * sizeof(float);
+    if (d->memory_limit > 0 && t->at.bytes > d->memory_limit)
+        return sal__fail(ctx, SAL_ERR_MEMORY, "training would take %.0f MB, %.0f MB of them for "
+                         "batches of %d; the limit is %.0f MB", t->at.bytes / 1e6,
+                         sal_run_bytes(t->run) / 1e6, batch, d->memory_limit / 1e6);
+    t->input = SAL__NEW(ctx, float, (size_t)batch * 3 * t->run->h * t->run->w);
+    t->dout = SAL__NEW(ctx, float, batch * sal__shape_count(t->run->shape));
+    t->density = SAL__NEW(ctx, float, batch * map);
+    t->fixations = SAL__NEW(ctx, float, batch * map);
+    t->scratch = SAL__NEW(ctx, float, workers * sal_loss_scratch(&d->loss, t->run->shape.h,
+                                                                 t->run->shape.w));
+    t->loss = SAL__NEW(ctx, double, 3 * batch);
+    t->history = (float (*)[SAL_TRAIN_COLUMNS])sal_alloc(ctx, (size_t)d->epochs,
+                                                         sizeof *t->history);
+    if (t->vals) t->best = SAL__NEW(ctx, float, t->block_floats);
+    if (d->average > 0) t->average = SAL__NEW(ctx, float, t->block_floats);
+    if (!t->input || !t->dout || !t->density || !t->fixations || !t->scratch || !t->loss ||
+        !t->history || (t->vals && !t->best) || (d->average > 0 && !t->average))
+        return SAL_ERR_MEMORY;
+    t->cc = t->loss + batch; t->nss = t->cc + batch;
+    t->at.loading = 1;
+    t->at.epochs = d->epochs;
+    if (sal__train_report(t) == SAL_TRAIN_STOP)
+        return sal__fail(ctx, SAL_ERR_CANCELLED, "stopped before training");
+    if (t->cached) {
+        SAL__TRY(sal__train_load(t, t->train, &t->trains));
+        SAL__TRY(sal__train_load(t, t->val, &t->vals));
+    }
+    if (!t->trains)
+        return sal__fail(ctx, SAL_ERR_IO, "%s: no picture can be read", d->data[0]);
+    i = snprintf(t->recipe, sizeof t->recipe, "%s %dx%d; %d + %d pictures; batch %d x %d, %d "
+                 "epochs; seed %llu; freeze %.60s; rule %d %d %g %g %g %g %g; rate %d %g %g %g %d; "
+                 "momentum %g %g; mirror %d crop %g colour %g; dropout %g average %g low %g; loss",
+                 t->net->name, t->run->h, t->run->w, t->trains, t->vals, batch, d->ranks,
+                 d->epochs, (unsigned long long)d->seed, d->freeze ? d->freeze : "-",
+                 (int)d->optim.rule, d->optim.nesterov, d->optim.rho, d->optim.eps, d->optim.decay,
+                 d->optim.clip, d->optim.max_norm, (int)d->schedule.kind, d->schedule.rate,
+                 d->schedule.rate_end, d->schedule.factor, d->schedule.every, d->momentum,
+                 d->momentum_end, d->mirror, d->crop, d->colour, d->dropout, d->average,
+                 d->target_low);
+    for (k = 0; k < SAL_LOSS_TERMS && i < (int)sizeof t->recipe; k++)
+        if (d->loss.weight[k] != 0)
+            i += snprintf(t->recipe + i, sizeof t->recipe - (size_t)i, " %g*%s", d->loss.weight[k],
+                          sal__loss_names[k]);
+    if (d->features) SAL__TRY(sal__features_open(t));
+    for (i = 0; t->feature_count && t->cached && i < t->trains + t->vals; i++) {
+        sal__picture *s = i < t->trains ? &t->train[i] : &t->val[i - t->trains];
+        sal_free(ctx, s->image);        /* its features stand for it */
+        s->image = NULL;
+    }
+    t->at.loading = 0;
+    t->at.pictures = t->trains; t->at.val_pictures = t->vals; t->at.skipped = t->skipped;
+    t->at.steps = (t->trains + batch * d->ranks - 1) / (batch * d->ranks);
+    t->at.best = INFINITY;
+    if (d->average > 0) sal__weights(t, t->average, SAL__SAVE, 0);
+    return SAL_OK;
+}
+
+/* --- training --------------------------------------------------------------------------------- */
+
+/* Which layer's output is no longer finite? */
+static sal_result sal__train_lost(sal__trainer *t, double loss) {
+    const sal_run *run = t->run;
+    const char *where = "the loss";
+    int i;
+    size_t k;
+    for (i = run->start; i < run->net->layers; i++) {
+        const sal_value *v = &run->value[i];
+        if (!run->step[i].learns || run->step[i].skip) continue;
+        for (k = 0; k < run->n * sal__shape_count(v->shape); k++)
+            if (!(fabs((double)v->data[k]) <= FLT_MAX)) break;
+        if (k < run->n * sal__shape_count(v->shape)) { where = run->net->layer[i].name; break; }
+    }
+    return sal__fail(t->ctx, SAL_ERR_NUMERIC, "epoch %d, batch %d: %s is no longer finite (loss "
+                     "%g): lower the learning rate or clip the gradient", t->at.epoch + 1,
+                     t->at.step + 1, where, loss);
+}
+
+/* One batch: forward, loss, backward, update. */
+static sal_result sal__train_step(sal__trainer *t) {
+    const sal_train_desc *d = &t->desc;
+    sal_run *run = t->run;
+    sal_ctx *ctx = t->ctx;
+    uint64_t steps = (uint64_t)t->at.steps * (uint64_t)d->epochs;
+    double loss = 0, way = steps > 1 ? (double)t->steps_done / (double)(steps - 1) : 0;
+    sal_rng rng;
+    float shared;
+    int i, k;
+    SAL__TRY(sal__batch(t, t->train, (t->at.step * d->ranks + d->rank) * d->batch, d->batch, 1));
+    rng.state = d->seed ^ (t->steps_done * (uint64_t)d->ranks + (uint64_t)d->rank);
+    run->seed = sal_rng_next(&rng);
+    SAL__TRY(sal_run_forward(ctx, run, t->feature_count ? NULL : t->input));
+    sal_parallel_for(ctx, d->batch, sal__loss_task, t);
+    for (i = 0; i < d->batch; i++) loss += t->loss[i];
+    if (!(fabs(loss) <= FLT_MAX)) return sal__train_lost(t, loss);
+    sal_run_clear(run);
+    SAL__TRY(sal_run_backward(ctx, run, t->dout));
+    if (d->ranks > 1) {
+        shared = (float)loss;
+        SAL__TRY(d->reduce(d->user, run->gradients, run->gradient_floats));
+        SAL__TRY(d->reduce(d->user, &shared, 1));
+        loss = shared;
+    }
+    for (i = 0; i < run->net->layers; i++) {
+        const sal_layer *l = &run->net->layer[i];
+        const sal_tensor *p = &run->net->param[l->param].value;
+        if (l->op == SAL_OP_PRIOR && run->gradient[l->param])   /* ML-Net: lambda = 1 / (h' w') */
+            loss += sal_prior_penalty(run->gradient[l->param], (const float *)p->data,
+                                      sal_tensor_count(p), 1.0 / (double)sal_tensor_count(p));
+        for (k = 2; d->ranks > 1 && l->op == SAL_OP_BATCHNORM && k < 4; k++) {
+            float *moved = (float *)run->net->param[l->param + k].value.data;
+            int c, n = p->dim[0];
+            if (!sal__norm_learns(run, i)) continue;
+            SAL__TRY(d->reduce(d->user, moved, (size_t)n));
+            for (c = 0; c < n; c++) moved[c] /= (float)d->ranks;
+        }
+    }
+    t->at.rate = sal_schedule_rate(&d->schedule, t->steps_done, (uint64_t)t->at.steps, steps);
+    t->at.momentum = d->momentum + (d->momentum_end - d->momentum) * way;
+    SAL__TRY(sal_optim_step(ctx, t->optim, t->net, run, t->at.rate, t->at.momentum,
+                            &t->at.gradient));
+    t->steps_done++;
+    if (t->average)     /* early averages forget faster */
+        sal__weights(t, t->average, SAL__BLEND, 1 - SAL__MIN(d->average, (1 + t->steps_done) /
+                                                             (10.0 + (double)t->steps_done)));
+    t->epoch_loss += loss;
+    t->at.step++;
+    t->at.loss = t->epoch_loss / t->at.step;
+    return SAL_OK;
+}
+
+/* Loss, CC and NSS of the validation pictures, in the network's own frame. */
+static sal_result sal__validate(sal__trainer *t, double *loss, double *cc, double *nss) {
+    int first, i, good = 0;
+    sal_result r = SAL_OK;
+    *loss = *cc = *nss = 0;
+    if (t->average) sal__weights(t, t->average, SAL__SWAP, 0);
+    for (first = 0; r == SAL_OK && first < t->vals; first += t->desc.batch) {
+        int n = SAL__MIN(t->desc.batch, t->vals - first);
+        r = sal__batch(t, t->val, first, n, 0);
+        if (r == SAL_OK) r = sal_run_forward(t->ctx, t->test, t->feature_count ? NULL : t->input);
+        if (r != SAL_OK) break;
+        sal_parallel_for(t->ctx, n, sal__loss_task, t);
+        for (i = 0; i < n; i++) {
+            if (t->val[first + i].bad) continue;
+            good++;
+            *loss += t->loss[i] * n; *cc += t->cc[i] * n; *nss += t->nss[i] * n;
+        }
+    }
+    if (t->average) sal__weights(t, t->average, SAL__SWAP, 0);
+    *loss /= SAL__MAX(good, 1); *cc /= SAL__MAX(good, 1); *nss /= SAL__MAX(good, 1);
+    return r;
+}
+
+/* The order of an epoch: Fisher-Yates, from seed and epoch alone. */
+static void sal__shuffle(sal__trainer *t) {
+    sal_rng rng;
+    int i, k, keep;
+    rng.state = t->desc.seed + (uint64_t)t->at.epoch;
+    rng.state = sal_rng_next(&rng);
+    t->epoch = t->at.epoch;
+    for (i = 0; i < t->trains; i++) t->order[i] = i;
+    for (i = t->trains - 1; i > 0; i--) {
+        k = (int)sal_rng_below(&rng, (uint32_t)i + 1);
+        keep = t->order[i]; t->order[i] = t->order[k]; t->order[k] = keep;
+    }
+}
+
+static sal_result sal__train_epoch_end(sal__trainer *t) {
+    float *row = t->history[t->at.epoch];
+    double loss = NAN, cc = NAN, nss = NAN, judged;
+    if (t->vals) SAL__TRY(sal__validate(t, &loss, &cc, &nss));
+    if (t->vals && !(fabs(loss) <= FLT_MAX)) return sal__train_lost(t, loss);
+    row[SAL_TRAIN_EPOCH] = (float)(t->at.epoch + 1);
+    row[SAL_TRAIN_LOSS] = (float)t->at.loss;
+    row[SAL_TRAIN_VAL_LOSS] = (float)loss; row[SAL_TRAIN_VAL_CC] = (float)cc;
+    row[SAL_TRAIN_VAL_NSS] = (float)nss;
+    row[SAL_TRAIN_RATE] = (float)t->at.rate; row[SAL_TRAIN_MOMENTUM] = (float)t->at.momentum;
+    t->at.epoch++;
+    t->at.rows = t->at.epoch;
+    t->at.step = 0;
+    t->epoch_loss = 0;
+    judged = t->desc.select == SAL_SELECT_CC ? -cc : t->desc.select == SAL_SELECT_NSS ? -nss : loss;
+    if (t->vals && judged < t->at.best) {
+        t->at.best = judged;
+        t->at.best_epoch = t->at.epoch;
+        t->best_unsaved = 1;
+        if (t->average) memcpy(t->best, t->average, t->block_floats * sizeof(float));
+        else sal__weights(t, t->best, SAL__SAVE, 0);
+    }
+    return sal__train_log(t);
+}
+
+SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *desc,
+                            sal_train_result *result) {
+    sal__trainer t;
+    sal_result r;
+    int answer = SAL_TRAIN_GO_ON, over = 0;
+    memset(result, 0, sizeof *result);
+    memset(&t, 0, sizeof t);
+    t.ctx = ctx; t.net = net; t.desc = *desc;
+    t.desc.ranks = SAL__MAX(desc->ranks, 1);
+    r = sal__train_open(&t);
+    if (r == SAL_OK && desc->resume && desc->state && sal_path_kind(desc->state) == 0)
+        r = sal__train_resume(&t);
+    if (r == SAL_OK) sal__shuffle(&t);
+    while (r == SAL_OK && t.at.epoch < desc->epochs && !over) {
+        r = sal__train_step(&t);
+        if (r == SAL_OK && t.at.step == t.at.steps) {
+            r = sal__train_epoch_end(&t);
+            if (r == SAL_OK) sal__shuffle(&t);
+            over = desc->patience > 0 && t.vals && t.at.epoch - t.at.best_epoch >= desc->patience;
+        }
+        if (r != SAL_OK) break;
+        answer = sal__train_report(&t);
+        if (answer == SAL_TRAIN_CHECKPOINT) r = sal__train_checkpoint(&t);
+        if (answer == SAL_TRAIN_STOP) { over = 1; result->stopped = 1; }
+    }
+    if (r == SAL_OK) r = sal__train_checkpoint(&t);
+    if (r == SAL_OK) {
+        const float *row = t.at.rows ? t.history[t.at.rows - 1] : NULL;
+        const float *best = t.at.best_epoch ? t.history[t.at.best_epoch - 1] : row;
+        result->epochs = t.at.epoch; result->best_epoch = t.at.best_epoch;
+        result->loss = row ? row[SAL_TRAIN_LOSS] : 0;
+        result->best = t.at.best;
+        result->val_cc = best ? best[SAL_TRAIN_VAL_CC] : NAN;
+        result->val_nss = best ? best[SAL_TRAIN_VAL_NSS] : NAN;
+        if (t.best && t.at.best_epoch) sal__weights(&t, t.best, SAL__RESTORE, 0);
+        else if (t.average) sal__weights(&t, t.average, SAL__RESTORE, 0);
+    }
+    sal__train_close(&t);
+    return r;
+}
+#endif /* SALIENCY_NO_STDIO */
 
 /* ============================================================================================
    >>debug  a person looks inside

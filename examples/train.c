@@ -1,0 +1,436 @@
+/* train: a network learns from photographs and what people looked at in them.
+
+       gcc -O2 -fopenmp examples/train.c -o train -lm
+
+   Several processes that average their gradients (Debian: libopenmpi-dev):
+       mpicc -O2 -fopenmp -DSALIENCY_MPI examples/train.c -o train -lm
+       mpirun -np 2 ./train ...
+
+   Run  train --help  for the options. */
+#define SALIENCY_IMPLEMENTATION
+#include "../saliency.h"
+#include <time.h>
+#ifdef SALIENCY_MPI
+#  include <mpi.h>
+#endif
+
+static const char help[] =
+    "train: a network learns where people look\n"
+    "\n"
+    "usage: train -m NETWORK --data FOLDER[,FOLDER...] [options]\n"
+    "\n"
+    "  -m NETWORK           juntingnet wepsam mlnet sam-vgg sam-resnet (not needed with --init)\n"
+    "  --data FOLDER,...    fixation data sets to learn from\n"
+    "  --out FILE           the best weights (default NETWORK.safetensors); FILE.state is what\n"
+    "                       --resume goes on from\n"
+    " pictures\n"
+    "  --val FOLDER,...     data sets to validate on (default: --val-split 0.2)\n"
+    "  --val-split F        share of the pictures to validate on\n"
+    "  --test-share F       leave this share out altogether, by a hash of the file names\n"
+    "  --skip               leave out what cannot be read instead of stopping\n"
+    "  --no-mirror          do not mirror half of the pictures\n"
+    "  --crop F             cut off up to this share of the sides\n"
+    "  --colour F           vary brightness, contrast and saturation by up to this share\n"
+    " network\n"
+    "  --init FILE          start from these weights instead of random ones\n"
+    "  --backbone FILE      load the backbone from a public checkpoint\n"
+    "  --freeze PREFIX,...  parameters whose names begin so do not learn\n"
+    "  --fixed-norm         batch-norms keep their statistics\n"
+    "  --features FILE      keep what the frozen beginning makes of the pictures in this file\n"
+    "  --dropout F          rate of the dropout layers\n"
+    "  --input HxW          size of the input\n"
+    " recipe (defaults: the paper's)\n"
+    "  --loss L             sam, or a sum: mse mlnet mlnet_code nss cc kl tvd chi2 cosine bce,\n"
+    "                       as in 10*kl-2*cc-nss\n"
+    "  --opt O              sgd nesterov rmsprop adam adamw\n"
+    "  --epochs N  --batch N  --seed N\n"
+    "  --lr A[:B]           learning rate, from A to B\n"
+    "  --schedule S         constant linear step:FACTOR:EPOCHS time:DECAY cosine onecycle\n"
+    "  --momentum A[:B]     of sgd; beta1 of adam\n"
+    "  --decay F            weight decay       --clip F      longest gradient\n"
+    "  --max-norm F         of each unit in front of maxout layers\n"
+    "  --average F          keep a moving average of the weights, as 0.99\n"
+    "  --select S           best by loss, cc or nss on validation (default loss)\n"
+    "  --patience N         stop after N epochs without a better validation\n"
+    " running\n"
+    "  --resume             go on where FILE.state stands\n"
+    "  --checkpoint S       write FILE and FILE.state every S seconds (default 300)\n"
+    "  --log FILE.csv       a line per epoch     --plot FILE.svg   the learning curves\n"
+    "  --memory MB          refuse to start if more is needed\n"
+    "  --threads N  --quiet  -h, --help\n";
+
+typedef struct view {
+    int quiet, terminal, rank;
+    double checkpoint, last_checkpoint, last_line, start;
+    int start_step, announced, rows;
+    const char *plot;
+    sal_ctx *ctx;
+} view;
+
+static int complain(const char *sentence, const char *about) {
+    fprintf(stderr, "train: ");
+    fprintf(stderr, sentence, about);
+    fprintf(stderr, "\n");
+    return 1;
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* --- learning curves as SVG ---------------------------------------------------------------- */
+
+typedef struct panel { double left, top, width, height, low, high; int epochs; } panel;
+
+static double px(const panel *p, int epoch) {
+    return p->left + p->width * (epoch - 1) / (p->epochs > 1 ? p->epochs - 1 : 1);
+}
+static double py(const panel *p, double value) {
+    return p->top + p->height * (p->high - value) / (p->high - p->low);
+}
+
+/* One column of the history as a line. */
+static int curve(char *out, size_t size, const panel *p, const sal_train_progress *t, int column,
+                 const char *colour) {
+    int i, used = snprintf(out, size, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\" "
+                           "points=\"", colour);
+    for (i = 0; i < t->rows; i++)
+        if (fabs((double)t->history[i][column]) < 1e30)
+            used += snprintf(out + used, size - (size_t)used, "%.1f,%.2f ",
+                             px(p, (int)t->history[i][0]), py(p, t->history[i][column]));
+    return used + snprintf(out + used, size - (size_t)used, "\"/>\n");
+}
+
+/* A frame with ticks around the range of two columns, and both curves. */
+static int draw_panel(char *out, size_t size, panel p, const sal_train_progress *t, int a, int b,
+                      const char *title, const char *name_a, const char *name_b) {
+    int i, used = 0;
+    double low = 1e30, high = -1e30;
+    for (i = 0; i < 2 * t->rows; i++) {
+        double v = t->history[i / 2][i % 2 ? b : a];
+        if (fabs(v) < 1e30) { low = v < low ? v : low; high = v > high ? v : high; }
+    }
+    if (!(high > low)) { low = low < 1e30 ? low - .5 : 0; high = low + 1; }
+    p.low = low; p.high = high;
+    p.epochs = t->rows > 1 ? t->rows : 2;
+    used += snprintf(out + used, size - (size_t)used, "<rect x=\"%.0f\" y=\"%.0f\" width=\"%.0f\" "
+                     "height=\"%.0f\" fill=\"none\" stroke=\"#888\"/>\n<text x=\"%.0f\" y=\"%.0f\" "
+                     "font-weight=\"bold\">%s</text>\n", p.left, p.top, p.width, p.height, p.left,
+                     p.top - 8, title);
+    for (i = 0; i <= 4; i++) {
+        double v = low + (high - low) * i / 4;
+        int epoch = 1 + (p.epochs - 1) * i / 4;
+        used += snprintf(out + used, size - (size_t)used, "<text x=\"%.0f\" y=\"%.1f\" "
+                         "text-anchor=\"end\">%.3g</text><text x=\"%.1f\" y=\"%.0f\" "
+                         "text-anchor=\"middle\">%d</text>\n", p.left - 6, py(&p, v) + 4, v,
+                         px(&p, epoch), p.top + p.height + 16, epoch);
+    }
+    used += curve(out + used, size - (size_t)used, &p, t, a, "#d95f02");
+    used += curve(out + used, size - (size_t)used, &p, t, b, "#1b6ca8");
+    return used + snprintf(out + used, size - (size_t)used, "<text x=\"%.0f\" y=\"%.0f\" "
+                           "text-anchor=\"end\"><tspan fill=\"#d95f02\">%s</tspan>  <tspan "
+                           "fill=\"#1b6ca8\">%s</tspan></text>\n", p.left + p.width, p.top - 8,
+                           name_a, name_b);
+}
+
+static sal_result plot(sal_ctx *ctx, const char *path, const sal_train_progress *t) {
+    size_t size = 8192 + 128 * (size_t)t->rows;
+    char *out = (char *)sal_alloc(ctx, size, 1);
+    panel left = { 70, 40, 380, 260, 0, 0, 0 }, right = { 520, 40, 380, 260, 0, 0, 0 };
+    int used;
+    sal_result r;
+    if (!out) return SAL_ERR_MEMORY;
+    used = snprintf(out, size, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"930\" "
+                    "height=\"350\" font-family=\"sans-serif\" font-size=\"12\">\n"
+                    "<rect width=\"930\" height=\"350\" fill=\"white\"/>\n");
+    used += draw_panel(out + used, size - (size_t)used, left, t, SAL_TRAIN_LOSS,
+                       SAL_TRAIN_VAL_LOSS, "loss", "training", "validation");
+    used += draw_panel(out + used, size - (size_t)used, right, t, SAL_TRAIN_VAL_CC,
+                       SAL_TRAIN_VAL_NSS, "validation", "CC", "NSS");
+    used += snprintf(out + used, size - (size_t)used, "<text x=\"465\" y=\"340\" "
+                     "text-anchor=\"middle\">epoch</text>\n</svg>\n");
+    r = sal_file_write(ctx, path, out, (size_t)used);
+    sal_free(ctx, out);
+    return r;
+}
+
+/* --- progress ------------------------------------------------------------------------------- */
+
+static void print_time(double seconds) {
+    if (seconds < 90) printf("%.0f s", seconds);
+    else if (seconds < 5400) printf("%.0f min", seconds / 60);
+    else printf("%.1f h", seconds / 3600);
+}
+
+static void print_line(view *v, const sal_train_progress *p, double t, int whole) {
+    const float *row = p->rows ? p->history[p->rows - 1] : NULL;
+    int done = p->epoch * p->steps + p->step, run = done - v->start_step;
+    double rate = run > 0 ? run / (t - v->start) : 0;
+    if (v->terminal) printf("\r\033[K");
+    printf("epoch %d/%d", whole ? p->epoch : p->epoch + 1, p->epochs);
+    if (!whole) printf(" %d/%d", p->step, p->steps);
+    printf("  loss %.5g", whole ? (double)row[SAL_TRAIN_LOSS] : p->loss);
+    if (row && p->val_pictures)
+        printf("  validation %.5g  CC %.3f  NSS %.3f%s", (double)row[SAL_TRAIN_VAL_LOSS],
+               (double)row[SAL_TRAIN_VAL_CC], (double)row[SAL_TRAIN_VAL_NSS],
+               whole && p->best_epoch == p->epoch ? " *" : "");
+    printf("  %.0f pictures/s  ", rate * p->pictures / p->steps);
+    if (rate > 0) { print_time((p->epochs * p->steps - done) / rate); printf(" left"); }
+    if (whole || !v->terminal) printf("\n");
+    fflush(stdout);
+}
+
+static int progress(void *user, const sal_train_progress *p) {
+    view *v = (view *)user;
+    double t = now();
+    if (p->loading) {
+        if (!v->quiet && !v->announced++) printf("%.0f MB of memory\n", p->bytes / 1e6);
+        if (!v->quiet && v->terminal && p->pictures) {
+            printf("\r\033[K%d pictures read", p->pictures);
+            fflush(stdout);
+        }
+        return SAL_TRAIN_GO_ON;
+    }
+    if (v->announced < 1000) {          /* the first step */
+        v->announced = 1000;
+        v->start = v->last_checkpoint = t;
+        v->start_step = p->epoch * p->steps + p->step;
+        v->rows = p->rows;
+        if (!v->quiet)
+            printf("%s%d pictures to learn from, %d to validate on%s\n",
+                   v->terminal ? "\r\033[K" : "", p->pictures, p->val_pictures,
+                   p->skipped ? ", some left out" : "");
+    }
+    if (p->rows > v->rows) {            /* an epoch is over */
+        v->rows = p->rows;
+        if (!v->quiet) print_line(v, p, t, 1);
+        if (v->plot && !v->rank && plot(v->ctx, v->plot, p) != SAL_OK)
+            complain("%s", sal_error(v->ctx));
+    } else if (!v->quiet && v->terminal && t > v->last_line + .2) {
+        v->last_line = t;
+        print_line(v, p, t, 0);
+    }
+    if (t > v->last_checkpoint + v->checkpoint) {
+        v->last_checkpoint = t;
+        return SAL_TRAIN_CHECKPOINT;
+    }
+    return SAL_TRAIN_GO_ON;
+}
+
+static void print_log(void *user, const char *message) {
+    (void)user;
+    fprintf(stderr, "train: %s\n", message);
+}
+
+#ifdef SALIENCY_MPI
+static sal_result reduce(void *user, float *values, size_t count) {
+    size_t done, most = 1 << 28;
+    (void)user;
+    for (done = 0; done < count; done += most) {
+        int n = (int)(count - done < most ? count - done : most);
+        if (MPI_Allreduce(MPI_IN_PLACE, values + done, n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD))
+            return SAL_ERR_IO;
+    }
+    return SAL_OK;
+}
+#endif
+
+/* --- options -------------------------------------------------------------------------------- */
+
+/* Cut a list at its commas, in place. */
+static int split(char *text, const char **items, int most) {
+    int count = 0;
+    while (text && *text && count < most) {
+        char *comma = strchr(text, ',');
+        items[count++] = text;
+        if (comma) *comma++ = 0;
+        text = comma;
+    }
+    return count;
+}
+
+/* "A" or "A:B" */
+static void range(const char *text, double *a, double *b) {
+    const char *colon = strchr(text, ':');
+    *a = atof(text);
+    *b = colon ? atof(colon + 1) : *a;
+}
+
+static int parse_rule(sal_train_desc *d, const char *name) {
+    static const char *const names[] = { "sgd", "nesterov", "rmsprop", "adam", "adamw" };
+    static const sal_rule rules[] = { SAL_SGD, SAL_SGD, SAL_RMSPROP, SAL_ADAM, SAL_ADAMW };
+    int i;
+    for (i = 0; i < 5 && strcmp(name, names[i]); i++) {}
+    if (i == 5) return complain("--opt %s: sgd, nesterov, rmsprop, adam or adamw, please", name);
+    d->optim.rule = rules[i];
+    d->optim.nesterov = i == 1;
+    d->optim.rho = i == 2 ? .9 : .999;
+    d->optim.eps = i == 2 ? 1e-7 : 1e-8;
+    if (i > 2) d->optim.max_norm = 0;
+    return 0;
+}
+
+static int parse_schedule(sal_schedule *s, const char *text) {
+    const char *colon = strchr(text, ':');
+    if (!strcmp(text, "constant")) s->kind = SAL_RATE_CONSTANT;
+    else if (!strcmp(text, "linear")) s->kind = SAL_RATE_LINEAR;
+    else if (!strcmp(text, "cosine")) s->kind = SAL_RATE_COSINE;
+    else if (!strcmp(text, "onecycle")) s->kind = SAL_RATE_ONE_CYCLE;
+    else if (colon && !strncmp(text, "time:", 5)) {
+        s->kind = SAL_RATE_TIME_DECAY;
+        s->factor = atof(colon + 1);
+    } else if (colon && !strncmp(text, "step:", 5)) {
+        const char *second = strchr(colon + 1, ':');
+        s->kind = SAL_RATE_STEP;
+        s->factor = atof(colon + 1);
+        s->every = second ? atoi(second + 1) : 1;
+    } else
+        return complain("--schedule %s: constant, linear, cosine, onecycle, step:FACTOR:EPOCHS or "
+                        "time:DECAY, please", text);
+    return 0;
+}
+
+enum { MODEL, DATA, OUT, VAL, VAL_SPLIT, TEST_SHARE, CROP, COLOUR, INIT, BACKBONE, FREEZE, FEATURES,
+       DROPOUT, INPUT, LOSS, OPT, EPOCHS, BATCH, SEED, LR, SCHEDULE, MOMENTUM, DECAY, CLIP,
+       MAX_NORM, AVERAGE, SELECT, PATIENCE, CHECKPOINT, LOG, PLOT, MEMORY, THREADS, VALUES };
+static const char *const value_names[VALUES] = {
+    "-m", "--data", "--out", "--val", "--val-split", "--test-share", "--crop", "--colour", "--init",
+    "--backbone", "--freeze", "--features", "--dropout", "--input", "--loss", "--opt", "--epochs",
+    "--batch", "--seed", "--lr", "--schedule", "--momentum", "--decay", "--clip", "--max-norm",
+    "--average", "--select", "--patience", "--checkpoint", "--log", "--plot", "--memory",
+    "--threads"
+};
+enum { SKIP, NO_MIRROR, FIXED_NORM, RESUME, QUIET, FLAGS };
+static const char *const flag_names[FLAGS] = { "--skip", "--no-mirror", "--fixed-norm", "--resume",
+                                               "--quiet" };
+
+static int parse(int argc, char **argv, const char **value, int *flag) {
+    int i, k;
+    for (i = 1; i < argc; i++) {
+        for (k = 0; k < VALUES && strcmp(argv[i], value_names[k]); k++) {}
+        if (k < VALUES) {
+            if (i + 1 == argc) return complain("%s needs a value; see train --help", argv[i]);
+            value[k] = argv[++i];
+            continue;
+        }
+        for (k = 0; k < FLAGS && strcmp(argv[i], flag_names[k]); k++) {}
+        if (k == FLAGS) return complain("%s is not an option; see train --help", argv[i]);
+        flag[k] = 1;
+    }
+    if (!value[DATA]) return complain("%s", "which --data? see train --help");
+    if (!value[MODEL] && !value[INIT])
+        return complain("%s", "which network (-m)? see train --help");
+    return 0;
+}
+
+/* The network: from a file, or new with random weights and perhaps a backbone. */
+static sal_result make_network(sal_ctx *ctx, const char **value, uint64_t seed, sal_net **net) {
+    sal_net_desc desc;
+    sal_kind kind = SAL_JUNTINGNET;
+    sal_result r = SAL_OK;
+    if (value[INIT]) r = sal_net_load(ctx, value[INIT], net);
+    else {
+        if (!sal_kind_from_name(value[MODEL], &kind)) {
+            complain("%s is not a network; see train --help", value[MODEL]);
+            return SAL_ERR_ARGUMENT;
+        }
+        desc = sal_net_desc_default(kind);
+        if (value[INPUT] && sscanf(value[INPUT], "%dx%d", &desc.h, &desc.w) != 2) {
+            complain("--input %s: HEIGHTxWIDTH, please", value[INPUT]);
+            return SAL_ERR_ARGUMENT;
+        }
+        r = sal_net_new(ctx, &desc, net);
+        if (r == SAL_OK) r = sal_net_init(ctx, *net, seed);
+    }
+    if (r == SAL_OK && value[BACKBONE]) r = sal_net_load_backbone(ctx, *net, value[BACKBONE]);
+    if (r != SAL_OK) complain("%s", sal_error(ctx));
+    return r;
+}
+
+static int describe(sal_ctx *ctx, sal_train_desc *d, const char **value, const int *flag) {
+    if (value[LOSS] && sal_loss_parse(ctx, value[LOSS], &d->loss) != SAL_OK)
+        return complain("%s", sal_error(ctx));
+    if (value[OPT] && parse_rule(d, value[OPT])) return 1;
+    if (value[SCHEDULE] && parse_schedule(&d->schedule, value[SCHEDULE])) return 1;
+    if (value[LR]) range(value[LR], &d->schedule.rate, &d->schedule.rate_end);
+    if (value[LR] && !value[SCHEDULE] && strchr(value[LR], ':')) d->schedule.kind = SAL_RATE_LINEAR;
+    if (value[MOMENTUM]) range(value[MOMENTUM], &d->momentum, &d->momentum_end);
+    if (value[EPOCHS]) d->epochs = atoi(value[EPOCHS]);
+    if (value[BATCH]) d->batch = atoi(value[BATCH]);
+    if (value[VAL_SPLIT]) d->val_split = atof(value[VAL_SPLIT]);
+    if (value[TEST_SHARE]) d->test_share = atof(value[TEST_SHARE]);
+    if (value[CROP]) d->crop = atof(value[CROP]);
+    if (value[COLOUR]) d->colour = atof(value[COLOUR]);
+    if (value[DROPOUT]) d->dropout = atof(value[DROPOUT]);
+    if (value[DECAY]) d->optim.decay = atof(value[DECAY]);
+    if (value[CLIP]) d->optim.clip = atof(value[CLIP]);
+    if (value[MAX_NORM]) d->optim.max_norm = atof(value[MAX_NORM]);
+    if (value[AVERAGE]) d->average = atof(value[AVERAGE]);
+    if (value[PATIENCE]) d->patience = atoi(value[PATIENCE]);
+    if (value[MEMORY]) d->memory_limit = atof(value[MEMORY]) * 1e6;
+    if (value[SELECT])
+        d->select = !strcmp(value[SELECT], "cc") ? SAL_SELECT_CC
+                  : !strcmp(value[SELECT], "nss") ? SAL_SELECT_NSS : SAL_SELECT_LOSS;
+    d->freeze = value[FREEZE]; d->features = value[FEATURES]; d->log = value[LOG];
+    d->fixed_norm = flag[FIXED_NORM]; d->skip = flag[SKIP]; d->resume = flag[RESUME];
+    if (flag[NO_MIRROR]) d->mirror = 0;
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    static const char *value[VALUES], *data[64], *val[64];
+    static int flag[FLAGS];
+    sal_ctx ctx;
+    sal_net *net = NULL;
+    sal_train_desc d;
+    sal_train_result result;
+    view v;
+    char out[512], state[528];
+    uint64_t seed;
+    int i, status;
+    memset(&ctx, 0, sizeof ctx);
+    memset(&v, 0, sizeof v);
+    for (i = 1; i < argc; i++)
+        if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help")) { fputs(help, stdout); return 0; }
+    if (parse(argc, argv, value, flag)) return 1;
+    ctx.threads = value[THREADS] ? atoi(value[THREADS]) : 0;
+    ctx.log = print_log;
+    seed = value[SEED] ? (uint64_t)atoll(value[SEED]) : 1;
+    if (make_network(&ctx, value, seed, &net) != SAL_OK) return 1;
+    d = sal_train_desc_paper(net->desc.kind);
+    status = describe(&ctx, &d, value, flag);
+    d.seed = seed;
+    d.data = data; d.datas = split((char *)(uintptr_t)value[DATA], data, 64);
+    d.val = val; d.vals = split((char *)(uintptr_t)value[VAL], val, 64);
+    if (value[OUT]) snprintf(out, sizeof out, "%s", value[OUT]);
+    else snprintf(out, sizeof out, "%s.safetensors", net->name);
+    snprintf(state, sizeof state, "%s.state", out);
+    d.out = out; d.state = state;
+    v.ctx = &ctx; v.quiet = flag[QUIET]; v.terminal = isatty(1); v.plot = value[PLOT];
+    v.checkpoint = value[CHECKPOINT] ? atof(value[CHECKPOINT]) : 300;
+    d.progress = progress; d.user = &v;
+#ifdef SALIENCY_MPI
+    MPI_Init(&argc, &argv);
+    MPI_Comm_rank(MPI_COMM_WORLD, &d.rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &d.ranks);
+    d.reduce = reduce;
+    v.rank = d.rank;
+    if (d.rank) v.quiet = 1;
+#endif
+    if (!status && sal_train(&ctx, net, &d, &result) != SAL_OK)
+        status = complain("%s", sal_error(&ctx));
+    if (!status && !v.quiet) {
+        printf("%s: %d epochs", out, result.epochs);
+        if (result.best_epoch)
+            printf(", best after %d: CC %.3f, NSS %.3f on validation", result.best_epoch,
+                   result.val_cc, result.val_nss);
+        printf("\n");
+    }
+    sal_net_free(&ctx, net);
+#ifdef SALIENCY_MPI
+    MPI_Finalize();
+#endif
+    return status;
+}

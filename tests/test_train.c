@@ -1,0 +1,443 @@
+/* The trainer on small pictures that the test draws itself: all networks learn them, the same bits
+   come out however training is run, stopped or killed, and what is wrong with data, disk, memory or
+   numbers is said. Works in build/test_train_files/. */
+#define SALIENCY_IMPLEMENTATION
+#include "../saliency.h"
+#include "test.h"
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#define FOLDER "build/test_train_files"
+enum { PICTURES = 12, SIDE = 48 };
+
+/* --- a data set: a bright spot on noise; people looked at the spot ---------------------------- */
+
+static void make_set(sal_ctx *ctx, const char *folder, int pictures) {
+    char path[128], *csv = (char *)malloc(65536);
+    int i, k, used = sprintf(csv, "image,subject,x,y,duration_ms\n");
+    snprintf(path, sizeof path, "%s", folder);
+    mkdir("build", 0777); mkdir(FOLDER, 0777); mkdir(path, 0777);
+    snprintf(path, sizeof path, "%s/images", folder);
+    mkdir(path, 0777);
+    for (i = 0; i < pictures; i++) {
+        sal_image image;
+        sal_rng rng;
+        int x0, y0;
+        rng.state = (uint64_t)i + 1;
+        x0 = 8 + (int)sal_rng_below(&rng, 32); y0 = 8 + (int)sal_rng_below(&rng, 32);
+        sal_image_new(ctx, SIDE, SIDE, &image);
+        for (k = 0; k < SIDE * SIDE; k++) {
+            int dx = k % SIDE - x0, dy = k / SIDE - y0, spot = dx * dx + dy * dy < 30;
+            image.data[3 * k] = image.data[3 * k + 1] = image.data[3 * k + 2] =
+                (unsigned char)(spot ? 230 : 60 + sal_rng_below(&rng, 60));
+        }
+        snprintf(path, sizeof path, "%s/images/p%02d.png", folder, i);
+        sal_image_save(ctx, path, &image);
+        sal_image_free(ctx, &image);
+        for (k = 0; k < 8; k++)
+            used += sprintf(csv + used, "p%02d.png,s%02d,%.2f,%.2f,200\n", i, k + 1,
+                            x0 + 2 * sal_rng_normal(&rng), y0 + 2 * sal_rng_normal(&rng));
+    }
+    snprintf(path, sizeof path, "%s/fixations.csv", folder);
+    sal_file_write(ctx, path, csv, (size_t)used);
+    snprintf(path, sizeof path, "%s/sigma.csv", folder);
+    used = sprintf(csv, "image,sigma_px\n");
+    for (i = 0; i < pictures; i++) used += sprintf(csv + used, "p%02d.png,4\n", i);
+    sal_file_write(ctx, path, csv, (size_t)used);
+    free(csv);
+}
+
+static const char *const small_set[] = { FOLDER "/set" };
+
+static sal_net *make_net(sal_ctx *ctx, sal_kind kind, int h, int w, int narrow) {
+    sal_net_desc d = sal_net_desc_default(kind);
+    sal_net *net = NULL;
+    d.h = h; d.w = w; d.narrow = narrow;
+    if (sal_net_new(ctx, &d, &net) || sal_net_init(ctx, net, 1)) CHECK(0, "%s", sal_error(ctx));
+    return net;
+}
+
+static sal_train_desc short_desc(void) {
+    sal_train_desc d = sal_train_desc_paper(SAL_JUNTINGNET);
+    d.data = small_set; d.datas = 1;
+    d.epochs = 5; d.batch = 3; d.dropout = .3; d.val_split = .3;
+    d.seed = 4;
+    return d;
+}
+
+static uint64_t digest(const sal_net *net) {
+    uint64_t h = 1;
+    int i;
+    size_t k;
+    for (i = 0; i < net->params; i++) {
+        const unsigned char *b = (const unsigned char *)net->param[i].value.data;
+        for (k = 0; k < sal_tensor_count(&net->param[i].value) * 4; k++)
+            h = (h ^ b[k]) * 1099511628211u;
+    }
+    return h;
+}
+
+static uint64_t file_digest(sal_ctx *ctx, const char *path) {
+    unsigned char *bytes;
+    size_t size, k;
+    uint64_t h = 1;
+    if (sal_file_read(ctx, path, &bytes, &size) != SAL_OK) return 0;
+    for (k = 0; k < size; k++) h = (h ^ bytes[k]) * 1099511628211u;
+    sal_free(ctx, bytes);
+    return h;
+}
+
+/* --- learning --------------------------------------------------------------------------------- */
+
+static void test_overfit(void) {
+    static const struct { sal_kind kind; int h, w, narrow, epochs; double rate, goal; } cases[] = {
+        { SAL_JUNTINGNET, 48, 48, 4, 120, 1e-3, .2 }, { SAL_WEPSAM, 64, 64, 4, 60, 1e-3, .1 },
+        { SAL_MLNET, 48, 64, 16, 100, 4e-3, .3 }, { SAL_SAM_VGG, 48, 64, 32, 100, 4e-3, .3 },
+        { SAL_SAM_RESNET, 48, 64, 32, 60, 4e-3, .3 }
+    };
+    int k;
+    for (k = 0; k < SAL__COUNT(cases); k++) {
+        sal_ctx ctx;
+        sal_train_desc d = sal_train_desc_paper(cases[k].kind);
+        sal_train_result result;
+        sal_net *net;
+        sal_result r;
+        int deep = cases[k].kind > SAL_WEPSAM, i;
+        size_t j;
+        memset(&ctx, 0, sizeof ctx);
+        ctx.threads = 1;
+        net = make_net(&ctx, cases[k].kind, cases[k].h, cases[k].w, cases[k].narrow);
+        for (i = 0; !deep && i < net->params; i++) {    /* the papers' start takes its time */
+            const sal_tensor *w = &net->param[i].value;
+            for (j = 0; w->ndim > 1 && j < sal_tensor_count(w); j++) ((float *)w->data)[j] *= 8;
+        }
+        d.data = small_set; d.datas = 1;
+        d.val_split = 0; d.mirror = 0; d.batch = 8; d.epochs = cases[k].epochs; d.dropout = 0;
+        d.test_share = .2;      /* 8 to 10 pictures are left */
+        d.optim.rule = SAL_ADAM; d.optim.rho = .999; d.optim.eps = 1e-8; d.optim.max_norm = 0;
+        d.schedule.kind = SAL_RATE_COSINE; d.schedule.rate = cases[k].rate;
+        d.schedule.rate_end = 0;
+        if (deep) sal_loss_parse(&ctx, "kl", &d.loss);
+        r = sal_train(&ctx, net, &d, &result);
+        {
+            double zero = 0;    /* what the untrained network's loss would be */
+            sal_train_result first = { 0, 0, 0, 0, 0, 0, 0 };
+            sal_net *fresh = make_net(&ctx, cases[k].kind, cases[k].h, cases[k].w, cases[k].narrow);
+            d.epochs = 1; d.schedule.rate = 0;
+            if (r == SAL_OK) r = sal_train(&ctx, fresh, &d, &first);
+            zero = first.loss;
+            CHECK(r == SAL_OK && result.loss < cases[k].goal * zero,
+                  "%s learns a few pictures by heart: %s from %.4f to %.4f %s",
+                  sal_kind_name(cases[k].kind), deep ? "KL" : "squared error", zero, result.loss,
+                  r ? sal_error(&ctx) : "");
+            sal_net_free(&ctx, fresh);
+        }
+        sal_net_free(&ctx, net);
+    }
+}
+
+/* --- same bits -------------------------------------------------------------------------------- */
+
+typedef struct stopper { int stop_at, checkpoint, calls; } stopper;
+
+static int stop_at(void *user, const sal_train_progress *p) {
+    stopper *s = (stopper *)user;
+    int step = p->epoch * p->steps + p->step;
+    if (p->loading) return SAL_TRAIN_GO_ON;
+    s->calls++;
+    if (s->stop_at > 0 && step == s->stop_at) return SAL_TRAIN_STOP;
+    return s->checkpoint ? SAL_TRAIN_CHECKPOINT : SAL_TRAIN_GO_ON;
+}
+
+/* Train from scratch (or resume); the digest of the weights, 0 on failure. */
+static uint64_t run_training(sal_train_desc *d, int threads, sal_train_result *result,
+                             char *error) {
+    sal_ctx ctx;
+    sal_net *net;
+    uint64_t h = 0;
+    memset(&ctx, 0, sizeof ctx);
+    ctx.threads = threads;
+    net = make_net(&ctx, SAL_JUNTINGNET, 48, 48, 8);
+    if (sal_train(&ctx, net, d, result) == SAL_OK) h = digest(net);
+    if (error) snprintf(error, 300, "%.299s", h ? "" : ctx.error);
+    sal_net_free(&ctx, net);
+    return h;
+}
+
+static void test_same_bits(void) {
+    sal_ctx ctx;
+    sal_train_desc d = short_desc();
+    sal_train_result result;
+    uint64_t whole, log, other;
+    char error[300];
+    int k, same = 1, steps;
+    memset(&ctx, 0, sizeof ctx);
+    d.log = FOLDER "/a.csv"; d.average = .9; d.crop = .2; d.colour = .2;
+    whole = run_training(&d, 1, &result, error);
+    log = file_digest(&ctx, FOLDER "/a.csv");
+    CHECK(whole && result.epochs == 5 && result.best_epoch > 0, "a short training runs %s", error);
+    other = run_training(&d, 3, &result, error);
+    CHECK(other == whole && file_digest(&ctx, FOLDER "/a.csv") == log,
+          "one thread and three give the same bits, weights and log");
+    d.cache_bytes = 1;
+    CHECK(run_training(&d, 2, &result, error) == whole,
+          "pictures read again and again give the same bits as pictures kept in memory");
+    d.cache_bytes = 0;
+    d.seed++;
+    CHECK(run_training(&d, 1, &result, error) != whole, "another seed gives other bits");
+    d.seed--;
+    steps = 5 * 3;      /* 9 or fewer pictures, batches of 3 */
+    for (k = 1; k < steps; k += 2) {
+        stopper s = { 0, 0, 0 };
+        s.stop_at = k;
+        remove(FOLDER "/a.state");
+        d.state = FOLDER "/a.state"; d.progress = stop_at; d.user = &s; d.resume = 1;
+        run_training(&d, 1, &result, error);
+        if (!result.stopped && k < 10) same = 0;
+        s.stop_at = 0;
+        if (run_training(&d, 2, &result, error) != whole) same = 0;
+        if (file_digest(&ctx, FOLDER "/a.csv") != log) same = 0;
+    }
+    CHECK(same, "stopped after any step and resumed: the same weights and log, bit for bit %s",
+          error);
+    d.batch = 4;
+    CHECK(run_training(&d, 1, &result, error) == 0 && strstr(error, "another recipe"),
+          "a state of another recipe is refused: %.60s...", error);
+}
+
+/* Killed from outside, again and again, at whatever it is doing. */
+static void test_kill(void) {
+    sal_ctx ctx;
+    sal_train_desc d = short_desc();
+    sal_train_result result;
+    stopper s = { 0, 1, 0 };
+    sal_net *net;
+    uint64_t whole, out;
+    char error[300];
+    int kills = 0, status = -1, round;
+    memset(&ctx, 0, sizeof ctx);
+    d.epochs = 12;
+    d.out = FOLDER "/b.safetensors"; d.state = FOLDER "/b.state";
+    d.progress = stop_at; d.user = &s;
+    whole = run_training(&d, 1, &result, error);
+    out = file_digest(&ctx, d.out);
+    remove(d.out);
+    remove(d.state);
+    d.resume = 1;
+    for (round = 0; round < 100 && status != 0; round++) {
+        pid_t child = fork();
+        if (child == 0) {
+            uint64_t h = run_training(&d, 1, &result, NULL);
+            _exit(h == whole ? 0 : 1);
+        }
+        usleep(20000 + 11000 * (unsigned)(round % 7) + 30000 * (unsigned)(round / 7));
+        if (waitpid(child, &status, WNOHANG) == child) { status = WEXITSTATUS(status); continue; }
+        kill(child, SIGKILL);
+        waitpid(child, &status, 0);
+        status = -1;
+        kills++;
+    }
+    CHECK(status == 0 && kills > 0, "killed %d times and resumed, training ends with the same bits",
+          kills);
+    CHECK(whole && file_digest(&ctx, d.out) == out, "and with the same best weights in its file");
+    CHECK(sal_net_load(&ctx, d.out, &net) == SAL_OK, "which is a weights file %s", sal_error(&ctx));
+    sal_net_free(&ctx, net);
+}
+
+/* --- two processes (here: threads) as one ----------------------------------------------------- */
+
+typedef struct rank {
+    int rank;
+    sal_net *net;
+    sal_result result;
+    float *values;
+} rank;
+static pthread_barrier_t barrier;
+static rank ranks[2];
+
+static sal_result add_up(void *user, float *values, size_t count) {
+    rank *me = (rank *)user;
+    float *mine = (float *)malloc(count * sizeof(float));
+    size_t i;
+    memcpy(mine, values, count * sizeof(float));
+    me->values = mine;
+    pthread_barrier_wait(&barrier);
+    for (i = 0; i < count; i++) values[i] = ranks[0].values[i] + ranks[1].values[i];
+    pthread_barrier_wait(&barrier);
+    free(mine);
+    return SAL_OK;
+}
+
+static void *run_rank(void *arg) {
+    rank *me = (rank *)arg;
+    sal_ctx ctx;
+    sal_train_desc d = short_desc();
+    sal_train_result result;
+    memset(&ctx, 0, sizeof ctx);
+    ctx.threads = 1;
+    d.batch = 2; d.ranks = 2; d.rank = me->rank; d.reduce = add_up; d.user = me; d.dropout = 0;
+    me->net = make_net(&ctx, SAL_JUNTINGNET, 48, 48, 8);
+    me->result = sal_train(&ctx, me->net, &d, &result);
+    return NULL;
+}
+
+static void test_ranks(void) {
+    sal_ctx ctx;
+    sal_train_desc d = short_desc();
+    sal_train_result result;
+    sal_net *net;
+    pthread_t thread[2];
+    double worst = 0, most = 0;
+    int i, r;
+    size_t k;
+    memset(&ctx, 0, sizeof ctx);
+    ctx.threads = 1;
+    d.batch = 4; d.dropout = 0;
+    net = make_net(&ctx, SAL_JUNTINGNET, 48, 48, 8);
+    r = sal_train(&ctx, net, &d, &result);
+    pthread_barrier_init(&barrier, NULL, 2);
+    for (i = 0; i < 2; i++) {
+        ranks[i].rank = i;
+        pthread_create(&thread[i], NULL, run_rank, &ranks[i]);
+    }
+    for (i = 0; i < 2; i++) pthread_join(thread[i], NULL);
+    for (i = 0; i < net->params; i++)
+        for (k = 0; k < sal_tensor_count(&net->param[i].value); k++) {
+            float a = ((float *)net->param[i].value.data)[k];
+            float b = ((float *)ranks[1].net->param[i].value.data)[k];
+            worst = SAL__MAX(worst, fabs((double)a - b));
+            most = SAL__MAX(most, fabs((double)a));
+        }
+    CHECK(r == SAL_OK && !ranks[0].result && !ranks[1].result && worst < 1e-5 * most,
+          "two that share batches of 2 learn what one learns with batches of 4 (off by %.1e of "
+          "%.1e)", worst, most);
+    CHECK(digest(ranks[0].net) == digest(ranks[1].net), "and both have the same bits");
+    sal_net_free(&ctx, net);
+    for (i = 0; i < 2; i++) sal_net_free(&ctx, ranks[i].net);
+}
+
+/* --- features --------------------------------------------------------------------------------- */
+
+static void test_features(void) {
+    sal_train_desc d = short_desc();
+    sal_train_result plain, cached, again;
+    memset(&plain, 0, sizeof plain); memset(&cached, 0, sizeof cached);
+    char error[300];
+    struct stat before, after;
+    int done;
+    d.freeze = "conv"; d.dropout = 0;
+    CHECK(run_training(&d, 1, &plain, error) != 0, "a network with frozen convolutions learns %s",
+          error);
+    remove(FOLDER "/features");
+    d.features = FOLDER "/features";
+    done = run_training(&d, 1, &cached, error) != 0;
+    CHECK(done && fabs(cached.loss - plain.loss) < 1e-3 * plain.loss,
+          "from features on disk it learns the same: loss %.6f and %.6f %s", plain.loss,
+          cached.loss, error);
+    stat(FOLDER "/features", &before);
+    run_training(&d, 1, &again, error);
+    stat(FOLDER "/features", &after);
+    CHECK(again.loss == cached.loss && before.st_ino == after.st_ino,
+          "a second training uses the file that is there");
+    d.crop = .1;
+    CHECK(run_training(&d, 1, &again, error) == 0 && strstr(error, "features"),
+          "features and crops together are refused: %.50s...", error);
+}
+
+/* --- what can go wrong ------------------------------------------------------------------------ */
+
+static int warnings;
+static void count_warnings(void *user, const char *message) {
+    (void)user; (void)message;
+    warnings++;
+}
+
+static void test_bad_data(void) {
+    static const char *const bad_set[] = { FOLDER "/bad" };
+    static const char *const no_set[] = { FOLDER "/nothing" };
+    sal_ctx ctx;
+    sal_train_desc d = short_desc();
+    sal_train_result result;
+    sal_net *net;
+    memset(&ctx, 0, sizeof ctx);
+    ctx.log = count_warnings;
+    make_set(&ctx, FOLDER "/bad", 8);
+    sal_file_write(&ctx, FOLDER "/bad/images/p03.png", "\x89PNG\r\n\x1a\nnothing", 15);
+    net = make_net(&ctx, SAL_JUNTINGNET, 48, 48, 8);
+    d.data = bad_set; d.val_split = 0; d.epochs = 1;
+    CHECK(sal_train(&ctx, net, &d, &result) != SAL_OK && strstr(ctx.error, "p03.png"),
+          "a damaged picture is refused by name: %.70s", ctx.error);
+    d.skip = 1;
+    CHECK(sal_train(&ctx, net, &d, &result) == SAL_OK && warnings == 1,
+          "or left out with a warning, when asked for");
+    d.cache_bytes = 1;
+    CHECK(sal_train(&ctx, net, &d, &result) == SAL_OK, "also when pictures are not kept in memory");
+    d.data = no_set;
+    CHECK(sal_train(&ctx, net, &d, &result) != SAL_OK && strstr(ctx.error, "nothing"),
+          "a folder that is not there is named: %.60s", ctx.error);
+    d.datas = 0;
+    CHECK(sal_train(&ctx, net, &d, &result) == SAL_ERR_ARGUMENT, "no data set is refused: %.60s...",
+          ctx.error);
+    sal_net_free(&ctx, net);
+}
+
+static void test_limits(void) {
+    sal_train_desc d = short_desc();
+    sal_train_result result;
+    char error[300];
+    sal_ctx ctx;
+    uint64_t before;
+    struct rlimit old, tight;
+    memset(&ctx, 0, sizeof ctx);
+    d.memory_limit = 1e5;
+    CHECK(run_training(&d, 1, &result, error) == 0 && strstr(error, "the limit is 0 MB"),
+          "more memory than allowed is refused before the start: %.70s", error);
+    d.memory_limit = 0;
+    d.schedule.kind = SAL_RATE_CONSTANT; d.schedule.rate = 1e20; d.optim.max_norm = 0;
+    CHECK(run_training(&d, 1, &result, error) == 0 && strstr(error, "no longer finite"),
+          "an exploding training stops and says where: %.90s", error);
+    d = short_desc();
+    d.out = FOLDER "/c.safetensors"; d.state = FOLDER "/c.state";
+    CHECK(run_training(&d, 1, &result, error) != 0, "a training writes its files %s", error);
+    before = file_digest(&ctx, d.state);
+    signal(SIGXFSZ, SIG_IGN);           /* a full disk: files may not grow beyond 100 kB */
+    getrlimit(RLIMIT_FSIZE, &old);
+    tight = old;
+    tight.rlim_cur = 100000;
+    setrlimit(RLIMIT_FSIZE, &tight);
+    d.epochs = 6;
+    CHECK(run_training(&d, 1, &result, error) == 0 && strstr(error, "cannot be written"),
+          "a full disk is reported: %.80s", error);
+    setrlimit(RLIMIT_FSIZE, &old);
+    CHECK(file_digest(&ctx, d.state) == before, "and the files of before are still whole");
+}
+
+static void test_names(void) {
+    int i, in = 0;
+    char name[32];
+    for (i = 0; i < 1000; i++) {
+        snprintf(name, sizeof name, "%d.jpg", 1000 + i);
+        in += sal_name_share(name, 0) < .1;
+    }
+    CHECK(in > 70 && in < 130, "a tenth of all names is a tenth (%d of 1000)", in);
+    CHECK(sal_name_share("a/b/1002.jpg", 0) == sal_name_share("1002.jpg", 0) &&
+          sal_name_share("1002.jpg", 0) != sal_name_share("1002.jpg", 1),
+          "folders do not matter, the seed does");
+}
+
+int main(void) {
+    sal_ctx ctx;
+    memset(&ctx, 0, sizeof ctx);
+    make_set(&ctx, FOLDER "/set", PICTURES);
+    test_names();
+    test_kill();
+    test_same_bits();
+    test_ranks();
+    test_features();
+    test_bad_data();
+    test_limits();
+    test_overfit();
+    return test_done();
+}
