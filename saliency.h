@@ -51,8 +51,8 @@
 
    FINDING YOUR WAY. Search for >>NAME:
 
-       api  core  tensor  gemm  conv  layers  convlstm  graph  nets  weights  image  classical  data
-       metrics  predict  debug  fast  licence
+       api  core  tensor  gemm  conv  layers  convlstm  losses  optim  graph  nets  weights  image
+       classical  data  metrics  predict  train  fast  kernels  licence
 
    CONTRACTS
        Errors       Functions that can fail return a sal_result, 0 for success; sal_error(ctx) has a
@@ -11060,10 +11060,6 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
     return r;
 }
 #endif /* SALIENCY_NO_STDIO */
-
-/* ============================================================================================
-   >>debug  a person looks inside
-   ========================================================================================== */
 
 /* ============================================================================================
    >>fast  SIMD and Winograd kernels: everything a student may skip
