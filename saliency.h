@@ -629,7 +629,8 @@ typedef struct sal_value {
 typedef struct sal_step {
     int skip;                   /* 1: another layer does its work */
     int output;                 /* the value it writes */
-    int norm, add;              /* fused batch-norm layer, added value; -1 for none */
+    int norm, add, pool;        /* fused batch-norm layer, added value, fused 2x2 max-pool layer;
+                                   -1 for none */
     sal_act act;
     float *fold;                /* the norm as scale, then bias: 2 * channels floats */
     int learns;                 /* 1: going backward comes past here */
@@ -723,6 +724,8 @@ struct sal_backend {
     size_t (*scratch)(const sal_run *run, int i);
     sal_layer_fn *train[SAL_OPS], *backward[SAL_OPS];
     size_t (*aux)(const sal_run *run, int i);
+    int (*pools)(const sal_run *run, int i);    /* 1: the conv2d of layer i could take a 2x2
+                                                   max-pool along; NULL: none can */
 };
 SALDEF const sal_backend *sal_backend_ref(void);    /* the textbook */
 SALDEF const sal_backend *sal_backend_cpu(void);    /* fast kernels; the default */
@@ -2930,6 +2933,17 @@ static void sal__fuse(sal_run *run, int i) {
         run->step[next].skip = 1;
         end = next;
     }
+    next = sal__sole_reader(net, end);
+    if (!run->training && next >= 0 && step->add < 0 && net->layer[next].op == SAL_OP_MAXPOOL) {
+        const sal_layer *l = &net->layer[next];
+        int odd = run->value[end].shape.h % 2 || run->value[end].shape.w % 2;
+        if (l->kernel == 2 && l->stride == 2 && !(odd && l->padding == SAL_SAME) &&
+            run->backend->pools && run->backend->pools(run, i)) {
+            step->pool = next;
+            run->step[next].skip = 1;
+            end = next;
+        }
+    }
     step->output = end;
     for (k = i; k < end; k++) if (run->step[k + 1].skip) run->value[k].root = end;
     run->value[i].root = end;
@@ -2945,7 +2959,7 @@ static void sal__plan_steps(sal_run *run) {
     int end = net->layers, i, k;
     for (i = 0; i < end; i++) {
         run->value[i].root = run->step[i].output = i;
-        run->step[i].norm = run->step[i].add = -1;
+        run->step[i].norm = run->step[i].add = run->step[i].pool = -1;
     }
     for (i = 1; i < end; i++) {
         const sal_layer *l = &net->layer[i];
@@ -3567,7 +3581,7 @@ SALDEF const sal_backend *sal_backend_ref(void) {
 #define SAL_ROW(ENUM, name, fast, train) sal__backward_##name,
         SAL_OPERATORS(SAL_ROW)
 #undef SAL_ROW
-    }, sal__aux_ref };
+    }, sal__aux_ref, NULL };
     return &backend;
 }
 
@@ -11118,7 +11132,8 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
    ReLU) is applied to the finished tile before it leaves the cache (`finish`).
 
    Dense layers with one picture are limited by memory: each weight is used once. They read F16
-   or I8 weights as they are and turn them into floats in registers. With many pictures
+   weights as they are and turn them into floats in registers; with I8 weights they turn the few
+   inputs into whole numbers instead (`dot_i8`). With many pictures
    (training) they are matrix products.
 
    The attentive LSTM: at each step the eight gate convolutions are one Winograd convolution with
@@ -11172,7 +11187,11 @@ typedef struct sal__isa {
     void (*wino_output)(float *y, size_t row, const float *p, size_t fs, int n, int m);
     void (*finish)(float *out, const float *acc, const float *add, float scale, float bias,
                    int act, size_t n);
+    void (*finish_pool)(float *out, const float *a, const float *b, float scale, float bias,
+                        int act, size_t n);
     void (*dot)(float *out, const float *x, const void *weight, sal_dtype type, int rows, int k);
+    void (*dot_i8)(float *out, const int16_t *hi, const int16_t *lo, const int8_t *weight, int rows,
+                   int k);
     void (*pack)(float *b, const float *a, size_t lda, int rows, int k);
     void (*lstm)(float *h, float *c, const float *gates, size_t hw, int channels, int first);
     void (*maximum)(float *out, const float *a, const float *b, size_t n);
@@ -11181,7 +11200,6 @@ typedef struct sal__isa {
 #define sal__scalar_f32(x)  (x)
 #define sal__scalar_f16(x)  sal_f16_to_f32(x)
 #define sal__scalar_bf16(x) sal_bf16_to_f32(x)
-#define sal__scalar_i8(x)   ((float)(x))
 
 #ifdef SAL__X86
 /* AVX2 with FMA and half floats: 8 lanes. Every processor that has the first two has the third. */
@@ -11212,11 +11230,21 @@ typedef struct sal__isa {
 /* 2^n for y = 1.5 * 2^23 + n: the last bits of y are n */
 #define sal__vpow2(y) _mm256_castsi256_ps(_mm256_add_epi32( \
     _mm256_slli_epi32(_mm256_castps_si256(y), 23), _mm256_set1_epi32(0x3F800000)))
+/* the larger of neighbours: a0 a1, a2 a3, ... b0 b1, ... */
+#define sal__vmax_pairs(a, b) _mm256_castsi256_ps(_mm256_permute4x64_epi64(_mm256_castps_si256( \
+    _mm256_max_ps(_mm256_shuffle_ps(a, b, 0x88), _mm256_shuffle_ps(a, b, 0xDD))), 0xD8))
 #define sal__vload_f16(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p)))
 #define sal__vload_bf16(p) _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32( \
     _mm_loadu_si128((const __m128i *)(const void *)(p))), 16))
-#define sal__vload_i8(p) _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32( \
-    _mm_loadl_epi64((const __m128i *)(const void *)(p))))
+/* 16-bit numbers, twice as many as floats; imadd: the products of neighbours, added, in 32 bits */
+#define sal__i __m256i
+#define sal__izero() _mm256_setzero_si256()
+#define sal__iload_bytes(p) \
+    _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(p)))
+#define sal__iload(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define sal__iadd(a, b) _mm256_add_epi32(a, b)
+#define sal__imadd(a, b) _mm256_madd_epi16(a, b)
+#define sal__ifloat(a) _mm256_cvtepi32_ps(a)
 #include SALIENCY_FILE
 #if defined(__clang__)
 #  pragma clang attribute pop
@@ -11245,6 +11273,7 @@ typedef struct sal__isa {
                                                    _mm_andnot_ps(_mm_cmplt_ps(a, b), no))
 #define sal__vpow2(y) _mm_castsi128_ps(_mm_add_epi32( \
     _mm_slli_epi32(_mm_castps_si128(y), 23), _mm_set1_epi32(0x3F800000)))
+#define sal__vmax_pairs(a, b) _mm_max_ps(_mm_shuffle_ps(a, b, 0x88), _mm_shuffle_ps(a, b, 0xDD))
 #define sal__vzip_low(a, b) _mm_unpacklo_ps(a, b)
 #define sal__vzip_high(a, b) _mm_unpackhi_ps(a, b)
 #define sal__vjoin_low(a, b) _mm_movelh_ps(a, b)
@@ -11253,7 +11282,13 @@ typedef struct sal__isa {
 #define sal__vload_f16(p) sal__sse2_half(_mm_loadl_epi64((const __m128i *)(const void *)(p)))
 #define sal__vload_bf16(p) _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), \
     _mm_loadl_epi64((const __m128i *)(const void *)(p))))
-#define sal__vload_i8(p) sal__sse2_bytes(p)
+#define sal__i __m128i
+#define sal__izero() _mm_setzero_si128()
+#define sal__iload_bytes(p) sal__sse2_bytes(p)
+#define sal__iload(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
+#define sal__iadd(a, b) _mm_add_epi32(a, b)
+#define sal__imadd(a, b) _mm_madd_epi16(a, b)
+#define sal__ifloat(a) _mm_cvtepi32_ps(a)
 SAL__INLINE __m128 sal__sse2_half(__m128i h) {
     __m128i x = _mm_unpacklo_epi16(h, _mm_setzero_si128());
     __m128i sign = _mm_slli_epi32(_mm_and_si128(x, _mm_set1_epi32(0x8000)), 16);
@@ -11261,13 +11296,9 @@ SAL__INLINE __m128 sal__sse2_half(__m128i h) {
     y = _mm_mul_ps(y, _mm_castsi128_ps(_mm_set1_epi32((127 + 112) << 23)));
     return _mm_or_ps(y, _mm_castsi128_ps(sign));
 }
-SAL__INLINE __m128 sal__sse2_bytes(const int8_t *p) {
-    __m128i x;
-    int32_t four;
-    memcpy(&four, p, 4);
-    x = _mm_cvtsi32_si128(four);
-    x = _mm_unpacklo_epi8(x, x);
-    return _mm_cvtepi32_ps(_mm_srai_epi32(_mm_unpacklo_epi16(x, x), 24));
+SAL__INLINE __m128i sal__sse2_bytes(const int8_t *p) {
+    __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)p);
+    return _mm_srai_epi16(_mm_unpacklo_epi8(x, x), 8);
 }
 #include SALIENCY_FILE
 
@@ -11291,18 +11322,22 @@ SAL__INLINE __m128 sal__sse2_bytes(const int8_t *p) {
 #define sal__vselect_less(a, b, yes, no) vbslq_f32(vcltq_f32(a, b), yes, no)
 #define sal__vpow2(y) vreinterpretq_f32_s32(vaddq_s32( \
     vshlq_n_s32(vreinterpretq_s32_f32(y), 23), vdupq_n_s32(0x3F800000)))
+#define sal__vmax_pairs(a, b) vpmaxq_f32(a, b)
 #define sal__vzip_low(a, b) vzip1q_f32(a, b)
 #define sal__vzip_high(a, b) vzip2q_f32(a, b)
 #define sal__vjoin_low(a, b) vcombine_f32(vget_low_f32(a), vget_low_f32(b))
 #define sal__vjoin_high(a, b) vcombine_f32(vget_high_f32(a), vget_high_f32(b))
 #define sal__vload_f16(p) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))
 #define sal__vload_bf16(p) vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16))
-#define sal__vload_i8(p) sal__neon_bytes(p)
-SAL__INLINE float32x4_t sal__neon_bytes(const int8_t *p) {
-    uint32_t four;
-    memcpy(&four, p, 4);
-    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u32(
-        vdup_n_u32(four))))));
+#define sal__i int32x4_t
+#define sal__izero() vdupq_n_s32(0)
+#define sal__iload_bytes(p) vreinterpretq_s32_s16(vmovl_s8(vld1_s8(p)))
+#define sal__iload(p) vreinterpretq_s32_s16(vld1q_s16(p))
+#define sal__iadd(a, b) vaddq_s32(a, b)
+#define sal__imadd(a, b) sal__neon_madd(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b))
+#define sal__ifloat(a) vcvtq_f32_s32(a)
+SAL__INLINE int32x4_t sal__neon_madd(int16x8_t a, int16x8_t b) {
+    return vmlal_high_s16(vmull_s16(vget_low_s16(a), vget_low_s16(b)), a, b);
 }
 #include SALIENCY_FILE
 
@@ -11328,9 +11363,9 @@ SAL__INLINE float sal__c_pow2(float y) {
 #define sal__vcopysign(a, s) ((s) < 0 ? -(a) : (a))
 #define sal__vselect_less(a, b, yes, no) ((a) < (b) ? (yes) : (no))
 #define sal__vpow2(y) sal__c_pow2(y)
+#define sal__vmax_pairs(a, b) SAL__MAX(a, b)
 #define sal__vload_f16(p) sal_f16_to_f32(*(p))
 #define sal__vload_bf16(p) sal_bf16_to_f32(*(p))
-#define sal__vload_i8(p) ((float)*(p))
 #include SALIENCY_FILE
 #endif
 
@@ -11361,7 +11396,7 @@ typedef struct sal__wino {
     int chunk;              /* groups worked on together */
     int panels;             /* blocks of outputs a task works on together */
     int resident;           /* 1: all of u is kept; 0: u is made when needed, for a chunk */
-    double cost;            /* estimated time, in multiply-adds of 8 lanes */
+    double cost;            /* estimated time in cycles */
 } sal__wino;
 
 /* A Winograd convolution under way. */
@@ -11371,6 +11406,7 @@ typedef struct sal__wino_job {
     const sal_epilogue *e;
     const float *bias2;             /* added to e->bias; NULL: none */
     int act;                        /* instead of e->act */
+    int pool;                       /* 1: 2x2 max-pool what comes out (no dilation, no e->add) */
     sal__wino w;
     const float *in, *weight;
     float *out, *u, *v, *worker;    /* scratch: all of u or nothing, one chunk, one per worker */
@@ -11385,7 +11421,6 @@ enum { SAL__KC = 128, SAL__RESIDENT = 1200000, SAL__CHUNK = 5300000 };
 /* Cut s for tiles of n points; 0 if that is not possible. */
 static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
     int d = s->dilation, kp = (s->ic + 7) & ~7, ph, pw;
-    double transforms;
     memset(w, 0, sizeof *w);
     if (s->stride != 1 || s->kh != s->kw) return 0;
     if (s->kh != 3 && !(s->kh == 5 && n == 8)) return 0;
@@ -11410,9 +11445,11 @@ static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
         int chunks = (w->groups + w->chunk - 1) / w->chunk;
         w->chunk = (w->groups + chunks - 1) / chunks;
     }
-    transforms = (double)w->tiles * (kp + w->oblocks * 16) * 80;
-    w->cost = (double)w->tiles * w->f * kp * w->oblocks * 2 * 1.05 + transforms +
-              (double)kp * w->oblocks * 2 * 250 *
+    /* cycles, measured with AVX2: products, transforms of inputs, of outputs, of weights */
+    w->cost = (double)w->groups * w->f * w->oblocks * (6.3 * s->ic + 30 * w->kblocks) +
+              (double)w->tiles * kp / 8 * (n == 8 ? 290 : 200) +
+              (double)w->tiles * w->oblocks * (n == 8 ? 1200 : 650) +
+              (double)kp * w->oblocks * (n == 8 ? 280 : 180) *
               (w->resident ? 1 : (w->groups + w->chunk - 1) / w->chunk);
     return 1;
 }
@@ -11510,6 +11547,11 @@ static void sal__wino_multiply(const sal__wino_job *j, int group, int kblock, in
                           u + p * w->u + f * w->ufs, k, rows, add, v + w->vfs);
 }
 
+/* Floats from one plane of the output to the next. */
+static size_t sal__wino_plane(const sal__wino_job *j) {
+    return j->pool ? (size_t)(j->s->oh / 2) * (j->s->ow / 2) : (size_t)j->s->oh * j->s->ow;
+}
+
 /* Transform the products of one group back and write 16 planes of its results. Tiles side by side
    are put together to rows in y first, then a row goes through finish() to its place. out is the
    first of the 16 planes. */
@@ -11518,7 +11560,7 @@ static void sal__wino_out_group(const sal__wino_job *j, int group, int oblock, f
     enum { ROW = 48 };
     const sal_conv *s = j->s;
     const sal__wino *w = &j->w;
-    size_t plane = (size_t)s->oh * s->ow;
+    size_t plane = sal__wino_plane(j);
     int q, o, k, i, d = s->dilation, end = SAL__MIN(6, w->tiles - group * 6);
     int channels = SAL__MIN(16, s->oc - oblock * 16);
     const float *add = j->e->add ? j->e->add + oblock * 16 * plane : NULL;
@@ -11537,9 +11579,15 @@ static void sal__wino_out_group(const sal__wino_job *j, int group, int oblock, f
             float scale = j->e->scale ? j->e->scale[c] : 1, bias = j->e->bias ? j->e->bias[c] : 0;
             if (j->bias2) bias += j->bias2[c];
             for (k = 0; k < rows; k++) {
-                size_t at = ((size_t)sample * s->oc + o) * plane + (size_t)(y0 + k * d) * s->ow + x0;
+                size_t at = ((size_t)sample * s->oc + o) * plane;
                 float *row = y + (o * w->m + k) * ROW;
-                if (d == 1) {
+                at += j->pool ? (size_t)(y0 + k) / 2 * (s->ow / 2) + x0 / 2 :
+                                (size_t)(y0 + k * d) * s->ow + x0;
+                if (j->pool) {
+                    if (k % 2 == 0 && k + 1 < rows)
+                        j->isa->finish_pool(out + at, row, row + ROW, scale, bias, j->act,
+                                            (size_t)width / 2);
+                } else if (d == 1) {
                     j->isa->finish(out + at, row, add ? add + at : NULL, scale, bias, j->act,
                                    (size_t)width);
                 } else {
@@ -11570,7 +11618,7 @@ static void sal__wino_resident_task(void *arg, int index, int worker) {
     float *v = j->worker + worker * j->worker_size, *m = v + w->v * w->chunk;
     float *y = m + (size_t)w->f * 96;
     int first = index * w->chunk, g, o, k, count = SAL__MIN(w->chunk, w->groups - first);
-    size_t plane = (size_t)j->s->oh * j->s->ow;
+    size_t plane = sal__wino_plane(j);
     for (g = 0; g < count; g++) sal__wino_in_group(j, first + g, v + g * w->v, y);
     for (o = 0; o < w->oblocks; o++)
         for (g = 0; g < count; g++) {
@@ -11614,7 +11662,7 @@ static void sal__wino_pass(const sal__wino_job *j, const float *weight, const fl
 static void sal__wino_passing_task(void *arg, int index, int worker) {
     const sal__wino_job *j = (const sal__wino_job *)arg;
     const sal__wino *w = &j->w;
-    size_t size = (size_t)w->f * 96, plane = (size_t)j->s->oh * j->s->ow;
+    size_t size = (size_t)w->f * 96, plane = sal__wino_plane(j);
     float *u = j->worker + worker * j->worker_size, *m = u + w->u * w->panels;
     float *y = m + size * w->panels * w->chunk;
     int g, p, first, panels = sal__wino_panels(w, index, &first);
@@ -11759,10 +11807,10 @@ static void sal__gemm_task(void *arg, int index, int worker) {
 /* Winograd tiles or a matrix product, whichever is estimated to be faster: n points or 0. */
 static int sal__fast_conv2d_plan(sal__wino *w, const sal_conv *s) {
     sal__wino other;
-    double direct = (double)s->n * s->oh * s->ow * s->oc * s->ic * s->kh * s->kw / 8 * 1.05 +
-                    (double)s->n * s->oh * s->ow * s->ic * s->kh * s->kw / 4;
+    double k = (double)s->ic * s->kh * s->kw, panels = (s->oh * s->ow + 15) / 16 * (double)s->n;
+    double direct = panels * ((s->oc + 5) / 6 * (6.3 * k + 40) + s->oc * 8.0 +
+                              k * (s->kh * s->kw > 1 ? 12 : 5));
     int n = sal__wino_fit(w, s, 6) ? 6 : 0;
-    if (s->ic < 8 || s->oc < 4) return 0;
     if (sal__wino_fit(&other, s, 8) && (!n || other.cost < w->cost)) { *w = other; n = 8; }
     return n && w->cost < direct ? n : 0;
 }
@@ -11777,12 +11825,13 @@ static size_t sal__fast_conv2d_scratch(const sal_conv *s, int threads) {
 }
 
 static void sal__fast_conv2d(sal_ctx *ctx, float *out, const float *in, const float *weight,
-                             const sal_epilogue *e, const sal_conv *s, void *scratch) {
+                             const sal_epilogue *e, const sal_conv *s, int pool, void *scratch) {
     sal__wino_job j;
     sal__gemm_job g;
     memset(&j, 0, sizeof j);
     if (sal__fast_conv2d_plan(&j.w, s)) {
-        j.isa = sal__isa_best(); j.s = s; j.e = e; j.act = e->act; j.in = in; j.weight = weight; j.out = out;
+        j.isa = sal__isa_best(); j.s = s; j.e = e; j.act = e->act; j.pool = pool;
+        j.in = in; j.weight = weight; j.out = out;
         sal__wino_run(ctx, &j, (float *)scratch);
         return;
     }
@@ -11795,7 +11844,7 @@ static void sal__fast_conv2d(sal_ctx *ctx, float *out, const float *in, const fl
 
 /* --- dense layers ---------------------------------------------------------------------------- */
 
-enum { SAL__DENSE_FEW = 4, SAL__DENSE_ROWS = 32 };
+enum { SAL__DENSE_FEW = 4, SAL__DENSE_ROWS = 64 };
 
 typedef struct sal__dense_job {
     const sal__isa *isa;
@@ -11803,6 +11852,8 @@ typedef struct sal__dense_job {
     const sal_epilogue *e;
     const float *in;
     float *out, *worker;
+    int16_t *fixed;             /* for I8: of each sample nin high parts, nin low parts */
+    float unit[SAL__DENSE_FEW]; /* and what a high part of 1 stands for */
     int n, nin, nout;
     size_t worker_size;
 } sal__dense_job;
@@ -11825,6 +11876,20 @@ static void sal__dense_finish(const sal__dense_job *j, int s, int first, int cou
     }
 }
 
+/* x = unit * (hi + lo / 65534), hi from -32767 to 32767; returns unit, NaN if x is not finite. */
+static float sal__fixed_point(int16_t *hi, int16_t *lo, const float *x, int n) {
+    float most = 0, zero = 0, inverse;
+    int i;
+    for (i = 0; i < n; i++) { most = SAL__MAX(most, fabsf(x[i])); zero += x[i] * 0; }
+    inverse = most > 1e-30f && zero == 0 ? 32767 / most : 0;
+    for (i = 0; i < n; i++) {
+        float v = inverse > 0 ? x[i] * inverse : 0;
+        hi[i] = (int16_t)(v < 0 ? v - 0.5f : v + 0.5f);
+        lo[i] = (int16_t)((v - hi[i]) * 65534);
+    }
+    return most / 32767 + zero;
+}
+
 /* A few samples: stream the weights past them. */
 static void sal__dense_rows_task(void *arg, int index, int worker) {
     const sal__dense_job *j = (const sal__dense_job *)arg;
@@ -11834,7 +11899,12 @@ static void sal__dense_rows_task(void *arg, int index, int worker) {
     float sum[SAL__DENSE_ROWS];
     (void)worker;
     for (s = 0; s < j->n; s++) {
-        j->isa->dot(sum, j->in + (size_t)s * j->nin, rows, j->weight->dtype, count, j->nin);
+        if (j->weight->dtype == SAL_I8) {
+            const int16_t *hi = j->fixed + (size_t)s * 2 * j->nin;
+            int i;
+            j->isa->dot_i8(sum, hi, hi + j->nin, (const int8_t *)rows, count, j->nin);
+            for (i = 0; i < count; i++) sum[i] *= j->unit[s];
+        } else j->isa->dot(sum, j->in + (size_t)s * j->nin, rows, j->weight->dtype, count, j->nin);
         sal__dense_finish(j, s, first, count, j->weight->dtype == SAL_I8, sum);
     }
 }
@@ -11862,16 +11932,23 @@ static void sal__dense_panel_task(void *arg, int index, int worker) {
     for (s = 0; s < j->n; s++) sal__dense_finish(j, s, first, count, 0, sum + s * 16);
 }
 
-static size_t sal__fast_dense_scratch(int n, int threads) {
-    return n <= SAL__DENSE_FEW ? 0 : ((size_t)n * 16 + 2 * 256 * 16) * sizeof(float) * threads;
+static size_t sal__fast_dense_scratch(int n, int nin, int threads) {
+    if (n <= SAL__DENSE_FEW) return (size_t)n * nin * 2 * sizeof(int16_t);
+    return ((size_t)n * 16 + 2 * 256 * 16) * sizeof(float) * threads;
 }
 
 static void sal__fast_dense(sal_ctx *ctx, float *out, const float *in, const sal_tensor *weight,
                             const sal_epilogue *e, int n, int nin, int nout, void *scratch) {
     sal__dense_job j;
+    int s;
     j.isa = sal__isa_best(); j.weight = weight; j.e = e; j.in = in; j.out = out;
     j.n = n; j.nin = nin; j.nout = nout;
     j.worker = (float *)scratch; j.worker_size = (size_t)n * 16 + 2 * 256 * 16;
+    j.fixed = (int16_t *)scratch;
+    for (s = 0; s < n && n <= SAL__DENSE_FEW && weight->dtype == SAL_I8; s++) {
+        int16_t *hi = j.fixed + (size_t)s * 2 * nin;
+        j.unit[s] = sal__fixed_point(hi, hi + nin, in + (size_t)s * nin, nin);
+    }
     if (n <= SAL__DENSE_FEW)
         sal_parallel_for(ctx, (nout + SAL__DENSE_ROWS - 1) / SAL__DENSE_ROWS, sal__dense_rows_task,
                          &j);
@@ -12008,7 +12085,7 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
                 e.add = NULL;
             }
             /* Va: products with each of its nine taps, then moved to their places and added */
-            sal__fast_conv2d(ctx, taps, sum, va, &plain, &p.taps, j.wino.worker);
+            sal__fast_conv2d(ctx, taps, sum, va, &plain, &p.taps, 0, j.wino.worker);
             for (y = 0; y < h; y++)
                 for (x = 0; x < w; x++) {
                     float total = 0;
@@ -12068,7 +12145,7 @@ static sal_result sal__forward_conv2d_fast(sal_ctx *ctx, sal_run *run, int i) {
     sal_conv s = sal__conv_of(l, run->n, sal__in_shape(run, i, 0), l->shape.c);
     sal_epilogue e = sal__epilogue_of(run, i);
     sal__fast_conv2d(ctx, sal__out(run, i), sal__in(run, i, 0), sal__weight(run, i, 0), &e, &s,
-                     run->scratch);
+                     run->step[i].pool >= 0, run->scratch);
     return SAL_OK;
 }
 
@@ -12170,7 +12247,7 @@ static void sal__fast_conv2d_data(sal_ctx *ctx, float *din, const float *dout, c
                     weight[((size_t)o * s->ic + c) * taps + taps - 1 - i];
     memset(&e, 0, sizeof e);
     e.add = din;
-    sal__fast_conv2d(ctx, din, dout, turned, &e, &t,
+    sal__fast_conv2d(ctx, din, dout, turned, &e, &t, 0,
                      turned + (sal__kernel_count(s) + 15) / 16 * 16);
 }
 
@@ -12424,7 +12501,7 @@ static void sal__convs_forward_fast(const sal__convs *k, float *out, const float
     sal_epilogue e;
     memset(&e, 0, sizeof e);
     e.bias = bias;
-    sal__fast_conv2d(k->ctx, out, in, weight, &e, s, k->scratch);
+    sal__fast_conv2d(k->ctx, out, in, weight, &e, s, 0, k->scratch);
 }
 static void sal__convs_data_fast(const sal__convs *k, float *din, const float *dout,
                                  const float *weight, const sal_conv *s) {
@@ -12465,7 +12542,7 @@ static size_t sal__scratch_train(const sal_run *run, int i) {
         break;
     case SAL_OP_CONV2D: break;
     case SAL_OP_DENSE:
-        forward = sal__fast_dense_scratch(run->n, run->threads);
+        forward = sal__fast_dense_scratch(run->n, l->kernel, run->threads);
         data = ((size_t)run->n * sal__shape_count(l->shape) +
                 (size_t)run->threads * SAL__PRODUCT) * sizeof(float);
         return SAL__MAX(SAL__MAX(forward, data), ref);
@@ -12475,6 +12552,15 @@ static size_t sal__scratch_train(const sal_run *run, int i) {
     data = sal__fast_data_scratch(&s, run->threads);
     weight = sal__fast_weight_scratch(&s, run->threads);
     return ref + SAL__MAX(forward, SAL__MAX(data, weight));
+}
+
+static int sal__pools_fast(const sal_run *run, int i) {
+    const sal_layer *l = &run->net->layer[i];
+    sal__wino w;
+    sal_conv s;
+    if (l->op != SAL_OP_CONV2D) return 0;
+    s = sal__conv_of(l, run->n, sal__in_shape(run, i, 0), l->shape.c);
+    return s.dilation == 1 && sal__fast_conv2d_plan(&w, &s);
 }
 
 static size_t sal__scratch_fast(const sal_run *run, int i) {
@@ -12490,7 +12576,7 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
     case SAL_OP_MAXPOOL:
         p = sal__pool_of(l, run->n, in);
         return sal__pool_row(&p) * sizeof(float) * run->threads;
-    case SAL_OP_DENSE:    return sal__fast_dense_scratch(run->n, run->threads);
+    case SAL_OP_DENSE:    return sal__fast_dense_scratch(run->n, l->kernel, run->threads);
     case SAL_OP_CONVLSTM: return sal__fast_convlstm_scratch(in.c, in.h, in.w, run->threads);
     default:              return sal__scratch_ref(run, i);
     }
@@ -12509,7 +12595,7 @@ SALDEF const sal_backend *sal_backend_cpu(void) {
 #define SAL_ROW(ENUM, name, fast, train) sal__backward_##name##train,
         SAL_OPERATORS(SAL_ROW)
 #undef SAL_ROW
-    }, sal__aux_ref };
+    }, sal__aux_ref, sal__pools_fast };
     return &backend;
 }
 
@@ -12566,6 +12652,12 @@ SAL__INLINE void SAL__K(turn)(float *out, size_t os, const float *in, size_t is)
    The one loop that does nearly all the work:  c (rows, 16) = or += a (rows, k) * b (k, 16).
    a is read one number at a time and spread over a vector, b is packed so that its 16 columns are
    neighbours. 6 x 16 results stay in 12 registers of 8 floats, two more hold a row of b. */
+#define SAL__EACH1(X) X(0)
+#define SAL__EACH2(X) X(0) X(1)
+#define SAL__EACH3(X) X(0) X(1) X(2)
+#define SAL__EACH4(X) X(0) X(1) X(2) X(3)
+#define SAL__EACH5(X) X(0) X(1) X(2) X(3) X(4)
+#define SAL__EACH6(X) X(0) X(1) X(2) X(3) X(4) X(5)
 #if SAL__W == 8
 #  define SAL__ROW_ZERO(r) sal__v c##r##0 = sal__vset(0), c##r##1 = c##r##0;
 #  define SAL__ROW_LOAD(r) sal__v c##r##0 = sal__vload(c + (r) * ldc), \
@@ -12617,12 +12709,6 @@ SAL__INLINE void SAL__K(block##n)(float *c, size_t ldc, const float *a, size_t l
         EACH(SAL__ROW_STORE) \
     } \
 }
-#define SAL__EACH1(X) X(0)
-#define SAL__EACH2(X) X(0) X(1)
-#define SAL__EACH3(X) X(0) X(1) X(2)
-#define SAL__EACH4(X) X(0) X(1) X(2) X(3)
-#define SAL__EACH5(X) X(0) X(1) X(2) X(3) X(4)
-#define SAL__EACH6(X) X(0) X(1) X(2) X(3) X(4) X(5)
 SAL__BLOCK(1, SAL__EACH1)
 SAL__BLOCK(2, SAL__EACH2)
 SAL__BLOCK(3, SAL__EACH3)
@@ -12933,18 +13019,42 @@ static void SAL__K(finish)(float *out, const float *acc, const float *add, float
     }
 }
 
+/* out[x] = the maximum of act(acc * scale + bias) over columns 2x, 2x + 1 of the rows a and b, for n
+   values of x. Whole vectors of a and b are read. */
+#define SAL__FINISH_POOL(x) sal__vmax(sal__vfma(sal__vload(a + 2 * i + (x)), s, shift), \
+                                         sal__vfma(sal__vload(b + 2 * i + (x)), s, shift))
+static void SAL__K(finish_pool)(float *out, const float *a, const float *b, float scale,
+                                float bias, int act, size_t n) {
+    sal__v s = sal__vset(scale), shift = sal__vset(bias);
+    size_t i, k;
+    for (i = 0; i < n; i += SAL__W) {
+        sal__v low = SAL__FINISH_POOL(0), high = SAL__FINISH_POOL(SAL__W);
+        sal__v x = sal__vmax_pairs(low, high);
+        if (act != SAL_IDENTITY) x = SAL__ACT_RELU(x);
+        if (act == SAL_RELU6) x = SAL__ACT_RELU6(x);
+        if (i + SAL__W <= n) sal__vstore(out + i, x);
+        else {
+            float rest[SAL__W];
+            sal__vstore(rest, x);
+            for (k = 0; i + k < n; k++) out[i + k] = rest[k];
+        }
+    }
+}
+
 /* --- dense rows ------------------------------------------------------------------------------
-   out[o] = sum over i of weight[o][i] * x[i] for `rows` rows, four at a time so that x is loaded
-   once for four; the weights are read once, in order, in the form they have in memory. */
+   out[o] = sum over i of weight[o][i] * x[i] for `rows` rows. The weights are read once, in the form
+   they have in memory, as four streams: rows o, o + quarter, ... side by side. */
 #define SAL__DOT(T, LOAD) { \
-    const T *w0 = (const T *)weight; \
-    for (o = 0; o < rows; o += 4, w0 += 4 * (size_t)k) { \
-        const T *w1 = o + 1 < rows ? w0 + k : w0, *w2 = o + 2 < rows ? w1 + k : w0; \
-        const T *w3 = o + 3 < rows ? w2 + k : w0; \
+    for (o = 0; o < quarter; o++) { \
+        const T *w0 = (const T *)weight + (size_t)o * k; \
+        const T *w1 = o + quarter < rows ? w0 + part : w0; \
+        const T *w2 = o + 2 * quarter < rows ? w0 + 2 * part : w0; \
+        const T *w3 = o + 3 * quarter < rows ? w0 + 3 * part : w0; \
         sal__v s0 = sal__vset(0), s1 = s0, s2 = s0, s3 = s0, t0 = s0, t1 = s0, t2 = s0, t3 = s0; \
-        float sum[4]; \
         for (i = 0; i + 2 * SAL__W <= k; i += 2 * SAL__W) { \
             sal__v a = sal__vload(x + i), b = sal__vload(x + i + SAL__W); \
+            SAL__PREFETCH(w0 + i + 512); SAL__PREFETCH(w1 + i + 512); \
+            SAL__PREFETCH(w2 + i + 512); SAL__PREFETCH(w3 + i + 512); \
             s0 = sal__vfma(a, LOAD(w0 + i), s0); t0 = sal__vfma(b, LOAD(w0 + i + SAL__W), t0); \
             s1 = sal__vfma(a, LOAD(w1 + i), s1); t1 = sal__vfma(b, LOAD(w1 + i + SAL__W), t1); \
             s2 = sal__vfma(a, LOAD(w2 + i), s2); t2 = sal__vfma(b, LOAD(w2 + i + SAL__W), t2); \
@@ -12952,10 +13062,11 @@ static void SAL__K(finish)(float *out, const float *acc, const float *add, float
         } \
         sum[0] = SAL__K(sum)(sal__vadd(s0, t0)); sum[1] = SAL__K(sum)(sal__vadd(s1, t1)); \
         sum[2] = SAL__K(sum)(sal__vadd(s2, t2)); sum[3] = SAL__K(sum)(sal__vadd(s3, t3)); \
-        for (j = 0; j < 4 && o + j < rows; j++) { \
-            for (p = i; p < k; p++) sum[j] += x[p] * sal__scalar_##T(w0[(size_t)j * k + p]); \
-            out[o + j] = sum[j]; \
+        for (; i < k; i++) { \
+            sum[0] += x[i] * sal__scalar_##T(w0[i]); sum[1] += x[i] * sal__scalar_##T(w1[i]); \
+            sum[2] += x[i] * sal__scalar_##T(w2[i]); sum[3] += x[i] * sal__scalar_##T(w3[i]); \
         } \
+        for (i = 0; i < 4 && o + i * quarter < rows; i++) out[o + i * quarter] = sum[i]; \
     } }
 SAL__INLINE float SAL__K(sum)(sal__v x) {
     float lane[SAL__W], sum = 0;
@@ -12966,16 +13077,52 @@ SAL__INLINE float SAL__K(sum)(sal__v x) {
 }
 static void SAL__K(dot)(float *out, const float *x, const void *weight, sal_dtype type, int rows,
                         int k) {
-    int o, i, j, p;
+    int o, i, quarter = (rows + 3) / 4;
+    size_t part = (size_t)quarter * k;
+    float sum[4];
     typedef float f32;
     typedef uint16_t f16;
     typedef uint16_t bf16;
-    typedef int8_t i8;
-    switch (type) {
-    case SAL_F32:  SAL__DOT(f32, sal__vload) break;
-    case SAL_F16:  SAL__DOT(f16, sal__vload_f16) break;
-    case SAL_BF16: SAL__DOT(bf16, sal__vload_bf16) break;
-    case SAL_I8:   SAL__DOT(i8, sal__vload_i8) break;
+    if (type == SAL_F16)       SAL__DOT(f16, sal__vload_f16)
+    else if (type == SAL_BF16) SAL__DOT(bf16, sal__vload_bf16)
+    else                       SAL__DOT(f32, sal__vload)
+}
+
+/* The same for I8 weights, without their scales, and x in fixed point, x = hi + lo / 65534: in whole
+   numbers, which takes fewer instructions than turning the weights into floats. */
+#define SAL__I8_START(r) const int8_t *w##r = weight + (o + r * quarter < rows ? r * part : 0); \
+    sal__v s##r = sal__vset(0);
+#define SAL__I8_ZERO(r) sal__i h##r = sal__izero(), l##r = h##r;
+#define SAL__I8_STEP(r) { \
+    sal__i p = sal__iload_bytes(w##r + i), q = sal__iload_bytes(w##r + i + 2 * SAL__W); \
+    SAL__PREFETCH(w##r + i + 1024); \
+    h##r = sal__iadd(h##r, sal__iadd(sal__imadd(p, h), sal__imadd(q, hh))); \
+    l##r = sal__iadd(l##r, sal__iadd(sal__imadd(p, l), sal__imadd(q, ll))); }
+#define SAL__I8_ADD(r) s##r = sal__vadd(s##r, sal__vfma(small, sal__ifloat(l##r), sal__ifloat(h##r)));
+#define SAL__I8_END(r) if (o + r * quarter < rows) { \
+        float sum = SAL__K(sum)(s##r); \
+        for (i = whole; i < k; i++) sum += w##r[i] * (hi[i] + lo[i] / 65534.0f); \
+        out[o + r * quarter] = sum; }
+static void SAL__K(dot_i8)(float *out, const int16_t *hi, const int16_t *lo, const int8_t *weight,
+                           int rows, int k) {
+    int o, i, quarter = (rows + 3) / 4, whole = SAL__W > 1 ? k / (4 * SAL__W) * (4 * SAL__W) : 0;
+    size_t part = (size_t)quarter * k;
+    for (o = 0; o < quarter; o++, weight += k) {
+        SAL__EACH4(SAL__I8_START)
+#if SAL__W > 1
+        sal__v small = sal__vset(1 / 65534.0f);
+        for (i = 0; i < whole; ) {
+            int end = SAL__MIN(i + 512 * SAL__W, whole);    /* 512 * 128 * 32767: no overflow */
+            SAL__EACH4(SAL__I8_ZERO)
+            for (; i < end; i += 4 * SAL__W) {
+                sal__i h = sal__iload(hi + i), hh = sal__iload(hi + i + 2 * SAL__W);
+                sal__i l = sal__iload(lo + i), ll = sal__iload(lo + i + 2 * SAL__W);
+                SAL__EACH4(SAL__I8_STEP)
+            }
+            SAL__EACH4(SAL__I8_ADD)
+        }
+#endif
+        SAL__EACH4(SAL__I8_END)
     }
 }
 
@@ -13026,7 +13173,8 @@ static void SAL__K(maximum)(float *out, const float *a, const float *b, size_t n
 
 static const sal__isa SAL__K(isa) = {
     SAL__W, SAL__K(block), SAL__K(wino_input), SAL__K(wino_weight), SAL__K(wino_output),
-    SAL__K(finish), SAL__K(dot), SAL__K(pack), SAL__K(lstm),
+    SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(dot_i8),
+    SAL__K(pack), SAL__K(lstm),
     SAL__K(maximum)
 };
 
@@ -13050,7 +13198,13 @@ static const sal__isa SAL__K(isa) = {
 #undef sal__vpow2
 #undef sal__vload_f16
 #undef sal__vload_bf16
-#undef sal__vload_i8
+#undef sal__i
+#undef sal__izero
+#undef sal__iload
+#undef sal__iload_bytes
+#undef sal__iadd
+#undef sal__imadd
+#undef sal__ifloat
 #undef sal__vzip_low
 #undef sal__vzip_high
 #undef sal__vjoin_low
@@ -13080,10 +13234,17 @@ static const sal__isa SAL__K(isa) = {
 #undef SAL__SUM2
 #undef SAL__SUM3
 #undef SAL__FINISH
+#undef SAL__FINISH_POOL
+#undef sal__vmax_pairs
 #undef SAL__ACT_LINEAR
 #undef SAL__ACT_RELU
 #undef SAL__ACT_RELU6
 #undef SAL__DOT
+#undef SAL__I8_START
+#undef SAL__I8_ZERO
+#undef SAL__I8_STEP
+#undef SAL__I8_ADD
+#undef SAL__I8_END
 #endif /* SAL__K */
 
 /* ============================================================================================
