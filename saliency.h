@@ -52,7 +52,7 @@
    FINDING YOUR WAY. Search for >>NAME:
 
        api  core  tensor  gemm  conv  layers  convlstm  losses  optim  graph  nets  weights  image
-       classical  data  metrics  predict  train  fast  kernels  licence
+       classical  data  metrics  predict  crop  train  fast  kernels  licence
 
    CONTRACTS
        Errors       Functions that can fail return a sal_result, 0 for success; sal_error(ctx) has a
@@ -871,6 +871,36 @@ SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_im
    the model, valid until the next prediction; all zero for a classical model. */
 SALDEF sal_map sal_model_raw(const sal_model *model);
 SALDEF void sal_model_close(sal_ctx *ctx, sal_model *model);
+
+/* --- api: crop --------------------------------------------------------------------------------
+
+   The box of a picture that keeps the most saliency, for thumbnails and other frames. */
+typedef struct sal_box {
+    int x, y, w, h;             /* whole pixels of the map, inside it */
+    double left, top, right, bottom;    /* before rounding: the map spans 0..w, 0..h */
+    double kept;                /* share of all saliency in the whole pixels */
+} sal_box;
+
+/* All zeros: the whole map. */
+typedef struct sal_crop_desc {
+    double aspect;              /* width / height of the box; 0: the map's */
+    double area;                /* of the box as a share of the map's; 0: the largest that fits */
+    int w, h;                   /* both > 0: this size; aspect, area, keep say nothing */
+    double keep;                /* > 0, the zoom: the smallest box with this share of the saliency,
+                                   of the aspect, and of the area or more if area is set */
+    double uncut;               /* > 0: a connected region where the map exceeds this share of its
+                                   maximum is inside or outside (if it fits into the box at all) */
+    int boxes;                  /* so many boxes that do not overlap, the best first; 0: one */
+    const sal_map *boost;       /* NULL, or what to add to the map: < 0 makes parts unwanted */
+} sal_crop_desc;
+
+/* The best boxes of a saliency map: exact among whole-pixel positions, then refined to fractions of
+   a pixel (with uncut, keep or several boxes they stay whole). A size that does not fit is reduced
+   in proportion. Where saliency does not decide, the box nearer to the middle is taken. What is
+   negative counts as 0; if nothing is positive, all pixels count the same. `box` has room for
+   desc->boxes; when fewer find a place, the rest become all zero. desc may be NULL. */
+SALDEF sal_result sal_crop(sal_ctx *ctx, const sal_map *map, const sal_crop_desc *desc,
+                           sal_box *box);
 
 /* --- api: data ------------------------------------------------------------------------------
 
@@ -10060,6 +10090,267 @@ SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *ma
     SAL__TRY(sal_model_open(ctx, NULL, NULL, &model));
     r = sal_model_predict(ctx, &model, image, map);
     sal_model_close(ctx, &model);
+    return r;
+}
+
+/* ============================================================================================
+   >>crop  the part of a picture that matters
+   ========================================================================================== */
+
+/* sum[y][x] is the saliency of the pixels above y and left of x (a summed-area table, Crow 1984):
+   any box takes four values. Between them it is interpolated, which is exact if the saliency of a
+   pixel is spread evenly over it. The tables of links count pairs of neighbours within regions:
+   across the line x and above y; down over the line y and left of x. */
+typedef struct sal__crop {
+    int w, h;                   /* of the map */
+    double bw, bh;              /* of the box */
+    double *sum, total;         /* (h + 1, w + 1), like the links */
+    int *across, *down;         /* NULL: regions may be cut */
+    double *band, *gain, *tilt; /* w + 2 each */
+    const sal_box *taken;       /* boxes that may not be overlapped */
+    int takens;
+} sal__crop;
+
+static sal_result sal__crop_sums(sal_ctx *ctx, const sal_map *map, const sal_map *boost,
+                                 sal__crop *c) {
+    int x, y;
+    double *out = c->sum;
+    for (y = 0, out += map->w + 2; y < map->h; y++, out += map->w + 1) {
+        const double *above = out - map->w - 1;
+        const float *in = map->data + (size_t)y * map->w;
+        const float *more = boost ? boost->data + (size_t)y * map->w : NULL;
+        double row = 0;
+        for (x = 0; x < map->w; x++) {
+            float v = more ? in[x] + more[x] : in[x];
+            row += v < 0 ? 0 : v;
+            out[x] = above[x] + row;
+        }
+    }
+    c->total = c->sum[(size_t)(map->h + 1) * (map->w + 1) - 1];
+    if (!(c->total <= DBL_MAX))
+        return sal__fail(ctx, SAL_ERR_NUMERIC, "the map, or its boost, has a value that is not "
+                         "finite: there is no best box");
+    if (c->total > 0) return SAL_OK;
+    c->total = (double)map->w * map->h;
+    for (y = 0, out = c->sum; y <= map->h; y++)
+        for (x = 0; x <= map->w; x++) *out++ = (double)y * x;
+    return SAL_OK;
+}
+
+/* Regions are pixels above this share of the maximum that touch at their sides; those larger than
+   the box do not count, as every box would cut or miss them. */
+static sal_result sal__crop_links(sal_ctx *ctx, const sal_map *map, double share, sal__crop *c) {
+    int w = map->w, h = map->h, x, y, k, i, n = w * h;
+    float peak = 0;
+    unsigned char *mark = SAL__NEW(ctx, unsigned char, n);      /* 1: in a region, 2: visited */
+    int *queue = SAL__NEW(ctx, int, n);
+    size_t cells = (size_t)(h + 1) * (w + 1);
+    c->across = SAL__NEW(ctx, int, cells);
+    c->down = SAL__NEW(ctx, int, cells);
+    if (!mark || !queue || !c->across || !c->down) {
+        sal_free(ctx, mark); sal_free(ctx, queue);
+        return SAL_ERR_MEMORY;
+    }
+    for (i = 0; i < n; i++) peak = SAL__MAX(peak, map->data[i]);
+    for (i = 0; i < n; i++) mark[i] = map->data[i] > share * peak;
+    for (i = 0; i < n; i++) {
+        int count = 0, done, left = w, right = 0, top = h, bottom = 0;
+        if (mark[i] != 1) continue;
+        mark[i] = 2;
+        queue[count++] = i;
+        for (done = 0; done < count; done++) {
+            static const int dx[] = { -1, 1, 0, 0 }, dy[] = { 0, 0, -1, 1 };
+            x = queue[done] % w; y = queue[done] / w;
+            left = SAL__MIN(left, x); right = SAL__MAX(right, x);
+            top = SAL__MIN(top, y); bottom = SAL__MAX(bottom, y);
+            for (k = 0; k < 4; k++) {
+                int u = x + dx[k], v = y + dy[k];
+                if (u < 0 || u >= w || v < 0 || v >= h || mark[v * w + u] != 1) continue;
+                mark[v * w + u] = 2;
+                queue[count++] = v * w + u;
+            }
+        }
+        if (right - left < c->bw && bottom - top < c->bh) continue;
+        for (done = 0; done < count; done++) mark[queue[done]] = 0;
+    }
+    for (y = 0; y < h; y++)
+        for (x = 0; x < w; x++) {
+            size_t at = (size_t)y * (w + 1) + x;
+            const unsigned char *m = mark + (size_t)y * w + x;
+            c->across[at + w + 1] = c->across[at] + (x > 0 && m[0] && m[-1]);
+            c->down[at + 1] = c->down[at] + (y > 0 && m[0] && m[-w]);
+        }
+    sal_free(ctx, mark); sal_free(ctx, queue);
+    return SAL_OK;
+}
+
+/* The saliency inside of a box, whose sides may lie between pixels. */
+static double sal__crop_inside(const sal__crop *c, double left, double top, double w, double h) {
+    double value[2][2];
+    int i, k;
+    for (i = 0; i < 2; i++)
+        for (k = 0; k < 2; k++) {
+            sal__tap v = sal__tap_at(top + i * h, c->h + 1);
+            sal__tap u = sal__tap_at(left + k * w, c->w + 1);
+            const double *a = c->sum + (size_t)v.low * (c->w + 1);
+            const double *b = c->sum + (size_t)v.high * (c->w + 1);
+            value[i][k] = (1 - v.t) * ((1 - u.t) * a[u.low] + u.t * a[u.high]) +
+                          v.t * ((1 - u.t) * b[u.low] + u.t * b[u.high]);
+        }
+    return value[1][1] - value[1][0] - value[0][1] + value[0][0];
+}
+
+/* Boxes that would cut regions, or overlap others, at the height `top`. */
+static void sal__crop_rules(const sal__crop *c, int top, int count) {
+    int i, k, w = (int)c->bw, h = (int)c->bh;
+    if (c->across) {
+        size_t pitch = (size_t)c->w + 1, at = (size_t)top * pitch, below = at + h * pitch;
+        const int *across = c->across, *down = c->down;
+        for (i = 0; i < count; i++, at++, below++) {
+            int cuts = across[below] - across[at] + across[below + w] - across[at + w] +
+                       down[at + w] - down[at] + down[below + w] - down[below];
+            c->gain[i] -= 2 * c->total * cuts;      /* the fewest cuts first, then saliency */
+        }
+    }
+    for (k = 0; k < c->takens; k++) {
+        const sal_box *t = &c->taken[k];
+        if (top >= t->y + t->h || top + h <= t->y) continue;
+        for (i = SAL__MAX(0, t->x - w + 1); i < SAL__MIN(count, t->x + t->w); i++)
+            c->gain[i] = -HUGE_VAL;
+    }
+}
+
+/* The best position among multiples of `step`; 0 if there is none. A tilt of a hundred-millionth
+   of all saliency decides between equal ones. */
+static int sal__crop_scan(const sal__crop *c, int step, int *left, int *top) {
+    int w = c->w, n = (int)c->bw, m = (int)c->bh, count = (int)(w - c->bw) + 1, i, y, found = 0;
+    double fx = c->bw - n, fy = c->bh - m, best = -HUGE_VAL, tilt = 1e-8 * c->total;
+    for (i = 0; i < count; i++) c->tilt[i] = tilt * fabs(i + c->bw / 2 - w / 2.0) / w;
+    for (y = 0; y + c->bh <= c->h; y += step) {
+        const double *a = c->sum + (size_t)y * (w + 1), *b = a + (size_t)m * (w + 1);
+        const double *b1 = fy > 0 ? b + w + 1 : b;
+        double lower = tilt * fabs(y + c->bh / 2 - c->h / 2.0) / c->h;
+        for (i = 0; i <= w; i++) c->band[i] = (1 - fy) * b[i] + fy * b1[i] - a[i];
+        c->band[w + 1] = c->band[w];
+        for (i = 0; i < count; i += step)
+            c->gain[i] = (1 - fx) * c->band[i + n] + fx * c->band[i + n + 1] - c->band[i] -
+                         c->tilt[i];
+        if (step == 1) sal__crop_rules(c, y, count);
+        for (i = 0; i < count; i += step)
+            if (c->gain[i] - lower > best) {
+                best = c->gain[i] - lower;
+                *left = i; *top = y;
+                found = 1;
+            }
+    }
+    return found;
+}
+
+/* As the saliency of a pixel is even, that of a box is bilinear in its position wherever no side
+   meets a pixel's border: the best one within a pixel has one side in x and one in y on borders. */
+static void sal__crop_refine(const sal__crop *c, double *left, double *top) {
+    double x[5], y[5], best = sal__crop_inside(c, *left, *top, c->bw, c->bh) + 1e-8 * c->total;
+    double from_x = *left, from_y = *top;
+    int i, k;
+    for (i = 0; i < 5; i++) {
+        double shift = i < 3 ? i - 1 : i - 3;
+        x[i] = sal__clamp(from_x + shift - (i < 3 ? 0 : c->bw - (int)c->bw), 0, c->w - c->bw);
+        y[i] = sal__clamp(from_y + shift - (i < 3 ? 0 : c->bh - (int)c->bh), 0, c->h - c->bh);
+    }
+    for (k = 0; k < 5; k++)
+        for (i = 0; i < 5; i++) {
+            double inside = sal__crop_inside(c, x[i], y[k], c->bw, c->bh);
+            if (inside > best) { best = inside; *left = x[i]; *top = y[k]; }
+        }
+}
+
+/* A side in the picture, without a rounding error beside a whole number. */
+static double sal__crop_side(double side, int limit) {
+    double whole = floor(side + 0.5);
+    return sal__clamp(fabs(side - whole) < 1e-6 ? whole : side, 1e-3, limit);
+}
+
+/* The largest box of this aspect that has at most this area and fits. */
+static void sal__crop_size(sal__crop *c, double aspect, double area) {
+    double w = sqrt(area * c->w * c->h * aspect), h = w / aspect;
+    double fit = SAL__MIN(1, SAL__MIN(c->w / w, c->h / h));
+    c->bw = sal__crop_side(w * fit, c->w); c->bh = sal__crop_side(h * fit, c->h);
+}
+
+static void sal__crop_round(sal__crop *c) {
+    c->bw = sal__clamp(floor(c->bw + 0.5), 1, c->w);
+    c->bh = sal__clamp(floor(c->bh + 0.5), 1, c->h);
+}
+
+/* The smallest size whose best box keeps enough, by halving the interval: what a size keeps grows
+   with it. Coarse steps are enough to choose a size. */
+static void sal__crop_zoom(sal__crop *c, const sal_crop_desc *d, double aspect) {
+    int step = 1 + SAL__MAX(c->w, c->h) / 128, x, y, low = 1, high;
+    double w, h, side;
+    if (d->area > 0) low = (int)ceil(SAL__MAX(c->bw, c->bh));
+    sal__crop_size(c, aspect, 1);
+    w = c->bw; h = c->bh; side = SAL__MAX(w, h);
+    for (high = (int)ceil(side); ; ) {
+        int middle = (low + high) / 2;
+        c->bw = w * middle / side; c->bh = h * middle / side;
+        sal__crop_round(c);
+        if (low >= high || !sal__crop_scan(c, step, &x, &y)) return;
+        if (sal__crop_inside(c, x, y, c->bw, c->bh) >= (d->keep - 1e-9) * c->total) high = middle;
+        else low = middle + 1;
+    }
+}
+
+SALDEF sal_result sal_crop(sal_ctx *ctx, const sal_map *map, const sal_crop_desc *desc,
+                           sal_box *box) {
+    sal_crop_desc d;
+    sal__crop c;
+    sal_result r;
+    double aspect;
+    int x, y;
+    memset(&d, 0, sizeof d);
+    memset(&c, 0, sizeof c);
+    if (desc) d = *desc;
+    d.boxes = d.boxes ? d.boxes : 1;
+    if (!map->data || map->w < 1 || map->h < 1)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "an empty map has no boxes");
+    if (!(d.aspect >= 0 && d.aspect <= 1e6) || !(d.area >= 0 && d.area <= 1) || d.boxes < 1 ||
+        !(d.keep >= 0 && d.keep <= 1) || !(d.uncut >= 0 && d.uncut <= 1) || d.w < 0 || d.h < 0)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "a box of aspect %g, area %g, keep %g, uncut %g, "
+                         "%d x %d pixels, %d times: the aspect is width / height, area, keep and "
+                         "uncut are shares from 0 to 1", d.aspect, d.area, d.keep, d.uncut, d.w,
+                         d.h, d.boxes);
+    if (d.boost && (!d.boost->data || d.boost->w != map->w || d.boost->h != map->h))
+        return sal__fail(ctx, SAL_ERR_SHAPE, "the boost map has %d x %d values, the map %d x %d",
+                         d.boost->w, d.boost->h, map->w, map->h);
+    memset(box, 0, (size_t)d.boxes * sizeof *box);
+    c.w = map->w; c.h = map->h;
+    c.taken = box;
+    c.sum = SAL__NEW(ctx, double, (size_t)(c.h + 1) * (c.w + 1));
+    c.band = SAL__NEW(ctx, double, (size_t)3 * (c.w + 2));
+    r = c.sum && c.band ? sal__crop_sums(ctx, map, d.boost, &c) : SAL_ERR_MEMORY;
+    if (r == SAL_OK) {
+        c.gain = c.band + c.w + 2;
+        c.tilt = c.gain + c.w + 2;
+        aspect = d.w && d.h ? (double)d.w / d.h : d.aspect > 0 ? d.aspect : (double)c.w / c.h;
+        sal__crop_size(&c, aspect, d.w && d.h ? (double)d.w * d.h / c.w / c.h :
+                                   d.area > 0 ? d.area : 1);
+        if (d.keep > 0 && !(d.w && d.h)) sal__crop_zoom(&c, &d, aspect);
+        if (d.uncut > 0 || d.boxes > 1) sal__crop_round(&c);
+    }
+    if (r == SAL_OK && d.uncut > 0) r = sal__crop_links(ctx, map, d.uncut, &c);
+    for (; r == SAL_OK && c.takens < d.boxes && sal__crop_scan(&c, 1, &x, &y); c.takens++) {
+        sal_box *b = &box[c.takens];
+        b->left = x; b->top = y;
+        if (c.bw > floor(c.bw) || c.bh > floor(c.bh)) sal__crop_refine(&c, &b->left, &b->top);
+        b->right = b->left + c.bw; b->bottom = b->top + c.bh;
+        b->w = (int)sal__clamp(floor(c.bw + 0.5), 1, c.w);
+        b->h = (int)sal__clamp(floor(c.bh + 0.5), 1, c.h);
+        b->x = (int)sal__clamp(floor(b->left + 0.5), 0, c.w - b->w);
+        b->y = (int)sal__clamp(floor(b->top + 0.5), 0, c.h - b->h);
+        b->kept = sal__crop_inside(&c, b->x, b->y, b->w, b->h) / c.total;
+    }
+    sal_free(ctx, c.across); sal_free(ctx, c.down);
+    sal_free(ctx, c.band); sal_free(ctx, c.sum);
     return r;
 }
 
