@@ -297,11 +297,14 @@ SALDEF int sal_pool_fit(sal_pool *s, sal_padding padding);
 SALDEF void sal_gemm(float *c, const float *a, const float *b, int m, int n, int k);
 SALDEF void sal_conv2d_forward(float *out, const float *in, const float *weight, const float *bias,
                                const sal_conv *s);
+SALDEF void sal_depthwise_forward(float *out, const float *in, const float *weight,
+                                  const float *bias, const sal_conv *s);
 SALDEF void sal_dense_forward(float *out, const float *in, const float *weight, const float *bias,
                               int n, int nin, int nout);
 SALDEF void sal_maxout_forward(float *out, int *arg, const float *in, int n, int pieces);
 SALDEF void sal_maxpool_forward(float *out, int *arg, const float *in, const sal_pool *s);
 SALDEF void sal_relu_forward(float *out, const float *in, size_t n);
+SALDEF void sal_relu6_forward(float *out, const float *in, size_t n);
 SALDEF void sal_sigmoid_forward(float *out, const float *in, size_t n);
 SALDEF void sal_tanh_forward(float *out, const float *in, size_t n);
 SALDEF void sal_softmax_forward(float *out, const float *in, int n, int size);
@@ -321,6 +324,8 @@ SALDEF void sal_upsample_forward(float *out, const float *in, int n, int ih, int
                                  int ow);
 SALDEF void sal_prior_forward(float *out, float *mask, const float *in, const float *prior, int n,
                               int h, int w, int ph, int pw);
+SALDEF void sal_logprior_forward(float *out, float *map, const float *in, const float *prior,
+                                 const int *domain, int n, int h, int w, int ph, int pw);
 SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int count, int h, int w);
 
 /* The 21 parameter arrays of the attentive ConvLSTM, in this order. */
@@ -341,6 +346,10 @@ SALDEF void sal_conv2d_backward_data(float *din, const float *dout, const float 
                                      const sal_conv *s);
 SALDEF void sal_conv2d_backward_weight(float *dweight, const float *dout, const float *in,
                                        const sal_conv *s);
+SALDEF void sal_depthwise_backward_data(float *din, const float *dout, const float *weight,
+                                        const sal_conv *s);
+SALDEF void sal_depthwise_backward_weight(float *dweight, const float *dout, const float *in,
+                                          const sal_conv *s);
 SALDEF void sal_dense_backward_data(float *din, const float *dout, const float *weight, int n,
                                     int nin, int nout);
 SALDEF void sal_dense_backward_weight(float *dweight, const float *dout, const float *in, int n,
@@ -349,6 +358,7 @@ SALDEF void sal_bias_backward(float *dbias, const float *dout, int n, int c, int
 SALDEF void sal_maxout_backward(float *din, const float *dout, const int *arg, int n, int pieces);
 SALDEF void sal_maxpool_backward(float *din, const float *dout, const int *arg, const sal_pool *s);
 SALDEF void sal_relu_backward(float *din, const float *dout, const float *out, size_t n);
+SALDEF void sal_relu6_backward(float *din, const float *dout, const float *out, size_t n);
 SALDEF void sal_sigmoid_backward(float *din, const float *dout, const float *out, size_t n);
 SALDEF void sal_tanh_backward(float *din, const float *dout, const float *out, size_t n);
 SALDEF void sal_softmax_backward(float *din, const float *dout, const float *out, int n, int size);
@@ -365,6 +375,8 @@ SALDEF void sal_upsample_backward(float *din, const float *dout, int n, int ih, 
 SALDEF void sal_prior_backward(float *din, float *dprior, float *dmask, const float *dout,
                                const float *in, const float *mask, int n, int h, int w, int ph,
                                int pw);
+SALDEF void sal_logprior_backward(float *din, float *dprior, const float *dout, const int *domain,
+                                  int n, int h, int w, int ph, int pw);
 SALDEF void sal_gaussians_backward(float *dparams, const float *dout, const float *out,
                                    const float *params, int n, int count, int h, int w);
 SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float *dout,
@@ -431,15 +443,20 @@ SALDEF void sal_max_norm(float *w, int rows, int n, double c);
 #define SAL_OPERATORS(X)                     \
     X(INPUT,     input,     ,            )   \
     X(CONV2D,    conv2d,    _fast, _train)   \
+    X(DEPTHWISE, depthwise, _fast, _train)   \
     X(DENSE,     dense,     _fast, _train)   \
     X(MAXOUT,    maxout,    ,            )   \
     X(MAXPOOL,   maxpool,   _fast, _train)   \
     X(RELU,      relu,      ,            )   \
+    X(RELU6,     relu6,     ,            )   \
+    X(SOFTMAX,   softmax,   ,            )   \
     X(BATCHNORM, batchnorm, ,            )   \
     X(DROPOUT,   dropout,   ,            )   \
     X(CONCAT,    concat,    ,            )   \
     X(ADD,       add,       ,            )   \
+    X(UPSAMPLE,  upsample,  _fast, _train)   \
     X(PRIOR,     prior,     ,            )   \
+    X(LOGPRIOR,  logprior,  ,            )   \
     X(GAUSSIANS, gaussians, ,            )   \
     X(CONVLSTM,  convlstm,  _fast, _train)
 
@@ -473,7 +490,7 @@ typedef struct sal_layer {
     sal_shape shape;            /* of its output, at the network's own input size */
     /* attributes; which ones count depends on the operator */
     int kernel, stride, pad, dilation;
-    sal_padding padding;        /* pooling */
+    sal_padding padding;        /* of pooling; SAL_SAME: of a convolution, too, instead of pad */
     int steps;                  /* ConvLSTM */
     float rate, eps;            /* dropout; batch-norm */
 } sal_layer;
@@ -535,12 +552,16 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
 /* --- api: nets ------------------------------------------------------------------------------ */
 
 typedef enum sal_kind {
-    SAL_JUNTINGNET, SAL_WEPSAM, SAL_MLNET, SAL_SAM_VGG, SAL_SAM_RESNET, SAL_KINDS
+    SAL_JUNTINGNET, SAL_WEPSAM, SAL_MLNET, SAL_SAM_VGG, SAL_SAM_RESNET, SAL_LITE,
+    SAL_KINDS
 } sal_kind;
 
 /* How a picture becomes the input: stretched to the size, letter-boxed (aspect kept, black bars),
    or its central square stretched. */
 typedef enum sal_fit { SAL_STRETCH, SAL_LETTERBOX, SAL_SQUARE } sal_fit;
+
+/* The data sets that lite has priors for: pass them as a run's domain. */
+enum { SAL_DOMAIN_NEUTRAL, SAL_DOMAIN_OSIE, SAL_DOMAIN_SCENE, SAL_DOMAINS };
 
 /* Everything but the weights that tells two networks of a kind apart; kept in the weights file. */
 typedef struct sal_net_desc {
@@ -663,6 +684,8 @@ typedef struct sal_run {
     size_t scratch_bytes;
     sal_shape shape;            /* of the output */
     const float *output;        /* (n, shape): valid until the next forward */
+    const int *domain;          /* (n) which prior of a network that has several: below SAL_DOMAINS;
+                                   NULL: 0, the neutral one */
     uint64_t seed;              /* training: of the dropout masks; set it anew for each batch */
     float **gradient;           /* training: for each parameter its gradient, or NULL if frozen */
     float *gradients;           /* gradient_floats: all of them in one block */
@@ -1204,6 +1227,9 @@ typedef struct sal_train_desc {
     const char *const *data;    /* `datas` folders, see sal_dataset_open */
     const char *const *val;     /* `vals` folders to validate on; without them: */
     int datas, vals;
+    const int *domain;          /* for a network with several priors: that of each folder of data,
+                                   used for half of its samples; the others, and validation, take
+                                   the neutral one. NULL: always the neutral one */
     double val_split;           /* this share of the pictures, by a hash of names and seed */
     double test_share;          /* pictures with sal_name_share(name) below it are left out: they
                                    are for the last test */
@@ -1845,6 +1871,44 @@ SALDEF void sal_conv2d_backward_weight(float *dweight, const float *dout, const 
     }
 }
 
+/* One channel of a depthwise convolution: sample n, channel c as a convolution of one channel. */
+static sal_conv sal__depthwise_plane(const sal_conv *s) {
+    sal_conv plane = *s;
+    plane.n = plane.ic = plane.oc = 1;
+    return plane;
+}
+
+/* Depthwise convolution (Howard et al., "MobileNets", 2017): every channel has a kernel of its own
+   and sees no other. out (n, c, oh, ow), in (n, c, ih, iw), weight (c, 1, kh, kw), bias (c) or NULL:
+       out[c][y][x] = bias[c] + sum over i, j of weight[c][i][j] * in[c][v][u],   v, u as above */
+SALDEF void sal_depthwise_forward(float *out, const float *in, const float *weight,
+                                  const float *bias, const sal_conv *s) {
+    sal_conv plane = sal__depthwise_plane(s);
+    int i;
+    for (i = 0; i < s->n * s->ic; i++, in += s->ih * s->iw, out += s->oh * s->ow) {
+        int c = i % s->ic;
+        sal_conv2d_forward(out, in, weight + (size_t)c * s->kh * s->kw, bias ? bias + c : NULL,
+                           &plane);
+    }
+}
+
+/* As for a convolution of one channel to one channel. */
+SALDEF void sal_depthwise_backward_data(float *din, const float *dout, const float *weight,
+                                        const sal_conv *s) {
+    sal_conv plane = sal__depthwise_plane(s);
+    int i;
+    for (i = 0; i < s->n * s->ic; i++, din += s->ih * s->iw, dout += s->oh * s->ow)
+        sal_conv2d_backward_data(din, dout, weight + (size_t)(i % s->ic) * s->kh * s->kw, &plane);
+}
+
+SALDEF void sal_depthwise_backward_weight(float *dweight, const float *dout, const float *in,
+                                          const sal_conv *s) {
+    sal_conv plane = sal__depthwise_plane(s);
+    int i;
+    for (i = 0; i < s->n * s->ic; i++, in += s->ih * s->iw, dout += s->oh * s->ow)
+        sal_conv2d_backward_weight(dweight + (size_t)(i % s->ic) * s->kh * s->kw, dout, in, &plane);
+}
+
 /* ============================================================================================
    >>layers  the other operators
    ========================================================================================== */
@@ -1919,6 +1983,18 @@ SALDEF void sal_relu_forward(float *out, const float *in, size_t n) {
 SALDEF void sal_relu_backward(float *din, const float *dout, const float *out, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) din[i] += out[i] > 0 ? dout[i] : 0;
+}
+
+/* out[i] = min(max(0, in[i]), 6) */
+SALDEF void sal_relu6_forward(float *out, const float *in, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) out[i] = in[i] > 0 ? SAL__MIN(in[i], 6) : 0;
+}
+
+/* din[i] += dout[i] where 0 < out[i] < 6 */
+SALDEF void sal_relu6_backward(float *din, const float *dout, const float *out, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) din[i] += out[i] > 0 && out[i] < 6 ? dout[i] : 0;
 }
 
 /* out[i] = 1 / (1 + exp(-in[i])) */
@@ -2185,6 +2261,32 @@ SALDEF void sal_prior_backward(float *din, float *dprior, float *dmask, const fl
         dmask[i] = (float)sum;
     }
     if (dprior) sal_upsample_backward(dprior, dmask, 1, ph, pw, h, w);
+}
+
+/* A prior in front of a softmax: what is added there multiplies behind it. Each data set has its
+   own (its domain), coarse and upsampled; domain (n) says which, NULL counts as all 0.
+   out, in (n, h, w), prior (domains, ph, pw), map (h, w) is scratch:
+       out[s][i] = in[s][i] + upsampled prior[domain[s]][i] */
+SALDEF void sal_logprior_forward(float *out, float *map, const float *in, const float *prior,
+                                 const int *domain, int n, int h, int w, int ph, int pw) {
+    size_t i, hw = (size_t)h * w;
+    int s;
+    for (s = 0; s < n; s++, in += hw, out += hw) {
+        sal_upsample_forward(map, prior + (size_t)(domain ? domain[s] : 0) * ph * pw, 1, ph, pw, h,
+                             w);
+        for (i = 0; i < hw; i++) out[i] = in[i] + map[i];
+    }
+}
+
+/* din[s] += dout[s];   dprior[domain[s]] += dout[s] back through the upsampling */
+SALDEF void sal_logprior_backward(float *din, float *dprior, const float *dout, const int *domain,
+                                  int n, int h, int w, int ph, int pw) {
+    size_t i, hw = (size_t)h * w;
+    int s;
+    for (i = 0; din && i < n * hw; i++) din[i] += dout[i];
+    for (s = 0; dprior && s < n; s++)
+        sal_upsample_backward(dprior + (size_t)(domain ? domain[s] : 0) * ph * pw, dout + s * hw, 1,
+                              ph, pw, h, w);
 }
 
 /* The allowed ranges of SAM's Gaussians: mu_x, mu_y, sigma_x, sigma_y (released code). */
@@ -2785,6 +2887,13 @@ static sal_conv sal__conv_of(const sal_layer *l, int n, sal_shape in, int channe
     s.oc = channels; s.kh = s.kw = l->kernel;
     s.stride = l->stride; s.dilation = l->dilation;
     s.top = s.left = s.bottom = s.right = l->pad;
+    if (l->padding == SAL_SAME) {           /* as TensorFlow: the larger half behind */
+        int reach = (l->kernel - 1) * l->dilation + 1;
+        int h = SAL__MAX((in.h - 1) / l->stride * l->stride + reach - in.h, 0);
+        int w = SAL__MAX((in.w - 1) / l->stride * l->stride + reach - in.w, 0);
+        s.top = h / 2; s.bottom = h - h / 2;
+        s.left = w / 2; s.right = w - w / 2;
+    }
     s.oh = s.ow = 0;
     sal_conv_fit(&s);
     return s;
@@ -2805,6 +2914,9 @@ static const char *sal__shape_same(const sal_layer *l, const sal_shape *in, sal_
     return NULL;
 }
 #define sal__shape_relu      sal__shape_same
+#define sal__shape_relu6     sal__shape_same
+#define sal__shape_softmax   sal__shape_same
+#define sal__shape_logprior  sal__shape_same
 #define sal__shape_batchnorm sal__shape_same
 #define sal__shape_dropout   sal__shape_same
 #define sal__shape_prior     sal__shape_same
@@ -2819,6 +2931,19 @@ static const char *sal__shape_conv2d(const sal_layer *l, const sal_shape *in, sa
     sal_conv s = sal__conv_of(l, 1, in[0], l->shape.c);
     out->c = s.oc; out->h = s.oh; out->w = s.ow;
     return s.oh > 0 && s.ow > 0 ? NULL : "the kernel is larger than its input";
+}
+
+static const char *sal__shape_depthwise(const sal_layer *l, const sal_shape *in, sal_shape *out) {
+    const char *reason = sal__shape_conv2d(l, in, out);
+    out->c = in[0].c;
+    return reason;
+}
+
+/* The channels of the first input, the size of the second. */
+static const char *sal__shape_upsample(const sal_layer *l, const sal_shape *in, sal_shape *out) {
+    (void)l;
+    out->c = in[0].c; out->h = in[1].h; out->w = in[1].w;
+    return NULL;
 }
 
 static const char *sal__shape_maxpool(const sal_layer *l, const sal_shape *in, sal_shape *out) {
@@ -2919,6 +3044,7 @@ SALDEF double sal_layer_macs(const sal_net *net, int i, const sal_shape *shapes)
     switch (l->op) {
     case SAL_OP_CONV2D:   return out * in * l->kernel * l->kernel;
     case SAL_OP_DENSE:    return out * l->kernel;
+    case SAL_OP_DEPTHWISE: return out * l->kernel * l->kernel;
     case SAL_OP_CONVLSTM: /* Wa once, then for each step Ua, four W, four U and Va */
         return 9 * area * in * (in + l->steps * (9 * in + 1));
     default:              return 0;
@@ -2947,8 +3073,8 @@ static void sal__fuse(sal_run *run, int i) {
     int end = i, next, k;
     while (step->act == SAL_IDENTITY && (next = sal__sole_reader(net, end)) >= 0) {
         const sal_layer *l = &net->layer[next];
-        if (l->op == SAL_OP_RELU) {
-            step->act = SAL_RELU;
+        if (l->op == SAL_OP_RELU || l->op == SAL_OP_RELU6) {
+            step->act = l->op == SAL_OP_RELU ? SAL_RELU : SAL_RELU6;
         } else if (run->training) {
             break;
         } else if (l->op == SAL_OP_BATCHNORM && end == i) {
@@ -2998,7 +3124,7 @@ static void sal__plan_steps(sal_run *run) {
             run->value[i].root = l->input[0];
         }
         if (run->backend->fuses && i >= run->start &&
-            (l->op == SAL_OP_CONV2D || l->op == SAL_OP_DENSE))
+            (l->op == SAL_OP_CONV2D || l->op == SAL_OP_DEPTHWISE || l->op == SAL_OP_DENSE))
             sal__fuse(run, i);
     }
     /* lifetimes, of values that have memory of their own; what learns is read again backward */
@@ -3313,6 +3439,27 @@ static sal_result sal__backward_conv2d(sal_ctx *ctx, sal_run *run, int i) {
     return SAL_OK;
 }
 
+static sal_result sal__forward_depthwise(sal_ctx *ctx, sal_run *run, int i) {
+    sal_shape in = sal__in_shape(run, i, 0);
+    sal_conv s = sal__conv_of(&run->net->layer[i], run->n, in, in.c);
+    (void)ctx;
+    sal_depthwise_forward(sal__out(run, i), sal__in(run, i, 0), sal__weight(run, i, 0),
+                          sal__weight(run, i, 1), &s);
+    return SAL_OK;
+}
+
+static sal_result sal__backward_depthwise(sal_ctx *ctx, sal_run *run, int i) {
+    sal_shape in = sal__in_shape(run, i, 0);
+    sal_conv s = sal__conv_of(&run->net->layer[i], run->n, in, in.c);
+    const float *dout = sal__dout(run, i);
+    float *din = sal__din(run, i, 0), *dw = sal__dweight(run, i, 0), *db = sal__dweight(run, i, 1);
+    (void)ctx;
+    if (din) sal_depthwise_backward_data(din, dout, sal__weight(run, i, 0), &s);
+    if (dw) sal_depthwise_backward_weight(dw, dout, sal__in(run, i, 0), &s);
+    if (db) sal_bias_backward(db, dout, s.n, s.oc, s.oh * s.ow);
+    return SAL_OK;
+}
+
 /* The weights of dense layers stay as the file has them (F16, I8 ...): one row at a time is made
    float, in scratch. */
 static sal_result sal__forward_dense(sal_ctx *ctx, sal_run *run, int i) {
@@ -3388,6 +3535,35 @@ static sal_result sal__backward_relu(sal_ctx *ctx, sal_run *run, int i) {
     (void)ctx;
     sal_relu_backward(sal__din(run, i, 0), sal__dout(run, i), sal__out(run, i),
                       sal__in_count(run, i));
+    return SAL_OK;
+}
+
+static sal_result sal__forward_relu6(sal_ctx *ctx, sal_run *run, int i) {
+    (void)ctx;
+    sal_relu6_forward(sal__out(run, i), sal__in(run, i, 0), sal__in_count(run, i));
+    return SAL_OK;
+}
+
+static sal_result sal__backward_relu6(sal_ctx *ctx, sal_run *run, int i) {
+    (void)ctx;
+    sal_relu6_backward(sal__din(run, i, 0), sal__dout(run, i), sal__out(run, i),
+                       sal__in_count(run, i));
+    return SAL_OK;
+}
+
+/* Over all positions of each channel. */
+static sal_result sal__forward_softmax(sal_ctx *ctx, sal_run *run, int i) {
+    sal_shape s = run->value[i].shape;
+    (void)ctx;
+    sal_softmax_forward(sal__out(run, i), sal__in(run, i, 0), run->n * s.c, s.h * s.w);
+    return SAL_OK;
+}
+
+static sal_result sal__backward_softmax(sal_ctx *ctx, sal_run *run, int i) {
+    sal_shape s = run->value[i].shape;
+    (void)ctx;
+    sal_softmax_backward(sal__din(run, i, 0), sal__dout(run, i), sal__out(run, i), run->n * s.c,
+                         s.h * s.w);
     return SAL_OK;
 }
 
@@ -3491,6 +3667,42 @@ static sal_result sal__backward_add(sal_ctx *ctx, sal_run *run, int i) {
     return SAL_OK;
 }
 
+static sal_result sal__forward_upsample(sal_ctx *ctx, sal_run *run, int i) {
+    sal_shape s = sal__in_shape(run, i, 0), o = run->value[i].shape;
+    (void)ctx;
+    sal_upsample_forward(sal__out(run, i), sal__in(run, i, 0), run->n * s.c, s.h, s.w, o.h, o.w);
+    return SAL_OK;
+}
+
+/* Of the second input only the size counts. */
+static sal_result sal__backward_upsample(sal_ctx *ctx, sal_run *run, int i) {
+    sal_shape s = sal__in_shape(run, i, 0), o = run->value[i].shape;
+    (void)ctx;
+    if (sal__din(run, i, 0))
+        sal_upsample_backward(sal__din(run, i, 0), sal__dout(run, i), run->n * s.c, s.h, s.w, o.h,
+                              o.w);
+    return SAL_OK;
+}
+
+static sal_result sal__forward_logprior(sal_ctx *ctx, sal_run *run, int i) {
+    const sal_tensor *prior = sal__tensor(run, i, 0);
+    sal_shape s = sal__in_shape(run, i, 0);
+    (void)ctx;
+    sal_logprior_forward(sal__out(run, i), (float *)run->scratch, sal__in(run, i, 0),
+                         sal__weight(run, i, 0), run->domain, run->n, s.h, s.w, prior->dim[2],
+                         prior->dim[3]);
+    return SAL_OK;
+}
+
+static sal_result sal__backward_logprior(sal_ctx *ctx, sal_run *run, int i) {
+    const sal_tensor *prior = sal__tensor(run, i, 0);
+    sal_shape s = sal__in_shape(run, i, 0);
+    (void)ctx;
+    sal_logprior_backward(sal__din(run, i, 0), sal__dweight(run, i, 0), sal__dout(run, i),
+                          run->domain, run->n, s.h, s.w, prior->dim[2], prior->dim[3]);
+    return SAL_OK;
+}
+
 static sal_result sal__forward_prior(sal_ctx *ctx, sal_run *run, int i) {
     const sal_tensor *prior = sal__tensor(run, i, 0);
     sal_shape s = sal__in_shape(run, i, 0);
@@ -3574,7 +3786,8 @@ static size_t sal__scratch_ref(const sal_run *run, int i) {
     switch (l->op) {
     case SAL_OP_DENSE:    return (size_t)l->kernel * sizeof(float);
     case SAL_OP_DROPOUT:  return sal__out_count(run, i);
-    case SAL_OP_PRIOR:    return (size_t)s.h * s.w * sizeof(float);
+    case SAL_OP_PRIOR:
+    case SAL_OP_LOGPRIOR: return (size_t)s.h * s.w * sizeof(float);
     case SAL_OP_CONVLSTM:
         forward = sal_convlstm_scratch(run->n, s.c, s.h, s.w);
         backward = run->training ? sal_convlstm_backward_scratch(run->n, s.c, s.h, s.w) : 0;
@@ -3668,7 +3881,12 @@ SALDEF void sal_run_clear(sal_run *run) {
 }
 
 /* The gradient of one sample becomes 0: all of it, or where a ReLU let nothing through. */
-typedef struct sal__mask_job { float *grad; const float *data; size_t count; } sal__mask_job;
+typedef struct sal__mask_job {
+    float *grad;
+    const float *data;
+    float top;                  /* 6 for ReLU6 */
+    size_t count;
+} sal__mask_job;
 
 static void sal__mask_task(void *arg, int index, int worker) {
     const sal__mask_job *j = (const sal__mask_job *)arg;
@@ -3677,7 +3895,7 @@ static void sal__mask_task(void *arg, int index, int worker) {
     size_t i;
     (void)worker;
     if (!data) memset(grad, 0, j->count * sizeof(float));
-    else for (i = 0; i < j->count; i++) grad[i] = data[i] > 0 ? grad[i] : 0;
+    else for (i = 0; i < j->count; i++) grad[i] = data[i] > 0 && data[i] < j->top ? grad[i] : 0;
 }
 
 SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout) {
@@ -3696,7 +3914,8 @@ SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout
             if (in->grad && in->grad_first == 2 * end - i)
                 sal_parallel_for(ctx, run->n, sal__mask_task, &j);
         }
-        if (step->act == SAL_RELU) {                    /* fused: through it first, in place */
+        if (step->act != SAL_IDENTITY) {                /* fused: through it first, in place */
+            j.top = step->act == SAL_RELU6 ? 6 : FLT_MAX;
             j.grad = run->value[step->output].grad; j.data = sal__out(run, i);
             j.count = sal__shape_count(run->value[i].shape);
             sal_parallel_for(ctx, run->n, sal__mask_task, &j);
@@ -3977,7 +4196,7 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_r
 }
 
 /* ============================================================================================
-   >>nets  the five networks
+   >>nets  the networks
    ========================================================================================== */
 
 /* --- the builders' vocabulary ------------------------------------------------------------------
@@ -4042,6 +4261,34 @@ static int sal__conv_any(sal__builder *b, int in, const char *name, int channels
 static int sal__conv(sal__builder *b, int in, const char *name, int channels, int kernel, int pad,
                      int dilation) {
     return sal__conv_any(b, in, name, channels, kernel, 1, pad, dilation, 1);
+}
+
+/* Padded as TensorFlow does; depthwise if channels is 0. */
+static int sal__conv_same(sal__builder *b, int in, const char *name, int channels, int kernel,
+                          int stride) {
+    sal_layer *l = sal__layer(b, channels ? SAL_OP_CONV2D : SAL_OP_DEPTHWISE, name, in);
+    int from = channels ? b->shapes[in].c : 1, to = channels ? channels : b->shapes[in].c;
+    l->shape.c = to; l->kernel = kernel; l->stride = stride; l->padding = SAL_SAME;
+    sal__param(b, l, "weight", 4, to, from, kernel, kernel);
+    sal__param(b, l, "bias", 1, to, 1, 1, 1);
+    return sal__done(b, l);
+}
+
+static int sal__relu6(sal__builder *b, int in) {
+    return sal__done(b, sal__layer(b, SAL_OP_RELU6, "relu6", in));
+}
+
+/* Bilinearly to the size of value `like`. */
+static int sal__upsample(sal__builder *b, int in, int like) {
+    sal_layer *l = sal__layer(b, SAL_OP_UPSAMPLE, "upsample", in);
+    l->input[1] = like; l->inputs = 2;
+    return sal__done(b, l);
+}
+
+static int sal__logprior(sal__builder *b, int in, const char *name, int domains, int h, int w) {
+    sal_layer *l = sal__layer(b, SAL_OP_LOGPRIOR, name, in);
+    sal__param(b, l, "", 4, domains, 1, h, w);
+    return sal__done(b, l);
 }
 
 static int sal__dense(sal__builder *b, int in, const char *name, int c, int h, int w) {
@@ -4128,7 +4375,7 @@ static int sal__convlstm(sal__builder *b, int in, const char *name, int steps) {
     return sal__done(b, l);
 }
 
-/* --- the five builders: one line a layer ------------------------------------------------------ */
+/* --- the builders: one line a layer ----------------------------------------------------------- */
 
 static int sal__width(const sal__builder *b, int channels) {
     return SAL__MAX(channels / SAL__MAX(b->net->desc.narrow, 1), 1);
@@ -4260,6 +4507,56 @@ static void sal__build_sam_resnet(sal__builder *b) {
     sal__sam_head(b, x);
 }
 
+/* Sandler et al., "MobileNetV2", 2018: a block widens (1x1), filters each channel (3x3) and narrows
+   again (1x1). wide and fine are the values after the first two. */
+static int sal__inverted(sal__builder *b, int x, int number, int expand, int channels, int stride,
+                         int *wide, int *fine) {
+    char name[40];
+    int in = b->shapes[x].c, y = x;
+    if (expand > 1) {
+        snprintf(name, sizeof name, "backbone.block%d.expand", number);
+        y = sal__relu6(b, sal__conv_same(b, y, name, expand * in, 1, 1));
+    }
+    *wide = y;
+    snprintf(name, sizeof name, "backbone.block%d.dw", number);
+    *fine = y = sal__relu6(b, sal__conv_same(b, y, name, 0, 3, stride));
+    snprintf(name, sizeof name, "backbone.block%d.project", number);
+    y = sal__conv_same(b, y, name, channels, 1, 1);
+    return stride == 1 && in == channels ? sal__add(b, y, x) : y;
+}
+
+/* Our own small network: MobileNetV2 with its batch-norms folded away; its features at 1/8 (twice),
+   1/16 and 1/32 of the input, each brought to 128 channels, upsampled and added up from coarse to
+   fine; a little context; a prior; a softmax over the map. */
+static void sal__build_lite(sal__builder *b) {
+    static const struct { int expand, channels, count, stride; } stage[] = {
+        { 1, 16, 1, 1 }, { 6, 24, 2, 2 }, { 6, 32, 3, 2 }, { 6, 64, 4, 2 }, { 6, 96, 3, 1 },
+        { 6, 160, 3, 2 }, { 6, 320, 1, 1 }
+    };
+    int wide[17], fine[17], block = 0, head = sal__width(b, 128), x = sal__input(b, 3), y, i, k;
+    x = sal__relu6(b, sal__conv_same(b, x, "backbone.conv_stem", sal__width(b, 32), 3, 2));
+    for (k = 0; k < SAL__COUNT(stage); k++)
+        for (i = 0; i < stage[k].count; i++, block++)
+            x = sal__inverted(b, x, block, stage[k].expand, sal__width(b, stage[k].channels),
+                              i ? 1 : stage[k].stride, &wide[block], &fine[block]);
+    x = sal__relu6(b, sal__conv_same(b, x, "backbone.conv_last", sal__width(b, 1280), 1, 1));
+    x = sal__relu6(b, sal__conv_same(b, x, "head.tap32", head, 1, 1));
+    y = sal__relu6(b, sal__conv_same(b, x, "head.wide32", 0, 5, 1));        /* most of the picture */
+    x = sal__add(b, sal__conv_same(b, y, "head.mix32", head, 1, 1), x);
+    x = sal__upsample(b, x, wide[13]);
+    x = sal__relu6(b, sal__add(b, sal__conv_same(b, wide[13], "head.tap16", head, 1, 1), x));
+    x = sal__upsample(b, x, wide[6]);
+    x = sal__add(b, sal__conv_same(b, wide[6], "head.tap8", head, 1, 1), x);
+    x = sal__relu6(b, sal__add(b, sal__conv_same(b, fine[3], "head.tap4", head, 1, 1), x));
+    x = sal__relu6(b, sal__conv_same(b, x, "head.conv", head, 3, 1));
+    y = sal__relu6(b, sal__conv_same(b, x, "head.wide8", 0, 5, 1));
+    x = sal__relu6(b, sal__add(b, sal__conv_same(b, y, "head.mix8", head, 1, 1), x));
+    x = sal__dropout(b, x);
+    x = sal__conv_same(b, x, "head.readout", 1, 1, 1);
+    x = sal__logprior(b, x, "head.prior", SAL_DOMAINS, 6, 8);
+    sal__done(b, sal__layer(b, SAL_OP_SOFTMAX, "softmax", x));
+}
+
 /* --- kinds ------------------------------------------------------------------------------------ */
 
 typedef struct sal__kind {
@@ -4279,7 +4576,8 @@ static const sal__kind sal__kinds[SAL_KINDS] = {
     { "wepsam",     sal__build_wepsam,     128, 128, 0, SAL_STRETCH, 0, 255, { 0, 0, 0 }, 0 },
     { "mlnet",      sal__build_mlnet,      480, 640, 8, SAL__IMAGENET_BGR, 0.5f },
     { "sam-vgg",    sal__build_sam_vgg,    240, 320, 8, SAL__IMAGENET_BGR, 0 },
-    { "sam-resnet", sal__build_sam_resnet, 240, 320, 8, SAL__IMAGENET_BGR, 0 }
+    { "sam-resnet", sal__build_sam_resnet, 240, 320, 8, SAL__IMAGENET_BGR, 0 },
+    { "lite",       sal__build_lite,       240, 320, 8, SAL_STRETCH, 0, 127.5f, { 1, 1, 1 }, 0 }
 };
 
 SALDEF const char *sal_kind_name(sal_kind kind) { return sal__kinds[kind].name; }
@@ -4420,12 +4718,13 @@ SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed) {
                 sal__fill_orthogonal(x, dim[0], (int)fan_in, &rng);
             else
                 sal__fill_normal(x, n, gate[0] == 'V' ? 0 : .05, &rng);
-        } else if (p->value.ndim >= 2 && l->op != SAL_OP_PRIOR) {
+        } else if (p->value.ndim >= 2 && l->op != SAL_OP_PRIOR && l->op != SAL_OP_LOGPRIOR) {
             double sd = shallow ? .01                                   /* the paper's */
-                      : !strncmp(p->name, "backbone.", 9) ? sqrt(2 / fan_in)    /* He et al. 2015 */
+                      : !strncmp(p->name, "backbone.", 9) ||                /* He et al. 2015 */
+                        l->op == SAL_OP_DEPTHWISE ? sqrt(2 / fan_in)
                       : sqrt(2 / (fan_in + fan_out));                   /* Glorot, Bengio 2010 */
             sal__fill_normal(x, n, sd, &rng);
-        } else {                                    /* biases, statistics, ML-Net's prior */
+        } else {                                    /* biases, statistics, priors */
             if (l->op == SAL_OP_PRIOR || (l->op == SAL_OP_BATCHNORM &&
                 (sal__ends_with(p->name, ".weight") || sal__ends_with(p->name, ".running_var"))))
                 constant = 1;
@@ -10394,6 +10693,13 @@ SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind) {
         d.loss.weight[SAL_LOSS_MLNET] = 1;
         d.schedule.kind = SAL_RATE_TIME_DECAY; d.schedule.rate = 1e-3; d.schedule.factor = 5e-4;
         break;
+    case SAL_LITE:                      /* ours: see weights/README.md */
+        d.epochs = 12; d.batch = 8; d.fixed_norm = 1;
+        memset(&d.loss, 0, sizeof d.loss);
+        d.loss.weight[SAL_LOSS_KL] = 1; d.loss.weight[SAL_LOSS_CC] = -1;
+        d.optim.rule = SAL_ADAMW; d.optim.decay = 1e-4;
+        d.schedule.kind = SAL_RATE_ONE_CYCLE; d.schedule.rate = 5e-4;
+        break;
     default:
         d.epochs = 10;
         memset(&d.loss, 0, sizeof d.loss);
@@ -10414,7 +10720,7 @@ SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind) {
    input if pieces are to be cut out. */
 typedef struct sal__picture {
     const sal_dataset *set;
-    int entry;
+    int entry, domain;
     unsigned char *image;       /* (ih, iw, 3) */
     uint16_t *density;          /* (dh, dw), 65535 is 1 */
     float *point;               /* `points` pairs x, y: fixations, 0 to 1 across the frame */
@@ -10438,6 +10744,7 @@ typedef struct sal__trainer {
     float *input, *dout;        /* of a batch */
     float *density, *fixations, *scratch;
     double *loss, *cc, *nss;    /* of each sample of the batch */
+    int *domain;                /* likewise */
     int *order;
     float *best, *average;      /* block_floats each: copies of what changes, parameter i from */
     size_t *place, block_floats;    /* place[i] on; SIZE_MAX: it does not */
@@ -10643,7 +10950,10 @@ static void sal__batch_task(void *arg, int index, int worker) {
     size_t map = (size_t)t->th * t->tw, pixels = (size_t)3 * t->run->h * t->run->w, k;
     uint64_t key = t->desc.seed ^ ((uint64_t)t->epoch << 32) ^ (uint64_t)picture * 0x9E3779B97F4Au;
     sal__view v = sal__view_of(t, key);
+    sal_rng coin;
     sal_result r = SAL_OK;
+    coin.state = ~key;
+    t->domain[index] = t->vary && sal_rng_below(&coin, 2) ? kept->domain : SAL_DOMAIN_NEUTRAL;
     if (!kept->bad && !t->cached) {
         s = &fresh;
         r = sal__picture_load(ctx, t, s);
@@ -10992,6 +11302,7 @@ static void sal__train_close(sal__trainer *t) {
     sal_free(ctx, t->worker); sal_free(ctx, t->result); sal_free(ctx, t->order);
     sal_free(ctx, t->input); sal_free(ctx, t->dout); sal_free(ctx, t->density);
     sal_free(ctx, t->fixations); sal_free(ctx, t->scratch); sal_free(ctx, t->loss);
+    sal_free(ctx, t->domain);
     sal_free(ctx, t->best); sal_free(ctx, t->average); sal_free(ctx, t->place);
     sal_free(ctx, t->record); sal_free(ctx, t->history);
     memset(t, 0, sizeof *t);
@@ -11024,6 +11335,7 @@ static sal_result sal__train_pictures(sal__trainer *t) {
             if (sal_name_share(name, 0) < d->test_share) continue;
             s->set = &t->set[i];
             s->entry = k;
+            s->domain = d->domain && i < d->datas ? d->domain[i] : SAL_DOMAIN_NEUTRAL;
             if (val) t->vals++; else t->trains++;
         }
     if (!t->trains)
@@ -11072,6 +11384,10 @@ static sal_result sal__train_open(sal__trainer *t) {
     int i, k, up = SAL__MAX(d->loss.upsample, 1), workers = sal_threads(ctx), batch;
     size_t map, keep;
     double store;
+    for (i = 0; d->domain && i < d->datas; i++)
+        if (d->domain[i] < 0 || d->domain[i] >= SAL_DOMAINS)
+            return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: domain %d: they count from 0 to %d",
+                             d->data[i], d->domain[i], SAL_DOMAINS - 1);
     if (!d->datas || d->epochs < 1 || d->batch < 1 || d->crop < 0 || d->crop >= 1)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "training needs a data set, epochs and a batch of "
                          "at least 1, crop from 0 to below 1");
@@ -11143,12 +11459,14 @@ static sal_result sal__train_open(sal__trainer *t) {
     t->scratch = SAL__NEW(ctx, float, workers * sal_loss_scratch(&d->loss, t->run->shape.h,
                                                                  t->run->shape.w));
     t->loss = SAL__NEW(ctx, double, 3 * batch);
+    t->domain = SAL__NEW(ctx, int, batch);
+    t->run->domain = t->domain;
     t->history = (float (*)[SAL_TRAIN_COLUMNS])sal_alloc(ctx, (size_t)d->epochs,
                                                          sizeof *t->history);
     if (t->vals) t->best = SAL__NEW(ctx, float, t->block_floats);
     if (d->average > 0) t->average = SAL__NEW(ctx, float, t->block_floats);
     if (!t->input || !t->dout || !t->density || !t->fixations || !t->scratch || !t->loss ||
-        !t->history || (t->vals && !t->best) || (d->average > 0 && !t->average))
+        !t->domain || !t->history || (t->vals && !t->best) || (d->average > 0 && !t->average))
         return SAL_ERR_MEMORY;
     t->cc = t->loss + batch; t->nss = t->cc + batch;
     t->at.loading = 1;
@@ -11486,6 +11804,8 @@ typedef struct sal__isa {
     void (*pack)(float *b, const float *a, size_t lda, int rows, int k);
     void (*lstm)(float *h, float *c, const float *gates, size_t hw, int channels, int first);
     void (*maximum)(float *out, const float *a, const float *b, size_t n);
+    void (*taps)(float *out, const float *const *from, const float *weight, int taps, int n);
+    void (*taps_back)(float *sum, const float *const *from, const float *g, int taps, int n);
 } sal__isa;
 
 #define sal__scalar_f32(x)  (x)
@@ -12395,6 +12715,218 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
     }
 }
 
+/* --- depthwise convolution --------------------------------------------------------------------
+   A plane at a time, within the cache: the input is copied with its borders, the columns of each
+   row dealt out by their remainder modulo the stride; then what one tap sees along a row of outputs
+   is a run of neighbours, and a row of outputs is a weighted sum of such runs (`taps`).
+   Backward: the sums of products with those runs for the weights; for the data, the inputs of each
+   remainder are weighted sums of runs of dout. */
+enum { SAL__MAX_TAPS = 49, SAL__MAX_LANES = 8 };
+
+typedef struct sal__plane_job {
+    const sal__isa *isa;
+    const sal_conv *s;
+    const sal_epilogue *e;
+    const float *in, *weight, *dout;
+    float *out, *din, *dweight, *worker;
+    size_t worker_size;
+    int pitch, rows;            /* of the copy: floats of one remainder, rows */
+    int over, beside;           /* border around the copy of dout */
+} sal__plane_job;
+
+static void sal__plane_fit(sal__plane_job *j, const sal_conv *s, int training) {
+    int reach_y = (s->kh - 1) * s->dilation, reach_x = (s->kw - 1) * s->dilation;
+    size_t copy;
+    memset(j, 0, sizeof *j);
+    j->s = s;
+    j->rows = (s->oh - 1) * s->stride + reach_y + 1;
+    j->pitch = s->ow + reach_x / s->stride;
+    j->over = (reach_y + s->stride - 1) / s->stride;
+    j->beside = (reach_x + s->stride - 1) / s->stride;
+    copy = (size_t)j->rows * s->stride * j->pitch;
+    j->worker_size = copy + (training ? (size_t)(s->oh + 2 * j->over) * (s->ow + 2 * j->beside) +
+                                        s->iw + SAL__MAX_TAPS * SAL__MAX_LANES
+                                      : (size_t)s->oh * s->ow);
+    j->worker_size = (j->worker_size + 15) / 16 * 16;
+}
+
+static size_t sal__fast_depthwise_scratch(const sal_conv *s, int threads, int training) {
+    sal__plane_job j;
+    sal__plane_fit(&j, s, training);
+    return j.worker_size * threads * sizeof(float);
+}
+
+static void sal__plane_copy(const sal__plane_job *j, float *to, const float *in) {
+    const sal_conv *s = j->s;
+    int r, q, x, x0, x1;
+    for (r = 0; r < j->rows; r++)
+        for (q = 0; q < s->stride; q++, to += j->pitch) {
+            int v = r - s->top;
+            const float *row = in + (ptrdiff_t)v * s->iw + q - s->left;
+            sal__inside(q - s->left, s->stride, j->pitch, s->iw, &x0, &x1);
+            if (v < 0 || v >= s->ih || x1 < x0) x0 = x1 = j->pitch;
+            for (x = 0; x < x0; x++) to[x] = 0;
+            if (s->stride == 1) memcpy(to + x0, row + x0, (size_t)(x1 - x0) * sizeof(float));
+            else for (x = x0; x < x1; x++) to[x] = row[x * s->stride];
+            for (x = x1; x < j->pitch; x++) to[x] = 0;
+        }
+}
+
+/* Where each tap's run for output row y begins. */
+static void sal__plane_runs(const sal__plane_job *j, const float *copy, int y, const float **from) {
+    const sal_conv *s = j->s;
+    int i, k;
+    for (i = 0; i < s->kh; i++)
+        for (k = 0; k < s->kw; k++) {
+            int row = y * s->stride + i * s->dilation, column = k * s->dilation;
+            *from++ = copy + ((size_t)row * s->stride + column % s->stride) * j->pitch +
+                      column / s->stride;
+        }
+}
+
+static void sal__depthwise_task(void *arg, int index, int worker) {
+    const sal__plane_job *j = (const sal__plane_job *)arg;
+    const sal_conv *s = j->s;
+    const sal_epilogue *e = j->e;
+    int c = index % s->ic, taps = s->kh * s->kw, y;
+    size_t hw = (size_t)s->oh * s->ow;
+    float *sum = j->worker + worker * j->worker_size, *copy = sum + hw;
+    const float *from[SAL__MAX_TAPS];
+    sal__plane_copy(j, copy, j->in + (size_t)index * s->ih * s->iw);
+    for (y = 0; y < s->oh; y++) {
+        sal__plane_runs(j, copy, y, from);
+        j->isa->taps(sum + (size_t)y * s->ow, from, j->weight + c * taps, taps, s->ow);
+    }
+    j->isa->finish(j->out + index * hw, sum, e->add ? e->add + index * hw : NULL,
+                   e->scale ? e->scale[c] : 1, e->bias ? e->bias[c] : 0, e->act, hw);
+}
+
+static void sal__fast_depthwise(sal_ctx *ctx, float *out, const float *in, const float *weight,
+                                const sal_epilogue *e, const sal_conv *s, void *scratch) {
+    sal__plane_job j;
+    sal__plane_fit(&j, s, 0);
+    j.isa = sal__isa_best(); j.e = e; j.in = in; j.weight = weight; j.out = out;
+    j.worker = (float *)scratch;
+    sal_parallel_for(ctx, s->n * s->ic, sal__depthwise_task, &j);
+}
+
+/* din of one plane from its dout. */
+static void sal__plane_back(const sal__plane_job *j, float *din, const float *dout, int c,
+                            float *copy, float *line) {
+    const sal_conv *s = j->s;
+    int pitch = s->ow + 2 * j->beside, y, v, q, i, k, x;
+    const float *from[SAL__MAX_TAPS];
+    float weight[SAL__MAX_TAPS];
+    memset(copy, 0, (size_t)(s->oh + 2 * j->over) * pitch * sizeof(float));
+    for (y = 0; y < s->oh; y++)
+        memcpy(copy + (size_t)(y + j->over) * pitch + j->beside, dout + (size_t)y * s->ow,
+               (size_t)s->ow * sizeof(float));
+    for (v = 0; v < s->ih; v++)
+        for (q = 0; q < s->stride && q < s->iw; q++) {
+            int taps = 0, n = (s->iw - q + s->stride - 1) / s->stride;
+            float *to = din + (size_t)v * s->iw + q;
+            for (i = 0; i < s->kh; i++)
+                for (k = 0; k < s->kw; k++) {
+                    int row = v + s->top - i * s->dilation, column = q + s->left - k * s->dilation;
+                    if (row % s->stride || column % s->stride) continue;
+                    weight[taps] = j->weight[(c * s->kh + i) * s->kw + k];
+                    from[taps++] = copy + (ptrdiff_t)(row / s->stride + j->over) * pitch +
+                                   column / s->stride + j->beside;
+                }
+            if (!taps) continue;
+            j->isa->taps(line, from, weight, taps, n);
+            for (x = 0; x < n; x++) to[x * s->stride] += line[x];
+        }
+}
+
+static void sal__depthwise_back_task(void *arg, int c, int worker) {
+    const sal__plane_job *j = (const sal__plane_job *)arg;
+    const sal_conv *s = j->s;
+    int taps = s->kh * s->kw, lanes = j->isa->width, n, y, i, k;
+    float *sum = j->worker + worker * j->worker_size, *line = sum + SAL__MAX_TAPS * SAL__MAX_LANES;
+    float *copy = line + s->iw, *border = copy + (size_t)j->rows * s->stride * j->pitch;
+    const float *from[SAL__MAX_TAPS];
+    for (n = 0; n < s->n; n++) {
+        size_t plane = (size_t)n * s->ic + c;
+        const float *dout = j->dout + plane * s->oh * s->ow;
+        if (j->din)
+            sal__plane_back(j, j->din + plane * s->ih * s->iw, dout, c, border, line);
+        if (!j->dweight) continue;
+        sal__plane_copy(j, copy, j->in + plane * s->ih * s->iw);
+        memset(sum, 0, (size_t)taps * lanes * sizeof(float));
+        for (y = 0; y < s->oh; y++) {
+            sal__plane_runs(j, copy, y, from);
+            j->isa->taps_back(sum, from, dout + (size_t)y * s->ow, taps, s->ow);
+        }
+        for (i = 0; i < taps; i++) {
+            double total = 0;
+            for (k = 0; k < lanes; k++) total += sum[i * lanes + k];
+            j->dweight[c * taps + i] += (float)total;
+        }
+    }
+}
+
+/* --- bilinear resizing: rows first, then columns; the taps of both are computed once ------------ */
+typedef struct sal__upsample_job {
+    sal_shape from, to;
+    const float *in, *dout;
+    float *out, *din, *worker;
+    sal__tap *row, *column;
+} sal__upsample_job;
+
+static size_t sal__upsample_scratch(sal_shape from, sal_shape to, int threads) {
+    return (size_t)(to.h + to.w) * sizeof(sal__tap) + (size_t)from.w * threads * sizeof(float);
+}
+
+static sal__upsample_job sal__upsample_fit(const sal_run *run, int i) {
+    sal__upsample_job j;
+    int k;
+    memset(&j, 0, sizeof j);
+    j.from = sal__in_shape(run, i, 0); j.to = run->value[i].shape;
+    j.row = (sal__tap *)run->scratch; j.column = j.row + j.to.h;
+    j.worker = (float *)(void *)(j.column + j.to.w);
+    for (k = 0; k < j.to.h; k++)
+        j.row[k] = sal__tap_at((k + 0.5) * j.from.h / j.to.h - 0.5, j.from.h);
+    for (k = 0; k < j.to.w; k++)
+        j.column[k] = sal__tap_at((k + 0.5) * j.from.w / j.to.w - 0.5, j.from.w);
+    return j;
+}
+
+static void sal__upsample_task(void *arg, int index, int worker) {
+    const sal__upsample_job *j = (const sal__upsample_job *)arg;
+    int iw = j->from.w, ow = j->to.w, x, y;
+    const float *in = j->in + (size_t)index * j->from.h * iw;
+    float *out = j->out + (size_t)index * j->to.h * ow, *line = j->worker + (size_t)worker * iw;
+    for (y = 0; y < j->to.h; y++, out += ow) {
+        const float *top = in + (size_t)j->row[y].low * iw;
+        const float *bottom = in + (size_t)j->row[y].high * iw;
+        float t = (float)j->row[y].t;
+        for (x = 0; x < iw; x++) line[x] = top[x] + t * (bottom[x] - top[x]);
+        for (x = 0; x < ow; x++) {
+            const sal__tap *u = &j->column[x];
+            out[x] = line[u->low] + (float)u->t * (line[u->high] - line[u->low]);
+        }
+    }
+}
+
+static void sal__upsample_back_task(void *arg, int index, int worker) {
+    const sal__upsample_job *j = (const sal__upsample_job *)arg;
+    int iw = j->from.w, ow = j->to.w, x, y;
+    float *din = j->din + (size_t)index * j->from.h * iw, *line = j->worker + (size_t)worker * iw;
+    const float *dout = j->dout + (size_t)index * j->to.h * ow;
+    for (y = 0; y < j->to.h; y++, dout += ow) {
+        float *top = din + (size_t)j->row[y].low * iw, *bottom = din + (size_t)j->row[y].high * iw;
+        float t = (float)j->row[y].t;
+        for (x = 0; x < iw; x++) line[x] = 0;
+        for (x = 0; x < ow; x++) {
+            const sal__tap *u = &j->column[x];
+            line[u->low]  += (1 - (float)u->t) * dout[x];
+            line[u->high] += (float)u->t * dout[x];
+        }
+        for (x = 0; x < iw; x++) { top[x] += (1 - t) * line[x]; bottom[x] += t * line[x]; }
+    }
+}
+
 /* --- max-pooling ------------------------------------------------------------------------------
    Per plane and output row: the maximum of k input rows first (vectors), then of k neighbours. */
 typedef struct sal__pool_job {
@@ -12437,6 +12969,22 @@ static sal_result sal__forward_conv2d_fast(sal_ctx *ctx, sal_run *run, int i) {
     sal_epilogue e = sal__epilogue_of(run, i);
     sal__fast_conv2d(ctx, sal__out(run, i), sal__in(run, i, 0), sal__weight(run, i, 0), &e, &s,
                      run->step[i].pool >= 0, run->scratch);
+    return SAL_OK;
+}
+
+static sal_result sal__forward_depthwise_fast(sal_ctx *ctx, sal_run *run, int i) {
+    sal_shape in = sal__in_shape(run, i, 0);
+    sal_conv s = sal__conv_of(&run->net->layer[i], run->n, in, in.c);
+    sal_epilogue e = sal__epilogue_of(run, i);
+    sal__fast_depthwise(ctx, sal__out(run, i), sal__in(run, i, 0), sal__weight(run, i, 0), &e, &s,
+                        run->scratch);
+    return SAL_OK;
+}
+
+static sal_result sal__forward_upsample_fast(sal_ctx *ctx, sal_run *run, int i) {
+    sal__upsample_job j = sal__upsample_fit(run, i);
+    j.in = sal__in(run, i, 0); j.out = sal__out(run, i);
+    sal_parallel_for(ctx, run->n * j.to.c, sal__upsample_task, &j);
     return SAL_OK;
 }
 
@@ -12750,6 +13298,35 @@ static sal_result sal__backward_conv2d_train(sal_ctx *ctx, sal_run *run, int i) 
     return SAL_OK;
 }
 
+static sal_result sal__forward_depthwise_train(sal_ctx *ctx, sal_run *run, int i) {
+    return sal__forward_depthwise_fast(ctx, run, i);
+}
+
+static sal_result sal__backward_depthwise_train(sal_ctx *ctx, sal_run *run, int i) {
+    sal_shape in = sal__in_shape(run, i, 0);
+    sal_conv s = sal__conv_of(&run->net->layer[i], run->n, in, in.c);
+    float *db = sal__dweight(run, i, 1);
+    sal__plane_job j;
+    sal__plane_fit(&j, &s, 1);
+    j.isa = sal__isa_best(); j.in = sal__in(run, i, 0); j.weight = sal__weight(run, i, 0);
+    j.dout = sal__dout(run, i); j.din = sal__din(run, i, 0); j.dweight = sal__dweight(run, i, 0);
+    j.worker = (float *)run->scratch;
+    sal_parallel_for(ctx, s.ic, sal__depthwise_back_task, &j);
+    if (db) sal__fast_bias(ctx, db, j.dout, s.n, s.oc, s.oh * s.ow);
+    return SAL_OK;
+}
+
+static sal_result sal__forward_upsample_train(sal_ctx *ctx, sal_run *run, int i) {
+    return sal__forward_upsample_fast(ctx, run, i);
+}
+
+static sal_result sal__backward_upsample_train(sal_ctx *ctx, sal_run *run, int i) {
+    sal__upsample_job j = sal__upsample_fit(run, i);
+    j.dout = sal__dout(run, i); j.din = sal__din(run, i, 0);
+    if (j.din) sal_parallel_for(ctx, run->n * j.to.c, sal__upsample_back_task, &j);
+    return SAL_OK;
+}
+
 static sal_result sal__forward_dense_train(sal_ctx *ctx, sal_run *run, int i) {
     return sal__forward_dense_fast(ctx, run, i);
 }
@@ -12832,6 +13409,11 @@ static size_t sal__scratch_train(const sal_run *run, int i) {
         s = sal__lstm_conv(run->n, in.c, in.h, in.w);
         break;
     case SAL_OP_CONV2D: break;
+    case SAL_OP_DEPTHWISE:
+        s = sal__conv_of(l, run->n, in, in.c);
+        forward = sal__fast_depthwise_scratch(&s, run->threads, 0);
+        return SAL__MAX(forward, sal__fast_depthwise_scratch(&s, run->threads, 1));
+    case SAL_OP_UPSAMPLE: return sal__upsample_scratch(in, run->value[i].shape, run->threads);
     case SAL_OP_DENSE:
         forward = sal__fast_dense_scratch(run->n, l->kernel, run->threads);
         data = ((size_t)run->n * sal__shape_count(l->shape) +
@@ -12864,6 +13446,10 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
     case SAL_OP_CONV2D:
         s = sal__conv_of(l, run->n, in, l->shape.c);
         return sal__fast_conv2d_scratch(&s, run->threads);
+    case SAL_OP_DEPTHWISE:
+        s = sal__conv_of(l, run->n, in, in.c);
+        return sal__fast_depthwise_scratch(&s, run->threads, 0);
+    case SAL_OP_UPSAMPLE: return sal__upsample_scratch(in, run->value[i].shape, run->threads);
     case SAL_OP_MAXPOOL:
         p = sal__pool_of(l, run->n, in);
         return sal__pool_row(&p) * sizeof(float) * run->threads;
@@ -13332,6 +13918,62 @@ static void SAL__K(finish_pool)(float *out, const float *a, const float *b, floa
     }
 }
 
+/* --- depthwise rows ---------------------------------------------------------------------------
+   out[x] = sum over t of weight[t] * from[t][x].   The last vector overlaps the one before. */
+static void SAL__K(taps)(float *out, const float *const *from, const float *weight, int taps,
+                         int n) {
+    int x, t;
+    for (x = 0; n < SAL__W && x < n; x++) {
+        float sum = 0;
+        for (t = 0; t < taps; t++) sum += weight[t] * from[t][x];
+        out[x] = sum;
+    }
+    if (n < SAL__W) return;
+    if (taps == 9) {            /* 3x3: the weights stay in registers */
+        sal__v w0 = sal__vset(weight[0]), w1 = sal__vset(weight[1]), w2 = sal__vset(weight[2]);
+        sal__v w3 = sal__vset(weight[3]), w4 = sal__vset(weight[4]), w5 = sal__vset(weight[5]);
+        sal__v w6 = sal__vset(weight[6]), w7 = sal__vset(weight[7]), w8 = sal__vset(weight[8]);
+        const float *f0 = from[0], *f1 = from[1], *f2 = from[2], *f3 = from[3], *f4 = from[4];
+        const float *f5 = from[5], *f6 = from[6], *f7 = from[7], *f8 = from[8];
+        for (x = 0; x < n; x += SAL__W) {
+            sal__v a, b;
+            x = SAL__MIN(x, n - SAL__W);
+            a = sal__vmul(w0, sal__vload(f0 + x));
+            b = sal__vmul(w1, sal__vload(f1 + x));
+            a = sal__vfma(w2, sal__vload(f2 + x), a);
+            b = sal__vfma(w3, sal__vload(f3 + x), b);
+            a = sal__vfma(w4, sal__vload(f4 + x), a);
+            b = sal__vfma(w5, sal__vload(f5 + x), b);
+            a = sal__vfma(w6, sal__vload(f6 + x), a);
+            b = sal__vfma(w7, sal__vload(f7 + x), b);
+            a = sal__vfma(w8, sal__vload(f8 + x), a);
+            sal__vstore(out + x, sal__vadd(a, b));
+        }
+        return;
+    }
+    for (x = 0; x < n; x += SAL__W) {
+        sal__v a = sal__vset(0);
+        x = SAL__MIN(x, n - SAL__W);
+        for (t = 0; t < taps; t++)
+            a = sal__vfma(sal__vset(weight[t]), sal__vload(from[t] + x), a);
+        sal__vstore(out + x, a);
+    }
+}
+
+/* sum[t], SAL__W partial sums: += g[x] * from[t][x] over x */
+static void SAL__K(taps_back)(float *sum, const float *const *from, const float *g, int taps,
+                              int n) {
+    int x, t;
+    for (t = 0; t < taps; t++, sum += SAL__W) {
+        const float *f = from[t];
+        sal__v a = sal__vload(sum);
+        for (x = 0; x + SAL__W <= n; x += SAL__W)
+            a = sal__vfma(sal__vload(g + x), sal__vload(f + x), a);
+        sal__vstore(sum, a);
+        for (; x < n; x++) sum[0] += g[x] * f[x];
+    }
+}
+
 /* --- dense rows ------------------------------------------------------------------------------
    out[o] = sum over i of weight[o][i] * x[i] for `rows` rows. The weights are read once, in the form
    they have in memory, as four streams: rows o, o + quarter, ... side by side. */
@@ -13464,9 +14106,14 @@ static void SAL__K(maximum)(float *out, const float *a, const float *b, size_t n
 
 static const sal__isa SAL__K(isa) = {
     SAL__W, SAL__K(block), SAL__K(wino_input), SAL__K(wino_weight), SAL__K(wino_output),
+<<<<<<< HEAD
     SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(dot_i8),
     SAL__K(pack), SAL__K(lstm),
     SAL__K(maximum)
+=======
+    SAL__K(finish), SAL__K(dot), SAL__K(pack), SAL__K(lstm),
+    SAL__K(maximum), SAL__K(taps), SAL__K(taps_back)
+>>>>>>> 0dbbc68 (lite: depthwise convolution, ReLU6, upsampling, softmax and log-prior operators; the network on MobileNetV2; a prior per data set in the trainer)
 };
 
 #undef SAL__W

@@ -19,11 +19,12 @@ static const char help[] =
     "\n"
     "usage: train -m NETWORK --data FOLDER[,FOLDER...] [options]\n"
     "\n"
-    "  -m NETWORK           juntingnet wepsam mlnet sam-vgg sam-resnet (not needed with --init)\n"
+    "  -m NETWORK           juntingnet wepsam mlnet sam-vgg sam-resnet lite (not with --init)\n"
     "  --data FOLDER,...    fixation data sets to learn from\n"
     "  --out FILE           the best weights (default NETWORK.safetensors); FILE.state is what\n"
     "                       --resume goes on from\n"
     " pictures\n"
+    "  --domain N,...       lite: which prior each folder trains: 0 neutral, 1 osie, 2 scene\n"
     "  --val FOLDER,...     data sets to validate on (default: --val-split 0.2)\n"
     "  --val-split F        share of the pictures to validate on\n"
     "  --test-share F       leave this share out altogether, by a hash of the file names\n"
@@ -294,13 +295,13 @@ static int parse_schedule(sal_schedule *s, const char *text) {
 
 enum { MODEL, DATA, OUT, VAL, VAL_SPLIT, TEST_SHARE, CROP, COLOUR, INIT, BACKBONE, FREEZE, FEATURES,
        DROPOUT, INPUT, LOSS, OPT, EPOCHS, BATCH, SEED, LR, SCHEDULE, MOMENTUM, DECAY, CLIP,
-       MAX_NORM, AVERAGE, SELECT, PATIENCE, CHECKPOINT, LOG, PLOT, MEMORY, THREADS, VALUES };
+       MAX_NORM, AVERAGE, SELECT, PATIENCE, CHECKPOINT, LOG, PLOT, MEMORY, THREADS, DOMAIN, VALUES };
 static const char *const value_names[VALUES] = {
     "-m", "--data", "--out", "--val", "--val-split", "--test-share", "--crop", "--colour", "--init",
     "--backbone", "--freeze", "--features", "--dropout", "--input", "--loss", "--opt", "--epochs",
     "--batch", "--seed", "--lr", "--schedule", "--momentum", "--decay", "--clip", "--max-norm",
     "--average", "--select", "--patience", "--checkpoint", "--log", "--plot", "--memory",
-    "--threads"
+    "--threads", "--domain"
 };
 enum { SKIP, NO_MIRROR, FIXED_NORM, RESUME, QUIET, FLAGS };
 static const char *const flag_names[FLAGS] = { "--skip", "--no-mirror", "--fixed-norm", "--resume",
@@ -350,6 +351,10 @@ static sal_result make_network(sal_ctx *ctx, const char **value, uint64_t seed, 
 }
 
 static int describe(sal_ctx *ctx, sal_train_desc *d, const char **value, const int *flag) {
+    static int domain[64];
+    const char *text;
+    char *end;
+    int count = 0;
     if (value[LOSS] && sal_loss_parse(ctx, value[LOSS], &d->loss) != SAL_OK)
         return complain("%s", sal_error(ctx));
     if (value[OPT] && parse_rule(d, value[OPT])) return 1;
@@ -373,8 +378,16 @@ static int describe(sal_ctx *ctx, sal_train_desc *d, const char **value, const i
     if (value[SELECT])
         d->select = !strcmp(value[SELECT], "cc") ? SAL_SELECT_CC
                   : !strcmp(value[SELECT], "nss") ? SAL_SELECT_NSS : SAL_SELECT_LOSS;
+    for (text = value[DOMAIN]; text && *text && count < 64; text += *text == ',') {
+        domain[count++] = (int)strtol(text, &end, 10);
+        if (end == text || (*end && *end != ','))
+            return complain("--domain %s: a number for each folder, please", value[DOMAIN]);
+        text = end;
+    }
+    if (text) d->domain = domain;
     d->freeze = value[FREEZE]; d->features = value[FEATURES]; d->log = value[LOG];
-    d->fixed_norm = flag[FIXED_NORM]; d->skip = flag[SKIP]; d->resume = flag[RESUME];
+    if (flag[FIXED_NORM]) d->fixed_norm = 1;
+    d->skip = flag[SKIP]; d->resume = flag[RESUME];
     if (flag[NO_MIRROR]) d->mirror = 0;
     return 0;
 }

@@ -53,6 +53,20 @@ CONV(conv, 1, 1, 1, 0, 1, 1)
 CONV(conv_strided, 2, 1, 0, 1, 2, 0)
 CONV(conv_dilated, 1, 2, 2, 3, 2, 1)
 
+static void f_depthwise(double *out, arrays x) {
+    sal_conv s = conv_of(2, 1, 0, 1, 2, 0);
+    s.oc = s.ic;
+    sal_depthwise_forward(out, x[0], x[1], x[2], &s);
+}
+static void b_depthwise(arrays dx, const double *dout, arrays x, const double *out) {
+    sal_conv s = conv_of(2, 1, 0, 1, 2, 0);
+    (void)out;
+    s.oc = s.ic;
+    sal_depthwise_backward_data(dx[0], dout, x[1], &s);
+    sal_depthwise_backward_weight(dx[1], dout, x[0], &s);
+    sal_bias_backward(dx[2], dout, s.n, s.oc, s.oh * s.ow);
+}
+
 static void f_dense(double *out, arrays x) { sal_dense_forward(out, x[0], x[1], x[2], 3, 5, 4); }
 static void b_dense(arrays dx, const double *dout, arrays x, const double *out) {
     (void)out;
@@ -148,6 +162,14 @@ static void b_prior(arrays dx, const double *dout, arrays x, const double *out) 
     (void)out;
     sal_prior_backward(dx[0], dx[1], scratch + 100, dout, x[0], scratch, 3, 5, 6, 2, 3);
 }
+static const int domains[3] = { 1, 0, 1 };
+static void f_logprior(double *out, arrays x) {
+    sal_logprior_forward(out, scratch, x[0], x[1], domains, 3, 5, 6, 2, 3);
+}
+static void b_logprior(arrays dx, const double *dout, arrays x, const double *out) {
+    (void)x; (void)out;
+    sal_logprior_backward(dx[0], dx[1], dout, domains, 3, 5, 6, 2, 3);
+}
 static double gaussian_params[16];      /* x[0], moved into the ranges or beyond them */
 static void spread(arrays x) {
     static const double middle[4] = { .5, .5, .4, .45 }, width[4] = { .3, .2, .4, .4 };
@@ -185,6 +207,7 @@ static const struct {
     { "convolution", f_conv, b_conv, 2 * 2 * 7 * 6, { 252, 36, 2 } },
     { "convolution, stride 2", f_conv_strided, b_conv_strided, 2 * 2 * 4 * 3, { 252, 36, 2 } },
     { "convolution, dilation 2", f_conv_dilated, b_conv_dilated, 2 * 2 * 7 * 8, { 252, 36, 2 } },
+    { "depthwise convolution", f_depthwise, b_depthwise, 2 * 3 * 4 * 3, { 252, 18, 3 } },
     { "dense", f_dense, b_dense, 12, { 15, 20, 4 } },
     { "maxout", f_maxout, b_maxout, 6, { 18 } },
     { "max-pool, overlapping windows", f_maxpool, b_maxpool, 24, { 70 } },
@@ -199,6 +222,7 @@ static const struct {
     { "addition", f_add, b_add, 10, { 10, 10 } },
     { "upsampling", f_upsample, b_upsample, 70, { 12 } },
     { "ML-Net's prior", f_prior, b_prior, 90, { 90, 6 } },
+    { "a prior for each data set", f_logprior, b_logprior, 90, { 90, 12 } },
     { "SAM's Gaussians", f_gaussians, b_gaussians, 2 * 4 * 54, { 16 } },
     { "attentive ConvLSTM", f_convlstm, b_convlstm, 2 * LC * LH * LW,
       { 2 * LC * LH * LW, 36, 2, 36, 2, 18, 36, 2, 36, 2, 36, 2, 36, 2, 36, 2, 36, 2, 36, 2, 36,
@@ -356,6 +380,7 @@ int main(void) {
     check_network(SAL_MLNET, 24, 32, 16, NULL, 0, 1e-5);
     check_network(SAL_MLNET, 24, 32, 16, "backbone.conv1,backbone.conv2", 0, 1e-5);
     check_network(SAL_SAM_VGG, 24, 32, 64, NULL, 0, 1e-5);
+    check_network(SAL_LITE, 32, 48, 16, NULL, 0, 1e-6);
     check_network(SAL_SAM_RESNET, 24, 32, 32, NULL, 0, 1e-7);
     check_network(SAL_SAM_RESNET, 24, 32, 32, "backbone.", 1, 1e-4);
     return test_done();

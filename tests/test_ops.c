@@ -121,6 +121,31 @@ static void test_conv2d(void) {
     }
 }
 
+static void test_depthwise(void) {
+    int i, twice;
+    for (i = 0; next_case("depthwise", i); i++) {
+        sal_conv s;
+        float *out, *din = zeros(count("in")), *dweight = zeros(count("weight"));
+        s.n = dim("in", 0); s.ic = s.oc = dim("in", 1); s.ih = dim("in", 2); s.iw = dim("in", 3);
+        s.kh = dim("weight", 2); s.kw = dim("weight", 3);
+        s.stride = value("geometry", 0); s.dilation = value("geometry", 1);
+        s.top = value("geometry", 2); s.left = value("geometry", 3);
+        s.bottom = value("geometry", 4); s.right = value("geometry", 5);
+        if (!sal_conv_fit(&s) || s.oh != dim("out", 2) || s.ow != dim("out", 3)) worst = INFINITY;
+        out = zeros(count("out"));
+        sal_depthwise_forward(out, want("in"), want("weight"), want("bias"), &s);
+        compare("out", out, 1);
+        TWICE {
+            sal_depthwise_backward_data(din, want("dout"), want("weight"), &s);
+            sal_depthwise_backward_weight(dweight, want("dout"), want("in"), &s);
+        }
+        compare("din", din, 2);
+        compare("dweight", dweight, 2);
+        VERDICT("%d x %d x %d to %d x %d, kernel %d x %d, stride %d, dilation %d", s.ic, s.ih, s.iw,
+                s.oh, s.ow, s.kh, s.kw, s.stride, s.dilation);
+    }
+}
+
 static void test_dense(void) {
     int i, twice;
     for (i = 0; next_case("dense", i); i++) {
@@ -178,13 +203,13 @@ static void test_maxpool(void) {
 static void test_elementwise(void) {
     typedef void forward_fn(float *out, const float *in, size_t n);
     typedef void backward_fn(float *din, const float *dout, const float *out, size_t n);
-    static const char *const names[] = { "relu", "sigmoid", "tanh" };
-    static forward_fn *const forward[] = { sal_relu_forward, sal_sigmoid_forward,
-                                           sal_tanh_forward };
-    static backward_fn *const backward[] = { sal_relu_backward, sal_sigmoid_backward,
-                                             sal_tanh_backward };
+    static const char *const names[] = { "relu", "relu6", "sigmoid", "tanh" };
+    static forward_fn *const forward[] = { sal_relu_forward, sal_relu6_forward,
+                                           sal_sigmoid_forward, sal_tanh_forward };
+    static backward_fn *const backward[] = { sal_relu_backward, sal_relu6_backward,
+                                             sal_sigmoid_backward, sal_tanh_backward };
     int k, twice;
-    for (k = 0; k < 3; k++) {
+    for (k = 0; k < SAL__COUNT(names); k++) {
         size_t n;
         float *out, *din;
         if (!next_case(names[k], 0)) continue;
@@ -343,6 +368,19 @@ static void test_priors(void) {
         compare("dprior", dprior, 2);
         VERDICT("%d x %d on %d x %d", ph, pw, h, w);
     }
+    for (i = 0; next_case("logprior", i); i++) {
+        int n = dim("in", 0), h = dim("in", 2), w = dim("in", 3), domain[8], k;
+        int ph = dim("prior", 2), pw = dim("prior", 3);
+        float *out = zeros(count("out")), *map = zeros((size_t)h * w);
+        float *din = zeros(count("in")), *dprior = zeros(count("prior"));
+        for (k = 0; k < n; k++) domain[k] = value("domain", k);
+        sal_logprior_forward(out, map, want("in"), want("prior"), domain, n, h, w, ph, pw);
+        compare("out", out, 1);
+        TWICE sal_logprior_backward(din, dprior, want("dout"), domain, n, h, w, ph, pw);
+        compare("din", din, 2);
+        compare("dprior", dprior, 2);
+        VERDICT("%d x %d on %d x %d, %d samples", ph, pw, h, w, n);
+    }
     for (i = 0; next_case("gaussians", i); i++) {
         int k = dim("out", 1), h = dim("out", 2), w = dim("out", 3), size = k * h * w;
         float *out = zeros(2 * (size_t)size), *dparams = zeros(4 * (size_t)k);
@@ -397,6 +435,7 @@ static void test_golden(sal_ctx *ctx) {
     if (r != SAL_OK) return;
     test_gemm();
     test_conv2d();
+    test_depthwise();
     test_dense();
     test_maxout();
     test_maxpool();
@@ -473,6 +512,19 @@ static void build(sal__builder *b, pick *p) {
         snprintf(p->text, sizeof p->text, "%d x %d x %d, window %d, stride %d, %s", p->channels,
                  b->shapes[x].h, b->shapes[x].w, k, s, same ? "same" : "valid");
         sal__maxpool(b, x, k, s, same ? SAL_SAME : SAL_VALID);
+        break;
+    }
+    case SAL_OP_DEPTHWISE: {
+        int k = 1 + below(p, 5), s = 1 + below(p, 3) * !below(p, 2), back = below(p, 2);
+        int relu = below(p, 2), add = below(p, 3) == 0;
+        k = SAL__MIN(k, SAL__MIN(b->shapes[x].h, b->shapes[x].w));
+        snprintf(p->text, sizeof p->text, "%d x %d x %d, kernel %d, stride %d%s%s%s", p->channels,
+                 b->shapes[x].h, b->shapes[x].w, k, s, add ? ", add" : "", relu ? ", relu6" : "",
+                 back ? ", upsampled" : "");
+        y = sal__conv_same(b, x, "dw", 0, k, s);
+        if (add) y = sal__add(b, sal__conv_same(b, x, "dw2", 0, k, s), y);
+        if (relu) y = sal__relu6(b, y);
+        if (back) sal__upsample(b, y, x);
         break;
     }
     default: {
@@ -613,6 +665,7 @@ int main(void) {
     memset(&ctx, 0, sizeof ctx);
     test_golden(&ctx);
     test_random(&ctx, SAL_OP_CONV2D, 200);
+    test_random(&ctx, SAL_OP_DEPTHWISE, 100);
     test_random(&ctx, SAL_OP_DENSE, 40);
     test_random(&ctx, SAL_OP_MAXPOOL, 60);
     test_random(&ctx, SAL_OP_CONVLSTM, 20);

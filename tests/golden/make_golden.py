@@ -77,6 +77,20 @@ def conv2d(x, weight, bias=None, stride=1, dilation=1, pads=(0, 0, 0, 0)):
                     dilation=dilation)
 
 
+def same_pads(size, k, stride):
+    """TensorFlow's: the larger half behind."""
+    total = max((math.ceil(size / stride) - 1) * stride + k - size, 0)
+    return total // 2, total - total // 2
+
+
+def conv_same(x, weight, bias, stride=1):
+    """Depthwise if the weights have one input channel and x has more."""
+    k = weight.shape[-1]
+    (top, bottom), (left, right) = (same_pads(size, k, stride) for size in x.shape[-2:])
+    groups = x.shape[1] if weight.shape[1] == 1 else 1
+    return F.conv2d(F.pad(x, (left, right, top, bottom)), weight, bias, stride, groups=groups)
+
+
 def pool_pads(size, k, stride):
     """Padding `same`: the larger half comes last."""
     out = -(-size // stride)
@@ -253,6 +267,40 @@ class Net:
                                     stride if block == 0 else 1, dilation, block == 0)
         return x
 
+    def same(self, x, name, channels, k, stride=1):
+        """Depthwise if channels is 0."""
+        shape = (channels, x.shape[1], k, k) if channels else (x.shape[1], 1, k, k)
+        return conv_same(x, self.param(name + '.weight', *shape),
+                         self.param(name + '.bias', shape[0]), stride)
+
+    def lite(self, x):
+        act, taps, block, head = F.relu6, {}, 0, self.width(128)
+        x = act(self.same(x, 'backbone.conv_stem', self.width(32), 3, 2))
+        for expand, channels, count, stride in [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2),
+                                                (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2),
+                                                (6, 320, 1, 1)]:
+            for i in range(count):
+                name, step, y = 'backbone.block%d.' % block, 1 if i else stride, x
+                if expand > 1:
+                    y = act(self.same(y, name + 'expand', expand * x.shape[1], 1))
+                fine = act(self.same(y, name + 'dw', 0, 3, step))
+                taps[block] = y, fine
+                y = self.same(fine, name + 'project', self.width(channels), 1)
+                x = x + y if step == 1 and x.shape == y.shape else y
+                block += 1
+        x = act(self.same(x, 'backbone.conv_last', self.width(1280), 1))
+        x = act(self.same(x, 'head.tap32', head, 1))
+        x = x + self.same(act(self.same(x, 'head.wide32', 0, 5)), 'head.mix32', head, 1)
+        for y, name in [(taps[13][0], 'head.tap16'), (taps[6][0], 'head.tap8')]:
+            x = self.same(y, name, head, 1) + upsample(x, *y.shape[-2:])
+            x = act(x) if name == 'head.tap16' else x
+        x = act(x + self.same(taps[3][1], 'head.tap4', head, 1))
+        x = act(self.same(x, 'head.conv', head, 3))
+        x = act(x + self.same(act(self.same(x, 'head.wide8', 0, 5)), 'head.mix8', head, 1))
+        x = self.same(x, 'head.readout', 1, 1)
+        x = x + upsample(self.param('head.prior', 3, 1, 6, 8)[:1], *x.shape[-2:])
+        return torch.softmax(x.flatten(1), 1).view_as(x)
+
     def sam_head(self, x):
         self.seen['features'] = x
         c = x.shape[1]
@@ -276,7 +324,7 @@ class Net:
         return self.sam_head(F.relu(self.conv(self.resnet(x), 'reduce', self.width(512), 3, pad=1)))
 
 
-KINDS = ('juntingnet', 'wepsam', 'mlnet', 'sam-vgg', 'sam-resnet')
+KINDS = ('juntingnet', 'wepsam', 'mlnet', 'sam-vgg', 'sam-resnet', 'lite')
 
 # --- ops.safetensors -----------------------------------------------------------------------------
 
@@ -327,6 +375,19 @@ def make_ops():
         record(case, lambda x, _: conv2d(x['in'], x['weight'], x.get('bias'), geometry[0],
                                          geometry[1], geometry[2:]), inputs, geometry=geometry)
 
+    # n, channels, ih, iw, k, stride, dilation, top, left, bottom, right
+    for i, (n, c, ih, iw, k, stride, dilation, *pads) in enumerate([
+            (2, 3, 6, 5, 3, 1, 1, 1, 1, 1, 1),
+            (1, 4, 9, 12, 3, 2, 1, 0, 1, 1, 0),
+            (1, 2, 7, 8, 5, 1, 2, 4, 4, 4, 4),
+            (2, 1, 5, 4, 2, 3, 1, 0, 0, 0, 0)]):
+        case = 'depthwise.%d' % i
+        record(case, lambda x, _: F.conv2d(F.pad(x['in'], (pads[1], pads[3], pads[0], pads[2])),
+                                           x['weight'], x['bias'], stride, 0, dilation, c),
+               {'in': values(case, 'in', (n, c, ih, iw)),
+                'weight': values(case, 'weight', (c, 1, k, k)),
+                'bias': values(case, 'bias', (c,))}, geometry=[stride, dilation, *pads])
+
     for i, (n, nin, nout, bias) in enumerate([(1, 7, 5, 1), (3, 13, 9, 1), (2, 65, 3, 0)]):
         case = 'dense.%d' % i
         inputs = {'in': values(case, 'in', (n, nin)), 'weight': values(case, 'weight', (nout, nin))}
@@ -353,7 +414,7 @@ def make_ops():
         record(case, lambda x, _: maxpool(x['in'], k, stride, same)[0], {'in': x},
                arg=maxpool(x, k, stride, same)[1], geometry=[k, stride, same])
 
-    for name, function in (('relu', F.relu), ('sigmoid', torch.sigmoid),
+    for name, function in (('relu', F.relu), ('relu6', F.relu6), ('sigmoid', torch.sigmoid),
                            ('tanh', torch.tanh)):
         x = values(name, 'in', (60,), -8, 8)
         x[:6] = torch.tensor([0, -0.0, 1e-6, -1e-6, 100, -100])     # slope 0 at 0 for ReLU
@@ -402,6 +463,12 @@ def make_ops():
                {'in': values(case, 'in', (1, n, ih, iw))})
 
     for i, (n, h, w, ph, pw) in enumerate([(2, 10, 13, 1, 1), (1, 21, 17, 2, 3), (3, 7, 9, 7, 9)]):
+        case = 'logprior.%d' % i
+        domain = [(s + 1) % 2 for s in range(n)]
+        record(case, lambda x, _: x['in'] + upsample(x['prior'], h, w)[domain],
+               {'in': values(case, 'in', (n, 1, h, w)),
+                'prior': values(case, 'prior', (2, 1, ph, pw))},
+               domain=domain)
         case = 'prior.%d' % i
         record(case, lambda x, _: prior(x['in'], x['prior']),
                {'in': values(case, 'in', (n, 1, h, w)),
@@ -471,7 +538,8 @@ def make_nets():
                                      ('mlnet', 1, 80, 96), ('mlnet', 8, 168, 240),
                                      ('sam-vgg', 1, 48, 64), ('sam-vgg', 8, 72, 40),
                                      ('sam-resnet', 1, 48, 64), ('sam-resnet', 8, 72, 40),
-                                     ('sam-resnet', 8, 72, 40, True)]:
+                                     ('sam-resnet', 8, 72, 40, True),
+                                     ('lite', 1, 96, 128), ('lite', 8, 72, 40)]:
         net = Net(kind, seeded, narrow, bool(v15))
         out = net.forward(tensor('input', (1, 3, h, w), -1, 1, SEED))
         name = '%s.%d' % (kind, narrow) + ('.v15' if v15 else '')
