@@ -14106,14 +14106,8 @@ static void SAL__K(maximum)(float *out, const float *a, const float *b, size_t n
 
 static const sal__isa SAL__K(isa) = {
     SAL__W, SAL__K(block), SAL__K(wino_input), SAL__K(wino_weight), SAL__K(wino_output),
-<<<<<<< HEAD
-    SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(dot_i8),
-    SAL__K(pack), SAL__K(lstm),
-    SAL__K(maximum)
-=======
-    SAL__K(finish), SAL__K(dot), SAL__K(pack), SAL__K(lstm),
-    SAL__K(maximum), SAL__K(taps), SAL__K(taps_back)
->>>>>>> 0dbbc68 (lite: depthwise convolution, ReLU6, upsampling, softmax and log-prior operators; the network on MobileNetV2; a prior per data set in the trainer)
+    SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(dot_i8), SAL__K(pack),
+    SAL__K(lstm), SAL__K(maximum), SAL__K(taps), SAL__K(taps_back)
 };
 
 #undef SAL__W
