@@ -6,6 +6,9 @@
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 
+static const char program[] = "predict";
+#include "pictures.h"
+
 static const char help[] =
     "predict: where people look in a picture\n"
     "\n"
@@ -31,94 +34,25 @@ static const char help[] =
     "the exit status 1. Networks look for weights in the folder $SALIENCY_WEIGHTS, or weights/.\n";
 
 typedef struct options {
-    const char *model, *out, *overlay, *npy;
-    int center, raw, quiet, several;
+    sal_model model;
+    const char *out, *overlay, *npy;
+    int raw, quiet, several;
 } options;
 
-static int complain(const char *sentence, const char *about) {
-    fprintf(stderr, "predict: ");
-    fprintf(stderr, sentence, about);
-    fprintf(stderr, "\n");
-    return 1;
-}
-
-/* --- the list of pictures ------------------------------------------------------------------ */
-
-typedef struct list { char **item; int count, room; } list;
-
-static int list_add(list *l, const char *folder, const char *name) {
-    size_t size = strlen(folder) + strlen(name) + 2;
-    char *path = (char *)malloc(size);
-    if (l->count == l->room) {
-        char **more = (char **)realloc(l->item, (size_t)(2 * l->room + 16) * sizeof(char *));
-        if (!more) { free(path); return 0; }
-        l->item = more;
-        l->room = 2 * l->room + 16;
-    }
-    if (!path) return 0;
-    snprintf(path, size, *folder ? "%s/%s" : "%s%s", folder, name);
-    l->item[l->count++] = path;
-    return 1;
-}
-
-static void list_free(list *l) {
-    while (l->count) free(l->item[--l->count]);
-    free(l->item);
-}
-
-static int list_folder(sal_ctx *ctx, list *pictures, const char *folder) {
-    char **names;
-    int count, i, before = pictures->count, ok = 1;
-    if (sal_dir_list(ctx, folder, &names, &count)) return complain("%s", sal_error(ctx));
-    for (i = 0; i < count && ok; i++)
-        if (sal_is_picture(names[i])) ok = list_add(pictures, folder, names[i]);
-    sal_free(ctx, names);
-    if (!ok) return complain("%s: out of memory", folder);
-    if (pictures->count == before) return complain("%s: no pictures in this folder", folder);
-    return 0;
-}
-
-/* --- where results go ---------------------------------------------------------------------- */
-
-static const char *base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
+/* --- one picture --------------------------------------------------------------------------- */
 
 /* OUT itself for one picture, OUT/NAME.end for several. */
 static void result_path(char *path, size_t size, const char *out, const char *picture,
                         const char *end, int several) {
-    const char *name = base_name(picture), *dot = strrchr(name, '.');
-    int length = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
+    int length;
+    const char *name = stem(picture, &length);
     if (!out) snprintf(path, size, "%.*s-saliency.%s", length, name, end);
     else if (several) snprintf(path, size, "%s/%.*s.%s", out, length, name, end);
     else snprintf(path, size, "%s", out);
 }
 
-static int compare_results(const void *a, const void *b) {
-    char x[4096], y[4096];
-    result_path(x, sizeof x, "", *(char *const *)a, "", 1);
-    result_path(y, sizeof y, "", *(char *const *)b, "", 1);
-    return strcmp(x, y);
-}
-
-/* No two pictures may be written to one file. Sorts the list by name. */
-static int check_collisions(list *pictures) {
-    int i;
-    qsort(pictures->item, (size_t)pictures->count, sizeof(char *), compare_results);
-    for (i = 1; i < pictures->count; i++)
-        if (!compare_results(&pictures->item[i - 1], &pictures->item[i])) {
-            fprintf(stderr, "predict: %s and %s would be written to one file: predict them one at a "
-                    "time\n", pictures->item[i - 1], pictures->item[i]);
-            return 1;
-        }
-    return 0;
-}
-
-/* --- one picture --------------------------------------------------------------------------- */
-
-static sal_result write_results(sal_ctx *ctx, const options *o, sal_model *model,
-                                const char *picture, const sal_image *image, const sal_map *map) {
+static sal_result write_results(sal_ctx *ctx, const options *o, const char *picture,
+                                const sal_image *image, const sal_map *map) {
     char path[4096];
     sal_map raw;
     sal_image colours;
@@ -139,65 +73,34 @@ static sal_result write_results(sal_ctx *ctx, const options *o, sal_model *model
     }
     if (!r && o->npy) {
         result_path(path, sizeof path, o->npy, picture, "npy", o->several);
-        raw = o->raw ? sal_model_raw(model) : *map;         /* still the model's: not to be freed */
+        raw = o->raw ? sal_model_raw(&o->model) : *map;     /* not to be freed */
         r = sal_map_save_npy(ctx, path, &raw);
         if (!r && !o->quiet && !o->several) printf("%s\n", path);
     }
     return r;
 }
 
-static sal_result predict(sal_ctx *ctx, const options *o, sal_model *model, const char *picture) {
+static sal_result predict(sal_ctx *ctx, void *arg, const char *picture) {
+    options *o = (options *)arg;
     sal_image image;
     sal_map map;
     sal_result r = sal_image_load(ctx, picture, &image);
     if (r) return r;
-    r = sal_model_predict(ctx, model, &image, &map);
+    r = sal_model_predict(ctx, &o->model, &image, &map);
     if (!r) {
-        r = write_results(ctx, o, model, picture, &image, &map);
+        r = write_results(ctx, o, picture, &image, &map);
         sal_map_free(ctx, &map);
     }
     sal_image_free(ctx, &image);
     return r;
 }
 
-static void show_progress(int done, int count) {
-    int i, width = 40, full = count ? done * width / count : width;
-    fprintf(stderr, "\r[");
-    for (i = 0; i < width; i++) fputc(i < full ? '#' : '.', stderr);
-    fprintf(stderr, "] %d/%d%s", done, count, done == count ? "\n" : "");
-}
-
-/* All pictures; what fails is reported at the end. */
-static int predict_all(sal_ctx *ctx, const options *o, sal_model *model, const list *pictures) {
-    list failures = { NULL, 0, 0 };
-    int i, failed = 0, bar = pictures->count > 1 && !o->quiet && isatty(2);
-    for (i = 0; i < pictures->count; i++) {
-        if (bar) show_progress(i, pictures->count);
-        if (predict(ctx, o, model, pictures->item[i]) != SAL_OK) {
-            failed++;
-            if (!list_add(&failures, "", sal_error(ctx))) complain("%s", sal_error(ctx));
-        }
-    }
-    if (bar) show_progress(i, pictures->count);
-    for (i = 0; i < failures.count; i++) complain("%s", failures.item[i]);
-    if (failed && pictures->count > 1)
-        fprintf(stderr, "predict: %d of %d pictures failed\n", failed, pictures->count);
-    list_free(&failures);
-    return failed != 0;
-}
-
-static int make_folder(const char *path) {
-    if (!path || sal_path_kind(path) == 1 || mkdir(path, 0777) == 0) return 0;
-    return complain("%s: cannot be made a folder (several pictures need one)", path);
-}
-
 int main(int argc, char **argv) {
     sal_ctx ctx;
-    sal_model model;
     options o;
     list pictures = { NULL, 0, 0 };
-    const char *weights = NULL;
-    int i, status = 0;
+    const char *name = NULL, *weights = NULL;
+    int i, status = 0, center = 0;
     memset(&ctx, 0, sizeof ctx);
     memset(&o, 0, sizeof o);
 
@@ -207,20 +110,17 @@ int main(int argc, char **argv) {
             fputs(help, stdout);
             list_free(&pictures);
             return 0;
-        } else if (!strcmp(a, "-m")) value = &o.model;
+        } else if (!strcmp(a, "-m")) value = &name;
         else if (!strcmp(a, "-w")) value = &weights;
         else if (!strcmp(a, "-o")) value = &o.out;
         else if (!strcmp(a, "--overlay")) value = &o.overlay;
         else if (!strcmp(a, "--npy")) value = &o.npy;
         else if (!strcmp(a, "--threads")) value = &threads;
-        else if (!strcmp(a, "--center")) o.center = 1;
+        else if (!strcmp(a, "--center")) center = 1;
         else if (!strcmp(a, "--raw")) o.raw = 1;
         else if (!strcmp(a, "--quiet")) o.quiet = 1;
         else if (a[0] == '-') status = complain("%s is not an option; see predict --help", a);
-        else if (sal_path_kind(a) == 1) {
-            status = list_folder(&ctx, &pictures, a);
-            o.several = 1;
-        } else if (!list_add(&pictures, "", a)) status = complain("%s: out of memory", a);
+        else status = list_path(&ctx, &pictures, a, &o.several);
         if (value && i + 1 == argc) status = complain("%s needs a value; see predict --help", a);
         else if (value) *value = argv[++i];
         if (!status && threads) {
@@ -235,18 +135,13 @@ int main(int argc, char **argv) {
     if (!status && o.several)
         status = check_collisions(&pictures) || make_folder(o.out) || make_folder(o.overlay) ||
                  make_folder(o.npy);
-    if (!status) {
-        if (sal_model_open(&ctx, o.model, weights, &model)) {
-            status = complain("%s", sal_error(&ctx));
-        } else if (o.raw && !model.net) {
-            status = complain("--raw: %s is not a network, it has no raw output", model.name);
-            sal_model_close(&ctx, &model);
-        } else {
-            model.center = o.center;
-            status = predict_all(&ctx, &o, &model, &pictures);
-            sal_model_close(&ctx, &model);
-        }
-    }
+    if (!status && sal_model_open(&ctx, name, weights, &o.model))
+        status = complain("%s", sal_error(&ctx));
+    if (!status && o.raw && !o.model.net)
+        status = complain("--raw: %s is not a network, it has no raw output", o.model.name);
+    o.model.center = center;
+    if (!status) status = for_all(&ctx, &pictures, o.quiet, predict, &o);
+    sal_model_close(&ctx, &o.model);
     list_free(&pictures);
     return status;
 }
