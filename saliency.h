@@ -3892,10 +3892,15 @@ static void sal__mask_task(void *arg, int index, int worker) {
     const sal__mask_job *j = (const sal__mask_job *)arg;
     float *grad = j->grad + index * j->count;
     const float *data = j->data ? j->data + index * j->count : NULL;
+    float top = j->top;
     size_t i;
     (void)worker;
     if (!data) memset(grad, 0, j->count * sizeof(float));
-    else for (i = 0; i < j->count; i++) grad[i] = data[i] > 0 && data[i] < j->top ? grad[i] : 0;
+    else for (i = 0; i < j->count; i++) {       /* so written, it compiles to no jumps */
+        float g = grad[i], x = data[i];
+        g = x > 0 ? g : 0;
+        grad[i] = x < top ? g : 0;
+    }
 }
 
 SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout) {
@@ -11804,8 +11809,11 @@ typedef struct sal__isa {
     void (*pack)(float *b, const float *a, size_t lda, int rows, int k);
     void (*lstm)(float *h, float *c, const float *gates, size_t hw, int channels, int first);
     void (*maximum)(float *out, const float *a, const float *b, size_t n);
-    void (*taps)(float *out, const float *const *from, const float *weight, int taps, int n);
-    void (*taps_back)(float *sum, const float *const *from, const float *g, int taps, int n);
+    void (*taps)(float *out, size_t pitch, const float *const *from, size_t step,
+                 const float *weight, float start, int add, float low, float high, int n, int rows);
+    void (*taps_back)(float *sum, const float *const *from, size_t step, const float *g,
+                      size_t pitch, int n, int rows);
+    void (*deal)(float *even, float *odd, const float *in, int n);
 } sal__isa;
 
 #define sal__scalar_f32(x)  (x)
@@ -11841,9 +11849,11 @@ typedef struct sal__isa {
 /* 2^n for y = 1.5 * 2^23 + n: the last bits of y are n */
 #define sal__vpow2(y) _mm256_castsi256_ps(_mm256_add_epi32( \
     _mm256_slli_epi32(_mm256_castps_si256(y), 23), _mm256_set1_epi32(0x3F800000)))
-/* the larger of neighbours: a0 a1, a2 a3, ... b0 b1, ... */
-#define sal__vmax_pairs(a, b) _mm256_castsi256_ps(_mm256_permute4x64_epi64(_mm256_castps_si256( \
-    _mm256_max_ps(_mm256_shuffle_ps(a, b, 0x88), _mm256_shuffle_ps(a, b, 0xDD))), 0xD8))
+/* every other one of the numbers of a and b */
+#define sal__veven(a, b) _mm256_castpd_ps(_mm256_permute4x64_pd( \
+    _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88)), 0xD8))
+#define sal__vodd(a, b) _mm256_castpd_ps(_mm256_permute4x64_pd( \
+    _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xDD)), 0xD8))
 #define sal__vload_f16(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p)))
 #define sal__vload_bf16(p) _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32( \
     _mm_loadu_si128((const __m128i *)(const void *)(p))), 16))
@@ -11884,7 +11894,8 @@ typedef struct sal__isa {
                                                    _mm_andnot_ps(_mm_cmplt_ps(a, b), no))
 #define sal__vpow2(y) _mm_castsi128_ps(_mm_add_epi32( \
     _mm_slli_epi32(_mm_castps_si128(y), 23), _mm_set1_epi32(0x3F800000)))
-#define sal__vmax_pairs(a, b) _mm_max_ps(_mm_shuffle_ps(a, b, 0x88), _mm_shuffle_ps(a, b, 0xDD))
+#define sal__veven(a, b) _mm_shuffle_ps(a, b, 0x88)
+#define sal__vodd(a, b) _mm_shuffle_ps(a, b, 0xDD)
 #define sal__vzip_low(a, b) _mm_unpacklo_ps(a, b)
 #define sal__vzip_high(a, b) _mm_unpackhi_ps(a, b)
 #define sal__vjoin_low(a, b) _mm_movelh_ps(a, b)
@@ -11933,7 +11944,8 @@ SAL__INLINE __m128i sal__sse2_bytes(const int8_t *p) {
 #define sal__vselect_less(a, b, yes, no) vbslq_f32(vcltq_f32(a, b), yes, no)
 #define sal__vpow2(y) vreinterpretq_f32_s32(vaddq_s32( \
     vshlq_n_s32(vreinterpretq_s32_f32(y), 23), vdupq_n_s32(0x3F800000)))
-#define sal__vmax_pairs(a, b) vpmaxq_f32(a, b)
+#define sal__veven(a, b) vuzp1q_f32(a, b)
+#define sal__vodd(a, b) vuzp2q_f32(a, b)
 #define sal__vzip_low(a, b) vzip1q_f32(a, b)
 #define sal__vzip_high(a, b) vzip2q_f32(a, b)
 #define sal__vjoin_low(a, b) vcombine_f32(vget_low_f32(a), vget_low_f32(b))
@@ -11974,7 +11986,8 @@ SAL__INLINE float sal__c_pow2(float y) {
 #define sal__vcopysign(a, s) ((s) < 0 ? -(a) : (a))
 #define sal__vselect_less(a, b, yes, no) ((a) < (b) ? (yes) : (no))
 #define sal__vpow2(y) sal__c_pow2(y)
-#define sal__vmax_pairs(a, b) SAL__MAX(a, b)
+#define sal__veven(a, b) (a)
+#define sal__vodd(a, b) (b)
 #define sal__vload_f16(p) sal_f16_to_f32(*(p))
 #define sal__vload_bf16(p) sal_bf16_to_f32(*(p))
 #include SALIENCY_FILE
@@ -12520,7 +12533,8 @@ static void sal__dense_rows_task(void *arg, int index, int worker) {
     }
 }
 
-/* Many samples: a matrix product,  out (n, 16) = in (n, nin) * weights (nin, 16), 16 outputs each. */
+/* Many samples: a matrix product,  out (n, 16) = in (n, nin) * weights (nin, 16), 16 outputs
+   each. */
 static void sal__dense_panel_task(void *arg, int index, int worker) {
     enum { KC = 256 };
     const sal__dense_job *j = (const sal__dense_job *)arg;
@@ -12673,7 +12687,8 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
     taps = sum + c * hw; z = taps + 9 * hw; j.a = z + hw;
     va = z + 2 * hw;
     j.wino.worker = va + (c * 9 + 15) / 16 * 16; j.wino.worker_size = p.worker;
-    for (k = 0; k < 9; k++) for (i = 0; i < (size_t)c; i++) va[k * c + i] = params[SAL_VA][i * 9 + k];
+    for (k = 0; k < 9; k++)
+        for (i = 0; i < (size_t)c; i++) va[k * c + i] = params[SAL_VA][i * 9 + k];
     for (s = 0; s < n; s++) {
         j.x = in + s * c * hw;
         j.out = out + s * c * hw;
@@ -12718,11 +12733,9 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
 /* --- depthwise convolution --------------------------------------------------------------------
    A plane at a time, within the cache: the input is copied with its borders, the columns of each
    row dealt out by their remainder modulo the stride; then what one tap sees along a row of outputs
-   is a run of neighbours, and a row of outputs is a weighted sum of such runs (`taps`).
+   is a run of neighbours, and the outputs are weighted sums of such runs, nine at a time (`taps`).
    Backward: the sums of products with those runs for the weights; for the data, the inputs of each
    remainder are weighted sums of runs of dout. */
-enum { SAL__MAX_TAPS = 49, SAL__MAX_LANES = 8 };
-
 typedef struct sal__plane_job {
     const sal__isa *isa;
     const sal_conv *s;
@@ -12731,22 +12744,30 @@ typedef struct sal__plane_job {
     float *out, *din, *dweight, *worker;
     size_t worker_size;
     int pitch, rows;            /* of the copy: floats of one remainder, rows */
-    int over, beside;           /* border around the copy of dout */
+    int over, beside, back;     /* border around the copy of dout, floats of its rows */
 } sal__plane_job;
 
+/* Floats of the copies of the input and of dout; whole vectors may be read from their last runs. */
+static size_t sal__plane_size(const sal__plane_job *j) {
+    return (size_t)j->rows * j->s->stride * j->pitch + 16;
+}
+static size_t sal__border_size(const sal__plane_job *j) {
+    return (size_t)(j->s->oh + 2 * j->over) * j->back + 16;
+}
+
 static void sal__plane_fit(sal__plane_job *j, const sal_conv *s, int training) {
-    int reach_y = (s->kh - 1) * s->dilation, reach_x = (s->kw - 1) * s->dilation;
-    size_t copy;
+    int reach_y = (s->kh - 1) * s->dilation, reach_x = (s->kw - 1) * s->dilation, d = s->stride;
     memset(j, 0, sizeof *j);
     j->s = s;
-    j->rows = (s->oh - 1) * s->stride + reach_y + 1;
-    j->pitch = s->ow + reach_x / s->stride;
-    j->over = (reach_y + s->stride - 1) / s->stride;
-    j->beside = (reach_x + s->stride - 1) / s->stride;
-    copy = (size_t)j->rows * s->stride * j->pitch;
-    j->worker_size = copy + (training ? (size_t)(s->oh + 2 * j->over) * (s->ow + 2 * j->beside) +
-                                        s->iw + SAL__MAX_TAPS * SAL__MAX_LANES
-                                      : (size_t)s->oh * s->ow);
+    j->rows = (s->oh - 1) * d + reach_y + 1;
+    j->pitch = s->ow + reach_x / d;
+    j->over = (reach_y + d - 1) / d;
+    j->beside = (reach_x + d - 1) / d;
+    j->back = s->ow + 2 * j->beside + 8;
+    j->worker_size = sal__plane_size(j);
+    if (training)
+        j->worker_size += sal__border_size(j) + (size_t)((s->ih + d - 1) / d) *
+                                                ((s->iw + d - 1) / d);
     j->worker_size = (j->worker_size + 15) / 16 * 16;
 }
 
@@ -12758,47 +12779,61 @@ static size_t sal__fast_depthwise_scratch(const sal_conv *s, int threads, int tr
 
 static void sal__plane_copy(const sal__plane_job *j, float *to, const float *in) {
     const sal_conv *s = j->s;
-    int r, q, x, x0, x1;
-    for (r = 0; r < j->rows; r++)
-        for (q = 0; q < s->stride; q++, to += j->pitch) {
-            int v = r - s->top;
-            const float *row = in + (ptrdiff_t)v * s->iw + q - s->left;
-            sal__inside(q - s->left, s->stride, j->pitch, s->iw, &x0, &x1);
-            if (v < 0 || v >= s->ih || x1 < x0) x0 = x1 = j->pitch;
-            for (x = 0; x < x0; x++) to[x] = 0;
-            if (s->stride == 1) memcpy(to + x0, row + x0, (size_t)(x1 - x0) * sizeof(float));
-            else for (x = x0; x < x1; x++) to[x] = row[x * s->stride];
-            for (x = x1; x < j->pitch; x++) to[x] = 0;
+    int d = s->stride, left = s->left, width = d * j->pitch, r, i;
+    int count = SAL__MIN(s->iw, width - left);
+    for (r = 0; r < j->rows; r++, to += width) {
+        const float *row = in + (ptrdiff_t)(r - s->top) * s->iw;
+        if (r < s->top || r >= s->top + s->ih) {
+            memset(to, 0, (size_t)width * sizeof(float));
+        } else if (d == 1) {
+            for (i = 0; i < left; i++) to[i] = 0;
+            memcpy(to + left, row, (size_t)count * sizeof(float));
+            for (i = left + count; i < width; i++) to[i] = 0;
+        } else {
+            memset(to, 0, (size_t)width * sizeof(float));
+            i = 0;
+            if (d == 2) {       /* column i is at i + left: even columns here, odd ones there */
+                j->isa->deal(to + left % 2 * j->pitch + left / 2,
+                             to + (left + 1) % 2 * j->pitch + (left + 1) / 2, row, count / 2);
+                i = count / 2 * 2;
+            }
+            for (; i < count; i++) to[(i + left) % d * j->pitch + (i + left) / d] = row[i];
         }
+    }
+    memset(to, 0, 16 * sizeof(float));
 }
 
-/* Where each tap's run for output row y begins. */
-static void sal__plane_runs(const sal__plane_job *j, const float *copy, int y, const float **from) {
+/* Where the runs of taps first .. first + 8 begin; after the last tap it is repeated. */
+static void sal__plane_runs(const sal__plane_job *j, const float *copy, int first,
+                            const float **from) {
     const sal_conv *s = j->s;
-    int i, k;
-    for (i = 0; i < s->kh; i++)
-        for (k = 0; k < s->kw; k++) {
-            int row = y * s->stride + i * s->dilation, column = k * s->dilation;
-            *from++ = copy + ((size_t)row * s->stride + column % s->stride) * j->pitch +
-                      column / s->stride;
-        }
+    int i;
+    for (i = 0; i < 9; i++) {
+        int tap = SAL__MIN(first + i, s->kh * s->kw - 1), column = tap % s->kw * s->dilation;
+        from[i] = copy + ((size_t)(tap / s->kw * s->dilation) * s->stride + column % s->stride) *
+                         j->pitch + column / s->stride;
+    }
 }
 
 static void sal__depthwise_task(void *arg, int index, int worker) {
     const sal__plane_job *j = (const sal__plane_job *)arg;
     const sal_conv *s = j->s;
     const sal_epilogue *e = j->e;
-    int c = index % s->ic, taps = s->kh * s->kw, y;
-    size_t hw = (size_t)s->oh * s->ow;
-    float *sum = j->worker + worker * j->worker_size, *copy = sum + hw;
-    const float *from[SAL__MAX_TAPS];
+    int c = index % s->ic, taps = s->kh * s->kw, t, i;
+    size_t hw = (size_t)s->oh * s->ow, step = (size_t)s->stride * s->stride * j->pitch;
+    float *copy = j->worker + worker * j->worker_size, *out = j->out + index * hw, weight[9];
+    float scale = e->scale ? e->scale[c] : 1, bias = e->bias ? e->bias[c] : 0;
+    const float *from[9];
     sal__plane_copy(j, copy, j->in + (size_t)index * s->ih * s->iw);
-    for (y = 0; y < s->oh; y++) {
-        sal__plane_runs(j, copy, y, from);
-        j->isa->taps(sum + (size_t)y * s->ow, from, j->weight + c * taps, taps, s->ow);
+    if (e->add && e->add != j->out) memcpy(out, e->add + index * hw, hw * sizeof(float));
+    for (t = 0; t < taps; t += 9) {
+        int act = t + 9 < taps ? SAL_IDENTITY : e->act;
+        for (i = 0; i < 9; i++) weight[i] = t + i < taps ? scale * j->weight[c * taps + t + i] : 0;
+        sal__plane_runs(j, copy, t, from);
+        j->isa->taps(out, (size_t)s->ow, from, step, weight, t ? 0 : bias, t > 0 || e->add,
+                     act == SAL_IDENTITY ? -INFINITY : 0, act == SAL_RELU6 ? 6 : INFINITY,
+                     s->ow, s->oh);
     }
-    j->isa->finish(j->out + index * hw, sum, e->add ? e->add + index * hw : NULL,
-                   e->scale ? e->scale[c] : 1, e->bias ? e->bias[c] : 0, e->act, hw);
 }
 
 static void sal__fast_depthwise(sal_ctx *ctx, float *out, const float *in, const float *weight,
@@ -12810,63 +12845,70 @@ static void sal__fast_depthwise(sal_ctx *ctx, float *out, const float *in, const
     sal_parallel_for(ctx, s->n * s->ic, sal__depthwise_task, &j);
 }
 
-/* din of one plane from its dout. */
-static void sal__plane_back(const sal__plane_job *j, float *din, const float *dout, int c,
-                            float *copy, float *line) {
+/* The inputs of row v, column q modulo the stride: += their gradient. to: room for them. */
+static void sal__plane_back(const sal__plane_job *j, float *din, const float *border, int c, int v,
+                            int q, float *to) {
     const sal_conv *s = j->s;
-    int pitch = s->ow + 2 * j->beside, y, v, q, i, k, x;
-    const float *from[SAL__MAX_TAPS];
-    float weight[SAL__MAX_TAPS];
-    memset(copy, 0, (size_t)(s->oh + 2 * j->over) * pitch * sizeof(float));
-    for (y = 0; y < s->oh; y++)
-        memcpy(copy + (size_t)(y + j->over) * pitch + j->beside, dout + (size_t)y * s->ow,
-               (size_t)s->ow * sizeof(float));
-    for (v = 0; v < s->ih; v++)
-        for (q = 0; q < s->stride && q < s->iw; q++) {
-            int taps = 0, n = (s->iw - q + s->stride - 1) / s->stride;
-            float *to = din + (size_t)v * s->iw + q;
-            for (i = 0; i < s->kh; i++)
-                for (k = 0; k < s->kw; k++) {
-                    int row = v + s->top - i * s->dilation, column = q + s->left - k * s->dilation;
-                    if (row % s->stride || column % s->stride) continue;
-                    weight[taps] = j->weight[(c * s->kh + i) * s->kw + k];
-                    from[taps++] = copy + (ptrdiff_t)(row / s->stride + j->over) * pitch +
-                                   column / s->stride + j->beside;
-                }
-            if (!taps) continue;
-            j->isa->taps(line, from, weight, taps, n);
-            for (x = 0; x < n; x++) to[x * s->stride] += line[x];
+    int d = s->stride, rows = (s->ih - v + d - 1) / d, n = (s->iw - q + d - 1) / d, begun = 0;
+    int taps = s->kh * s->kw, t, count = 0, x, y;
+    const float *from[9];
+    float weight[9];
+    for (t = 0; t < taps; t++) {
+        int row = v + s->top - t / s->kw * s->dilation;
+        int column = q + s->left - t % s->kw * s->dilation;
+        if (row % d == 0 && column % d == 0) {
+            weight[count] = j->weight[c * taps + t];
+            from[count++] = border + (ptrdiff_t)(row / d + j->over) * j->back + column / d +
+                            j->beside;
         }
+        if (count == 0 || (count < 9 && t + 1 < taps)) continue;
+        for (; count < 9; count++) { weight[count] = 0; from[count] = from[0]; }
+        j->isa->taps(d == 1 ? din : to, (size_t)n, from, (size_t)j->back, weight, 0,
+                     d == 1 || begun, -INFINITY, INFINITY, n, rows);
+        begun = 1; count = 0;
+    }
+    if (d == 1 || !begun) return;
+    for (y = 0; y < rows; y++) {
+        float *row = din + (size_t)(v + y * d) * s->iw + q;
+        for (x = 0; x < n; x++) row[x * d] += *to++;
+    }
 }
 
+/* One channel of all samples. */
 static void sal__depthwise_back_task(void *arg, int c, int worker) {
     const sal__plane_job *j = (const sal__plane_job *)arg;
     const sal_conv *s = j->s;
-    int taps = s->kh * s->kw, lanes = j->isa->width, n, y, i, k;
-    float *sum = j->worker + worker * j->worker_size, *line = sum + SAL__MAX_TAPS * SAL__MAX_LANES;
-    float *copy = line + s->iw, *border = copy + (size_t)j->rows * s->stride * j->pitch;
-    const float *from[SAL__MAX_TAPS];
+    int taps = s->kh * s->kw, d = s->stride, lanes = j->isa->width, n, y, t, i, k;
+    size_t step = (size_t)d * d * j->pitch;
+    float *copy = j->worker + worker * j->worker_size, *border = copy + sal__plane_size(j);
+    float *rest = border + sal__border_size(j);
+    const float *from[9];
+    memset(border, 0, sal__border_size(j) * sizeof(float));
     for (n = 0; n < s->n; n++) {
         size_t plane = (size_t)n * s->ic + c;
-        const float *dout = j->dout + plane * s->oh * s->ow;
-        if (j->din)
-            sal__plane_back(j, j->din + plane * s->ih * s->iw, dout, c, border, line);
+        float *inner = border + (size_t)j->over * j->back + j->beside;
+        for (y = 0; y < s->oh; y++)
+            memcpy(inner + (size_t)y * j->back, j->dout + (plane * s->oh + y) * s->ow,
+                   (size_t)s->ow * sizeof(float));
+        for (i = 0; j->din && i < d * d; i++)
+            if (i / d < s->ih && i % d < s->iw)
+                sal__plane_back(j, j->din + plane * s->ih * s->iw, border, c, i / d, i % d, rest);
         if (!j->dweight) continue;
         sal__plane_copy(j, copy, j->in + plane * s->ih * s->iw);
-        memset(sum, 0, (size_t)taps * lanes * sizeof(float));
-        for (y = 0; y < s->oh; y++) {
-            sal__plane_runs(j, copy, y, from);
-            j->isa->taps_back(sum, from, dout + (size_t)y * s->ow, taps, s->ow);
-        }
-        for (i = 0; i < taps; i++) {
-            double total = 0;
-            for (k = 0; k < lanes; k++) total += sum[i * lanes + k];
-            j->dweight[c * taps + i] += (float)total;
+        for (t = 0; t < taps; t += 9) {
+            float sum[9 * 8];
+            sal__plane_runs(j, copy, t, from);
+            j->isa->taps_back(sum, from, step, inner, (size_t)j->back, s->ow, s->oh);
+            for (i = 0; i < 9 && t + i < taps; i++) {
+                double total = 0;
+                for (k = 0; k < lanes; k++) total += sum[i * lanes + k];
+                j->dweight[c * taps + t + i] += (float)total;
+            }
         }
     }
 }
 
-/* --- bilinear resizing: rows first, then columns; the taps of both are computed once ------------ */
+/* --- bilinear resizing: rows first, then columns; the taps of both are computed once ---------- */
 typedef struct sal__upsample_job {
     sal_shape from, to;
     const float *in, *dout;
@@ -13896,8 +13938,8 @@ static void SAL__K(finish)(float *out, const float *acc, const float *add, float
     }
 }
 
-/* out[x] = the maximum of act(acc * scale + bias) over columns 2x, 2x + 1 of the rows a and b, for n
-   values of x. Whole vectors of a and b are read. */
+/* out[x] = the maximum of act(acc * scale + bias) over columns 2x, 2x + 1 of the rows a and b, for
+   n values of x. Whole vectors of a and b are read. */
 #define SAL__FINISH_POOL(x) sal__vmax(sal__vfma(sal__vload(a + 2 * i + (x)), s, shift), \
                                          sal__vfma(sal__vload(b + 2 * i + (x)), s, shift))
 static void SAL__K(finish_pool)(float *out, const float *a, const float *b, float scale,
@@ -13906,7 +13948,7 @@ static void SAL__K(finish_pool)(float *out, const float *a, const float *b, floa
     size_t i, k;
     for (i = 0; i < n; i += SAL__W) {
         sal__v low = SAL__FINISH_POOL(0), high = SAL__FINISH_POOL(SAL__W);
-        sal__v x = sal__vmax_pairs(low, high);
+        sal__v x = sal__vmax(sal__veven(low, high), sal__vodd(low, high));
         if (act != SAL_IDENTITY) x = SAL__ACT_RELU(x);
         if (act == SAL_RELU6) x = SAL__ACT_RELU6(x);
         if (i + SAL__W <= n) sal__vstore(out + i, x);
@@ -13919,64 +13961,90 @@ static void SAL__K(finish_pool)(float *out, const float *a, const float *b, floa
 }
 
 /* --- depthwise rows ---------------------------------------------------------------------------
-   out[x] = sum over t of weight[t] * from[t][x].   The last vector overlaps the one before. */
-static void SAL__K(taps)(float *out, const float *const *from, const float *weight, int taps,
-                         int n) {
-    int x, t;
-    for (x = 0; n < SAL__W && x < n; x++) {
-        float sum = 0;
-        for (t = 0; t < taps; t++) sum += weight[t] * from[t][x];
-        out[x] = sum;
-    }
-    if (n < SAL__W) return;
-    if (taps == 9) {            /* 3x3: the weights stay in registers */
-        sal__v w0 = sal__vset(weight[0]), w1 = sal__vset(weight[1]), w2 = sal__vset(weight[2]);
-        sal__v w3 = sal__vset(weight[3]), w4 = sal__vset(weight[4]), w5 = sal__vset(weight[5]);
-        sal__v w6 = sal__vset(weight[6]), w7 = sal__vset(weight[7]), w8 = sal__vset(weight[8]);
-        const float *f0 = from[0], *f1 = from[1], *f2 = from[2], *f3 = from[3], *f4 = from[4];
-        const float *f5 = from[5], *f6 = from[6], *f7 = from[7], *f8 = from[8];
-        for (x = 0; x < n; x += SAL__W) {
-            sal__v a, b;
-            x = SAL__MIN(x, n - SAL__W);
-            a = sal__vmul(w0, sal__vload(f0 + x));
-            b = sal__vmul(w1, sal__vload(f1 + x));
-            a = sal__vfma(w2, sal__vload(f2 + x), a);
-            b = sal__vfma(w3, sal__vload(f3 + x), b);
-            a = sal__vfma(w4, sal__vload(f4 + x), a);
-            b = sal__vfma(w5, sal__vload(f5 + x), b);
-            a = sal__vfma(w6, sal__vload(f6 + x), a);
-            b = sal__vfma(w7, sal__vload(f7 + x), b);
-            a = sal__vfma(w8, sal__vload(f8 + x), a);
-            sal__vstore(out + x, sal__vadd(a, b));
+   out[y][x] = start (+ out[y][x] if add) + sum over nine t of weight[t] * from[t][y * step + x],
+   between low and high, for `rows` rows of n. A row's last vector overlaps the one before and is
+   computed first. Fewer than a vector: whole ones are read from the runs. */
+#define SAL__NINE(x, old) \
+    a = add ? sal__vadd(first, sal__vload(old)) : first; \
+    b = sal__vmul(w1, sal__vload(f1 + (x))); \
+    a = sal__vfma(w0, sal__vload(f0 + (x)), a); b = sal__vfma(w3, sal__vload(f3 + (x)), b); \
+    a = sal__vfma(w2, sal__vload(f2 + (x)), a); b = sal__vfma(w5, sal__vload(f5 + (x)), b); \
+    a = sal__vfma(w4, sal__vload(f4 + (x)), a); b = sal__vfma(w7, sal__vload(f7 + (x)), b); \
+    a = sal__vfma(w6, sal__vload(f6 + (x)), a); a = sal__vfma(w8, sal__vload(f8 + (x)), a); \
+    a = sal__vmin(most, sal__vmax(least, sal__vadd(a, b)));
+#define SAL__NEXT_ROWS \
+    f0 += step; f1 += step; f2 += step; f3 += step; f4 += step; f5 += step; f6 += step; \
+    f7 += step; f8 += step;
+static void SAL__K(taps)(float *out, size_t pitch, const float *const *from, size_t step,
+                         const float *weight, float start, int add, float low, float high, int n,
+                         int rows) {
+    sal__v w0 = sal__vset(weight[0]), w1 = sal__vset(weight[1]), w2 = sal__vset(weight[2]);
+    sal__v w3 = sal__vset(weight[3]), w4 = sal__vset(weight[4]), w5 = sal__vset(weight[5]);
+    sal__v w6 = sal__vset(weight[6]), w7 = sal__vset(weight[7]), w8 = sal__vset(weight[8]);
+    sal__v first = sal__vset(start), least = sal__vset(low), most = sal__vset(high), a, b;
+    const float *f0 = from[0], *f1 = from[1], *f2 = from[2], *f3 = from[3], *f4 = from[4];
+    const float *f5 = from[5], *f6 = from[6], *f7 = from[7], *f8 = from[8];
+    int x, rest = n % SAL__W;
+    for (; rows > 0; rows--, out += pitch) {
+        if (n < SAL__W) {
+            float line[SAL__W] = { 0 };
+            for (x = 0; x < n; x++) line[x] = out[x];
+            SAL__NINE(0, line)
+            sal__vstore(line, a);
+            for (x = 0; x < n; x++) out[x] = line[x];
+        } else {
+            sal__v last = first;
+            if (rest) { SAL__NINE(n - SAL__W, out + n - SAL__W) last = a; }
+            for (x = 0; x + SAL__W <= n; x += SAL__W) {
+                SAL__NINE(x, out + x)
+                sal__vstore(out + x, a);
+            }
+            if (rest) sal__vstore(out + n - SAL__W, last);
         }
-        return;
-    }
-    for (x = 0; x < n; x += SAL__W) {
-        sal__v a = sal__vset(0);
-        x = SAL__MIN(x, n - SAL__W);
-        for (t = 0; t < taps; t++)
-            a = sal__vfma(sal__vset(weight[t]), sal__vload(from[t] + x), a);
-        sal__vstore(out + x, a);
+        SAL__NEXT_ROWS
     }
 }
 
-/* sum[t], SAL__W partial sums: += g[x] * from[t][x] over x */
-static void SAL__K(taps_back)(float *sum, const float *const *from, const float *g, int taps,
-                              int n) {
-    int x, t;
-    for (t = 0; t < taps; t++, sum += SAL__W) {
-        const float *f = from[t];
-        sal__v a = sal__vload(sum);
-        for (x = 0; x + SAL__W <= n; x += SAL__W)
-            a = sal__vfma(sal__vload(g + x), sal__vload(f + x), a);
-        sal__vstore(sum, a);
-        for (; x < n; x++) sum[0] += g[x] * f[x];
+/* sum[t], SAL__W partial sums: g[y * pitch + x] * from[t][y * step + x] over x and y, for nine t. g
+   is zero behind its rows, as far as a vector. */
+static void SAL__K(taps_back)(float *sum, const float *const *from, size_t step, const float *g,
+                              size_t pitch, int n, int rows) {
+    sal__v s0 = sal__vset(0), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
+    sal__v s8 = s0;
+    const float *f0 = from[0], *f1 = from[1], *f2 = from[2], *f3 = from[3], *f4 = from[4];
+    const float *f5 = from[5], *f6 = from[6], *f7 = from[7], *f8 = from[8];
+    int x;
+    for (; rows > 0; rows--, g += pitch) {
+        for (x = 0; x < n; x += SAL__W) {
+            sal__v d = sal__vload(g + x);
+            s0 = sal__vfma(d, sal__vload(f0 + x), s0); s1 = sal__vfma(d, sal__vload(f1 + x), s1);
+            s2 = sal__vfma(d, sal__vload(f2 + x), s2); s3 = sal__vfma(d, sal__vload(f3 + x), s3);
+            s4 = sal__vfma(d, sal__vload(f4 + x), s4); s5 = sal__vfma(d, sal__vload(f5 + x), s5);
+            s6 = sal__vfma(d, sal__vload(f6 + x), s6); s7 = sal__vfma(d, sal__vload(f7 + x), s7);
+            s8 = sal__vfma(d, sal__vload(f8 + x), s8);
+        }
+        SAL__NEXT_ROWS
     }
+    sal__vstore(sum, s0); sal__vstore(sum + SAL__W, s1); sal__vstore(sum + 2 * SAL__W, s2);
+    sal__vstore(sum + 3 * SAL__W, s3); sal__vstore(sum + 4 * SAL__W, s4);
+    sal__vstore(sum + 5 * SAL__W, s5); sal__vstore(sum + 6 * SAL__W, s6);
+    sal__vstore(sum + 7 * SAL__W, s7); sal__vstore(sum + 8 * SAL__W, s8);
+}
+
+/* n pairs of numbers, dealt out. */
+static void SAL__K(deal)(float *even, float *odd, const float *in, int n) {
+    int x = 0;
+    for (; x + SAL__W <= n; x += SAL__W) {
+        sal__v a = sal__vload(in + 2 * x), b = sal__vload(in + 2 * x + SAL__W);
+        sal__vstore(even + x, sal__veven(a, b));
+        sal__vstore(odd + x, sal__vodd(a, b));
+    }
+    for (; x < n; x++) { even[x] = in[2 * x]; odd[x] = in[2 * x + 1]; }
 }
 
 /* --- dense rows ------------------------------------------------------------------------------
-   out[o] = sum over i of weight[o][i] * x[i] for `rows` rows. The weights are read once, in the form
-   they have in memory, as four streams: rows o, o + quarter, ... side by side. */
+   out[o] = sum over i of weight[o][i] * x[i] for `rows` rows. The weights are read once, in the
+   form they have in memory, as four streams: rows o, o + quarter, ... side by side. */
 #define SAL__DOT(T, LOAD) { \
     for (o = 0; o < quarter; o++) { \
         const T *w0 = (const T *)weight + (size_t)o * k; \
@@ -14021,8 +14089,8 @@ static void SAL__K(dot)(float *out, const float *x, const void *weight, sal_dtyp
     else                       SAL__DOT(f32, sal__vload)
 }
 
-/* The same for I8 weights, without their scales, and x in fixed point, x = hi + lo / 65534: in whole
-   numbers, which takes fewer instructions than turning the weights into floats. */
+/* The same for I8 weights, without their scales, and x in fixed point, x = hi + lo / 65534: in
+   whole numbers, which takes fewer instructions than turning the weights into floats. */
 #define SAL__I8_START(r) const int8_t *w##r = weight + (o + r * quarter < rows ? r * part : 0); \
     sal__v s##r = sal__vset(0);
 #define SAL__I8_ZERO(r) sal__i h##r = sal__izero(), l##r = h##r;
@@ -14031,7 +14099,8 @@ static void SAL__K(dot)(float *out, const float *x, const void *weight, sal_dtyp
     SAL__PREFETCH(w##r + i + 1024); \
     h##r = sal__iadd(h##r, sal__iadd(sal__imadd(p, h), sal__imadd(q, hh))); \
     l##r = sal__iadd(l##r, sal__iadd(sal__imadd(p, l), sal__imadd(q, ll))); }
-#define SAL__I8_ADD(r) s##r = sal__vadd(s##r, sal__vfma(small, sal__ifloat(l##r), sal__ifloat(h##r)));
+#define SAL__I8_ADD(r) \
+    s##r = sal__vadd(s##r, sal__vfma(small, sal__ifloat(l##r), sal__ifloat(h##r)));
 #define SAL__I8_END(r) if (o + r * quarter < rows) { \
         float sum = SAL__K(sum)(s##r); \
         for (i = whole; i < k; i++) sum += w##r[i] * (hi[i] + lo[i] / 65534.0f); \
@@ -14107,7 +14176,7 @@ static void SAL__K(maximum)(float *out, const float *a, const float *b, size_t n
 static const sal__isa SAL__K(isa) = {
     SAL__W, SAL__K(block), SAL__K(wino_input), SAL__K(wino_weight), SAL__K(wino_output),
     SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(dot_i8), SAL__K(pack),
-    SAL__K(lstm), SAL__K(maximum), SAL__K(taps), SAL__K(taps_back)
+    SAL__K(lstm), SAL__K(maximum), SAL__K(taps), SAL__K(taps_back), SAL__K(deal)
 };
 
 #undef SAL__W
@@ -14167,7 +14236,10 @@ static const sal__isa SAL__K(isa) = {
 #undef SAL__SUM3
 #undef SAL__FINISH
 #undef SAL__FINISH_POOL
-#undef sal__vmax_pairs
+#undef sal__veven
+#undef sal__vodd
+#undef SAL__NINE
+#undef SAL__NEXT_ROWS
 #undef SAL__ACT_LINEAR
 #undef SAL__ACT_RELU
 #undef SAL__ACT_RELU6
