@@ -34,6 +34,7 @@ static const char help[] =
     "  --colour F           vary brightness, contrast and saturation by up to this share\n"
     " network\n"
     "  --init FILE          start from these weights instead of random ones\n"
+    "  --start S            random weights: paper, or he (He et al. 2015; the input is centred)\n"
     "  --backbone FILE      load the backbone from a public checkpoint\n"
     "  --freeze PREFIX,...  parameters whose names begin so do not learn\n"
     "  --fixed-norm         batch-norms keep their statistics\n"
@@ -293,12 +294,12 @@ static int parse_schedule(sal_schedule *s, const char *text) {
     return 0;
 }
 
-enum { MODEL, DATA, OUT, VAL, VAL_SPLIT, TEST_SHARE, CROP, COLOUR, INIT, BACKBONE, FREEZE, FEATURES,
+enum { MODEL, DATA, OUT, VAL, VAL_SPLIT, TEST_SHARE, CROP, COLOUR, INIT, START, BACKBONE, FREEZE, FEATURES,
        DROPOUT, INPUT, LOSS, OPT, EPOCHS, BATCH, SEED, LR, SCHEDULE, MOMENTUM, DECAY, CLIP,
        MAX_NORM, AVERAGE, SELECT, PATIENCE, CHECKPOINT, LOG, PLOT, MEMORY, THREADS, DOMAIN, VALUES };
 static const char *const value_names[VALUES] = {
     "-m", "--data", "--out", "--val", "--val-split", "--test-share", "--crop", "--colour", "--init",
-    "--backbone", "--freeze", "--features", "--dropout", "--input", "--loss", "--opt", "--epochs",
+    "--start", "--backbone", "--freeze", "--features", "--dropout", "--input", "--loss", "--opt", "--epochs",
     "--batch", "--seed", "--lr", "--schedule", "--momentum", "--decay", "--clip", "--max-norm",
     "--average", "--select", "--patience", "--checkpoint", "--log", "--plot", "--memory",
     "--threads", "--domain"
@@ -326,11 +327,28 @@ static int parse(int argc, char **argv, const char **value, int *flag) {
     return 0;
 }
 
+/* The papers' N(0, 0.01^2) lets shallow networks see little of the picture for thousands of steps:
+   here N(0, 2 / inputs), but for the last layer, and no biases. The input runs from -2 to 2, as the
+   description now says. */
+static void start_he(sal_net *net) {
+    int i;
+    size_t k, n;
+    for (i = 0; i < net->params; i++) {
+        const sal_tensor *p = &net->param[i].value;
+        float gain = i < net->params - 2, *w = (float *)p->data;
+        n = sal_tensor_count(p);
+        if (p->ndim < 2) gain = 0;
+        else if (gain > 0) gain = (float)(100 * sqrt(2.0 * p->dim[0] / (double)n));
+        for (k = 0; k < n; k++) w[k] *= gain;
+    }
+}
+
 /* The network: from a file, or new with random weights and perhaps a backbone. */
 static sal_result make_network(sal_ctx *ctx, const char **value, uint64_t seed, sal_net **net) {
     sal_net_desc desc;
     sal_kind kind = SAL_JUNTINGNET;
     sal_result r = SAL_OK;
+    int i, he;
     if (value[INIT]) r = sal_net_load(ctx, value[INIT], net);
     else {
         if (!sal_kind_from_name(value[MODEL], &kind)) {
@@ -342,8 +360,15 @@ static sal_result make_network(sal_ctx *ctx, const char **value, uint64_t seed, 
             complain("--input %s: HEIGHTxWIDTH, please", value[INPUT]);
             return SAL_ERR_ARGUMENT;
         }
+        he = value[START] && !strcmp(value[START], "he");
+        if (value[START] && (kind > SAL_WEPSAM || (!he && strcmp(value[START], "paper")))) {
+            complain("--start %s: paper or he, for juntingnet and wepsam only", value[START]);
+            return SAL_ERR_ARGUMENT;
+        }
+        for (i = 0; he && i < 3; i++) { desc.mean[i] = .5f; desc.std[i] = .25f; }
         r = sal_net_new(ctx, &desc, net);
         if (r == SAL_OK) r = sal_net_init(ctx, *net, seed);
+        if (r == SAL_OK && he) start_he(*net);
     }
     if (r == SAL_OK && value[BACKBONE]) r = sal_net_load_backbone(ctx, *net, value[BACKBONE]);
     if (r != SAL_OK) complain("%s", sal_error(ctx));
