@@ -468,6 +468,7 @@ int main(int argc, char **argv) {
     }
     sal_net_free(&ctx, net);
 #ifdef SALIENCY_MPI
+    if (status) MPI_Abort(MPI_COMM_WORLD, status);      /* the others wait for this one */
     MPI_Finalize();
 #endif
     return status;
