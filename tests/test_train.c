@@ -93,9 +93,9 @@ static uint64_t file_digest(sal_ctx *ctx, const char *path) {
 
 static void test_overfit(void) {
     static const struct { sal_kind kind; int h, w, narrow, epochs; double rate, goal; } cases[] = {
-        { SAL_JUNTINGNET, 48, 48, 4, 120, 1e-3, .2 }, { SAL_WEPSAM, 64, 64, 4, 60, 1e-3, .1 },
-        { SAL_MLNET, 48, 64, 16, 100, 4e-3, .3 }, { SAL_SAM_VGG, 48, 64, 32, 100, 4e-3, .3 },
-        { SAL_SAM_RESNET, 48, 64, 32, 60, 4e-3, .3 }
+        { SAL_JUNTINGNET, 48, 48, 4, 120, 1e-3, .06 }, { SAL_WEPSAM, 64, 64, 4, 60, 1e-3, .06 },
+        { SAL_MLNET, 48, 64, 16, 100, 4e-3, .02 }, { SAL_SAM_VGG, 48, 64, 32, 160, 4e-3, .05 },
+        { SAL_SAM_RESNET, 48, 64, 32, 150, 4e-3, .05 }
     };
     int k;
     for (k = 0; k < SAL__COUNT(cases); k++) {
@@ -354,13 +354,41 @@ static void count_warnings(void *user, const char *message) {
     warnings++;
 }
 
+/* Pictures with maps and no fixations. */
+static void make_maps(sal_ctx *ctx, const char *folder, int pictures) {
+    char path[128];
+    sal_image image;
+    sal_map map;
+    int i;
+    snprintf(path, sizeof path, "%s/images", folder);
+    mkdir(folder, 0777); mkdir(path, 0777);
+    snprintf(path, sizeof path, "%s/maps", folder);
+    mkdir(path, 0777);
+    sal_image_new(ctx, SIDE, SIDE, &image);
+    sal_map_new(ctx, SIDE, SIDE, &map);
+    for (i = 0; i < pictures; i++) {
+        map.data[100 * i + 99] = 1;
+        image.data[3 * (100 * i + 99)] = 255;
+        snprintf(path, sizeof path, "%s/images/m%02d.jpg", folder, i);
+        sal_image_save(ctx, path, &image);
+        snprintf(path, sizeof path, "%s/maps/m%02d.png", folder, i);
+        sal_map_save_png(ctx, path, &map);
+    }
+    sal_map_free(ctx, &map);
+    sal_image_free(ctx, &image);
+}
+
 static void test_bad_data(void) {
+    static const char *const map_set[] = { FOLDER "/maps" };
     static const char *const bad_set[] = { FOLDER "/bad" };
     static const char *const no_set[] = { FOLDER "/nothing" };
     sal_ctx ctx;
     sal_train_desc d = short_desc();
     sal_train_result result;
     sal_net *net;
+    sal_map map;
+    unsigned char *jpeg = NULL;
+    size_t size;
     memset(&ctx, 0, sizeof ctx);
     ctx.log = count_warnings;
     make_set(&ctx, FOLDER "/bad", 8);
@@ -374,6 +402,31 @@ static void test_bad_data(void) {
           "or left out with a warning, when asked for");
     d.cache_bytes = 1;
     CHECK(sal_train(&ctx, net, &d, &result) == SAL_OK, "also when pictures are not kept in memory");
+    d.cache_bytes = 0;
+    make_maps(&ctx, FOLDER "/maps", 8);
+    d.data = map_set;
+    d.skip = 0;
+    remove(FOLDER "/maps/maps/m05.png");
+    CHECK(sal_train(&ctx, net, &d, &result) != SAL_OK && strstr(ctx.error, "m05"),
+          "a missing map is refused by name: %.80s", ctx.error);
+    warnings = 0;
+    d.skip = 1;
+    CHECK(sal_train(&ctx, net, &d, &result) == SAL_OK && warnings == 1, "or its picture left out");
+    sal_map_new(&ctx, SIDE, SIDE / 2, &map);
+    map.data[0] = 1;
+    sal_map_save_png(&ctx, FOLDER "/maps/maps/m06.png", &map);
+    sal_map_free(&ctx, &map);
+    if (sal_file_read(&ctx, FOLDER "/maps/images/m07.jpg", &jpeg, &size) == SAL_OK)
+        sal_file_write(&ctx, FOLDER "/maps/images/m07.jpg", jpeg, size / 2);
+    sal_free(&ctx, jpeg);
+    warnings = 0;
+    CHECK(sal_train(&ctx, net, &d, &result) == SAL_OK && warnings == 3,
+          "so are a picture with a map of another size and half a JPEG");
+    d.skip = 0;
+    make_maps(&ctx, FOLDER "/maps", 6);
+    remove(FOLDER "/maps/images/m07.jpg");
+    CHECK(sal_train(&ctx, net, &d, &result) != SAL_OK && strstr(ctx.error, "m06") &&
+          strstr(ctx.error, "48 x 24"), "a map of another size is otherwise refused: %.100s", ctx.error);
     d.data = no_set;
     CHECK(sal_train(&ctx, net, &d, &result) != SAL_OK && strstr(ctx.error, "nothing"),
           "a folder that is not there is named: %.60s", ctx.error);
