@@ -131,6 +131,8 @@ struct sal_ctx {
     /* Run fn(arg, i, worker) once for each i in 0..n-1, worker < ctx->threads, and return when all
        are done. NULL: OpenMP if the compiler enables it, else a plain loop. */
     void (*parallel_for)(void *user, int n, sal_task_fn *fn, void *arg);
+    const void *weights;        /* a weights file built into the program, weights_size bytes, as */
+    size_t weights_size;        /* sal_use_lite of weights/saliency_lite.h sets it; or NULL */
     char error[512];            /* the last failure, see sal_error */
 };
 
@@ -875,6 +877,7 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
 typedef struct sal_model {
     char name[64];
     int center;                 /* set to 1: multiply every map by the centre prior */
+    int domain;                 /* lite: which prior, SAL_DOMAIN_NEUTRAL or of a data set */
     sal_classical_kind classical;
     sal_net *net;               /* NULL for a classical model */
     sal_run *run;
@@ -884,8 +887,8 @@ typedef struct sal_model {
 SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *map);
 /* name is a classical model, or a network whose weights are the file NAME.safetensors in the folder
    $SALIENCY_WEIGHTS or weights/; weights is the path of a weights file. One of them may be NULL;
-   with both, the file must hold that network. Both NULL: the first of wepsam and juntingnet that is
-   found, else gbvs. Release with sal_model_close. */
+   with both, the file must hold that network. Both NULL: the first of lite, wepsam and juntingnet
+   that is found, then what is built in (ctx->weights), else gbvs. Release with sal_model_close. */
 SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *weights,
                                  sal_model *model);
 SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_image *image,
@@ -10302,7 +10305,7 @@ SALDEF void sal_model_close(sal_ctx *ctx, sal_model *model) {
 }
 
 /* The best first: what to take when nobody says. */
-static const char *const sal__preferred[] = { "wepsam", "juntingnet" };
+static const char *const sal__preferred[] = { "lite", "wepsam", "juntingnet" };
 
 /* The weights file of a network, if there is one. */
 static int sal__find_weights(const char *name, char *path, size_t size) {
@@ -10315,6 +10318,14 @@ static int sal__find_weights(const char *name, char *path, size_t size) {
     snprintf(path, size, "%s/%s.safetensors", folder, name);
     return sal_path_kind(path) == 0;
 #endif
+}
+
+/* The network is there: make it ready to predict, or close the model. */
+static sal_result sal__model_start(sal_ctx *ctx, sal_model *model) {
+    sal_result r = sal_run_open(ctx, model->net, 1, 0, 0, &model->run);
+    if (r != SAL_OK) sal_model_close(ctx, model);
+    else snprintf(model->name, sizeof model->name, "%s", model->net->name);
+    return r;
 }
 
 SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *weights,
@@ -10332,12 +10343,17 @@ SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *wei
     if (!name && !weights) {
         for (i = 0; i < SAL__COUNT(sal__preferred) && !weights; i++)
             if (sal__find_weights(sal__preferred[i], path, sizeof path)) weights = path;
-        if (!weights) classical = SAL_GBVS;
+        if (!weights && !ctx->weights) classical = SAL_GBVS;
     }
     if (classical >= 0) {
         model->classical = (sal_classical_kind)classical;
         snprintf(model->name, sizeof model->name, "%s", sal_classical_name(model->classical));
         return SAL_OK;
+    }
+    if (!weights && ctx->weights && (!name || kind == SAL_LITE)) {
+        r = sal_net_load_memory(ctx, ctx->weights, ctx->weights_size, "built-in weights",
+                                &model->net);
+        return r == SAL_OK ? sal__model_start(ctx, model) : r;
     }
     if (!weights) {
         if (!sal__find_weights(name, path, sizeof path))
@@ -10353,9 +10369,8 @@ SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *wei
     if (r == SAL_OK && name && model->net->desc.kind != kind)
         r = sal__fail(ctx, SAL_ERR_SHAPE, "%s: holds the network %s, not %s", weights,
                       model->net->name, name);
-    if (r == SAL_OK) r = sal_run_open(ctx, model->net, 1, 0, 0, &model->run);
-    if (r != SAL_OK) sal_model_close(ctx, model);
-    else snprintf(model->name, sizeof model->name, "%s", model->net->name);
+    if (r == SAL_OK) r = sal__model_start(ctx, model);
+    else sal_model_close(ctx, model);
     return r;
 }
 
@@ -10368,6 +10383,10 @@ SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_im
     memset(&desc, 0, sizeof desc);
     desc.center = model->center;
     if (!model->net) return sal_classical(ctx, model->classical, image, &desc, map);
+    if (model->domain < 0 || model->domain >= SAL_DOMAINS)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "domain %d: they count from 0 to %d", model->domain,
+                         SAL_DOMAINS - 1);
+    model->run->domain = &model->domain;
     SAL__TRY(sal_predict_run(ctx, model->run, image, map));
     if (!model->center) return SAL_OK;
     r = sal_classical(ctx, SAL_CENTER, image, NULL, &prior);

@@ -19,7 +19,7 @@ static const char help[] =
     "What is scored (repeat them for one table side by side; default: the best model there is):\n"
     "  -m MODEL       a model by name; MODEL+center multiplies it by the centre prior\n"
     "                   without weights: center spectral itti gbvs bms\n"
-    "                   networks:        juntingnet wepsam mlnet sam-vgg sam-resnet\n"
+    "                   networks:        lite juntingnet wepsam mlnet sam-vgg sam-resnet\n"
     "  -w WEIGHTS     a network from a .safetensors file\n"
     "  --maps DIR     maps somebody made: DIR/NAME.npy, .png, .jpg ..., NAME as the pictures';\n"
     "                 maps of another size are resized (bilinear) to the picture\n"
@@ -32,6 +32,9 @@ static const char help[] =
     "                 SALICON, iSUN, MIT1003, CAT2000, Toronto\n"
     "  --split NAME   one part of it (train, val, a category)\n"
     "  --limit N      the first N pictures only\n"
+    "  --test-share F only the pictures that train --test-share F does not learn from; the others\n"
+    "                 still serve as other pictures (centre prior, shuffled AUC)\n"
+    "  --domain N     lite: with the prior of 1 osie, 2 scene (default 0: any picture)\n"
     "\n"
     "How:\n"
     "  --metrics LIST names separated by commas (default: all)\n"
@@ -86,7 +89,8 @@ typedef struct picture_job {
 typedef struct evaluation {
     sal_ctx ctx, *worker;                   /* worker: one for each thread */
     const char *data, *split, *prior_path, *csv, *json, *html;
-    int limit, strips, baselines, per_image, quiet;
+    double test_share;
+    int domain, limit, strips, baselines, per_image, quiet;
     unsigned metrics;
     int order[SAL_METRICS], columns;        /* the metrics in the order asked for */
     sal_dataset set;
@@ -674,6 +678,7 @@ static int open_models(evaluation *e) {
                 return complain("%s", sal_error(&e->ctx));
             row->open = 1;
             row->of.center = row->center;
+            row->of.domain = e->domain;
             if (!*row->name) snprintf(row->name, sizeof row->name, "%s", row->of.name);
         }
         for (same = 1, i = 0; i < k; i++) if (!strcmp(e->row[i].name, row->name)) same++;
@@ -686,6 +691,19 @@ static int open_models(evaluation *e) {
         if (!row->value || !row->thumb) return complain("out of memory");
     }
     return 0;
+}
+
+/* The pictures of the test share to the front; returns how many they are. */
+static int test_share_first(sal_dataset *set, double share) {
+    int i, count = 0;
+    for (i = 0; i < set->count; i++)
+        if (sal_name_share(set->entry[i].name, 0) < share) {
+            sal_dataset_entry entry = set->entry[i];
+            memmove(&set->entry[count + 1], &set->entry[count],
+                    (size_t)(i - count) * sizeof entry);
+            set->entry[count++] = entry;
+        }
+    return count;
 }
 
 /* Better now than after an hour: can a file be written there? */
@@ -710,7 +728,7 @@ static int open_all(evaluation *e) {
     if (sal_dataset_open(&e->ctx, e->data, &options, &e->set))
         return complain("%s", sal_error(&e->ctx));
     e->set_open = 1;
-    count = e->set.count;
+    count = e->test_share > 0 ? test_share_first(&e->set, e->test_share) : e->set.count;
     e->images = e->limit ? SAL__MIN(e->limit, count) : count;
     if (e->images < 1) return complain("%s: no pictures in this data set", e->data);
     if (e->prior_path) {
@@ -783,6 +801,8 @@ static int parse_options(evaluation *e, int argc, char **argv) {
         else if (!strcmp(a, "--metrics")) status = parse_metrics(e, v);
         else if (!strcmp(a, "--limit")) status = parse_number(a, v, &e->limit);
         else if (!strcmp(a, "--threads")) status = parse_number(a, v, &e->ctx.threads);
+        else if (!strcmp(a, "--test-share")) e->test_share = atof(v);
+        else if (!strcmp(a, "--domain")) e->domain = atoi(v);
         else if (!strcmp(a, "--seed")) status = parse_number(a, v, &seed);
         else if (!strcmp(a, "--strips")) status = parse_number(a, v, &e->strips);
         else status = complain("%s is not an option; see evaluate --help", a);

@@ -16,9 +16,10 @@ static const char help[] =
     "\n"
     "  -m MODEL          a model by name; a network needs its file in weights/\n"
     "                      without weights: center spectral itti gbvs bms\n"
-    "                      networks:        juntingnet wepsam mlnet sam-vgg sam-resnet\n"
+    "                      networks:        lite juntingnet wepsam mlnet sam-vgg sam-resnet\n"
     "  -w WEIGHTS        a network from a .safetensors file\n"
     "                    (neither: the best network found in weights/, else gbvs)\n"
+    "  --domain N        lite: with the prior of 1 osie, 2 scene (default 0: any picture)\n"
     "  --center          multiply by a centre prior: people look at the middle first\n"
     "  -o OUT.png        the map as an 8-bit grey picture\n"
     "  --overlay OUT.png the map in colours over the picture\n"
@@ -99,7 +100,7 @@ int main(int argc, char **argv) {
     sal_ctx ctx;
     options o;
     list pictures = { NULL, 0, 0 };
-    const char *name = NULL, *weights = NULL;
+    const char *name = NULL, *weights = NULL, *domain = NULL;
     int i, status = 0, center = 0;
     memset(&ctx, 0, sizeof ctx);
     memset(&o, 0, sizeof o);
@@ -115,6 +116,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(a, "-o")) value = &o.out;
         else if (!strcmp(a, "--overlay")) value = &o.overlay;
         else if (!strcmp(a, "--npy")) value = &o.npy;
+        else if (!strcmp(a, "--domain")) value = &domain;
         else if (!strcmp(a, "--threads")) value = &threads;
         else if (!strcmp(a, "--center")) center = 1;
         else if (!strcmp(a, "--raw")) o.raw = 1;
@@ -140,6 +142,7 @@ int main(int argc, char **argv) {
     if (!status && o.raw && !o.model.net)
         status = complain("--raw: %s is not a network, it has no raw output", o.model.name);
     o.model.center = center;
+    o.model.domain = domain ? atoi(domain) : SAL_DOMAIN_NEUTRAL;
     if (!status) status = for_all(&ctx, &pictures, o.quiet, predict, &o);
     sal_model_close(&ctx, &o.model);
     list_free(&pictures);

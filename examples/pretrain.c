@@ -18,6 +18,8 @@ static const char help[] =
     "  --keep N         keep the N maps of lowest entropy (default: all)\n"
     "  --size N         side of the map that is made and judged (default 32)\n"
     "  -m MODEL         what labels them (default gbvs); MODEL+center: times the centre prior\n"
+    "  -w WEIGHTS       a network from a file instead; several -w: the mean of their maps\n"
+    "  --mirror         and of those of the mirrored photograph, turned back\n"
     "  --threads N      use N threads (default: all cores)\n"
     "  --quiet          no progress\n"
     "  -h, --help       this text\n"
@@ -35,7 +37,8 @@ typedef struct photo {
 
 typedef struct job {
     sal_ctx *ctx;           /* one for each worker: a context belongs to one thread */
-    sal_model *model;       /* likewise */
+    sal_model *model;       /* likewise, teachers of them */
+    int teachers, mirror;
     const char *images, *out;
     photo *photos;
     int size, first;
@@ -65,6 +68,38 @@ static double entropy_of(const sal_map *map) {
     return sum;
 }
 
+static void mirror(void *data, int w, int h, size_t pixel) {
+    char *left = (char *)data, keep[16];
+    int x, y;
+    for (y = 0; y < h; y++, left += w * pixel)
+        for (x = 0; x < w / 2; x++) {
+            char *a = left + x * pixel, *b = left + (w - 1 - x) * pixel;
+            memcpy(keep, a, pixel); memcpy(a, b, pixel); memcpy(b, keep, pixel);
+        }
+}
+
+/* The mean of what all teachers say, each map scaled to the sum 1, then to the maximum 1. */
+static sal_result ask(sal_ctx *ctx, const job *j, int worker, sal_image *image, sal_map *mean) {
+    int k, times = j->mirror ? 2 : 1;
+    size_t i, n = (size_t)image->w * image->h;
+    float top = 0;
+    sal_result r = sal_map_new(ctx, image->w, image->h, mean);
+    for (k = 0; !r && k < times * j->teachers; k++) {
+        sal_map map = { 0 };
+        double sum = 0;
+        if (k % times) mirror(image->data, image->w, image->h, 3);
+        r = sal_model_predict(ctx, &j->model[worker * j->teachers + k / times], image, &map);
+        if (!r && k % times) mirror(map.data, map.w, map.h, sizeof(float));
+        if (k % times) mirror(image->data, image->w, image->h, 3);
+        for (i = 0; !r && i < n; i++) sum += map.data[i];
+        for (i = 0; !r && sum > 0 && i < n; i++) mean->data[i] += (float)(map.data[i] / sum);
+        sal_map_free(ctx, &map);
+    }
+    for (i = 0; !r && i < n; i++) if (mean->data[i] > top) top = mean->data[i];
+    for (i = 0; !r && top > 0 && i < n; i++) mean->data[i] /= top;
+    return r;
+}
+
 /* The small map of one photograph, made or found, and its entropy. */
 static void label(void *arg, int index, int worker) {
     job *j = (job *)arg;
@@ -78,7 +113,7 @@ static void label(void *arg, int index, int worker) {
     if (sal_path_kind(candidate) != 0) {
         snprintf(picture, sizeof picture, "%s/%s", j->images, p->name);
         r = sal_image_load(ctx, picture, &image);
-        if (!r) r = sal_model_predict(ctx, &j->model[worker], &image, &map);
+        if (!r) r = ask(ctx, j, worker, &image, &map);
         if (!r) r = sal_map_new(ctx, j->size, j->size, &small);
         if (!r) r = sal_resize(ctx, small.data, j->size, j->size, map.data, map.w, map.h, 1, SAL_AREA);
         if (!r) r = sal_map_save_png(ctx, candidate, &small);
@@ -187,9 +222,9 @@ static int pretrain(sal_ctx *ctx, job *j, int count, int most, int bar) {
 int main(int argc, char **argv) {
     sal_ctx ctx, *contexts = NULL;
     job j;
-    const char *model = "gbvs", *number[3] = { NULL, NULL, NULL };
+    const char *model = "gbvs", *number[3] = { NULL, NULL, NULL }, *weights[8], *file;
     char name[64], **names = NULL;
-    int i, count = 0, found = 0, workers = 0, quiet = 0, status = 0, center;
+    int i, count = 0, found = 0, workers = 0, quiet = 0, status = 0, center, files = 0;
     memset(&ctx, 0, sizeof ctx);
     memset(&j, 0, sizeof j);
     for (i = 1; i < argc && !status; i++) {
@@ -201,6 +236,8 @@ int main(int argc, char **argv) {
         else if (!strcmp(a, "--size")) value = &number[1];
         else if (!strcmp(a, "--threads")) value = &number[2];
         else if (!strcmp(a, "-m")) value = &model;
+        else if (!strcmp(a, "-w") && files < 8) value = &weights[files++];
+        else if (!strcmp(a, "--mirror")) j.mirror = 1;
         else if (!strcmp(a, "--quiet")) quiet = 1;
         else status = complain("%s is not an option; see pretrain --help", a);
         if (value && i + 1 == argc) status = complain("%s needs a value; see pretrain --help", a);
@@ -216,12 +253,13 @@ int main(int argc, char **argv) {
     ctx.threads = number[2] ? atoi(number[2]) : 0;
     j.size = number[1] ? atoi(number[1]) : 32;
     workers = sal_threads(&ctx);
+    j.teachers = files ? files : 1;
     center = strlen(model) > 7 && !strcmp(model + strlen(model) - 7, "+center");
     snprintf(name, sizeof name, "%.*s", (int)strlen(model) - 7 * center, model);
     if (sal_dir_list(&ctx, j.images, &names, &count)) return complain("%s", sal_error(&ctx));
     j.photos = (photo *)sal_alloc(&ctx, (size_t)count + 1, sizeof *j.photos);
     contexts = (sal_ctx *)sal_alloc(&ctx, (size_t)workers, sizeof *contexts);
-    j.model = (sal_model *)sal_alloc(&ctx, (size_t)workers, sizeof *j.model);
+    j.model = (sal_model *)sal_alloc(&ctx, (size_t)workers * j.teachers, sizeof *j.model);
     j.ctx = contexts;
     if (!j.photos || !contexts || !j.model) status = complain("%s", sal_error(&ctx));
     for (i = 0; i < count && !status; i++) {
@@ -231,15 +269,18 @@ int main(int argc, char **argv) {
     }
     if (!status && !found) status = complain("%s: no pictures in this folder", j.images);
     if (!status) status = make_folders(j.out);
-    for (i = 0; i < workers && !status; i++) {
-        contexts[i].threads = 1;
-        if (sal_model_open(&contexts[i], name, NULL, &j.model[i]))
-            status = complain("%s", sal_error(&contexts[i]));
+    for (i = 0; i < workers * j.teachers && !status; i++) {
+        sal_ctx *own = &contexts[i / j.teachers];
+        own->threads = 1;
+        file = files ? weights[i % files] : NULL;
+        if (sal_model_open(own, file ? NULL : name, file, &j.model[i]))
+            status = complain("%s", sal_error(own));
         j.model[i].center = center;
     }
     if (!status)
         status = pretrain(&ctx, &j, found, number[0] ? atoi(number[0]) : found, !quiet && isatty(2));
-    for (i = 0; j.model && i < workers; i++) sal_model_close(&contexts[i], &j.model[i]);
+    for (i = 0; j.model && i < workers * j.teachers; i++)
+        sal_model_close(&contexts[i / j.teachers], &j.model[i]);
     sal_free(&ctx, j.model);
     sal_free(&ctx, contexts);
     sal_free(&ctx, j.photos);

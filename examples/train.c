@@ -349,17 +349,21 @@ static sal_result make_network(sal_ctx *ctx, const char **value, uint64_t seed, 
     sal_kind kind = SAL_JUNTINGNET;
     sal_result r = SAL_OK;
     int i, he;
-    if (value[INIT]) r = sal_net_load(ctx, value[INIT], net);
-    else {
+    int h = 0, w = 0;
+    if (value[INPUT] && (sscanf(value[INPUT], "%dx%d", &h, &w) != 2 || h < 1 || w < 1)) {
+        complain("--input %s: HEIGHTxWIDTH, please", value[INPUT]);
+        return SAL_ERR_ARGUMENT;
+    }
+    if (value[INIT]) {
+        r = sal_net_load(ctx, value[INIT], net);
+        if (r == SAL_OK && h) { (*net)->desc.h = h; (*net)->desc.w = w; }   /* run_open checks */
+    } else {
         if (!sal_kind_from_name(value[MODEL], &kind)) {
             complain("%s is not a network; see train --help", value[MODEL]);
             return SAL_ERR_ARGUMENT;
         }
         desc = sal_net_desc_default(kind);
-        if (value[INPUT] && sscanf(value[INPUT], "%dx%d", &desc.h, &desc.w) != 2) {
-            complain("--input %s: HEIGHTxWIDTH, please", value[INPUT]);
-            return SAL_ERR_ARGUMENT;
-        }
+        if (h) { desc.h = h; desc.w = w; }
         he = value[START] && !strcmp(value[START], "he");
         if (value[START] && (kind > SAL_WEPSAM || (!he && strcmp(value[START], "paper")))) {
             complain("--start %s: paper or he, for juntingnet and wepsam only", value[START]);
