@@ -7,6 +7,9 @@
 #   make install    the header and the programs, under PREFIX (/usr/local)
 #   make check-all  the tests again: sanitizers, other compilers, other processors
 #   make reproduce-wepsam   WEPSAM's Fig. 2 on the data sets in DATA (about 20 minutes on two cores)
+#   make cuda       the GPU backend for every architecture that nvcc knows (needs no GPU)
+#   make test-cuda  its tests, on a GPU
+#   make bench-cuda how fast it is there, beside PyTorch if that is installed
 #   make clean
 
 CC      = gcc
@@ -15,9 +18,11 @@ STB     = $(shell pkg-config --cflags stb 2>/dev/null)
 PREFIX  = /usr/local
 BUILD   = build
 DATA    = ../shared/data
+NVCC    = nvcc
 
 PROGRAMS = $(patsubst examples/%.c,$(BUILD)/%,$(wildcard examples/*.c))
-TESTS    = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
+TESTS    = $(patsubst tests/%.c,$(BUILD)/%,$(filter-out %/test_cuda.c,$(wildcard tests/test_*.c)))
+EMULATED = $(if $(shell command -v $(CXX)),$(BUILD)/test_cuda)
 SCRIPTS  = $(wildcard tests/test_*.sh)
 
 all: $(PROGRAMS)
@@ -29,6 +34,35 @@ $(BUILD)/%: examples/%.c saliency.h $(wildcard examples/*.h weights/*.h)
 $(BUILD)/test_%: tests/test_%.c saliency.h $(wildcard tests/*.h)
 	@mkdir -p $(BUILD)
 	$(CC) $(CFLAGS) -I. $(STB) $< -o $@ -lm -pthread
+
+# The GPU backend. Its tests also run without a GPU, in an emulation (see tests/cuda_on_cpu.h).
+comma := ,
+KNOWN  = $(shell $(NVCC) --list-gpu-code)
+ARCHITECTURES = $(foreach a,70 75 80 86 89 90 100 120,$(if $(filter sm_$(a),$(KNOWN)), \
+                    -gencode arch=compute_$(a)$(comma)code=sm_$(a)))
+
+$(BUILD)/saliency_cuda.o: saliency_cuda.cu saliency.h
+	@mkdir -p $(BUILD)
+	$(NVCC) -O3 $(ARCHITECTURES) -c $< -o $@
+
+$(BUILD)/test_cuda: tests/test_cuda.c saliency_cuda.cu saliency.h $(wildcard tests/*.h)
+	@mkdir -p $(BUILD)
+	$(CXX) -O2 -std=c++14 -x c++ -include tests/cuda_on_cpu.h -fno-strict-aliasing -Wall -Wextra \
+	    -Wno-unknown-pragmas -I. -c saliency_cuda.cu -o $@.cu.o
+	$(CC) $(CFLAGS) -DCUDA_ON_CPU -I. $(STB) -c $< -o $@.o
+	$(CXX) $(CFLAGS) $@.o $@.cu.o -o $@ -lm -pthread
+
+$(BUILD)/%_gpu: tests/%.c $(BUILD)/saliency_cuda.o $(wildcard tests/*.h)
+	$(CC) $(CFLAGS) -I. $(STB) -c $< -o $@.o
+	$(NVCC) -Xcompiler -fopenmp $@.o $(BUILD)/saliency_cuda.o -o $@ -lm
+
+cuda: $(BUILD)/saliency_cuda.o
+
+test-cuda: $(BUILD)/test_cuda_gpu
+	@$<
+
+bench-cuda: $(BUILD)/bench_cuda_gpu
+	@python3 tests/bench_cuda.py $< || $<
 
 # A C compiler and the stb headers are all that is needed; install them where that is allowed.
 setup:
@@ -47,8 +81,8 @@ demo: setup
 tests: $(TESTS)
 
 test: setup
-	@$(MAKE) -s -j$$(nproc) tests all
-	@sh tests/run.sh $(TESTS) $(SCRIPTS)
+	@$(MAKE) -s -j$$(nproc) tests all $(EMULATED)
+	@sh tests/run.sh $(TESTS) $(EMULATED) $(SCRIPTS)
 
 bench: setup
 	@$(MAKE) -s $(BUILD)/bench
@@ -70,4 +104,4 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all setup demo tests test bench check-all reproduce-wepsam install clean
+.PHONY: all setup demo tests test bench cuda test-cuda bench-cuda check-all reproduce-wepsam install clean

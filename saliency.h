@@ -696,6 +696,7 @@ typedef struct sal_run {
        there (see step[i].output); later layers may take its memory. */
     void (*watch)(void *arg, const struct sal_run *run, int i);
     void *watch_arg;
+    void *device;               /* what a backend with memory of its own keeps of this run */
 } sal_run;
 
 /* For predicting. h = w = 0 takes the network's own input size. The network must outlive the run;
@@ -711,10 +712,25 @@ SALDEF void sal_run_close(sal_ctx *ctx, sal_run *run);
 /* input (n, 3, h, w), already pre-processed; it is only read. The result is run->output. With
    from_features, input is NULL and the values of sal_run_features are read instead. */
 SALDEF sal_result sal_run_forward(sal_ctx *ctx, sal_run *run, const float *input);
+/* After forward, for maps of one channel: value[s] becomes weight[s] times the loss of sample s
+   (double each); the gradient waits for sal_run_backward(ctx, run, NULL). density and fixations
+   are (n, upsample * h, upsample * w), scratch is sal_threads(ctx) * sal_loss_scratch floats. */
+SALDEF sal_result sal_run_loss(sal_ctx *ctx, sal_run *run, const sal_loss *loss,
+                               const float *density, const float *fixations, const double *weight,
+                               double *value, float *scratch);
 /* After forward: dout (n, shape) is the gradient with respect to the output. Adds to
    run->gradient[...]; clear them first with sal_run_clear. */
 SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout);
 SALDEF void sal_run_clear(sal_run *run);
+/* For backends with memory of their own (others do nothing here). prefetch: begin to upload what
+   the next forward will get as input, while the device is still busy. fetch: bring what is newer
+   there to the host. changed: the caller wrote to the host's, the device's is out of date. `what`
+   is any sum of these; optim may be NULL but for SAL_STATE. */
+enum { SAL_WEIGHTS = 1, SAL_GRADIENTS = 2, SAL_VALUES = 4, SAL_STATE = 8 };
+struct sal_optim;
+SALDEF sal_result sal_run_prefetch(sal_ctx *ctx, sal_run *run, const float *input);
+SALDEF sal_result sal_run_fetch(sal_ctx *ctx, sal_run *run, struct sal_optim *optim, int what);
+SALDEF void sal_run_changed(sal_run *run, struct sal_optim *optim, int what);
 /* The values that pass from layers before the first that learns to those behind it: what to keep
    of a frozen beginning. Fills in their numbers and returns how many (at most 8). */
 SALDEF int sal_run_features(const sal_run *run, int values[8]);
@@ -742,6 +758,26 @@ SALDEF sal_result sal_gradcheck(sal_ctx *ctx, sal_net *net, const sal_run_desc *
    backward[op] adds to the gradients of inputs and parameters. NULL entries fall back to the
    textbook operators (train and backward together). */
 typedef sal_result sal_layer_fn(sal_ctx *ctx, sal_run *run, int i);
+
+/* A backend with memory of its own works on whole runs: open sets run->device, close releases it,
+   the others stand for sal_run_NAME and sal_optim_step. clear and penalty (as sal_prior_penalty, of
+   parameter k) see to gradients that are on the device. */
+typedef struct sal_device {
+    sal_result (*open)(sal_ctx *ctx, sal_run *run);
+    void (*close)(sal_ctx *ctx, sal_run *run);
+    sal_result (*prefetch)(sal_ctx *ctx, sal_run *run, const float *input);
+    sal_result (*forward)(sal_ctx *ctx, sal_run *run, const float *input);
+    sal_result (*loss)(sal_ctx *ctx, sal_run *run, const sal_loss *loss, const float *density,
+                       const float *fixations, const double *weight, double *value);
+    sal_result (*backward)(sal_ctx *ctx, sal_run *run, const float *dout);
+    sal_result (*penalty)(sal_ctx *ctx, sal_run *run, int k, double lambda, double *value);
+    sal_result (*step)(sal_ctx *ctx, struct sal_optim *optim, sal_net *net, sal_run *run,
+                       double rate, double momentum, double *norm);
+    sal_result (*fetch)(sal_ctx *ctx, sal_run *run, struct sal_optim *optim, int what);
+    void (*changed)(sal_run *run, struct sal_optim *optim, int what);
+    void (*clear)(sal_run *run);
+} sal_device;
+
 struct sal_backend {
     const char *name;
     int fuses;                  /* 1: its conv2d and dense take norm, add and act along */
@@ -751,9 +787,36 @@ struct sal_backend {
     size_t (*aux)(const sal_run *run, int i);
     int (*pools)(const sal_run *run, int i);    /* 1: the conv2d of layer i could take a 2x2
                                                    max-pool along; NULL: none can */
+    const sal_device *device;   /* NULL: works in the host's memory */
 };
 SALDEF const sal_backend *sal_backend_ref(void);    /* the textbook */
 SALDEF const sal_backend *sal_backend_cpu(void);    /* fast kernels; the default */
+
+/* The GPU: compile saliency_cuda.cu with nvcc beside your program (not with SALIENCY_STATIC), then
+   ctx.backend = backend. One thread at a time; runs go before the backend. Without a usable device
+   open fails with the reason, and the CPU works as ever. Its file says more. */
+#ifndef SALIENCY_STATIC
+typedef enum sal_cuda_precision { SAL_CUDA_TF32, SAL_CUDA_F32, SAL_CUDA_HALF } sal_cuda_precision;
+typedef enum sal_cuda_kernel { SAL_CUDA_BEST, SAL_CUDA_NAIVE, SAL_CUDA_TILED, SAL_CUDA_REGISTERS,
+                               SAL_CUDA_TENSOR } sal_cuda_kernel;
+typedef struct sal_cuda {
+    /* options, for runs that are opened afterwards */
+    sal_cuda_precision precision;   /* of products: 10-bit fractions in, float32 sums; float32;
+                                       halves in (predicting only), float32 sums */
+    sal_cuda_kernel kernel;         /* a step of the ladder, for teaching */
+    int atomics;                    /* 1: faster sums, whose last bits change from run to run */
+    int no_graphs;                  /* 1: launch kernels one by one, always */
+    /* what happened since open */
+    uint64_t uploads, downloads, upload_bytes, download_bytes;
+    uint64_t fallbacks, launches, graphs;   /* layers done by the CPU; graphs replayed */
+    size_t bytes;                   /* device memory in use */
+    char name[64];                  /* of the device */
+    int major, minor;               /* its compute capability */
+} sal_cuda;
+SALDEF sal_result sal_backend_cuda_open(sal_ctx *ctx, int device, const sal_backend **backend);
+SALDEF void sal_backend_cuda_close(sal_ctx *ctx, const sal_backend *backend);
+SALDEF sal_cuda *sal_backend_cuda(const sal_backend *backend);
+#endif
 
 /* --- api: optimisers ------------------------------------------------------------------------ */
 
@@ -3334,6 +3397,7 @@ SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, const sal_net *net, const sal_
     }
     run->shape = shapes[net->layers - 1];
     run->output = run->value[net->layers - 1].data;
+    if (run->backend->device && (r = run->backend->device->open(ctx, run)) != SAL_OK) goto failed;
     *out = run;
     return SAL_OK;
 failed:
@@ -3353,6 +3417,7 @@ SALDEF sal_result sal_run_open(sal_ctx *ctx, const sal_net *net, int n, int h, i
 
 SALDEF void sal_run_close(sal_ctx *ctx, sal_run *run) {
     if (!run) return;
+    if (run->device) run->backend->device->close(ctx, run);
     sal_free(ctx, run->value);
     sal_free(ctx, run->step);
     sal_free(ctx, run->arena);
@@ -3827,7 +3892,7 @@ SALDEF const sal_backend *sal_backend_ref(void) {
 #define SAL_ROW(ENUM, name, fast, train) sal__backward_##name,
         SAL_OPERATORS(SAL_ROW)
 #undef SAL_ROW
-    }, sal__aux_ref, NULL };
+    }, sal__aux_ref, NULL, NULL };
     return &backend;
 }
 
@@ -3866,6 +3931,7 @@ SALDEF sal_result sal_run_forward(sal_ctx *ctx, sal_run *run, const float *input
                          run->threads, sal_threads(ctx));
     for (i = 0; i < run->net->layers; i++)      /* the input's memory is the caller's */
         if (sal__root(run, i) == 0) run->value[i].data = (float *)(uintptr_t)input;
+    if (run->device) return run->backend->device->forward(ctx, run, input);
     for (i = run->start; i < run->end; i++) {
         const sal_backend *b = sal__backend_of(run, i);
         sal_op op = run->net->layer[i].op;
@@ -3880,6 +3946,7 @@ SALDEF sal_result sal_run_forward(sal_ctx *ctx, sal_run *run, const float *input
 /* --- backward -------------------------------------------------------------------------------- */
 
 SALDEF void sal_run_clear(sal_run *run) {
+    if (run->device) { run->backend->device->clear(run); return; }
     memset(run->gradients, 0, run->gradient_floats * sizeof(float));
 }
 
@@ -3912,7 +3979,9 @@ SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout
     sal__mask_job j;
     if (!run->training)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "this run was opened for predicting, not training");
-    memcpy(run->value[end - 1].grad, dout, sal__out_count(run, end - 1) * sizeof(float));
+    if (run->device) return run->backend->device->backward(ctx, run, dout);
+    if (dout)
+        memcpy(run->value[end - 1].grad, dout, sal__out_count(run, end - 1) * sizeof(float));
     for (i = end - 1; i > 0; i--) {
         const sal_step *step = &run->step[i];
         if (step->skip || !step->learns) continue;
@@ -3933,12 +4002,58 @@ SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout
     return SAL_OK;
 }
 
+/* --- the loss of a batch ---------------------------------------------------------------------- */
+
+typedef struct sal__loss_job {
+    sal_run *run;
+    const sal_loss *loss;
+    const float *density, *fixations;
+    const double *weight;
+    double *value;
+    float *scratch;
+} sal__loss_job;
+
+static void sal__run_loss_task(void *arg, int index, int worker) {
+    const sal__loss_job *j = (const sal__loss_job *)arg;
+    const sal_run *run = j->run;
+    int h = run->shape.h, w = run->shape.w;
+    size_t n = (size_t)h * w, size = sal_loss_scratch(j->loss, h, w), map = size / 2;
+    float *dx = run->training ? run->value[run->net->layers - 1].grad + index * n : NULL;
+    if (dx) memset(dx, 0, n * sizeof(float));
+    j->value[index] = sal_loss_map(j->loss, dx, run->output + index * n, j->density + index * map,
+                                   j->fixations + index * map, h, w, j->weight[index],
+                                   j->scratch + worker * size);
+}
+
+SALDEF sal_result sal_run_loss(sal_ctx *ctx, sal_run *run, const sal_loss *loss,
+                               const float *density, const float *fixations, const double *weight,
+                               double *value, float *scratch) {
+    sal__loss_job j;
+    if (run->device)
+        return run->backend->device->loss(ctx, run, loss, density, fixations, weight, value);
+    j.run = run; j.loss = loss; j.density = density; j.fixations = fixations;
+    j.weight = weight; j.value = value; j.scratch = scratch;
+    sal_parallel_for(ctx, run->n, sal__run_loss_task, &j);
+    return SAL_OK;
+}
+
+SALDEF sal_result sal_run_prefetch(sal_ctx *ctx, sal_run *run, const float *input) {
+    return run->device ? run->backend->device->prefetch(ctx, run, input) : SAL_OK;
+}
+SALDEF sal_result sal_run_fetch(sal_ctx *ctx, sal_run *run, sal_optim *optim, int what) {
+    return run->device ? run->backend->device->fetch(ctx, run, optim, what) : SAL_OK;
+}
+SALDEF void sal_run_changed(sal_run *run, sal_optim *optim, int what) {
+    if (run->device) run->backend->device->changed(run, optim, what);
+}
+
 /* --- gradient check -------------------------------------------------------------------------- */
 
 /* The loss: a fixed random linear function of the output. */
 static sal_result sal__gradcheck_loss(sal_ctx *ctx, sal_run *run, const float *input,
                                       const float *dout, double *loss) {
     size_t i, n = (size_t)run->n * sal__shape_count(run->shape);
+    sal_run_changed(run, NULL, SAL_WEIGHTS);
     SAL__TRY(sal_run_forward(ctx, run, input));
     for (*loss = 0, i = 0; i < n; i++) *loss += (double)dout[i] * run->output[i];
     return SAL_OK;
@@ -4004,6 +4119,7 @@ SALDEF sal_result sal_gradcheck(sal_ctx *ctx, sal_net *net, const sal_run_desc *
     for (i = 0; r == SAL_OK && i < (int)m; i++) dout[i] = (float)sal_rng_normal(&rng);
     if (r == SAL_OK) r = sal__gradcheck_loss(ctx, run, input, dout, &loss);
     if (r == SAL_OK) r = sal_run_backward(ctx, run, dout);
+    if (r == SAL_OK) r = sal_run_fetch(ctx, run, NULL, SAL_GRADIENTS);
     if (r == SAL_OK) {
         memcpy(dinput, run->value[0].grad, n * sizeof(float));
         r = sal__gradcheck_array(ctx, run, input, dout, input, dinput, n, "input", samples, step,
@@ -4161,6 +4277,8 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_r
     size_t chunks = (run->gradient_floats + SAL__OPTIM_CHUNK - 1) / SAL__OPTIM_CHUNK, k;
     double length = 0;
     int i;
+    if (run->device)
+        return run->backend->device->step(ctx, o, net, run, rate, momentum, norm);
     memset(&j, 0, sizeof j);
     j.o = o; j.rate = rate; j.momentum = momentum; j.scale = 1;
     if (norm || o->desc.clip > 0) {
@@ -10765,9 +10883,9 @@ typedef struct sal__trainer {
     int cached;                 /* 1: all samples are in memory */
     sal_run *run, *test;        /* to learn, to validate */
     sal_optim *optim;
-    float *input, *dout;        /* of a batch */
+    float *input;               /* of a batch */
     float *density, *fixations, *scratch;
-    double *loss, *cc, *nss;    /* of each sample of the batch */
+    double *loss, *cc, *nss, *weight;   /* of each sample of the batch */
     int *domain;                /* likewise */
     int *order;
     float *best, *average;      /* block_floats each: copies of what changes, parameter i from */
@@ -11040,24 +11158,25 @@ static sal_result sal__batch(sal__trainer *t, sal__picture *samples, int first, 
 
 /* --- losses of a batch ------------------------------------------------------------------------ */
 
-static void sal__loss_task(void *arg, int index, int worker) {
+static double sal__sample_weight(const sal__trainer *t, int index) {
+    return t->samples[sal__pick(t, index)].bad ? 0
+         : 1.0 / ((double)t->count * (t->vary ? t->desc.ranks : 1));
+}
+
+static void sal__loss_task(void *arg, int index, int worker) {      /* validation */
     sal__trainer *t = (sal__trainer *)arg;
-    const sal_run *run = t->vary ? t->run : t->test;
+    const sal_run *run = t->test;
     size_t n = (size_t)run->shape.h * run->shape.w, map = (size_t)t->th * t->tw;
     float *scratch = t->scratch + worker * (sal_loss_scratch(&t->desc.loss, run->shape.h,
                                                              run->shape.w));
     const float *x = run->output + index * n, *density = t->density + index * map;
     const float *fixations = t->fixations + index * map;
-    double weight = t->samples[sal__pick(t, index)].bad ? 0
-                  : 1.0 / ((double)t->count * (t->vary ? t->desc.ranks : 1));
-    if (t->vary) memset(t->dout + index * n, 0, n * sizeof(float));
-    t->loss[index] = sal_loss_map(&t->desc.loss, t->vary ? t->dout + index * n : NULL, x, density,
-                                  fixations, run->shape.h, run->shape.w, weight, scratch);
-    if (!t->vary) {
-        sal_upsample_forward(scratch, x, 1, run->shape.h, run->shape.w, t->th, t->tw);
-        t->cc[index] = sal_loss_cc(NULL, scratch, density, map, weight);
-        t->nss[index] = sal_loss_nss(NULL, scratch, fixations, map, weight);
-    }
+    double weight = sal__sample_weight(t, index);
+    t->loss[index] = sal_loss_map(&t->desc.loss, NULL, x, density, fixations, run->shape.h,
+                                  run->shape.w, weight, scratch);
+    sal_upsample_forward(scratch, x, 1, run->shape.h, run->shape.w, t->th, t->tw);
+    t->cc[index] = sal_loss_cc(NULL, scratch, density, map, weight);
+    t->nss[index] = sal_loss_nss(NULL, scratch, fixations, map, weight);
 }
 
 /* --- copies of the weights -------------------------------------------------------------------- */
@@ -11068,6 +11187,8 @@ enum { SAL__SAVE, SAL__RESTORE, SAL__SWAP, SAL__BLEND };
 static void sal__weights(const sal__trainer *t, float *block, int what, double share) {
     int i;
     size_t k, n;
+    sal_run_fetch(t->ctx, t->run, NULL, SAL_WEIGHTS);   /* if that fails, so does what follows */
+    if (what == SAL__RESTORE || what == SAL__SWAP) sal_run_changed(t->run, NULL, SAL_WEIGHTS);
     for (i = 0; i < t->net->params; i++) {
         float *w = (float *)t->net->param[i].value.data, *at = block + t->place[i], x;
         if (t->place[i] == SIZE_MAX) continue;
@@ -11119,6 +11240,7 @@ static sal_result sal__train_checkpoint(sal__trainer *t) {
     int i, count = 0, metas = 0;
     sal_result r = SAL_OK;
     if (t->desc.rank) return SAL_OK;
+    SAL__TRY(sal_run_fetch(t->ctx, t->run, t->optim, SAL_WEIGHTS | SAL_STATE));
     if (t->desc.out && (t->best_unsaved || !t->best)) {
         float *block = t->best ? t->best : t->average;
         if (block) sal__weights(t, block, SAL__SWAP, 0);
@@ -11200,6 +11322,7 @@ static sal_result sal__train_resume(sal__trainer *t) {
         t->at.rows = t->at.epoch;
         t->steps_done = (uint64_t)t->at.epoch * (uint64_t)t->at.steps + (uint64_t)t->at.step;
         t->optim->step = t->steps_done;
+        sal_run_changed(t->run, t->optim, SAL_WEIGHTS | SAL_STATE);
     }
     sal_safetensors_free(t->ctx, &file);
     return r;
@@ -11324,7 +11447,7 @@ static void sal__train_close(sal__trainer *t) {
     sal_run_close(ctx, t->test);
     sal_free(ctx, t->train); sal_free(ctx, t->val); sal_free(ctx, t->set);
     sal_free(ctx, t->worker); sal_free(ctx, t->result); sal_free(ctx, t->order);
-    sal_free(ctx, t->input); sal_free(ctx, t->dout); sal_free(ctx, t->density);
+    sal_free(ctx, t->input); sal_free(ctx, t->density);
     sal_free(ctx, t->fixations); sal_free(ctx, t->scratch); sal_free(ctx, t->loss);
     sal_free(ctx, t->domain);
     sal_free(ctx, t->best); sal_free(ctx, t->average); sal_free(ctx, t->place);
@@ -11477,22 +11600,21 @@ static sal_result sal__train_open(sal__trainer *t) {
                          "batches of %d; the limit is %.0f MB", t->at.bytes / 1e6,
                          sal_run_bytes(t->run) / 1e6, batch, d->memory_limit / 1e6);
     t->input = SAL__NEW(ctx, float, (size_t)batch * 3 * t->run->h * t->run->w);
-    t->dout = SAL__NEW(ctx, float, batch * sal__shape_count(t->run->shape));
     t->density = SAL__NEW(ctx, float, batch * map);
     t->fixations = SAL__NEW(ctx, float, batch * map);
     t->scratch = SAL__NEW(ctx, float, workers * sal_loss_scratch(&d->loss, t->run->shape.h,
                                                                  t->run->shape.w));
-    t->loss = SAL__NEW(ctx, double, 3 * batch);
+    t->loss = SAL__NEW(ctx, double, 4 * batch);
     t->domain = SAL__NEW(ctx, int, batch);
     t->run->domain = t->domain;
     t->history = (float (*)[SAL_TRAIN_COLUMNS])sal_alloc(ctx, (size_t)d->epochs,
                                                          sizeof *t->history);
     if (t->vals) t->best = SAL__NEW(ctx, float, t->block_floats);
     if (d->average > 0) t->average = SAL__NEW(ctx, float, t->block_floats);
-    if (!t->input || !t->dout || !t->density || !t->fixations || !t->scratch || !t->loss ||
+    if (!t->input || !t->density || !t->fixations || !t->scratch || !t->loss ||
         !t->domain || !t->history || (t->vals && !t->best) || (d->average > 0 && !t->average))
         return SAL_ERR_MEMORY;
-    t->cc = t->loss + batch; t->nss = t->cc + batch;
+    t->cc = t->loss + batch; t->nss = t->cc + batch; t->weight = t->nss + batch;
     t->at.loading = 1;
     t->at.epochs = d->epochs;
     if (sal__train_report(t) == SAL_TRAIN_STOP)
@@ -11539,6 +11661,7 @@ static sal_result sal__train_lost(sal__trainer *t, double loss) {
     const char *where = "the loss";
     int i;
     size_t k;
+    sal_run_fetch(t->ctx, t->run, NULL, SAL_VALUES);
     for (i = run->start; i < run->net->layers; i++) {
         const sal_value *v = &run->value[i];
         if (!run->step[i].learns || run->step[i].skip) continue;
@@ -11565,23 +11688,32 @@ static sal_result sal__train_step(sal__trainer *t) {
     rng.state = d->seed ^ (t->steps_done * (uint64_t)d->ranks + (uint64_t)d->rank);
     run->seed = sal_rng_next(&rng);
     SAL__TRY(sal_run_forward(ctx, run, t->feature_count ? NULL : t->input));
-    sal_parallel_for(ctx, d->batch, sal__loss_task, t);
+    for (i = 0; i < d->batch; i++) t->weight[i] = sal__sample_weight(t, i);
+    SAL__TRY(sal_run_loss(ctx, run, &d->loss, t->density, t->fixations, t->weight, t->loss,
+                          t->scratch));
     for (i = 0; i < d->batch; i++) loss += t->loss[i];
     if (!(fabs(loss) <= FLT_MAX)) return sal__train_lost(t, loss);
     sal_run_clear(run);
-    SAL__TRY(sal_run_backward(ctx, run, t->dout));
+    SAL__TRY(sal_run_backward(ctx, run, NULL));
     if (d->ranks > 1) {
         shared = (float)loss;
+        SAL__TRY(sal_run_fetch(ctx, run, NULL, SAL_GRADIENTS | SAL_WEIGHTS));
         SAL__TRY(d->reduce(d->user, run->gradients, run->gradient_floats));
         SAL__TRY(d->reduce(d->user, &shared, 1));
         loss = shared;
+        sal_run_changed(run, NULL, SAL_GRADIENTS | SAL_WEIGHTS);    /* weights: further down */
     }
     for (i = 0; i < run->net->layers; i++) {
         const sal_layer *l = &run->net->layer[i];
         const sal_tensor *p = &run->net->param[l->param].value;
-        if (l->op == SAL_OP_PRIOR && run->gradient[l->param])   /* ML-Net: lambda = 1 / (h' w') */
-            loss += sal_prior_penalty(run->gradient[l->param], (const float *)p->data,
-                                      sal_tensor_count(p), 1.0 / (double)sal_tensor_count(p));
+        if (l->op == SAL_OP_PRIOR && run->gradient[l->param]) { /* ML-Net: lambda = 1 / (h' w') */
+            double lambda = 1.0 / (double)sal_tensor_count(p), penalty;
+            if (run->device)
+                SAL__TRY(run->backend->device->penalty(ctx, run, l->param, lambda, &penalty));
+            else penalty = sal_prior_penalty(run->gradient[l->param], (const float *)p->data,
+                                             sal_tensor_count(p), lambda);
+            loss += penalty;
+        }
         for (k = 2; d->ranks > 1 && l->op == SAL_OP_BATCHNORM && k < 4; k++) {
             float *moved = (float *)run->net->param[l->param + k].value.data;
             int c, n = p->dim[0];
@@ -13533,7 +13665,7 @@ SALDEF const sal_backend *sal_backend_cpu(void) {
 #define SAL_ROW(ENUM, name, fast, train) sal__backward_##name##train,
         SAL_OPERATORS(SAL_ROW)
 #undef SAL_ROW
-    }, sal__aux_ref, sal__pools_fast };
+    }, sal__aux_ref, sal__pools_fast, NULL };
     return &backend;
 }
 
