@@ -11908,7 +11908,7 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
    Threads get pieces of equal work whose results do not overlap, cut without regard to the number
    of threads; so every sum is added in one order, and the bits are always the same.
 
-   Everything is tested against the textbook in tests/test_ops.c and tests/test_nets.c.
+   Everything is tested against the textbook in tests/test_fast.c.
    ========================================================================================== */
 
 /* --- instruction sets -----------------------------------------------------------------------
@@ -12452,21 +12452,27 @@ static size_t sal__wino_shared(const sal__wino *w) {
     return w->resident ? w->u * w->oblocks * w->kblocks : w->v * w->chunk;
 }
 
-static void sal__wino_run(sal_ctx *ctx, sal__wino_job *j, float *scratch) {
-    const sal__wino *w = &j->w;
-    j->worker = scratch + sal__wino_shared(w);
-    j->worker_size = sal__wino_worker(w);
+static size_t sal__wino_scratch(const sal__wino *w, int threads) {
+    return (sal__wino_shared(w) + (size_t)threads * sal__wino_worker(w)) * sizeof(float);
+}
+
+static void sal__wino_run(sal_ctx *ctx, const sal__wino *w, float *out, const float *in,
+                          const float *weight, const sal_epilogue *e, const sal_conv *s, int pool,
+                          void *scratch) {
+    sal__wino_job j;
+    memset(&j, 0, sizeof j);
+    j.isa = sal__isa_best(); j.s = s; j.e = e; j.act = e->act; j.pool = pool; j.w = *w;
+    j.in = in; j.weight = weight; j.out = out;
+    j.u = j.v = (float *)scratch;
+    j.worker = j.u + sal__wino_shared(w);
+    j.worker_size = sal__wino_worker(w);
     if (w->resident) {
-        j->u = scratch;
-        sal_parallel_for(ctx, w->oblocks * w->kblocks, sal__wino_weight_task, j);
-        sal_parallel_for(ctx, (w->groups + w->chunk - 1) / w->chunk, sal__wino_resident_task, j);
-        return;
-    }
-    j->v = scratch;
-    for (j->first = 0; j->first < w->groups; j->first += w->chunk) {
-        j->count = SAL__MIN(w->chunk, w->groups - j->first);
-        sal_parallel_for(ctx, j->count, sal__wino_input_task, j);
-        sal_parallel_for(ctx, sal__wino_tasks(w), sal__wino_passing_task, j);
+        sal_parallel_for(ctx, w->oblocks * w->kblocks, sal__wino_weight_task, &j);
+        sal_parallel_for(ctx, (w->groups + w->chunk - 1) / w->chunk, sal__wino_resident_task, &j);
+    } else for (j.first = 0; j.first < w->groups; j.first += w->chunk) {
+        j.count = SAL__MIN(w->chunk, w->groups - j.first);
+        sal_parallel_for(ctx, j.count, sal__wino_input_task, &j);
+        sal_parallel_for(ctx, sal__wino_tasks(w), sal__wino_passing_task, &j);
     }
 }
 
@@ -12577,6 +12583,22 @@ static void sal__gemm_task(void *arg, int index, int worker) {
     }
 }
 
+static size_t sal__gemm_scratch(const sal_conv *s, int threads) {
+    sal__gemm_job j;
+    sal__gemm_fit(&j, s);
+    return (sal__gemm_shared(&j) + (size_t)threads * j.worker_size) * sizeof(float);
+}
+
+static void sal__gemm_run(sal_ctx *ctx, float *out, const float *in, const float *weight,
+                          const sal_epilogue *e, const sal_conv *s, void *scratch) {
+    sal__gemm_job j;
+    sal__gemm_fit(&j, s);
+    j.isa = sal__isa_best(); j.e = e; j.in = in; j.weight = weight; j.out = out;
+    j.packed = (float *)scratch; j.worker = j.packed + sal__gemm_shared(&j);
+    sal_parallel_for(ctx, (s->oc + 5) / 6, sal__gemm_pack_task, &j);
+    sal_parallel_for(ctx, s->n * j.blocks, sal__gemm_task, &j);
+}
+
 /* --- entry points ---------------------------------------------------------------------------- */
 
 /* Winograd tiles or a matrix product, whichever is estimated to be faster: n points or 0. */
@@ -12592,29 +12614,15 @@ static int sal__fast_conv2d_plan(sal__wino *w, const sal_conv *s) {
 
 static size_t sal__fast_conv2d_scratch(const sal_conv *s, int threads) {
     sal__wino w;
-    sal__gemm_job g;
-    if (sal__fast_conv2d_plan(&w, s))
-        return (sal__wino_shared(&w) + (size_t)threads * sal__wino_worker(&w)) * sizeof(float);
-    sal__gemm_fit(&g, s);
-    return (sal__gemm_shared(&g) + (size_t)threads * g.worker_size) * sizeof(float);
+    return sal__fast_conv2d_plan(&w, s) ? sal__wino_scratch(&w, threads)
+                                        : sal__gemm_scratch(s, threads);
 }
 
 static void sal__fast_conv2d(sal_ctx *ctx, float *out, const float *in, const float *weight,
                              const sal_epilogue *e, const sal_conv *s, int pool, void *scratch) {
-    sal__wino_job j;
-    sal__gemm_job g;
-    memset(&j, 0, sizeof j);
-    if (sal__fast_conv2d_plan(&j.w, s)) {
-        j.isa = sal__isa_best(); j.s = s; j.e = e; j.act = e->act; j.pool = pool;
-        j.in = in; j.weight = weight; j.out = out;
-        sal__wino_run(ctx, &j, (float *)scratch);
-        return;
-    }
-    sal__gemm_fit(&g, s);
-    g.isa = sal__isa_best(); g.e = e; g.in = in; g.weight = weight; g.out = out;
-    g.packed = (float *)scratch; g.worker = g.packed + sal__gemm_shared(&g);
-    sal_parallel_for(ctx, (s->oc + 5) / 6, sal__gemm_pack_task, &g);
-    sal_parallel_for(ctx, s->n * g.blocks, sal__gemm_task, &g);
+    sal__wino w;
+    if (sal__fast_conv2d_plan(&w, s)) sal__wino_run(ctx, &w, out, in, weight, e, s, pool, scratch);
+    else sal__gemm_run(ctx, out, in, weight, e, s, scratch);
 }
 
 /* --- dense layers ---------------------------------------------------------------------------- */
@@ -13071,17 +13079,15 @@ static size_t sal__upsample_scratch(sal_shape from, sal_shape to, int threads) {
     return (size_t)(to.h + to.w) * sizeof(sal__tap) + (size_t)from.w * threads * sizeof(float);
 }
 
-static sal__upsample_job sal__upsample_fit(const sal_run *run, int i) {
+static sal__upsample_job sal__upsample_fit(sal_shape from, sal_shape to, void *scratch) {
     sal__upsample_job j;
     int k;
     memset(&j, 0, sizeof j);
-    j.from = sal__in_shape(run, i, 0); j.to = run->value[i].shape;
-    j.row = (sal__tap *)run->scratch; j.column = j.row + j.to.h;
-    j.worker = (float *)(void *)(j.column + j.to.w);
-    for (k = 0; k < j.to.h; k++)
-        j.row[k] = sal__tap_at((k + 0.5) * j.from.h / j.to.h - 0.5, j.from.h);
-    for (k = 0; k < j.to.w; k++)
-        j.column[k] = sal__tap_at((k + 0.5) * j.from.w / j.to.w - 0.5, j.from.w);
+    j.from = from; j.to = to;
+    j.row = (sal__tap *)scratch; j.column = j.row + to.h;
+    j.worker = (float *)(void *)(j.column + to.w);
+    for (k = 0; k < to.h; k++) j.row[k] = sal__tap_at((k + 0.5) * from.h / to.h - 0.5, from.h);
+    for (k = 0; k < to.w; k++) j.column[k] = sal__tap_at((k + 0.5) * from.w / to.w - 0.5, from.w);
     return j;
 }
 
@@ -13175,7 +13181,8 @@ static sal_result sal__forward_depthwise_fast(sal_ctx *ctx, sal_run *run, int i)
 }
 
 static sal_result sal__forward_upsample_fast(sal_ctx *ctx, sal_run *run, int i) {
-    sal__upsample_job j = sal__upsample_fit(run, i);
+    sal__upsample_job j = sal__upsample_fit(sal__in_shape(run, i, 0), run->value[i].shape,
+                                           run->scratch);
     j.in = sal__in(run, i, 0); j.out = sal__out(run, i);
     sal_parallel_for(ctx, run->n * j.to.c, sal__upsample_task, &j);
     return SAL_OK;
@@ -13514,7 +13521,8 @@ static sal_result sal__forward_upsample_train(sal_ctx *ctx, sal_run *run, int i)
 }
 
 static sal_result sal__backward_upsample_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal__upsample_job j = sal__upsample_fit(run, i);
+    sal__upsample_job j = sal__upsample_fit(sal__in_shape(run, i, 0), run->value[i].shape,
+                                           run->scratch);
     j.dout = sal__dout(run, i); j.din = sal__din(run, i, 0);
     if (j.din) sal_parallel_for(ctx, run->n * j.to.c, sal__upsample_back_task, &j);
     return SAL_OK;

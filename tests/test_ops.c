@@ -1,5 +1,5 @@
 /* Operators: the textbook loops against golden values from PyTorch, forward and backward
-   (golden/make_golden.py), and the default backend against the textbook on random layers. */
+   (golden/make_golden.py), and what the default backend makes of layers that follow each other. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 #include "test.h"
@@ -454,9 +454,10 @@ static void test_golden(sal_ctx *ctx) {
     sal_safetensors_free(ctx, &golden);
 }
 
-/* --- the default backend against the textbook ----------------------------------------------------
+/* --- layers joined -------------------------------------------------------------------------------
 
-   Networks of one or two layers with random attributes, run on both. Winograd convolutions in
+   A convolution and what the default backend does along with it (batch-norm, sum, ReLU, pooling), on
+   random shapes, run on both backends; test_fast.c has the kernels themselves. Winograd convolutions in
    float32 lose up to three digits (see >>fast), so values may differ by 1e-4 of the largest, and by
    1e-7 of it squared in the mean. */
 typedef struct pick {               /* the attributes of one trial */
@@ -483,38 +484,24 @@ static void build(sal__builder *b, pick *p) {
         static const int kernels[] = { 1, 1, 2, 3, 3, 3, 3, 5, 5, 7 };
         int k = kernels[below(p, SAL__COUNT(kernels))], d = 1 + below(p, 4) * !below(p, 2);
         int s = 1 + below(p, 3) * !below(p, 3), bias = below(p, 2), norm = below(p, 2);
-        int add = below(p, 3) == 0, relu = below(p, 2), out = 1 + below(p, below(p, 3) ? 6 : 70);
+        int add = below(p, 3) == 0, relu = below(p, 2), pool = below(p, 3) == 0, out = 1 + below(p, below(p, 3) ? 6 : 70);
         int span = (k - 1) * d + 1, side = SAL__MIN(b->shapes[x].h, b->shapes[x].w);
         int least = span > side ? (span - side + 1) / 2 : 0, skip = x;
         int pad = below(p, 2) ? span / 2 : below(p, span + 1);
         if (pad < least) pad = least;
         snprintf(p->text, sizeof p->text, "%d x %d x %d to %d, kernel %d, stride %d, dilation %d, "
-                 "pad %d%s%s%s%s", p->channels, b->shapes[x].h, b->shapes[x].w, out, k, s, d, pad,
+                 "pad %d%s%s%s%s%s", p->channels, b->shapes[x].h, b->shapes[x].w, out, k, s, d, pad,
                  bias ? ", bias" : "", norm ? ", norm" : "", add ? ", add" : "",
-                 relu ? ", relu" : "");
+                 relu ? ", relu" : "", pool ? ", pool" : "");
         if (add) skip = sal__conv_any(b, x, "skip", out, k, s, pad, d, 1);
         y = sal__conv_any(b, x, "conv", out, k, s, pad, d, bias);
         if (norm) y = sal__norm(b, y, "norm");
         if (add) y = sal__add(b, y, skip);
-        if (relu) sal__relu(b, y);
+        if (relu) y = sal__relu(b, y);
+        if (pool) sal__maxpool(b, y, 2, 2, SAL_SAME);
         break;
     }
-    case SAL_OP_DENSE: {
-        int out = 1 + below(p, 50), relu = below(p, 2);
-        snprintf(p->text, sizeof p->text, "%d x %d x %d to %d%s", p->channels, b->shapes[x].h,
-                 b->shapes[x].w, out, relu ? ", relu" : "");
-        x = sal__dense(b, x, "dense", out, 1, 1);
-        if (relu) sal__relu(b, x);
-        break;
-    }
-    case SAL_OP_MAXPOOL: {
-        int k = 2 + below(p, 2), s = 1 + below(p, 2), same = below(p, 2);
-        snprintf(p->text, sizeof p->text, "%d x %d x %d, window %d, stride %d, %s", p->channels,
-                 b->shapes[x].h, b->shapes[x].w, k, s, same ? "same" : "valid");
-        sal__maxpool(b, x, k, s, same ? SAL_SAME : SAL_VALID);
-        break;
-    }
-    case SAL_OP_DEPTHWISE: {
+    default: {
         int k = 1 + below(p, 5), s = 1 + below(p, 3) * !below(p, 2), back = below(p, 2);
         int relu = below(p, 2), add = below(p, 3) == 0;
         k = SAL__MIN(k, SAL__MIN(b->shapes[x].h, b->shapes[x].w));
@@ -526,12 +513,6 @@ static void build(sal__builder *b, pick *p) {
         if (relu) y = sal__relu6(b, y);
         if (back) sal__upsample(b, y, x);
         break;
-    }
-    default: {
-        int steps = 1 + below(p, 4);
-        snprintf(p->text, sizeof p->text, "%d x %d x %d, %d steps", p->channels, b->shapes[x].h,
-                 b->shapes[x].w, steps);
-        sal__convlstm(b, x, "lstm", steps);
     }
     }
 }
@@ -623,52 +604,11 @@ static void test_random(sal_ctx *ctx, sal_op op, int trials) {
     if (bad) printf("     %s\n", sal_error(ctx));
 }
 
-/* Dense weights stay F16, BF16 or I8 in memory: the result is that of their values as F32. */
-static void test_dense_types(sal_ctx *ctx) {
-    static const sal_dtype types[] = { SAL_F16, SAL_BF16, SAL_I8 };
-    static float in[3 * 3 * 48 * 48], a[512], b[512];
-    int i;
-    for (i = 0; i < 3; i++) {
-        size_t na = 0, nb = 0;
-        double off = 1;
-        sal_tensor small, whole;
-        sal_param *weight;
-        sal_net *net;
-        pick p;
-        int ok;
-        memset(&p, 0, sizeof p);
-        p.op = SAL_OP_DENSE; p.n = 2; p.h = 11; p.w = 9; p.channels = 7;
-        net = make(ctx, &p);
-        if (!net) { CHECK(0, "a dense layer is built: %s", sal_error(ctx)); return; }
-        noise(in, (size_t)p.n * 3 * p.h * p.w, 1, 0, &p.rng);
-        weight = &net->param[2];                    /* behind those of "spread" */
-        ok = sal_tensor_convert(ctx, &weight->value, types[i], &small) == SAL_OK &&
-             sal_tensor_convert(ctx, &small, SAL_F32, &whole) == SAL_OK;
-        if (ok) {
-            sal_free(ctx, weight->value.data);
-            weight->value = whole;
-            ok = run_on(ctx, sal_backend_ref(), net, &p, in, a, 512, &na) == SAL_OK;
-            weight->value = small;
-            ok = ok && run_on(ctx, sal_backend_cpu(), net, &p, in, b, 512, &nb) == SAL_OK &&
-                 na == nb && agree(b, a, na, &off);
-            sal_free(ctx, whole.data);
-        }
-        CHECK(ok, "a dense layer with %s weights gives what their values as F32 give (off by %.1e)",
-              sal_dtype_name(types[i]), off);
-        sal_net_free(ctx, net);
-        ctx->backend = NULL;
-    }
-}
-
 int main(void) {
     sal_ctx ctx;
     memset(&ctx, 0, sizeof ctx);
     test_golden(&ctx);
     test_random(&ctx, SAL_OP_CONV2D, 200);
     test_random(&ctx, SAL_OP_DEPTHWISE, 100);
-    test_random(&ctx, SAL_OP_DENSE, 40);
-    test_random(&ctx, SAL_OP_MAXPOOL, 60);
-    test_random(&ctx, SAL_OP_CONVLSTM, 20);
-    test_dense_types(&ctx);
     return test_done();
 }

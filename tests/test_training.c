@@ -226,58 +226,6 @@ static void test_threads(void) {
     }
 }
 
-/* The fast backward convolutions against the textbook's, on random shapes. */
-static void test_kernels(void) {
-    sal_ctx ctx;
-    sal_rng rng = { 3 };
-    double worst_data = 0, worst_weight = 0;
-    int t, shapes = 0;
-    memset(&ctx, 0, sizeof ctx);
-    ctx.threads = 2;
-    for (t = 0; t < 150; t++) {
-        sal_conv s;
-        size_t in_size, out_size, w_size, k;
-        float *in, *dout, *w, *din[2], *dw[2];
-        void *scratch;
-        s.n = 1 + (int)sal_rng_below(&rng, 3);
-        s.ic = 1 + (int)sal_rng_below(&rng, 20); s.oc = 1 + (int)sal_rng_below(&rng, 20);
-        s.kh = s.kw = 1 + 2 * (int)sal_rng_below(&rng, 3);
-        if (t % 7 == 0) s.kw = 2;
-        s.stride = 1 + (sal_rng_below(&rng, 4) == 0);
-        s.dilation = 1 + (sal_rng_below(&rng, 3) == 0);
-        s.ih = 11 + (int)sal_rng_below(&rng, 20); s.iw = 11 + (int)sal_rng_below(&rng, 20);
-        s.top = (int)sal_rng_below(&rng, 3); s.left = (int)sal_rng_below(&rng, 3);
-        s.bottom = (int)sal_rng_below(&rng, 3); s.right = (int)sal_rng_below(&rng, 3);
-        if (!sal_conv_fit(&s)) continue;
-        in_size = (size_t)s.n * s.ic * s.ih * s.iw; out_size = (size_t)s.n * s.oc * s.oh * s.ow;
-        w_size = (size_t)s.oc * s.ic * s.kh * s.kw;
-        in = SAL__NEW(&ctx, float, in_size); dout = SAL__NEW(&ctx, float, out_size);
-        w = SAL__NEW(&ctx, float, w_size);
-        scratch = sal_alloc(&ctx, 1, SAL__MAX(sal__fast_data_scratch(&s, 2),
-                                              sal__fast_weight_scratch(&s, 2)) + 1);
-        fill(in, in_size, "in", -1, 1);
-        fill(dout, out_size, "dout", -1, 1);
-        fill(w, w_size, "w", -1, 1);
-        for (k = 0; k < 2; k++) {
-            din[k] = SAL__NEW(&ctx, float, in_size); dw[k] = SAL__NEW(&ctx, float, w_size);
-            fill(din[k], in_size, "before", -1, 1);     /* gradients are added to what is there */
-            fill(dw[k], w_size, "before", -1, 1);
-        }
-        sal_conv2d_backward_data(din[0], dout, w, &s);
-        sal_conv2d_backward_weight(dw[0], dout, in, &s);
-        sal__fast_conv2d_data(&ctx, din[1], dout, w, &s, scratch);
-        sal__fast_conv2d_weight(&ctx, dw[1], dout, in, &s, scratch);
-        worst_data = SAL__MAX(worst_data, off(din[1], din[0], in_size));
-        worst_weight = SAL__MAX(worst_weight, off(dw[1], dw[0], w_size));
-        shapes++;
-        for (k = 0; k < 2; k++) { sal_free(&ctx, din[k]); sal_free(&ctx, dw[k]); }
-        sal_free(&ctx, in); sal_free(&ctx, dout); sal_free(&ctx, w); sal_free(&ctx, scratch);
-    }
-    CHECK(shapes > 100 && worst_data < 1e-5 && worst_weight < 3e-6, "%d random convolutions: the "
-          "fast gradients are the textbook's (data off by %.1e, weights by %.1e)", shapes,
-          worst_data, worst_weight);
-}
-
 /* Batch statistics, dropout, frozen beginnings. */
 static void test_modes(void) {
     sal_ctx ctx;
@@ -406,7 +354,6 @@ int main(void) {
     test_losses();
     test_optimisers();
     test_schedules();
-    test_kernels();
     test_networks();
     test_threads();
     test_modes();

@@ -1,0 +1,489 @@
+/* The fast kernels against the textbook, on random shapes, with each instruction set of this
+   processor. Every array a kernel gets lies between two pages that must not be touched: close to the
+   one behind it, then close to the one before it; scratch and outputs begin as NaN. The results must
+   be the same bits wherever the arrays lie and whatever the number of threads. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(SALIENCY_NO_SIMD)
+static int avx2;                /* which kernels sal__isa_best() finds */
+static int have_avx2(void) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+#  define __builtin_cpu_supports(what) avx2
+#  define TWO_SETS
+#endif
+#define SALIENCY_IMPLEMENTATION
+#include "../saliency.h"
+#include "test.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { SLOTS = 40, SLOT = 24 << 20 };   /* one array each; only what is used takes memory */
+static char *slots;
+static long page;
+
+typedef struct trial {
+    sal_ctx ctx;
+    sal_rng rng;
+    int side, slot;             /* arrays end (0) or begin (1) at a page; slots taken */
+    double error;               /* the largest normalised mean squared error */
+    uint64_t bits;              /* of the results */
+} trial;
+static char what[200];          /* the trial under way */
+
+static void touched(int signal_number) {
+    static const char text[] = "FAIL memory outside of the arrays is touched: ";
+    (void)signal_number;
+    if (write(1, text, sizeof text - 1) < 0 || write(1, what, strlen(what)) < 0 ||
+        write(1, "\n", 1) < 0) _exit(2);
+    _exit(1);
+}
+
+static int make_slots(void) {
+    int i;
+    page = sysconf(_SC_PAGESIZE);
+    slots = (char *)mmap(NULL, (size_t)SLOTS * SLOT, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (slots == (char *)MAP_FAILED) return 0;
+    for (i = 0; i < SLOTS; i++)
+        if (mprotect(slots + (size_t)i * SLOT, (size_t)page, PROT_NONE) ||
+            mprotect(slots + (size_t)(i + 1) * SLOT - page, (size_t)page, PROT_NONE)) return 0;
+    signal(SIGSEGV, touched);
+    signal(SIGBUS, touched);
+    return 1;
+}
+
+/* --- arrays -------------------------------------------------------------------------------------- */
+
+/* size bytes of NaN, with NaN on the side without a fence */
+static void *room(trial *t, size_t size) {
+    char *begin = slots + (size_t)t->slot++ * SLOT + page, *end = begin + SLOT - 2 * page, *at;
+    if (t->slot > SLOTS || size > SLOT - 4 * (size_t)page) {
+        printf("FAIL too little room for %s\n", what);
+        exit(1);
+    }
+    at = t->side ? begin : end - size;
+    memset(t->side ? at : at - 256, 0xFF, size + 256);
+    return at;
+}
+/* Scratch begins at multiples of 64. */
+static void *scratch(trial *t, size_t size) { return room(t, (size + 63) / 64 * 64); }
+
+static float *given(trial *t, size_t n, double scale) {
+    float *x = (float *)room(t, n * sizeof(float));
+    size_t i;
+    for (i = 0; i < n; i++) x[i] = (float)(scale * (2 * sal_rng_uniform(&t->rng) - 1));
+    return x;
+}
+/* Weights that keep inputs from -1 to 1 at a variance of 1. */
+static float *weights(trial *t, size_t outputs, size_t fan_in) {
+    return given(t, outputs * fan_in, 3 / sqrt((double)fan_in));
+}
+static float *copy(trial *t, const float *x, size_t n) {
+    float *y = (float *)room(t, n * sizeof(float));
+    memcpy(y, x, n * sizeof(float));
+    return y;
+}
+
+static int below(trial *t, int n) { return (int)sal_rng_below(&t->rng, (uint32_t)n); }
+static int between(trial *t, int low, int high) { return low + below(t, high - low + 1); }
+/* Mostly small sizes, one in six up to `high`. */
+static int size(trial *t, int high) { return 1 + below(t, below(t, 6) ? SAL__MIN(high, 20) : high); }
+
+static void agree(trial *t, const float *got, const float *want, size_t n) {
+    double squares = 0, energy = 0;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        double d = (double)got[i] - want[i];
+        squares += d * d;
+        energy += (double)want[i] * want[i];
+        t->bits = (t->bits ^ sal__f32_bits(got[i])) * 1099511628211u;
+    }
+    squares /= SAL__MAX(energy, .1 * (double)n);    /* sums that happen to cancel do not count */
+    if (!(squares <= t->error)) t->error = squares;
+}
+
+/* --- convolutions -------------------------------------------------------------------------------- */
+
+/* A shape with the kernel and stride that s has; 0 if there is none. */
+static int shape(trial *t, sal_conv *s) {
+    int reach_y = (s->kh - 1) * s->dilation, reach_x = (s->kw - 1) * s->dilation;
+    s->n = between(t, 1, 3);
+    s->ih = size(t, 50); s->iw = size(t, 70);
+    s->top = below(t, reach_y + 1); s->bottom = below(t, reach_y + 1);
+    s->left = below(t, reach_x + 1); s->right = below(t, reach_x + 1);
+    return sal_conv_fit(s);
+}
+
+static sal_epilogue epilogue(trial *t, int channels, size_t count) {
+    sal_epilogue e;
+    memset(&e, 0, sizeof e);
+    if (below(t, 2)) e.scale = given(t, (size_t)channels, 1);
+    if (below(t, 2)) e.bias = given(t, (size_t)channels, 1);
+    if (below(t, 3) == 0) e.add = given(t, count, 1);
+    e.act = (sal_act)below(t, 3);
+    return e;
+}
+static void apply(float *x, const sal_epilogue *e, int n, int channels, int hw) {
+    size_t i, count = (size_t)n * channels * hw;
+    for (i = 0; i < count; i++) {
+        size_t c = i / (size_t)hw % (size_t)channels;
+        double y = x[i];
+        if (e->scale) y *= e->scale[c];
+        if (e->bias) y += e->bias[c];
+        if (e->add) y += e->add[i];
+        if (e->act != SAL_IDENTITY) y = SAL__MAX(y, 0);
+        if (e->act == SAL_RELU6) y = SAL__MIN(y, 6);
+        x[i] = (float)y;
+    }
+}
+
+static void describe(const char *name, const sal_conv *s) {
+    snprintf(what, sizeof what, "%s, %d x %d x %d x %d to %d x %d x %d, kernel %d x %d, stride %d, "
+             "dilation %d", name, s->n, s->ic, s->ih, s->iw, s->oc, s->oh, s->ow, s->kh, s->kw,
+             s->stride, s->dilation);
+}
+
+/* points: 0 direct, 6 or 8 Winograd, -1 whatever is planned */
+static void convolution(trial *t, sal_conv *s, int points, int pool) {
+    size_t count, out_count;
+    float *in, *weight, *out, *want;
+    sal_epilogue e;
+    sal__wino w;
+    s->ic = below(t, 12) ? size(t, 50) : between(t, 120, 150); s->oc = size(t, 40);
+    if (!shape(t, s)) return;
+    describe(points ? "Winograd" : "direct", s);
+    out_count = count = (size_t)s->n * s->oc * s->oh * s->ow;
+    in = given(t, (size_t)s->n * s->ic * s->ih * s->iw, 1);
+    weight = weights(t, (size_t)s->oc, (size_t)s->ic * s->kh * s->kw);
+    e = epilogue(t, s->oc, count);
+    if (e.add || s->dilation > 1 || s->oh < 2 || s->ow < 2) pool = 0;
+    want = (float *)room(t, count * sizeof(float));
+    sal_conv2d_forward(want, in, weight, NULL, s);
+    apply(want, &e, s->n, s->oc, s->oh * s->ow);
+    if (pool) {
+        sal_pool p = { s->n * s->oc, s->oh, s->ow, 2, 2, 0, 0, 0, 0 };
+        float *all = want;
+        sal_pool_fit(&p, SAL_VALID);
+        out_count = (size_t)p.n * p.oh * p.ow;
+        want = (float *)room(t, out_count * sizeof(float));
+        sal_maxpool_forward(want, NULL, all, &p);
+    }
+    out = (float *)room(t, out_count * sizeof(float));
+    if (points == 0) {
+        sal__gemm_run(&t->ctx, out, in, weight, &e, s,
+                      scratch(t, sal__gemm_scratch(s, t->ctx.threads)));
+    } else if (points < 0) {
+        sal__fast_conv2d(&t->ctx, out, in, weight, &e, s, 0,
+                         scratch(t, sal__fast_conv2d_scratch(s, t->ctx.threads)));
+    } else {
+        if (!sal__wino_fit(&w, s, points)) { t->error = INFINITY; return; }
+        if (below(t, 2)) {              /* the way of large layers */
+            w.resident = 0;
+            w.panels = 2;
+            w.chunk = SAL__MIN(w.groups, between(t, 1, 4));
+        }
+        sal__wino_run(&t->ctx, &w, out, in, weight, &e, s, pool,
+                      scratch(t, sal__wino_scratch(&w, t->ctx.threads)));
+    }
+    agree(t, out, want, out_count);
+}
+
+static void any_kernel(trial *t, sal_conv *s) {
+    static const int kernels[] = { 1, 2, 3, 3, 5, 7 };
+    memset(s, 0, sizeof *s);
+    s->kh = kernels[below(t, 6)];
+    s->kw = below(t, 4) ? s->kh : kernels[below(t, 6)];
+    s->stride = 1 + below(t, 3) * !below(t, 2);
+    s->dilation = 1 + below(t, 3) * !below(t, 3);
+}
+static void direct(trial *t) { sal_conv s; any_kernel(t, &s); convolution(t, &s, 0, 0); }
+static void planned(trial *t) { sal_conv s; any_kernel(t, &s); convolution(t, &s, -1, 0); }
+static void one_by_one(trial *t) {
+    sal_conv s;
+    memset(&s, 0, sizeof s);
+    s.kh = s.kw = s.dilation = 1; s.stride = 1 + !below(t, 4);
+    convolution(t, &s, 0, 0);
+}
+static void winograd(trial *t, int kernel, int points) {
+    sal_conv s;
+    memset(&s, 0, sizeof s);
+    s.kh = s.kw = kernel; s.stride = 1; s.dilation = 1 + below(t, 4) * !below(t, 2);
+    convolution(t, &s, points, below(t, 2));
+}
+static void f43(trial *t) { winograd(t, 3, 6); }
+static void f63(trial *t) { winograd(t, 3, 8); }
+static void f45(trial *t) { winograd(t, 5, 8); }
+
+static void conv_data(trial *t) {
+    sal_conv s;
+    size_t in_count, fan_out;
+    float *dout, *weight, *din, *want;
+    any_kernel(t, &s);
+    s.ic = size(t, 40); s.oc = size(t, 40);
+    if (!shape(t, &s)) return;
+    describe("gradient of the input", &s);
+    in_count = (size_t)s.n * s.ic * s.ih * s.iw; fan_out = (size_t)s.oc * s.kh * s.kw;
+    dout = given(t, (size_t)s.n * s.oc * s.oh * s.ow, 1);
+    weight = weights(t, (size_t)s.ic, fan_out);
+    din = given(t, in_count, 1);
+    want = copy(t, din, in_count);
+    sal_conv2d_backward_data(want, dout, weight, &s);
+    sal__fast_conv2d_data(&t->ctx, din, dout, weight, &s,
+                          scratch(t, sal__fast_data_scratch(&s, t->ctx.threads)));
+    agree(t, din, want, in_count);
+}
+
+static void conv_weight(trial *t) {
+    sal_conv s;
+    size_t count;
+    float *dout, *in, *dweight, *want;
+    any_kernel(t, &s);
+    s.ic = size(t, 40); s.oc = size(t, 40);
+    if (!shape(t, &s)) return;
+    describe("gradient of the weights", &s);
+    count = sal__kernel_count(&s);
+    dout = weights(t, (size_t)s.oc, (size_t)s.n * s.oh * s.ow);
+    in = given(t, (size_t)s.n * s.ic * s.ih * s.iw, 1);
+    dweight = given(t, count, 1);
+    want = copy(t, dweight, count);
+    sal_conv2d_backward_weight(want, dout, in, &s);
+    sal__fast_conv2d_weight(&t->ctx, dweight, dout, in, &s,
+                            scratch(t, sal__fast_weight_scratch(&s, t->ctx.threads)));
+    agree(t, dweight, want, count);
+}
+
+static int depthwise_shape(trial *t, sal_conv *s, const char *name) {
+    any_kernel(t, s);
+    s->ic = s->oc = size(t, 20);
+    if (!shape(t, s)) return 0;
+    describe(name, s);
+    return 1;
+}
+
+static void depthwise(trial *t) {
+    sal_conv s;
+    size_t count;
+    float *in, *weight, *out, *want;
+    sal_epilogue e;
+    if (!depthwise_shape(t, &s, "depthwise")) return;
+    count = (size_t)s.n * s.ic * s.oh * s.ow;
+    in = given(t, (size_t)s.n * s.ic * s.ih * s.iw, 1);
+    weight = weights(t, (size_t)s.ic, (size_t)s.kh * s.kw);
+    e = epilogue(t, s.ic, count);
+    want = (float *)room(t, count * sizeof(float));
+    out = (float *)room(t, count * sizeof(float));
+    sal_depthwise_forward(want, in, weight, NULL, &s);
+    apply(want, &e, s.n, s.ic, s.oh * s.ow);
+    sal__fast_depthwise(&t->ctx, out, in, weight, &e, &s,
+                        scratch(t, sal__fast_depthwise_scratch(&s, t->ctx.threads, 0)));
+    agree(t, out, want, count);
+}
+
+static void depthwise_back(trial *t) {
+    sal_conv s;
+    size_t count, in_count, taps;
+    float *want_in, *want_weight;
+    sal__plane_job j;
+    if (!depthwise_shape(t, &s, "gradients of a depthwise convolution")) return;
+    count = (size_t)s.n * s.ic * s.oh * s.ow; in_count = (size_t)s.n * s.ic * s.ih * s.iw;
+    taps = (size_t)s.ic * s.kh * s.kw;
+    sal__plane_fit(&j, &s, 1);
+    j.isa = sal__isa_best();
+    j.in = given(t, in_count, 1);
+    j.weight = weights(t, (size_t)s.ic, (size_t)s.kh * s.kw);
+    j.dout = given(t, count, 1);
+    j.din = given(t, in_count, 1); j.dweight = given(t, taps, 1);
+    want_in = copy(t, j.din, in_count); want_weight = copy(t, j.dweight, taps);
+    j.worker = (float *)scratch(t, sal__fast_depthwise_scratch(&s, t->ctx.threads, 1));
+    sal_depthwise_backward_data(want_in, j.dout, j.weight, &s);
+    sal_depthwise_backward_weight(want_weight, j.dout, j.in, &s);
+    sal_parallel_for(&t->ctx, s.ic, sal__depthwise_back_task, &j);
+    agree(t, j.din, want_in, in_count);
+    agree(t, j.dweight, want_weight, taps);
+}
+
+/* --- the others ---------------------------------------------------------------------------------- */
+
+static void dense(trial *t) {
+    int n = between(t, 1, 9), nin = size(t, 300) + 30 * below(t, 2), nout = size(t, 150);
+    float *in = given(t, (size_t)n * nin, 1), *out, *want;
+    sal_tensor weight, typed, whole;
+    sal_epilogue e = epilogue(t, nout, (size_t)n * nout);
+    sal_dtype type = (sal_dtype)below(t, 4);
+    memset(&weight, 0, sizeof weight);
+    weight.dtype = SAL_F32; weight.ndim = 2; weight.dim[0] = nout; weight.dim[1] = nin;
+    weight.data = weights(t, (size_t)nout, (size_t)nin);
+    snprintf(what, sizeof what, "dense %s, %d x %d to %d", sal_dtype_name(type), n, nin, nout);
+    if (sal_tensor_convert(&t->ctx, &weight, type, &typed) != SAL_OK ||
+        sal_tensor_convert(&t->ctx, &typed, SAL_F32, &whole) != SAL_OK) { t->error = INFINITY; return; }
+    weight = typed;                     /* with its values and scales between fences */
+    weight.data = room(t, (size_t)nout * nin * sal_dtype_size(type));
+    memcpy(weight.data, typed.data, (size_t)nout * nin * sal_dtype_size(type));
+    if (type == SAL_I8) weight.scale = copy(t, typed.scale, (size_t)nout);
+    want = (float *)room(t, (size_t)n * nout * sizeof(float));
+    out = (float *)room(t, (size_t)n * nout * sizeof(float));
+    sal_dense_forward(want, in, (const float *)whole.data, NULL, n, nin, nout);
+    apply(want, &e, n, nout, 1);
+    sal__fast_dense(&t->ctx, out, in, &weight, &e, n, nin, nout,
+                    scratch(t, sal__fast_dense_scratch(n, nin, t->ctx.threads)));
+    agree(t, out, want, (size_t)n * nout);
+    sal_free(&t->ctx, typed.data);
+    sal_free(&t->ctx, whole.data);
+}
+
+static void product(trial *t) {
+    int m = size(t, 60), n = size(t, 150), k = size(t, 600);
+    float *a = weights(t, (size_t)m, (size_t)k), *b = given(t, (size_t)k * n, 1);
+    float *c = given(t, (size_t)m * n, 1), *want = (float *)room(t, (size_t)m * n * sizeof(float));
+    int i;
+    snprintf(what, sizeof what, "%d x %d times %d x %d", m, k, k, n);
+    sal_gemm(want, a, b, m, n, k);
+    for (i = 0; i < m * n; i++) want[i] += c[i];
+    sal__fast_product(&t->ctx, c, a, b, m, n, k, (float *)scratch(t, sizeof(float) * SAL__PRODUCT *
+                                                                  (size_t)t->ctx.threads));
+    agree(t, c, want, (size_t)m * n);
+}
+
+static void bias(trial *t) {
+    int n = between(t, 1, 3), c = size(t, 30), hw = size(t, 300);
+    float *dout = given(t, (size_t)n * c * hw, 1), *db = given(t, (size_t)c, 1);
+    float *want = copy(t, db, (size_t)c);
+    snprintf(what, sizeof what, "gradient of the bias, %d x %d x %d", n, c, hw);
+    sal_bias_backward(want, dout, n, c, hw);
+    sal__fast_bias(&t->ctx, db, dout, n, c, hw);
+    agree(t, db, want, (size_t)c);
+}
+
+static void pooling(trial *t) {
+    sal_pool s = { between(t, 1, 5), size(t, 40) + 1, size(t, 60) + 1, between(t, 2, 3),
+                   between(t, 1, 2), 0, 0, 0, 0 };
+    sal__pool_job j;
+    float *want;
+    size_t count;
+    if (!sal_pool_fit(&s, below(t, 2) ? SAL_SAME : SAL_VALID)) return;
+    snprintf(what, sizeof what, "maxima of %d x %d, stride %d, in %d x %d x %d", s.k, s.k, s.stride,
+             s.n, s.ih, s.iw);
+    count = (size_t)s.n * s.oh * s.ow;
+    j.isa = sal__isa_best(); j.s = &s;
+    j.in = given(t, (size_t)s.n * s.ih * s.iw, 1);
+    j.out = (float *)room(t, count * sizeof(float));
+    want = (float *)room(t, count * sizeof(float));
+    j.worker = (float *)scratch(t, sal__pool_row(&s) * sizeof(float) * (size_t)t->ctx.threads);
+    sal_maxpool_forward(want, NULL, j.in, &s);
+    sal_parallel_for(&t->ctx, s.n, sal__pool_task, &j);
+    agree(t, j.out, want, count);
+}
+
+static void upsampling(trial *t) {
+    sal_shape from, to;
+    sal__upsample_job j;
+    size_t planes = (size_t)between(t, 1, 5), in_count, count;
+    float *want, *want_in;
+    void *memory;
+    from.c = to.c = (int)planes;
+    from.h = size(t, 20); from.w = size(t, 30); to.h = size(t, 50); to.w = size(t, 70);
+    snprintf(what, sizeof what, "%d x %d x %d to %d x %d", from.c, from.h, from.w, to.h, to.w);
+    in_count = planes * from.h * from.w; count = planes * to.h * to.w;
+    memory = scratch(t, sal__upsample_scratch(from, to, t->ctx.threads));
+    j = sal__upsample_fit(from, to, memory);
+    j.in = given(t, in_count, 1); j.dout = given(t, count, 1);
+    j.out = (float *)room(t, count * sizeof(float));
+    j.din = given(t, in_count, 1);
+    want = (float *)room(t, count * sizeof(float));
+    want_in = copy(t, j.din, in_count);
+    sal_upsample_forward(want, j.in, from.c, from.h, from.w, to.h, to.w);
+    sal_upsample_backward(want_in, j.dout, from.c, from.h, from.w, to.h, to.w);
+    sal_parallel_for(&t->ctx, from.c, sal__upsample_task, &j);
+    sal_parallel_for(&t->ctx, from.c, sal__upsample_back_task, &j);
+    agree(t, j.out, want, count);
+    agree(t, j.din, want_in, in_count);
+}
+
+static void convlstm(trial *t) {
+    int n = between(t, 1, 2), c = size(t, 24), h = size(t, 14), w = size(t, 18);
+    int steps = between(t, 1, 3), i;
+    size_t count = (size_t)n * c * h * w;
+    const float *params[SAL_LSTM_PARAMS];
+    float *in = given(t, count, 1), *out, *want, *memory;
+    snprintf(what, sizeof what, "ConvLSTM, %d x %d x %d x %d, %d steps", n, c, h, w, steps);
+    for (i = 0; i < SAL_LSTM_PARAMS; i++) {
+        int k = i < SAL_VA ? i : i - 1;             /* weight, bias, ... but Va has no bias */
+        params[i] = i == SAL_VA ? weights(t, 1, 9 * (size_t)c)
+                  : k % 2 == 0 ? weights(t, (size_t)c, 9 * (size_t)c)
+                                          : given(t, (size_t)c, 1);
+    }
+    want = (float *)room(t, count * sizeof(float));
+    out = (float *)room(t, count * sizeof(float));
+    memory = (float *)scratch(t, sal_convlstm_scratch(n, c, h, w) * sizeof(float));
+    sal_convlstm_forward(want, in, params, steps, n, c, h, w, memory, NULL);
+    sal__fast_convlstm(&t->ctx, out, in, params, steps, n, c, h, w,
+                       scratch(t, sal__fast_convlstm_scratch(c, h, w, t->ctx.threads)));
+    agree(t, out, want, count);
+}
+
+/* --- trials -------------------------------------------------------------------------------------- */
+
+static const struct kernel {
+    const char *name;
+    void (*run)(trial *t);
+    int trials;
+    double bound;
+} kernels[] = {
+    { "direct convolution", direct, 150, 1e-9 },
+    { "1x1 convolution", one_by_one, 80, 1e-9 },
+    { "Winograd F(4x4, 3x3)", f43, 120, 1e-7 },
+    { "Winograd F(6x6, 3x3)", f63, 120, 1e-7 },
+    { "Winograd F(4x4, 5x5)", f45, 80, 1e-7 },
+    { "the faster of these", planned, 80, 1e-7 },
+    { "gradient of a convolution's input", conv_data, 120, 1e-7 },
+    { "gradient of a convolution's weights", conv_weight, 120, 1e-9 },
+    { "depthwise convolution", depthwise, 150, 1e-9 },
+    { "gradients of a depthwise convolution", depthwise_back, 150, 1e-9 },
+    { "dense layer of F32, F16, BF16, I8", dense, 150, 1e-9 },
+    { "matrix product", product, 60, 1e-9 },
+    { "gradient of a bias", bias, 40, 1e-9 },
+    { "max-pooling", pooling, 80, 0 },
+    { "bilinear upsampling and its gradient", upsampling, 80, 1e-9 },
+    { "attentive ConvLSTM", convlstm, 40, 1e-7 },
+};
+
+static void try_kernel(const struct kernel *k, const char *set) {
+    static const int sides[] = { 0, 1, 0 }, threads[] = { 1, 1, 3 };
+    double worst = 0;
+    int i, way, same = 1;
+    char worst_case[sizeof what] = "";
+    for (i = 0; i < k->trials; i++) {
+        uint64_t bits = 0;
+        for (way = 0; way < 3; way++) {
+            trial t;
+            memset(&t, 0, sizeof t);
+            t.rng.state = (uint64_t)i + 1;
+            t.side = sides[way]; t.ctx.threads = threads[way];
+            what[0] = 0;
+            k->run(&t);
+            if (way == 0) bits = t.bits;
+            else if (t.bits != bits) same = 0;
+            if (!(t.error <= worst)) {
+                worst = t.error;
+                memcpy(worst_case, what, sizeof what);
+            }
+        }
+    }
+    CHECK(worst <= k->bound, "%s, %s: %d random shapes as in the textbook, squared error %.1e%s%s",
+          set, k->name, k->trials, worst, worst <= k->bound ? "" : ": ",
+          worst <= k->bound ? "" : worst_case);
+    CHECK(same, "%s, %s: the same bits wherever the arrays lie, with 1 and 3 threads", set, k->name);
+}
+
+int main(void) {
+    size_t i;
+    if (!make_slots()) { printf("no memory with fences here\n"); return 1; }
+#ifdef TWO_SETS
+    for (avx2 = have_avx2(); avx2 >= 0; avx2--)
+        for (i = 0; i < SAL__COUNT(kernels); i++) try_kernel(&kernels[i], avx2 ? "AVX2" : "SSE2");
+#else
+    for (i = 0; i < SAL__COUNT(kernels); i++) try_kernel(&kernels[i], "default");
+#endif
+    return test_done();
+}
