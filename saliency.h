@@ -574,6 +574,7 @@ typedef struct sal_net_desc {
     float scale, mean[3], std[3];   /* input = (pixel / scale - mean) / std, in channel order */
     int stride_on_3x3;          /* ResNet: 0 v1, stride on the first 1x1; 1 v1.5 (torchvision) */
     float dropout;              /* rate while training */
+    float blur;                 /* sigma of the Gaussian over the network's map: JuntingNet 3 */
     int narrow;                 /* tests: divide every inner channel count by this; 0 counts as 1 */
 } sal_net_desc;
 
@@ -618,7 +619,7 @@ SALDEF sal_result sal_net_load_memory(sal_ctx *ctx, const void *bytes, size_t si
                                       const char *name, sal_net **net);
 #ifndef SALIENCY_NO_STDIO
 /* Network and weights from a safetensors file. Its metadata key sal.model says which network
-   (without it, the tensors' names do); sal.input "HxW", sal.preprocess, sal.fit and
+   (without it, the tensors' names do); sal.input "HxW", sal.preprocess, sal.fit, sal.blur and
    sal.resnet_stride override the description. Every tensor must be there with its shape, and no
    other. */
 SALDEF sal_result sal_net_load(sal_ctx *ctx, const char *path, sal_net **net);
@@ -4723,6 +4724,7 @@ SALDEF sal_net_desc sal_net_desc_default(sal_kind kind) {
     d.kind = kind; d.h = k->h; d.w = k->w; d.fit = k->fit; d.bgr = k->bgr; d.scale = k->scale;
     for (c = 0; c < 3; c++) { d.mean[c] = k->mean[c]; d.std[c] = 1; }
     d.dropout = k->dropout;
+    d.blur = kind == SAL_JUNTINGNET ? 3.f : 0.f;        /* as the released code */
     return d;
 }
 
@@ -5623,6 +5625,9 @@ static sal_result sal__read_desc(sal_ctx *ctx, const char *name, const sal_safet
                          "mean .485 .456 .406, std .229 .224 .225\"", name, text);
     text = sal_safetensors_meta(file, "sal.resnet_stride");
     if (text) d->stride_on_3x3 = !strcmp(text, "3x3");
+    text = sal_safetensors_meta(file, "sal.blur");
+    if (text && (!sal__parse_number(&text, &d->blur) || *text || d->blur < 0 || d->blur > 100))
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.blur is not a number from 0 to 100", name);
     text = sal_safetensors_meta(file, "sal.fit");
     for (i = 0; text && strcmp(text, sal__fit_names[i]); )
         if (++i == SAL__COUNT(sal__fit_names))
@@ -5878,8 +5883,8 @@ SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *
 
 SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *path, sal_dtype dtype,
                                const char *const *extra, int extras) {
-    enum { OWN = 12, SMALL = 8192 };
-    char input[32], preprocess[160], narrow[16];
+    enum { OWN = 14, SMALL = 8192 };
+    char input[32], preprocess[160], narrow[16], blur[16];
     int i, metas = 0;
     sal_result r = SAL_OK;
     sal_named_tensor *tensor = SAL__NEW(ctx, sal_named_tensor, net->params);
@@ -5899,6 +5904,8 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
         snprintf(input, sizeof input, "%dx%d", net->desc.h, net->desc.w);
         sal__print_preprocess(preprocess, sizeof preprocess, &net->desc);
         snprintf(narrow, sizeof narrow, "%d", net->desc.narrow);
+        i = (int)(net->desc.blur * 100 + 0.5f);
+        snprintf(blur, sizeof blur, "%d.%02d", i / 100, i % 100);
         meta[metas++] = "sal.model";      meta[metas++] = net->name;
         meta[metas++] = "sal.input";      meta[metas++] = input;
         meta[metas++] = "sal.preprocess"; meta[metas++] = preprocess;
@@ -5907,6 +5914,7 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
             meta[metas++] = "sal.resnet_stride";
             meta[metas++] = net->desc.stride_on_3x3 ? "3x3" : "1x1";
         }
+        if (net->desc.kind == SAL_JUNTINGNET) { meta[metas++] = "sal.blur"; meta[metas++] = blur; }
         if (net->desc.narrow > 1) { meta[metas++] = "sal.narrow"; meta[metas++] = narrow; }
         for (i = 0; i < 2 * extras; i++) meta[metas++] = extra[i];
         r = sal_safetensors_save(ctx, path, tensor, net->params, meta, metas / 2);
@@ -10365,9 +10373,9 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
             return sal__fail(ctx, SAL_ERR_NUMERIC, "%s returned a value that is not finite: are "
                              "these its weights?", net->name);
     r = sal_map_new(ctx, image_w, image_h, map);
-    if (r == SAL_OK && kind == SAL_JUNTINGNET) {    /* the released code blurs the small map */
+    if (r == SAL_OK && net->desc.blur > 0) {
         smooth = SAL__NEW(ctx, float, (size_t)rh * rw);
-        r = smooth ? sal_blur(ctx, smooth, raw, rw, rh, 3.0, 4.0, SAL_BORDER_REPLICATE)
+        r = smooth ? sal_blur(ctx, smooth, raw, rw, rh, net->desc.blur, 4.0, SAL_BORDER_REPLICATE)
                    : SAL_ERR_MEMORY;
         raw = smooth;
     }

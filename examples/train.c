@@ -41,6 +41,7 @@ static const char help[] =
     "  --features FILE      keep what the frozen beginning makes of the pictures in this file\n"
     "  --dropout F          rate of the dropout layers\n"
     "  --input HxW          size of the input\n"
+    "  --blur F             sigma of the blur after the network, in pixels of its map\n"
     " recipe (defaults: the paper's)\n"
     "  --loss L             sam, or a sum: mse mlnet mlnet_code nss cc kl tvd chi2 cosine bce,\n"
     "                       as in 10*kl-2*cc-nss\n"
@@ -294,15 +295,16 @@ static int parse_schedule(sal_schedule *s, const char *text) {
     return 0;
 }
 
-enum { MODEL, DATA, OUT, VAL, VAL_SPLIT, TEST_SHARE, CROP, COLOUR, INIT, START, BACKBONE, FREEZE, FEATURES,
-       DROPOUT, INPUT, LOSS, OPT, EPOCHS, BATCH, SEED, LR, SCHEDULE, MOMENTUM, DECAY, CLIP,
-       MAX_NORM, AVERAGE, SELECT, PATIENCE, CHECKPOINT, LOG, PLOT, MEMORY, THREADS, DOMAIN, VALUES };
+enum { MODEL, DATA, OUT, VAL, VAL_SPLIT, TEST_SHARE, CROP, COLOUR, INIT, START, BACKBONE,
+       FREEZE, FEATURES, DROPOUT, INPUT, BLUR, LOSS, OPT, EPOCHS, BATCH, SEED, LR,
+       SCHEDULE, MOMENTUM, DECAY, CLIP, MAX_NORM, AVERAGE, SELECT, PATIENCE, CHECKPOINT,
+       LOG, PLOT, MEMORY, THREADS, DOMAIN, VALUES };
 static const char *const value_names[VALUES] = {
-    "-m", "--data", "--out", "--val", "--val-split", "--test-share", "--crop", "--colour", "--init",
-    "--start", "--backbone", "--freeze", "--features", "--dropout", "--input", "--loss", "--opt", "--epochs",
-    "--batch", "--seed", "--lr", "--schedule", "--momentum", "--decay", "--clip", "--max-norm",
-    "--average", "--select", "--patience", "--checkpoint", "--log", "--plot", "--memory",
-    "--threads", "--domain"
+    "-m", "--data", "--out", "--val", "--val-split", "--test-share", "--crop", "--colour",
+    "--init", "--start", "--backbone", "--freeze", "--features", "--dropout", "--input",
+    "--blur", "--loss", "--opt", "--epochs", "--batch", "--seed", "--lr", "--schedule",
+    "--momentum", "--decay", "--clip", "--max-norm", "--average", "--select", "--patience",
+    "--checkpoint", "--log", "--plot", "--memory", "--threads", "--domain"
 };
 enum { SKIP, NO_MIRROR, FIXED_NORM, RESUME, QUIET, FLAGS };
 static const char *const flag_names[FLAGS] = { "--skip", "--no-mirror", "--fixed-norm", "--resume",
@@ -374,6 +376,7 @@ static sal_result make_network(sal_ctx *ctx, const char **value, uint64_t seed, 
         if (r == SAL_OK) r = sal_net_init(ctx, *net, seed);
         if (r == SAL_OK && he) start_he(*net);
     }
+    if (r == SAL_OK && value[BLUR]) (*net)->desc.blur = (float)atof(value[BLUR]);
     if (r == SAL_OK && value[BACKBONE]) r = sal_net_load_backbone(ctx, *net, value[BACKBONE]);
     if (r != SAL_OK) complain("%s", sal_error(ctx));
     return r;
