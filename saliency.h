@@ -10914,46 +10914,50 @@ typedef struct sal__trainer {
     sal_result *result;         /* of each worker */
 } sal__trainer;
 
-/* The map in a rectangle of another size; what lies around it stays. */
-static sal_result sal__picture_density(sal_ctx *ctx, const sal__trainer *t, const sal__frame *f,
-                                      const sal_map *map, uint16_t *out) {
+/* A rectangle of a picture (bytes) or a map (floats) whose rows have `wide` pixels of c channels:
+   in (sh, sw) from (x, y) on, out (h, w, c) in memory that the caller frees. */
+static sal_result sal__fitted(sal_ctx *ctx, const unsigned char *bytes, const float *floats,
+                              int wide, int c, int x, int y, int sw, int sh, int w, int h,
+                              float **out) {
+    size_t row = (size_t)c * sw, i;
+    float *part = SAL__NEW(ctx, float, row * (size_t)sh), *fitted = NULL;
+    sal_result r = part ? SAL_OK : SAL_ERR_MEMORY;
+    int k;
+    for (k = 0; r == SAL_OK && k < sh; k++) {
+        size_t from = ((size_t)(y + k) * wide + x) * c;
+        for (i = 0; i < row; i++) part[k * row + i] = bytes ? bytes[from + i] : floats[from + i];
+    }
+    *out = part;
+    if (r != SAL_OK || (sw == w && sh == h)) return r;
+    fitted = SAL__NEW(ctx, float, (size_t)w * h * c);
+    r = fitted ? sal_resize(ctx, fitted, w, h, part, sw, sh, c, SAL_LINEAR) : SAL_ERR_MEMORY;
+    sal_free(ctx, part);
+    *out = fitted;
+    return r;
+}
+
+/* Picture and map in the frame; what lies around them stays zero. */
+static sal_result sal__picture_fit(sal_ctx *ctx, const sal__trainer *t, const sal__frame *f,
+                                   const sal_item *item, sal__picture *s) {
     double sx = (double)t->dw / t->iw, sy = (double)t->dh / t->ih;
     int x0 = (int)(f->x * sx + 0.5), y0 = (int)(f->y * sy + 0.5), x, y;
     int w = SAL__MIN(SAL__MAX((int)(f->w * sx + 0.5), 1), t->dw - x0);
     int h = SAL__MIN(SAL__MAX((int)(f->h * sy + 0.5), 1), t->dh - y0);
-    float *part = SAL__NEW(ctx, float, (size_t)f->sw * f->sh);
-    float *fitted = SAL__NEW(ctx, float, (size_t)w * h);
-    sal_result r = part && fitted ? SAL_OK : SAL_ERR_MEMORY;
-    for (y = 0; r == SAL_OK && y < f->sh; y++)
-        memcpy(part + (size_t)y * f->sw, map->data + (size_t)(f->sy + y) * map->w + f->sx,
-               (size_t)f->sw * sizeof(float));
-    if (r == SAL_OK) r = sal_resize(ctx, fitted, w, h, part, f->sw, f->sh, 1, SAL_LINEAR);
-    for (y = 0; r == SAL_OK && y < h; y++)
-        for (x = 0; x < w; x++)
-            out[(size_t)(y0 + y) * t->dw + x0 + x] =
-                (uint16_t)(sal__clamp(fitted[(size_t)y * w + x], 0, 1) * 65535 + 0.5);
-    sal_free(ctx, part);
-    sal_free(ctx, fitted);
-    return r;
-}
-
-static sal_result sal__picture_image(sal_ctx *ctx, const sal__trainer *t, const sal__frame *f,
-                                    const sal_image *image, unsigned char *out) {
-    float *part = SAL__NEW(ctx, float, (size_t)f->sw * f->sh * 3);
-    float *fitted = SAL__NEW(ctx, float, (size_t)f->w * f->h * 3);
-    sal_result r = part && fitted ? SAL_OK : SAL_ERR_MEMORY;
-    int x, y;
-    for (y = 0; r == SAL_OK && y < f->sh; y++) {
-        const unsigned char *row = image->data + ((size_t)(f->sy + y) * image->w + f->sx) * 3;
-        for (x = 0; x < 3 * f->sw; x++) part[(size_t)y * f->sw * 3 + x] = row[x];
-    }
-    if (r == SAL_OK) r = sal_resize(ctx, fitted, f->w, f->h, part, f->sw, f->sh, 3, SAL_LINEAR);
+    float *image = NULL, *map = NULL;
+    sal_result r = sal__fitted(ctx, item->image.data, NULL, item->w, 3, f->sx, f->sy, f->sw, f->sh,
+                               f->w, f->h, &image);
+    if (r == SAL_OK) r = sal__fitted(ctx, NULL, item->density.data, item->w, 1, f->sx, f->sy, f->sw,
+                                     f->sh, w, h, &map);
     for (y = 0; r == SAL_OK && y < f->h; y++)
         for (x = 0; x < 3 * f->w; x++)
-            out[((size_t)(f->y + y) * t->iw + f->x) * 3 + x] =
-                (unsigned char)(sal__clamp(fitted[(size_t)y * f->w * 3 + x], 0, 255) + 0.5);
-    sal_free(ctx, part);
-    sal_free(ctx, fitted);
+            s->image[((size_t)(f->y + y) * t->iw + f->x) * 3 + x] =
+                (unsigned char)(sal__clamp(image[(size_t)y * f->w * 3 + x], 0, 255) + 0.5);
+    for (y = 0; r == SAL_OK && y < h; y++)
+        for (x = 0; x < w; x++)
+            s->density[(size_t)(y0 + y) * t->dw + x0 + x] =
+                (uint16_t)(sal__clamp(map[(size_t)y * w + x], 0, 1) * 65535 + 0.5);
+    sal_free(ctx, image);
+    sal_free(ctx, map);
     return r;
 }
 
@@ -10976,8 +10980,7 @@ static sal_result sal__picture_load(sal_ctx *ctx, const sal__trainer *t, sal__pi
     s->point = SAL__NEW(ctx, float, 2 * (size_t)item.fixations + 1);
     s->points = item.fixations;
     r = s->image && s->density && s->point ? SAL_OK : SAL_ERR_MEMORY;
-    if (r == SAL_OK) r = sal__picture_image(ctx, t, &f, &item.image, s->image);
-    if (r == SAL_OK) r = sal__picture_density(ctx, t, &f, &item.density, s->density);
+    if (r == SAL_OK) r = sal__picture_fit(ctx, t, &f, &item, s);
     for (i = 0; r == SAL_OK && i < item.fixations; i++) {   /* pixel centres to the frame */
         const sal_fixation *p = &item.fixation[i];
         s->point[2 * i]     = (float)(((p->x + 0.5 - f.sx) * f.w / f.sw + f.x) / t->iw);
@@ -11021,20 +11024,11 @@ static sal_result sal__view_image(sal_ctx *ctx, const sal__trainer *t, const sal
                                   const sal__view *v, float *input) {
     const sal_net_desc *d = &t->net->desc;
     int h = t->run->h, w = t->run->w, x, y, c;
-    float *part = SAL__NEW(ctx, float, (size_t)v->w * v->h * 3), *fitted = NULL;
-    sal_result r = part ? SAL_OK : SAL_ERR_MEMORY;
-    for (y = 0; r == SAL_OK && y < v->h; y++) {
-        const unsigned char *row = s->image + ((size_t)(v->y + y) * t->iw + v->x) * 3;
-        for (x = 0; x < 3 * v->w; x++) part[(size_t)y * v->w * 3 + x] = row[x];
-    }
-    if (r == SAL_OK && (v->w != w || v->h != h)) {
-        fitted = SAL__NEW(ctx, float, (size_t)w * h * 3);
-        r = fitted ? sal_resize(ctx, fitted, w, h, part, v->w, v->h, 3, SAL_LINEAR)
-                   : SAL_ERR_MEMORY;
-    }
+    float *part = NULL;
+    sal_result r = sal__fitted(ctx, s->image, NULL, t->iw, 3, v->x, v->y, v->w, v->h, w, h, &part);
     for (y = 0; r == SAL_OK && y < h; y++)
         for (x = 0; x < w; x++) {
-            const float *rgb = (fitted ? fitted : part) + ((size_t)y * w + x) * 3;
+            const float *rgb = part + ((size_t)y * w + x) * 3;
             float *to = input + (size_t)y * w + (v->mirror ? w - 1 - x : x);
             double grey = (rgb[0] + rgb[1] + rgb[2]) / 3.0;
             for (c = 0; c < 3; c++) {
@@ -11047,7 +11041,6 @@ static sal_result sal__view_image(sal_ctx *ctx, const sal__trainer *t, const sal
             }
         }
     sal_free(ctx, part);
-    sal_free(ctx, fitted);
     return r;
 }
 
@@ -11239,13 +11232,29 @@ static void sal__block_tensor(sal_named_tensor *n, const char *name, float *data
     n->tensor.data = data;
 }
 
+/* All that a training is made of, as tensors (at most params + 4); returns how many. */
+static int sal__train_tensors(const sal__trainer *t, sal_named_tensor *tensor) {
+    int i, count = 0;
+    for (i = 0; i < t->net->params; i++) {
+        tensor[count].name = t->net->param[i].name;
+        tensor[count++].tensor = t->net->param[i].value;
+    }
+    sal__block_tensor(&tensor[count++], "train.optimiser", t->optim->state,
+                      t->optim->slots * t->optim->floats);
+    sal__block_tensor(&tensor[count++], "train.history", t->history[0],
+                      (size_t)t->desc.epochs * SAL_TRAIN_COLUMNS);
+    if (t->average)
+        sal__block_tensor(&tensor[count++], "train.average", t->average, t->block_floats);
+    if (t->best) sal__block_tensor(&tensor[count++], "train.best", t->best, t->block_floats);
+    return count;
+}
+
 /* The best weights to out, everything to state; each file is whole or not there. */
 static sal_result sal__train_checkpoint(sal__trainer *t) {
     sal_named_tensor *tensor;
-    const char *meta[4];
+    const char *meta[4] = { "train.recipe", t->recipe, "train.at", NULL };
     char numbers[80];
     uint64_t loss, best;
-    int i, count = 0, metas = 0;
     sal_result r = SAL_OK;
     if (t->desc.rank) return SAL_OK;
     SAL__TRY(sal_run_fetch(t->ctx, t->run, t->optim, SAL_WEIGHTS | SAL_STATE));
@@ -11259,59 +11268,39 @@ static sal_result sal__train_checkpoint(sal__trainer *t) {
     if (!t->desc.state || r != SAL_OK) return r;
     tensor = SAL__NEW(t->ctx, sal_named_tensor, t->net->params + 4);
     if (!tensor) return SAL_ERR_MEMORY;
-    for (i = 0; i < t->net->params; i++) {
-        tensor[count].name = t->net->param[i].name;
-        tensor[count++].tensor = t->net->param[i].value;
-    }
-    sal__block_tensor(&tensor[count++], "train.optimiser", t->optim->state,
-                      t->optim->slots * t->optim->floats);
-    sal__block_tensor(&tensor[count++], "train.history", t->history ? t->history[0] : NULL,
-                      (size_t)t->desc.epochs * SAL_TRAIN_COLUMNS);
-    if (t->average)
-        sal__block_tensor(&tensor[count++], "train.average", t->average, t->block_floats);
-    if (t->best) sal__block_tensor(&tensor[count++], "train.best", t->best, t->block_floats);
     memcpy(&loss, &t->epoch_loss, sizeof loss);     /* as bits: exact, and the same everywhere */
     memcpy(&best, &t->at.best, sizeof best);
     snprintf(numbers, sizeof numbers, "%d %d %d %llx %llx", t->at.epoch, t->at.step,
              t->at.best_epoch, (unsigned long long)loss, (unsigned long long)best);
-    meta[metas++] = "train.recipe"; meta[metas++] = t->recipe;
-    meta[metas++] = "train.at";     meta[metas++] = numbers;
-    r = sal_safetensors_save(t->ctx, t->desc.state, tensor, count, meta, metas / 2);
+    meta[3] = numbers;
+    r = sal_safetensors_save(t->ctx, t->desc.state, tensor, sal__train_tensors(t, tensor), meta, 2);
     sal_free(t->ctx, tensor);
     return r;
 }
 
 static sal_result sal__train_resume(sal__trainer *t) {
     sal_safetensors file;
+    sal_named_tensor *tensor = SAL__NEW(t->ctx, sal_named_tensor, t->net->params + 4);
     const char *recipe;
-    float *block[4];
-    static const char *const names[4] = { "train.optimiser", "train.history", "train.average",
-                                          "train.best" };
-    size_t sizes[4];
-    sal_result r;
-    int i;
-    SAL__TRY(sal_safetensors_load(t->ctx, t->desc.state, &file));
+    sal_result r = tensor ? SAL_OK : SAL_ERR_MEMORY;
+    int i, count = tensor ? sal__train_tensors(t, tensor) : 0;
+    memset(&file, 0, sizeof file);
+    if (r == SAL_OK) r = sal_safetensors_load(t->ctx, t->desc.state, &file);
+    if (r != SAL_OK) { sal_free(t->ctx, tensor); return r; }
     recipe = sal_safetensors_meta(&file, "train.recipe");
-    r = SAL_OK;
     if (!recipe || strcmp(recipe, t->recipe))
         r = sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s was written by another recipe or for other "
                       "pictures: (%s), not (%s)", t->desc.state, recipe ? recipe : "none",
                       t->recipe);
-    block[0] = t->optim->state; sizes[0] = t->optim->slots * t->optim->floats;
-    block[1] = t->history[0];   sizes[1] = (size_t)t->desc.epochs * SAL_TRAIN_COLUMNS;
-    block[2] = t->average;      sizes[2] = t->block_floats;
-    block[3] = t->best;         sizes[3] = t->block_floats;
-    for (i = 0; r == SAL_OK && i < 4 + t->net->params; i++) {
-        const char *name = i < 4 ? names[i] : t->net->param[i - 4].name;
-        float *to = i < 4 ? block[i] : (float *)t->net->param[i - 4].value.data;
-        size_t count = i < 4 ? sizes[i] : sal_tensor_count(&t->net->param[i - 4].value);
-        const sal_named_tensor *n = sal_safetensors_find(&file, name);
-        if (!to) continue;
-        if (!n || n->tensor.dtype != SAL_F32 || sal_tensor_count(&n->tensor) != count)
+    for (i = 0; r == SAL_OK && i < count; i++) {
+        size_t n = sal_tensor_count(&tensor[i].tensor);
+        const sal_named_tensor *found = sal_safetensors_find(&file, tensor[i].name);
+        if (!found || found->tensor.dtype != SAL_F32 || sal_tensor_count(&found->tensor) != n)
             r = sal__fail(t->ctx, SAL_ERR_FORMAT, "%s: has no tensor %s of %.0f values",
-                          t->desc.state, name, (double)count);
-        else memcpy(to, n->tensor.data, count * sizeof(float));
+                          t->desc.state, tensor[i].name, (double)n);
+        else memcpy(tensor[i].tensor.data, found->tensor.data, n * sizeof(float));
     }
+    sal_free(t->ctx, tensor);
     if (r == SAL_OK) {
         const char *numbers = sal_safetensors_meta(&file, "train.at");
         unsigned long long loss, best;
