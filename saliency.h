@@ -13,12 +13,14 @@
 
        #define SALIENCY_IMPLEMENTATION
        #include "saliency.h"
+       #include "saliency_lite.h"
 
        int main(int argc, char **argv) {
            sal_ctx ctx = { 0 };
            sal_image photo = { 0 };
            sal_map map = { 0 };
            sal_result r = argc == 3 ? SAL_OK : SAL_ERR_ARGUMENT;
+           sal_use_lite(&ctx);
            if (!r) r = sal_image_load(&ctx, argv[1], &photo);
            if (!r) r = sal_saliency(&ctx, &photo, &map);
            if (!r) r = sal_map_save_png(&ctx, argv[2], &map);
@@ -47,6 +49,7 @@
        sam-vgg     240 x 320  30 x 40     51.8 M   Cornia et al. 2018: VGG-16, attentive LSTM,
                                                    Gaussian priors
        sam-resnet  240 x 320  30 x 40     70.1 M   the same on a dilated ResNet-50
+       lite        240 x 320  30 x 40      2.7 M   ours: MobileNetV2, the model for every day
        center, spectral, itti, gbvs, bms           no weights: see >>classical
 
    FINDING YOUR WAY. Search for >>NAME:
@@ -1299,7 +1302,8 @@ typedef struct sal_train_desc {
                                    the neutral one. NULL: always the neutral one */
     double val_split;           /* this share of the pictures, by a hash of names and seed */
     double test_share;          /* pictures with sal_name_share(name) below it are left out: they
-                                   are for the last test */
+                                   are for the last test. Both count only pictures with fixations,
+                                   if there are such: what a model labelled is all for training */
     int skip;                   /* 1: leave out and log what cannot be read, instead of failing */
     double cache_bytes;         /* pictures are kept decoded up to this size, else read again and
                                    again; 0: 8 GB */
@@ -11456,7 +11460,7 @@ static void sal__train_close(sal__trainer *t) {
 static sal_result sal__train_pictures(sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
     sal_dataset_options options;
-    int sets = d->datas + d->vals, i, k, total = 0;
+    int sets = d->datas + d->vals, i, k, total = 0, people = 0;
     memset(&options, 0, sizeof options);
     options.skip_missing = d->skip;
     t->set = SAL__NEW(t->ctx, sal_dataset, sets);
@@ -11465,6 +11469,7 @@ static sal_result sal__train_pictures(sal__trainer *t) {
         const char *path = i < d->datas ? d->data[i] : d->val[i - d->datas];
         SAL__TRY(sal_dataset_open(t->ctx, path, &options, &t->set[i]));
         total += t->set[i].count;
+        for (k = 0; k < t->set[i].count; k++) people |= t->set[i].entry[k].fixations != NULL;
     }
     t->train = SAL__NEW(t->ctx, sal__picture, total);
     t->val = SAL__NEW(t->ctx, sal__picture, total);
@@ -11473,10 +11478,10 @@ static sal_result sal__train_pictures(sal__trainer *t) {
     for (i = 0; i < sets; i++)
         for (k = 0; k < t->set[i].count; k++) {
             const char *name = t->set[i].entry[k].name;
-            int val = i >= d->datas ||
-                      (!d->vals && sal_name_share(name, d->seed + 1) < d->val_split);
+            int weak = people && !t->set[i].entry[k].fixations, val = i >= d->datas ||
+                       (!d->vals && !weak && sal_name_share(name, d->seed + 1) < d->val_split);
             sal__picture *s = val ? &t->val[t->vals] : &t->train[t->trains];
-            if (sal_name_share(name, 0) < d->test_share) continue;
+            if (!weak && sal_name_share(name, 0) < d->test_share) continue;
             s->set = &t->set[i];
             s->entry = k;
             s->domain = d->domain && i < d->datas ? d->domain[i] : SAL_DOMAIN_NEUTRAL;
@@ -12508,6 +12513,7 @@ static size_t sal__gemm_shared(const sal__gemm_job *j) {
 static void sal__gemm_columns(const sal__gemm_job *j, const float *in, int p, float *b) {
     const sal_conv *s = j->s;
     int y[16], x[16], i, c, kh, kw, count = SAL__MIN(16, s->oh * s->ow - p);
+    float odd[16];
     int simple = s->kh == 1 && s->kw == 1 && s->stride == 1 && !s->top && !s->left && count == 16;
     size_t plane = (size_t)s->ih * s->iw;
     if (simple && s->oh == s->ih && s->ow == s->iw) {
@@ -12526,6 +12532,8 @@ static void sal__gemm_columns(const sal__gemm_job *j, const float *in, int p, fl
                 if (y[0] == y[15] && row >= 0 && row < s->ih && left >= 0 && right < s->iw) {
                     const float *from = in + (size_t)row * s->iw;
                     if (s->stride == 1 && count == 16) memcpy(b, from + left, 16 * sizeof(float));
+                    else if (s->stride == 2 && count == 16 && right + 1 < s->iw)
+                        j->isa->deal(b, odd, from + left, 16);
                     else for (i = 0; i < 16; i++) b[i] = from[x[i] + dx];
                     continue;
                 }

@@ -425,6 +425,7 @@ static void test_bad_data(void) {
     d.skip = 0;
     make_maps(&ctx, FOLDER "/maps", 6);
     remove(FOLDER "/maps/images/m07.jpg");
+    remove(FOLDER "/maps/maps/m07.png");
     CHECK(sal_train(&ctx, net, &d, &result) != SAL_OK && strstr(ctx.error, "m06") &&
           strstr(ctx.error, "48 x 24"), "a map of another size is otherwise refused: %.100s", ctx.error);
     d.data = no_set;

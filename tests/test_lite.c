@@ -1,0 +1,97 @@
+/* lite as it ships: the weights file, the same bytes inside the program, the default model. */
+#define SALIENCY_IMPLEMENTATION
+#include "../saliency.h"
+#include "../weights/saliency_lite.h"
+#include "test.h"
+
+static const char file_name[] = "weights/lite.safetensors";
+
+/* The whole map of a photograph by this context's default model. */
+static sal_result map_of(sal_ctx *ctx, const char *photo, int domain, sal_map *map) {
+    sal_image image;
+    sal_model model;
+    sal_result r;
+    memset(map, 0, sizeof *map);
+    SAL__TRY(sal_image_load(ctx, photo, &image));
+    r = sal_model_open(ctx, NULL, NULL, &model);
+    if (r == SAL_OK) {
+        model.domain = domain;
+        r = sal_model_predict(ctx, &model, &image, map);
+        if (strcmp(model.name, "lite")) r = SAL_ERR_UNSUPPORTED;
+        sal_model_close(ctx, &model);
+    }
+    sal_image_free(ctx, &image);
+    return r;
+}
+
+/* The brightest point as a share of width and height. */
+static void peak(const sal_map *map, double *x, double *y) {
+    size_t i, best = 0, n = (size_t)map->w * map->h;
+    for (i = 1; i < n; i++) if (map->data[i] > map->data[best]) best = i;
+    *x = ((double)(best % (size_t)map->w) + 0.5) / map->w;
+    *y = ((double)(best / (size_t)map->w) + 0.5) / map->h;
+}
+
+static void test_files(sal_ctx *ctx) {
+    unsigned char *bytes = NULL;
+    size_t size = 0, numbers = 0;
+    sal_net *net = NULL;
+    double macs = 0;
+    static sal_shape shapes[SAL__MAX_LAYERS];
+    sal_result r = sal_file_read(ctx, file_name, &bytes, &size);
+    int i;
+    CHECK(r == SAL_OK && size == SAL_LITE_BYTES && !memcmp(bytes, sal_lite_words, size),
+          "saliency_lite.h holds the bytes of %s", file_name);
+    CHECK(size <= 3200000, "they are %.2f MB", (double)size / 1e6);
+    sal_free(ctx, bytes);
+    r = sal_net_load_lite(ctx, &net);
+    CHECK(r == SAL_OK, "sal_net_load_lite needs no file %s", r ? sal_error(ctx) : "");
+    if (r != SAL_OK) return;
+    r = sal_net_shapes(ctx, net, 240, 320, shapes);
+    for (i = 0; i < net->layers; i++) macs += sal_layer_macs(net, i, shapes);
+    for (i = 0; i < net->params; i++) numbers += sal_tensor_count(&net->param[i].value);
+    CHECK(r == SAL_OK && numbers <= 3000000 && macs <= 1.2e9,
+          "lite has %.2f million parameters and takes %.2f G multiply-adds at 240 x 320",
+          (double)numbers / 1e6, macs / 1e9);
+    sal_net_free(ctx, net);
+}
+
+static void test_default(sal_ctx *ctx) {
+    sal_map built_in, from_file, osie;
+    sal_ctx plain;
+    double x = 0, y = 0;
+    sal_result r, s;
+    memset(&plain, 0, sizeof plain);
+    setenv("SALIENCY_WEIGHTS", "tests", 1);                 /* where there are none */
+    sal_use_lite(ctx);
+    r = map_of(ctx, "examples/photos/astronaut.jpg", SAL_DOMAIN_NEUTRAL, &built_in);
+    CHECK(r == SAL_OK, "with sal_use_lite the default model is lite %s", r ? sal_error(ctx) : "");
+    unsetenv("SALIENCY_WEIGHTS");
+    s = map_of(&plain, "examples/photos/astronaut.jpg", SAL_DOMAIN_NEUTRAL, &from_file);
+    CHECK(r == SAL_OK && s == SAL_OK && built_in.w == from_file.w &&
+          !memcmp(built_in.data, from_file.data,
+                  (size_t)built_in.w * built_in.h * sizeof(float)),
+          "and as from the file in weights/, bit for bit");
+    if (r == SAL_OK) peak(&built_in, &x, &y);
+    CHECK(x > .35 && x < .55 && y > .1 && y < .35,
+          "it looks at the astronaut's face (brightest at %.2f of the width, %.2f of the height)",
+          x, y);
+    r = map_of(ctx, "examples/photos/astronaut.jpg", SAL_DOMAIN_OSIE, &osie);
+    CHECK(r == SAL_OK && s == SAL_OK && memcmp(osie.data, from_file.data,
+                                               (size_t)osie.w * osie.h * sizeof(float)),
+          "the prior of a data set changes the map");
+    sal_map_free(ctx, &osie);
+    r = map_of(ctx, "examples/photos/astronaut.jpg", SAL_DOMAINS, &osie);
+    CHECK(r == SAL_ERR_ARGUMENT && strstr(sal_error(ctx), "domain"),
+          "a domain that does not exist is refused: %s", sal_error(ctx));
+    sal_map_free(ctx, &built_in);
+    sal_map_free(&plain, &from_file);
+}
+
+int main(void) {
+    sal_ctx ctx;
+    memset(&ctx, 0, sizeof ctx);
+    test_files(&ctx);
+    test_default(&ctx);
+    return test_done();
+}
