@@ -11941,7 +11941,7 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
 #define SAL__SQRT_HALF 0.70710678118654752440
 #define SAL__SQRT_TWO  1.41421356237309504880
 /* What finish() can apply besides the public activations. */
-enum { SAL__ACT_SIGMOID = 100, SAL__ACT_TANH, SAL__ACT_EXP };
+enum { SAL__ACT_SIGMOID = 100, SAL__ACT_TANH };
 
 /* The inner loops of one instruction set; each is described where it is defined (>>kernels). */
 typedef struct sal__isa {
@@ -12118,9 +12118,6 @@ SAL__INLINE int32x4_t sal__neon_madd(int16x8_t a, int16x8_t b) {
 #include SALIENCY_FILE
 
 #else   /* plain C: one lane */
-SAL__INLINE float sal__c_pow2(float y) {
-    return sal__f32_from_bits((sal__f32_bits(y) << 23) + 0x3F800000u);
-}
 #define SAL__W 1
 #define SAL__K(name) sal__c_##name
 #define sal__v float
@@ -12138,7 +12135,7 @@ SAL__INLINE float sal__c_pow2(float y) {
 #define sal__vabs(a) fabsf(a)
 #define sal__vcopysign(a, s) ((s) < 0 ? -(a) : (a))
 #define sal__vselect_less(a, b, yes, no) ((a) < (b) ? (yes) : (no))
-#define sal__vpow2(y) sal__c_pow2(y)
+#define sal__vpow2(y) sal__f32_from_bits((sal__f32_bits(y) << 23) + 0x3F800000u)
 #define sal__veven(a, b) (a)
 #define sal__vodd(a, b) (b)
 #define sal__vload_f16(p) sal_f16_to_f32(*(p))
@@ -13486,11 +13483,11 @@ static void sal__maxpool_back_task(void *arg, int index, int worker) {
                          (const int *)j->run->value[j->layer].aux + out, &s);
 }
 
-/* --- the default backend when training -------------------------------------------------------- */
-
-static sal_result sal__forward_conv2d_train(sal_ctx *ctx, sal_run *run, int i) {
-    return sal__forward_conv2d_fast(ctx, run, i);
-}
+/* --- the default backend when training; what is not here goes forward as when predicting ------- */
+#define sal__forward_conv2d_train sal__forward_conv2d_fast
+#define sal__forward_depthwise_train sal__forward_depthwise_fast
+#define sal__forward_dense_train sal__forward_dense_fast
+#define sal__forward_upsample_train sal__forward_upsample_fast
 
 static sal_result sal__backward_conv2d_train(sal_ctx *ctx, sal_run *run, int i) {
     const sal_layer *l = &run->net->layer[i];
@@ -13501,10 +13498,6 @@ static sal_result sal__backward_conv2d_train(sal_ctx *ctx, sal_run *run, int i) 
     if (dw) sal__fast_conv2d_weight(ctx, dw, dout, sal__in(run, i, 0), &s, run->scratch);
     if (db) sal__fast_bias(ctx, db, dout, s.n, s.oc, s.oh * s.ow);
     return SAL_OK;
-}
-
-static sal_result sal__forward_depthwise_train(sal_ctx *ctx, sal_run *run, int i) {
-    return sal__forward_depthwise_fast(ctx, run, i);
 }
 
 static sal_result sal__backward_depthwise_train(sal_ctx *ctx, sal_run *run, int i) {
@@ -13521,20 +13514,12 @@ static sal_result sal__backward_depthwise_train(sal_ctx *ctx, sal_run *run, int 
     return SAL_OK;
 }
 
-static sal_result sal__forward_upsample_train(sal_ctx *ctx, sal_run *run, int i) {
-    return sal__forward_upsample_fast(ctx, run, i);
-}
-
 static sal_result sal__backward_upsample_train(sal_ctx *ctx, sal_run *run, int i) {
     sal__upsample_job j = sal__upsample_fit(sal__in_shape(run, i, 0), run->value[i].shape,
                                            run->scratch);
     j.dout = sal__dout(run, i); j.din = sal__din(run, i, 0);
     if (j.din) sal_parallel_for(ctx, run->n * j.to.c, sal__upsample_back_task, &j);
     return SAL_OK;
-}
-
-static sal_result sal__forward_dense_train(sal_ctx *ctx, sal_run *run, int i) {
-    return sal__forward_dense_fast(ctx, run, i);
 }
 
 static sal_result sal__backward_dense_train(sal_ctx *ctx, sal_run *run, int i) {
@@ -13742,55 +13727,33 @@ SAL__INLINE void SAL__K(turn)(float *out, size_t os, const float *in, size_t is)
 #define SAL__EACH5(X) X(0) X(1) X(2) X(3) X(4)
 #define SAL__EACH6(X) X(0) X(1) X(2) X(3) X(4) X(5)
 #if SAL__W == 8
-#  define SAL__ROW_ZERO(r) sal__v c##r##0 = sal__vset(0), c##r##1 = c##r##0;
-#  define SAL__ROW_LOAD(r) sal__v c##r##0 = sal__vload(c + (r) * ldc), \
-                                  c##r##1 = sal__vload(c + (r) * ldc + 8);
-#  define SAL__ROW_FMA(r)  { sal__v x = sal__vset(a[(r) * lda]); \
-                             c##r##0 = sal__vfma(x, b0, c##r##0); \
-                             c##r##1 = sal__vfma(x, b1, c##r##1); }
-#  define SAL__ROW_STORE(r) sal__vstore(c + (r) * ldc, c##r##0); \
-                            sal__vstore(c + (r) * ldc + 8, c##r##1);
-#  define SAL__B_LOAD sal__v b0 = sal__vload(b), b1 = sal__vload(b + 8);
+#  define SAL__COLUMNS(X, r) X(r, 0) X(r, 1)
 #elif SAL__W == 4
-#  define SAL__ROW_ZERO(r) sal__v c##r##0 = sal__vset(0), c##r##1 = c##r##0, c##r##2 = c##r##0, \
-                                  c##r##3 = c##r##0;
-#  define SAL__ROW_LOAD(r) sal__v c##r##0 = sal__vload(c + (r) * ldc), \
-                                  c##r##1 = sal__vload(c + (r) * ldc + 4), \
-                                  c##r##2 = sal__vload(c + (r) * ldc + 8), \
-                                  c##r##3 = sal__vload(c + (r) * ldc + 12);
-#  define SAL__ROW_FMA(r)  { sal__v x = sal__vset(a[(r) * lda]); \
-                             c##r##0 = sal__vfma(x, b0, c##r##0); \
-                             c##r##1 = sal__vfma(x, b1, c##r##1); \
-                             c##r##2 = sal__vfma(x, b2, c##r##2); \
-                             c##r##3 = sal__vfma(x, b3, c##r##3); }
-#  define SAL__ROW_STORE(r) sal__vstore(c + (r) * ldc, c##r##0); \
-                            sal__vstore(c + (r) * ldc + 4, c##r##1); \
-                            sal__vstore(c + (r) * ldc + 8, c##r##2); \
-                            sal__vstore(c + (r) * ldc + 12, c##r##3);
-#  define SAL__B_LOAD sal__v b0 = sal__vload(b), b1 = sal__vload(b + 4), \
-                             b2 = sal__vload(b + 8), b3 = sal__vload(b + 12);
+#  define SAL__COLUMNS(X, r) X(r, 0) X(r, 1) X(r, 2) X(r, 3)
 #endif
+#define SAL__ZERO(r, i)  sal__v c##r##i = sal__vset(0);
+#define SAL__LOAD(r, i)  sal__v c##r##i = sal__vload(c + (r) * ldc + (i) * SAL__W);
+#define SAL__FMA(r, i)   c##r##i = sal__vfma(x, b##i, c##r##i);
+#define SAL__STORE(r, i) sal__vstore(c + (r) * ldc + (i) * SAL__W, c##r##i);
+#define SAL__B(r, i)     sal__v b##i = sal__vload(b + (i) * SAL__W);
+#define SAL__ROW_ZERO(r) SAL__COLUMNS(SAL__ZERO, r)
+#define SAL__ROW_LOAD(r) SAL__COLUMNS(SAL__LOAD, r)
+#define SAL__ROW_FMA(r)  { sal__v x = sal__vset(a[(r) * lda]); SAL__COLUMNS(SAL__FMA, r) }
+#define SAL__ROW_STORE(r) SAL__COLUMNS(SAL__STORE, r)
 
 #if SAL__W > 1
+#define SAL__PRODUCTS(EACH) \
+    for (; k > 0; k--, a++, b += 16, next += 6) { \
+        SAL__PREFETCH(next); \
+        SAL__COLUMNS(SAL__B, 0) EACH(SAL__ROW_FMA) \
+    } \
+    EACH(SAL__ROW_STORE)
 #define SAL__BLOCK(n, EACH) \
 SAL__INLINE void SAL__K(block##n)(float *c, size_t ldc, const float *a, size_t lda, \
                                   const float *b, int k, int add, \
                                   const float *next) { \
-    if (add) { \
-        EACH(SAL__ROW_LOAD) \
-        for (; k > 0; k--, a++, b += 16, next += 6) { \
-            SAL__PREFETCH(next); \
-            SAL__B_LOAD EACH(SAL__ROW_FMA) \
-        } \
-        EACH(SAL__ROW_STORE) \
-    } else { \
-        EACH(SAL__ROW_ZERO) \
-        for (; k > 0; k--, a++, b += 16, next += 6) { \
-            SAL__PREFETCH(next); \
-            SAL__B_LOAD EACH(SAL__ROW_FMA) \
-        } \
-        EACH(SAL__ROW_STORE) \
-    } \
+    if (add) { EACH(SAL__ROW_LOAD) SAL__PRODUCTS(EACH) } \
+    else     { EACH(SAL__ROW_ZERO) SAL__PRODUCTS(EACH) } \
 }
 SAL__BLOCK(1, SAL__EACH1)
 SAL__BLOCK(2, SAL__EACH2)
@@ -14097,7 +14060,6 @@ static void SAL__K(finish)(float *out, const float *acc, const float *add, float
     case SAL_RELU6:         SAL__FINISH(SAL__ACT_RELU6) break;
     case SAL__ACT_SIGMOID:  SAL__FINISH(SAL__K(sigmoid)) break;
     case SAL__ACT_TANH:     SAL__FINISH(SAL__K(tanh)) break;
-    case SAL__ACT_EXP:      SAL__FINISH(SAL__K(exp)) break;
     default:                SAL__FINISH(SAL__ACT_LINEAR) break;
     }
 }
@@ -14343,6 +14305,7 @@ static const sal__isa SAL__K(isa) = {
     SAL__K(lstm), SAL__K(maximum), SAL__K(taps), SAL__K(taps_back), SAL__K(deal)
 };
 
+/* What differs from one set to the next; the other macros may be defined again as they are. */
 #undef SAL__W
 #undef SAL__K
 #undef sal__v
@@ -14374,45 +14337,9 @@ static const sal__isa SAL__K(isa) = {
 #undef sal__vzip_high
 #undef sal__vjoin_low
 #undef sal__vjoin_high
-#undef SAL__ROW_ZERO
-#undef SAL__ROW_LOAD
-#undef SAL__ROW_FMA
-#undef SAL__ROW_STORE
-#undef SAL__B_LOAD
-#undef SAL__BLOCK
-#undef SAL__EACH1
-#undef SAL__EACH2
-#undef SAL__EACH3
-#undef SAL__EACH4
-#undef SAL__EACH5
-#undef SAL__EACH6
-#undef SAL__LD
-#undef SAL__ST
-#undef SAL__ST_PAIR
-#undef SAL__EVEN
-#undef SAL__ODD
-#undef SAL__TAP
-#undef SAL__ROW_OF_TAPS
-#undef SAL__EVEN_TAPS
-#undef SAL__ODD_TAPS
-#undef SAL__PAIR_OF_TAPS
-#undef SAL__SUM2
-#undef SAL__SUM3
-#undef SAL__FINISH
-#undef SAL__FINISH_POOL
+#undef SAL__COLUMNS
 #undef sal__veven
 #undef sal__vodd
-#undef SAL__NINE
-#undef SAL__NEXT_ROWS
-#undef SAL__ACT_LINEAR
-#undef SAL__ACT_RELU
-#undef SAL__ACT_RELU6
-#undef SAL__DOT
-#undef SAL__I8_START
-#undef SAL__I8_ZERO
-#undef SAL__I8_STEP
-#undef SAL__I8_ADD
-#undef SAL__I8_END
 #endif /* SAL__K */
 
 /* ============================================================================================

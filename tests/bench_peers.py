@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Our networks against ONNX Runtime: the two in turn, fresh processes, ratios of medians.
+"""Our networks against ONNX Runtime and ncnn: in turn, fresh processes, ratios of medians.
 
     make build/bench
     python3 tests/bench_peers.py FOLDER [--threads 1 2] [--pairs 5] [--runs 5] [--nets mlnet ...]
 
 FOLDER has one ONNX file for each network, NAME.onnx (random weights do; torch.onnx.export makes them
-from any PyTorch definition). Needs the packages onnxruntime and numpy. One process is started for
-each measurement; A B A B ... so that a machine whose speed drifts treats both alike.
+from any PyTorch definition). Needs the packages onnxruntime and numpy, and ncnn for networks that
+FOLDER also has as NAME.ncnn.param and NAME.ncnn.bin (the tool pnnx makes them: pnnx NAME.onnx). One
+process is started for each measurement; A B C A B C ... so that a machine whose speed drifts treats
+all alike.
 """
 import argparse, json, os, statistics, subprocess, sys
 
@@ -30,6 +32,25 @@ print(json.dumps({"median": sorted(times[1:])[runs // 2], "first": times[0], "lo
                   "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
                   "version": ort.__version__}))
 '''
+NCNN = r'''
+import json, sys, time
+import numpy as np, ncnn
+path, threads, runs, shape = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+net = ncnn.Net()
+net.opt.num_threads = threads
+net.load_param(path + ".param")
+net.load_model(path + ".bin")
+x = np.random.default_rng(0).uniform(-1, 1, [3] + [int(v) for v in shape.split("x")])
+times = []
+for _ in range(runs + 1):
+    start = time.perf_counter()
+    e = net.create_extractor()
+    e.input("in0", ncnn.Mat(x.astype(np.float32)))
+    e.extract("out0")
+    times.append(1e3 * (time.perf_counter() - start))
+print(json.dumps({"median": sorted(times[1:])[runs // 2]}))
+'''
+SIZES = {'juntingnet': '96x96', 'wepsam': '128x128', 'mlnet': '480x640'}       # others: 240x320
 SMALL = ('juntingnet', 'wepsam')        # dominated by dense weights: ours are F16 or I8
 
 
@@ -44,26 +65,31 @@ def main():
     p.add_argument('--pairs', type=int, default=5)
     p.add_argument('--runs', type=int, default=5)
     p.add_argument('--nets', nargs='+',
-                   default=['juntingnet', 'wepsam', 'mlnet', 'sam-vgg', 'sam-resnet'])
+                   default=['juntingnet', 'wepsam', 'mlnet', 'sam-vgg', 'sam-resnet', 'lite'])
     p.add_argument('--bench', default=os.path.join(os.path.dirname(__file__), '..', 'build', 'bench'))
     a = p.parse_args()
-    print('| network | threads | ours ms | ONNX Runtime ms | time ratio | memory ratio '
-          '| load + first / warm |')
-    print('| --- | --- | --- | --- | --- | --- | --- |')
+    print('| network | threads | ours ms | ONNX Runtime ms | time ratio | ncnn ms | time ratio '
+          '| memory ratio | load + first / warm |')
+    print('| --- | --- | --- | --- | --- | --- | --- | --- | --- |')
     for net in a.nets:
         for threads in a.threads:
             for dtype in (('F16', 'I8') if net in SMALL else ('F32',)):
-                ours, theirs = [], []
+                ours, theirs, others = [], [], []
                 runs = a.runs * (20 if net in SMALL else 1)
                 for _ in range(a.pairs):
                     ours.append(run([a.bench, '-m', net, '--dtype', dtype, '--json', '--threads',
                                      str(threads), '--runs', str(runs)]))
                     theirs.append(run([sys.executable, '-c', ORT, f'{a.folder}/{net}.onnx',
                                        str(threads), str(runs)]))
+                    if os.path.exists(f'{a.folder}/{net}.ncnn.param'):
+                        others.append(run([sys.executable, '-c', NCNN, f'{a.folder}/{net}.ncnn',
+                                           str(threads), str(runs), SIZES.get(net, '240x320')]))
                 med = lambda rows, key: statistics.median(r[key] for r in rows)
-                ratio = statistics.median(x['median'] / y['median'] for x, y in zip(ours, theirs))
+                ratio = lambda rows: statistics.median(x['median'] / y['median']
+                                                       for x, y in zip(ours, rows))
+                ncnn = f'{med(others, "median"):.2f} | {ratio(others):.2f}' if others else '- | -'
                 print(f'| {net} {dtype} | {threads} | {med(ours, "median"):.2f} '
-                      f'| {med(theirs, "median"):.2f} | {ratio:.2f} '
+                      f'| {med(theirs, "median"):.2f} | {ratio(theirs):.2f} | {ncnn} '
                       f'| {med(ours, "peak_mb") / med(theirs, "peak_mb"):.2f} '
                       f'| {med(ours, "first") / med(ours, "median"):.2f} |', flush=True)
     print(f'\nONNX Runtime {theirs[0]["version"]}; peak of this machine '
