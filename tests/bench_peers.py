@@ -38,15 +38,14 @@ import numpy as np, ncnn
 path, threads, runs, shape = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 net = ncnn.Net()
 net.opt.num_threads = threads
-net.load_param(path + ".param")
-net.load_model(path + ".bin")
+if net.load_param(path + ".param") or net.load_model(path + ".bin"): sys.exit("ncnn: " + path)
 x = np.random.default_rng(0).uniform(-1, 1, [3] + [int(v) for v in shape.split("x")])
 times = []
 for _ in range(runs + 1):
     start = time.perf_counter()
     e = net.create_extractor()
     e.input("in0", ncnn.Mat(x.astype(np.float32)))
-    e.extract("out0")
+    if e.extract("out0")[0]: sys.exit("ncnn stopped on the way")
     times.append(1e3 * (time.perf_counter() - start))
 print(json.dumps({"median": sorted(times[1:])[runs // 2]}))
 '''
