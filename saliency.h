@@ -4244,14 +4244,17 @@ typedef struct sal__optim_job {
 
 enum { SAL__OPTIM_CHUNK = 8192 };
 
+static void sal__fast_adam(float *w, float *m, float *a, const float *g, size_t n, double rate,
+                           double beta1, double beta2, double eps, double decay, uint64_t step);
+
 static void sal__optim_norm_task(void *arg, int index, int worker) {
     const sal__optim_job *j = (const sal__optim_job *)arg;
     size_t i = (size_t)index * SAL__OPTIM_CHUNK, end = i + SAL__OPTIM_CHUNK;
-    double sum = 0;
+    double sum[4] = { 0, 0, 0, 0 };
     end = SAL__MIN(end, j->count);
     (void)worker;
-    for (; i < end; i++) sum += (double)j->g[i] * j->g[i];
-    j->partial[index] = sum;
+    for (; i < end; i++) sum[i & 3] += (double)j->g[i] * j->g[i];
+    j->partial[index] = sum[0] + sum[1] + sum[2] + sum[3];
 }
 
 static void sal__optim_task(void *arg, int index, int worker) {
@@ -4266,8 +4269,8 @@ static void sal__optim_task(void *arg, int index, int worker) {
     if (coupled > 0) sal_weight_decay(g, w, n, coupled);
     if (d->rule == SAL_SGD) sal_sgd_update(w, a, g, n, j->rate, j->momentum, d->nesterov);
     else if (d->rule == SAL_RMSPROP) sal_rmsprop_update(w, a, g, n, j->rate, d->rho, d->eps);
-    else sal_adam_update(w, a, a + j->o->floats, g, n, j->rate, j->momentum, d->rho, d->eps,
-                         j->decay - coupled, j->o->step);
+    else sal__fast_adam(w, a, a + j->o->floats, g, n, j->rate, j->momentum, d->rho, d->eps,
+                        j->decay - coupled, j->o->step);
 }
 
 static void sal__optim_max_norm_task(void *arg, int index, int worker) {
@@ -11456,6 +11459,9 @@ static void sal__train_close(sal__trainer *t) {
     memset(t, 0, sizeof *t);
 }
 
+/* Nobody's fixations, only a map. */
+static int sal__weak(const sal_dataset_entry *e) { return !e->fixations && !e->count; }
+
 /* Open the data sets and share out their pictures. */
 static sal_result sal__train_pictures(sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
@@ -11469,7 +11475,7 @@ static sal_result sal__train_pictures(sal__trainer *t) {
         const char *path = i < d->datas ? d->data[i] : d->val[i - d->datas];
         SAL__TRY(sal_dataset_open(t->ctx, path, &options, &t->set[i]));
         total += t->set[i].count;
-        for (k = 0; k < t->set[i].count; k++) people |= t->set[i].entry[k].fixations != NULL;
+        for (k = 0; k < t->set[i].count; k++) people |= !sal__weak(&t->set[i].entry[k]);
     }
     t->train = SAL__NEW(t->ctx, sal__picture, total);
     t->val = SAL__NEW(t->ctx, sal__picture, total);
@@ -11478,7 +11484,7 @@ static sal_result sal__train_pictures(sal__trainer *t) {
     for (i = 0; i < sets; i++)
         for (k = 0; k < t->set[i].count; k++) {
             const char *name = t->set[i].entry[k].name;
-            int weak = people && !t->set[i].entry[k].fixations, val = i >= d->datas ||
+            int weak = people && sal__weak(&t->set[i].entry[k]), val = i >= d->datas ||
                        (!d->vals && !weak && sal_name_share(name, d->seed + 1) < d->val_split);
             sal__picture *s = val ? &t->val[t->vals] : &t->train[t->trains];
             if (!weak && sal_name_share(name, 0) < d->test_share) continue;
@@ -11967,6 +11973,7 @@ typedef struct sal__isa {
     void (*taps_back)(float *sum, const float *const *from, size_t step, const float *g,
                       size_t pitch, int n, int rows);
     void (*deal)(float *even, float *odd, const float *in, int n);
+    void (*adam)(float *w, float *m, float *a, const float *g, const float *c, size_t n);
 } sal__isa;
 
 #define sal__scalar_f32(x)  (x)
@@ -11991,6 +11998,7 @@ typedef struct sal__isa {
 #define sal__vsub(a, b) _mm256_sub_ps(a, b)
 #define sal__vmul(a, b) _mm256_mul_ps(a, b)
 #define sal__vdiv(a, b) _mm256_div_ps(a, b)
+#define sal__vsqrt(a) _mm256_sqrt_ps(a)
 #define sal__vmin(a, b) _mm256_min_ps(a, b)
 #define sal__vmax(a, b) _mm256_max_ps(a, b)
 #define sal__vfma(a, b, c) _mm256_fmadd_ps(a, b, c)     /* a * b + c */
@@ -12037,6 +12045,7 @@ typedef struct sal__isa {
 #define sal__vsub(a, b) _mm_sub_ps(a, b)
 #define sal__vmul(a, b) _mm_mul_ps(a, b)
 #define sal__vdiv(a, b) _mm_div_ps(a, b)
+#define sal__vsqrt(a) _mm_sqrt_ps(a)
 #define sal__vmin(a, b) _mm_min_ps(a, b)
 #define sal__vmax(a, b) _mm_max_ps(a, b)
 #define sal__vfma(a, b, c) _mm_add_ps(_mm_mul_ps(a, b), c)
@@ -12088,6 +12097,7 @@ SAL__INLINE __m128i sal__sse2_bytes(const int8_t *p) {
 #define sal__vsub(a, b) vsubq_f32(a, b)
 #define sal__vmul(a, b) vmulq_f32(a, b)
 #define sal__vdiv(a, b) vdivq_f32(a, b)
+#define sal__vsqrt(a) vsqrtq_f32(a)
 #define sal__vmin(a, b) vminq_f32(a, b)
 #define sal__vmax(a, b) vmaxq_f32(a, b)
 #define sal__vfma(a, b, c) vfmaq_f32(c, a, b)
@@ -12128,6 +12138,7 @@ SAL__INLINE int32x4_t sal__neon_madd(int16x8_t a, int16x8_t b) {
 #define sal__vsub(a, b) ((a) - (b))
 #define sal__vmul(a, b) ((a) * (b))
 #define sal__vdiv(a, b) ((a) / (b))
+#define sal__vsqrt(a) (float)sqrt((double)(a))
 #define sal__vmin(a, b) SAL__MIN(a, b)
 #define sal__vmax(a, b) SAL__MAX(a, b)
 #define sal__vfma(a, b, c) ((a) * (b) + (c))
@@ -13404,6 +13415,17 @@ static void sal__bias_task(void *arg, int index, int worker) {
     j->dbias[index] += (float)((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
+/* As sal_adam_update. */
+static void sal__fast_adam(float *w, float *m, float *a, const float *g, size_t n, double rate,
+                           double beta1, double beta2, double eps, double decay, uint64_t step) {
+    float c[8];
+    c[0] = (float)beta1; c[1] = (float)(1 - beta1); c[2] = (float)beta2; c[3] = (float)(1 - beta2);
+    c[4] = (float)(rate / (1 - pow(beta1, (double)step)));
+    c[5] = (float)(1 / sqrt(1 - pow(beta2, (double)step)));
+    c[6] = (float)eps; c[7] = (float)(rate * decay);
+    sal__isa_best()->adam(w, m, a, g, c, n);
+}
+
 static void sal__fast_bias(sal_ctx *ctx, float *dbias, const float *dout, int n, int c, int hw) {
     sal__bias_job j;
     j.dbias = dbias; j.dout = dout; j.n = n; j.c = c; j.hw = hw;
@@ -14299,10 +14321,33 @@ static void SAL__K(maximum)(float *out, const float *a, const float *b, size_t n
     for (; i < n; i++) out[i] = SAL__MAX(a[i], b[i]);
 }
 
+/* sal_adam_update; c has beta1, 1 - beta1, beta2, 1 - beta2, scale, root, eps, shrink. */
+static void SAL__K(adam)(float *w, float *m, float *a, const float *g, const float *c, size_t n) {
+    size_t i = 0;
+    sal__v b1 = sal__vset(c[0]), t1 = sal__vset(c[1]), b2 = sal__vset(c[2]), t2 = sal__vset(c[3]);
+    sal__v scale = sal__vset(c[4]), root = sal__vset(c[5]), e = sal__vset(c[6]);
+    sal__v shrink = sal__vset(c[7]);
+    for (; i + SAL__W <= n; i += SAL__W) {
+        sal__v x = sal__vload(g + i), old = sal__vload(w + i), y, z;
+        y = sal__vfma(b1, sal__vload(m + i), sal__vmul(t1, x));
+        z = sal__vfma(b2, sal__vload(a + i), sal__vmul(t2, sal__vmul(x, x)));
+        sal__vstore(m + i, y);
+        sal__vstore(a + i, z);
+        z = sal__vdiv(sal__vmul(scale, y), sal__vfma(sal__vsqrt(z), root, e));
+        sal__vstore(w + i, sal__vsub(sal__vfnma(shrink, old, old), z));
+    }
+    for (; i < n; i++) {
+        m[i] = c[0] * m[i] + c[1] * g[i];
+        a[i] = c[2] * a[i] + c[3] * g[i] * g[i];
+        w[i] -= c[4] * m[i] / ((float)sqrt((double)a[i]) * c[5] + c[6]) + c[7] * w[i];
+    }
+}
+
 static const sal__isa SAL__K(isa) = {
     SAL__W, SAL__K(block), SAL__K(wino_input), SAL__K(wino_weight), SAL__K(wino_output),
     SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(dot_i8), SAL__K(pack),
-    SAL__K(lstm), SAL__K(maximum), SAL__K(taps), SAL__K(taps_back), SAL__K(deal)
+    SAL__K(lstm), SAL__K(maximum), SAL__K(taps), SAL__K(taps_back), SAL__K(deal),
+    SAL__K(adam)
 };
 
 /* What differs from one set to the next; the other macros may be defined again as they are. */
@@ -14316,6 +14361,7 @@ static const sal__isa SAL__K(isa) = {
 #undef sal__vsub
 #undef sal__vmul
 #undef sal__vdiv
+#undef sal__vsqrt
 #undef sal__vmin
 #undef sal__vmax
 #undef sal__vfma
