@@ -9480,7 +9480,7 @@ typedef struct sal__eval {
     const float *map, *density, *baseline;
     sal__stats m, d, b;         /* of the three */
     sal__pixels fix, other;
-    float *sorted;              /* the map's values, ascending, once sal__eval_sort was called */
+    float *sorted;              /* the map's values, ascending, since sal__eval_sort */
 } sal__eval;
 
 static sal_result sal__stats_of(const sal__eval *e, const char *what, const float *v,
@@ -9677,6 +9677,12 @@ static double sal__auc(const sal__eval *e, sal_each each, const float *negative,
     return sum / (double)count / (double)n;
 }
 
+static sal_result sal__auc_all(sal__eval *e, sal_each each, double *value) {
+    SAL__TRY(sal__eval_sort(e));
+    *value = sal__auc(e, each, e->sorted, e->n);
+    return SAL_OK;
+}
+
 /* Shuffled: Tatler, Baddeley, Gilchrist, "Visual correlates of fixation selection: effects of scale
    and time", Vision Research 2005; Zhang et al., "SUN", Journal of Vision 2008. */
 static sal_result sal__sauc(const sal__eval *e, sal_each each, double *value) {
@@ -9693,12 +9699,13 @@ static sal_result sal__sauc(const sal__eval *e, sal_each each, double *value) {
    benchmark's AUC_Judd.m. The k fixated values v_1 >= v_2 >= ... are the thresholds:
        tp_i = i / k,   fp_i = (#{pixels >= v_i} - i) / (n - k)
    AUC = the area of the trapezoids from (0, 0) over these points to (1, 1). */
-static sal_result sal__auc_judd(const sal__eval *e, double *value) {
+static sal_result sal__auc_judd(sal__eval *e, double *value) {
     size_t n = e->n, k = e->fix.distinct, i;
     double area = 0, tp = 0, fp = 0;
     float *v;
     *value = k == 0 || k == n ? NAN : 0.5;
     if (k == 0 || k == n || e->m.min == e->m.max) return SAL_OK;
+    SAL__TRY(sal__eval_sort(e));
     SAL__TRY(sal__sorted(e->ctx, e->map, e->fix.once, k, &v));
     for (i = 1; i <= k; i++) {
         size_t above = n - sal__rank(e->sorted, n, v[k - i], 0);
@@ -9779,6 +9786,7 @@ static sal_result sal__auc_grid(sal__eval *e, int shuffled, int splits, double s
                          "0 splits and a step from 0.0001 to 1 are possible", splits, step);
     *value = NAN;
     if (count == 0 || n == 0 || (!shuffled && splits && count == 1)) return SAL_OK;
+    if (!shuffled && splits == 0) SAL__TRY(sal__eval_sort(e));
     k = sal__thresholds(step);
     draws = shuffled ? SAL__MIN(count, n) : count;
     tp = SAL__NEW(e->ctx, double, 2 * k);
@@ -10102,129 +10110,82 @@ SALDEF sal_result sal_metric_emd_reduced(sal_ctx *ctx, const float *map, const f
 
 /* --- the functions of the api -------------------------------------------------------------- */
 
-/* What a single metric needs, opened. NULL: not needed. */
-static sal_result sal__eval_of(sal_ctx *ctx, const float *map, int w, int h, const float *density,
-                               const float *baseline, const sal_points *fixations,
-                               const sal_points *others, int needs, sal__eval *e) {
-    sal_score_desc d;
-    memset(&d, 0, sizeof d);
-    d.map = map; d.w = w; d.h = h; d.density = density; d.baseline = baseline;
-    if (fixations) d.fixations = *fixations;
-    if (others) d.others = *others;
-    return sal__eval_open(ctx, &d, needs, e);
-}
+/* The body of a function for one metric: opens what it needs, lets `compute` set *value and r. */
+#define SAL__METRIC(needs, density_, baseline_, fixations_, others_, compute) \
+    sal_score_desc d; \
+    sal__eval e; \
+    sal_result r; \
+    const sal_points *f = (fixations_), *o = (others_); \
+    memset(&d, 0, sizeof d); \
+    d.map = map; d.w = w; d.h = h; d.density = (density_); d.baseline = (baseline_); \
+    if (f) d.fixations = *f; \
+    if (o) d.others = *o; \
+    *value = 0; \
+    r = sal__eval_open(ctx, &d, needs, &e); \
+    if (r == SAL_OK) compute; \
+    sal__eval_close(&e); \
+    return r
 
 SALDEF sal_result sal_metric_cc(sal_ctx *ctx, const float *map, const float *density, int w, int h,
                                 double *value) {
-    sal__eval e;
-    sal_result r = sal__eval_of(ctx, map, w, h, density, NULL, NULL, NULL,
-                                SAL_NEEDS_DENSITY, &e);
-    *value = r == SAL_OK ? sal__cc(&e) : 0;
-    sal__eval_close(&e);
-    return r;
+    SAL__METRIC(SAL_NEEDS_DENSITY, density, NULL, NULL, NULL, *value = sal__cc(&e));
 }
 
 SALDEF sal_result sal_metric_sim(sal_ctx *ctx, const float *map, const float *density, int w, int h,
                                  sal_norm norm, double *value) {
-    sal__eval e;
-    sal_result r = sal__eval_of(ctx, map, w, h, density, NULL, NULL, NULL,
-                                SAL_NEEDS_DENSITY, &e);
-    *value = r == SAL_OK ? sal__sim(&e, norm) : 0;
-    sal__eval_close(&e);
-    return r;
+    SAL__METRIC(SAL_NEEDS_DENSITY, density, NULL, NULL, NULL, *value = sal__sim(&e, norm));
 }
 
 SALDEF sal_result sal_metric_kl(sal_ctx *ctx, const float *map, const float *density, int w, int h,
                                 double epsilon, double *value) {
-    sal__eval e;
-    sal_result r = sal__eval_of(ctx, map, w, h, density, NULL, NULL, NULL,
-                                SAL_NEEDS_DENSITY, &e);
-    *value = r == SAL_OK ? sal__kl(&e, epsilon) : 0;
-    sal__eval_close(&e);
-    return r;
+    SAL__METRIC(SAL_NEEDS_DENSITY, density, NULL, NULL, NULL, *value = sal__kl(&e, epsilon));
 }
 
 SALDEF sal_result sal_metric_nss(sal_ctx *ctx, const float *map, int w, int h,
                                  const sal_points *fixations, sal_each each, double *value) {
-    sal__eval e;
-    sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, NULL,
-                                SAL_NEEDS_FIXATIONS, &e);
-    *value = r == SAL_OK ? sal__nss(&e, each) : 0;
-    sal__eval_close(&e);
-    return r;
+    SAL__METRIC(SAL_NEEDS_FIXATIONS, NULL, NULL, fixations, NULL, *value = sal__nss(&e, each));
 }
 
 SALDEF sal_result sal_metric_ig(sal_ctx *ctx, const float *map, const float *baseline, int w, int h,
                                 const sal_points *fixations, sal_norm norm, sal_each each,
                                 double epsilon, double *value) {
-    sal__eval e;
-    sal_result r = sal__eval_of(ctx, map, w, h, NULL, baseline, fixations, NULL,
-                                SAL_NEEDS_FIXATIONS | SAL_NEEDS_BASELINE, &e);
-    *value = r == SAL_OK ? sal__ig(&e, norm, each, epsilon) : 0;
-    sal__eval_close(&e);
-    return r;
+    SAL__METRIC(SAL_NEEDS_FIXATIONS | SAL_NEEDS_BASELINE, NULL, baseline, fixations, NULL,
+                *value = sal__ig(&e, norm, each, epsilon));
 }
 
 SALDEF sal_result sal_metric_auc(sal_ctx *ctx, const float *map, int w, int h,
                                  const sal_points *fixations, sal_each each, double *value) {
-    sal__eval e;
-    sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, NULL,
-                                SAL_NEEDS_FIXATIONS, &e);
-    if (r == SAL_OK) r = sal__eval_sort(&e);
-    *value = r == SAL_OK ? sal__auc(&e, each, e.sorted, e.n) : 0;
-    sal__eval_close(&e);
-    return r;
+    SAL__METRIC(SAL_NEEDS_FIXATIONS, NULL, NULL, fixations, NULL,
+                r = sal__auc_all(&e, each, value));
 }
 
 SALDEF sal_result sal_metric_auc_judd(sal_ctx *ctx, const float *map, int w, int h,
                                       const sal_points *fixations, double *value) {
-    sal__eval e;
-    sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, NULL,
-                                SAL_NEEDS_FIXATIONS, &e);
-    *value = 0;
-    if (r == SAL_OK) r = sal__eval_sort(&e);
-    if (r == SAL_OK) r = sal__auc_judd(&e, value);
-    sal__eval_close(&e);
-    return r;
+    SAL__METRIC(SAL_NEEDS_FIXATIONS, NULL, NULL, fixations, NULL, r = sal__auc_judd(&e, value));
 }
 
 SALDEF sal_result sal_metric_sauc(sal_ctx *ctx, const float *map, int w, int h,
                                   const sal_points *fixations, const sal_points *others,
                                   sal_each each, double *value) {
-    sal__eval e;
-    sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, others,
-                                SAL_NEEDS_FIXATIONS | SAL_NEEDS_OTHERS, &e);
-    *value = 0;
-    if (r == SAL_OK) r = sal__sauc(&e, each, value);
-    sal__eval_close(&e);
-    return r;
+    SAL__METRIC(SAL_NEEDS_FIXATIONS | SAL_NEEDS_OTHERS, NULL, NULL, fixations, others,
+                r = sal__sauc(&e, each, value));
 }
 
 SALDEF sal_result sal_metric_auc_borji(sal_ctx *ctx, const float *map, int w, int h,
                                        const sal_points *fixations, int splits, double step,
                                        uint64_t seed, double *value) {
-    sal__eval e;
-    sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, NULL,
-                                SAL_NEEDS_FIXATIONS, &e);
-    *value = 0;
-    if (r == SAL_OK && splits == 0) r = sal__eval_sort(&e);
-    if (r == SAL_OK) r = sal__auc_grid(&e, 0, splits, step, seed, value);
-    sal__eval_close(&e);
-    return r;
+    SAL__METRIC(SAL_NEEDS_FIXATIONS, NULL, NULL, fixations, NULL,
+                r = sal__auc_grid(&e, 0, splits, step, seed, value));
 }
 
 SALDEF sal_result sal_metric_auc_shuffled(sal_ctx *ctx, const float *map, int w, int h,
                                           const sal_points *fixations,
                                           const sal_points *others, int splits, double step,
                                           uint64_t seed, double *value) {
-    sal__eval e;
-    sal_result r = sal__eval_of(ctx, map, w, h, NULL, NULL, fixations, others,
-                                SAL_NEEDS_FIXATIONS | SAL_NEEDS_OTHERS, &e);
-    *value = 0;
-    if (r == SAL_OK) r = sal__auc_grid(&e, 1, splits, step, seed, value);
-    sal__eval_close(&e);
-    return r;
+    SAL__METRIC(SAL_NEEDS_FIXATIONS | SAL_NEEDS_OTHERS, NULL, NULL, fixations, others,
+                r = sal__auc_grid(&e, 1, splits, step, seed, value));
 }
+#undef SAL__METRIC
 
 SALDEF const sal_metric_info *sal_metric_about(sal_metric metric) {
     enum { D = SAL_NEEDS_DENSITY, F = SAL_NEEDS_FIXATIONS, O = F | SAL_NEEDS_OTHERS,
@@ -10266,15 +10227,13 @@ SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *d, double *value
         value[i] = NAN;
     }
     r = sal__eval_open(ctx, d, needs, &e);
-    if (r == SAL_OK && (wanted[SAL_AUC] || wanted[SAL_AUC_JUDD] || wanted[SAL_AUC_BORJI_MEAN]))
-        r = sal__eval_sort(&e);
     for (i = 0; i < SAL_METRICS && r == SAL_OK; i++) {
         double *v = &value[i];
         if (!wanted[i]) continue;
         switch ((sal_metric)i) {
         case SAL_CC: *v = sal__cc(&e); break;
         case SAL_NSS: *v = sal__nss(&e, SAL_EACH_PIXEL); break;
-        case SAL_AUC: *v = sal__auc(&e, SAL_EACH_FIXATION, e.sorted, e.n); break;
+        case SAL_AUC: r = sal__auc_all(&e, SAL_EACH_FIXATION, v); break;
         case SAL_SAUC: r = sal__sauc(&e, SAL_EACH_FIXATION, v); break;
         case SAL_SIM: *v = sal__sim(&e, SAL_NORM_MINMAX); break;
         case SAL_KL: *v = sal__kl(&e, eps); break;
