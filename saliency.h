@@ -1201,7 +1201,7 @@ SALDEF sal_result sal_metric_cc(sal_ctx *ctx, const float *map, const float *den
 SALDEF sal_result sal_metric_sim(sal_ctx *ctx, const float *map, const float *density, int w, int h,
                                  sal_norm norm, double *value);
 /* Kullback-Leibler divergence of the map p from the density q, both divided by their sums: the sum
-   of q log(epsilon + q / (p + epsilon)) in nats, 0 is best. MIT: epsilon = DBL_EPSILON = 2.2204e-16;
+   of q log(epsilon + q / (p + epsilon)) in nats, 0 is best. MIT: epsilon = DBL_EPSILON, 2.2204e-16;
    published numbers depend on it. */
 SALDEF sal_result sal_metric_kl(sal_ctx *ctx, const float *map, const float *density, int w, int h,
                                 double epsilon, double *value);
@@ -4921,6 +4921,15 @@ static int sal__utf8(const char *s) {
     return n;
 }
 
+/* One code point as UTF-8; returns how many bytes. */
+static size_t sal__put_utf8(char *out, uint32_t c) {
+    int n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4, i;
+    static const unsigned char lead[] = { 0, 0, 0xC0, 0xE0, 0xF0 };
+    for (i = n - 1; i > 0; i--, c >>= 6) out[i] = (char)(0x80 | (c & 0x3F));
+    out[0] = (char)(lead[n] | c);
+    return (size_t)n;
+}
+
 /* The four hexadecimal digits behind \u, or -1. */
 static long sal__json_hex(sal__json *j) {
     static const char digits[] = "0123456789abcdef0123456789ABCDEF";
@@ -4964,12 +4973,7 @@ static sal_result sal__json_string(sal__json *j, char **string) {
         }
         if (c <= 0 || (c >= 0xD800 && c < 0xE000))
             return sal__json_fail(j, "\\u needs four digits of a character other than zero");
-        if (c < 0x80) { *out++ = (char)c; continue; }
-        if (c < 0x800) *out++ = (char)(0xC0 | c >> 6);
-        else if (c < 0x10000) *out++ = (char)(0xE0 | c >> 12);
-        else { *out++ = (char)(0xF0 | c >> 18); *out++ = (char)(0x80 | (c >> 12 & 63)); }
-        if (c >= 0x800) *out++ = (char)(0x80 | (c >> 6 & 63));
-        *out++ = (char)(0x80 | (c & 63));
+        out += sal__put_utf8(out, (uint32_t)c);
     }
     j->at++;
     *out = 0;
@@ -5422,30 +5426,22 @@ static int sal__pieces(sal__piece *piece, const sal_named_tensor *tensor, int co
 }
 
 /* Prints to out, or only counts the bytes if out is NULL. */
-typedef struct sal__printer { char *out; size_t at; } sal__printer;
+typedef struct sal__printer { char *out; size_t at, room; } sal__printer;
 
-static void sal__put(sal__printer *p, const char *text) {
-    size_t n = strlen(text);
-    if (p->out) memcpy(p->out + p->at, text, n);
-    p->at += n;
-}
-
-static void sal__put_number(sal__printer *p, double number) {
-    char text[32];
-    snprintf(text, sizeof text, "%.0f", number);
-    sal__put(p, text);
+static void sal__put(sal__printer *p, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    p->at += (size_t)vsnprintf(p->out ? p->out + p->at : NULL, p->out ? p->room - p->at : 0,
+                               format, args);
+    va_end(args);
 }
 
 /* Without the quotes around it. */
 static void sal__put_string(sal__printer *p, const char *string) {
     for (; *string; string++) {
         unsigned c = (unsigned char)*string;
-        char text[8];
-        if (c < 0x20)
-            snprintf(text, sizeof text, "\\u%04x", c);
-        else
-            snprintf(text, sizeof text, "%s%c", c == '"' || c == '\\' ? "\\" : "", (int)c);
-        sal__put(p, text);
+        if (c < 0x20) sal__put(p, "\\u%04x", c);
+        else sal__put(p, "%s%c", c == '"' || c == '\\' ? "\\" : "", (int)c);
     }
 }
 
@@ -5453,6 +5449,7 @@ static void sal__put_header(sal__printer *p, const sal__piece *piece, int pieces
                             const char *const *meta, int metas) {
     size_t at = 0;
     int i, d;
+    p->at = 0;
     sal__put(p, "{");
     for (i = 0; i < 2 * metas; i++) {
         sal__put(p, i == 0 ? "\"__metadata__\":{\"" : i % 2 ? ":\"" : ",\"");
@@ -5460,24 +5457,15 @@ static void sal__put_header(sal__printer *p, const sal__piece *piece, int pieces
         sal__put(p, "\"");
     }
     if (metas) sal__put(p, pieces ? "}," : "}");
-    for (i = 0; i < pieces; i++) {
+    for (i = 0; i < pieces; at += piece[i++].bytes) {
         const sal_tensor *t = &piece[i].tensor;
         sal__put(p, i ? ",\"" : "\"");
         sal__put_string(p, piece[i].name);
-        sal__put_string(p, piece[i].suffix);
-        sal__put(p, "\":{\"dtype\":\"");
-        sal__put(p, sal_dtype_name(t->dtype));
-        sal__put(p, "\",\"shape\":[");
-        for (d = 0; d < t->ndim; d++) {
-            if (d) sal__put(p, ",");
-            sal__put_number(p, t->dim[d]);
-        }
-        sal__put(p, "],\"data_offsets\":[");
-        sal__put_number(p, (double)at);
-        at += piece[i].bytes;
-        sal__put(p, ",");
-        sal__put_number(p, (double)at);
-        sal__put(p, "]}");
+        sal__put(p, "%s\":{\"dtype\":\"%s\",\"shape\":[", piece[i].suffix,
+                 sal_dtype_name(t->dtype));
+        for (d = 0; d < t->ndim; d++) sal__put(p, d ? ",%d" : "%d", t->dim[d]);
+        sal__put(p, "],\"data_offsets\":[%.0f,%.0f]}", (double)at,
+                 (double)at + (double)piece[i].bytes);
     }
     sal__put(p, "}");
     while (p->at % 8) sal__put(p, " ");
@@ -5504,7 +5492,7 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
                                        const sal_named_tensor *tensor, int count,
                                        const char *const *meta, int metas) {
     sal__piece *piece;
-    sal__printer p = { NULL, 0 };
+    sal__printer p = { NULL, 0, 0 };
     sal__output out;
     unsigned char prefix[8];
     sal_result r = SAL_OK;
@@ -5521,16 +5509,15 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
     if (!piece) return SAL_ERR_MEMORY;
     pieces = sal__pieces(piece, tensor, count);
     sal__put_header(&p, piece, pieces, meta, metas);
-    p.out = SAL__NEW(ctx, char, p.at + 1);
+    p.room = p.at + 1;
+    p.out = SAL__NEW(ctx, char, p.room);
     if (!p.out) r = SAL_ERR_MEMORY;
     if (r == SAL_OK) {
-        p.at = 0;
         sal__put_header(&p, piece, pieces, meta, metas);
         r = sal__check_header(ctx, path, &p, piece, pieces);    /* unescapes the text, so: */
     }
     if (r == SAL_OK) r = sal__output_begin(ctx, path, &out);
     if (r == SAL_OK) {
-        p.at = 0;
         sal__put_header(&p, piece, pieces, meta, metas);
         for (i = 0; i < 8; i++) prefix[i] = (unsigned char)((uint64_t)p.at >> 8 * i & 255);
         sal__output_append(&out, prefix, sizeof prefix);
@@ -5548,19 +5535,34 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
 /* --- networks in weights files ---------------------------------------------------------------- */
 
 /* A decimal number at *text, which moves behind it; 0 if there is none. (strtod depends on the
-   locale.) */
-static int sal__parse_number(const char **text, float *number) {
-    const char *p = *text;
-    double value = 0, unit = 1, sign = 1;
-    int digits = 0;
-    if (*p == '-') { sign = -1; p++; }
-    for (; *p >= '0' && *p <= '9' && digits < 18; p++, digits++) value = value * 10 + (*p - '0');
-    if (*p == '.')
-        for (p++; *p >= '0' && *p <= '9' && digits < 18; p++, digits++)
-            value += (*p - '0') * (unit /= 10);
+   locale.) Exact to the last bit with up to 15 digits: both operands of the division are. */
+static int sal__number(const char **text, double *out) {
+    const char *s = *text;
+    double value = 0, scale = 1;
+    int negative = *s == '-', digits = 0, exponent = 0, sign = 1;
+    if (*s == '-' || *s == '+') s++;
+    for (; *s >= '0' && *s <= '9'; s++, digits++) value = value * 10 + (*s - '0');
+    if (*s == '.')
+        for (s++; *s >= '0' && *s <= '9'; s++, digits++, scale *= 10)
+            value = value * 10 + (*s - '0');
     if (!digits) return 0;
-    *number = (float)(sign * value);
-    *text = p;
+    if (*s == 'e' || *s == 'E') {
+        s++;
+        if (*s == '-' || *s == '+') sign = *s++ == '-' ? -1 : 1;
+        if (*s < '0' || *s > '9') return 0;
+        for (; *s >= '0' && *s <= '9'; s++) exponent = SAL__MIN(exponent * 10 + (*s - '0'), 9999);
+    }
+    value /= scale;
+    if (exponent) value *= pow(10, sign * exponent);
+    *out = negative ? -value : value;
+    *text = s;
+    return 1;
+}
+
+static int sal__parse_float(const char **text, float *out) {
+    double number;
+    if (!sal__number(text, &number)) return 0;
+    *out = (float)number;
     return 1;
 }
 
@@ -5571,7 +5573,7 @@ static int sal__parse_three(const char **text, const char *word, float *three) {
     *text += strlen(word);
     for (i = 0; i < 3; i++) {
         while (**text == ' ') (*text)++;
-        if (!sal__parse_number(text, &three[i])) return 0;
+        if (!sal__parse_float(text, &three[i])) return 0;
     }
     return 1;
 }
@@ -5586,8 +5588,8 @@ static int sal__parse_preprocess(const char *text, sal_net_desc *d) {
     if (!d->bgr && strncmp(text, "rgb", 3)) return 0;
     text += 3;
     d->scale = 1;
-    if (*text == '/') { text++; ok = sal__parse_number(&text, &d->scale); }
-    if (ok && *text == '-') { text++; ok = sal__parse_number(&text, &offset); }
+    if (*text == '/') { text++; ok = sal__parse_float(&text, &d->scale); }
+    if (ok && *text == '-') { text++; ok = sal__parse_float(&text, &offset); }
     for (c = 0; c < 3; c++) { d->mean[c] = offset; d->std[c] = 1; }
     ok = ok && sal__parse_three(&text, "mean", d->mean) && sal__parse_three(&text, "std", d->std);
     return ok && !*text && d->scale > 0 && d->std[0] > 0 && d->std[1] > 0 && d->std[2] > 0;
@@ -5633,7 +5635,7 @@ static sal_result sal__read_desc(sal_ctx *ctx, const char *name, const sal_safet
     text = sal_safetensors_meta(file, "sal.resnet_stride");
     if (text) d->stride_on_3x3 = !strcmp(text, "3x3");
     text = sal_safetensors_meta(file, "sal.blur");
-    if (text && (!sal__parse_number(&text, &d->blur) || *text || d->blur < 0 || d->blur > 100))
+    if (text && (!sal__parse_float(&text, &d->blur) || *text || d->blur < 0 || d->blur > 100))
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.blur is not a number from 0 to 100", name);
     text = sal_safetensors_meta(file, "sal.fit");
     for (i = 0; text && strcmp(text, sal__fit_names[i]); )
@@ -6350,14 +6352,15 @@ static int sal__jpeg_is_safe(const unsigned char *p, size_t size) {
             known |= 1u << ((name >> 4 & 1) * 4 + (name & 3));
             t += 17 + codes;
         }
-        if (type == 0xDA) {                     /* count, component and tables each, spectrum, bits */
+        if (type == 0xDA) {             /* count, component and tables each, spectrum, bits */
             unsigned count = sal__byte(p, size, at + 4), tables;
             unsigned first = sal__byte(p, size, at + 5 + 2 * count);
             unsigned bits = sal__byte(p, size, at + 7 + 2 * count);
             for (i = 0; i < count; i++) {
                 tables = sal__byte(p, size, at + 6 + 2 * i);
                 need = 0;
-                if (frame != 0xC2 || (first == 0 && bits >> 4 == 0)) need |= 1u << (tables >> 4 & 3);
+                if (frame != 0xC2 || (first == 0 && bits >> 4 == 0))
+                    need |= 1u << (tables >> 4 & 3);
                 if (frame != 0xC2 || first > 0) need |= 16u << (tables & 3);
                 if (need & ~known) return 0;
             }
@@ -6387,8 +6390,8 @@ static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t siz
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a truncated BMP file (%.0f bytes)", name,
                          (double)size);
     if (p[0] == 0xFF && !sal__jpeg_is_safe(p, size))
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a damaged JPEG file: a Huffman table is missing, or "
-                         "has more than 256 codes", name);
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a damaged JPEG file: a Huffman table is missing, "
+                         "or has more than 256 codes", name);
     if (sal__stb_size(p, size, &w, &h))
         SAL__TRY(sal__check_size(ctx, name, w, h));
     decoded = stbi_load_from_memory(p, (int)size, &w, &h, &n, 0);
@@ -6447,27 +6450,19 @@ SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t 
 
 #ifndef SALIENCY_NO_STDIO
 
-SALDEF sal_result sal_image_load(sal_ctx *ctx, const char *path, sal_image *image) {
-    unsigned char *bytes;
-    size_t size;
-    sal_result r;
-    memset(image, 0, sizeof *image);
-    SAL__TRY(sal_file_read(ctx, path, &bytes, &size));
-    r = sal_image_load_memory(ctx, bytes, size, path, image);
-    sal_free(ctx, bytes);
-    return r;
-}
-
-/* Does the name end so, in small or capital letters? */
-static int sal__has_ending(const char *name, const char *ending) {
-    size_t n = strlen(name), m = strlen(ending), i;
-    if (n < m) return 0;
-    for (i = 0; i < m; i++) {
-        char c = name[n - m + i];
-        if ((c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c) != ending[i]) return 0;
+/* The function that reads a whole file and has it understood by NAME_memory. */
+#define SAL__LOADER(NAME, T) \
+    SALDEF sal_result NAME(sal_ctx *ctx, const char *path, T *out) { \
+        unsigned char *bytes; \
+        size_t size; \
+        sal_result r; \
+        memset(out, 0, sizeof *out); \
+        SAL__TRY(sal_file_read(ctx, path, &bytes, &size)); \
+        r = NAME##_memory(ctx, bytes, size, path, out); \
+        sal_free(ctx, bytes); \
+        return r; \
     }
-    return 1;
-}
+SAL__LOADER(sal_image_load, sal_image)
 
 #ifndef SALIENCY_NO_STB
 /* What stb_image_write hands over piece by piece. */
@@ -6504,8 +6499,8 @@ static sal_result sal__save_pixels(sal_ctx *ctx, const char *path, int w, int h,
 #else
     sal__bytes b;
     sal_result r;
-    int png = sal__has_ending(path, ".png"), done;
-    if (!png && !sal__has_ending(path, ".jpg") && !sal__has_ending(path, ".jpeg"))
+    int png = sal__has_extension(path, ".png"), done;
+    if (!png && !sal__has_extension(path, ".jpg|.jpeg"))
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: pictures are written as .png, .jpg or "
                          ".jpeg", path);
     if (!png && (w > 65535 || h > 65535))
@@ -6553,6 +6548,14 @@ static float sal__positive_max(const float *data, size_t n) {
     return most;
 }
 
+/* Divide by the maximum; what is negative becomes 0. A map that is nowhere positive becomes 0. */
+static void sal__map_normalise(sal_map *map) {
+    size_t i, n = (size_t)map->w * map->h;
+    float top = sal__positive_max(map->data, n);
+    for (i = 0; i < n; i++)
+        map->data[i] = map->data[i] > 0 ? SAL__MIN(map->data[i] / top, 1.0f) : 0;
+}
+
 /* value / most * 255, rounded, from 0 to 255. */
 static unsigned char sal__level(float value, float most) {
     return (unsigned char)(value > 0 ? SAL__MIN(value / most, 1.0f) * 255 + 0.5f : 0);
@@ -6566,7 +6569,7 @@ SALDEF sal_result sal_map_save_png(sal_ctx *ctx, const char *path, const sal_map
     sal_result r;
     if (!levels) return SAL_ERR_MEMORY;
     for (i = 0; i < n; i++) levels[i] = sal__level(map->data[i], most);
-    r = !sal__has_ending(path, ".png")
+    r = !sal__has_extension(path, ".png")
         ? sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: maps are written as .png (or .npy)", path)
         : sal__save_pixels(ctx, path, map->w, map->h, 1, levels);
     sal_free(ctx, levels);
@@ -6633,16 +6636,7 @@ SALDEF sal_result sal_map_load_npy_memory(sal_ctx *ctx, const void *bytes, size_
 }
 
 #ifndef SALIENCY_NO_STDIO
-SALDEF sal_result sal_map_load_npy(sal_ctx *ctx, const char *path, sal_map *map) {
-    unsigned char *bytes;
-    size_t size;
-    sal_result r;
-    memset(map, 0, sizeof *map);
-    SAL__TRY(sal_file_read(ctx, path, &bytes, &size));
-    r = sal_map_load_npy_memory(ctx, bytes, size, path, map);
-    sal_free(ctx, bytes);
-    return r;
-}
+SAL__LOADER(sal_map_load_npy, sal_map)
 
 SALDEF sal_result sal_map_save_npy(sal_ctx *ctx, const char *path, const sal_map *map) {
     enum { START = 128 };       /* the numbers begin at a multiple of 64 */
@@ -7686,11 +7680,8 @@ SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal
         }
         sal_map_free(ctx, &prior);
     }
-    if (r == SAL_OK) {
-        float most = sal__positive_max(map->data, n);
-        for (i = 0; i < n && most > 0; i++) map->data[i] /= most;
-    }
-    if (r != SAL_OK) sal_map_free(ctx, map);
+    if (r == SAL_OK) sal__map_normalise(map);
+    else sal_map_free(ctx, map);
     return r;
 }
 
@@ -7800,10 +7791,9 @@ static sal_result sal__mat_next(sal__mat_reader *r, sal__mat_element *e) {
         return SAL_OK;
     }
     e->type = word; e->size = (size_t)sal__mat_uint(r, r->at + 4, 4); e->data = r->at + 8;
-    if (e->size > left - 8) {
+    if (e->size > left - 8)
         return sal__fail(r->ctx, SAL_ERR_FORMAT, "%s: damaged MATLAB file: an element of %.0f "
                          "bytes where %.0f are left", r->path, (double)e->size, (double)(left - 8));
-    }
     padded = e->type == SAL__MI_COMPRESSED ? e->size : (e->size + 7) / 8 * 8;
     r->at += 8 + SAL__MIN(padded, left - 8);        /* the last one may lack its padding */
     return SAL_OK;
@@ -7838,10 +7828,9 @@ static sal_result sal__mat_convert(sal__mat_reader *r, const sal__mat_element *e
     size_t i, width = sal__mat_type_size(e->type);
     double *number;
     if (!width) return sal__mat_bad(r, "numbers of an unknown type");
-    if (e->size % width || e->size / width != count) {
+    if (e->size % width || e->size / width != count)
         return sal__fail(r->ctx, SAL_ERR_FORMAT, "%s: damaged MATLAB file: %.0f numbers where %.0f "
                          "are expected", r->path, (double)(e->size / width), (double)count);
-    }
     number = (double *)sal__arena_alloc(r->ctx, r->arena, count, sizeof(double));
     if (!number) return SAL_ERR_MEMORY;
     for (i = 0; i < count; i++) number[i] = sal__mat_number(r, e->type, e->data + i * width);
@@ -7879,15 +7868,6 @@ static sal_result sal__mat_name(sal__mat_reader *r, const char **out) {
     if (sal__mat_type_size(e.type) != 1) return sal__mat_bad(r, "a name that is no text");
     *out = sal__arena_text(r->ctx, r->arena, e.data, e.size);
     return *out ? SAL_OK : SAL_ERR_MEMORY;
-}
-
-/* One code point as UTF-8; returns how many bytes. */
-static size_t sal__put_utf8(char *out, uint32_t c) {
-    int n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4, i;
-    static const unsigned char lead[] = { 0, 0, 0xC0, 0xE0, 0xF0 };
-    for (i = n - 1; i > 0; i--, c >>= 6) out[i] = (char)(0x80 | (c & 0x3F));
-    out[0] = (char)(lead[n] | c);
-    return (size_t)n;
 }
 
 /* Characters stand column by column, like numbers; the text has the rows one after another. */
@@ -8035,21 +8015,11 @@ static sal_result sal__mat_array(sal__mat_reader *outer, sal_mat *m) {
             return sal__mat_bad(r, "impossible dimensions");
     }
     SAL__TRY(sal__mat_name(r, &m->name));
-    if (type == SAL__MX_CELL) {
-        m->kind = SAL_MAT_CELL;
-        return sal__mat_children(r, m, m->count);
-    }
-    if (type == SAL__MX_STRUCT) {
-        m->kind = SAL_MAT_STRUCT;
-        return sal__mat_struct(r, m);
-    }
-    if (type == SAL__MX_CHAR) {
-        m->kind = SAL_MAT_TEXT;
-        return sal__mat_text(r, m);
-    }
-    if (type == SAL__MX_SPARSE) {
-        m->kind = SAL_MAT_SPARSE;
-        return sal__mat_sparse(r, m, flags);
+    switch (type) {
+    case SAL__MX_CELL:   m->kind = SAL_MAT_CELL;   return sal__mat_children(r, m, m->count);
+    case SAL__MX_STRUCT: m->kind = SAL_MAT_STRUCT; return sal__mat_struct(r, m);
+    case SAL__MX_CHAR:   m->kind = SAL_MAT_TEXT;   return sal__mat_text(r, m);
+    case SAL__MX_SPARSE: m->kind = SAL_MAT_SPARSE; return sal__mat_sparse(r, m, flags);
     }
     if (type < SAL__MX_DOUBLE || type > SAL__MX_UINT64) {
         m->kind = SAL_MAT_UNKNOWN;
@@ -8140,10 +8110,9 @@ static sal_result sal__mat_read(sal__mat_reader *r, const unsigned char *p, size
     unsigned version;
     int i;
     memset(root, 0, sizeof *root);
-    if (sal__mat_is_hdf5(p, size) || (size >= 10 && !memcmp(p, "MATLAB 7.3", 10))) {
+    if (sal__mat_is_hdf5(p, size) || (size >= 10 && !memcmp(p, "MATLAB 7.3", 10)))
         return sal__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: is a MATLAB 7.3 file (HDF5), which is "
                          "not read here; save it again in MATLAB with save(..., '-v7')", r->path);
-    }
     if (size < 128 || !((p[126] == 'I' && p[127] == 'M') || (p[126] == 'M' && p[127] == 'I'))) {
         if (size >= 20 && memchr(p, 0, 4)) {        /* where version 5 has text, 4 has a number */
             return sal__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: is a MATLAB 4 file, or no MATLAB "
@@ -8154,10 +8123,9 @@ static sal_result sal__mat_read(sal__mat_reader *r, const unsigned char *p, size
     }
     r->big = p[126] == 'M';
     version = (unsigned)sal__mat_uint(r, p + 124, 2);
-    if (version != 0x0100) {
+    if (version != 0x0100)
         return sal__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: MATLAB file of version 0x%04x, 0x0100 "
                          "expected; save it again with save(..., '-v7')", r->path, version);
-    }
     r->at = p + 128; r->end = p + size;
     root->kind = SAL_MAT_STRUCT; root->name = ""; root->class_name = "struct";
     root->ndim = 2; root->dim = one; root->count = 1;
@@ -8224,24 +8192,13 @@ SALDEF const sal_mat *sal_mat_cell(const sal_mat *mat, size_t index) {
 }
 
 #ifndef SALIENCY_NO_STDIO
-SALDEF sal_result sal_mat_load(sal_ctx *ctx, const char *path, sal_mat *mat) {
-    unsigned char *data;
-    size_t size;
-    sal_result r;
-    memset(mat, 0, sizeof *mat);
-    SAL__TRY(sal_file_read(ctx, path, &data, &size));
-    r = sal_mat_load_memory(ctx, data, size, path, mat);
-    sal_free(ctx, data);
-    return r;
-}
+SAL__LOADER(sal_mat_load, sal_mat)
 #endif
 
 /* --- density maps -------------------------------------------------------------------------- */
 
 SALDEF sal_result sal_density(sal_ctx *ctx, const sal_fixation *fixations, int count, int w, int h,
                               double sigma, sal_map *map) {
-    size_t i, n = (size_t)w * (size_t)h;
-    float most = 0;
     sal_result r;
     int k;
     SAL__TRY(sal_map_new(ctx, w, h, map));
@@ -8252,8 +8209,7 @@ SALDEF sal_result sal_density(sal_ctx *ctx, const sal_fixation *fixations, int c
     }
     r = sal_blur(ctx, map->data, map->data, w, h, sigma, 4, SAL_BORDER_ZERO);
     if (r != SAL_OK) { sal_map_free(ctx, map); return r; }
-    for (i = 0; i < n; i++) most = SAL__MAX(most, map->data[i]);
-    for (i = 0; i < n && most > 0; i++) map->data[i] /= most;
+    sal__map_normalise(map);
     return SAL_OK;
 }
 
@@ -8281,17 +8237,9 @@ typedef struct sal__csv {
     const char *path;
     char *at, *end;             /* *end is a zero byte */
     int line, next_line;
-    int cells;                  /* of this row; 0: the end */
+    int columns, cells;         /* of the first row, of this one; 0: the end */
     char *cell[32];
 } sal__csv;
-
-static void sal__csv_start(sal__csv *c, const char *path, unsigned char *text, size_t size) {
-    memset(c, 0, sizeof *c);
-    c->path = path;
-    c->at = (char *)text; c->end = c->at + size;
-    c->next_line = 1;
-    if (size >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3)) c->at += 3;
-}
 
 static sal_result sal__csv_row(sal_ctx *ctx, sal__csv *c) {
     char ended = ',';
@@ -8336,6 +8284,26 @@ static sal_result sal__csv_row(sal_ctx *ctx, sal__csv *c) {
     return SAL_OK;
 }
 
+/* Begin, and read the first row: the names of the columns. */
+static sal_result sal__csv_start(sal_ctx *ctx, sal__csv *c, const char *path, unsigned char *text,
+                                 size_t size) {
+    memset(c, 0, sizeof *c);
+    c->path = path;
+    c->at = (char *)text; c->end = c->at + size;
+    c->next_line = 1;
+    if (size >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3)) c->at += 3;
+    SAL__TRY(sal__csv_row(ctx, c));
+    c->columns = c->cells;
+    return SAL_OK;
+}
+
+static sal_result sal__csv_next(sal_ctx *ctx, sal__csv *c) {
+    SAL__TRY(sal__csv_row(ctx, c));
+    if (c->cells == c->columns || c->cells == 0) return SAL_OK;
+    return sal__fail(ctx, SAL_ERR_FORMAT, "%s:%d: %d cells where the first line has %d", c->path,
+                     c->line, c->cells, c->columns);
+}
+
 /* Which of the cells of this row is called name (upper or lower case), -1: none. */
 static int sal__csv_find(const sal__csv *c, const char *name) {
     int i, k;
@@ -8347,30 +8315,9 @@ static int sal__csv_find(const sal__csv *c, const char *name) {
     return -1;
 }
 
-/* A finite decimal number and nothing else. (strtod would read it by the locale's rules.) Exact to
-   the last bit with up to 15 digits: both operands of the division are. */
+/* A finite number and nothing else. */
 static int sal__csv_parse(const char *s, double *out) {
-    double value = 0, scale = 1;
-    int negative = *s == '-', digits = 0, exponent = 0, sign = 1;
-    if (*s == '-' || *s == '+') s++;
-    for (; *s >= '0' && *s <= '9'; s++, digits++) value = value * 10 + (*s - '0');
-    if (*s == '.') {
-        for (s++; *s >= '0' && *s <= '9'; s++, digits++) {
-            value = value * 10 + (*s - '0');
-            scale *= 10;
-        }
-    }
-    if (!digits) return 0;
-    if (*s == 'e' || *s == 'E') {
-        s++;
-        if (*s == '-' || *s == '+') sign = *s++ == '-' ? -1 : 1;
-        if (*s < '0' || *s > '9') return 0;
-        for (; *s >= '0' && *s <= '9'; s++) exponent = SAL__MIN(exponent * 10 + (*s - '0'), 9999);
-    }
-    value /= scale;
-    if (exponent) value *= pow(10, sign * exponent);
-    *out = negative ? -value : value;
-    return *s == 0 && value <= DBL_MAX;
+    return sal__number(&s, out) && !*s && fabs(*out) <= DBL_MAX;
 }
 
 /* --- the published sets --------------------------------------------------------------------
@@ -8663,23 +8610,14 @@ static sal_result sal__csv_number(sal_ctx *ctx, const sal__csv *c, int column, d
                      c->line, c->cell[column], column + 1);
 }
 
-static sal_result sal__csv_next(sal_ctx *ctx, sal__csv *c, int cells) {
-    SAL__TRY(sal__csv_row(ctx, c));
-    if (c->cells == cells || c->cells == 0) return SAL_OK;
-    return sal__fail(ctx, SAL_ERR_FORMAT, "%s:%d: %d cells where the first line has %d", c->path,
-                     c->line, c->cells, cells);
-}
-
 static sal_result sal__read_csv(sal__opener *b, const char *path, unsigned char *text,
                                 size_t size) {
     sal_ctx *ctx = b->ctx;
-    int image, x, y, subject, duration, start, cells, entry = -1, who = 0;
+    int image, x, y, subject, duration, start, entry = -1, who = 0;
     const char *last = "", *last_who = NULL;
     double at_x, at_y, time, length;
     sal__csv c;
-    sal__csv_start(&c, path, text, size);
-    SAL__TRY(sal__csv_row(ctx, &c));
-    cells = c.cells;
+    SAL__TRY(sal__csv_start(ctx, &c, path, text, size));
     SAL__TRY(sal__csv_column(ctx, &c, "image", &image));
     SAL__TRY(sal__csv_column(ctx, &c, "x", &x));
     SAL__TRY(sal__csv_column(ctx, &c, "y", &y));
@@ -8687,7 +8625,7 @@ static sal_result sal__read_csv(sal__opener *b, const char *path, unsigned char 
     duration = sal__csv_find(&c, "duration_ms");
     start = sal__csv_find(&c, "start_ms");
     for (;;) {
-        SAL__TRY(sal__csv_next(ctx, &c, cells));
+        SAL__TRY(sal__csv_next(ctx, &c));
         if (c.cells == 0) return SAL_OK;
         SAL__TRY(sal__csv_number(ctx, &c, x, &at_x));
         SAL__TRY(sal__csv_number(ctx, &c, y, &at_y));
@@ -8709,16 +8647,14 @@ static sal_result sal__read_csv(sal__opener *b, const char *path, unsigned char 
 
 static sal_result sal__read_sigmas(sal__opener *b, const char *path, unsigned char *text,
                                    size_t size) {
-    int image, column, cells, entry;
+    int image, column, entry;
     double sigma;
     sal__csv c;
-    sal__csv_start(&c, path, text, size);
-    SAL__TRY(sal__csv_row(b->ctx, &c));
-    cells = c.cells;
+    SAL__TRY(sal__csv_start(b->ctx, &c, path, text, size));
     SAL__TRY(sal__csv_column(b->ctx, &c, "image", &image));
     SAL__TRY(sal__csv_column(b->ctx, &c, "sigma_px", &column));
     for (;;) {
-        SAL__TRY(sal__csv_next(b->ctx, &c, cells));
+        SAL__TRY(sal__csv_next(b->ctx, &c));
         if (c.cells == 0) return SAL_OK;
         SAL__TRY(sal__csv_number(b->ctx, &c, column, &sigma));
         entry = sal__entry_of(b, c.cell[image]);
@@ -9312,22 +9248,18 @@ static sal_result sal__map_load_mat(sal_ctx *ctx, const char *path, sal_map *map
 }
 
 static sal_result sal__load_density(sal_ctx *ctx, const char *path, int w, int h, sal_map *map) {
-    size_t i, n;
-    float most = 0;
+    size_t i;
     SAL__TRY(sal__has_extension(path, ".npy") ? sal_map_load_npy(ctx, path, map)
              : sal__has_extension(path, ".mat") ? sal__map_load_mat(ctx, path, map)
              : sal_map_load_image(ctx, path, map));
     if (map->w != w || map->h != h)
         return sal__fail(ctx, SAL_ERR_SHAPE, "%s: the map is %d x %d and its picture %d x %d", path,
                          map->w, map->h, w, h);
-    n = (size_t)w * (size_t)h;
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < (size_t)w * h; i++)
         if (!(map->data[i] >= 0 && map->data[i] <= FLT_MAX))
             return sal__fail(ctx, SAL_ERR_NUMERIC, "%s: %g stands in the map; densities are finite "
                              "and not negative", path, (double)map->data[i]);
-        most = SAL__MAX(most, map->data[i]);
-    }
-    for (i = 0; i < n && most > 0; i++) map->data[i] /= most;
+    sal__map_normalise(map);
     return SAL_OK;
 }
 
@@ -10314,15 +10246,6 @@ SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_ima
     sal_free(ctx, source);
     sal_free(ctx, fitted);
     return r;
-}
-
-/* Divide by the maximum; what is negative becomes 0. A map that is nowhere positive becomes 0. */
-static void sal__map_normalise(sal_map *map) {
-    size_t i, n = (size_t)map->w * map->h;
-    float top = 0;
-    for (i = 0; i < n; i++) top = SAL__MAX(top, map->data[i]);
-    for (i = 0; i < n; i++)
-        map->data[i] = map->data[i] > 0 ? SAL__MIN(map->data[i] / top, 1.0f) : 0;
 }
 
 SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float *raw, int rh,
