@@ -27,11 +27,15 @@ SCRIPTS  = $(wildcard tests/test_*.sh)
 
 all: $(PROGRAMS)
 
-$(BUILD)/%: examples/%.c saliency.h $(wildcard examples/*.h weights/*.h)
+# The everyday model as a C array: the same bytes as its weights file.
+weights/saliency_lite.h: weights/lite.safetensors weights/embed.sh
+	sh weights/embed.sh weights/lite.safetensors > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/%: examples/%.c saliency.h weights/saliency_lite.h $(wildcard examples/*.h)
 	@mkdir -p $(BUILD)
 	$(CC) $(CFLAGS) -I. $(STB) $< -o $@ -lm
 
-$(BUILD)/test_%: tests/test_%.c saliency.h $(wildcard tests/*.h)
+$(BUILD)/test_%: tests/test_%.c saliency.h weights/saliency_lite.h $(wildcard tests/*.h)
 	@mkdir -p $(BUILD)
 	$(CC) $(CFLAGS) -I. $(STB) $< -o $@ -lm -pthread
 
@@ -96,7 +100,7 @@ reproduce-wepsam: setup $(BUILD)/train $(BUILD)/pretrain
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin
-	install -m 644 saliency.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 saliency.h weights/saliency_lite.h $(DESTDIR)$(PREFIX)/include
 	for program in $(PROGRAMS); do \
 	    install $$program $(DESTDIR)$(PREFIX)/bin/saliency-$$(basename $$program) || exit 1; \
 	done

@@ -15,7 +15,7 @@ static const char help[] =
     "\n"
     "usage: bench [options]\n"
     "\n"
-    "  -m NET       one network: juntingnet wepsam mlnet sam-vgg sam-resnet (default: all)\n"
+    "  -m NET       one network: juntingnet wepsam mlnet sam-vgg sam-resnet lite (default: all)\n"
     "  -w WEIGHTS   a network from a .safetensors file (default: random weights)\n"
     "  --dtype T    random weights of dense layers as F32 (default), F16, BF16 or I8\n"
     "  --size HxW   another input size\n"

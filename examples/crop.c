@@ -5,6 +5,7 @@
    Run  crop --help  for the options. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
+#include "../weights/saliency_lite.h"
 
 static const char program[] = "crop";
 #include "pictures.h"
@@ -376,6 +377,7 @@ int main(int argc, char **argv) {
     const char *name = NULL, *weights = NULL, *shape = NULL;
     int i, k, status = 0, center = 0, zoom = 0;
     memset(&ctx, 0, sizeof ctx);
+    sal_use_lite(&ctx);
     memset(&o, 0, sizeof o);
     o.crop.boxes = 1;
 

@@ -7,6 +7,7 @@
    Run  evaluate --help  for the options. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
+#include "../weights/saliency_lite.h"
 
 #include <ctype.h>
 #include <time.h>
@@ -815,6 +816,7 @@ int main(int argc, char **argv) {
     evaluation *e = (evaluation *)calloc(1, sizeof *e);
     int i, status;
     if (!e) return complain("out of memory");
+    sal_use_lite(&e->ctx);
     for (i = 1; i < argc; i++)
         if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help")) {
             print_help();

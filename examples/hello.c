@@ -3,12 +3,14 @@
        gcc -O2 examples/hello.c -o hello -lm  &&  ./hello examples/photos/coffee.jpg map.png */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
+#include "../weights/saliency_lite.h"
 
 int main(int argc, char **argv) {
     sal_ctx ctx = { 0 };
     sal_image photo = { 0 };
     sal_map map = { 0 };
     sal_result r = argc == 3 ? SAL_OK : SAL_ERR_ARGUMENT;
+    sal_use_lite(&ctx);
     if (!r) r = sal_image_load(&ctx, argv[1], &photo);
     if (!r) r = sal_saliency(&ctx, &photo, &map);
     if (!r) r = sal_map_save_png(&ctx, argv[2], &map);

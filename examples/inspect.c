@@ -21,7 +21,7 @@ static const char help[] =
     "  --stats         statistics of every tensor; what is not finite is counted as nan only\n"
     "  --all           of MATLAB cells and structs all elements, not only the first three\n"
     "  -n NETWORK      the layers of a network without weights:\n"
-    "                  juntingnet wepsam mlnet sam-vgg sam-resnet\n"
+    "                  juntingnet wepsam mlnet sam-vgg sam-resnet lite\n"
     "  --size HxW      the layers at this input size, as 480x640\n"
     "  -h, --help      this text\n";
 

@@ -5,6 +5,7 @@
    Run  predict --help  for the options. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
+#include "../weights/saliency_lite.h"
 
 static const char program[] = "predict";
 #include "pictures.h"
@@ -18,7 +19,7 @@ static const char help[] =
     "                      without weights: center spectral itti gbvs bms\n"
     "                      networks:        lite juntingnet wepsam mlnet sam-vgg sam-resnet\n"
     "  -w WEIGHTS        a network from a .safetensors file\n"
-    "                    (neither: the best network found in weights/, else gbvs)\n"
+    "                    (neither: lite, which is built in)\n"
     "  --domain N        lite: with the prior of 1 osie, 2 scene (default 0: any picture)\n"
     "  --center          multiply by a centre prior: people look at the middle first\n"
     "  -o OUT.png        the map as an 8-bit grey picture\n"
@@ -103,6 +104,7 @@ int main(int argc, char **argv) {
     const char *name = NULL, *weights = NULL, *domain = NULL;
     int i, status = 0, center = 0;
     memset(&ctx, 0, sizeof ctx);
+    sal_use_lite(&ctx);
     memset(&o, 0, sizeof o);
 
     for (i = 1; i < argc && !status; i++) {

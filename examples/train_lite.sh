@@ -1,0 +1,46 @@
+#!/bin/sh
+# How weights/lite.safetensors came about, step by step; goes on where it was cut off. About an hour and a
+# half on two idle cores.
+#
+#     sh examples/train_lite.sh DATA BACKBONE OUT [BUILD]
+#
+# DATA has osie/, scene/ and unlabelled/; BACKBONE is an ImageNet MobileNetV2 (mobilenet_v2_imagenet.safetensors);
+# BUILD has the programs (default build). Pictures of the test share are never learnt from, nor chosen by.
+set -e
+data=${1:?DATA} backbone=${2:?BACKBONE} out=${3:?OUT} build=${4:-build}
+threads=${THREADS:-2}
+people="--data $data/osie,$data/scene --domain 1,2"
+recipe="--test-share 0.1 --val-split 0.1 --loss kl-cc --opt adamw --schedule onecycle --select cc
+        --threads $threads --resume"
+mkdir -p "$out"
+
+step() {            # NAME OPTIONS...: trains OUT/NAME.safetensors, once
+    name=$1; shift
+    [ -f "$out/$name.done" ] && return
+    "$build/train" $recipe --out "$out/$name.safetensors" --log "$out/$name.csv" "$@"
+    rm -f "$out/$name.safetensors.state"
+    touch "$out/$name.done"
+}
+
+# The head alone, on cached features of the frozen backbone.
+step head -m lite $people --backbone "$backbone" --freeze backbone. --features "$out/features.bin" \
+    --lr 2e-3 --decay 1e-3 --epochs 8 --batch 16 --seed 1
+rm -f "$out/features.bin"
+
+# All layers: two teachers, the second with larger pictures and other validation pictures.
+step teacher1 --init "$out/head.safetensors" $people --lr 4e-4 --decay 1e-2 --dropout 0.2 --crop 0.25 \
+    --colour 0.25 --average 0.995 --epochs 10 --batch 8 --seed 1
+step teacher2 --init "$out/head.safetensors" --input 288x384 $people --lr 4e-4 --decay 5e-2 --dropout 0.3 \
+    --crop 0.35 --colour 0.3 --average 0.99 --epochs 7 --batch 8 --seed 2
+
+# The mean of both labels the photographs nobody looked at, and one network learns from them and from people.
+"$build/pretrain" --images "$data/unlabelled" --out "$out/weak" --size 48 --threads $threads \
+    -w "$out/teacher1.safetensors" -w "$out/teacher2.safetensors"
+step student --init "$out/teacher1.safetensors" \
+    --data "$out/weak,$data/osie,$data/scene,$data/osie,$data/scene" --domain 0,1,2,1,2 --lr 4e-4 \
+    --decay 1e-2 --dropout 0.1 --crop 0.25 --colour 0.3 --average 0.998 --epochs 2 --batch 8 --seed 1
+
+# A last look at people alone.
+step lite --init "$out/student.safetensors" $people --lr 1.5e-4 --decay 1e-2 --dropout 0.2 --crop 0.2 \
+    --colour 0.25 --average 0.99 --epochs 4 --batch 8 --seed 1
+"$build/convert" i8 "$out/lite.safetensors" "$out/lite-i8.safetensors"
