@@ -727,7 +727,7 @@ SALDEF sal_result sal_run_loss(sal_ctx *ctx, sal_run *run, const sal_loss *loss,
 SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout);
 SALDEF void sal_run_clear(sal_run *run);
 /* For backends with memory of their own (others do nothing here). prefetch: begin to upload what
-   the next forward will get as input, while the device is still busy. fetch: bring what is newer
+   a later forward will get as input, while the device is busy; two can be under way. fetch: bring what is newer
    there to the host. changed: the caller wrote to the host's, the device's is out of date. `what`
    is any sum of these; optim may be NULL but for SAL_STATE. */
 enum { SAL_WEIGHTS = 1, SAL_GRADIENTS = 2, SAL_VALUES = 4, SAL_STATE = 8 };

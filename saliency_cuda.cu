@@ -84,6 +84,12 @@ struct FastDiv {
     }
 };
 
+/* Of kernels with a thread for each element; beyond the range of int it stays at its end. */
+__device__ int index_of_thread() {
+    unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
+    return i < 0x7FFFFFFFu ? (int)i : 0x7FFFFFFF;
+}
+
 enum Act { IDENTITY, RELU, RELU6, SIGMOID, TANH };      /* the first three are sal_act */
 
 __device__ float activate(float x, int act) {
@@ -266,7 +272,7 @@ template <class P> __device__ int last_k(const P &p, const Split &s) {
 }
 
 __global__ void add_pieces(Out to, const float *sums, int M, int N, int count) {
-    int i = (int)(blockIdx.x * blockDim.x + threadIdx.x), z;
+    int i = index_of_thread(), z;
     float v = 0;
     if (i >= M * N) return;
     for (z = 0; z < count; z++) v += sums[(size_t)z * M * N + i];
@@ -414,7 +420,7 @@ struct Tf32 : Half {};          /* so that it compiles; never launched below 8.0
    tiles pass through shared memory, because only there it is known which element lies where.
    Share of cuBLAS/cuDNN: not yet run. */
 template <class P, class T, int TILE>
-__global__ void __launch_bounds__(256) product_tensor(P p, Split s) {
+__global__ void __launch_bounds__(256, T::K == 8 && TILE == 128 ? 1 : 2) product_tensor(P p, Split s) {
     enum { DEPTH = T::DEPTH, LA = DEPTH + T::PAD, LB = TILE + T::PAD, ROWS = TILE / 32,
            COLS = TILE / 64 };
     typedef typename T::Number Number;
@@ -425,8 +431,8 @@ __global__ void __launch_bounds__(256) product_tensor(P p, Split s) {
     typedef Carry<P, TILE, DEPTH> C;
     typename P::Col col = p.col(n0 + C::bn(0));
     C carry;
-    typename T::A fa[ROWS];
-    typename T::B fb;
+    typename T::A fa;
+    typename T::B fb[COLS];
     typename T::C sum[ROWS][COLS];
     float *tile = (float *)a + warp * 16 * 20;      /* at the end: 16 x 16 values of this warp */
     #pragma unroll
@@ -440,13 +446,13 @@ __global__ void __launch_bounds__(256) product_tensor(P p, Split s) {
             #pragma unroll
             for (q = 0; q < DEPTH; q += T::K) {
                 #pragma unroll
-                for (i = 0; i < ROWS; i++)
-                    wmma::load_matrix_sync(fa[i], a[now] + (row + i * 16) * LA + q, LA);
+                for (j = 0; j < COLS; j++)
+                    wmma::load_matrix_sync(fb[j], b[now] + q * LB + column + j * 16, LB);
                 #pragma unroll
-                for (j = 0; j < COLS; j++) {
-                    wmma::load_matrix_sync(fb, b[now] + q * LB + column + j * 16, LB);
+                for (i = 0; i < ROWS; i++) {
+                    wmma::load_matrix_sync(fa, a[now] + (row + i * 16) * LA + q, LA);
                     #pragma unroll
-                    for (i = 0; i < ROWS; i++) wmma::mma_sync(sum[i][j], fa[i], fb, sum[i][j]);
+                    for (j = 0; j < COLS; j++) wmma::mma_sync(sum[i][j], fa, fb[j], sum[i][j]);
                 }
             }
         }
@@ -515,7 +521,7 @@ __global__ void dense_rows(Out to, const float *in, const void *weight, int dtyp
 /* Depthwise convolution: channel c of the output is channel c of the input under kernel c. There
    is nothing to share between channels, memory sets the pace: one thread for each output. */
 __global__ void depthwise_forward(Out to, const float *in, const float *weight, sal_conv s, int n) {
-    int at = (int)(blockIdx.x * blockDim.x + threadIdx.x), x = at % s.ow, y = at / s.ow % s.oh;
+    int at = index_of_thread(), x = at % s.ow, y = at / s.ow % s.oh;
     int plane = at / s.ow / s.oh, c = plane % s.ic, i, j;
     float sum = 0;
     if (at >= n) return;
@@ -532,7 +538,7 @@ __global__ void depthwise_forward(Out to, const float *in, const float *weight, 
 /* One thread for each input: the outputs that saw it. */
 __global__ void depthwise_data(float *din, const float *dout, const float *weight, sal_conv s,
                                int n) {
-    int at = (int)(blockIdx.x * blockDim.x + threadIdx.x), x = at % s.iw, y = at / s.iw % s.ih;
+    int at = index_of_thread(), x = at % s.iw, y = at / s.iw % s.ih;
     int plane = at / s.iw / s.ih, c = plane % s.ic, i, j;
     float sum = 0;
     if (at >= n) return;
@@ -550,7 +556,7 @@ __global__ void depthwise_data(float *din, const float *dout, const float *weigh
 
 /* out (ic, oc, taps) from weight (oc, ic, taps): what the backward convolution multiplies by. */
 __global__ void turn_weights(float *out, const float *weight, int oc, int ic, int taps) {
-    int i = (int)(blockIdx.x * blockDim.x + threadIdx.x), t = i % taps, o = i / taps % oc;
+    int i = index_of_thread(), t = i % taps, o = i / taps % oc;
     if (i >= oc * ic * taps) return;
     out[i] = weight[((size_t)o * ic + i / taps / oc) * taps + t];
 }
@@ -563,8 +569,6 @@ __global__ void turn_weights(float *out, const float *weight, int oc, int ic, in
    given a kernel has one thread for each of n elements, in blocks of 256. Where the CPU adds to
    several places (pooling, upsampling), here the place looks for what belongs to it: no two threads
    write to the same address, and sums have one order. */
-__device__ int index_of_thread() { return (int)(blockIdx.x * blockDim.x + threadIdx.x); }
-
 /* The sum of v over the threads of a block, in all of them. All must call it. */
 __device__ double block_sum(double v) {
     __shared__ double part[32];
@@ -1280,10 +1284,13 @@ struct Run {
     size_t block_bytes[BLOCKS];
     int blocks;
     float *arena;               /* laid out as run->arena, folded norms included */
-    float *input, *next;        /* of this forward, of the one that was announced */
-    float *staging;             /* pinned memory of the host */
-    const float *announced;
-    cudaEvent_t uploaded, consumed;
+    float *input;
+    struct Next {               /* inputs that were announced */
+        const float *host;      /* where they come from; NULL: free */
+        float *staging, *device;    /* pinned memory of the host, and where it goes */
+        cudaEvent_t uploaded, consumed;
+    } next[2];
+    int turn;                   /* which of them is filled next */
     float *gradients, *temp, *sums, *maps;
     size_t arena_floats, input_floats, temp_floats, sums_floats, map_floats;
     double *numbers;            /* partial sums; results to download */
@@ -2158,9 +2165,11 @@ void run_close(sal_ctx *ctx, sal_run *run) {
     cudaStreamSynchronize(d->b->work);
     cudaStreamSynchronize(d->b->copies);
     if (d->graph) cudaGraphExecDestroy(d->graph);
-    if (d->uploaded) cudaEventDestroy(d->uploaded);
-    if (d->consumed) cudaEventDestroy(d->consumed);
-    if (d->staging) cudaFreeHost(d->staging);
+    for (i = 0; i < 2; i++) {
+        if (d->next[i].uploaded) cudaEventDestroy(d->next[i].uploaded);
+        if (d->next[i].consumed) cudaEventDestroy(d->next[i].consumed);
+        if (d->next[i].staging) cudaFreeHost(d->next[i].staging);
+    }
     for (i = 0; i < d->blocks; i++) {
         cudaFree(d->block[i]);
         d->b->info.bytes -= d->block_bytes[i];
@@ -2329,41 +2338,47 @@ sal_result input_up(sal_ctx *ctx, sal_run *run, const float *input) {
                    run->n * count_of(run->value[values[k]].shape) * sizeof(float)));
         return SAL_OK;
     }
-    if (input != d->announced)
-        return up(ctx, b, d->input, input, d->input_floats * sizeof(float));
-    d->announced = NULL;
-    TRY(check(ctx, b, cudaStreamWaitEvent(b->work, d->uploaded, 0), "waiting for the input"));
-    TRY(check(ctx, b, cudaMemcpyAsync(d->input, d->next, d->input_floats * sizeof(float),
-                                      cudaMemcpyDeviceToDevice, b->work), "copying the input"));
-    return check(ctx, b, cudaEventRecord(d->consumed, b->work), "an event");
+    for (k = 0; k < 2; k++) {
+        Run::Next *next = &d->next[k];
+        if (next->host != input) continue;
+        next->host = NULL;
+        TRY(check(ctx, b, cudaStreamWaitEvent(b->work, next->uploaded, 0), "an event"));
+        TRY(check(ctx, b, cudaMemcpyAsync(d->input, next->device, d->input_floats * sizeof(float),
+                                          cudaMemcpyDeviceToDevice, b->work), "a copy"));
+        return check(ctx, b, cudaEventRecord(next->consumed, b->work), "an event");
+    }
+    return up(ctx, b, d->input, input, d->input_floats * sizeof(float));
 }
 
+/* With  prefetch(0); for (i...) { prefetch(i + 1); forward(i); }  the upload of each input overlaps
+   the work on the one before. */
 sal_result run_prefetch(sal_ctx *ctx, sal_run *run, const float *input) {
     Run *d = of(run);
     Backend *b = d->b;
+    Run::Next *next = &d->next[d->turn];
     size_t bytes = d->input_floats * sizeof(float);
     cudaSetDevice(b->id);
     if (run->start > 1) return SAL_OK;
-    if (!d->next) TRY(device_new(ctx, d, bytes, &d->next, "the next input"));
-    if (!d->staging)
-        TRY(check(ctx, b, cudaMallocHost((void **)&d->staging, bytes), "pinned memory"));
-    if (!d->consumed) {
-        TRY(check(ctx, b, cudaEventCreateWithFlags(&d->uploaded, cudaEventDisableTiming),
+    if (!next->device) TRY(device_new(ctx, d, bytes, &next->device, "the next input"));
+    if (!next->staging)
+        TRY(check(ctx, b, cudaMallocHost((void **)&next->staging, bytes), "pinned memory"));
+    if (!next->uploaded)
+        TRY(check(ctx, b, cudaEventCreateWithFlags(&next->uploaded, cudaEventDisableTiming),
                   "an event"));
-        TRY(check(ctx, b, cudaEventCreateWithFlags(&d->consumed, cudaEventDisableTiming),
+    if (!next->consumed)
+        TRY(check(ctx, b, cudaEventCreateWithFlags(&next->consumed, cudaEventDisableTiming),
                   "an event"));
-        TRY(check(ctx, b, cudaEventRecord(d->consumed, b->work), "an event"));
-    }
-    /* the upload before has left staging; the copy before has left next */
-    TRY(check(ctx, b, cudaStreamSynchronize(b->copies), "the upload before"));
-    memcpy(d->staging, input, bytes);
-    TRY(check(ctx, b, cudaStreamWaitEvent(b->copies, d->consumed, 0), "an event"));
+    /* what it held before has left staging, and device too (events not yet recorded are past) */
+    TRY(check(ctx, b, cudaEventSynchronize(next->uploaded), "the upload before"));
+    TRY(check(ctx, b, cudaStreamWaitEvent(b->copies, next->consumed, 0), "an event"));
+    memcpy(next->staging, input, bytes);
     b->info.uploads++;
     b->info.upload_bytes += bytes;
-    TRY(check(ctx, b, cudaMemcpyAsync(d->next, d->staging, bytes, cudaMemcpyHostToDevice,
+    TRY(check(ctx, b, cudaMemcpyAsync(next->device, next->staging, bytes, cudaMemcpyHostToDevice,
                                       b->copies), "an upload"));
-    TRY(check(ctx, b, cudaEventRecord(d->uploaded, b->copies), "an event"));
-    d->announced = input;
+    TRY(check(ctx, b, cudaEventRecord(next->uploaded, b->copies), "an event"));
+    next->host = input;
+    d->turn ^= 1;
     return SAL_OK;
 }
 
