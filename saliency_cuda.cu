@@ -420,7 +420,8 @@ struct Tf32 : Half {};          /* so that it compiles; never launched below 8.0
    tiles pass through shared memory, because only there it is known which element lies where.
    Share of cuBLAS/cuDNN: not yet run. */
 template <class P, class T, int TILE>
-__global__ void __launch_bounds__(256, T::K == 8 && TILE == 128 ? 1 : 2) product_tensor(P p, Split s) {
+__global__ void __launch_bounds__(256, T::K == 8 && TILE == 128 ? 1 : 2)
+product_tensor(P p, Split s) {
     enum { DEPTH = T::DEPTH, LA = DEPTH + T::PAD, LB = TILE + T::PAD, ROWS = TILE / 32,
            COLS = TILE / 64 };
     typedef typename T::Number Number;
