@@ -810,6 +810,7 @@ typedef struct sal_cuda {
     sal_cuda_kernel kernel;         /* a step of the ladder, for teaching */
     int atomics;                    /* 1: faster sums, whose last bits change from run to run */
     int no_graphs;                  /* 1: launch kernels one by one, always */
+    double *layer_ms;               /* not NULL: receives each layer's time in a forward pass */
     /* what happened since open */
     uint64_t uploads, downloads, upload_bytes, download_bytes;
     uint64_t fallbacks, launches, graphs;   /* layers done by the CPU; graphs replayed */

@@ -161,7 +161,7 @@ template <bool ALONG_N> struct Product {
 
 /* Convolution as a product (implicit GEMM): row k = (c, i, j) of B is what tap (i, j) of the kernel
    sees of channel c, column n = (sample, y, x) is a position of the output. B is never made, its
-   elements are looked up: a table says for each k how far its tap lies from the tap at the corner. */
+   elements are looked up: a table says for each k how far its tap lies from the corner's tap. */
 struct Tap { int offset; short dy, dx; };           /* of in, for channel and tap together */
 struct Window { int base, y, x; };                  /* the corner of the window of one output */
 
@@ -650,7 +650,7 @@ __global__ void maxpool_backward(float *din, const float *dout, const int *arg, 
     int at = index_of_thread(), x = at % s.iw, y = at / s.iw % s.ih, i, j;
     if (at >= n) return;
     size_t plane = (size_t)(at / s.iw / s.ih) * s.oh * s.ow;
-    int v = y + s.top - s.k + 1, u = x + s.left - s.k + 1;      /* the first window may begin here */
+    int v = y + s.top - s.k + 1, u = x + s.left - s.k + 1;      /* the first window's start */
     int i0 = v <= 0 ? 0 : (v + s.stride - 1) / s.stride, i1 = min((y + s.top) / s.stride, s.oh - 1);
     int j0 = u <= 0 ? 0 : (u + s.stride - 1) / s.stride;
     int j1 = min((x + s.left) / s.stride, s.ow - 1);
@@ -771,7 +771,7 @@ __global__ void dropout_backward(float *din, const float *dout, const unsigned c
     if (i < n) din[i] += mask[i] ? dout[i] / (1 - rate) : 0;
 }
 
-/* n elements in rows of `size`, `to_row` apart there and `from_row` apart here; adds or replaces. */
+/* n elements in rows of `size`, `to_row` apart there and `from_row` here; adds or replaces. */
 __global__ void copy_rows(float *to, const float *from, int size, int to_row, int from_row,
                           int adds, int n) {
     int i = index_of_thread();
@@ -813,7 +813,9 @@ __device__ void touched(int y, int from, int to, int *first, int *last) {
     *first = max((int)floor((y - 0.5) * to / from - 0.5) - 1, 0);
     *last = min((int)ceil((y + 1.5) * to / from - 0.5) + 1, to - 1);
 }
-__device__ double share_of(Blend b, int y) { return (b.low == y) * (1 - b.t) + (b.high == y) * b.t; }
+__device__ double share_of(Blend b, int y) {
+    return (b.low == y) * (1 - b.t) + (b.high == y) * b.t;
+}
 __global__ void upsample_backward(float *din, const float *dout, int ih, int iw, int oh, int ow,
                                   int n) {
     int i = index_of_thread(), x = i % iw, y = i / iw % ih, v, u, v0, v1, u0, u1;
@@ -833,7 +835,8 @@ __global__ void upsample_backward(float *din, const float *dout, int ih, int iw,
 }
 
 /* out (n) = in * mask, the mask (hw) repeating; or out += */
-__global__ void times_mask(float *out, const float *in, const float *mask, int hw, int adds, int n) {
+__global__ void times_mask(float *out, const float *in, const float *mask, int hw, int adds,
+                           int n) {
     int i = index_of_thread();
     if (i < n) out[i] = (adds ? out[i] : 0) + in[i] * mask[i % hw];
 }
@@ -1189,7 +1192,7 @@ struct Step {
     double scale, decay;        /* of the gradient; L2 that goes through it */
 };
 
-/* One weight, as sal_sgd_update, sal_rmsprop_update and sal_adam_update have it. m, a: its memory */
+/* One weight, as sal_sgd_update, sal_rmsprop_update, sal_adam_update do it. m, a: its memory */
 __global__ void optim_step(float *w, float *g, float *m, float *a, Step s, int n) {
     int i = index_of_thread();
     if (i >= n) return;
@@ -1273,6 +1276,7 @@ struct Backend {
     sal_cuda info;
     int id, sms;                /* multiprocessors */
     cudaStream_t work, copies;
+    cudaEvent_t start, stop;    /* to time layers */
     Net *nets;
 };
 
@@ -1986,7 +1990,8 @@ sal_result on_convlstm(sal_ctx *ctx, sal_run *run, int i) {
             const float *bu = w[g[2] + 1], *bw = w[g[1] + 1];
             if (h) conv_forward(run, &s, h, w[g[2]], tap, gate_out(gate, bu, NULL, NULL, IDENTITY));
             conv_forward(run, &s, x, w[g[1]], tap,
-                         gate_out(gate, bw, h ? NULL : bu, h ? gate : NULL, k < 3 ? SIGMOID : TANH));
+                         gate_out(gate, bw, h ? NULL : bu, h ? gate : NULL,
+                                  k < 3 ? SIGMOID : TANH));
         }
         FOR(d, size, lstm_cell)(v + (size_t)L_C * size, v + (size_t)L_H * size, out_at(run, i),
                                 v_before ? v_before + (size_t)L_C * size : NULL,
@@ -2384,11 +2389,22 @@ sal_result run_prefetch(sal_ctx *ctx, sal_run *run, const float *input) {
 }
 
 sal_result layers(sal_ctx *ctx, sal_run *run) {
+    Backend *b = of(run)->b;
+    double *ms = of(run)->options.layer_ms;
     int i;
     for (i = run->start; i < run->end; i++) {
         layer_fn *fn = kernel_of(run, i, 0);
+        float time = 0;
+        if (ms) ms[i] = 0;
         if (run->step[i].skip) continue;
+        if (ms) TRY(check(ctx, b, cudaEventRecord(b->start, b->work), "an event"));
         TRY(fn ? fn(ctx, run, i) : on_host(ctx, run, i, 0));
+        if (ms) {
+            TRY(check(ctx, b, cudaEventRecord(b->stop, b->work), "an event"));
+            TRY(check(ctx, b, cudaEventSynchronize(b->stop), "an event"));
+            TRY(check(ctx, b, cudaEventElapsedTime(&time, b->start, b->stop), "an event"));
+            ms[i] = time;
+        }
         if (run->watch) {       /* who looks on sees the value on the host */
             int v = run->step[i].output;
             TRY(down(ctx, of(run)->b, run->value[v].data, value_at(run, v),
@@ -2423,7 +2439,8 @@ void capture(sal_ctx *ctx, sal_run *run) {
 sal_result run_forward(sal_ctx *ctx, sal_run *run, const float *input) {
     Run *d = of(run);
     Backend *b = d->b;
-    int i, fixed = !run->training && !run->watch && !d->no_graph && !d->options.no_graphs;
+    int i, fixed = !run->training && !run->watch && !d->no_graph && !d->options.no_graphs &&
+                   !d->options.layer_ms;
     cudaSetDevice(b->id);
     TRY(weights_up(ctx, d));
     TRY(fold_norms(ctx, run));
@@ -2651,11 +2668,15 @@ SALDEF void sal_backend_cuda_close(sal_ctx *ctx, const sal_backend *backend) {
     cudaSetDevice(b->id);
     if (b->work) cudaStreamDestroy(b->work);
     if (b->copies) cudaStreamDestroy(b->copies);
+    if (b->start) cudaEventDestroy(b->start);
+    if (b->stop) cudaEventDestroy(b->stop);
     cudaGetLastError();
     sal_free(ctx, b);
 }
 
-SALDEF sal_cuda *sal_backend_cuda(const sal_backend *backend) { return &((Backend *)backend)->info; }
+SALDEF sal_cuda *sal_backend_cuda(const sal_backend *backend) {
+    return &((Backend *)backend)->info;
+}
 
 SALDEF sal_result sal_backend_cuda_open(sal_ctx *ctx, int device, const sal_backend **backend) {
     Backend *b;
@@ -2669,7 +2690,8 @@ SALDEF sal_result sal_backend_cuda_open(sal_ctx *ctx, int device, const sal_back
     cudaGetLastError();
     if (e != cudaSuccess || count < 1)
         return fail(ctx, SAL_ERR_UNSUPPORTED, "no CUDA device here: %s; the CPU still works "
-                    "(ctx->backend = NULL)", e != cudaSuccess ? cudaGetErrorString(e) : "none found");
+                    "(ctx->backend = NULL)",
+                    e != cudaSuccess ? cudaGetErrorString(e) : "none found");
     if (device < 0 || device >= count)
         return fail(ctx, SAL_ERR_ARGUMENT, "there is no CUDA device %d: this machine has %d, "
                     "counted from 0", device, count);
@@ -2698,6 +2720,8 @@ SALDEF sal_result sal_backend_cuda_open(sal_ctx *ctx, int device, const sal_back
         r = check(ctx, b, cudaStreamCreateWithFlags(&b->work, cudaStreamNonBlocking), "a stream");
     if (r == SAL_OK)
         r = check(ctx, b, cudaStreamCreateWithFlags(&b->copies, cudaStreamNonBlocking), "a stream");
+    if (r == SAL_OK) r = check(ctx, b, cudaEventCreate(&b->start), "an event");
+    if (r == SAL_OK) r = check(ctx, b, cudaEventCreate(&b->stop), "an event");
     if (r != SAL_OK) {
         char why[sizeof ctx->error];
         memcpy(why, ctx->error, sizeof why);
