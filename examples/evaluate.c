@@ -27,6 +27,9 @@ static const char help[] =
     "  --baselines    three more: the centre prior (density of the fixations on all other\n"
     "                 pictures), and how well viewers predict each other: each one from all\n"
     "                 others (mean over viewers), one random half from the other (both ways)\n"
+    "  --crop         how many fixations stay when the best half of the area is cut out, in\n"
+    "                 three shapes; beside the models, the half in the middle, and that which\n"
+    "                 the fixations of other viewers choose\n"
     "\n"
     "On what:\n"
     "  --data DIR     a data set as published: plain images/ maps/ fixations.csv, OSIE, Scene,\n"
@@ -38,7 +41,7 @@ static const char help[] =
     "  --domain N     lite: with the prior of 1 osie, 2 scene (default 0: any picture)\n"
     "\n"
     "How:\n"
-    "  --metrics LIST names separated by commas (default: all)\n"
+    "  --metrics LIST names separated by commas (default: all; with --crop, its three)\n"
     "  --prior MAP    baseline of IG, .npy or picture (default: the centre prior as above)\n"
     "  --seed N       of everything drawn: AUC_Borji, AUC_shuffled, halves of viewers (default 1)\n"
     "  --threads N    use N threads (default: all cores)\n"
@@ -62,7 +65,12 @@ static const char help_end[] =
 
 enum { MAX_ROWS = 32, BLOCK = 8, THUMB = 220, TEN = 10 };
 
-typedef enum row_kind { MODEL, MAPS, PRIOR, LEAVE_ONE_OUT, SPLIT_HALF } row_kind;
+/* Columns behind the metrics of the library: what a crop of this shape keeps. */
+enum { CROPS = 3, SCORES = SAL_METRICS + CROPS, ALL_METRICS = (1 << SAL_METRICS) - 1 };
+static const double shape[CROPS] = { 1, 16 / 9.0, 9 / 16.0 };
+
+/* From LEAVE_ONE_OUT on it is viewers that are scored, not maps. */
+typedef enum row_kind { MODEL, MAPS, PRIOR, CENTER_BOX, LEAVE_ONE_OUT, SPLIT_HALF } row_kind;
 
 typedef struct bytes { unsigned char *data; int size; } bytes;
 
@@ -73,7 +81,7 @@ typedef struct score_row {
     const char *model, *weights, *folder;   /* as given */
     int center, open;
     sal_model of;
-    double (*value)[SAL_METRICS];           /* of each picture */
+    double (*value)[SCORES];                /* of each picture */
     bytes *thumb;                           /* of each map, as JPEG */
 } score_row;
 
@@ -91,9 +99,9 @@ typedef struct evaluation {
     sal_ctx ctx, *worker;                   /* worker: one for each thread */
     const char *data, *split, *prior_path, *csv, *json, *html;
     double test_share;
-    int domain, limit, strips, baselines, per_image, quiet;
+    int domain, limit, strips, baselines, crop, per_image, quiet;
     unsigned metrics;
-    int order[SAL_METRICS], columns;        /* the metrics in the order asked for */
+    int order[SCORES], columns;             /* the metrics in the order asked for */
     sal_dataset set;
     int images, set_open;
     sal_item *gaze;                         /* fixations and size of each picture */
@@ -114,7 +122,15 @@ static int complain(const char *format, ...) {
     return 1;
 }
 
-static const char *metric_name(int m) { return sal_metric_about((sal_metric)m)->name; }
+static const sal_metric_info *metric_about(int m) {
+    static const char text[] = "share of the fixations in the best box of half the area";
+    static const sal_metric_info crop[CROPS] = { { "crop_1:1", text, 1, SAL_NEEDS_FIXATIONS },
+                                                 { "crop_16:9", text, 1, SAL_NEEDS_FIXATIONS },
+                                                 { "crop_9:16", text, 1, SAL_NEEDS_FIXATIONS } };
+    return m < SAL_METRICS ? sal_metric_about((sal_metric)m) : &crop[m - SAL_METRICS];
+}
+
+static const char *metric_name(int m) { return metric_about(m)->name; }
 
 /* --- maps of one picture ------------------------------------------------------------------- */
 
@@ -198,24 +214,48 @@ typedef struct target {
     int other_count, ten_count;
 } target;
 
+/* The share of the fixations in the box of half the picture's area (or the largest of this shape
+   that fits) that keeps the most of the map. */
+static sal_result score_crop(sal_ctx *ctx, const sal_map *map, double aspect, const sal_fixation *f,
+                             int count, double *value) {
+    sal_crop_desc d;
+    sal_box box;
+    sal_result r;
+    int i, inside = 0;
+    memset(&d, 0, sizeof d);
+    d.aspect = aspect; d.area = 0.5;
+    r = sal_crop(ctx, map, &d, &box);
+    if (r || !count) return r;
+    for (i = 0; i < count; i++) {           /* the first pixel reaches from 0 to 1 in boxes */
+        double x = f[i].x + 0.5, y = f[i].y + 0.5;
+        inside += x >= box.left && x <= box.right && y >= box.top && y <= box.bottom;
+    }
+    *value = (double)inside / count;
+    return SAL_OK;
+}
+
 /* Two calls, as the two kinds of shuffled AUC have different negatives. */
-static sal_result score(sal_ctx *ctx, const evaluation *e, const target *t, const float *map,
+static sal_result score(sal_ctx *ctx, const evaluation *e, const target *t, const sal_map *map,
                         const float *density, const sal_fixation *f, int count, double *value) {
     const unsigned mit = SAL_METRIC_BIT(SAL_AUC_SHUFFLED) | SAL_METRIC_BIT(SAL_AUC_SHUFFLED_MEAN);
     sal_score_desc d = t->desc;
     double shuffled[SAL_METRICS];
     sal_result r = SAL_OK;
     int m;
-    d.map = map; d.density = density;
+    d.map = map->data; d.density = density;
     d.fixations = points_of(f, count);
     d.others = points_of(t->others, t->other_count);
-    for (m = 0; m < SAL_METRICS; m++) value[m] = shuffled[m] = NAN;
-    d.metrics = e->metrics & ~mit;
+    for (m = 0; m < SCORES; m++) value[m] = NAN;
+    d.metrics = e->metrics & ALL_METRICS & ~mit;
     if (d.metrics) r = sal_score(ctx, &d, value);
     d.others = points_of(t->ten, t->ten_count);
     d.metrics = e->metrics & mit;
     if (!r && d.metrics) r = sal_score(ctx, &d, shuffled);
-    for (m = 0; m < SAL_METRICS; m++) if (mit >> m & 1) value[m] = shuffled[m];
+    for (m = 0; m < SAL_METRICS; m++)
+        if (e->metrics & mit & SAL_METRIC_BIT(m)) value[m] = shuffled[m];
+    for (m = SAL_METRICS; m < SCORES && !r; m++)
+        if (e->metrics >> m & 1)
+            r = score_crop(ctx, map, shape[m - SAL_METRICS], f, count, &value[m]);
     return r;
 }
 
@@ -226,7 +266,7 @@ static sal_result compare_viewers(sal_ctx *ctx, const evaluation *e, const targe
                                   sal_map *keep) {
     sal_fixation *f = SAL__NEW(ctx, sal_fixation, item->fixations);
     sal_map map, density;
-    double value[SAL_METRICS];
+    double value[SCORES];
     sal_result r = f ? SAL_OK : SAL_ERR_MEMORY;
     int i, in = 0, out = 0, m;
     memset(&map, 0, sizeof map); memset(&density, 0, sizeof density);
@@ -237,8 +277,8 @@ static sal_result compare_viewers(sal_ctx *ctx, const evaluation *e, const targe
     if (!r && in && out) {
         r = density_of(ctx, item, f + in, out, &map);
         if (!r) r = density_of(ctx, item, f, in, &density);
-        if (!r) r = score(ctx, e, t, map.data, density.data, f, in, value);
-        for (m = 0; !r && m < SAL_METRICS; m++)
+        if (!r) r = score(ctx, e, t, &map, density.data, f, in, value);
+        for (m = 0; !r && m < SCORES; m++)
             if (!isnan(value[m])) { sum[m] += value[m]; n[m]++; }
     }
     if (keep) { sal_map_free(ctx, keep); *keep = map; } else sal_map_free(ctx, &map);
@@ -250,8 +290,8 @@ static sal_result compare_viewers(sal_ctx *ctx, const evaluation *e, const targe
 static sal_result score_viewers(sal_ctx *ctx, const evaluation *e, const target *t, row_kind kind,
                                 const sal_item *item, double *value, sal_map *map) {
     char *chosen = SAL__NEW(ctx, char, item->subjects + 1);
-    double sum[SAL_METRICS] = { 0 };
-    int n[SAL_METRICS] = { 0 }, s, m, viewers = item->subjects;
+    double sum[SCORES] = { 0 };
+    int n[SCORES] = { 0 }, s, m, viewers = item->subjects;
     sal_result r = chosen ? SAL_OK : SAL_ERR_MEMORY;
     sal_rng rng;
     rng.state = t->desc.seed;
@@ -270,7 +310,7 @@ static sal_result score_viewers(sal_ctx *ctx, const evaluation *e, const target 
         for (s = 0; s < viewers; s++) chosen[s] = !chosen[s];
         if (!r) r = compare_viewers(ctx, e, t, item, chosen, sum, n, map);
     }
-    for (m = 0; m < SAL_METRICS; m++) value[m] = n[m] ? sum[m] / n[m] : NAN;
+    for (m = 0; m < SCORES; m++) value[m] = n[m] ? sum[m] / n[m] : NAN;
     sal_free(ctx, chosen);
     return r;
 }
@@ -373,7 +413,8 @@ static void score_all(void *arg, int index, int worker) {
     sal_result r = drawn ? SAL_OK : SAL_ERR_MEMORY;
     sal_rng rng;
     target t;
-    int k;
+    sal_map even;
+    int k, m;
     memset(&t, 0, sizeof t);
     t.desc.w = j->item.w; t.desc.h = j->item.h;
     t.desc.seed = rng.state = e->ctx.seed + (uint64_t)j->image * 1000003u;
@@ -400,10 +441,17 @@ static void score_all(void *arg, int index, int worker) {
             r = density_of(ctx, &j->item, t.others, t.other_count, &j->map[k]);
             if (r) break;
         }
-        if (row->kind == LEAVE_ONE_OUT || row->kind == SPLIT_HALF)
+        if (row->kind == CENTER_BOX) {
+            for (m = 0; m < SCORES; m++) value[m] = NAN;
+            r = sal_map_new(ctx, j->item.w, j->item.h, &even);
+            for (m = SAL_METRICS; m < SCORES && !r; m++)
+                r = score_crop(ctx, &even, shape[m - SAL_METRICS], gaze->fixation, gaze->fixations,
+                               &value[m]);
+            sal_map_free(ctx, &even);
+        } else if (row->kind >= LEAVE_ONE_OUT)
             r = score_viewers(ctx, e, &t, row->kind, gaze, value, &j->map[k]);
         else
-            r = score(ctx, e, &t, j->map[k].data, j->item.density.data, gaze->fixation,
+            r = score(ctx, e, &t, &j->map[k], j->item.density.data, gaze->fixation,
                       gaze->fixations, value);
     }
     if (!r && e->html) r = make_thumbs(ctx, e, j);
@@ -619,7 +667,7 @@ static int parse_metrics(evaluation *e, const char *list) {
     e->metrics = 0; e->columns = 0;
     while (*list) {
         int length = (int)strcspn(list, ","), m, found = -1;
-        for (m = 0; m < SAL_METRICS; m++)
+        for (m = 0; m < SCORES; m++)
             if ((int)strlen(metric_name(m)) == length && !strncmp(metric_name(m), list, length))
                 found = m;
         if (found < 0) return complain("%.*s is not a metric; see evaluate --help", length, list);
@@ -652,8 +700,8 @@ static void short_name(char *name, size_t size, const char *path) {
 
 static int add_row(evaluation *e, row_kind kind, const char *model, const char *weights,
                    const char *folder) {
-    static const char *const baseline[] = { "", "", "centre prior", "viewer vs others",
-                                            "half vs half" };
+    static const char *const baseline[] = { "", "", "centre prior", "centre box",
+                                            "viewer vs others", "half vs half" };
     score_row *row = &e->row[e->rows];
     size_t length = model ? strlen(model) : 0;
     if (e->rows == MAX_ROWS) return complain("at most %d models in one table", MAX_ROWS);
@@ -687,7 +735,7 @@ static int open_models(evaluation *e) {
             size_t end = strlen(row->name);
             snprintf(row->name + end, sizeof row->name - end, " (%d)", same);
         }
-        row->value = (double (*)[SAL_METRICS])calloc((size_t)e->images, sizeof *row->value);
+        row->value = (double (*)[SCORES])calloc((size_t)e->images, sizeof *row->value);
         row->thumb = (bytes *)calloc((size_t)e->images, sizeof(bytes));
         if (!row->value || !row->thumb) return complain("out of memory");
     }
@@ -739,10 +787,11 @@ static int open_all(evaluation *e) {
             return complain("%s", sal_error(&e->ctx));
     }
     if (e->baselines && add_row(e, PRIOR, NULL, NULL, NULL)) return 1;
-    if (e->baselines && e->set.subjects < 2)
+    if (e->crop && add_row(e, CENTER_BOX, NULL, NULL, NULL)) return 1;
+    if ((e->baselines || e->crop) && e->set.subjects < 2)
         complain("%s does not tell viewers apart: no rows for them", e->data);
-    else if (e->baselines && (add_row(e, LEAVE_ONE_OUT, NULL, NULL, NULL) ||
-                              add_row(e, SPLIT_HALF, NULL, NULL, NULL))) return 1;
+    else if ((e->baselines || e->crop) && (add_row(e, LEAVE_ONE_OUT, NULL, NULL, NULL) ||
+                                           add_row(e, SPLIT_HALF, NULL, NULL, NULL))) return 1;
     if (!e->rows && add_row(e, MODEL, NULL, NULL, NULL)) return 1;
     e->gaze = (sal_item *)calloc((size_t)e->images, sizeof(sal_item));
     e->photo = (bytes *)calloc((size_t)e->images, sizeof(bytes));
@@ -775,8 +824,7 @@ static void close_all(evaluation *e) {
 static void print_help(void) {
     int m;
     fputs(help, stdout);
-    for (m = 0; m < SAL_METRICS; m++)
-        printf("  %-18s %s\n", metric_name(m), sal_metric_about((sal_metric)m)->text);
+    for (m = 0; m < SCORES; m++) printf("  %-18s %s\n", metric_name(m), metric_about(m)->text);
     fputs(help_end, stdout);
 }
 
@@ -785,6 +833,7 @@ static int parse_options(evaluation *e, int argc, char **argv) {
     for (i = 1; i < argc && !status; i++) {
         const char *a = argv[i], *v = argv[i + 1];
         if (!strcmp(a, "--baselines")) e->baselines = 1;
+        else if (!strcmp(a, "--crop")) e->crop = 1;
         else if (!strcmp(a, "--per-image")) e->per_image = 1;
         else if (!strcmp(a, "--quiet")) e->quiet = 1;
         else if (a[0] != '-') status = complain("%s: what to do with it? see evaluate --help", a);
@@ -814,7 +863,7 @@ static int parse_options(evaluation *e, int argc, char **argv) {
 
 int main(int argc, char **argv) {
     evaluation *e = (evaluation *)calloc(1, sizeof *e);
-    int i, status;
+    int i, status, given;
     if (!e) return complain("out of memory");
     sal_use_lite(&e->ctx);
     for (i = 1; i < argc; i++)
@@ -824,10 +873,14 @@ int main(int argc, char **argv) {
             return 0;
         }
     e->strips = 100;
-    e->columns = SAL_METRICS;
-    e->metrics = (1u << SAL_METRICS) - 1;
-    for (i = 0; i < SAL_METRICS; i++) e->order[i] = i;
-    status = parse_options(e, argc, argv) || open_all(e) || evaluate(e);
+    status = parse_options(e, argc, argv);
+    given = e->metrics != 0;
+    for (i = 0; i < SCORES; i++)            /* what is scored if nobody says */
+        if (!(e->metrics >> i & 1) && (i < SAL_METRICS ? !given && !e->crop : e->crop)) {
+            e->order[e->columns++] = i;
+            e->metrics |= SAL_METRIC_BIT(i);
+        }
+    status = status || open_all(e) || evaluate(e);
     if (!status) status = write_text(e, NULL, make_table);
     if (!status && e->csv) status = write_text(e, e->csv, make_csv);
     if (!status && e->json) status = write_text(e, e->json, make_json);

@@ -36,20 +36,20 @@ static void say_summary_table(const evaluation *e, text *t) {
     }
     say(t, "<th>better\n");
     for (c = 0; c < e->columns; c++) {
-        const sal_metric_info *info = sal_metric_about((sal_metric)e->order[c]);
+        const sal_metric_info *info = metric_about(e->order[c]);
         double best = NAN;
         for (k = 0; k < e->rows; k++) {             /* viewers do not compete */
             summary s = summarise(e, &e->row[k], e->order[c]);
-            if (e->row[k].kind <= PRIOR && s.n && !(s.mean * info->better <= best * info->better))
-                best = s.mean;
+            if (e->row[k].kind < LEAVE_ONE_OUT && s.n &&
+                !(s.mean * info->better <= best * info->better)) best = s.mean;
         }
         say(t, "<tr title=\"");
         say_name(t, info->text, 0);
         say(t, "\"><td>%s", info->name);
         for (k = 0; k < e->rows; k++) {
             summary s = summarise(e, &e->row[k], e->order[c]);
-            say(t, e->rows > 1 && e->row[k].kind <= PRIOR && s.mean == best ? "<td class=best>"
-                                                                            : "<td>");
+            say(t, e->rows > 1 && e->row[k].kind < LEAVE_ONE_OUT && s.mean == best
+                       ? "<td class=best>" : "<td>");
             say_number(t, s.mean, "%.4f", "&ndash;");
             say_number(t, s.se, " <small>&plusmn; %.4f</small>", "");
             if (s.n < e->images && s.n) say(t, " <small>(%d)</small>", s.n);
@@ -81,7 +81,7 @@ static void say_distribution(const evaluation *e, text *t, int metric) {
     if (high - low < 1e-9) { low -= .5; high += .5; }
     x = (high - low) * .04; low -= x; high += x;
     say(t, "<div class=card><b>%s</b> <span class=dim>", metric_name(metric));
-    say_name(t, sal_metric_about((sal_metric)metric)->text, 0);
+    say_name(t, metric_about(metric)->text, 0);
     say(t, "</span>\n<svg viewBox=\"0 0 %d %d\" role=img>", WIDTH + 2 * LEFT, height);
 #define X(v) (LEFT + ((v) - low) / (high - low) * WIDTH)
     step = tick_step(high - low);
@@ -177,7 +177,7 @@ static int compare_ranked(const void *a, const void *b) {
 
 static void make_html(const evaluation *e, text *t) {
     ranked *list = (ranked *)malloc((size_t)e->images * sizeof(ranked));
-    int metric = e->order[0], better = sal_metric_about((sal_metric)metric)->better;
+    int metric = e->order[0], better = metric_about(metric)->better;
     int i, c, n = 0, half;
     if (!list) { t->failed = 1; return; }
     for (i = 0; i < e->images; i++)

@@ -185,6 +185,41 @@ static void test_scores(void) {
           "--prior is the baseline of IG; with one picture there is no standard error");
 }
 
+/* The share of fixations in the middle box of half the area, mean over pictures: from the CSV. */
+static double middle_share(double aspect) {
+    double w = sqrt(0.5 * W * H * aspect), h = w / aspect, x, y, sum = 0;
+    char *text = slurp("set/fixations.csv"), *line;
+    int n = 0;
+    if (h > H) { w *= H / h; h = H; }
+    for (line = text ? strtok(text, "\n") : NULL; line; line = strtok(NULL, "\n"))
+        if (sscanf(line, "p%*d.png,s%*d,%lf,%lf", &x, &y) == 2) {
+            sum += fabs(x + 0.5 - W / 2.0) <= w / 2 && fabs(y + 0.5 - H / 2.0) <= h / 2;
+            n++;
+        }
+    sal_free(&ctx, text);
+    return n ? sum / n : -1;
+}
+
+static void test_crop(void) {
+    int status = run("-m center --maps \"$T/good\" --crop --data \"$T/set\" --json \"$T/json\" "
+                     "--csv \"$T/csv\"");
+    CHECK(status == 0 && holds("csv", "model,image,crop_1:1,crop_16:9,crop_9:16\n") &&
+          !holds("out", "NSS"), "--crop prints what boxes of three shapes keep");
+    CHECK(fabs(json_value("centre box", "crop_1:1", "mean") - middle_share(1)) < 1e-9 &&
+          fabs(json_value("centre box", "crop_16:9", "mean") - middle_share(16 / 9.0)) < 1e-9 &&
+          fabs(json_value("centre box", "crop_9:16", "mean") - middle_share(9 / 16.0)) < 1e-9,
+          "the box in the middle keeps %.4f, %.4f, %.4f of the fixations",
+          middle_share(1), middle_share(16 / 9.0), middle_share(9 / 16.0));
+    CHECK(fabs(json_value("center", "crop_1:1", "mean") - middle_share(1)) < 1e-9,
+          "as does that of the centre model");
+    CHECK(json_value("good", "crop_9:16", "mean") > .99 &&
+          json_value("viewer vs others", "crop_9:16", "mean") > .99,
+          "true maps and other viewers keep all of a disc");
+    status = run("-m center --metrics CC --crop --data \"$T/set\" --limit 2 --csv \"$T/csv3\"");
+    CHECK(status == 0 && holds("csv3", "model,image,CC,crop_1:1") && holds("csv3", "centre box,"),
+          "--metrics beside --crop adds its own");
+}
+
 static void test_browser(void) {
     sal_image shot;
     size_t i, n, colourful = 0, dark = 0;
@@ -266,6 +301,7 @@ int main(int argc, char **argv) {
     if (!CHECK(mkdtemp(folder) && !setenv("T", folder, 1) && !setenv("EVALUATE", program, 1) &&
                make_set(), "a small data set is made under %s", folder)) return test_done();
     test_scores();
+    test_crop();
     test_browser();
     test_errors();
     CHECK(system("rm -rf \"$T\"") == 0, "the folder is removed");

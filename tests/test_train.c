@@ -232,7 +232,7 @@ static void test_kill(void) {
             uint64_t h = run_training(&d, 1, &result, NULL);
             _exit(h == whole ? 0 : 1);
         }
-        usleep(20000 + 11000 * (unsigned)(round % 7) + 30000 * (unsigned)(round / 7));
+        usleep(20000 + 11000 * (unsigned)(round % 7) + 400 * (unsigned)(round * round));
         if (waitpid(child, &status, WNOHANG) == child) { status = WEXITSTATUS(status); continue; }
         kill(child, SIGKILL);
         waitpid(child, &status, 0);
