@@ -26,7 +26,17 @@ def conv(l):
                      groups, bias=l['params'] > 1)
 
 
-class Lstm(nn.Module):
+def padded(x, l, value):
+    """As TensorFlow: the larger half behind."""
+    pad = []
+    for side in (x.shape[3], x.shape[2]):
+        total = max((side - 1) // l['stride'] * l['stride'] + (l['kernel'] - 1) * l['dilation'] + 1 -
+                    side, 0)
+        pad += [total // 2, total - total // 2]
+    return F.pad(x, pad, value=value)
+
+
+class Lstm(nn.Module if torch else object):
     """Attentive ConvLSTM (SAM eqs. (1)-(8)), its gates joined into one convolution each way."""
     def __init__(self, c, steps):
         super().__init__()
@@ -46,7 +56,7 @@ class Lstm(nn.Module):
         return h
 
 
-class Net(nn.Module):
+class Net(nn.Module if torch else object):
     def __init__(self, layers):
         super().__init__()
         self.layers = layers
@@ -77,21 +87,13 @@ class Net(nn.Module):
             y = [v[k] for k in l['in']]
             if op == 'input': out = x
             elif op in ('conv2d', 'depthwise'):
-                if l['same']:
-                    pad = []
-                    for side in (y[0].shape[3], y[0].shape[2]):
-                        total = max((side - 1) // l['stride'] * l['stride'] +
-                                    (l['kernel'] - 1) * l['dilation'] + 1 - side, 0)
-                        pad += [total // 2, total - total // 2]
-                    y[0] = F.pad(y[0], pad)
-                out = part(y[0])
+                out = part(padded(y[0], l, 0) if l['same'] else y[0])
             elif op == 'dense': out = part(y[0].flatten(1)).view(-1, *l['shape'])
             elif op == 'maxout':
                 out = y[0].flatten(1).unflatten(1, (-1, l['kernel'])).amax(2).view(-1, *l['shape'])
             elif op == 'maxpool':
-                out = F.max_pool2d(y[0], l['kernel'], l['stride'], l['kernel'] // 2
-                                   if l['same'] and l['kernel'] > 2 else 0, ceil_mode=bool(l['same']))
-                out = out[:, :, :l['shape'][1], :l['shape'][2]]
+                if l['same']: y[0] = padded(y[0], l, float('-inf'))
+                out = F.max_pool2d(y[0], l['kernel'], l['stride'])
             elif op == 'relu': out = F.relu(y[0])
             elif op == 'relu6': out = F.relu6(y[0])
             elif op == 'softmax': out = torch.softmax(y[0].flatten(2), 2).view_as(y[0])
