@@ -727,9 +727,9 @@ SALDEF sal_result sal_run_loss(sal_ctx *ctx, sal_run *run, const sal_loss *loss,
 SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout);
 SALDEF void sal_run_clear(sal_run *run);
 /* For backends with memory of their own (others do nothing here). prefetch: begin to upload what
-   a later forward will get as input, while the device is busy; two can be under way. fetch: bring what is newer
-   there to the host. changed: the caller wrote to the host's, the device's is out of date. `what`
-   is any sum of these; optim may be NULL but for SAL_STATE. */
+   a later forward will get as input, while the device is busy; two can be under way. fetch: bring
+   what is newer there to the host. changed: the caller wrote to the host's, the device's is out of
+   date. `what` is any sum of these; optim may be NULL but for SAL_STATE. */
 enum { SAL_WEIGHTS = 1, SAL_GRADIENTS = 2, SAL_VALUES = 4, SAL_STATE = 8 };
 struct sal_optim;
 SALDEF sal_result sal_run_prefetch(sal_ctx *ctx, sal_run *run, const float *input);
@@ -1951,7 +1951,7 @@ static sal_conv sal__depthwise_plane(const sal_conv *s) {
 }
 
 /* Depthwise convolution (Howard et al., "MobileNets", 2017): every channel has a kernel of its own
-   and sees no other. out (n, c, oh, ow), in (n, c, ih, iw), weight (c, 1, kh, kw), bias (c) or NULL:
+   and sees no other. out (n, c, oh, ow), in (n, c, ih, iw), weight (c, 1, kh, kw), bias (c), NULL:
        out[c][y][x] = bias[c] + sum over i, j of weight[c][i][j] * in[c][v][u],   v, u as above */
 SALDEF void sal_depthwise_forward(float *out, const float *in, const float *weight,
                                   const float *bias, const sal_conv *s) {
@@ -4676,7 +4676,7 @@ static void sal__build_lite(sal__builder *b) {
                               i ? 1 : stage[k].stride, &wide[block], &fine[block]);
     x = sal__relu6(b, sal__conv_same(b, x, "backbone.conv_last", sal__width(b, 1280), 1, 1));
     x = sal__relu6(b, sal__conv_same(b, x, "head.tap32", head, 1, 1));
-    y = sal__relu6(b, sal__conv_same(b, x, "head.wide32", 0, 5, 1));        /* most of the picture */
+    y = sal__relu6(b, sal__conv_same(b, x, "head.wide32", 0, 5, 1));    /* most of the picture */
     x = sal__add(b, sal__conv_same(b, y, "head.mix32", head, 1, 1), x);
     x = sal__upsample(b, x, wide[13]);
     x = sal__relu6(b, sal__add(b, sal__conv_same(b, wide[13], "head.tap16", head, 1, 1), x));
@@ -6391,8 +6391,8 @@ static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t siz
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a truncated BMP file (%.0f bytes)", name,
                          (double)size);
     if (p[0] == 0xFF && !sal__jpeg_is_safe(p, size))
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a damaged JPEG file: a Huffman table is missing, "
-                         "or has more than 256 codes", name);
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a damaged JPEG file: a Huffman table is "
+                         "missing, or has more than 256 codes", name);
     if (sal__stb_size(p, size, &w, &h))
         SAL__TRY(sal__check_size(ctx, name, w, h));
     decoded = stbi_load_from_memory(p, (int)size, &w, &h, &n, 0);
@@ -13388,7 +13388,7 @@ static void sal__maxpool_back_task(void *arg, int index, int worker) {
                          (const int *)j->run->value[j->layer].aux + out, &s);
 }
 
-/* --- the default backend when training; what is not here goes forward as when predicting ------- */
+/* --- the default backend when training; what is not here goes forward as when predicting ---- */
 #define sal__forward_conv2d_train sal__forward_conv2d_fast
 #define sal__forward_depthwise_train sal__forward_depthwise_fast
 #define sal__forward_dense_train sal__forward_dense_fast
@@ -13727,8 +13727,8 @@ SAL__INLINE void SAL__K(wino_b)(float *out, size_t os, const float *in, size_t i
     }
 }
 
-/* Row p of G gives g0 + p^2 g2 + p^4 g4 +- p (g1 + p^2 g3) for the pair of points +-p. Its divisor N
-   (the product of the distances to the other points) is left to A, where it costs less. */
+/* Row p of G gives g0 + p^2 g2 + p^4 g4 +- p (g1 + p^2 g3) for the pair of points +-p. Its divisor
+   N (the product of the distances to the other points) is left to A, where it costs less. */
 #define SAL__EVEN(p, x0, x2, x4) \
     (r == 5 ? sal__vfma(sal__vset((float)((p) * (p) * (p) * (p))), x4, \
                         sal__vfma(sal__vset((float)((p) * (p))), x2, x0)) \
@@ -13752,8 +13752,8 @@ SAL__INLINE void SAL__K(wino_g)(float *out, size_t os, sal__v g0, sal__v g1, sal
     SAL__ST(n - 1, r == 5 ? g4 : g2);
 }
 
-/* out[f] = (G g G^T)[f] for the r x r taps of one pair of channels: rows of G g first, two at a time,
-   each of which then goes through G once more. */
+/* out[f] = (G g G^T)[f] for the r x r taps of one pair of channels: rows of G g first, two at a
+   time, each of which then goes through G once more. */
 #define SAL__TAP(i, j) sal__vload(tap + ((i) * r + (j)) * SAL__W)
 #define SAL__ROW_OF_TAPS(i, row) \
     SAL__K(wino_g)(out + (size_t)(i) * n * fs, fs, SAL__TAP(row, 0), SAL__TAP(row, 1), \
