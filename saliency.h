@@ -3599,31 +3599,20 @@ static sal_result sal__backward_maxpool(sal_ctx *ctx, sal_run *run, int i) {
     return SAL_OK;
 }
 
-static sal_result sal__forward_relu(sal_ctx *ctx, sal_run *run, int i) {
-    (void)ctx;
-    sal_relu_forward(sal__out(run, i), sal__in(run, i, 0), sal__in_count(run, i));
-    return SAL_OK;
-}
-
-static sal_result sal__backward_relu(sal_ctx *ctx, sal_run *run, int i) {
-    (void)ctx;
-    sal_relu_backward(sal__din(run, i, 0), sal__dout(run, i), sal__out(run, i),
-                      sal__in_count(run, i));
-    return SAL_OK;
-}
-
-static sal_result sal__forward_relu6(sal_ctx *ctx, sal_run *run, int i) {
-    (void)ctx;
-    sal_relu6_forward(sal__out(run, i), sal__in(run, i, 0), sal__in_count(run, i));
-    return SAL_OK;
-}
-
-static sal_result sal__backward_relu6(sal_ctx *ctx, sal_run *run, int i) {
-    (void)ctx;
-    sal_relu6_backward(sal__din(run, i, 0), sal__dout(run, i), sal__out(run, i),
-                       sal__in_count(run, i));
-    return SAL_OK;
-}
+#define SAL__ELEMENTWISE(name) \
+    static sal_result sal__forward_##name(sal_ctx *ctx, sal_run *run, int i) { \
+        (void)ctx; \
+        sal_##name##_forward(sal__out(run, i), sal__in(run, i, 0), sal__in_count(run, i)); \
+        return SAL_OK; \
+    } \
+    static sal_result sal__backward_##name(sal_ctx *ctx, sal_run *run, int i) { \
+        (void)ctx; \
+        sal_##name##_backward(sal__din(run, i, 0), sal__dout(run, i), sal__out(run, i), \
+                              sal__in_count(run, i)); \
+        return SAL_OK; \
+    }
+SAL__ELEMENTWISE(relu)
+SAL__ELEMENTWISE(relu6)
 
 /* Over all positions of each channel. */
 static sal_result sal__forward_softmax(sal_ctx *ctx, sal_run *run, int i) {
