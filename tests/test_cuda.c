@@ -8,6 +8,7 @@
 #include "../saliency.h"
 #include "test.h"
 #include "seeded.h"
+#include <sys/stat.h>
 
 #ifdef CUDA_ON_CPU
 void cuda_on_cpu_set(int devices, int major, size_t memory, int fail_launch);
@@ -610,6 +611,99 @@ static void test_training(int kind, const char *loss, int steps) {
     sal_net_free(&ctx, net[0]); sal_net_free(&ctx, net[1]);
 }
 
+/* --- the trainer ------------------------------------------------------------------------------ */
+
+#define FOLDER "build/test_cuda_files"
+
+static void make_pictures(int count, sal_rng *rng) {
+    sal_image image;
+    sal_map map;
+    char path[96];
+    int i, k;
+    mkdir("build", 0777); mkdir(FOLDER, 0777);
+    mkdir(FOLDER "/images", 0777); mkdir(FOLDER "/maps", 0777);
+    sal_image_new(&ctx, 40, 32, &image);
+    sal_map_new(&ctx, 40, 32, &map);
+    for (i = 0; i < count; i++) {
+        for (k = 0; k < 40 * 32 * 3; k++) image.data[k] = (unsigned char)sal_rng_below(rng, 256);
+        for (k = 0; k < 40 * 32; k++) map.data[k] = (float)sal_rng_uniform(rng);
+        snprintf(path, sizeof path, FOLDER "/images/p%d.png", i);
+        sal_image_save(&ctx, path, &image);
+        snprintf(path, sizeof path, FOLDER "/maps/p%d.png", i);
+        sal_map_save_png(&ctx, path, &map);
+    }
+    sal_image_free(&ctx, &image);
+    sal_map_free(&ctx, &map);
+}
+
+static int stop_after_one(void *user, const sal_train_progress *at) {
+    (void)user;
+    return at->epoch == 1 && at->step == 1 ? SAL_TRAIN_STOP : SAL_TRAIN_GO_ON;
+}
+
+/* ML-Net on a few pictures, through sal_train; its weights as they are at the end. */
+static sal_net *trained(const sal_backend *backend, const sal_train_desc *d, double *loss) {
+    sal_train_result result;
+    sal_net *net = NULL;
+    sal_result r = make(&ctx, SAL_MLNET, 32, 0, 32, 40, &net);
+    ctx.backend = backend;
+    if (r == SAL_OK) r = sal_train(&ctx, net, d, &result);
+    ctx.backend = NULL;
+    *loss = r == SAL_OK ? result.loss : NAN;
+    if (r != SAL_OK) { sal_net_free(&ctx, net); net = NULL; }
+    return net;
+}
+
+static double nets_apart(const sal_net *a, const sal_net *b) {
+    double d = 0;
+    int k;
+    if (!a || !b) return INFINITY;
+    for (k = 0; k < a->params; k++) {
+        double e = off((float *)a->param[k].value.data, (float *)b->param[k].value.data,
+                       sal_tensor_count(&a->param[k].value), 1e-3);
+        d = SAL__MAX(d, e);
+    }
+    return d;
+}
+
+static void test_trainer(void) {
+    static const char *const data[] = { FOLDER };
+    sal_train_desc d = sal_train_desc_paper(SAL_MLNET);
+    sal_net *cpu, *whole, *again = NULL;
+    double loss[2], e;
+    sal_rng rng;
+    rng.state = 6;
+    make_pictures(8, &rng);
+    d.data = data; d.datas = 1; d.epochs = 2; d.batch = 2; d.val_split = .3; d.seed = 1;
+    d.average = .9;
+    cpu = trained(sal_backend_cpu(), &d, &loss[0]);
+    whole = trained(gpu, &d, &loss[1]);
+    e = nets_apart(whole, cpu);
+    CHECK(e <= 1e-3 && fabs(loss[1] / loss[0] - 1) <= 1e-4, "sal_train on the device makes the "
+          "CPU's weights (off by %.1e) and loss (%.5g, %.5g)%s", e, loss[0], loss[1],
+          e <= 1e-3 ? "" : sal_error(&ctx));
+    d.state = FOLDER "/state"; d.resume = 1;
+    remove(d.state);
+    d.progress = stop_after_one;
+    again = trained(gpu, &d, &loss[0]);
+    sal_net_free(&ctx, again);
+    d.progress = NULL;
+    again = trained(gpu, &d, &loss[0]);
+    CHECK(nets_apart(again, whole) == 0, "stopped and resumed on the device it ends with the same "
+          "bits%s", again ? "" : sal_error(&ctx));
+    sal_net_free(&ctx, cpu); sal_net_free(&ctx, whole); sal_net_free(&ctx, again);
+    d.state = NULL; d.resume = 0; d.average = 0;
+    d.freeze = "backbone."; d.features = FOLDER "/features";
+    remove(d.features);
+    cpu = trained(sal_backend_cpu(), &d, &loss[0]);
+    remove(d.features);
+    whole = trained(gpu, &d, &loss[1]);
+    e = nets_apart(whole, cpu);
+    CHECK(e <= 1e-3, "on cached features of a frozen beginning too (off by %.1e)%s", e,
+          whole ? "" : sal_error(&ctx));
+    sal_net_free(&ctx, cpu); sal_net_free(&ctx, whole);
+}
+
 /* --- what crosses to the device and back ------------------------------------------------------ */
 
 static void test_prefetch(void) {
@@ -815,6 +909,7 @@ int main(void) {
     test_training(SAL_MLNET, "mlnet", 10);
     test_training(SAL_SAM_RESNET, "sam", 3);
     test_training(SAL_LITE, "kl-cc", 4);
+    test_trainer();
     test_prefetch();
     test_fallback();
     test_exchange();
