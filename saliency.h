@@ -12371,6 +12371,7 @@ typedef struct sal__gemm_job {
     const float *in, *weight;
     float *out, *packed, *worker;
     int k, panels, blocks;          /* of positions: panels in a block, blocks in a sample */
+    int pack;                       /* 1: so many positions that packing the weights pays */
     size_t worker_size;
 } sal__gemm_job;
 
@@ -12379,6 +12380,7 @@ static void sal__gemm_fit(sal__gemm_job *j, const sal_conv *s) {
     memset(j, 0, sizeof *j);
     j->s = s;
     j->k = s->ic * s->kh * s->kw;
+    j->pack = (size_t)s->n * s->oh * s->ow > 512;
     j->panels = (int)SAL__MIN(SAL__MAX(98304 / ((size_t)j->k * 16), 1), 8);
     j->panels = SAL__MIN(j->panels, all);
     j->blocks = (all + j->panels - 1) / j->panels;
@@ -12386,7 +12388,7 @@ static void sal__gemm_fit(sal__gemm_job *j, const sal_conv *s) {
 }
 
 static size_t sal__gemm_shared(const sal__gemm_job *j) {
-    return ((size_t)(j->s->oc + 5) / 6 * 6 * j->k + 15) / 16 * 16;
+    return j->pack ? ((size_t)(j->s->oc + 5) / 6 * 6 * j->k + 15) / 16 * 16 : 0;
 }
 
 /* b (k, 16): the inputs under the kernel at positions p .. p+15 of the output plane. */
@@ -12394,12 +12396,7 @@ static void sal__gemm_columns(const sal__gemm_job *j, const float *in, int p, fl
     const sal_conv *s = j->s;
     int y[16], x[16], i, c, kh, kw, count = SAL__MIN(16, s->oh * s->ow - p);
     float odd[16];
-    int simple = s->kh == 1 && s->kw == 1 && s->stride == 1 && !s->top && !s->left && count == 16;
     size_t plane = (size_t)s->ih * s->iw;
-    if (simple && s->oh == s->ih && s->ow == s->iw) {
-        for (c = 0; c < s->ic; c++, b += 16) memcpy(b, in + c * plane + p, 16 * sizeof(float));
-        return;
-    }
     for (i = 0; i < 16; i++) {
         int q = SAL__MIN(p + i, s->oh * s->ow - 1);
         y[i] = q / s->ow * s->stride - s->top; x[i] = q % s->ow * s->stride - s->left;
@@ -12447,17 +12444,25 @@ static void sal__gemm_task(void *arg, int index, int worker) {
     size_t pitch = (size_t)j->panels * 16;
     float *b = j->worker + worker * j->worker_size, *c = b + (size_t)j->k * pitch;
     const float *in = j->in + (size_t)sample * s->ic * s->ih * s->iw;
-    for (p = 0; p < panels; p++)
+    if (s->kh == 1 && s->kw == 1 && !s->top && !s->left && s->oh == s->ih && s->ow == s->iw) {
+        for (k = 0; k < s->ic; k++, in += size)         /* 1x1: plane by plane */
+            for (p = 0; p < panels; p++) {
+                float *to = b + ((size_t)p * j->k + k) * 16;
+                int i, part = SAL__MIN(16, count - p * 16);
+                if (part == 16) memcpy(to, in + first + p * 16, 16 * sizeof(float));
+                else for (i = 0; i < 16; i++) to[i] = i < part ? in[first + p * 16 + i] : 0;
+            }
+    } else for (p = 0; p < panels; p++)
         sal__gemm_columns(j, in, first + p * 16, b + (size_t)p * j->k * 16);
     for (o = 0; o < s->oc; o += 6) {
         int rows = SAL__MIN(6, s->oc - o), r;
         for (k = 0; k < j->k; k += SAL__GEMM_KC) {
             int columns = SAL__MIN(SAL__GEMM_KC, j->k - k);
-            const float *a = j->packed + (size_t)o * j->k + 6 * k;
+            const float *a = (j->pack ? j->packed + 6 * k : j->weight + k) + (size_t)o * j->k;
+            size_t lda = (size_t)(j->pack ? columns : j->k);
             for (p = 0; p < panels; p++)
-                j->isa->block(c + p * 16, pitch, a, (size_t)columns,
-                              b + ((size_t)p * j->k + k) * 16, columns, rows, k > 0,
-                              a + 6 * columns);
+                j->isa->block(c + p * 16, pitch, a, lda, b + ((size_t)p * j->k + k) * 16, columns,
+                              rows, k > 0, a + 6 * lda);
         }
         for (r = 0; r < rows; r++) {
             size_t at = ((size_t)sample * s->oc + o + r) * size + first;
@@ -12480,7 +12485,7 @@ static void sal__gemm_run(sal_ctx *ctx, float *out, const float *in, const float
     sal__gemm_fit(&j, s);
     j.isa = sal__isa_best(); j.e = e; j.in = in; j.weight = weight; j.out = out;
     j.packed = (float *)scratch; j.worker = j.packed + sal__gemm_shared(&j);
-    sal_parallel_for(ctx, (s->oc + 5) / 6, sal__gemm_pack_task, &j);
+    if (j.pack) sal_parallel_for(ctx, (s->oc + 5) / 6, sal__gemm_pack_task, &j);
     sal_parallel_for(ctx, s->n * j.blocks, sal__gemm_task, &j);
 }
 
