@@ -11771,24 +11771,22 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
    no second copy of the weights is ever kept: the memory of a network is its weights file and
    its activations.
 
-   1x1, strided and other convolutions are the same micro-kernel on columns gathered on the fly.
+   1x1, strided and other convolutions are the same micro-kernel on columns gathered on the fly;
+   depthwise ones are sums of nine shifted rows (`taps`).
 
    3. One pass: whatever follows a convolution (batch-norm as a scale and a shift, the residual,
-   ReLU) is applied to the finished tile before it leaves the cache (`finish`).
+   ReLU, 2x2 pooling) is applied to the finished tile before it leaves the cache (`finish`).
 
    Dense layers with one picture are limited by memory: each weight is used once. They read F16
    weights as they are and turn them into floats in registers; with I8 weights they turn the few
-   inputs into whole numbers instead (`dot_i8`). With many pictures
-   (training) they are matrix products.
+   inputs into whole numbers (`dot_i8`). With many pictures they are matrix products.
 
    The attentive LSTM: at each step the eight gate convolutions are one Winograd convolution with
    2048 outputs over [X~; H], which shares the transform of its input; Wa * X is computed once;
    at the first step everything that multiplies H = 0 is left out.
 
-   Threads get pieces of equal work whose results do not overlap, cut without regard to the number
-   of threads; so every sum is added in one order, and the bits are always the same.
-
-   Everything is tested against the textbook in tests/test_fast.c.
+   Threads get pieces of work that do not overlap, cut without regard to the number of threads:
+   every sum is added in one order, the bits are always the same. tests/test_fast.c has the proof.
    ========================================================================================== */
 
 /* --- instruction sets -----------------------------------------------------------------------
@@ -11800,11 +11798,9 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
 #if defined(__GNUC__)
 #  define SAL__INLINE static inline __attribute__((always_inline))
 #  define SAL__ALIGN __attribute__((aligned(64)))
-#  define SAL__PREFETCH(p) __builtin_prefetch(p)        /* harmless wherever p points */
-#  define SAL__PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
+#  define SAL__PREFETCH(p, cache) __builtin_prefetch(p, 0, cache)    /* 3: L1; p may be anywhere */
 #else
-#  define SAL__PREFETCH(p) ((void)0)
-#  define SAL__PREFETCH_L2(p) ((void)0)
+#  define SAL__PREFETCH(p, cache) ((void)0)
 #  define SAL__INLINE static inline
 #  define SAL__ALIGN
 #endif
@@ -11866,17 +11862,11 @@ typedef struct sal__isa {
 #define sal__vload(p) _mm256_loadu_ps(p)
 #define sal__vstore(p, x) _mm256_storeu_ps(p, x)
 #define sal__vset(x) _mm256_set1_ps(x)
-#define sal__vadd(a, b) _mm256_add_ps(a, b)
-#define sal__vsub(a, b) _mm256_sub_ps(a, b)
-#define sal__vmul(a, b) _mm256_mul_ps(a, b)
-#define sal__vdiv(a, b) _mm256_div_ps(a, b)
 #define sal__vsqrt(a) _mm256_sqrt_ps(a)
 #define sal__vmin(a, b) _mm256_min_ps(a, b)
 #define sal__vmax(a, b) _mm256_max_ps(a, b)
 #define sal__vfma(a, b, c) _mm256_fmadd_ps(a, b, c)     /* a * b + c */
 #define sal__vfnma(a, b, c) _mm256_fnmadd_ps(a, b, c)   /* c - a * b */
-#define sal__vabs(a) _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)
-#define sal__vcopysign(a, s) _mm256_or_ps(a, _mm256_and_ps(_mm256_set1_ps(-0.0f), s))   /* a >= 0 */
 #define sal__vselect_less(a, b, yes, no) \
     _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ))
 /* 2^n for y = 1.5 * 2^23 + n: the last bits of y are n */
@@ -11913,17 +11903,11 @@ typedef struct sal__isa {
 #define sal__vload(p) _mm_loadu_ps(p)
 #define sal__vstore(p, x) _mm_storeu_ps(p, x)
 #define sal__vset(x) _mm_set1_ps(x)
-#define sal__vadd(a, b) _mm_add_ps(a, b)
-#define sal__vsub(a, b) _mm_sub_ps(a, b)
-#define sal__vmul(a, b) _mm_mul_ps(a, b)
-#define sal__vdiv(a, b) _mm_div_ps(a, b)
 #define sal__vsqrt(a) _mm_sqrt_ps(a)
 #define sal__vmin(a, b) _mm_min_ps(a, b)
 #define sal__vmax(a, b) _mm_max_ps(a, b)
 #define sal__vfma(a, b, c) _mm_add_ps(_mm_mul_ps(a, b), c)
 #define sal__vfnma(a, b, c) _mm_sub_ps(c, _mm_mul_ps(a, b))
-#define sal__vabs(a) _mm_andnot_ps(_mm_set1_ps(-0.0f), a)
-#define sal__vcopysign(a, s) _mm_or_ps(a, _mm_and_ps(_mm_set1_ps(-0.0f), s))
 #define sal__vselect_less(a, b, yes, no) _mm_or_ps(_mm_and_ps(_mm_cmplt_ps(a, b), yes), \
                                                    _mm_andnot_ps(_mm_cmplt_ps(a, b), no))
 #define sal__vpow2(y) _mm_castsi128_ps(_mm_add_epi32( \
@@ -11965,17 +11949,11 @@ SAL__INLINE __m128i sal__sse2_bytes(const int8_t *p) {
 #define sal__vload(p) vld1q_f32(p)
 #define sal__vstore(p, x) vst1q_f32(p, x)
 #define sal__vset(x) vdupq_n_f32(x)
-#define sal__vadd(a, b) vaddq_f32(a, b)
-#define sal__vsub(a, b) vsubq_f32(a, b)
-#define sal__vmul(a, b) vmulq_f32(a, b)
-#define sal__vdiv(a, b) vdivq_f32(a, b)
 #define sal__vsqrt(a) vsqrtq_f32(a)
 #define sal__vmin(a, b) vminq_f32(a, b)
 #define sal__vmax(a, b) vmaxq_f32(a, b)
 #define sal__vfma(a, b, c) vfmaq_f32(c, a, b)
 #define sal__vfnma(a, b, c) vfmsq_f32(c, a, b)
-#define sal__vabs(a) vabsq_f32(a)
-#define sal__vcopysign(a, s) vbslq_f32(vdupq_n_u32(0x80000000u), s, a)
 #define sal__vselect_less(a, b, yes, no) vbslq_f32(vcltq_f32(a, b), yes, no)
 #define sal__vpow2(y) vreinterpretq_f32_s32(vaddq_s32( \
     vshlq_n_s32(vreinterpretq_s32_f32(y), 23), vdupq_n_s32(0x3F800000)))
@@ -12006,17 +11984,11 @@ SAL__INLINE int32x4_t sal__neon_madd(int16x8_t a, int16x8_t b) {
 #define sal__vload(p) (*(p))
 #define sal__vstore(p, x) (*(p) = (x))
 #define sal__vset(x) ((float)(x))
-#define sal__vadd(a, b) ((a) + (b))
-#define sal__vsub(a, b) ((a) - (b))
-#define sal__vmul(a, b) ((a) * (b))
-#define sal__vdiv(a, b) ((a) / (b))
 #define sal__vsqrt(a) (float)sqrt((double)(a))
 #define sal__vmin(a, b) SAL__MIN(a, b)
 #define sal__vmax(a, b) SAL__MAX(a, b)
 #define sal__vfma(a, b, c) ((a) * (b) + (c))
 #define sal__vfnma(a, b, c) ((c) - (a) * (b))
-#define sal__vabs(a) fabsf(a)
-#define sal__vcopysign(a, s) ((s) < 0 ? -(a) : (a))
 #define sal__vselect_less(a, b, yes, no) ((a) < (b) ? (yes) : (no))
 #define sal__vpow2(y) sal__f32_from_bits((sal__f32_bits(y) << 23) + 0x3F800000u)
 #define sal__veven(a, b) (a)
@@ -12072,12 +12044,11 @@ typedef struct sal__wino_job {
 } sal__wino_job;
 
 /* floats of a run of finished tiles of 16 channels (also enough for a patch of 8) */
-enum { SAL__TILES = 16 * 6 * 48 };
-enum { SAL__KC = 128, SAL__RESIDENT = 1200000, SAL__CHUNK = 5300000 };
+enum { SAL__TILES = 16 * 6 * 48, SAL__KC = 128, SAL__RESIDENT = 1200000, SAL__CHUNK = 5300000 };
 
 /* Cut s for tiles of n points; 0 if that is not possible. */
 static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
-    int d = s->dilation, kp = (s->ic + 7) & ~7, ph, pw;
+    int d = s->dilation, kp = (s->ic + 7) & ~7, ph, pw, chunks;
     memset(w, 0, sizeof *w);
     if (s->stride != 1 || s->kh != s->kw) return 0;
     if (s->kh != 3 && !(s->kh == 5 && n == 8)) return 0;
@@ -12097,17 +12068,14 @@ static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
     w->vfs = (size_t)w->kc * 6 + 16;            /* neighbours in f fall on different sets */
     w->u = w->ufs * w->f; w->v = w->vfs * w->f * w->kblocks;
     w->chunk = w->resident ? (int)SAL__MAX(1, 100000 / w->v) : (int)SAL__MAX(1, SAL__CHUNK / w->v);
-    if (w->chunk >= w->groups) w->chunk = w->groups;
-    else {          /* chunks of equal size */
-        int chunks = (w->groups + w->chunk - 1) / w->chunk;
-        w->chunk = (w->groups + chunks - 1) / chunks;
-    }
+    chunks = (w->groups + w->chunk - 1) / w->chunk;
+    w->chunk = (w->groups + chunks - 1) / chunks;       /* of equal size */
     /* cycles, measured with AVX2: products, transforms of inputs, of outputs, of weights */
     w->cost = (double)w->groups * w->f * w->oblocks * (6.3 * s->ic + 30 * w->kblocks) +
               (double)w->tiles * kp / 8 * (n == 8 ? 290 : 200) +
               (double)w->tiles * w->oblocks * (n == 8 ? 1200 : 650) +
               (double)kp * w->oblocks * (n == 8 ? 280 : 180) *
-              (w->resident ? 1 : (w->groups + w->chunk - 1) / w->chunk);
+              (w->resident ? 1 : chunks);
     return 1;
 }
 
@@ -12146,7 +12114,7 @@ static void sal__wino_patch(float *patch, const float *in, const sal_conv *s, in
                 memset(patch, 0, SAL__PATCH * sizeof(float));
             } else if (d == 1 && x >= 0 && x + SAL__PATCH <= s->iw) {
                 memcpy(patch, from, SAL__PATCH * sizeof(float));
-                for (l = 0; l < SAL__PATCH; l += 16) SAL__PREFETCH(from + SAL__PATCH + l);
+                for (l = 0; l < SAL__PATCH; l += 16) SAL__PREFETCH(from + SAL__PATCH + l, 3);
             } else {
                 for (l = 0; l < first; l++) patch[l] = 0;
                 if (d == 1) memcpy(patch + first, from + first, (last - first) * sizeof(float));
@@ -12791,18 +12759,10 @@ typedef struct sal__plane_job {
     const sal_epilogue *e;
     const float *in, *weight, *dout;
     float *out, *din, *dweight, *worker;
-    size_t worker_size;
+    size_t worker_size, plane_size, border_size;    /* floats; of the copies of in and dout */
     int pitch, rows;            /* of the copy: floats of one remainder, rows */
     int over, beside, back;     /* border around the copy of dout, floats of its rows */
 } sal__plane_job;
-
-/* Floats of the copies of the input and of dout; whole vectors may be read from their last runs. */
-static size_t sal__plane_size(const sal__plane_job *j) {
-    return (size_t)j->rows * j->s->stride * j->pitch + 16;
-}
-static size_t sal__border_size(const sal__plane_job *j) {
-    return (size_t)(j->s->oh + 2 * j->over) * j->back + 16;
-}
 
 static void sal__plane_fit(sal__plane_job *j, const sal_conv *s, int training) {
     int reach_y = (s->kh - 1) * s->dilation, reach_x = (s->kw - 1) * s->dilation, d = s->stride;
@@ -12813,9 +12773,11 @@ static void sal__plane_fit(sal__plane_job *j, const sal_conv *s, int training) {
     j->over = (reach_y + d - 1) / d;
     j->beside = (reach_x + d - 1) / d;
     j->back = s->ow + 2 * j->beside + 8;
-    j->worker_size = sal__plane_size(j);
+    j->plane_size = (size_t)j->rows * d * j->pitch + 16;    /* 16: whole vectors are read */
+    j->border_size = (size_t)(s->oh + 2 * j->over) * j->back + 16;
+    j->worker_size = j->plane_size;
     if (training)
-        j->worker_size += sal__border_size(j) + (size_t)((s->ih + d - 1) / d) *
+        j->worker_size += j->border_size + (size_t)((s->ih + d - 1) / d) *
                                                 ((s->iw + d - 1) / d);
     j->worker_size = (j->worker_size + 15) / 16 * 16;
 }
@@ -12929,10 +12891,10 @@ static void sal__depthwise_back_task(void *arg, int c, int worker) {
     const sal_conv *s = j->s;
     int taps = s->kh * s->kw, d = s->stride, lanes = j->isa->width, n, y, t, i, k;
     size_t step = (size_t)d * d * j->pitch;
-    float *copy = j->worker + worker * j->worker_size, *border = copy + sal__plane_size(j);
-    float *rest = border + sal__border_size(j);
+    float *copy = j->worker + worker * j->worker_size, *border = copy + j->plane_size;
+    float *rest = border + j->border_size;
     const float *from[9];
-    memset(border, 0, sal__border_size(j) * sizeof(float));
+    memset(border, 0, j->border_size * sizeof(float));
     for (n = 0; n < s->n; n++) {
         size_t plane = (size_t)n * s->ic + c;
         float *inner = border + (size_t)j->over * j->back + j->beside;
@@ -13382,7 +13344,7 @@ static void sal__maxpool_back_task(void *arg, int index, int worker) {
                          (const int *)j->run->value[j->layer].aux + out, &s);
 }
 
-/* --- the default backend when training; what is not here goes forward as when predicting ---- */
+/* --- the default backend when training: forward mostly as when predicting ------------------- */
 #define sal__forward_conv2d_train sal__forward_conv2d_fast
 #define sal__forward_depthwise_train sal__forward_depthwise_fast
 #define sal__forward_dense_train sal__forward_dense_fast
@@ -13473,8 +13435,7 @@ static void sal__convs_weight_fast(const sal__convs *k, float *dweight, const fl
 static sal__convs sal__convs_fast(sal_ctx *ctx, const sal_run *run, int i) {
     sal__convs k;
     k.forward = sal__convs_forward_fast; k.data = sal__convs_data_fast;
-    k.weight = sal__convs_weight_fast;
-    k.ctx = ctx;
+    k.weight = sal__convs_weight_fast; k.ctx = ctx;
     k.scratch = (char *)run->scratch + sal__scratch_ref(run, i);
     return k;
 }
@@ -13501,8 +13462,7 @@ static size_t sal__scratch_train(const sal_run *run, int i) {
     case SAL_OP_CONV2D: break;
     case SAL_OP_DEPTHWISE:
         s = sal__conv_of(l, run->n, in, in.c);
-        forward = sal__fast_depthwise_scratch(&s, run->threads, 0);
-        return SAL__MAX(forward, sal__fast_depthwise_scratch(&s, run->threads, 1));
+        return sal__fast_depthwise_scratch(&s, run->threads, 1);
     case SAL_OP_UPSAMPLE: return sal__upsample_scratch(in, run->value[i].shape, run->threads);
     case SAL_OP_DENSE:
         forward = sal__fast_dense_scratch(run->n, l->kernel, run->threads);
@@ -13571,12 +13531,14 @@ SALDEF const sal_backend *sal_backend_cpu(void) {
 /* ============================================================================================
    >>kernels  the inner loops of >>fast, compiled once for each instruction set
 
-   This file includes itself to get here (see >>fast), each time with another vector type:
-       sal__v       SAL__W floats side by side
-       sal__vfma    a * b + c, and so on
-   and with SAL__K(name) giving each function a name of its own.
+   This file includes itself to get here (see >>fast), each time with another vector type sal__v of
+   SAL__W floats and its functions, and with SAL__K(name) giving each function a name of its own.
    ========================================================================================== */
 #ifdef SAL__K
+#define sal__vadd(a, b) ((a) + (b))     /* GCC and Clang calculate with vectors as with numbers */
+#define sal__vsub(a, b) ((a) - (b))
+#define sal__vmul(a, b) ((a) * (b))
+#define sal__vdiv(a, b) ((a) / (b))
 
 /* The transpose of SAL__W x SAL__W numbers: out[j][i] = in[i][j], rows os and is floats apart. */
 SAL__INLINE void SAL__K(turn)(float *out, size_t os, const float *in, size_t is) {
@@ -13643,7 +13605,7 @@ SAL__INLINE void SAL__K(turn)(float *out, size_t os, const float *in, size_t is)
 #if SAL__W > 1
 #define SAL__PRODUCTS(EACH) \
     for (; k > 0; k--, a++, b += 16, next += 6) { \
-        SAL__PREFETCH(next); \
+        SAL__PREFETCH(next, 3); \
         SAL__COLUMNS(SAL__B, 0) EACH(SAL__ROW_FMA) \
     } \
     EACH(SAL__ROW_STORE)
@@ -13845,7 +13807,7 @@ SAL__INLINE void SAL__K(wino_w)(float *u, size_t fs, const float *w, size_t pitc
                     SAL__K(turn)(to + e * SAL__W, SAL__W, from + e, pitch);
                 for (i = 0; i < SAL__W; i++)        /* weights come straight from memory */
                     for (e = 0; e < rr * SAL__W; e += 16)
-                        SAL__PREFETCH_L2(from + (size_t)i * pitch + 4 * rr * SAL__W + e);
+                        SAL__PREFETCH(from + (size_t)i * pitch + 4 * rr * SAL__W + e, 2);
             } else {
                 for (e = 0; e < rr * count; e++)
                     for (i = 0; i < SAL__W; i++)
@@ -13913,25 +13875,28 @@ SAL__INLINE sal__v SAL__K(sigmoid)(sal__v x) {
 
 /* Near zero x + x^3 (a polynomial in x^2), elsewhere 1 - 2 / (e^2|x| + 1) with the sign of x. */
 SAL__INLINE sal__v SAL__K(tanh)(sal__v x) {
-    sal__v a = sal__vabs(x), s = sal__vmul(x, x), one = sal__vset(1), p, q;
+    sal__v zero = sal__vset(0), minus = sal__vsub(zero, x), a = sal__vmax(x, minus);
+    sal__v s = sal__vmul(x, x), one = sal__vset(1), p, q;
     p = sal__vfma(sal__vset(-5.70498872745e-3f), s, sal__vset(2.06390887954e-2f));
     p = sal__vfma(p, s, sal__vset(-5.37397155531e-2f));
     p = sal__vfma(p, s, sal__vset(1.33314422036e-1f));
     p = sal__vfma(p, s, sal__vset(-3.33332819422e-1f));
     p = sal__vfma(sal__vmul(p, s), x, x);
     q = sal__vdiv(sal__vset(2), sal__vadd(SAL__K(exp)(sal__vadd(a, a)), one));
-    q = sal__vcopysign(sal__vsub(one, q), x);
+    q = sal__vselect_less(x, zero, sal__vsub(q, one), sal__vsub(one, q));
     return sal__vselect_less(a, sal__vset(0.625f), p, q);
 }
 
 /* out = act(acc * scale + bias + add); add may be NULL or out, out must not be acc. */
-#define SAL__FINISH(ACT) \
-    for (i = 0; ; i = SAL__MIN(i + SAL__W, n - SAL__W)) { \
-        sal__v x = sal__vfma(sal__vload(acc + i), s, b); \
-        if (add) x = sal__vadd(x, sal__vload(add + i)); \
-        sal__vstore(out + i, ACT(x)); \
-        if (i + SAL__W == n) break;     /* the last vector ends at n and may do some work again */ \
-    }
+#define SAL__FINISH_AT(ACT) { \
+    x = sal__vfma(sal__vload(acc + i), s, b); \
+    if (add) x = sal__vadd(x, sal__vload(add + i)); \
+    x = ACT(x); }
+#define SAL__FINISH(ACT) { \
+    sal__v x = b, last = b; \
+    if (n % SAL__W) { i = n - SAL__W; SAL__FINISH_AT(ACT) last = x; }   /* overlaps: first */ \
+    for (i = 0; i + SAL__W <= n; i += SAL__W) { SAL__FINISH_AT(ACT) sal__vstore(out + i, x); } \
+    if (n % SAL__W) sal__vstore(out + n - SAL__W, last); }
 #define SAL__ACT_LINEAR(x) (x)
 #define SAL__ACT_RELU(x) sal__vmax(x, sal__vset(0))
 #define SAL__ACT_RELU6(x) sal__vmin(sal__vmax(x, sal__vset(0)), sal__vset(6))
@@ -13948,11 +13913,6 @@ static void SAL__K(finish)(float *out, const float *acc, const float *add, float
         if (n > 0) SAL__K(finish)(part[2], part[0], add ? part[1] : NULL, scale, bias, act, SAL__W);
         for (i = 0; i < n; i++) out[i] = part[2][i];
         return;
-    }
-    if (out == add && n % SAL__W) {     /* nothing may be added twice: the rest on its own */
-        size_t rest = n % SAL__W;
-        n -= rest;
-        SAL__K(finish)(out + n, acc + n, add + n, scale, bias, act, rest);
     }
     switch (act) {
     case SAL_RELU:          SAL__FINISH(SAL__ACT_RELU) break;
@@ -13990,7 +13950,8 @@ static void SAL__K(finish_pool)(float *out, const float *a, const float *b, floa
    between low and high, for `rows` rows of n. A row's last vector overlaps the one before and is
    computed first. Fewer than a vector: whole ones are read from the runs. */
 #define SAL__NINE(x, old) \
-    a = add ? sal__vadd(first, sal__vload(old)) : first; \
+    a = first; \
+    if (add) a = sal__vadd(a, sal__vload(old)); \
     b = sal__vmul(w1, sal__vload(f1 + (x))); \
     a = sal__vfma(w0, sal__vload(f0 + (x)), a); b = sal__vfma(w3, sal__vload(f3 + (x)), b); \
     a = sal__vfma(w2, sal__vload(f2 + (x)), a); b = sal__vfma(w5, sal__vload(f5 + (x)), b); \
@@ -14079,8 +14040,8 @@ static void SAL__K(deal)(float *even, float *odd, const float *in, int n) {
         sal__v s0 = sal__vset(0), s1 = s0, s2 = s0, s3 = s0, t0 = s0, t1 = s0, t2 = s0, t3 = s0; \
         for (i = 0; i + 2 * SAL__W <= k; i += 2 * SAL__W) { \
             sal__v a = sal__vload(x + i), b = sal__vload(x + i + SAL__W); \
-            SAL__PREFETCH(w0 + i + 512); SAL__PREFETCH(w1 + i + 512); \
-            SAL__PREFETCH(w2 + i + 512); SAL__PREFETCH(w3 + i + 512); \
+            SAL__PREFETCH(w0 + i + 512, 3); SAL__PREFETCH(w1 + i + 512, 3); \
+            SAL__PREFETCH(w2 + i + 512, 3); SAL__PREFETCH(w3 + i + 512, 3); \
             s0 = sal__vfma(a, LOAD(w0 + i), s0); t0 = sal__vfma(b, LOAD(w0 + i + SAL__W), t0); \
             s1 = sal__vfma(a, LOAD(w1 + i), s1); t1 = sal__vfma(b, LOAD(w1 + i + SAL__W), t1); \
             s2 = sal__vfma(a, LOAD(w2 + i), s2); t2 = sal__vfma(b, LOAD(w2 + i + SAL__W), t2); \
@@ -14121,7 +14082,7 @@ static void SAL__K(dot)(float *out, const float *x, const void *weight, sal_dtyp
 #define SAL__I8_ZERO(r) sal__i h##r = sal__izero(), l##r = h##r;
 #define SAL__I8_STEP(r) { \
     sal__i p = sal__iload_bytes(w##r + i), q = sal__iload_bytes(w##r + i + 2 * SAL__W); \
-    SAL__PREFETCH(w##r + i + 1024); \
+    SAL__PREFETCH(w##r + i + 1024, 3); \
     h##r = sal__iadd(h##r, sal__iadd(sal__imadd(p, h), sal__imadd(q, hh))); \
     l##r = sal__iadd(l##r, sal__iadd(sal__imadd(p, l), sal__imadd(q, ll))); }
 #define SAL__I8_ADD(r) \
@@ -14223,8 +14184,7 @@ static void SAL__K(adam)(float *w, float *m, float *a, const float *g, const flo
 static const sal__isa SAL__K(isa) = {
     SAL__W, SAL__K(block), SAL__K(wino_input), SAL__K(wino_weight), SAL__K(wino_output),
     SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(dot_i8), SAL__K(pack),
-    SAL__K(lstm), SAL__K(maximum), SAL__K(taps), SAL__K(taps_back), SAL__K(deal),
-    SAL__K(adam)
+    SAL__K(lstm), SAL__K(maximum), SAL__K(taps), SAL__K(taps_back), SAL__K(deal), SAL__K(adam)
 };
 
 /* What differs from one set to the next; the other macros may be defined again as they are. */
@@ -14234,17 +14194,11 @@ static const sal__isa SAL__K(isa) = {
 #undef sal__vload
 #undef sal__vstore
 #undef sal__vset
-#undef sal__vadd
-#undef sal__vsub
-#undef sal__vmul
-#undef sal__vdiv
 #undef sal__vsqrt
 #undef sal__vmin
 #undef sal__vmax
 #undef sal__vfma
 #undef sal__vfnma
-#undef sal__vabs
-#undef sal__vcopysign
 #undef sal__vselect_less
 #undef sal__vpow2
 #undef sal__vload_f16

@@ -400,6 +400,23 @@ static void upsampling(trial *t) {
     agree(t, j.din, want_in, in_count);
 }
 
+static void adam(trial *t) {
+    size_t n = (size_t)size(t, 300);
+    float *g = given(t, n, 1), *w = given(t, n, 1), *m = given(t, n, .1), *a = given(t, n, 0), *want;
+    size_t i;
+    for (i = 0; i < n; i++) a[i] = .1f * g[i] * g[i] + .01f;
+    want = (float *)room(t, 3 * n * sizeof(float));
+    memcpy(want, w, n * sizeof(float));
+    memcpy(want + n, m, n * sizeof(float));
+    memcpy(want + 2 * n, a, n * sizeof(float));
+    snprintf(what, sizeof what, "Adam, %d weights", (int)n);
+    sal_adam_update(want, want + n, want + 2 * n, g, n, .01, .9, .999, 1e-8, .01, 3);
+    sal__fast_adam(w, m, a, g, n, .01, .9, .999, 1e-8, .01, 3);
+    agree(t, w, want, n);
+    agree(t, m, want + n, n);
+    agree(t, a, want + 2 * n, n);
+}
+
 static void convlstm(trial *t) {
     int n = between(t, 1, 2), c = size(t, 24), h = size(t, 14), w = size(t, 18);
     int steps = between(t, 1, 3), i;
@@ -446,6 +463,7 @@ static const struct kernel {
     { "max-pooling", pooling, 80, 0 },
     { "bilinear upsampling and its gradient", upsampling, 80, 1e-9 },
     { "attentive ConvLSTM", convlstm, 40, 1e-7 },
+    { "Adam's update", adam, 40, 1e-9 },
 };
 
 static void try_kernel(const struct kernel *k, const char *set) {
