@@ -6,10 +6,11 @@
 #     sh examples/reproduce_wepsam.sh DATA OUT [BUILD]
 #
 # DATA has unlabelled/, osie/ and scene/; OUT gets wepsam-fig2.csv, wepsam-fig2.svg and the trained weights;
-# BUILD has the programs train and pretrain (default build). THREADS=2, KEEP=1000 may be set outside.
+# BUILD has the programs train and pretrain (default build). THREADS=2, KEEP=1000 and
+# EPOCHS=15 may be set outside.
 set -e
 data=${1:?DATA} out=${2:?OUT} build=${3:-build}
-threads=${THREADS:-2} keep=${KEEP:-1000} weak_epochs=8 epochs=15
+threads=${THREADS:-2} keep=${KEEP:-1000} weak_epochs=8 epochs=${EPOCHS:-15}
 recipe="--batch 32 --opt adamw --schedule onecycle --loss mse --threads $threads --checkpoint 120"
 [ -d "$data/unlabelled" ] || { echo "skip: $data/unlabelled is not there"; exit 0; }
 mkdir -p "$out"
