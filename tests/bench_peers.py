@@ -80,9 +80,10 @@ def main():
                                      str(threads), '--runs', str(runs)]))
                     theirs.append(run([sys.executable, '-c', ORT, f'{a.folder}/{net}.onnx',
                                        str(threads), str(runs)]))
-                    if os.path.exists(f'{a.folder}/{net}.ncnn.param'):
-                        others.append(run([sys.executable, '-c', NCNN, f'{a.folder}/{net}.ncnn',
-                                           str(threads), str(runs), SIZES.get(net, '240x320')]))
+                    peer = f'{a.folder}/{net.replace("-", "_")}.ncnn'       # as pnnx names it
+                    if os.path.exists(peer + '.param'):
+                        others.append(run([sys.executable, '-c', NCNN, peer, str(threads),
+                                           str(runs), SIZES.get(net, '240x320')]))
                 med = lambda rows, key: statistics.median(r[key] for r in rows)
                 ratio = lambda rows: statistics.median(x['median'] / y['median']
                                                        for x, y in zip(ours, rows))
