@@ -4574,7 +4574,7 @@ static void sal__sam_head(sal__builder *b, int x) {
     int k, both[2];
     x = sal__convlstm(b, x, "head.lstm", 4);
     for (k = 1; k <= 2; k++) {
-        char prior[24], conv[24];
+        char prior[40], conv[40];
         snprintf(prior, sizeof prior, "head.prior%d", k);
         snprintf(conv, sizeof conv, "head.prior%d_conv", k);
         both[0] = x;
@@ -4622,7 +4622,7 @@ static void sal__build_sam_resnet(sal__builder *b) {
     x = sal__maxpool(b, x, 3, 2, SAL_SAME);
     for (k = 0; k < 4; k++)
         for (i = 0; i < blocks[k]; i++) {
-            char name[32];
+            char name[40];
             snprintf(name, sizeof name, "backbone.layer%d.%d", k + 1, i);
             x = sal__bottleneck(b, x, name, sal__width(b, 64 << k), i ? 1 : stride[k], dilation[k],
                                 i == 0);
