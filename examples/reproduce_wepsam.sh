@@ -1,7 +1,8 @@
 #!/bin/sh
-# WEPSAM's claim (its Fig. 2) on real data: the network that was first trained on GBVS maps of unlabelled
-# photographs learns where people look sooner and better than the same network from random weights.
-# Three seeds, everything else the same. About 20 minutes on two idle cores; goes on where it was cut off.
+# WEPSAM's claim (its Fig. 2) on real data: does the network that was first trained on GBVS maps of
+# unlabelled photographs learn where people look sooner and better than from random weights?
+# Three seeds, everything else the same. About 20 minutes on two idle cores; goes on where it was cut
+# off. What one run gave stands in weights/README.md.
 #
 #     sh examples/reproduce_wepsam.sh DATA OUT [BUILD]
 #
