@@ -406,12 +406,9 @@ SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float
     X(COSINE,     cosine,     "cosine")            \
     X(BCE,        bce,        "bce")
 
-enum {
 #define SAL_ROW(ENUM, name, text) SAL_LOSS_##ENUM,
-    SAL_LOSSES(SAL_ROW)
+enum { SAL_LOSSES(SAL_ROW) SAL_LOSS_TERMS };
 #undef SAL_ROW
-    SAL_LOSS_TERMS
-};
 
 #define SAL_ROW(ENUM, name, text) \
     SALDEF double sal_loss_##name(float *dx, const float *x, const float *y, size_t n, \
@@ -442,35 +439,32 @@ SALDEF void sal_max_norm(float *w, int rows, int n, double c);
 /* --- api: graph -----------------------------------------------------------------------------
 
    A network is a flat list of layers in execution order; layer i produces value i. The operators a
-   layer can be: one row each, X(ENUM, function names, _fast where the default backend has its own
-   version for predicting, and for training). A new layer is one row here, a shape rule
-   sal__shape_NAME, sal__forward_NAME and sal__backward_NAME. */
-#define SAL_OPERATORS(X)                     \
-    X(INPUT,     input,     ,            )   \
-    X(CONV2D,    conv2d,    _fast, _train)   \
-    X(DEPTHWISE, depthwise, _fast, _train)   \
-    X(DENSE,     dense,     _fast, _train)   \
-    X(MAXOUT,    maxout,    ,            )   \
-    X(MAXPOOL,   maxpool,   _fast, _train)   \
-    X(RELU,      relu,      ,            )   \
-    X(RELU6,     relu6,     ,            )   \
-    X(SOFTMAX,   softmax,   ,            )   \
-    X(BATCHNORM, batchnorm, ,            )   \
-    X(DROPOUT,   dropout,   ,            )   \
-    X(CONCAT,    concat,    ,            )   \
-    X(ADD,       add,       ,            )   \
-    X(UPSAMPLE,  upsample,  _fast, _train)   \
-    X(PRIOR,     prior,     ,            )   \
-    X(LOGPRIOR,  logprior,  ,            )   \
-    X(GAUSSIANS, gaussians, ,            )   \
-    X(CONVLSTM,  convlstm,  _fast, _train)
+   layer can be: one row each, X(ENUM, function names, shape rule, _fast where the default backend
+   has its own version for predicting, and for training). A new layer is one row here, a shape rule
+   sal__shape_RULE if none fits, sal__layer_NAME and sal__layer_NAME_back. */
+#define SAL_OPERATORS(X)                                \
+    X(INPUT,     input,     input,     ,            )   \
+    X(CONV2D,    conv2d,    conv2d,    _fast, _train)   \
+    X(DEPTHWISE, depthwise, depthwise, _fast, _train)   \
+    X(DENSE,     dense,     dense,     _fast, _train)   \
+    X(MAXOUT,    maxout,    maxout,    ,            )   \
+    X(MAXPOOL,   maxpool,   maxpool,   _fast, _train)   \
+    X(RELU,      relu,      same,      ,            )   \
+    X(RELU6,     relu6,     same,      ,            )   \
+    X(SOFTMAX,   softmax,   same,      ,            )   \
+    X(BATCHNORM, batchnorm, same,      ,            )   \
+    X(DROPOUT,   dropout,   same,      ,            )   \
+    X(CONCAT,    concat,    concat,    ,            )   \
+    X(ADD,       add,       add,       ,            )   \
+    X(UPSAMPLE,  upsample,  upsample,  _fast, _train)   \
+    X(PRIOR,     prior,     same,      ,            )   \
+    X(LOGPRIOR,  logprior,  same,      ,            )   \
+    X(GAUSSIANS, gaussians, gaussians, ,            )   \
+    X(CONVLSTM,  convlstm,  same,      _fast, _train)
 
-typedef enum sal_op {
-#define SAL_ROW(ENUM, name, fast, train) SAL_OP_##ENUM,
-    SAL_OPERATORS(SAL_ROW)
+#define SAL_ROW(ENUM, name, shape, fast, train) SAL_OP_##ENUM,
+typedef enum sal_op { SAL_OPERATORS(SAL_ROW) SAL_OPS } sal_op;
 #undef SAL_ROW
-    SAL_OPS
-} sal_op;
 
 /* "conv2d", "dense", ... */
 SALDEF const char *sal_op_name(sal_op op);
@@ -1444,6 +1438,16 @@ SALDEF double sal_name_share(const char *name, uint64_t seed);
 #define SAL__TRY(call) do { sal_result r_ = (call); if (r_ != SAL_OK) return r_; } while (0)
 /* An array of n zeroed T, or NULL (C++ wants the cast). */
 #define SAL__NEW(ctx, T, n) ((T *)sal_alloc(ctx, (size_t)(n), sizeof(T)))
+/* The same into array; without memory, leave the function. */
+#define SAL__TRY_NEW(array, ctx, T, n) \
+    do { (array) = SAL__NEW(ctx, T, n); if (!(array)) return SAL_ERR_MEMORY; } while (0)
+
+/* T x = SAL__ZEROED; all of it is zero, in C and in C++. */
+#ifdef __cplusplus
+#  define SAL__ZEROED {}
+#else
+#  define SAL__ZEROED { 0 }
+#endif
 
 static double sal__clamp(double x, double low, double high) {
     return x < low ? low : x > high ? high : x;
@@ -1480,6 +1484,13 @@ static void sal__warn(sal_ctx *ctx, const char *format, ...) {
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     ctx->log(ctx->user, text);
+}
+
+/* The number in so many bytes, the most significant one first if big. */
+static uint64_t sal__uint(const unsigned char *p, int bytes, int big) {
+    uint64_t v = 0;
+    for (int i = 0; i < bytes; i++) v = v << 8 | p[big ? i : bytes - 1 - i];
+    return v;
 }
 
 /* --- memory ------------------------------------------------------------------------------ */
@@ -1590,11 +1601,10 @@ static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t 
 SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **data,
                                 size_t *size) {
     FILE *file;
-    unsigned char *bytes;
     size_t length;
     *data = NULL; *size = 0;
     SAL__TRY(sal__open(ctx, path, &file, &length));
-    bytes = SAL__NEW(ctx, unsigned char, length + 1);
+    unsigned char *bytes = SAL__NEW(ctx, unsigned char, length + 1);
     if (!bytes) { fclose(file); return SAL_ERR_MEMORY; }
     if (fread(bytes, 1, length, file) != length) {
         fclose(file);
@@ -1614,7 +1624,8 @@ extern "C"
 int fsync(int);
 
 /* Writes a file piece by piece, to a temporary name beside it. Begin, append as often as you like,
-   and always end: it puts the file in place, or says what went wrong and leaves nothing behind. */
+   and always end: it puts the file in place, or says what went wrong and leaves nothing behind (as
+   it does after a failure r of the caller's, which it returns). */
 typedef struct sal__output {
     const char *path;
     char *temporary;
@@ -1624,8 +1635,7 @@ typedef struct sal__output {
 static sal_result sal__output_begin(sal_ctx *ctx, const char *path, sal__output *out) {
     size_t length = strlen(path) + 40;
     out->path = path;
-    out->temporary = SAL__NEW(ctx, char, length);
-    if (!out->temporary) return SAL_ERR_MEMORY;
+    SAL__TRY_NEW(out->temporary, ctx, char, length);
     /* process and context make the name unique: two writers never share a temporary file */
     snprintf(out->temporary, length, "%s.%lx-%lx.tmp", path, (unsigned long)getpid(),
              (unsigned long)((uintptr_t)ctx & 0xFFFFFFu));
@@ -1644,23 +1654,59 @@ static void sal__output_append(sal__output *out, const void *data, size_t size) 
     }
 }
 
-static sal_result sal__output_end(sal_ctx *ctx, sal__output *out) {
+static sal_result sal__output_end(sal_ctx *ctx, sal__output *out, sal_result r) {
     int reason = out->reason;
-    if (!reason && fsync(out->file) && errno != EINVAL) reason = errno;
+    if (!reason && r == SAL_OK && fsync(out->file) && errno != EINVAL) reason = errno;
     if (out->file >= 0 && close(out->file) && !reason) reason = errno;
-    if (!reason && rename(out->temporary, out->path)) reason = errno;
-    if (reason && out->file >= 0) unlink(out->temporary);
+    if (!reason && r == SAL_OK && rename(out->temporary, out->path)) reason = errno;
+    if ((reason || r != SAL_OK) && out->file >= 0) unlink(out->temporary);
     sal_free(ctx, out->temporary);
-    if (reason)
-        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be written: %s", out->path, strerror(reason));
-    return SAL_OK;
+    if (reason && r == SAL_OK)
+        r = sal__fail(ctx, SAL_ERR_IO, "%s: cannot be written: %s", out->path, strerror(reason));
+    return r;
 }
 
 SALDEF sal_result sal_file_write(sal_ctx *ctx, const char *path, const void *data, size_t size) {
     sal__output out;
     SAL__TRY(sal__output_begin(ctx, path, &out));
     sal__output_append(&out, data, size);
-    return sal__output_end(ctx, &out);
+    return sal__output_end(ctx, &out, SAL_OK);
+}
+
+/* Bytes that grow: zero-initialise them, add, look at failed once, sal_free the data. A zero byte
+   stands behind them. */
+typedef struct sal__bytes {
+    sal_ctx *ctx;
+    unsigned char *data;
+    size_t size, room;
+    int failed;
+} sal__bytes;
+
+/* (What it takes is what stb_image_write calls it with.) */
+static void sal__bytes_add(void *bytes, void *data, int size) {
+    sal__bytes *b = (sal__bytes *)bytes;
+    if (b->room - b->size <= (size_t)size) {
+        size_t room = 2 * b->room + (size_t)size + 4096;
+        unsigned char *grown = b->failed ? NULL : SAL__NEW(b->ctx, unsigned char, room);
+        if (!grown) { b->failed = 1; return; }
+        if (b->size) memcpy(grown, b->data, b->size);
+        sal_free(b->ctx, b->data);
+        b->data = grown; b->room = room;
+    }
+    memcpy(b->data + b->size, data, (size_t)size);
+    b->size += (size_t)size;
+}
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+static void sal__bytes_print(sal__bytes *b, const char *format, ...) {  /* short pieces */
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    sal__bytes_add(b, text, (int)strlen(text));
 }
 
 SALDEF int sal_path_kind(const char *path) {
@@ -1677,7 +1723,6 @@ SALDEF sal_result sal_dir_list(sal_ctx *ctx, const char *path, char ***names, in
     size_t bytes = 0, used = 0;
     int n = 0, i = 0;
     struct dirent *entry;
-    char *text;
     DIR *dir = opendir(path);
     *names = NULL; *count = 0;
     if (!dir) return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be listed: %s", path, strerror(errno));
@@ -1685,7 +1730,7 @@ SALDEF sal_result sal_dir_list(sal_ctx *ctx, const char *path, char ***names, in
     /* pointers first, the names behind them, so that one sal_free releases everything */
     *names = (char **)sal_alloc(ctx, 1, (size_t)(n + 1) * sizeof(char *) + bytes);
     if (!*names) { closedir(dir); return SAL_ERR_MEMORY; }
-    text = (char *)(*names + n + 1);
+    char *text = (char *)(*names + n + 1);
     rewinddir(dir);
     while ((entry = readdir(dir)) != NULL && i < n) {   /* a folder that grows meanwhile: cut off */
         size_t length = strlen(entry->d_name) + 1;
@@ -1715,8 +1760,7 @@ SALDEF const char *sal_dtype_name(sal_dtype t) {
 
 SALDEF size_t sal_tensor_count(const sal_tensor *t) {
     size_t n = 1;
-    int i;
-    for (i = 0; i < t->ndim; i++) n *= (size_t)t->dim[i];
+    for (int i = 0; i < t->ndim; i++) n *= (size_t)t->dim[i];
     return n;
 }
 
@@ -1764,15 +1808,15 @@ SALDEF uint16_t sal_f32_to_bf16(float f) {
 }
 
 SALDEF void sal_tensor_read(const sal_tensor *t, size_t start, size_t count, float *out) {
-    size_t i, row = t->dtype == SAL_I8 && t->dim[0] ? sal_tensor_count(t) / (size_t)t->dim[0] : 1;
+    size_t row = t->dtype == SAL_I8 && t->dim[0] ? sal_tensor_count(t) / (size_t)t->dim[0] : 1;
     const uint16_t *half = (const uint16_t *)t->data + start;
     const int8_t *byte = (const int8_t *)t->data + start;
     switch (t->dtype) {
     case SAL_F32:  memcpy(out, (const float *)t->data + start, count * sizeof(float)); break;
-    case SAL_F16:  for (i = 0; i < count; i++) out[i] = sal_f16_to_f32(half[i]); break;
-    case SAL_BF16: for (i = 0; i < count; i++) out[i] = sal_bf16_to_f32(half[i]); break;
+    case SAL_F16:  for (size_t i = 0; i < count; i++) out[i] = sal_f16_to_f32(half[i]); break;
+    case SAL_BF16: for (size_t i = 0; i < count; i++) out[i] = sal_bf16_to_f32(half[i]); break;
     case SAL_I8:
-        for (i = 0; i < count; ) {                      /* row by row */
+        for (size_t i = 0; i < count; ) {                      /* row by row */
             size_t r = (start + i) / row, end = SAL__MIN((r + 1) * row - start, count);
             for (; i < end; i++) out[i] = (float)byte[i] * t->scale[r];
         }
@@ -1788,14 +1832,13 @@ SALDEF void sal_tensor_read(const sal_tensor *t, size_t start, size_t count, flo
        c[i][j] = sum over p of a[i][p] * b[p][j]
    The inner loop runs along rows of b and c, so memory is read in order. */
 SALDEF void sal_gemm(float *c, const float *a, const float *b, int m, int n, int k) {
-    int i, j, p;
-    for (i = 0; i < m; i++) {
+    for (int i = 0; i < m; i++) {
         float *row = c + (size_t)i * n;
         memset(row, 0, (size_t)n * sizeof(float));
-        for (p = 0; p < k; p++) {
+        for (int p = 0; p < k; p++) {
             float x = a[(size_t)i * k + p];
             const float *other = b + (size_t)p * n;
-            for (j = 0; j < n; j++) row[j] += x * other[j];
+            for (int j = 0; j < n; j++) row[j] += x * other[j];
         }
     }
 }
@@ -1804,12 +1847,11 @@ SALDEF void sal_gemm(float *c, const float *a, const float *b, int m, int n, int
        out[s][o] = bias[o] + sum over i of weight[o][i] * in[s][i] */
 SALDEF void sal_dense_forward(float *out, const float *in, const float *weight, const float *bias,
                               int n, int nin, int nout) {
-    int s, o, i;
-    for (s = 0; s < n; s++)
-        for (o = 0; o < nout; o++) {
+    for (int s = 0; s < n; s++)
+        for (int o = 0; o < nout; o++) {
             const float *x = in + (size_t)s * nin, *w = weight + (size_t)o * nin;
             double sum = bias ? bias[o] : 0;
-            for (i = 0; i < nin; i++) sum += (double)w[i] * x[i];
+            for (int i = 0; i < nin; i++) sum += (double)w[i] * x[i];
             out[(size_t)s * nout + o] = (float)sum;
         }
 }
@@ -1819,33 +1861,30 @@ SALDEF void sal_dense_forward(float *out, const float *in, const float *weight, 
    and sal_bias_backward with hw = 1. */
 SALDEF void sal_dense_backward_weight(float *dweight, const float *dout, const float *in, int n,
                                       int nin, int nout) {
-    int s, o, i;
-    for (o = 0; o < nout; o++)
-        for (s = 0; s < n; s++) {
+    for (int o = 0; o < nout; o++)
+        for (int s = 0; s < n; s++) {
             const float *x = in + (size_t)s * nin, g = dout[(size_t)s * nout + o];
-            for (i = 0; i < nin; i++) dweight[(size_t)o * nin + i] += g * x[i];
+            for (int i = 0; i < nin; i++) dweight[(size_t)o * nin + i] += g * x[i];
         }
 }
 
 SALDEF void sal_dense_backward_data(float *din, const float *dout, const float *weight, int n,
                                     int nin, int nout) {
-    int s, o, i;
-    for (s = 0; s < n; s++)
-        for (o = 0; o < nout; o++) {
+    for (int s = 0; s < n; s++)
+        for (int o = 0; o < nout; o++) {
             const float *w = weight + (size_t)o * nin, g = dout[(size_t)s * nout + o];
-            for (i = 0; i < nin; i++) din[(size_t)s * nin + i] += g * w[i];
+            for (int i = 0; i < nin; i++) din[(size_t)s * nin + i] += g * w[i];
         }
 }
 
 /* The bias of a convolution or dense layer.   dbias (c), dout (n, c, hw):
        dbias[k] += sum over s, i of dout[s][k][i] */
 SALDEF void sal_bias_backward(float *dbias, const float *dout, int n, int c, int hw) {
-    int s, k, i;
-    for (k = 0; k < c; k++) {
+    for (int k = 0; k < c; k++) {
         double sum = 0;
-        for (s = 0; s < n; s++) {
+        for (int s = 0; s < n; s++) {
             const float *g = dout + ((size_t)s * c + k) * hw;
-            for (i = 0; i < hw; i++) sum += g[i];
+            for (int i = 0; i < hw; i++) sum += g[i];
         }
         dbias[k] += (float)sum;
     }
@@ -1877,21 +1916,20 @@ static void sal__inside(int start, int step, int k, int size, int *first, int *l
    where in is zero outside its borders. */
 SALDEF void sal_conv2d_forward(float *out, const float *in, const float *weight, const float *bias,
                                const sal_conv *s) {
-    int n, o, y, x, c, i, j;
-    for (n = 0; n < s->n; n++)
-    for (o = 0; o < s->oc; o++)
-    for (y = 0; y < s->oh; y++)
-    for (x = 0; x < s->ow; x++) {
+    for (int n = 0; n < s->n; n++)
+    for (int o = 0; o < s->oc; o++)
+    for (int y = 0; y < s->oh; y++)
+    for (int x = 0; x < s->ow; x++) {
         int top = y * s->stride - s->top, left = x * s->stride - s->left, i0, i1, j0, j1;
         double sum = bias ? bias[o] : 0;
         sal__inside(top, s->dilation, s->kh, s->ih, &i0, &i1);
         sal__inside(left, s->dilation, s->kw, s->iw, &j0, &j1);
-        for (c = 0; c < s->ic; c++)
-            for (i = i0; i < i1; i++) {
+        for (int c = 0; c < s->ic; c++)
+            for (int i = i0; i < i1; i++) {
                 size_t y_in = (size_t)(n * s->ic + c) * s->ih + top + i * s->dilation;
                 const float *row = in + y_in * s->iw;
                 const float *w = weight + ((size_t)(o * s->ic + c) * s->kh + i) * s->kw;
-                for (j = j0; j < j1; j++) sum += (double)w[j] * row[left + j * s->dilation];
+                for (int j = j0; j < j1; j++) sum += (double)w[j] * row[left + j * s->dilation];
             }
         *out++ = (float)sum;
     }
@@ -1903,41 +1941,41 @@ SALDEF void sal_conv2d_forward(float *out, const float *in, const float *weight,
    Here i and j are fixed and y, x run over the outputs whose v and u lie inside the input. */
 SALDEF void sal_conv2d_backward_data(float *din, const float *dout, const float *weight,
                                      const sal_conv *s) {
-    int n, o, c, i, j, y, x, y0, y1, x0, x1;
-    for (n = 0; n < s->n; n++)
-    for (o = 0; o < s->oc; o++)
-    for (c = 0; c < s->ic; c++)
-    for (i = 0; i < s->kh; i++)
-    for (j = 0; j < s->kw; j++) {
+    int y0, y1, x0, x1;
+    for (int n = 0; n < s->n; n++)
+    for (int o = 0; o < s->oc; o++)
+    for (int c = 0; c < s->ic; c++)
+    for (int i = 0; i < s->kh; i++)
+    for (int j = 0; j < s->kw; j++) {
         int top = i * s->dilation - s->top, left = j * s->dilation - s->left;
         float w = weight[((size_t)(o * s->ic + c) * s->kh + i) * s->kw + j];
         sal__inside(top, s->stride, s->oh, s->ih, &y0, &y1);
         sal__inside(left, s->stride, s->ow, s->iw, &x0, &x1);
-        for (y = y0; y < y1; y++) {
+        for (int y = y0; y < y1; y++) {
             float *to = din + ((size_t)(n * s->ic + c) * s->ih + top + y * s->stride) * s->iw;
             const float *from = dout + ((size_t)(n * s->oc + o) * s->oh + y) * s->ow;
-            for (x = x0; x < x1; x++) to[left + x * s->stride] += w * from[x];
+            for (int x = x0; x < x1; x++) to[left + x * s->stride] += w * from[x];
         }
     }
 }
 
 SALDEF void sal_conv2d_backward_weight(float *dweight, const float *dout, const float *in,
                                        const sal_conv *s) {
-    int n, o, c, i, j, y, x, y0, y1, x0, x1;
-    for (o = 0; o < s->oc; o++)
-    for (c = 0; c < s->ic; c++)
-    for (i = 0; i < s->kh; i++)
-    for (j = 0; j < s->kw; j++) {
+    int y0, y1, x0, x1;
+    for (int o = 0; o < s->oc; o++)
+    for (int c = 0; c < s->ic; c++)
+    for (int i = 0; i < s->kh; i++)
+    for (int j = 0; j < s->kw; j++) {
         int top = i * s->dilation - s->top, left = j * s->dilation - s->left;
         double sum = 0;
         sal__inside(top, s->stride, s->oh, s->ih, &y0, &y1);
         sal__inside(left, s->stride, s->ow, s->iw, &x0, &x1);
-        for (n = 0; n < s->n; n++)
-            for (y = y0; y < y1; y++) {
+        for (int n = 0; n < s->n; n++)
+            for (int y = y0; y < y1; y++) {
                 size_t y_in = (size_t)(n * s->ic + c) * s->ih + top + y * s->stride;
                 const float *row = in + y_in * s->iw;
                 const float *g = dout + ((size_t)(n * s->oc + o) * s->oh + y) * s->ow;
-                for (x = x0; x < x1; x++) sum += (double)g[x] * row[left + x * s->stride];
+                for (int x = x0; x < x1; x++) sum += (double)g[x] * row[left + x * s->stride];
             }
         *dweight++ += (float)sum;
     }
@@ -1956,8 +1994,7 @@ static sal_conv sal__depthwise_plane(const sal_conv *s) {
 SALDEF void sal_depthwise_forward(float *out, const float *in, const float *weight,
                                   const float *bias, const sal_conv *s) {
     sal_conv plane = sal__depthwise_plane(s);
-    int i;
-    for (i = 0; i < s->n * s->ic; i++, in += s->ih * s->iw, out += s->oh * s->ow) {
+    for (int i = 0; i < s->n * s->ic; i++, in += s->ih * s->iw, out += s->oh * s->ow) {
         int c = i % s->ic;
         sal_conv2d_forward(out, in, weight + (size_t)c * s->kh * s->kw, bias ? bias + c : NULL,
                            &plane);
@@ -1968,16 +2005,14 @@ SALDEF void sal_depthwise_forward(float *out, const float *in, const float *weig
 SALDEF void sal_depthwise_backward_data(float *din, const float *dout, const float *weight,
                                         const sal_conv *s) {
     sal_conv plane = sal__depthwise_plane(s);
-    int i;
-    for (i = 0; i < s->n * s->ic; i++, din += s->ih * s->iw, dout += s->oh * s->ow)
+    for (int i = 0; i < s->n * s->ic; i++, din += s->ih * s->iw, dout += s->oh * s->ow)
         sal_conv2d_backward_data(din, dout, weight + (size_t)(i % s->ic) * s->kh * s->kw, &plane);
 }
 
 SALDEF void sal_depthwise_backward_weight(float *dweight, const float *dout, const float *in,
                                           const sal_conv *s) {
     sal_conv plane = sal__depthwise_plane(s);
-    int i;
-    for (i = 0; i < s->n * s->ic; i++, in += s->ih * s->iw, dout += s->oh * s->ow)
+    for (int i = 0; i < s->n * s->ic; i++, in += s->ih * s->iw, dout += s->oh * s->ow)
         sal_conv2d_backward_weight(dweight + (size_t)(i % s->ic) * s->kh * s->kw, dout, in, &plane);
 }
 
@@ -1988,11 +2023,10 @@ SALDEF void sal_depthwise_backward_weight(float *dweight, const float *dout, con
 /* Goodfellow et al., "Maxout networks", ICML 2013.   out (n), in (n, pieces):
        out[i] = max over p of in[i][p];   arg[i] is the piece that won (the first of equals) */
 SALDEF void sal_maxout_forward(float *out, int *arg, const float *in, int n, int pieces) {
-    int i, p;
-    for (i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++) {
         const float *x = in + (size_t)i * pieces;
         int best = 0;
-        for (p = 1; p < pieces; p++) if (x[p] > x[best]) best = p;
+        for (int p = 1; p < pieces; p++) if (x[p] > x[best]) best = p;
         out[i] = x[best];
         if (arg) arg[i] = best;
     }
@@ -2000,8 +2034,7 @@ SALDEF void sal_maxout_forward(float *out, int *arg, const float *in, int n, int
 
 /* din[i][arg[i]] += dout[i]: only the winner had a say. */
 SALDEF void sal_maxout_backward(float *din, const float *dout, const int *arg, int n, int pieces) {
-    int i;
-    for (i = 0; i < n; i++) din[(size_t)i * pieces + arg[i]] += dout[i];
+    for (int i = 0; i < n; i++) din[(size_t)i * pieces + arg[i]] += dout[i];
 }
 
 SALDEF int sal_pool_fit(sal_pool *s, sal_padding padding) {
@@ -2022,16 +2055,15 @@ SALDEF int sal_pool_fit(sal_pool *s, sal_padding padding) {
        out[y][x] = max of in over the k x k window at (y * stride - top, x * stride - left);
    arg (as out, or NULL) is the winner's index in its plane, the first of equals. */
 SALDEF void sal_maxpool_forward(float *out, int *arg, const float *in, const sal_pool *s) {
-    int n, y, x, i, j;
-    for (n = 0; n < s->n; n++, in += (size_t)s->ih * s->iw)
-    for (y = 0; y < s->oh; y++)
-    for (x = 0; x < s->ow; x++) {
+    for (int n = 0; n < s->n; n++, in += (size_t)s->ih * s->iw)
+    for (int y = 0; y < s->oh; y++)
+    for (int x = 0; x < s->ow; x++) {
         int top = y * s->stride - s->top, left = x * s->stride - s->left;
         int i0 = SAL__MAX(top, 0), i1 = SAL__MIN(top + s->k, s->ih);
         int j0 = SAL__MAX(left, 0), j1 = SAL__MIN(left + s->k, s->iw);
         int best = i0 * s->iw + j0;
-        for (i = i0; i < i1; i++)
-            for (j = j0; j < j1; j++)
+        for (int i = i0; i < i1; i++)
+            for (int j = j0; j < j1; j++)
                 if (in[i * s->iw + j] > in[best]) best = i * s->iw + j;
         *out++ = in[best];
         if (arg) *arg++ = best;
@@ -2040,80 +2072,69 @@ SALDEF void sal_maxpool_forward(float *out, int *arg, const float *in, const sal
 
 /* din[arg[y][x]] += dout[y][x]; windows that overlap may share a winner. */
 SALDEF void sal_maxpool_backward(float *din, const float *dout, const int *arg, const sal_pool *s) {
-    int n, i;
-    for (n = 0; n < s->n; n++, din += (size_t)s->ih * s->iw)
-        for (i = 0; i < s->oh * s->ow; i++) din[*arg++] += *dout++;
+    for (int n = 0; n < s->n; n++, din += (size_t)s->ih * s->iw)
+        for (int i = 0; i < s->oh * s->ow; i++) din[*arg++] += *dout++;
 }
 
 /* out[i] = max(0, in[i]).   The element-wise functions may work in place (out == in). */
 SALDEF void sal_relu_forward(float *out, const float *in, size_t n) {
-    size_t i;
-    for (i = 0; i < n; i++) out[i] = in[i] > 0 ? in[i] : 0;
+    for (size_t i = 0; i < n; i++) out[i] = in[i] > 0 ? in[i] : 0;
 }
 
 /* din[i] += dout[i] where out[i] > 0 (at 0 the slope is taken as 0) */
 SALDEF void sal_relu_backward(float *din, const float *dout, const float *out, size_t n) {
-    size_t i;
-    for (i = 0; i < n; i++) din[i] += out[i] > 0 ? dout[i] : 0;
+    for (size_t i = 0; i < n; i++) din[i] += out[i] > 0 ? dout[i] : 0;
 }
 
 /* out[i] = min(max(0, in[i]), 6) */
 SALDEF void sal_relu6_forward(float *out, const float *in, size_t n) {
-    size_t i;
-    for (i = 0; i < n; i++) out[i] = in[i] > 0 ? SAL__MIN(in[i], 6) : 0;
+    for (size_t i = 0; i < n; i++) out[i] = in[i] > 0 ? SAL__MIN(in[i], 6) : 0;
 }
 
 /* din[i] += dout[i] where 0 < out[i] < 6 */
 SALDEF void sal_relu6_backward(float *din, const float *dout, const float *out, size_t n) {
-    size_t i;
-    for (i = 0; i < n; i++) din[i] += out[i] > 0 && out[i] < 6 ? dout[i] : 0;
+    for (size_t i = 0; i < n; i++) din[i] += out[i] > 0 && out[i] < 6 ? dout[i] : 0;
 }
 
 /* out[i] = 1 / (1 + exp(-in[i])) */
 SALDEF void sal_sigmoid_forward(float *out, const float *in, size_t n) {
-    size_t i;
-    for (i = 0; i < n; i++) out[i] = (float)(1.0 / (1.0 + exp(-(double)in[i])));
+    for (size_t i = 0; i < n; i++) out[i] = (float)(1.0 / (1.0 + exp(-(double)in[i])));
 }
 
 /* din[i] += dout[i] * out[i] * (1 - out[i]) */
 SALDEF void sal_sigmoid_backward(float *din, const float *dout, const float *out, size_t n) {
-    size_t i;
-    for (i = 0; i < n; i++) din[i] += dout[i] * out[i] * (1 - out[i]);
+    for (size_t i = 0; i < n; i++) din[i] += dout[i] * out[i] * (1 - out[i]);
 }
 
 /* out[i] = tanh(in[i]) */
 SALDEF void sal_tanh_forward(float *out, const float *in, size_t n) {
-    size_t i;
-    for (i = 0; i < n; i++) out[i] = (float)tanh((double)in[i]);
+    for (size_t i = 0; i < n; i++) out[i] = (float)tanh((double)in[i]);
 }
 
 /* din[i] += dout[i] * (1 - out[i]^2) */
 SALDEF void sal_tanh_backward(float *din, const float *dout, const float *out, size_t n) {
-    size_t i;
-    for (i = 0; i < n; i++) din[i] += dout[i] * (1 - out[i] * out[i]);
+    for (size_t i = 0; i < n; i++) din[i] += dout[i] * (1 - out[i] * out[i]);
 }
 
 /* Softmax over each of n rows of size values; a row may be all positions of a map (SAM eq. (8)).
        out[i] = exp(in[i] - m) / sum over j of exp(in[j] - m)
    with m = max in[j], so that no exponential overflows. */
 SALDEF void sal_softmax_forward(float *out, const float *in, int n, int size) {
-    int s, i;
-    for (s = 0; s < n; s++, in += size, out += size) {
+    for (int s = 0; s < n; s++, in += size, out += size) {
         float top = in[0];
         double sum = 0;
-        for (i = 1; i < size; i++) if (in[i] > top) top = in[i];
-        for (i = 0; i < size; i++) sum += exp((double)in[i] - top);
-        for (i = 0; i < size; i++) out[i] = (float)(exp((double)in[i] - top) / sum);
+        for (int i = 1; i < size; i++) if (in[i] > top) top = in[i];
+        for (int i = 0; i < size; i++) sum += exp((double)in[i] - top);
+        for (int i = 0; i < size; i++) out[i] = (float)(exp((double)in[i] - top) / sum);
     }
 }
 
 /* din[i] += out[i] * (dout[i] - sum over j of dout[j] * out[j]), row by row */
 SALDEF void sal_softmax_backward(float *din, const float *dout, const float *out, int n, int size) {
-    int s, i;
-    for (s = 0; s < n; s++, din += size, dout += size, out += size) {
+    for (int s = 0; s < n; s++, din += size, dout += size, out += size) {
         double dot = 0;
-        for (i = 0; i < size; i++) dot += (double)dout[i] * out[i];
-        for (i = 0; i < size; i++) din[i] += (float)(out[i] * (dout[i] - dot));
+        for (int i = 0; i < size; i++) dot += (double)dout[i] * out[i];
+        for (int i = 0; i < size; i++) din[i] += (float)(out[i] * (dout[i] - dot));
     }
 }
 
@@ -2123,12 +2144,11 @@ SALDEF void sal_softmax_backward(float *din, const float *dout, const float *out
 SALDEF void sal_batchnorm_forward(float *out, const float *in, const float *weight,
                                   const float *bias, const float *mean, const float *var,
                                   float eps, int n, int c, int hw) {
-    int s, k, i;
-    for (s = 0; s < n; s++)
-        for (k = 0; k < c; k++, in += hw, out += hw) {
+    for (int s = 0; s < n; s++)
+        for (int k = 0; k < c; k++, in += hw, out += hw) {
             double scale = weight[k] / sqrt((double)var[k] + eps);
             double shift = bias[k] - mean[k] * scale;
-            for (i = 0; i < hw; i++) out[i] = (float)(in[i] * scale + shift);
+            for (int i = 0; i < hw; i++) out[i] = (float)(in[i] * scale + shift);
         }
 }
 
@@ -2142,15 +2162,14 @@ SALDEF void sal_batchnorm_forward_train(float *out, float *mean, float *rstd, fl
                                         float *running_var, const float *in, const float *weight,
                                         const float *bias, float eps, float momentum, int n, int c,
                                         int hw) {
-    int s, k, i;
     double m = (double)n * hw;
-    for (k = 0; k < c; k++) {
+    for (int k = 0; k < c; k++) {
         double sum = 0, squares = 0, mu, scale, shift;
-        for (s = 0; s < n; s++)
-            for (i = 0; i < hw; i++) sum += in[((size_t)s * c + k) * hw + i];
+        for (int s = 0; s < n; s++)
+            for (int i = 0; i < hw; i++) sum += in[((size_t)s * c + k) * hw + i];
         mu = sum / m;
-        for (s = 0; s < n; s++)
-            for (i = 0; i < hw; i++) {
+        for (int s = 0; s < n; s++)
+            for (int i = 0; i < hw; i++) {
                 double d = in[((size_t)s * c + k) * hw + i] - mu;
                 squares += d * d;
             }
@@ -2160,8 +2179,8 @@ SALDEF void sal_batchnorm_forward_train(float *out, float *mean, float *rstd, fl
         running_var[k] += (float)(momentum * (squares / SAL__MAX(m - 1, 1) - running_var[k]));
         scale = weight[k] / sqrt(squares / m + eps);
         shift = bias[k] - mu * scale;
-        for (s = 0; s < n; s++)
-            for (i = 0; i < hw; i++) {
+        for (int s = 0; s < n; s++)
+            for (int i = 0; i < hw; i++) {
                 size_t at = ((size_t)s * c + k) * hw + i;
                 out[at] = (float)(in[at] * scale + shift);
             }
@@ -2177,12 +2196,11 @@ SALDEF void sal_batchnorm_forward_train(float *out, float *mean, float *rstd, fl
 SALDEF void sal_batchnorm_backward(float *din, float *dweight, float *dbias, const float *dout,
                                    const float *in, const float *weight, const float *mean,
                                    const float *rstd, int fixed, int n, int c, int hw) {
-    int s, k, i;
     double m = (double)n * hw;
-    for (k = 0; k < c; k++) {
+    for (int k = 0; k < c; k++) {
         double sum = 0, dot = 0, scale = (double)weight[k] * rstd[k];
-        for (s = 0; s < n; s++)
-            for (i = 0; i < hw; i++) {
+        for (int s = 0; s < n; s++)
+            for (int i = 0; i < hw; i++) {
                 size_t at = ((size_t)s * c + k) * hw + i;
                 sum += dout[at];
                 dot += dout[at] * ((double)in[at] - mean[k]) * rstd[k];
@@ -2190,8 +2208,8 @@ SALDEF void sal_batchnorm_backward(float *din, float *dweight, float *dbias, con
         if (dbias) dbias[k] += (float)sum;
         if (dweight) dweight[k] += (float)dot;
         if (fixed) sum = dot = 0;
-        for (s = 0; din && s < n; s++)
-            for (i = 0; i < hw; i++) {
+        for (int s = 0; din && s < n; s++)
+            for (int i = 0; i < hw; i++) {
                 size_t at = ((size_t)s * c + k) * hw + i;
                 double x = ((double)in[at] - mean[k]) * rstd[k];
                 din[at] += (float)(scale * (dout[at] - (sum + x * dot) / m));
@@ -2203,9 +2221,8 @@ SALDEF void sal_batchnorm_backward(float *din, float *dweight, float *dbias, con
        mask[i] = 1 with probability 1 - rate;   out[i] = in[i] * mask[i] / (1 - rate) */
 SALDEF void sal_dropout_forward(float *out, unsigned char *mask, const float *in, size_t n,
                                 float rate, sal_rng *rng) {
-    size_t i;
     float keep = 1 - rate;
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         mask[i] = sal_rng_uniform(rng) >= rate;
         out[i] = mask[i] ? in[i] / keep : 0;
     }
@@ -2214,17 +2231,15 @@ SALDEF void sal_dropout_forward(float *out, unsigned char *mask, const float *in
 /* din[i] += dout[i] * mask[i] / (1 - rate) */
 SALDEF void sal_dropout_backward(float *din, const float *dout, const unsigned char *mask, size_t n,
                                  float rate) {
-    size_t i;
     float keep = 1 - rate;
-    for (i = 0; i < n; i++) din[i] += mask[i] ? dout[i] / keep : 0;
+    for (size_t i = 0; i < n; i++) din[i] += mask[i] ? dout[i] / keep : 0;
 }
 
 /* Concatenation along the channels.   in[k] (n, channels[k], hw), out (n, sum of channels, hw) */
 SALDEF void sal_concat_forward(float *out, const float *const *in, const int *channels, int count,
                                int n, int hw) {
-    int s, k;
-    for (s = 0; s < n; s++)
-        for (k = 0; k < count; k++) {
+    for (int s = 0; s < n; s++)
+        for (int k = 0; k < count; k++) {
             size_t size = (size_t)channels[k] * hw;
             memcpy(out, in[k] + s * size, size * sizeof(float));
             out += size;
@@ -2234,26 +2249,23 @@ SALDEF void sal_concat_forward(float *out, const float *const *in, const int *ch
 /* Each input takes its channels of dout. */
 SALDEF void sal_concat_backward(float *const *din, const float *dout, const int *channels,
                                 int count, int n, int hw) {
-    int s, k;
-    for (s = 0; s < n; s++)
-        for (k = 0; k < count; k++) {
-            size_t size = (size_t)channels[k] * hw, i;
-            for (i = 0; din[k] && i < size; i++) din[k][s * size + i] += dout[i];
+    for (int s = 0; s < n; s++)
+        for (int k = 0; k < count; k++) {
+            size_t size = (size_t)channels[k] * hw;
+            for (size_t i = 0; din[k] && i < size; i++) din[k][s * size + i] += dout[i];
             dout += size;
         }
 }
 
 /* out[i] = a[i] + b[i] */
 SALDEF void sal_add_forward(float *out, const float *a, const float *b, size_t n) {
-    size_t i;
-    for (i = 0; i < n; i++) out[i] = a[i] + b[i];
+    for (size_t i = 0; i < n; i++) out[i] = a[i] + b[i];
 }
 
 /* da[i] += dout[i],   db[i] += dout[i] */
 SALDEF void sal_add_backward(float *da, float *db, const float *dout, size_t n) {
-    size_t i;
-    for (i = 0; da && i < n; i++) da[i] += dout[i];
-    for (i = 0; db && i < n; i++) db[i] += dout[i];
+    for (size_t i = 0; da && i < n; i++) da[i] += dout[i];
+    for (size_t i = 0; db && i < n; i++) db[i] += dout[i];
 }
 
 /* Position s in a row of n pixels, edges clamped: between pixels low and high, t of the way. */
@@ -2280,11 +2292,10 @@ static float sal__bilinear(const float *in, int w, sal__tap v, sal__tap u) {
        out[y][x] = in at ((y + 1/2) * ih / oh - 1/2, (x + 1/2) * iw / ow - 1/2) */
 SALDEF void sal_upsample_forward(float *out, const float *in, int n, int ih, int iw, int oh,
                                  int ow) {
-    int s, y, x;
-    for (s = 0; s < n; s++, in += (size_t)ih * iw)
-        for (y = 0; y < oh; y++) {
+    for (int s = 0; s < n; s++, in += (size_t)ih * iw)
+        for (int y = 0; y < oh; y++) {
             sal__tap v = sal__tap_at((y + 0.5) * ih / oh - 0.5, ih);
-            for (x = 0; x < ow; x++)
+            for (int x = 0; x < ow; x++)
                 *out++ = sal__bilinear(in, iw, v, sal__tap_at((x + 0.5) * iw / ow - 0.5, iw));
         }
 }
@@ -2292,12 +2303,11 @@ SALDEF void sal_upsample_forward(float *out, const float *in, int n, int ih, int
 /* Each of the four neighbours takes dout[y][x] times its weight. */
 SALDEF void sal_upsample_backward(float *din, const float *dout, int n, int ih, int iw, int oh,
                                   int ow) {
-    int s, y, x;
-    for (s = 0; s < n; s++, din += (size_t)ih * iw)
-        for (y = 0; y < oh; y++) {
+    for (int s = 0; s < n; s++, din += (size_t)ih * iw)
+        for (int y = 0; y < oh; y++) {
             sal__tap v = sal__tap_at((y + 0.5) * ih / oh - 0.5, ih);
             float *top = din + (size_t)v.low * iw, *bottom = din + (size_t)v.high * iw;
-            for (x = 0; x < ow; x++) {
+            for (int x = 0; x < ow; x++) {
                 sal__tap u = sal__tap_at((x + 0.5) * iw / ow - 0.5, iw);
                 double g = *dout++;
                 top[u.low]     += (float)(g * (1 - v.t) * (1 - u.t));
@@ -2313,10 +2323,10 @@ SALDEF void sal_upsample_backward(float *din, const float *dout, int n, int ih, 
        out[s][i] = in[s][i] * mask[i] */
 SALDEF void sal_prior_forward(float *out, float *mask, const float *in, const float *prior, int n,
                               int h, int w, int ph, int pw) {
-    size_t s, i, hw = (size_t)h * w;
+    size_t hw = (size_t)h * w;
     sal_upsample_forward(mask, prior, 1, ph, pw, h, w);
-    for (s = 0; s < (size_t)n; s++)
-        for (i = 0; i < hw; i++) out[s * hw + i] = in[s * hw + i] * mask[i];
+    for (size_t s = 0; s < (size_t)n; s++)
+        for (size_t i = 0; i < hw; i++) out[s * hw + i] = in[s * hw + i] * mask[i];
 }
 
 /* din[s][i] += dout[s][i] * mask[i];   dmask[i] = sum over s of dout[s][i] * in[s][i], and from
@@ -2324,12 +2334,12 @@ SALDEF void sal_prior_forward(float *out, float *mask, const float *in, const fl
 SALDEF void sal_prior_backward(float *din, float *dprior, float *dmask, const float *dout,
                                const float *in, const float *mask, int n, int h, int w, int ph,
                                int pw) {
-    size_t s, i, hw = (size_t)h * w;
-    for (s = 0; din && s < (size_t)n; s++)
-        for (i = 0; i < hw; i++) din[s * hw + i] += dout[s * hw + i] * mask[i];
-    for (i = 0; dprior && i < hw; i++) {
+    size_t hw = (size_t)h * w;
+    for (size_t s = 0; din && s < (size_t)n; s++)
+        for (size_t i = 0; i < hw; i++) din[s * hw + i] += dout[s * hw + i] * mask[i];
+    for (size_t i = 0; dprior && i < hw; i++) {
         double sum = 0;
-        for (s = 0; s < (size_t)n; s++) sum += (double)dout[s * hw + i] * in[s * hw + i];
+        for (size_t s = 0; s < (size_t)n; s++) sum += (double)dout[s * hw + i] * in[s * hw + i];
         dmask[i] = (float)sum;
     }
     if (dprior) sal_upsample_backward(dprior, dmask, 1, ph, pw, h, w);
@@ -2341,22 +2351,20 @@ SALDEF void sal_prior_backward(float *din, float *dprior, float *dmask, const fl
        out[s][i] = in[s][i] + upsampled prior[domain[s]][i] */
 SALDEF void sal_logprior_forward(float *out, float *map, const float *in, const float *prior,
                                  const int *domain, int n, int h, int w, int ph, int pw) {
-    size_t i, hw = (size_t)h * w;
-    int s;
-    for (s = 0; s < n; s++, in += hw, out += hw) {
+    size_t hw = (size_t)h * w;
+    for (int s = 0; s < n; s++, in += hw, out += hw) {
         sal_upsample_forward(map, prior + (size_t)(domain ? domain[s] : 0) * ph * pw, 1, ph, pw, h,
                              w);
-        for (i = 0; i < hw; i++) out[i] = in[i] + map[i];
+        for (size_t i = 0; i < hw; i++) out[i] = in[i] + map[i];
     }
 }
 
 /* din[s] += dout[s];   dprior[domain[s]] += dout[s] back through the upsampling */
 SALDEF void sal_logprior_backward(float *din, float *dprior, const float *dout, const int *domain,
                                   int n, int h, int w, int ph, int pw) {
-    size_t i, hw = (size_t)h * w;
-    int s;
-    for (i = 0; din && i < n * hw; i++) din[i] += dout[i];
-    for (s = 0; dprior && s < n; s++)
+    size_t hw = (size_t)h * w;
+    for (size_t i = 0; din && i < n * hw; i++) din[i] += dout[i];
+    for (int s = 0; dprior && s < n; s++)
         sal_upsample_backward(dprior + (size_t)(domain ? domain[s] : 0) * ph * pw, dout + s * hw, 1,
                               ph, pw, h, w);
 }
@@ -2375,8 +2383,7 @@ typedef struct sal__gaussian { double mu[2], sigma[2]; } sal__gaussian;     /* x
 
 static sal__gaussian sal__gaussian_at(const float *params, int count, int k) {
     sal__gaussian g;
-    int j;
-    for (j = 0; j < 4; j++)
+    for (int j = 0; j < 4; j++)
         (j < 2 ? g.mu : g.sigma)[j % 2] = sal__clamp(params[j * count + k],
             sal__gaussian_range[j][0], sal__gaussian_range[j][1]);
     return g;
@@ -2386,29 +2393,27 @@ static sal__gaussian sal__gaussian_at(const float *params, int count, int k) {
 static double sal__gaussian_value(const sal__gaussian *g, int x, int y, int h, int w, double d[2],
                                   double v[2]) {
     double e = (double)h / w;
-    int j;
     d[0] = (w > 1 ? (double)x / (w - 1) : 0) - g->mu[0];
     d[1] = (1 - e) / 2 + (h > 1 ? e * y / (h - 1) : 0) - g->mu[1];
-    for (j = 0; j < 2; j++) v[j] = 2 * g->sigma[j] * g->sigma[j] + 1e-7;
+    for (int j = 0; j < 2; j++) v[j] = 2 * g->sigma[j] * g->sigma[j] + 1e-7;
     return exp(-(d[0] * d[0] / v[0] + d[1] * d[1] / v[1]));
 }
 
 SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int count, int h, int w) {
-    size_t hw = (size_t)h * w, i;
-    int s, k, y, x;
-    for (k = 0; k < count; k++) {
+    size_t hw = (size_t)h * w;
+    for (int k = 0; k < count; k++) {
         sal__gaussian g = sal__gaussian_at(params, count, k);
         float *map = out + k * hw, top = 0;
         double d[2], v[2];
-        for (y = 0; y < h; y++)
-            for (x = 0; x < w; x++) {
+        for (int y = 0; y < h; y++)
+            for (int x = 0; x < w; x++) {
                 float value = (float)sal__gaussian_value(&g, x, y, h, w, d, v);
                 map[(size_t)y * w + x] = value;
                 if (value > top) top = value;
             }
-        for (i = 0; i < hw; i++) map[i] /= top;
+        for (size_t i = 0; i < hw; i++) map[i] /= top;
     }
-    for (s = 1; s < n; s++) memcpy(out + s * count * hw, out, count * hw * sizeof(float));
+    for (int s = 1; s < n; s++) memcpy(out + s * count * hw, out, count * hw * sizeof(float));
 }
 
 /* out = g / g(m), m the pixel of the maximum, so for mu and sigma of either direction
@@ -2419,28 +2424,27 @@ SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int co
 SALDEF void sal_gaussians_backward(float *dparams, const float *dout, const float *out,
                                    const float *params, int n, int count, int h, int w) {
     size_t hw = (size_t)h * w, i;
-    int s, k, j, y, x;
-    for (k = 0; k < count; k++) {
+    for (int k = 0; k < count; k++) {
         sal__gaussian g = sal__gaussian_at(params, count, k);
         double slope[4] = { 0, 0, 0, 0 }, slope_top[4] = { 0, 0, 0, 0 }, sum = 0, d[2], v[2];
         int tops = 0;
-        for (y = 0; y < h; y++)
-            for (x = 0; x < w; x++) {
+        for (int y = 0; y < h; y++)
+            for (int x = 0; x < w; x++) {
                 double gain = 0;        /* dL/dout * out */
                 i = (size_t)y * w + x;
-                for (s = 0; s < n; s++) gain += dout[((size_t)s * count + k) * hw + i];
+                for (int s = 0; s < n; s++) gain += dout[((size_t)s * count + k) * hw + i];
                 gain *= out[k * hw + i];
                 sal__gaussian_value(&g, x, y, h, w, d, v);
                 sum += gain;
                 tops += out[k * hw + i] == 1;
-                for (j = 0; j < 4; j++) {
+                for (int j = 0; j < 4; j++) {
                     int q = j % 2;
                     double a = 2 * d[q] / v[q] * (j < 2 ? 1 : 2 * g.sigma[q] * d[q] / v[q]);
                     slope[j] += gain * a;
                     if (out[k * hw + i] == 1) slope_top[j] += a;
                 }
             }
-        for (j = 0; j < 4; j++) {
+        for (int j = 0; j < 4; j++) {
             float p = params[j * count + k];
             if (p >= sal__gaussian_range[j][0] && p <= sal__gaussian_range[j][1])
                 dparams[j * count + k] += (float)(slope[j] - sum * slope_top[j] / tops);
@@ -2483,8 +2487,7 @@ enum { SAL__LSTM_X, SAL__LSTM_E, SAL__LSTM_I, SAL__LSTM_F, SAL__LSTM_O, SAL__LST
        SAL__LSTM_H, SAL__LSTM_A, SAL__LSTM_VALUES };
 
 static void sal__lstm_at(float **value, float *memory, size_t size) {
-    int k;
-    for (k = 0; k < SAL__LSTM_VALUES; k++) value[k] = memory + k * size;
+    for (int k = 0; k < SAL__LSTM_VALUES; k++) value[k] = memory + k * size;
 }
 
 static sal_conv sal__lstm_conv(int n, int c, int h, int w) {
@@ -2500,69 +2503,47 @@ static const int sal__lstm_gates[4][3] = { { SAL__LSTM_I, SAL_WI, SAL_UI },
     { SAL__LSTM_F, SAL_WF, SAL_UF }, { SAL__LSTM_O, SAL_WO, SAL_UO },
     { SAL__LSTM_G, SAL_WC, SAL_UC } };
 
-/* The convolutions that the cell is made of: the textbook's here, faster ones in >>fast. */
-typedef struct sal__convs sal__convs;
-struct sal__convs {
-    void (*forward)(const sal__convs *k, float *out, const float *in, const float *weight,
-                    const float *bias, const sal_conv *s);
-    void (*data)(const sal__convs *k, float *din, const float *dout, const float *weight,
-                 const sal_conv *s);
-    void (*weight)(const sal__convs *k, float *dweight, const float *dout, const float *in,
-                   const sal_conv *s);
-    sal_ctx *ctx;
-    void *scratch;
-};
+/* The convolutions that the cell is made of: the textbook's if k is NULL, else those of >>fast. */
+typedef struct sal__convs { sal_ctx *ctx; void *scratch; } sal__convs;
 static void sal__convs_forward(const sal__convs *k, float *out, const float *in,
-                               const float *weight, const float *bias, const sal_conv *s) {
-    (void)k;
-    sal_conv2d_forward(out, in, weight, bias, s);
-}
+                               const float *weight, const float *bias, const sal_conv *s);
 static void sal__convs_data(const sal__convs *k, float *din, const float *dout,
-                            const float *weight, const sal_conv *s) {
-    (void)k;
-    sal_conv2d_backward_data(din, dout, weight, s);
-}
+                            const float *weight, const sal_conv *s);
 static void sal__convs_weight(const sal__convs *k, float *dweight, const float *dout,
-                              const float *in, const sal_conv *s) {
-    (void)k;
-    sal_conv2d_backward_weight(dweight, dout, in, s);
-}
-static const sal__convs sal__convs_ref = { sal__convs_forward, sal__convs_data, sal__convs_weight,
-                                           NULL, NULL };
+                              const float *in, const sal_conv *s);
 
 /* out = w * a + u * b, before it is squashed; sum is scratch of the same size. */
 static void sal__lstm_sum(const sal__convs *k, float *out, float *sum, const float *a,
                           const float *b, const float *const *p, int w, int u, const sal_conv *s) {
-    k->forward(k, out, a, p[w], p[w + 1], s);
-    k->forward(k, sum, b, p[u], p[u + 1], s);
+    sal__convs_forward(k, out, a, p[w], p[w + 1], s);
+    sal__convs_forward(k, sum, b, p[u], p[u + 1], s);
     sal_add_forward(out, out, sum, (size_t)s->n * s->oc * s->oh * s->ow);
 }
 
 static void sal__convlstm_forward(const sal__convs *convs, float *out, const float *in,
                                   const float *const *params, int steps, int n, int c, int h, int w,
                                   float *scratch, float *states) {
-    size_t hw = (size_t)h * w, size = n * c * hw, i;
+    size_t hw = (size_t)h * w, size = n * c * hw;
     float *v[SAL__LSTM_VALUES], *sum = scratch + sal__lstm_step(n, c, h, w), *z = sum + size;
     float *cell = NULL;
     sal_conv s = sal__lstm_conv(n, c, h, w), to_one = s;
-    int t, k;
     to_one.oc = 1;
     memset(out, 0, size * sizeof(float));       /* H */
-    for (t = 0; t < steps; t++) {
+    for (int t = 0; t < steps; t++) {
         sal__lstm_at(v, states ? states + t * sal__lstm_step(n, c, h, w) : scratch, size);
         sal__lstm_sum(convs, v[SAL__LSTM_E], sum, in, out, params, SAL_WA, SAL_UA, &s);
         sal_tanh_forward(v[SAL__LSTM_E], v[SAL__LSTM_E], size);
-        convs->forward(convs, z, v[SAL__LSTM_E], params[SAL_VA], NULL, &to_one);
+        sal__convs_forward(convs, z, v[SAL__LSTM_E], params[SAL_VA], NULL, &to_one);
         sal_softmax_forward(v[SAL__LSTM_A], z, n, (int)hw);
-        for (i = 0; i < size; i++)
+        for (size_t i = 0; i < size; i++)
             v[SAL__LSTM_X][i] = in[i] * v[SAL__LSTM_A][i / (c * hw) * hw + i % hw];
-        for (k = 0; k < 4; k++) {
+        for (int k = 0; k < 4; k++) {
             const int *gate = sal__lstm_gates[k];
             float *g = v[gate[0]];
             sal__lstm_sum(convs, g, sum, v[SAL__LSTM_X], out, params, gate[1], gate[2], &s);
             if (k < 3) sal_sigmoid_forward(g, g, size); else sal_tanh_forward(g, g, size);
         }
-        for (i = 0; i < size; i++) {
+        for (size_t i = 0; i < size; i++) {
             float old = t ? v[SAL__LSTM_F][i] * cell[i] : 0;
             v[SAL__LSTM_C][i] = old + v[SAL__LSTM_I][i] * v[SAL__LSTM_G][i];
             out[i] = v[SAL__LSTM_O][i] * (float)tanh((double)v[SAL__LSTM_C][i]);
@@ -2576,8 +2557,8 @@ static void sal__convlstm_forward(const sal__convs *convs, float *out, const flo
 static void sal__lstm_back(const sal__convs *convs, float *din, float *const *dparams, int k,
                            const float *dout, const float *in, const float *const *params,
                            const sal_conv *s) {
-    if (din) convs->data(convs, din, dout, params[k], s);
-    if (dparams[k] && in) convs->weight(convs, dparams[k], dout, in, s);
+    if (din) sal__convs_data(convs, din, dout, params[k], s);
+    if (dparams[k] && in) sal__convs_weight(convs, dparams[k], dout, in, s);
     if (k != SAL_VA && dparams[k + 1])
         sal_bias_backward(dparams[k + 1], dout, s->n, s->oc, s->oh * s->ow);
 }
@@ -2595,16 +2576,15 @@ static void sal__convlstm_backward(const sal__convs *convs, float *din, float *c
                                    const float *dout, const float *in, const float *const *params,
                                    const float *states, int steps, int n, int c, int h, int w,
                                    float *scratch) {
-    size_t hw = (size_t)h * w, size = n * c * hw, i;
+    size_t hw = (size_t)h * w, size = n * c * hw;
     float *dh = scratch, *dh_before = dh + size, *dc = dh_before + size, *dp = dc + size;
     float *dx = dp + size, *de = dx + size, *da = de + size, *dz = da + n * hw;
     float *v[SAL__LSTM_VALUES], *before[SAL__LSTM_VALUES], *swap;
     sal_conv s = sal__lstm_conv(n, c, h, w), to_one = s;
-    int t, k;
     to_one.oc = 1;
     memcpy(dh, dout, size * sizeof(float));
     memset(dc, 0, size * sizeof(float));
-    for (t = steps - 1; t >= 0; t--) {
+    for (int t = steps - 1; t >= 0; t--) {
         const float *h_before = NULL;
         float *dh_to = t ? dh_before : NULL;
         sal__lstm_at(v, (float *)(uintptr_t)states + t * sal__lstm_step(n, c, h, w), size);
@@ -2615,14 +2595,14 @@ static void sal__convlstm_backward(const sal__convs *convs, float *din, float *c
         }
         memset(dh_before, 0, size * sizeof(float));
         memset(dx, 0, (2 * size + 2 * n * hw) * sizeof(float));     /* dX~, dE, dA, dZ */
-        for (i = 0; i < size; i++) {
+        for (size_t i = 0; i < size; i++) {
             double th = tanh((double)v[SAL__LSTM_C][i]);
             dc[i] += (float)(dh[i] * v[SAL__LSTM_O][i] * (1 - th * th));
         }
-        for (k = 0; k < 4; k++) {
+        for (int k = 0; k < 4; k++) {
             const int *gate = sal__lstm_gates[k];
             const float *g = v[gate[0]];
-            for (i = 0; i < size; i++)
+            for (size_t i = 0; i < size; i++)
                 dp[i] = k == 0 ? dc[i] * v[SAL__LSTM_G][i] * g[i] * (1 - g[i])
                       : k == 1 ? (t ? dc[i] * before[SAL__LSTM_C][i] * g[i] * (1 - g[i]) : 0)
                       : k == 2 ? dh[i] * (float)tanh((double)v[SAL__LSTM_C][i]) * g[i] * (1 - g[i])
@@ -2630,7 +2610,7 @@ static void sal__convlstm_backward(const sal__convs *convs, float *din, float *c
             sal__lstm_back(convs, dx, dparams, gate[1], dp, v[SAL__LSTM_X], params, &s);
             sal__lstm_back(convs, dh_to, dparams, gate[2], dp, h_before, params, &s);
         }
-        for (i = 0; i < size; i++) {
+        for (size_t i = 0; i < size; i++) {
             size_t at = i / (c * hw) * hw + i % hw;
             da[at] += dx[i] * in[i];
             if (din) din[i] += dx[i] * v[SAL__LSTM_A][at];
@@ -2648,14 +2628,14 @@ static void sal__convlstm_backward(const sal__convs *convs, float *din, float *c
 
 SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const *params, int steps,
                                  int n, int c, int h, int w, float *scratch, float *states) {
-    sal__convlstm_forward(&sal__convs_ref, out, in, params, steps, n, c, h, w, scratch, states);
+    sal__convlstm_forward(NULL, out, in, params, steps, n, c, h, w, scratch, states);
 }
 
 SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float *dout,
                                   const float *in, const float *const *params, const float *states,
                                   int steps, int n, int c, int h, int w, float *scratch) {
-    sal__convlstm_backward(&sal__convs_ref, din, dparams, dout, in, params, states, steps, n, c, h,
-                           w, scratch);
+    sal__convlstm_backward(NULL, din, dparams, dout, in, params, states, steps, n, c, h, w,
+                           scratch);
 }
 
 /* ============================================================================================
@@ -2670,8 +2650,7 @@ SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float
 /* Euclidean loss:   sum (x - y)^2 / n */
 SALDEF double sal_loss_mse(float *dx, const float *x, const float *y, size_t n, double weight) {
     double sum = 0;
-    size_t i;
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         double d = (double)x[i] - y[i];
         sum += d * d;
         if (dx) dx[i] += (float)(weight * 2 * d / n);
@@ -2686,10 +2665,10 @@ SALDEF double sal_loss_mse(float *dx, const float *x, const float *y, size_t n, 
 static double sal__loss_mlnet(float *dx, const float *x, const float *y, size_t n, double weight,
                               int code) {
     double sum = 0, through_max = 0, top;
-    size_t i, m = 0;
-    for (i = 1; i < n; i++) if (x[i] > x[m]) m = i;
+    size_t m = 0;
+    for (size_t i = 1; i < n; i++) if (x[i] > x[m]) m = i;
     top = SAL__MAX(x[m], SAL__LOSS_EPS);
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         double a = 1.1 - y[i], w = code ? 1 / a : 1 / (a * a), d = x[i] / top - y[i];
         double slope = weight * 2 * w * d / top / n;
         sum += w * d * d;
@@ -2710,10 +2689,9 @@ SALDEF double sal_loss_mlnet_code(float *dx, const float *x, const float *y, siz
 /* Mean and standard deviation (of the population). */
 static double sal__mean_sd(const float *x, size_t n, double *sd) {
     double sum = 0, squares = 0;
-    size_t i;
-    for (i = 0; i < n; i++) sum += x[i];
+    for (size_t i = 0; i < n; i++) sum += x[i];
     sum /= n;
-    for (i = 0; i < n; i++) squares += (x[i] - sum) * (x[i] - sum);
+    for (size_t i = 0; i < n; i++) squares += (x[i] - sum) * (x[i] - sum);
     *sd = sqrt(squares / n);
     return sum;
 }
@@ -2724,11 +2702,10 @@ static double sal__mean_sd(const float *x, size_t n, double *sd) {
    fixations. */
 SALDEF double sal_loss_nss(float *dx, const float *x, const float *y, size_t n, double weight) {
     double sd, mean = sal__mean_sd(x, n, &sd), total = 0, nss = 0, s = sd + SAL__LOSS_EPS;
-    size_t i;
-    for (i = 0; i < n; i++) { total += y[i]; nss += y[i] * (x[i] - mean) / s; }
+    for (size_t i = 0; i < n; i++) { total += y[i]; nss += y[i] * (x[i] - mean) / s; }
     if (total <= 0 || sd <= 0) return 0;
     nss /= total;
-    for (i = 0; dx && i < n; i++)
+    for (size_t i = 0; dx && i < n; i++)
         dx[i] += (float)(weight / s * (y[i] / total - 1.0 / n - nss * (x[i] - mean) / (n * sd)));
     return weight * nss;
 }
@@ -2737,11 +2714,10 @@ SALDEF double sal_loss_nss(float *dx, const float *x, const float *y, size_t n, 
    maps minus their means:   CC = u.v / (|u| |v|),   dCC/dx = (v / |v| - CC u / |u|) / |u| */
 SALDEF double sal_loss_cc(float *dx, const float *x, const float *y, size_t n, double weight) {
     double sx, sy, mx = sal__mean_sd(x, n, &sx), my = sal__mean_sd(y, n, &sy), cc = 0;
-    size_t i;
     if (sx <= 0 || sy <= 0) return 0;
-    for (i = 0; i < n; i++) cc += (x[i] - mx) * (y[i] - my);
+    for (size_t i = 0; i < n; i++) cc += (x[i] - mx) * (y[i] - my);
     cc /= n * sx * sy;
-    for (i = 0; dx && i < n; i++)
+    for (size_t i = 0; dx && i < n; i++)
         dx[i] += (float)(weight * ((y[i] - my) / sy - cc * (x[i] - mx) / sx) / (n * sx));
     return weight * cc;
 }
@@ -2750,13 +2726,12 @@ SALDEF double sal_loss_cc(float *dx, const float *x, const float *y, size_t n, d
    prediction", CVPR 2016):   1 - x.y / (|x| |y|);   1 for maps that are zero. */
 SALDEF double sal_loss_cosine(float *dx, const float *x, const float *y, size_t n, double weight) {
     double xx = 0, yy = 0, xy = 0, c;
-    size_t i;
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         xx += (double)x[i] * x[i]; yy += (double)y[i] * y[i]; xy += (double)x[i] * y[i];
     }
     if (xx <= 0 || yy <= 0) return weight;
     c = xy / sqrt(xx * yy);
-    for (i = 0; dx && i < n; i++)
+    for (size_t i = 0; dx && i < n; i++)
         dx[i] -= (float)(weight * (y[i] / sqrt(xx * yy) - c * x[i] / xx));
     return weight * (1 - c);
 }
@@ -2769,14 +2744,13 @@ typedef double sal__loss_rule(double p, double q, double *slope);
 static double sal__loss_distance(float *dx, const float *x, const float *y, size_t n,
                                  double weight, sal__loss_rule *rule) {
     double sx = SAL__LOSS_EPS, sy = SAL__LOSS_EPS, loss = 0, dot = 0, slope;
-    size_t i;
-    for (i = 0; i < n; i++) { sx += SAL__MAX(x[i], 0); sy += y[i]; }
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) { sx += SAL__MAX(x[i], 0); sy += y[i]; }
+    for (size_t i = 0; i < n; i++) {
         double p = SAL__MAX(x[i], 0) / sx;
         loss += rule(p, y[i] / sy, &slope);
         dot += slope * p;
     }
-    for (i = 0; dx && i < n; i++) {
+    for (size_t i = 0; dx && i < n; i++) {
         if (x[i] < 0) continue;
         rule(x[i] / sx, y[i] / sy, &slope);
         dx[i] += (float)(weight * (slope - dot) / sx);
@@ -2815,8 +2789,7 @@ SALDEF double sal_loss_chi2(float *dx, const float *x, const float *y, size_t n,
        -sum (y log x + (1 - y) log(1 - x)) / n */
 SALDEF double sal_loss_bce(float *dx, const float *x, const float *y, size_t n, double weight) {
     double sum = 0;
-    size_t i;
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         double p = sal__clamp(x[i], SAL__LOSS_EPS, 1 - SAL__LOSS_EPS);
         sum -= y[i] * log(p) + (1 - y[i]) * log(1 - p);
         if (dx && p == x[i]) dx[i] += (float)(weight * (p - y[i]) / (p * (1 - p)) / n);
@@ -2827,16 +2800,10 @@ SALDEF double sal_loss_bce(float *dx, const float *x, const float *y, size_t n, 
 /* --- combinations ---------------------------------------------------------------------------- */
 
 typedef double sal__loss_fn(float *dx, const float *x, const float *y, size_t n, double weight);
-static sal__loss_fn *const sal__loss_terms[SAL_LOSS_TERMS] = {
-#define SAL_ROW(ENUM, name, text) sal_loss_##name,
-    SAL_LOSSES(SAL_ROW)
-#undef SAL_ROW
-};
-static const char *const sal__loss_names[SAL_LOSS_TERMS] = {
-#define SAL_ROW(ENUM, name, text) text,
-    SAL_LOSSES(SAL_ROW)
-#undef SAL_ROW
-};
+#define SAL__LOSS(ENUM, name, text) sal_loss_##name,
+#define SAL__LOSS_TEXT(ENUM, name, text) text,
+static sal__loss_fn *const sal__loss_terms[SAL_LOSS_TERMS] = { SAL_LOSSES(SAL__LOSS) };
+static const char *const sal__loss_names[SAL_LOSS_TERMS] = { SAL_LOSSES(SAL__LOSS_TEXT) };
 
 SALDEF size_t sal_loss_scratch(const sal_loss *loss, int h, int w) {
     size_t side = (size_t)SAL__MAX(loss->upsample, 1);
@@ -2845,23 +2812,23 @@ SALDEF size_t sal_loss_scratch(const sal_loss *loss, int h, int w) {
 
 SALDEF double sal_loss_map(const sal_loss *loss, float *dx, const float *x, const float *density,
                            const float *fixations, int h, int w, double weight, float *scratch) {
-    int side = SAL__MAX(loss->upsample, 1), k;
-    size_t n = (size_t)h * side * w * side, i, m = 0;
+    int side = SAL__MAX(loss->upsample, 1);
+    size_t n = (size_t)h * side * w * side, m = 0;
     float *big = scratch, *dbig = big + n;
     double total = 0, top = 1, through_max = 0;
     sal_upsample_forward(big, x, 1, h, w, h * side, w * side);
     memset(dbig, 0, n * sizeof(float));
     if (loss->peak) {
-        for (i = 1; i < n; i++) if (big[i] > big[m]) m = i;
+        for (size_t i = 1; i < n; i++) if (big[i] > big[m]) m = i;
         top = SAL__MAX(big[m], SAL__LOSS_EPS);
-        for (i = 0; i < n; i++) big[i] = (float)(big[i] / top);
+        for (size_t i = 0; i < n; i++) big[i] = (float)(big[i] / top);
     }
-    for (k = 0; k < SAL_LOSS_TERMS; k++)
+    for (int k = 0; k < SAL_LOSS_TERMS; k++)
         if (loss->weight[k] != 0)
             total += sal__loss_terms[k](dbig, big, k == SAL_LOSS_NSS ? fixations : density, n,
                                         weight * loss->weight[k]);
     if (loss->peak && dx) {             /* big = up / up_m */
-        for (i = 0; i < n; i++) {
+        for (size_t i = 0; i < n; i++) {
             through_max -= (double)dbig[i] * big[i] / top;
             dbig[i] = (float)(dbig[i] / top);
         }
@@ -2883,7 +2850,6 @@ SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss)
     }
     while (*p) {
         double sign = *p == '-' ? -1 : 1, factor = 1;
-        size_t length;
         int k;
         if (*p == '-' || *p == '+') p++;
         if ((*p >= '0' && *p <= '9') || *p == '.') {
@@ -2893,7 +2859,7 @@ SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss)
                 for (p++; *p >= '0' && *p <= '9'; p++) factor += (*p - '0') * (unit /= 10);
             p += *p == '*';
         }
-        length = strcspn(p, "+-");
+        size_t length = strcspn(p, "+-");
         for (k = 0; k < SAL_LOSS_TERMS; k++)
             if (strlen(sal__loss_names[k]) == length && !strncmp(p, sal__loss_names[k], length))
                 break;
@@ -2912,8 +2878,7 @@ SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss)
 /* L2 weight decay:   lambda / 2 * sum w^2,   dw += lambda * w */
 SALDEF double sal_weight_decay(float *dw, const float *w, size_t n, double lambda) {
     double sum = 0;
-    size_t i;
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         sum += (double)w[i] * w[i];
         if (dw) dw[i] += (float)(lambda * w[i]);
     }
@@ -2924,8 +2889,7 @@ SALDEF double sal_weight_decay(float *dw, const float *w, size_t n, double lambd
        lambda * sum (1 - u)^2,   du -= 2 lambda (1 - u) */
 SALDEF double sal_prior_penalty(float *du, const float *u, size_t n, double lambda) {
     double sum = 0;
-    size_t i;
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         double d = 1.0 - u[i];
         sum += d * d;
         if (du) du[i] -= (float)(2 * lambda * d);
@@ -2936,12 +2900,11 @@ SALDEF double sal_prior_penalty(float *du, const float *u, size_t n, double lamb
 /* Max-norm constraint (Srebro, Shraibman 2005; Goodfellow et al. 2013): each row of weights (rows,
    n), that is what one unit reads, is shortened to a length of at most c. */
 SALDEF void sal_max_norm(float *w, int rows, int n, double c) {
-    int i, j;
-    for (i = 0; i < rows; i++, w += n) {
+    for (int i = 0; i < rows; i++, w += n) {
         double squares = 0;
-        for (j = 0; j < n; j++) squares += (double)w[j] * w[j];
+        for (int j = 0; j < n; j++) squares += (double)w[j] * w[j];
         if (squares <= c * c) continue;
-        for (j = 0; j < n; j++) w[j] = (float)(w[j] * (c / sqrt(squares)));
+        for (int j = 0; j < n; j++) w[j] = (float)(w[j] * (c / sqrt(squares)));
     }
 }
 
@@ -2953,10 +2916,10 @@ enum { SAL__MAX_LAYERS = 256, SAL__MAX_PARAMS = 512 };      /* SAM-ResNet has 18
 
 /* --- shape rules: *out from the inputs' shapes; a reason (a phrase) if that is impossible ----- */
 
-static sal_conv sal__conv_of(const sal_layer *l, int n, sal_shape in, int channels) {
+static sal_conv sal__conv_of(const sal_layer *l, int n, sal_shape in) {
     sal_conv s;
     s.n = n; s.ic = in.c; s.ih = in.h; s.iw = in.w;
-    s.oc = channels; s.kh = s.kw = l->kernel;
+    s.oc = l->shape.c; s.kh = s.kw = l->kernel;
     s.stride = l->stride; s.dilation = l->dilation;
     s.top = s.left = s.bottom = s.right = l->pad;
     if (l->padding == SAL_SAME) {           /* as TensorFlow: the larger half behind */
@@ -2985,14 +2948,7 @@ static const char *sal__shape_same(const sal_layer *l, const sal_shape *in, sal_
     *out = in[0];
     return NULL;
 }
-#define sal__shape_relu      sal__shape_same
-#define sal__shape_relu6     sal__shape_same
-#define sal__shape_softmax   sal__shape_same
-#define sal__shape_logprior  sal__shape_same
-#define sal__shape_batchnorm sal__shape_same
-#define sal__shape_dropout   sal__shape_same
-#define sal__shape_prior     sal__shape_same
-#define sal__shape_convlstm  sal__shape_same
+
 
 static const char *sal__shape_input(const sal_layer *l, const sal_shape *in, sal_shape *out) {
     (void)l; (void)in; (void)out;       /* set by the caller */
@@ -3000,7 +2956,7 @@ static const char *sal__shape_input(const sal_layer *l, const sal_shape *in, sal
 }
 
 static const char *sal__shape_conv2d(const sal_layer *l, const sal_shape *in, sal_shape *out) {
-    sal_conv s = sal__conv_of(l, 1, in[0], l->shape.c);
+    sal_conv s = sal__conv_of(l, 1, in[0]);
     out->c = s.oc; out->h = s.oh; out->w = s.ow;
     return s.oh > 0 && s.ow > 0 ? NULL : "the kernel is larger than its input";
 }
@@ -3038,9 +2994,8 @@ static const char *sal__shape_maxout(const sal_layer *l, const sal_shape *in, sa
 }
 
 static const char *sal__shape_concat(const sal_layer *l, const sal_shape *in, sal_shape *out) {
-    int k;
     *out = in[0];
-    for (k = 1; k < l->inputs; k++) {
+    for (int k = 1; k < l->inputs; k++) {
         if (in[k].h != out->h || in[k].w != out->w) return "its inputs differ in size";
         out->c += in[k].c;
     }
@@ -3061,16 +3016,10 @@ static const char *sal__shape_gaussians(const sal_layer *l, const sal_shape *in,
 }
 
 typedef const char *sal__shape_fn(const sal_layer *l, const sal_shape *in, sal_shape *out);
-static sal__shape_fn *const sal__shape_rules[SAL_OPS] = {
-#define SAL_ROW(ENUM, name, fast, train) sal__shape_##name,
-    SAL_OPERATORS(SAL_ROW)
-#undef SAL_ROW
-};
-static const char *const sal__op_names[SAL_OPS] = {
-#define SAL_ROW(ENUM, name, fast, train) #name,
-    SAL_OPERATORS(SAL_ROW)
-#undef SAL_ROW
-};
+#define SAL__OP_SHAPE(ENUM, name, shape, fast, train) sal__shape_##shape,
+#define SAL__OP_NAME(ENUM, name, shape, fast, train) #name,
+static sal__shape_fn *const sal__shape_rules[SAL_OPS] = { SAL_OPERATORS(SAL__OP_SHAPE) };
+static const char *const sal__op_names[SAL_OPS] = { SAL_OPERATORS(SAL__OP_NAME) };
 
 SALDEF const char *sal_op_name(sal_op op) { return sal__op_names[op]; }
 
@@ -3090,10 +3039,8 @@ static sal_result sal__input_size_ok(sal_ctx *ctx, const sal_net *net, int h, in
 /* The shape of layer i from those before it. */
 static sal_result sal__infer_shape(sal_ctx *ctx, const sal_layer *l, sal_shape *shapes, int i) {
     sal_shape in[4];
-    const char *reason;
-    int k;
-    for (k = 0; k < l->inputs; k++) in[k] = shapes[l->input[k]];
-    reason = sal__shape_rules[l->op](l, in, &shapes[i]);
+    for (int k = 0; k < l->inputs; k++) in[k] = shapes[l->input[k]];
+    const char *reason = sal__shape_rules[l->op](l, in, &shapes[i]);
     if (reason)
         return sal__fail(ctx, SAL_ERR_SHAPE, "layer %s (%s) cannot take %d x %d x %d: %s", l->name,
                          sal_op_name(l->op), in[0].c, in[0].h, in[0].w, reason);
@@ -3127,9 +3074,9 @@ SALDEF double sal_layer_macs(const sal_net *net, int i, const sal_shape *shapes)
 
 /* The only layer that reads value v, or -1 if none or several do. */
 static int sal__sole_reader(const sal_net *net, int v) {
-    int i, k, reader = -1;
-    for (i = v + 1; i < net->layers; i++)
-        for (k = 0; k < net->layer[i].inputs; k++)
+    int reader = -1;
+    for (int i = v + 1; i < net->layers; i++)
+        for (int k = 0; k < net->layer[i].inputs; k++)
             if (net->layer[i].input[k] == v) {
                 if (reader >= 0) return -1;
                 reader = i;
@@ -3142,7 +3089,7 @@ static int sal__sole_reader(const sal_net *net, int v) {
 static void sal__fuse(sal_run *run, int i) {
     const sal_net *net = run->net;
     sal_step *step = &run->step[i];
-    int end = i, next, k;
+    int end = i, next;
     while (step->act == SAL_IDENTITY && (next = sal__sole_reader(net, end)) >= 0) {
         const sal_layer *l = &net->layer[next];
         if (l->op == SAL_OP_RELU || l->op == SAL_OP_RELU6) {
@@ -3173,7 +3120,7 @@ static void sal__fuse(sal_run *run, int i) {
         }
     }
     step->output = end;
-    for (k = i; k < end; k++) if (run->step[k + 1].skip) run->value[k].root = end;
+    for (int k = i; k < end; k++) if (run->step[k + 1].skip) run->value[k].root = end;
     run->value[i].root = end;
 }
 
@@ -3184,12 +3131,12 @@ static int sal__root(const sal_run *run, int v) {
 
 static void sal__plan_steps(sal_run *run) {
     const sal_net *net = run->net;
-    int end = net->layers, i, k;
-    for (i = 0; i < end; i++) {
+    int end = net->layers, k;
+    for (int i = 0; i < end; i++) {
         run->value[i].root = run->step[i].output = i;
         run->step[i].norm = run->step[i].add = run->step[i].pool = -1;
     }
-    for (i = 1; i < end; i++) {
+    for (int i = 1; i < end; i++) {
         const sal_layer *l = &net->layer[i];
         if (l->op == SAL_OP_DROPOUT && !(run->training && l->rate > 0)) {
             run->step[i].skip = 1;                  /* does nothing */
@@ -3200,7 +3147,7 @@ static void sal__plan_steps(sal_run *run) {
             sal__fuse(run, i);
     }
     /* lifetimes, of values that have memory of their own; what learns is read again backward */
-    for (i = 0; i < end; i++) {
+    for (int i = 0; i < end; i++) {
         const sal_layer *l = &net->layer[i];
         sal_step *step = &run->step[i];
         sal_value *out = &run->value[step->output];
@@ -3221,7 +3168,7 @@ static void sal__plan_steps(sal_run *run) {
     k = sal__root(run, end - 1);
     run->value[k].last = SAL__MAX(run->value[k].last, end);     /* the caller reads it */
     run->value[k].grad_first = end;
-    for (i = 0; (run->training || run->start > 1) && i < run->frozen; i++) {
+    for (int i = 0; (run->training || run->start > 1) && i < run->frozen; i++) {
         sal_value *v = &run->value[i];      /* features: the caller fills them in, or takes them */
         if (run->start > 1) v->first = 0;
         if (v->last >= run->frozen) v->last = SAL__MAX(v->last, end);
@@ -3251,9 +3198,9 @@ static const sal_backend *sal__backend_of(const sal_run *run, int i) {
 
 /* Largest first, each piece at the lowest place that is free while it lives. */
 static void sal__plan_memory(sal_run *run) {
-    int layers = run->net->layers, count = 0, i, k;
+    int layers = run->net->layers, count = 0;
     sal__span piece[3 * SAL__MAX_LAYERS];
-    for (i = 0; i < layers; i++) {
+    for (int i = 0; i < layers; i++) {
         sal_value *v = &run->value[i];
         size_t size = run->n * sal__shape_count(v->shape);
         const sal_backend *b = sal__backend_of(run, i);
@@ -3267,13 +3214,13 @@ static void sal__plan_memory(sal_run *run) {
             sal__plan_span(piece, &count, size, &v->grad_offset, v->grad_first,
                             2 * layers - v->first);
     }
-    for (i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++) {
         sal__span *p = &piece[i];
         int moved = 1;
         *p->offset = 0;
         while (moved) {                             /* step over whatever is in the way */
             moved = 0;
-            for (k = 0; k < i; k++) {
+            for (int k = 0; k < i; k++) {
                 const sal__span *o = &piece[k];
                 if (p->first <= o->last && o->first <= p->last &&
                     *p->offset < *o->offset + o->size && *o->offset < *p->offset + p->size) {
@@ -3303,11 +3250,11 @@ static int sal__is_statistic(const sal_layer *l, int k) {      /* parameter k of
 /* How many layers at the beginning neither learn nor drop out. */
 static void sal__plan_frozen(sal_run *run, const sal_run_desc *desc) {
     const sal_net *net = run->net;
-    int i, k, learns = 0;
+    int i, learns = 0;
     for (i = 0; i < net->layers && !learns; i++) {
         const sal_layer *l = &net->layer[i];
         learns = l->op == SAL_OP_DROPOUT && l->rate > 0;
-        for (k = l->param; k < l->param + l->params; k++)
+        for (int k = l->param; k < l->param + l->params; k++)
             learns |= !sal__is_frozen(desc->freeze, net->param[k].name) && !sal__is_statistic(l, k);
     }
     run->frozen = learns ? i - 1 : i;
@@ -3317,18 +3264,15 @@ static void sal__plan_frozen(sal_run *run, const sal_run_desc *desc) {
 /* Which parameters get a gradient, and how far back it has to go. */
 static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_desc *desc) {
     const sal_net *net = run->net;
-    float *at;
-    int i, k, pass;
-    run->gradient = SAL__NEW(ctx, float *, net->params);
-    if (!run->gradient) return SAL_ERR_MEMORY;
-    for (pass = 0; pass < 2; pass++) {              /* count, then share out */
-        at = run->gradients;
-        for (i = 0; i < net->layers; i++) {
+    SAL__TRY_NEW(run->gradient, ctx, float *, net->params);
+    for (int pass = 0; pass < 2; pass++) {              /* count, then share out */
+        float *at = run->gradients;
+        for (int i = 0; i < net->layers; i++) {
             const sal_layer *l = &net->layer[i];
             sal_step *step = &run->step[i];
             if (desc->input_gradient) step->learns = 1;
-            for (k = 0; k < l->inputs; k++) step->learns |= run->step[l->input[k]].learns;
-            for (k = l->param; k < l->param + l->params; k++) {
+            for (int k = 0; k < l->inputs; k++) step->learns |= run->step[l->input[k]].learns;
+            for (int k = l->param; k < l->param + l->params; k++) {
                 const sal_param *p = &net->param[k];
                 size_t count = (sal_tensor_count(&p->value) + 15) / 16 * 16;    /* whole lines */
                 if (sal__is_frozen(desc->freeze, p->name) || sal__is_statistic(l, k)) continue;
@@ -3342,8 +3286,7 @@ static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_
             }
         }
         if (pass == 0) {
-            run->gradients = SAL__NEW(ctx, float, run->gradient_floats);
-            if (!run->gradients) return SAL_ERR_MEMORY;
+            SAL__TRY_NEW(run->gradients, ctx, float, run->gradient_floats);
         }
     }
     if (!run->gradient_floats && !desc->input_gradient)
@@ -3359,17 +3302,16 @@ SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, const sal_net *net, const sal_
     size_t folds = 0;
     float *fold;
     sal_result r = SAL_ERR_MEMORY;
-    int i, n = desc->n ? desc->n : 1, h = desc->h, w = desc->w;
+    int n = desc->n ? desc->n : 1, h = desc->h, w = desc->w;
     *out = NULL;
     if (!h && !w) { h = net->desc.h; w = net->desc.w; }
     if (n < 1) return sal__fail(ctx, SAL_ERR_ARGUMENT, "a batch of %d pictures", n);
     SAL__TRY(sal_net_shapes(ctx, net, h, w, shapes));
-    for (i = 0; i < net->layers; i++)
+    for (int i = 0; i < net->layers; i++)
         if ((double)sal__shape_count(shapes[i]) * n > INT_MAX)      /* operators count in int */
             return sal__fail(ctx, SAL_ERR_MEMORY, "a batch of %d pictures of %d x %d is too large",
                              n, w, h);
-    run = SAL__NEW(ctx, sal_run, 1);
-    if (!run) return SAL_ERR_MEMORY;
+    SAL__TRY_NEW(run, ctx, sal_run, 1);
     run->net = net; run->n = n; run->h = h; run->w = w;
     run->backend = ctx->backend ? ctx->backend : sal_backend_cpu();
     run->threads = sal_threads(ctx);
@@ -3378,12 +3320,12 @@ SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, const sal_net *net, const sal_
     run->value = SAL__NEW(ctx, sal_value, net->layers);
     run->step = SAL__NEW(ctx, sal_step, net->layers);
     if (!run->value || !run->step) goto failed;
-    for (i = 0; i < net->layers; i++) run->value[i].shape = shapes[i];
+    for (int i = 0; i < net->layers; i++) run->value[i].shape = shapes[i];
     sal__plan_frozen(run, desc);
     if (run->training && (r = sal__plan_gradients(ctx, run, desc)) != SAL_OK) goto failed;
     sal__plan_steps(run);
     sal__plan_memory(run);
-    for (i = 0; i < net->layers; i++) {
+    for (int i = 0; i < net->layers; i++) {
         const sal_backend *b = sal__backend_of(run, i);
         if (run->step[i].norm >= 0) folds += 2 * (size_t)shapes[i].c;
         if (!run->step[i].skip && b->scratch)
@@ -3394,7 +3336,7 @@ SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, const sal_net *net, const sal_
     run->scratch = sal_alloc(ctx, 1, run->scratch_bytes + 1);
     if (!run->arena || !run->scratch) goto failed;
     fold = run->arena + run->arena_floats;
-    for (i = 0; i < net->layers; i++) {
+    for (int i = 0; i < net->layers; i++) {
         sal_value *v = &run->value[i], *root = &run->value[sal__root(run, i)];
         if (i > 0) v->data = run->arena + root->offset;
         if (run->step[root->first].learns) v->grad = run->arena + root->grad_offset;
@@ -3413,8 +3355,7 @@ failed:
 
 SALDEF sal_result sal_run_open(sal_ctx *ctx, const sal_net *net, int n, int h, int w,
                                sal_run **run) {
-    sal_run_desc desc;
-    memset(&desc, 0, sizeof desc);
+    sal_run_desc desc = SAL__ZEROED;
     desc.n = n; desc.h = h; desc.w = w;
     *run = NULL;
     if (n < 1) return sal__fail(ctx, SAL_ERR_ARGUMENT, "a batch of %d pictures", n);
@@ -3439,11 +3380,11 @@ SALDEF size_t sal_run_bytes(const sal_run *run) {
 
 SALDEF int sal_run_features(const sal_run *run, int values[8]) {
     const sal_net *net = run->net;
-    int count = 0, v, i, k;
-    for (v = 0; v < run->frozen; v++) {
+    int count = 0;
+    for (int v = 0; v < run->frozen; v++) {
         int passes = 0;
-        for (i = run->frozen; i < net->layers; i++)
-            for (k = 0; k < net->layer[i].inputs; k++) passes |= net->layer[i].input[k] == v;
+        for (int i = run->frozen; i < net->layers; i++)
+            for (int k = 0; k < net->layer[i].inputs; k++) passes |= net->layer[i].input[k] == v;
         if (passes && count < 8) values[count++] = v;
     }
     return count;
@@ -3451,396 +3392,286 @@ SALDEF int sal_run_features(const sal_run *run, int values[8]) {
 
 /* --- the layers on the textbook operators ---------------------------------------------------- */
 
-/* Input k of layer i, its shape, its output, and its parameter k as float32; and the gradients of
-   the three, NULL where nobody asks for them. */
+/* Input k of layer i and its shape, parameter k (also as float32) and its gradient, or NULL. */
 static const float *sal__in(const sal_run *run, int i, int k) {
     return run->value[run->net->layer[i].input[k]].data;
 }
 static sal_shape sal__in_shape(const sal_run *run, int i, int k) {
     return run->value[run->net->layer[i].input[k]].shape;
 }
-static float *sal__out(const sal_run *run, int i) { return run->value[run->step[i].output].data; }
+static float *sal__din(const sal_run *run, int i, int k) {
+    return run->value[run->net->layer[i].input[k]].grad;
+}
 static const sal_tensor *sal__tensor(const sal_run *run, int i, int k) {
     return &run->net->param[run->net->layer[i].param + k].value;
 }
 static const float *sal__weight(const sal_run *run, int i, int k) {
     return k < run->net->layer[i].params ? (const float *)sal__tensor(run, i, k)->data : NULL;
 }
-static float *sal__din(const sal_run *run, int i, int k) {
-    return run->value[run->net->layer[i].input[k]].grad;
-}
-static const float *sal__dout(const sal_run *run, int i) {
-    return run->value[run->step[i].output].grad;
-}
 static float *sal__dweight(const sal_run *run, int i, int k) {
-    return k < run->net->layer[i].params ? run->gradient[run->net->layer[i].param + k] : NULL;
-}
-static size_t sal__in_count(const sal_run *run, int i) {
-    return (size_t)run->n * sal__shape_count(sal__in_shape(run, i, 0));
+    const sal_layer *l = &run->net->layer[i];
+    return run->training && k < l->params ? run->gradient[l->param + k] : NULL;
 }
 static size_t sal__out_count(const sal_run *run, int i) {
     return (size_t)run->n * sal__shape_count(run->value[i].shape);
 }
 
-static sal_result sal__forward_input(sal_ctx *ctx, sal_run *run, int i) {
-    (void)ctx; (void)run; (void)i;
-    return SAL_OK;
+/* What a layer works on: its first input, its output, its parameters, and the gradients of these,
+   NULL where nobody asks for them. */
+typedef struct sal__at {
+    const sal_run *run;
+    const sal_layer *l;
+    int i, n;                   /* the layer, samples */
+    sal_shape from, to;         /* of the input, of the output */
+    size_t count;               /* values of the output, in all samples */
+    const float *in, *weight, *bias, *dout;
+    float *out, *din, *dweight, *dbias;
+    void *aux, *scratch;
+} sal__at;
+
+static sal__at sal__at_of(const sal_run *run, int i) {
+    const sal_value *out = &run->value[run->step[i].output];
+    sal__at a;
+    a.run = run; a.l = &run->net->layer[i]; a.i = i; a.n = run->n;
+    a.from = sal__in_shape(run, i, 0); a.to = run->value[i].shape;
+    a.count = sal__out_count(run, i);
+    a.in = sal__in(run, i, 0); a.din = sal__din(run, i, 0);
+    a.out = out->data; a.dout = out->grad;
+    a.weight = sal__weight(run, i, 0); a.dweight = sal__dweight(run, i, 0);
+    a.bias = sal__weight(run, i, 1); a.dbias = sal__dweight(run, i, 1);
+    a.aux = run->value[i].aux; a.scratch = run->scratch;
+    return a;
 }
 
-static sal_result sal__backward_input(sal_ctx *ctx, sal_run *run, int i) {
-    (void)ctx; (void)run; (void)i;
-    return SAL_OK;
+static void sal__layer_input(const sal__at *a) { (void)a; }
+static void sal__layer_input_back(const sal__at *a) { (void)a; }
+
+static void sal__layer_conv2d(const sal__at *a) {
+    sal_conv s = sal__conv_of(a->l, a->n, a->from);
+    sal_conv2d_forward(a->out, a->in, a->weight, a->bias, &s);
 }
 
-static sal_result sal__forward_conv2d(sal_ctx *ctx, sal_run *run, int i) {
-    const sal_layer *l = &run->net->layer[i];
-    sal_conv s = sal__conv_of(l, run->n, sal__in_shape(run, i, 0), l->shape.c);
-    (void)ctx;
-    sal_conv2d_forward(sal__out(run, i), sal__in(run, i, 0), sal__weight(run, i, 0),
-                       sal__weight(run, i, 1), &s);
-    return SAL_OK;
+static void sal__layer_conv2d_back(const sal__at *a) {
+    sal_conv s = sal__conv_of(a->l, a->n, a->from);
+    if (a->din) sal_conv2d_backward_data(a->din, a->dout, a->weight, &s);
+    if (a->dweight) sal_conv2d_backward_weight(a->dweight, a->dout, a->in, &s);
+    if (a->dbias) sal_bias_backward(a->dbias, a->dout, s.n, s.oc, s.oh * s.ow);
 }
 
-static sal_result sal__backward_conv2d(sal_ctx *ctx, sal_run *run, int i) {
-    const sal_layer *l = &run->net->layer[i];
-    sal_conv s = sal__conv_of(l, run->n, sal__in_shape(run, i, 0), l->shape.c);
-    const float *dout = sal__dout(run, i);
-    float *din = sal__din(run, i, 0), *dw = sal__dweight(run, i, 0), *db = sal__dweight(run, i, 1);
-    (void)ctx;
-    if (din) sal_conv2d_backward_data(din, dout, sal__weight(run, i, 0), &s);
-    if (dw) sal_conv2d_backward_weight(dw, dout, sal__in(run, i, 0), &s);
-    if (db) sal_bias_backward(db, dout, s.n, s.oc, s.oh * s.ow);
-    return SAL_OK;
+static void sal__layer_depthwise(const sal__at *a) {
+    sal_conv s = sal__conv_of(a->l, a->n, a->from);
+    sal_depthwise_forward(a->out, a->in, a->weight, a->bias, &s);
 }
 
-static sal_result sal__forward_depthwise(sal_ctx *ctx, sal_run *run, int i) {
-    sal_shape in = sal__in_shape(run, i, 0);
-    sal_conv s = sal__conv_of(&run->net->layer[i], run->n, in, in.c);
-    (void)ctx;
-    sal_depthwise_forward(sal__out(run, i), sal__in(run, i, 0), sal__weight(run, i, 0),
-                          sal__weight(run, i, 1), &s);
-    return SAL_OK;
-}
-
-static sal_result sal__backward_depthwise(sal_ctx *ctx, sal_run *run, int i) {
-    sal_shape in = sal__in_shape(run, i, 0);
-    sal_conv s = sal__conv_of(&run->net->layer[i], run->n, in, in.c);
-    const float *dout = sal__dout(run, i);
-    float *din = sal__din(run, i, 0), *dw = sal__dweight(run, i, 0), *db = sal__dweight(run, i, 1);
-    (void)ctx;
-    if (din) sal_depthwise_backward_data(din, dout, sal__weight(run, i, 0), &s);
-    if (dw) sal_depthwise_backward_weight(dw, dout, sal__in(run, i, 0), &s);
-    if (db) sal_bias_backward(db, dout, s.n, s.oc, s.oh * s.ow);
-    return SAL_OK;
+static void sal__layer_depthwise_back(const sal__at *a) {
+    sal_conv s = sal__conv_of(a->l, a->n, a->from);
+    if (a->din) sal_depthwise_backward_data(a->din, a->dout, a->weight, &s);
+    if (a->dweight) sal_depthwise_backward_weight(a->dweight, a->dout, a->in, &s);
+    if (a->dbias) sal_bias_backward(a->dbias, a->dout, s.n, s.oc, s.oh * s.ow);
 }
 
 /* The weights of dense layers stay as the file has them (F16, I8 ...): one row at a time is made
    float, in scratch. */
-static sal_result sal__forward_dense(sal_ctx *ctx, sal_run *run, int i) {
-    const sal_tensor *weight = sal__tensor(run, i, 0);
-    const float *in = sal__in(run, i, 0), *bias = sal__weight(run, i, 1);
-    float *out = sal__out(run, i), *row = (float *)run->scratch;
-    int nout = weight->dim[0], nin = weight->dim[1], o, s;
-    (void)ctx;
-    for (o = 0; o < nout; o++) {
+static void sal__layer_dense(const sal__at *a) {
+    const sal_tensor *weight = sal__tensor(a->run, a->i, 0);
+    float *row = (float *)a->scratch;
+    int nout = weight->dim[0], nin = weight->dim[1];
+    for (int o = 0; o < nout; o++) {
         sal_tensor_read(weight, (size_t)o * nin, (size_t)nin, row);
-        for (s = 0; s < run->n; s++)
-            sal_dense_forward(out + (size_t)s * nout + o, in + (size_t)s * nin, row,
-                              bias ? bias + o : NULL, 1, nin, 1);
+        for (int s = 0; s < a->n; s++)
+            sal_dense_forward(a->out + (size_t)s * nout + o, a->in + (size_t)s * nin, row,
+                              a->bias ? a->bias + o : NULL, 1, nin, 1);
     }
-    return SAL_OK;
 }
 
-static sal_result sal__backward_dense(sal_ctx *ctx, sal_run *run, int i) {
-    const sal_tensor *weight = sal__tensor(run, i, 0);
-    const float *dout = sal__dout(run, i);
-    float *din = sal__din(run, i, 0), *dw = sal__dweight(run, i, 0), *db = sal__dweight(run, i, 1);
-    float *row = (float *)run->scratch;
-    int nout = weight->dim[0], nin = weight->dim[1], o, s;
-    (void)ctx;
-    if (dw) sal_dense_backward_weight(dw, dout, sal__in(run, i, 0), run->n, nin, nout);
-    if (db) sal_bias_backward(db, dout, run->n, nout, 1);
-    for (o = 0; din && o < nout; o++) {
+static void sal__layer_dense_back(const sal__at *a) {
+    const sal_tensor *weight = sal__tensor(a->run, a->i, 0);
+    float *row = (float *)a->scratch;
+    int nout = weight->dim[0], nin = weight->dim[1];
+    if (a->dweight) sal_dense_backward_weight(a->dweight, a->dout, a->in, a->n, nin, nout);
+    if (a->dbias) sal_bias_backward(a->dbias, a->dout, a->n, nout, 1);
+    for (int o = 0; a->din && o < nout; o++) {
         sal_tensor_read(weight, (size_t)o * nin, (size_t)nin, row);
-        for (s = 0; s < run->n; s++)
-            sal_dense_backward_data(din + (size_t)s * nin, dout + (size_t)s * nout + o, row, 1, nin,
-                                    1);
+        for (int s = 0; s < a->n; s++)
+            sal_dense_backward_data(a->din + (size_t)s * nin, a->dout + (size_t)s * nout + o, row,
+                                    1, nin, 1);
     }
-    return SAL_OK;
 }
 
-static sal_result sal__forward_maxout(sal_ctx *ctx, sal_run *run, int i) {
-    int pieces = run->net->layer[i].kernel;
-    (void)ctx;
-    sal_maxout_forward(sal__out(run, i), (int *)run->value[i].aux, sal__in(run, i, 0),
-                       (int)sal__out_count(run, i), pieces);
-    return SAL_OK;
+static void sal__layer_maxout(const sal__at *a) {
+    sal_maxout_forward(a->out, (int *)a->aux, a->in, (int)a->count, a->l->kernel);
+}
+static void sal__layer_maxout_back(const sal__at *a) {
+    sal_maxout_backward(a->din, a->dout, (const int *)a->aux, (int)a->count, a->l->kernel);
 }
 
-static sal_result sal__backward_maxout(sal_ctx *ctx, sal_run *run, int i) {
-    (void)ctx;
-    sal_maxout_backward(sal__din(run, i, 0), sal__dout(run, i), (const int *)run->value[i].aux,
-                        (int)sal__out_count(run, i), run->net->layer[i].kernel);
-    return SAL_OK;
+static void sal__layer_maxpool(const sal__at *a) {
+    sal_pool s = sal__pool_of(a->l, a->n, a->from);
+    sal_maxpool_forward(a->out, (int *)a->aux, a->in, &s);
+}
+static void sal__layer_maxpool_back(const sal__at *a) {
+    sal_pool s = sal__pool_of(a->l, a->n, a->from);
+    sal_maxpool_backward(a->din, a->dout, (const int *)a->aux, &s);
 }
 
-static sal_result sal__forward_maxpool(sal_ctx *ctx, sal_run *run, int i) {
-    sal_pool s = sal__pool_of(&run->net->layer[i], run->n, sal__in_shape(run, i, 0));
-    (void)ctx;
-    sal_maxpool_forward(sal__out(run, i), (int *)run->value[i].aux, sal__in(run, i, 0), &s);
-    return SAL_OK;
+static void sal__layer_relu(const sal__at *a) { sal_relu_forward(a->out, a->in, a->count); }
+static void sal__layer_relu_back(const sal__at *a) {
+    sal_relu_backward(a->din, a->dout, a->out, a->count);
 }
 
-static sal_result sal__backward_maxpool(sal_ctx *ctx, sal_run *run, int i) {
-    sal_pool s = sal__pool_of(&run->net->layer[i], run->n, sal__in_shape(run, i, 0));
-    (void)ctx;
-    sal_maxpool_backward(sal__din(run, i, 0), sal__dout(run, i), (const int *)run->value[i].aux,
-                         &s);
-    return SAL_OK;
+static void sal__layer_relu6(const sal__at *a) { sal_relu6_forward(a->out, a->in, a->count); }
+static void sal__layer_relu6_back(const sal__at *a) {
+    sal_relu6_backward(a->din, a->dout, a->out, a->count);
 }
-
-#define SAL__ELEMENTWISE(name) \
-    static sal_result sal__forward_##name(sal_ctx *ctx, sal_run *run, int i) { \
-        (void)ctx; \
-        sal_##name##_forward(sal__out(run, i), sal__in(run, i, 0), sal__in_count(run, i)); \
-        return SAL_OK; \
-    } \
-    static sal_result sal__backward_##name(sal_ctx *ctx, sal_run *run, int i) { \
-        (void)ctx; \
-        sal_##name##_backward(sal__din(run, i, 0), sal__dout(run, i), sal__out(run, i), \
-                              sal__in_count(run, i)); \
-        return SAL_OK; \
-    }
-SAL__ELEMENTWISE(relu)
-SAL__ELEMENTWISE(relu6)
 
 /* Over all positions of each channel. */
-static sal_result sal__forward_softmax(sal_ctx *ctx, sal_run *run, int i) {
-    sal_shape s = run->value[i].shape;
-    (void)ctx;
-    sal_softmax_forward(sal__out(run, i), sal__in(run, i, 0), run->n * s.c, s.h * s.w);
-    return SAL_OK;
+static void sal__layer_softmax(const sal__at *a) {
+    sal_softmax_forward(a->out, a->in, a->n * a->to.c, a->to.h * a->to.w);
 }
-
-static sal_result sal__backward_softmax(sal_ctx *ctx, sal_run *run, int i) {
-    sal_shape s = run->value[i].shape;
-    (void)ctx;
-    sal_softmax_backward(sal__din(run, i, 0), sal__dout(run, i), sal__out(run, i), run->n * s.c,
-                         s.h * s.w);
-    return SAL_OK;
+static void sal__layer_softmax_back(const sal__at *a) {
+    sal_softmax_backward(a->din, a->dout, a->out, a->n * a->to.c, a->to.h * a->to.w);
 }
 
 /* 1: normalise by the batch, 0: by the running statistics */
 static int sal__norm_learns(const sal_run *run, int i) {
-    return run->training && !run->fixed_norm &&
-           (sal__dweight(run, i, 0) || sal__dweight(run, i, 1));
+    return !run->fixed_norm && (sal__dweight(run, i, 0) || sal__dweight(run, i, 1));
 }
 
-static sal_result sal__forward_batchnorm(sal_ctx *ctx, sal_run *run, int i) {
-    sal_shape s = sal__in_shape(run, i, 0);
-    const float *weight = sal__weight(run, i, 0), *bias = sal__weight(run, i, 1);
-    const float *mean = sal__weight(run, i, 2), *var = sal__weight(run, i, 3);
-    float eps = run->net->layer[i].eps, *aux = (float *)run->value[i].aux;  /* mean, 1 / sd */
-    int k;
-    (void)ctx;
-    if (sal__norm_learns(run, i)) {
-        sal_batchnorm_forward_train(sal__out(run, i), aux, aux + s.c, (float *)(uintptr_t)mean,
-                                    (float *)(uintptr_t)var, sal__in(run, i, 0), weight, bias, eps,
-                                    .1f, run->n, s.c, s.h * s.w);
-        return SAL_OK;
+static void sal__layer_batchnorm(const sal__at *a) {
+    const float *mean = sal__weight(a->run, a->i, 2), *var = sal__weight(a->run, a->i, 3);
+    float eps = a->l->eps, *aux = (float *)a->aux;      /* mean, 1 / sd */
+    int c = a->to.c, hw = a->to.h * a->to.w;
+    if (sal__norm_learns(a->run, a->i)) {
+        sal_batchnorm_forward_train(a->out, aux, aux + c, (float *)(uintptr_t)mean,
+                                    (float *)(uintptr_t)var, a->in, a->weight, a->bias, eps, .1f,
+                                    a->n, c, hw);
+        return;
     }
-    sal_batchnorm_forward(sal__out(run, i), sal__in(run, i, 0), weight, bias, mean, var, eps,
-                          run->n, s.c, s.h * s.w);
-    for (k = 0; aux && k < s.c; k++) {
+    sal_batchnorm_forward(a->out, a->in, a->weight, a->bias, mean, var, eps, a->n, c, hw);
+    for (int k = 0; aux && k < c; k++) {
         aux[k] = mean[k];
-        aux[s.c + k] = (float)(1 / sqrt((double)var[k] + eps));
+        aux[c + k] = (float)(1 / sqrt((double)var[k] + eps));
     }
-    return SAL_OK;
 }
-
-static sal_result sal__backward_batchnorm(sal_ctx *ctx, sal_run *run, int i) {
-    sal_shape s = sal__in_shape(run, i, 0);
-    const float *aux = (const float *)run->value[i].aux;
-    (void)ctx;
-    sal_batchnorm_backward(sal__din(run, i, 0), sal__dweight(run, i, 0), sal__dweight(run, i, 1),
-                           sal__dout(run, i), sal__in(run, i, 0), sal__weight(run, i, 0), aux,
-                           aux + s.c, !sal__norm_learns(run, i), run->n, s.c, s.h * s.w);
-    return SAL_OK;
+static void sal__layer_batchnorm_back(const sal__at *a) {
+    const float *aux = (const float *)a->aux;
+    sal_batchnorm_backward(a->din, a->dweight, a->dbias, a->dout, a->in, a->weight, aux,
+                           aux + a->to.c, !sal__norm_learns(a->run, a->i), a->n, a->to.c,
+                           a->to.h * a->to.w);
 }
 
 /* Only called when training; a mask that no backward asks for lies in scratch. */
-static sal_result sal__forward_dropout(sal_ctx *ctx, sal_run *run, int i) {
-    void *mask = run->value[i].aux ? run->value[i].aux : run->scratch;
-    sal_rng rng;
-    (void)ctx;
-    rng.state = run->seed + ((uint64_t)i << 32);
+static void sal__layer_dropout(const sal__at *a) {
+    sal_rng rng = { a->run->seed + ((uint64_t)a->i << 32) };
     rng.state = sal_rng_next(&rng);             /* so that neighbouring seeds are far apart */
-    sal_dropout_forward(sal__out(run, i), (unsigned char *)mask, sal__in(run, i, 0),
-                        sal__in_count(run, i), run->net->layer[i].rate, &rng);
-    return SAL_OK;
+    sal_dropout_forward(a->out, (unsigned char *)(a->aux ? a->aux : a->scratch), a->in, a->count,
+                        a->l->rate, &rng);
+}
+static void sal__layer_dropout_back(const sal__at *a) {
+    sal_dropout_backward(a->din, a->dout, (const unsigned char *)a->aux, a->count, a->l->rate);
 }
 
-static sal_result sal__backward_dropout(sal_ctx *ctx, sal_run *run, int i) {
-    (void)ctx;
-    sal_dropout_backward(sal__din(run, i, 0), sal__dout(run, i),
-                         (const unsigned char *)run->value[i].aux, sal__in_count(run, i),
-                         run->net->layer[i].rate);
-    return SAL_OK;
-}
-
-static sal_result sal__forward_concat(sal_ctx *ctx, sal_run *run, int i) {
-    const sal_layer *l = &run->net->layer[i];
+static void sal__layer_concat(const sal__at *a) {
     const float *in[4];
-    int channels[4], k;
-    (void)ctx;
-    for (k = 0; k < l->inputs; k++) {
-        in[k] = sal__in(run, i, k);
-        channels[k] = sal__in_shape(run, i, k).c;
+    int channels[4];
+    for (int k = 0; k < a->l->inputs; k++) {
+        in[k] = sal__in(a->run, a->i, k);
+        channels[k] = sal__in_shape(a->run, a->i, k).c;
     }
-    sal_concat_forward(sal__out(run, i), in, channels, l->inputs, run->n,
-                       run->value[i].shape.h * run->value[i].shape.w);
-    return SAL_OK;
+    sal_concat_forward(a->out, in, channels, a->l->inputs, a->n, a->to.h * a->to.w);
 }
-
-static sal_result sal__backward_concat(sal_ctx *ctx, sal_run *run, int i) {
-    const sal_layer *l = &run->net->layer[i];
+static void sal__layer_concat_back(const sal__at *a) {
     float *din[4];
-    int channels[4], k;
-    (void)ctx;
-    for (k = 0; k < l->inputs; k++) {
-        din[k] = sal__din(run, i, k);
-        channels[k] = sal__in_shape(run, i, k).c;
+    int channels[4];
+    for (int k = 0; k < a->l->inputs; k++) {
+        din[k] = sal__din(a->run, a->i, k);
+        channels[k] = sal__in_shape(a->run, a->i, k).c;
     }
-    sal_concat_backward(din, sal__dout(run, i), channels, l->inputs, run->n,
-                        run->value[i].shape.h * run->value[i].shape.w);
-    return SAL_OK;
+    sal_concat_backward(din, a->dout, channels, a->l->inputs, a->n, a->to.h * a->to.w);
 }
 
-static sal_result sal__forward_add(sal_ctx *ctx, sal_run *run, int i) {
-    (void)ctx;
-    sal_add_forward(sal__out(run, i), sal__in(run, i, 0), sal__in(run, i, 1),
-                    sal__in_count(run, i));
-    return SAL_OK;
+static void sal__layer_add(const sal__at *a) {
+    sal_add_forward(a->out, a->in, sal__in(a->run, a->i, 1), a->count);
 }
-
-static sal_result sal__backward_add(sal_ctx *ctx, sal_run *run, int i) {
-    (void)ctx;
-    sal_add_backward(sal__din(run, i, 0), sal__din(run, i, 1), sal__dout(run, i),
-                     sal__in_count(run, i));
-    return SAL_OK;
-}
-
-static sal_result sal__forward_upsample(sal_ctx *ctx, sal_run *run, int i) {
-    sal_shape s = sal__in_shape(run, i, 0), o = run->value[i].shape;
-    (void)ctx;
-    sal_upsample_forward(sal__out(run, i), sal__in(run, i, 0), run->n * s.c, s.h, s.w, o.h, o.w);
-    return SAL_OK;
+static void sal__layer_add_back(const sal__at *a) {
+    sal_add_backward(a->din, sal__din(a->run, a->i, 1), a->dout, a->count);
 }
 
 /* Of the second input only the size counts. */
-static sal_result sal__backward_upsample(sal_ctx *ctx, sal_run *run, int i) {
-    sal_shape s = sal__in_shape(run, i, 0), o = run->value[i].shape;
-    (void)ctx;
-    if (sal__din(run, i, 0))
-        sal_upsample_backward(sal__din(run, i, 0), sal__dout(run, i), run->n * s.c, s.h, s.w, o.h,
-                              o.w);
-    return SAL_OK;
+static void sal__layer_upsample(const sal__at *a) {
+    sal_upsample_forward(a->out, a->in, a->n * a->to.c, a->from.h, a->from.w, a->to.h, a->to.w);
+}
+static void sal__layer_upsample_back(const sal__at *a) {
+    if (a->din)
+        sal_upsample_backward(a->din, a->dout, a->n * a->to.c, a->from.h, a->from.w, a->to.h,
+                              a->to.w);
 }
 
-static sal_result sal__forward_logprior(sal_ctx *ctx, sal_run *run, int i) {
-    const sal_tensor *prior = sal__tensor(run, i, 0);
-    sal_shape s = sal__in_shape(run, i, 0);
-    (void)ctx;
-    sal_logprior_forward(sal__out(run, i), (float *)run->scratch, sal__in(run, i, 0),
-                         sal__weight(run, i, 0), run->domain, run->n, s.h, s.w, prior->dim[2],
-                         prior->dim[3]);
-    return SAL_OK;
+static void sal__layer_logprior(const sal__at *a) {
+    const int *size = sal__tensor(a->run, a->i, 0)->dim + 2;
+    sal_logprior_forward(a->out, (float *)a->scratch, a->in, a->weight, a->run->domain, a->n,
+                         a->to.h, a->to.w, size[0], size[1]);
+}
+static void sal__layer_logprior_back(const sal__at *a) {
+    const int *size = sal__tensor(a->run, a->i, 0)->dim + 2;
+    sal_logprior_backward(a->din, a->dweight, a->dout, a->run->domain, a->n, a->to.h, a->to.w,
+                          size[0], size[1]);
 }
 
-static sal_result sal__backward_logprior(sal_ctx *ctx, sal_run *run, int i) {
-    const sal_tensor *prior = sal__tensor(run, i, 0);
-    sal_shape s = sal__in_shape(run, i, 0);
-    (void)ctx;
-    sal_logprior_backward(sal__din(run, i, 0), sal__dweight(run, i, 0), sal__dout(run, i),
-                          run->domain, run->n, s.h, s.w, prior->dim[2], prior->dim[3]);
-    return SAL_OK;
+static void sal__layer_prior(const sal__at *a) {
+    const int *size = sal__tensor(a->run, a->i, 0)->dim + 2;
+    sal_prior_forward(a->out, (float *)(a->aux ? a->aux : a->scratch), a->in, a->weight,
+                      a->n * a->to.c, a->to.h, a->to.w, size[0], size[1]);
+}
+static void sal__layer_prior_back(const sal__at *a) {
+    const int *size = sal__tensor(a->run, a->i, 0)->dim + 2;
+    sal_prior_backward(a->din, a->dweight, (float *)a->scratch, a->dout, a->in,
+                       (const float *)a->aux, a->n * a->to.c, a->to.h, a->to.w, size[0], size[1]);
 }
 
-static sal_result sal__forward_prior(sal_ctx *ctx, sal_run *run, int i) {
-    const sal_tensor *prior = sal__tensor(run, i, 0);
-    sal_shape s = sal__in_shape(run, i, 0);
-    float *mask = (float *)(run->value[i].aux ? run->value[i].aux : run->scratch);
-    (void)ctx;
-    sal_prior_forward(sal__out(run, i), mask, sal__in(run, i, 0), sal__weight(run, i, 0),
-                      run->n * s.c, s.h, s.w, prior->dim[2], prior->dim[3]);
-    return SAL_OK;
+/* Of what it is given, only the size counts: nothing to hand on to the layer's input. */
+static void sal__layer_gaussians(const sal__at *a) {
+    sal_gaussians_forward(a->out, a->weight, a->n, a->to.c, a->to.h, a->to.w);
+}
+static void sal__layer_gaussians_back(const sal__at *a) {
+    if (a->dweight)
+        sal_gaussians_backward(a->dweight, a->dout, a->out, a->weight, a->n, a->to.c, a->to.h,
+                               a->to.w);
 }
 
-static sal_result sal__backward_prior(sal_ctx *ctx, sal_run *run, int i) {
-    const sal_tensor *prior = sal__tensor(run, i, 0);
-    sal_shape s = sal__in_shape(run, i, 0);
-    (void)ctx;
-    sal_prior_backward(sal__din(run, i, 0), sal__dweight(run, i, 0), (float *)run->scratch,
-                       sal__dout(run, i), sal__in(run, i, 0), (const float *)run->value[i].aux,
-                       run->n * s.c, s.h, s.w, prior->dim[2], prior->dim[3]);
-    return SAL_OK;
-}
-
-static sal_result sal__forward_gaussians(sal_ctx *ctx, sal_run *run, int i) {
-    sal_shape s = run->value[i].shape;
-    (void)ctx;
-    sal_gaussians_forward(sal__out(run, i), sal__weight(run, i, 0), run->n, s.c, s.h, s.w);
-    return SAL_OK;
-}
-
-/* What it is given, only its size counts: nothing to hand on to the layer's input. */
-static sal_result sal__backward_gaussians(sal_ctx *ctx, sal_run *run, int i) {
-    sal_shape s = run->value[i].shape;
-    (void)ctx;
-    if (sal__dweight(run, i, 0))
-        sal_gaussians_backward(sal__dweight(run, i, 0), sal__dout(run, i), sal__out(run, i),
-                               sal__weight(run, i, 0), run->n, s.c, s.h, s.w);
-    return SAL_OK;
-}
-
-static void sal__lstm_params(const sal_run *run, int i, const float **params) {
-    int k;
-    for (k = 0; k < SAL_LSTM_PARAMS; k++) params[k] = sal__weight(run, i, k);
-}
-
-static sal_result sal__convlstm_layer_forward(const sal__convs *convs, sal_run *run, int i) {
+static void sal__convlstm_at(const sal__convs *convs, const sal__at *a, int backward) {
     const float *params[SAL_LSTM_PARAMS];
-    sal_shape s = sal__in_shape(run, i, 0);
-    sal__lstm_params(run, i, params);
-    sal__convlstm_forward(convs, sal__out(run, i), sal__in(run, i, 0), params,
-                          run->net->layer[i].steps, run->n, s.c, s.h, s.w, (float *)run->scratch,
-                          (float *)run->value[i].aux);
-    return SAL_OK;
+    float *dparams[SAL_LSTM_PARAMS], *states = (float *)a->aux, *scratch = (float *)a->scratch;
+    int steps = a->l->steps;
+    for (int k = 0; k < SAL_LSTM_PARAMS; k++) {
+        params[k] = sal__weight(a->run, a->i, k);
+        dparams[k] = sal__dweight(a->run, a->i, k);
+    }
+    if (backward)
+        sal__convlstm_backward(convs, a->din, dparams, a->dout, a->in, params, states, steps, a->n,
+                               a->to.c, a->to.h, a->to.w, scratch);
+    else
+        sal__convlstm_forward(convs, a->out, a->in, params, steps, a->n, a->to.c, a->to.h, a->to.w,
+                              scratch, states);
 }
+static void sal__layer_convlstm(const sal__at *a) { sal__convlstm_at(NULL, a, 0); }
+static void sal__layer_convlstm_back(const sal__at *a) { sal__convlstm_at(NULL, a, 1); }
 
-static sal_result sal__convlstm_layer_backward(const sal__convs *convs, sal_run *run, int i) {
-    const float *params[SAL_LSTM_PARAMS];
-    float *dparams[SAL_LSTM_PARAMS];
-    sal_shape s = sal__in_shape(run, i, 0);
-    int k;
-    sal__lstm_params(run, i, params);
-    for (k = 0; k < SAL_LSTM_PARAMS; k++) dparams[k] = sal__dweight(run, i, k);
-    sal__convlstm_backward(convs, sal__din(run, i, 0), dparams, sal__dout(run, i),
-                           sal__in(run, i, 0), params, (const float *)run->value[i].aux,
-                           run->net->layer[i].steps, run->n, s.c, s.h, s.w,
-                           (float *)run->scratch);
-    return SAL_OK;
-}
-
-static sal_result sal__forward_convlstm(sal_ctx *ctx, sal_run *run, int i) {
-    (void)ctx;
-    return sal__convlstm_layer_forward(&sal__convs_ref, run, i);
-}
-
-static sal_result sal__backward_convlstm(sal_ctx *ctx, sal_run *run, int i) {
-    (void)ctx;
-    return sal__convlstm_layer_backward(&sal__convs_ref, run, i);
-}
+/* The same as a backend has them; the textbook cannot fail. */
+#define SAL__OP_LAYER(ENUM, name, shape, fast, train) \
+    static sal_result sal__forward_##name(sal_ctx *ctx, sal_run *run, int i) { \
+        sal__at a = sal__at_of(run, i); \
+        (void)ctx; \
+        sal__layer_##name(&a); \
+        return SAL_OK; \
+    } \
+    static sal_result sal__backward_##name(sal_ctx *ctx, sal_run *run, int i) { \
+        sal__at a = sal__at_of(run, i); \
+        (void)ctx; \
+        sal__layer_##name##_back(&a); \
+        return SAL_OK; \
+    }
+SAL_OPERATORS(SAL__OP_LAYER)
 
 static size_t sal__scratch_ref(const sal_run *run, int i) {
     const sal_layer *l = &run->net->layer[i];
@@ -3874,20 +3705,12 @@ static size_t sal__aux_ref(const sal_run *run, int i) {
     }
 }
 
+#define SAL__OP_FORWARD(ENUM, name, shape, fast, train) sal__forward_##name,
+#define SAL__OP_BACKWARD(ENUM, name, shape, fast, train) sal__backward_##name,
 SALDEF const sal_backend *sal_backend_ref(void) {
-    static const sal_backend backend = { "reference", 0, {
-#define SAL_ROW(ENUM, name, fast, train) sal__forward_##name,
-        SAL_OPERATORS(SAL_ROW)
-#undef SAL_ROW
-    }, sal__scratch_ref, {
-#define SAL_ROW(ENUM, name, fast, train) sal__forward_##name,
-        SAL_OPERATORS(SAL_ROW)
-#undef SAL_ROW
-    }, {
-#define SAL_ROW(ENUM, name, fast, train) sal__backward_##name,
-        SAL_OPERATORS(SAL_ROW)
-#undef SAL_ROW
-    }, sal__aux_ref, NULL, NULL };
+    static const sal_backend backend = { "reference", 0,
+        { SAL_OPERATORS(SAL__OP_FORWARD) }, sal__scratch_ref, { SAL_OPERATORS(SAL__OP_FORWARD) },
+        { SAL_OPERATORS(SAL__OP_BACKWARD) }, sal__aux_ref, NULL, NULL };
     return &backend;
 }
 
@@ -3897,11 +3720,11 @@ SALDEF const sal_backend *sal_backend_ref(void) {
        w (x + b - mean) / sqrt(var + eps) + beta  =  scale * x + bias */
 static void sal__fold_norm(const sal_run *run, int i) {
     const sal_step *step = &run->step[i];
-    int c = run->value[i].shape.c, k;
+    int c = run->value[i].shape.c;
     const float *conv_bias = sal__weight(run, i, 1);
     const float *weight = sal__weight(run, step->norm, 0), *beta = sal__weight(run, step->norm, 1);
     const float *mean = sal__weight(run, step->norm, 2), *var = sal__weight(run, step->norm, 3);
-    for (k = 0; k < c; k++) {
+    for (int k = 0; k < c; k++) {
         double scale = weight[k] / sqrt((double)var[k] + run->net->layer[step->norm].eps);
         double shift = (conv_bias ? conv_bias[k] : 0) - (double)mean[k];
         step->fold[k] = (float)scale;
@@ -3920,14 +3743,13 @@ static sal_epilogue sal__epilogue_of(const sal_run *run, int i) {
 }
 
 SALDEF sal_result sal_run_forward(sal_ctx *ctx, sal_run *run, const float *input) {
-    int i;
     if (sal_threads(ctx) > run->threads)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "this run was opened for %d threads, not %d",
                          run->threads, sal_threads(ctx));
-    for (i = 0; i < run->net->layers; i++)      /* the input's memory is the caller's */
+    for (int i = 0; i < run->net->layers; i++)      /* the input's memory is the caller's */
         if (sal__root(run, i) == 0) run->value[i].data = (float *)(uintptr_t)input;
     if (run->device) return run->backend->device->forward(ctx, run, input);
-    for (i = run->start; i < run->end; i++) {
+    for (int i = run->start; i < run->end; i++) {
         const sal_backend *b = sal__backend_of(run, i);
         sal_op op = run->net->layer[i].op;
         if (run->step[i].skip) continue;
@@ -3958,10 +3780,9 @@ static void sal__mask_task(void *arg, int index, int worker) {
     float *grad = j->grad + index * j->count;
     const float *data = j->data ? j->data + index * j->count : NULL;
     float top = j->top;
-    size_t i;
     (void)worker;
     if (!data) memset(grad, 0, j->count * sizeof(float));
-    else for (i = 0; i < j->count; i++) {       /* so written, it compiles to no jumps */
+    else for (size_t i = 0; i < j->count; i++) {       /* so written, it compiles to no jumps */
         float g = grad[i], x = data[i];
         g = x > 0 ? g : 0;
         grad[i] = x < top ? g : 0;
@@ -3970,14 +3791,14 @@ static void sal__mask_task(void *arg, int index, int worker) {
 
 SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout) {
     const sal_net *net = run->net;
-    int end = net->layers, i, k;
+    int end = net->layers, k;
     sal__mask_job j;
     if (!run->training)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "this run was opened for predicting, not training");
     if (run->device) return run->backend->device->backward(ctx, run, dout);
     if (dout)
         memcpy(run->value[end - 1].grad, dout, sal__out_count(run, end - 1) * sizeof(float));
-    for (i = end - 1; i > 0; i--) {
+    for (int i = end - 1; i > 0; i--) {
         const sal_step *step = &run->step[i];
         if (step->skip || !step->learns) continue;
         for (k = 0; k < net->layer[i].inputs; k++) {    /* begin the gradients that begin here */
@@ -3988,7 +3809,7 @@ SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout
         }
         if (step->act != SAL_IDENTITY) {                /* fused: through it first, in place */
             j.top = step->act == SAL_RELU6 ? 6 : FLT_MAX;
-            j.grad = run->value[step->output].grad; j.data = sal__out(run, i);
+            j.grad = run->value[step->output].grad; j.data = run->value[step->output].data;
             j.count = sal__shape_count(run->value[i].shape);
             sal_parallel_for(ctx, run->n, sal__mask_task, &j);
         }
@@ -4023,11 +3844,9 @@ static void sal__run_loss_task(void *arg, int index, int worker) {
 SALDEF sal_result sal_run_loss(sal_ctx *ctx, sal_run *run, const sal_loss *loss,
                                const float *density, const float *fixations, const double *weight,
                                double *value, float *scratch) {
-    sal__loss_job j;
+    sal__loss_job j = { run, loss, density, fixations, weight, value, scratch };
     if (run->device)
         return run->backend->device->loss(ctx, run, loss, density, fixations, weight, value);
-    j.run = run; j.loss = loss; j.density = density; j.fixations = fixations;
-    j.weight = weight; j.value = value; j.scratch = scratch;
     sal_parallel_for(ctx, run->n, sal__run_loss_task, &j);
     return SAL_OK;
 }
@@ -4063,18 +3882,15 @@ static sal_result sal__gradcheck_array(sal_ctx *ctx, sal_run *run, const float *
                                        const char *name, int samples, double step, sal_rng *rng,
                                        sal_gradcheck_result *result) {
     double largest = 0, d[2], up, down, error;
-    size_t i;
-    int k, j;
-    for (i = 0; i < n; i++) largest = SAL__MAX(largest, fabs((double)g[i]));
+    for (size_t i = 0; i < n; i++) largest = SAL__MAX(largest, fabs((double)g[i]));
     if (largest == 0) { result->silent++; return SAL_OK; }
-    for (k = 0; k < samples && (k < (int)n || samples < (int)n); k++) {
+    for (int k = 0; k < samples && (k < (int)n || samples < (int)n); k++) {
         size_t at = samples >= (int)n ? (size_t)k : sal_rng_below(rng, (uint32_t)n);
         float keep = x[at];
-        for (j = 0; j < 2; j++) {
+        for (int j = 0; j < 2; j++) {
             double h = j ? step / 2 : step;
-            sal_result r;
             x[at] = (float)(keep + h);
-            r = sal__gradcheck_loss(ctx, run, input, dout, &up);
+            sal_result r = sal__gradcheck_loss(ctx, run, input, dout, &up);
             x[at] = (float)(keep - h);
             if (r == SAL_OK) r = sal__gradcheck_loss(ctx, run, input, dout, &down);
             x[at] = keep;
@@ -4100,18 +3916,16 @@ SALDEF sal_result sal_gradcheck(sal_ctx *ctx, sal_net *net, const sal_run_desc *
     double loss;
     size_t n, m;
     sal_rng rng;
-    sal_result r;
-    int i;
     memset(result, 0, sizeof *result);
     d.training = d.input_gradient = 1;
     SAL__TRY(sal_run_open_desc(ctx, net, &d, &run));
     n = (size_t)run->n * 3 * run->h * run->w; m = (size_t)run->n * sal__shape_count(run->shape);
     input = SAL__NEW(ctx, float, n); dinput = SAL__NEW(ctx, float, n);
     dout = SAL__NEW(ctx, float, m);
-    r = input && dinput && dout ? SAL_OK : SAL_ERR_MEMORY;
+    sal_result r = input && dinput && dout ? SAL_OK : SAL_ERR_MEMORY;
     rng.state = ctx->seed;
-    for (i = 0; r == SAL_OK && i < (int)n; i++) input[i] = (float)sal_rng_normal(&rng);
-    for (i = 0; r == SAL_OK && i < (int)m; i++) dout[i] = (float)sal_rng_normal(&rng);
+    for (int i = 0; r == SAL_OK && i < (int)n; i++) input[i] = (float)sal_rng_normal(&rng);
+    for (int i = 0; r == SAL_OK && i < (int)m; i++) dout[i] = (float)sal_rng_normal(&rng);
     if (r == SAL_OK) r = sal__gradcheck_loss(ctx, run, input, dout, &loss);
     if (r == SAL_OK) r = sal_run_backward(ctx, run, dout);
     if (r == SAL_OK) r = sal_run_fetch(ctx, run, NULL, SAL_GRADIENTS);
@@ -4120,7 +3934,7 @@ SALDEF sal_result sal_gradcheck(sal_ctx *ctx, sal_net *net, const sal_run_desc *
         r = sal__gradcheck_array(ctx, run, input, dout, input, dinput, n, "input", samples, step,
                                  &rng, result);
     }
-    for (i = 0; r == SAL_OK && i < net->params; i++)
+    for (int i = 0; r == SAL_OK && i < net->params; i++)
         if (run->gradient[i])
             r = sal__gradcheck_array(ctx, run, input, dout, (float *)net->param[i].value.data,
                                      run->gradient[i], sal_tensor_count(&net->param[i].value),
@@ -4140,8 +3954,7 @@ SALDEF sal_result sal_gradcheck(sal_ctx *ctx, sal_net *net, const sal_run_desc *
 SALDEF void sal_sgd_update(float *w, float *v, const float *g, size_t n, double rate,
                            double momentum, int nesterov) {
     float m = (float)momentum, r = (float)rate;
-    size_t i;
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         v[i] = m * v[i] - r * g[i];
         w[i] += nesterov ? m * v[i] - r * g[i] : v[i];
     }
@@ -4153,8 +3966,7 @@ SALDEF void sal_sgd_update(float *w, float *v, const float *g, size_t n, double 
 SALDEF void sal_rmsprop_update(float *w, float *a, const float *g, size_t n, double rate,
                                double rho, double eps) {
     float keep = (float)rho, take = (float)(1 - rho), r = (float)rate, e = (float)eps;
-    size_t i;
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         a[i] = keep * a[i] + take * g[i] * g[i];
         w[i] -= r * g[i] / ((float)sqrt((double)a[i]) + e);
     }
@@ -4168,8 +3980,7 @@ SALDEF void sal_adam_update(float *w, float *m, float *a, const float *g, size_t
     float b1 = (float)beta1, t1 = (float)(1 - beta1), b2 = (float)beta2, t2 = (float)(1 - beta2);
     float scale = (float)(rate / (1 - pow(beta1, (double)step))), e = (float)eps;
     float root = (float)(1 / sqrt(1 - pow(beta2, (double)step))), shrink = (float)(rate * decay);
-    size_t i;
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         m[i] = b1 * m[i] + t1 * g[i];
         a[i] = b2 * a[i] + t2 * g[i] * g[i];
         w[i] -= scale * m[i] / ((float)sqrt((double)a[i]) * root + e) + shrink * w[i];
@@ -4204,8 +4015,7 @@ SALDEF sal_result sal_optim_open(sal_ctx *ctx, const sal_optim_desc *desc, const
     *out = NULL;
     if (!run->training || !run->gradient_floats)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "an optimiser needs a run that learns");
-    o = SAL__NEW(ctx, sal_optim, 1);
-    if (!o) return SAL_ERR_MEMORY;
+    SAL__TRY_NEW(o, ctx, sal_optim, 1);
     o->desc = *desc;
     o->slots = desc->rule == SAL_ADAM || desc->rule == SAL_ADAMW ? 2 : 1;
     o->floats = run->gradient_floats;
@@ -4250,12 +4060,12 @@ static void sal__optim_norm_task(void *arg, int index, int worker) {
 static void sal__optim_task(void *arg, int index, int worker) {
     const sal__optim_job *j = (const sal__optim_job *)arg;
     const sal_optim_desc *d = &j->o->desc;
-    size_t from = (size_t)index * SAL__OPTIM_CHUNK, i;
+    size_t from = (size_t)index * SAL__OPTIM_CHUNK;
     size_t n = SAL__MIN(j->count - from, (size_t)SAL__OPTIM_CHUNK);
     float *w = j->w + from, *g = j->g + from, *a = j->o->state + j->offset + from;
     double coupled = d->rule == SAL_ADAMW ? 0 : j->decay;
     (void)worker;
-    if (j->scale != 1) for (i = 0; i < n; i++) g[i] = (float)(g[i] * j->scale);
+    if (j->scale != 1) for (size_t i = 0; i < n; i++) g[i] = (float)(g[i] * j->scale);
     if (coupled > 0) sal_weight_decay(g, w, n, coupled);
     if (d->rule == SAL_SGD) sal_sgd_update(w, a, g, n, j->rate, j->momentum, d->nesterov);
     else if (d->rule == SAL_RMSPROP) sal_rmsprop_update(w, a, g, n, j->rate, d->rho, d->eps);
@@ -4271,26 +4081,23 @@ static void sal__optim_max_norm_task(void *arg, int index, int worker) {
 
 SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_run *run,
                                  double rate, double momentum, double *norm) {
-    sal__optim_job j;
-    size_t chunks = (run->gradient_floats + SAL__OPTIM_CHUNK - 1) / SAL__OPTIM_CHUNK, k;
+    sal__optim_job j = SAL__ZEROED;
+    size_t chunks = (run->gradient_floats + SAL__OPTIM_CHUNK - 1) / SAL__OPTIM_CHUNK;
     double length = 0;
-    int i;
     if (run->device)
         return run->backend->device->step(ctx, o, net, run, rate, momentum, norm);
-    memset(&j, 0, sizeof j);
     j.o = o; j.rate = rate; j.momentum = momentum; j.scale = 1;
     if (norm || o->desc.clip > 0) {
-        j.partial = SAL__NEW(ctx, double, chunks);
-        if (!j.partial) return SAL_ERR_MEMORY;
+        SAL__TRY_NEW(j.partial, ctx, double, chunks);
         j.g = run->gradients; j.count = run->gradient_floats;
         sal_parallel_for(ctx, (int)chunks, sal__optim_norm_task, &j);
-        for (k = 0; k < chunks; k++) length += j.partial[k];
+        for (size_t k = 0; k < chunks; k++) length += j.partial[k];
         sal_free(ctx, j.partial);
         length = sqrt(length);
         if (norm) *norm = length;
-        for (i = 0; !(length <= DBL_MAX) && i < net->params; i++) {     /* whose fault is it? */
+        for (int i = 0; !(length <= DBL_MAX) && i < net->params; i++) {     /* whose fault is it? */
             size_t count = run->gradient[i] ? sal_tensor_count(&net->param[i].value) : 0;
-            for (k = 0; k < count; k++)
+            for (size_t k = 0; k < count; k++)
                 if (!(fabs((double)run->gradient[i][k]) <= FLT_MAX))
                     return sal__fail(ctx, SAL_ERR_NUMERIC, "the gradient of %s is no longer finite",
                                      net->param[i].name);
@@ -4298,7 +4105,7 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_r
         if (o->desc.clip > 0 && length > o->desc.clip) j.scale = o->desc.clip / length;
     }
     o->step++;
-    for (i = 0; i < net->params; i++) {
+    for (int i = 0; i < net->params; i++) {
         const sal_tensor *t = &net->param[i].value;
         if (!run->gradient[i]) continue;
         j.w = (float *)t->data; j.g = run->gradient[i]; j.count = sal_tensor_count(t);
@@ -4307,7 +4114,7 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_r
         sal_parallel_for(ctx, (int)((j.count + SAL__OPTIM_CHUNK - 1) / SAL__OPTIM_CHUNK),
                          sal__optim_task, &j);
     }
-    for (i = 0; o->desc.max_norm > 0 && i < net->layers; i++) {
+    for (int i = 0; o->desc.max_norm > 0 && i < net->layers; i++) {
         const sal_layer *l = &net->layer[i];
         const sal_layer *before = &net->layer[l->inputs ? l->input[0] : 0];
         if (l->op != SAL_OP_MAXOUT || before->op != SAL_OP_DENSE || !run->gradient[before->param])
@@ -4486,10 +4293,10 @@ static int sal__convlstm(sal__builder *b, int in, const char *name, int steps) {
     static const char *const names[] = { "Wa", "Ua", "Va", "Wi", "Ui", "Wf", "Uf", "Wc", "Uc",
                                          "Wo", "Uo" };
     sal_layer *l = sal__layer(b, SAL_OP_CONVLSTM, name, in);
-    int c = b->shapes[in].c, k;
+    int c = b->shapes[in].c;
     char text[16];
     l->steps = steps; l->kernel = 3;
-    for (k = 0; k < SAL__COUNT(names); k++) {       /* the order of SAL_WA ... SAL_UO_BIAS */
+    for (int k = 0; k < SAL__COUNT(names); k++) {       /* the order of SAL_WA ... SAL_UO_BIAS */
         int attention = k == 2;
         snprintf(text, sizeof text, "%s.weight", names[k]);
         sal__param(b, l, text, 4, attention ? 1 : c, c, 3, 3);
@@ -4541,9 +4348,8 @@ static void sal__build_wepsam(sal__builder *b) {
    the outputs of its blocks. */
 static void sal__vgg(sal__builder *b, int x, int dilation5, int *block) {
     static const int channels[] = { 64, 128, 256, 512, 512 }, convs[] = { 2, 2, 3, 3, 3 };
-    int i, k;
-    for (k = 1; k <= 5; k++) {
-        for (i = 1; i <= convs[k - 1]; i++) {
+    for (int k = 1; k <= 5; k++) {
+        for (int i = 1; i <= convs[k - 1]; i++) {
             int dilation = k == 5 ? dilation5 : 1;
             char name[32];
             snprintf(name, sizeof name, "backbone.conv%d_%d", k, i);
@@ -4571,9 +4377,9 @@ static void sal__build_mlnet(sal__builder *b) {
 /* Cornia, Baraldi, Serra, Cucchiara, "Predicting human eye fixations via an LSTM-based saliency
    attentive model", 2018: what follows the backbone */
 static void sal__sam_head(sal__builder *b, int x) {
-    int k, both[2];
+    int both[2];
     x = sal__convlstm(b, x, "head.lstm", 4);
-    for (k = 1; k <= 2; k++) {
+    for (int k = 1; k <= 2; k++) {
         char prior[40], conv[40];
         snprintf(prior, sizeof prior, "head.prior%d", k);
         snprintf(conv, sizeof conv, "head.prior%d_conv", k);
@@ -4617,11 +4423,11 @@ static int sal__bottleneck(sal__builder *b, int x, const char *name, int mid, in
 static void sal__build_sam_resnet(sal__builder *b) {
     static const int blocks[] = { 3, 4, 6, 3 };
     static const int stride[] = { 1, 2, 1, 1 }, dilation[] = { 1, 1, 2, 4 };
-    int i, k, x = sal__input(b, 3);
+    int x = sal__input(b, 3);
     x = sal__relu(b, sal__conv_norm(b, x, "backbone", "conv1", "bn1", sal__width(b, 64), 7, 2, 1));
     x = sal__maxpool(b, x, 3, 2, SAL_SAME);
-    for (k = 0; k < 4; k++)
-        for (i = 0; i < blocks[k]; i++) {
+    for (int k = 0; k < 4; k++)
+        for (int i = 0; i < blocks[k]; i++) {
             char name[40];
             snprintf(name, sizeof name, "backbone.layer%d.%d", k + 1, i);
             x = sal__bottleneck(b, x, name, sal__width(b, 64 << k), i ? 1 : stride[k], dilation[k],
@@ -4657,10 +4463,10 @@ static void sal__build_lite(sal__builder *b) {
         { 1, 16, 1, 1 }, { 6, 24, 2, 2 }, { 6, 32, 3, 2 }, { 6, 64, 4, 2 }, { 6, 96, 3, 1 },
         { 6, 160, 3, 2 }, { 6, 320, 1, 1 }
     };
-    int wide[17], fine[17], block = 0, head = sal__width(b, 128), x = sal__input(b, 3), y, i, k;
+    int wide[17], fine[17], block = 0, head = sal__width(b, 128), x = sal__input(b, 3), y;
     x = sal__relu6(b, sal__conv_same(b, x, "backbone.conv_stem", sal__width(b, 32), 3, 2));
-    for (k = 0; k < SAL__COUNT(stage); k++)
-        for (i = 0; i < stage[k].count; i++, block++)
+    for (int k = 0; k < SAL__COUNT(stage); k++)
+        for (int i = 0; i < stage[k].count; i++, block++)
             x = sal__inverted(b, x, block, stage[k].expand, sal__width(b, stage[k].channels),
                               i ? 1 : stage[k].stride, &wide[block], &fine[block]);
     x = sal__relu6(b, sal__conv_same(b, x, "backbone.conv_last", sal__width(b, 1280), 1, 1));
@@ -4707,19 +4513,16 @@ static const sal__kind sal__kinds[SAL_KINDS] = {
 SALDEF const char *sal_kind_name(sal_kind kind) { return sal__kinds[kind].name; }
 
 SALDEF int sal_kind_from_name(const char *name, sal_kind *kind) {
-    int k;
-    for (k = 0; k < SAL_KINDS; k++)
+    for (int k = 0; k < SAL_KINDS; k++)
         if (!strcmp(name, sal__kinds[k].name)) { *kind = (sal_kind)k; return 1; }
     return 0;
 }
 
 SALDEF sal_net_desc sal_net_desc_default(sal_kind kind) {
     const sal__kind *k = &sal__kinds[kind];
-    sal_net_desc d;
-    int c;
-    memset(&d, 0, sizeof d);
+    sal_net_desc d = SAL__ZEROED;
     d.kind = kind; d.h = k->h; d.w = k->w; d.fit = k->fit; d.bgr = k->bgr; d.scale = k->scale;
-    for (c = 0; c < 3; c++) { d.mean[c] = k->mean[c]; d.std[c] = 1; }
+    for (int c = 0; c < 3; c++) { d.mean[c] = k->mean[c]; d.std[c] = 1; }
     d.dropout = k->dropout;
     d.blur = kind == SAL_JUNTINGNET ? 3.f : 0.f;        /* as the released code */
     return d;
@@ -4728,19 +4531,17 @@ SALDEF sal_net_desc sal_net_desc_default(sal_kind kind) {
 /* --- making and filling networks -------------------------------------------------------------- */
 
 SALDEF sal_result sal_net_new(sal_ctx *ctx, const sal_net_desc *desc, sal_net **out) {
-    sal__builder b;
+    sal__builder b = SAL__ZEROED;
     sal_net *net;
     *out = NULL;
     if ((int)desc->kind < 0 || desc->kind >= SAL_KINDS)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no network number %d", (int)desc->kind);
-    net = SAL__NEW(ctx, sal_net, 1);
-    if (!net) return SAL_ERR_MEMORY;
+    SAL__TRY_NEW(net, ctx, sal_net, 1);
     net->name = sal_kind_name(desc->kind);
     net->desc = *desc;
     net->multiple = sal__kinds[desc->kind].multiple;
     net->layer = SAL__NEW(ctx, sal_layer, SAL__MAX_LAYERS);
     net->param = SAL__NEW(ctx, sal_param, SAL__MAX_PARAMS);
-    memset(&b, 0, sizeof b);
     b.ctx = ctx; b.net = net;
     if (!net->layer || !net->param) b.result = SAL_ERR_MEMORY;
     else b.result = sal__input_size_ok(ctx, net, desc->h, desc->w);
@@ -4751,9 +4552,8 @@ SALDEF sal_result sal_net_new(sal_ctx *ctx, const sal_net_desc *desc, sal_net **
 }
 
 SALDEF void sal_net_free(sal_ctx *ctx, sal_net *net) {
-    int i;
     if (!net) return;
-    for (i = 0; i < net->params; i++)
+    for (int i = 0; i < net->params; i++)
         if (net->param[i].owned) sal_free(ctx, net->param[i].value.data);
     if (net->file) sal_safetensors_free(ctx, net->file);
     sal_free(ctx, net->file);
@@ -4767,8 +4567,7 @@ static sal_result sal__param_own(sal_ctx *ctx, sal_param *p) {
     size_t n = sal_tensor_count(&p->value);
     float *data;
     if (p->owned) return SAL_OK;
-    data = SAL__NEW(ctx, float, n);
-    if (!data) return SAL_ERR_MEMORY;
+    SAL__TRY_NEW(data, ctx, float, n);
     if (p->value.data) sal_tensor_read(&p->value, 0, n, data);
     p->value.data = data; p->value.dtype = SAL_F32; p->value.scale = NULL;
     p->owned = 1;
@@ -4776,8 +4575,7 @@ static sal_result sal__param_own(sal_ctx *ctx, sal_param *p) {
 }
 
 SALDEF sal_result sal_net_to_float(sal_ctx *ctx, sal_net *net) {
-    int i;
-    for (i = 0; i < net->params; i++) SAL__TRY(sal__param_own(ctx, &net->param[i]));
+    for (int i = 0; i < net->params; i++) SAL__TRY(sal__param_own(ctx, &net->param[i]));
     return SAL_OK;
 }
 
@@ -4794,38 +4592,35 @@ static uint64_t sal__hash(const char *text) {
 }
 
 static void sal__fill_normal(float *x, size_t n, double sd, sal_rng *rng) {
-    size_t i;
-    for (i = 0; i < n; i++) x[i] = (float)(sd * sal_rng_normal(rng));
+    for (size_t i = 0; i < n; i++) x[i] = (float)(sd * sal_rng_normal(rng));
 }
 
 /* Saxe et al. 2014: rows of a Gaussian matrix made orthonormal (Gram-Schmidt); rows <= columns. */
 static void sal__fill_orthogonal(float *x, int rows, int columns, sal_rng *rng) {
-    int i, j, k;
     sal__fill_normal(x, (size_t)rows * columns, 1, rng);
-    for (i = 0; i < rows; i++) {
+    for (int i = 0; i < rows; i++) {
         float *row = x + (size_t)i * columns;
         double norm = 0;
-        for (j = 0; j < i; j++) {
+        for (int j = 0; j < i; j++) {
             const float *other = x + (size_t)j * columns;
             double dot = 0;
-            for (k = 0; k < columns; k++) dot += (double)row[k] * other[k];
-            for (k = 0; k < columns; k++) row[k] -= (float)(dot * other[k]);
+            for (int k = 0; k < columns; k++) dot += (double)row[k] * other[k];
+            for (int k = 0; k < columns; k++) row[k] -= (float)(dot * other[k]);
         }
-        for (k = 0; k < columns; k++) norm += (double)row[k] * row[k];
+        for (int k = 0; k < columns; k++) norm += (double)row[k] * row[k];
         norm = sqrt(norm);
-        for (k = 0; k < columns; k++) row[k] = (float)(row[k] / norm);
+        for (int k = 0; k < columns; k++) row[k] = (float)(row[k] / norm);
     }
 }
 
 SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed) {
-    int i, k;
     int shallow = net->desc.kind == SAL_JUNTINGNET || net->desc.kind == SAL_WEPSAM;
-    for (i = 0; i < net->layers; i++)
-    for (k = 0; k < net->layer[i].params; k++) {
+    for (int i = 0; i < net->layers; i++)
+    for (int k = 0; k < net->layer[i].params; k++) {
         const sal_layer *l = &net->layer[i];
         sal_param *p = &net->param[l->param + k];
         const int *dim = p->value.dim;
-        size_t n = sal_tensor_count(&p->value), j;
+        size_t n = sal_tensor_count(&p->value);
         double fan_in = (double)n / dim[0];
         double fan_out = p->value.ndim == 4 ? dim[0] * dim[2] * dim[3] : dim[0];
         sal_rng rng;
@@ -4834,7 +4629,7 @@ SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed) {
         x = (float *)p->value.data;
         rng.state = seed ^ sal__hash(p->name);
         if (l->op == SAL_OP_GAUSSIANS) {            /* mu U(.3, .7), sigma U(.05, .3) */
-            for (j = 0; j < n; j++)
+            for (size_t j = 0; j < n; j++)
                 x[j] = (float)(j < n / 2 ? .3 + .4 * sal_rng_uniform(&rng)
                                          : .05 + .25 * sal_rng_uniform(&rng));
         } else if (l->op == SAL_OP_CONVLSTM && p->value.ndim == 4) {
@@ -4855,7 +4650,7 @@ SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed) {
                 constant = 1;
             else if (shallow)
                 constant = .1f;
-            for (j = 0; j < n; j++) x[j] = constant;
+            for (size_t j = 0; j < n; j++) x[j] = constant;
         }
     }
     return SAL_OK;
@@ -4913,9 +4708,9 @@ static int sal__utf8(const char *s) {
 
 /* One code point as UTF-8; returns how many bytes. */
 static size_t sal__put_utf8(char *out, uint32_t c) {
-    int n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4, i;
+    int n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
     static const unsigned char lead[] = { 0, 0, 0xC0, 0xE0, 0xF0 };
-    for (i = n - 1; i > 0; i--, c >>= 6) out[i] = (char)(0x80 | (c & 0x3F));
+    for (int i = n - 1; i > 0; i--, c >>= 6) out[i] = (char)(0x80 | (c & 0x3F));
     out[0] = (char)(lead[n] | c);
     return (size_t)n;
 }
@@ -4924,8 +4719,7 @@ static size_t sal__put_utf8(char *out, uint32_t c) {
 static long sal__json_hex(sal__json *j) {
     static const char digits[] = "0123456789abcdef0123456789ABCDEF";
     long value = 0;
-    int i;
-    for (i = 0; i < 4; i++, j->at++) {
+    for (int i = 0; i < 4; i++, j->at++) {
         const char *digit = *j->at ? strchr(digits, *j->at) : NULL;
         if (!digit) return -1;
         value = value * 16 + (digit - digits) % 16;
@@ -4935,30 +4729,27 @@ static long sal__json_hex(sal__json *j) {
 
 static sal_result sal__json_string(sal__json *j, char **string) {
     static const char escapes[] = "\"\\/bfnrt", meaning[] = "\"\\/\b\f\n\r\t";
-    char *out;
     SAL__TRY(sal__json_expect(j, '"'));
-    out = *string = j->at;
+    char *out = *string = j->at;
     while (*j->at != '"') {
-        const char *escape;
-        long c, low;
         if (*j->at != '\\') {
-            int i, n = sal__utf8(j->at);
+            int n = sal__utf8(j->at);
             if ((unsigned char)*j->at < 0x20)
                 return sal__json_fail(j, "a string is not closed, or holds a control character");
             if (!n) return sal__json_fail(j, "a string is not UTF-8");
-            for (i = 0; i < n; i++) *out++ = *j->at++;
+            for (int i = 0; i < n; i++) *out++ = *j->at++;
             continue;
         }
         j->at++;
-        escape = *j->at ? strchr(escapes, *j->at) : NULL;
+        const char *escape = *j->at ? strchr(escapes, *j->at) : NULL;
         if (escape) { *out++ = meaning[escape - escapes]; j->at++; continue; }
         if (*j->at != 'u') return sal__json_fail(j, "no such escape in a string");
         j->at++;
-        c = sal__json_hex(j);
+        long c = sal__json_hex(j);
         if (c >= 0xD800 && c < 0xDC00) {            /* the high half of a surrogate pair */
             if (j->at[0] != '\\' || j->at[1] != 'u') return sal__json_fail(j, "half a character");
             j->at += 2;
-            low = sal__json_hex(j);
+            long low = sal__json_hex(j);
             c = low >= 0xDC00 && low < 0xE000 ? 0x10000 + (c - 0xD800) * 1024 + low - 0xDC00 : -1;
         }
         if (c <= 0 || (c >= 0xD800 && c < 0xE000))
@@ -5007,8 +4798,7 @@ static const struct { const char *name; int size; } sal__types[] = {
 
 /* The row of a type, or -1. */
 static int sal__type(const char *name) {
-    int i;
-    for (i = 0; i < SAL__COUNT(sal__types); i++)
+    for (int i = 0; i < SAL__COUNT(sal__types); i++)
         if (!strcmp(name, sal__types[i].name)) return i;
     return -1;
 }
@@ -5025,8 +4815,7 @@ static int sal__by_name(const void *a, const void *b) {
 }
 
 static void sal__sort_names(sal_safetensors *file) {
-    int i;
-    for (i = 0; i < file->count; i++) file->by_name[i] = &file->tensor[i];
+    for (int i = 0; i < file->count; i++) file->by_name[i] = &file->tensor[i];
     qsort(file->by_name, (size_t)file->count, sizeof *file->by_name, sal__by_name);
 }
 
@@ -5049,7 +4838,6 @@ static sal_named_tensor *sal__find_tensor(const sal_safetensors *file, const cha
 /* Behind `"__metadata__":` an object of strings. */
 static sal_result sal__read_metadata(sal__json *j, sal_safetensors *file) {
     char *key, *value;
-    int i;
     SAL__TRY(sal__json_expect(j, '{'));
     if (sal__json_next(j, '}')) return SAL_OK;
     do {
@@ -5057,7 +4845,7 @@ static sal_result sal__read_metadata(sal__json *j, sal_safetensors *file) {
         SAL__TRY(sal__json_expect(j, ':'));
         SAL__TRY(sal__json_string(j, &value));
         if (file->metas == SAL__MAX_METAS) return sal__json_fail(j, "too much metadata");
-        for (i = 0; i < file->metas; i++)
+        for (int i = 0; i < file->metas; i++)
             if (!strcmp(file->meta[2 * i], key))
                 return sal__fail(j->ctx, SAL_ERR_FORMAT, "%s: metadata: the key '%.100s' stands "
                                  "there twice", j->file, key);
@@ -5070,8 +4858,7 @@ static sal_result sal__read_metadata(sal__json *j, sal_safetensors *file) {
 /* Behind `"NAME":` {"dtype":"F32","shape":[64,3],"data_offsets":[0,768]}, in any order. */
 static sal_result sal__read_entry(sal__json *j, sal_named_tensor *t) {
     uint64_t shape[4], place[2];
-    int i, type, places = -1, dims = -1;
-    size_t bytes;
+    int type, places = -1, dims = -1;
     SAL__TRY(sal__json_expect(j, '{'));
     do {
         char *field;
@@ -5102,8 +4889,8 @@ static sal_result sal__read_entry(sal__json *j, sal_named_tensor *t) {
                          "most 4 are possible", j->file, t->name, dims);
     t->tensor.ndim = dims;
     t->tensor.dtype = type <= (int)SAL_I8 ? (sal_dtype)type : SAL_F32;
-    bytes = (size_t)sal__types[type].size;
-    for (i = 0; i < dims; i++) {
+    size_t bytes = (size_t)sal__types[type].size;
+    for (int i = 0; i < dims; i++) {
         if (shape[i] > INT_MAX || sal__mul_overflows(bytes, (size_t)shape[i], &bytes))
             return sal__fail(j->ctx, SAL_ERR_FORMAT, "%s: tensor %.100s: dimension %d is %.0f: too "
                              "large", j->file, t->name, i, (double)shape[i]);
@@ -5122,13 +4909,11 @@ static sal_result sal__read_entry(sal__json *j, sal_named_tensor *t) {
    the number of bytes behind the header. */
 static sal_result sal__read_header(sal_ctx *ctx, const char *name, size_t size,
                                    sal_safetensors *file) {
-    sal__json j;
-    const char *c;
-    int i, colons = 0, metadata = 0;
+    sal__json j = { ctx, name, file->text, file->text };
+    int colons = 0, metadata = 0;
     size_t at = 0;
-    j.ctx = ctx; j.file = name; j.text = j.at = file->text;
     /* an entry has four colons, a pair of metadata one: this bounds how many there can be */
-    for (c = file->text; *c; c++) colons += *c == ':';
+    for (const char *c = file->text; *c; c++) colons += *c == ':';
     file->tensor = SAL__NEW(ctx, sal_named_tensor, colons / 4 + 1);
     file->by_name = SAL__NEW(ctx, sal_named_tensor *, colons / 4 + 1);
     file->meta = SAL__NEW(ctx, const char *, 2 * SAL__MIN(colons + 1, SAL__MAX_METAS));
@@ -5154,7 +4939,7 @@ static sal_result sal__read_header(sal_ctx *ctx, const char *name, size_t size,
     sal__json_blanks(&j);
     if (*j.at) return sal__json_fail(&j, "more text, but the header was complete");
     qsort(file->tensor, (size_t)file->count, sizeof *file->tensor, sal__by_place);
-    for (i = 0; i < file->count; i++) {
+    for (int i = 0; i < file->count; i++) {
         const sal_named_tensor *t = &file->tensor[i];
         if (t->begin != at)
             return sal__fail(ctx, SAL_ERR_FORMAT, "%s: tensor %.100s begins at byte %.0f of the "
@@ -5171,11 +4956,11 @@ static sal_result sal__read_header(sal_ctx *ctx, const char *name, size_t size,
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: the last tensor ends at byte %.0f of the data, "
                          "but the file has %.0f", name, (double)at, (double)size);
     sal__sort_names(file);
-    for (i = 0; i + 1 < file->count; i++)
+    for (int i = 0; i + 1 < file->count; i++)
         if (!strcmp(file->by_name[i]->name, file->by_name[i + 1]->name))
             return sal__fail(ctx, SAL_ERR_FORMAT, "%s: two tensors are called %.100s", name,
                              file->by_name[i]->name);
-    for (i = 0; i < file->count; i++) {
+    for (int i = 0; i < file->count; i++) {
         const sal_named_tensor *t = &file->tensor[i], *s;
         if (strcmp(t->type, "I8")) continue;
         s = sal__find_tensor(file, t->name, ".scale");
@@ -5217,14 +5002,13 @@ static sal_result sal__read_file(sal_ctx *ctx, sal__source *from, size_t size,
                                  sal_safetensors *file) {
     const char *name = from->name;
     unsigned char prefix[8];
-    uint64_t header = 0;
     size_t bytes = 0;
     int i, kept = 0;
     if (size < sizeof prefix)
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %.0f bytes are too few for a safetensors file",
                          name, (double)size);
     SAL__TRY(sal__source_next(ctx, from, prefix, sizeof prefix));
-    for (i = 7; i >= 0; i--) header = header << 8 | prefix[i];
+    uint64_t header = sal__uint(prefix, sizeof prefix, 0);
     size -= sizeof prefix;
     if (header > size || header > SAL__MAX_HEADER)
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: cut off, or not a safetensors file%s: the first "
@@ -5233,8 +5017,7 @@ static sal_result sal__read_file(sal_ctx *ctx, sal__source *from, size_t size,
                          "it with the safetensors package)" : !memcmp(prefix, "\211HDF", 4) ?
                          " but HDF5, perhaps from Keras" : "", (double)header, (double)size);
     size -= (size_t)header;
-    file->text = SAL__NEW(ctx, char, header + 1);
-    if (!file->text) return SAL_ERR_MEMORY;
+    SAL__TRY_NEW(file->text, ctx, char, header + 1);
     SAL__TRY(sal__source_next(ctx, from, file->text, (size_t)header));
     if (strlen(file->text) != header)
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: header: a zero byte in the text", name);
@@ -5243,8 +5026,7 @@ static sal_result sal__read_file(sal_ctx *ctx, sal__source *from, size_t size,
         const sal_named_tensor *t = &file->tensor[i];
         if (sal__type(t->type) <= (int)SAL_I8) bytes += SAL__ALIGNED(t->end - t->begin);
     }
-    file->data = SAL__NEW(ctx, unsigned char, bytes);
-    if (!file->data) return SAL_ERR_MEMORY;
+    SAL__TRY_NEW(file->data, ctx, unsigned char, bytes);
     for (i = 0, bytes = 0; i < file->count; i++) {
         sal_named_tensor *t = &file->tensor[i];
         if (sal__type(t->type) <= (int)SAL_I8) {
@@ -5269,15 +5051,18 @@ static sal_result sal__read_file(sal_ctx *ctx, sal__source *from, size_t size,
     return SAL_OK;
 }
 
-SALDEF sal_result sal_safetensors_parse(sal_ctx *ctx, const void *bytes, size_t size,
-                                        const char *name, sal_safetensors *file) {
-    sal__source from;
-    sal_result r;
-    from.name = name; from.file = NULL; from.bytes = (const unsigned char *)bytes;
+static sal_result sal__read_source(sal_ctx *ctx, sal__source *from, size_t size,
+                                   sal_safetensors *file) {
     memset(file, 0, sizeof *file);
-    r = sal__read_file(ctx, &from, size, file);
+    sal_result r = sal__read_file(ctx, from, size, file);
     if (r != SAL_OK) sal_safetensors_free(ctx, file);
     return r;
+}
+
+SALDEF sal_result sal_safetensors_parse(sal_ctx *ctx, const void *bytes, size_t size,
+                                        const char *name, sal_safetensors *file) {
+    sal__source from = { name, NULL, (const unsigned char *)bytes };
+    return sal__read_source(ctx, &from, size, file);
 }
 
 SALDEF void sal_safetensors_free(sal_ctx *ctx, sal_safetensors *file) {
@@ -5294,8 +5079,7 @@ SALDEF const sal_named_tensor *sal_safetensors_find(const sal_safetensors *file,
 }
 
 SALDEF const char *sal_safetensors_meta(const sal_safetensors *file, const char *key) {
-    int i;
-    for (i = 0; i < file->metas; i++)
+    for (int i = 0; i < file->metas; i++)
         if (!strcmp(file->meta[2 * i], key)) return file->meta[2 * i + 1];
     return NULL;
 }
@@ -5319,8 +5103,7 @@ static float sal__quantise(int8_t *out, const float *in, size_t n) {
 /* n values to one of the 16-bit types. Returns the index of the first that overflows, or n. */
 static size_t sal__to_half(uint16_t *out, const float *in, size_t n, sal_dtype dtype) {
     uint16_t infinity = dtype == SAL_F16 ? 0x7C00 : 0x7F80;
-    size_t i;
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         out[i] = dtype == SAL_F16 ? sal_f32_to_f16(in[i]) : sal_f32_to_bf16(in[i]);
         if ((out[i] & 0x7FFF) == infinity && fabsf(in[i]) <= FLT_MAX) return i;
     }
@@ -5329,9 +5112,8 @@ static size_t sal__to_half(uint16_t *out, const float *in, size_t n, sal_dtype d
 
 SALDEF sal_result sal_tensor_convert(sal_ctx *ctx, const sal_tensor *in, sal_dtype dtype,
                                      sal_tensor *out) {
-    size_t count = sal_tensor_count(in), rows = in->ndim ? (size_t)in->dim[0] : 1, row, r, bad;
+    size_t count = sal_tensor_count(in), rows = in->ndim ? (size_t)in->dim[0] : 1, row, bad;
     size_t data = SAL__ALIGNED(count * sal_dtype_size(dtype));
-    float *values;
     sal_result result = SAL_OK;
     memset(out, 0, sizeof *out);
     if (dtype == SAL_I8 && !in->ndim)
@@ -5342,14 +5124,14 @@ SALDEF sal_result sal_tensor_convert(sal_ctx *ctx, const sal_tensor *in, sal_dty
     out->data = sal_alloc(ctx, 1, data + (dtype == SAL_I8 ? rows * sizeof(float) : 0));
     out->scale = NULL;
     if (out->data && dtype == SAL_I8) out->scale = (float *)((unsigned char *)out->data + data);
-    values = SAL__NEW(ctx, float, row);
+    float *values = SAL__NEW(ctx, float, row);
     if (!out->data || !values) result = SAL_ERR_MEMORY;
     if (result == SAL_OK && dtype == in->dtype) {           /* the very same bits */
         memcpy(out->data, in->data, count * sal_dtype_size(dtype));
         if (dtype == SAL_I8) memcpy(out->scale, in->scale, rows * sizeof(float));
         rows = 0;
     }
-    for (r = 0; result == SAL_OK && r < rows; r++) {
+    for (size_t r = 0; result == SAL_OK && r < rows; r++) {
         sal_tensor_read(in, r * row, row, values);
         if (dtype == SAL_F32) {
             memcpy((float *)out->data + r * row, values, row * sizeof(float));
@@ -5375,15 +5157,12 @@ SALDEF sal_result sal_tensor_convert(sal_ctx *ctx, const sal_tensor *in, sal_dty
 #ifndef SALIENCY_NO_STDIO
 
 SALDEF sal_result sal_safetensors_load(sal_ctx *ctx, const char *path, sal_safetensors *file) {
-    sal__source from;
+    sal__source from = { path, NULL, NULL };
     size_t size;
-    sal_result r;
-    from.name = path; from.bytes = NULL;
     memset(file, 0, sizeof *file);
     SAL__TRY(sal__open(ctx, path, &from.file, &size));
-    r = sal__read_file(ctx, &from, size, file);
+    sal_result r = sal__read_source(ctx, &from, size, file);
     fclose(from.file);
-    if (r != SAL_OK) sal_safetensors_free(ctx, file);
     return r;
 }
 
@@ -5396,9 +5175,9 @@ typedef struct sal__piece {
 
 static int sal__pieces(sal__piece *piece, const sal_named_tensor *tensor, int count) {
     static const size_t sizes[4] = { 4, 1, 2, 1 };  /* F32, scales of I8, 16 bits, I8 */
-    int i, pass, pieces = 0;
-    for (pass = 0; pass < 4; pass++)
-        for (i = 0; i < count; i++) {
+    int pieces = 0;
+    for (int pass = 0; pass < 4; pass++)
+        for (int i = 0; i < count; i++) {
             sal__piece *p = &piece[pieces];
             if (sal_dtype_size(tensor[i].tensor.dtype) != sizes[pass]) continue;
             p->name = tensor[i].name;
@@ -5415,64 +5194,51 @@ static int sal__pieces(sal__piece *piece, const sal_named_tensor *tensor, int co
     return pieces;
 }
 
-/* Prints to out, or only counts the bytes if out is NULL. */
-typedef struct sal__printer { char *out; size_t at, room; } sal__printer;
-
-static void sal__put(sal__printer *p, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    p->at += (size_t)vsnprintf(p->out ? p->out + p->at : NULL, p->out ? p->room - p->at : 0,
-                               format, args);
-    va_end(args);
-}
-
-/* Without the quotes around it. */
-static void sal__put_string(sal__printer *p, const char *string) {
+static void sal__put_string(sal__bytes *b, const char *string) {
     for (; *string; string++) {
         unsigned c = (unsigned char)*string;
-        if (c < 0x20) sal__put(p, "\\u%04x", c);
-        else sal__put(p, "%s%c", c == '"' || c == '\\' ? "\\" : "", (int)c);
+        if (c < 0x20) sal__bytes_print(b, "\\u%04x", c);
+        else sal__bytes_print(b, "%s%c", c == '"' || c == '\\' ? "\\" : "", (int)c);
     }
 }
 
-static void sal__put_header(sal__printer *p, const sal__piece *piece, int pieces,
+/* 8 bytes of length and the header, into what may be there already. */
+static void sal__put_header(sal__bytes *b, const sal__piece *piece, int pieces,
                             const char *const *meta, int metas) {
     size_t at = 0;
-    int i, d;
-    p->at = 0;
-    sal__put(p, "{");
-    for (i = 0; i < 2 * metas; i++) {
-        sal__put(p, i == 0 ? "\"__metadata__\":{\"" : i % 2 ? ":\"" : ",\"");
-        sal__put_string(p, meta[i]);
-        sal__put(p, "\"");
+    b->size = 0;
+    sal__bytes_print(b, "%8s{", "");
+    for (int i = 0; i < 2 * metas; i++) {
+        sal__bytes_print(b, i == 0 ? "\"__metadata__\":{\"" : i % 2 ? ":\"" : ",\"");
+        sal__put_string(b, meta[i]);
+        sal__bytes_print(b, "\"");
     }
-    if (metas) sal__put(p, pieces ? "}," : "}");
-    for (i = 0; i < pieces; at += piece[i++].bytes) {
+    if (metas) sal__bytes_print(b, pieces ? "}," : "}");
+    for (int i = 0; i < pieces; at += piece[i++].bytes) {
         const sal_tensor *t = &piece[i].tensor;
-        sal__put(p, i ? ",\"" : "\"");
-        sal__put_string(p, piece[i].name);
-        sal__put(p, "%s\":{\"dtype\":\"%s\",\"shape\":[", piece[i].suffix,
-                 sal_dtype_name(t->dtype));
-        for (d = 0; d < t->ndim; d++) sal__put(p, d ? ",%d" : "%d", t->dim[d]);
-        sal__put(p, "],\"data_offsets\":[%.0f,%.0f]}", (double)at,
-                 (double)at + (double)piece[i].bytes);
+        sal__bytes_print(b, i ? ",\"" : "\"");
+        sal__put_string(b, piece[i].name);
+        sal__bytes_print(b, "%s\":{\"dtype\":\"%s\",\"shape\":[", piece[i].suffix,
+                         sal_dtype_name(t->dtype));
+        for (int d = 0; d < t->ndim; d++) sal__bytes_print(b, d ? ",%d" : "%d", t->dim[d]);
+        sal__bytes_print(b, "],\"data_offsets\":[%.0f,%.0f]}", (double)at,
+                         (double)at + (double)piece[i].bytes);
     }
-    sal__put(p, "}");
-    while (p->at % 8) sal__put(p, " ");
+    sal__bytes_print(b, "}");
+    while (b->size % 8) sal__bytes_print(b, " ");
+    for (int i = 0; i < 8 && !b->failed; i++)
+        b->data[i] = (unsigned char)((uint64_t)(b->size - 8) >> 8 * i & 255);
 }
 
 /* The header, written into text and then read as any other header: what would be refused there
    (a name twice, bad UTF-8, a negative dimension) is refused here. */
-static sal_result sal__check_header(sal_ctx *ctx, const char *path, sal__printer *p,
+static sal_result sal__check_header(sal_ctx *ctx, const char *path, char *text,
                                     const sal__piece *piece, int pieces) {
-    sal_safetensors file;
+    sal_safetensors file = SAL__ZEROED;
     size_t size = 0;
-    sal_result r;
-    int i;
-    for (i = 0; i < pieces; i++) size += piece[i].bytes;
-    memset(&file, 0, sizeof file);
-    file.text = p->out;
-    r = sal__read_header(ctx, path, size, &file);
+    for (int i = 0; i < pieces; i++) size += piece[i].bytes;
+    file.text = text;
+    sal_result r = sal__read_header(ctx, path, size, &file);
     file.text = NULL;                           /* the caller's */
     sal_safetensors_free(ctx, &file);
     return r;
@@ -5482,12 +5248,9 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
                                        const sal_named_tensor *tensor, int count,
                                        const char *const *meta, int metas) {
     sal__piece *piece;
-    sal__printer p = { NULL, 0, 0 };
+    sal__bytes header = SAL__ZEROED;
     sal__output out;
-    unsigned char prefix[8];
-    sal_result r = SAL_OK;
-    int i, pieces;
-    for (i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++) {
         const sal_tensor *t = &tensor[i].tensor;
         if (t->ndim < 0 || t->ndim > 4 || (unsigned)t->dtype > SAL_I8 || !t->data ||
             (t->dtype == SAL_I8 && (!t->ndim || !t->scale)))
@@ -5495,28 +5258,21 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
                              "data, at most 4 dimensions and, as I8, rows with scales", path,
                              tensor[i].name);
     }
-    piece = SAL__NEW(ctx, sal__piece, 2 * (size_t)count + 1);
-    if (!piece) return SAL_ERR_MEMORY;
-    pieces = sal__pieces(piece, tensor, count);
-    sal__put_header(&p, piece, pieces, meta, metas);
-    p.room = p.at + 1;
-    p.out = SAL__NEW(ctx, char, p.room);
-    if (!p.out) r = SAL_ERR_MEMORY;
-    if (r == SAL_OK) {
-        sal__put_header(&p, piece, pieces, meta, metas);
-        r = sal__check_header(ctx, path, &p, piece, pieces);    /* unescapes the text, so: */
-    }
+    SAL__TRY_NEW(piece, ctx, sal__piece, 2 * (size_t)count + 1);
+    int pieces = sal__pieces(piece, tensor, count);
+    header.ctx = ctx;
+    sal__put_header(&header, piece, pieces, meta, metas);
+    sal_result r = header.failed ? SAL_ERR_MEMORY
+                 : sal__check_header(ctx, path, (char *)header.data + 8, piece, pieces);
     if (r == SAL_OK) r = sal__output_begin(ctx, path, &out);
     if (r == SAL_OK) {
-        sal__put_header(&p, piece, pieces, meta, metas);
-        for (i = 0; i < 8; i++) prefix[i] = (unsigned char)((uint64_t)p.at >> 8 * i & 255);
-        sal__output_append(&out, prefix, sizeof prefix);
-        sal__output_append(&out, p.out, p.at);
-        for (i = 0; i < pieces; i++)
+        sal__put_header(&header, piece, pieces, meta, metas);   /* the check unescaped the text */
+        sal__output_append(&out, header.data, header.size);
+        for (int i = 0; i < pieces; i++)
             sal__output_append(&out, piece[i].tensor.data, piece[i].bytes);
-        r = sal__output_end(ctx, &out);
+        r = sal__output_end(ctx, &out, SAL_OK);
     }
-    sal_free(ctx, p.out);
+    sal_free(ctx, header.data);
     sal_free(ctx, piece);
     return r;
 }
@@ -5557,11 +5313,10 @@ static int sal__parse_float(const char **text, float *out) {
 }
 
 static int sal__parse_three(const char **text, const char *word, float *three) {
-    int i;
     while (**text == ' ' || **text == ',') (*text)++;
     if (strncmp(*text, word, strlen(word))) return 1;       /* not there: as it was */
     *text += strlen(word);
-    for (i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; i++) {
         while (**text == ' ') (*text)++;
         if (!sal__parse_float(text, &three[i])) return 0;
     }
@@ -5572,7 +5327,7 @@ static int sal__parse_three(const char **text, const char *word, float *three) {
        ORDER [/ SCALE] [- OFFSET] [, mean A B C] [, std A B C]      ORDER is rgb or bgr
    as "rgb/255, mean .485 .456 .406, std .229 .224 .225" or "bgr, mean 103.939 116.779 123.68". */
 static int sal__parse_preprocess(const char *text, sal_net_desc *d) {
-    int c, ok = 1;
+    int ok = 1;
     float offset = 0;
     d->bgr = !strncmp(text, "bgr", 3);
     if (!d->bgr && strncmp(text, "rgb", 3)) return 0;
@@ -5580,7 +5335,7 @@ static int sal__parse_preprocess(const char *text, sal_net_desc *d) {
     d->scale = 1;
     if (*text == '/') { text++; ok = sal__parse_float(&text, &d->scale); }
     if (ok && *text == '-') { text++; ok = sal__parse_float(&text, &offset); }
-    for (c = 0; c < 3; c++) { d->mean[c] = offset; d->std[c] = 1; }
+    for (int c = 0; c < 3; c++) { d->mean[c] = offset; d->std[c] = 1; }
     ok = ok && sal__parse_three(&text, "mean", d->mean) && sal__parse_three(&text, "std", d->std);
     return ok && !*text && d->scale > 0 && d->std[0] > 0 && d->std[1] > 0 && d->std[2] > 0;
 }
@@ -5637,16 +5392,15 @@ static sal_result sal__read_desc(sal_ctx *ctx, const char *name, const sal_safet
 }
 
 static sal_param *sal__find_param(const sal_net *net, const char *name) {
-    int i;
-    for (i = 0; i < net->params; i++)
+    for (int i = 0; i < net->params; i++)
         if (!strcmp(net->param[i].name, name)) return &net->param[i];
     return NULL;
 }
 
 static void sal__print_shape(char *text, size_t size, const sal_tensor *t) {
-    int i, n = 0;
+    int n = 0;
     text[0] = 0;
-    for (i = 0; i < t->ndim && (size_t)n < size; i++)
+    for (int i = 0; i < t->ndim && (size_t)n < size; i++)
         n += snprintf(text + n, size - (size_t)n, i ? " x %d" : "%d", t->dim[i]);
 }
 
@@ -5654,8 +5408,8 @@ static void sal__print_shape(char *text, size_t size, const sal_tensor *t) {
 static sal_result sal__check_tensor(sal_ctx *ctx, const char *name, const sal_net *net,
                                     const sal_param *p, const sal_named_tensor *t) {
     char have[64], want[64];
-    int i, same = t->tensor.ndim == p->value.ndim;
-    for (i = 0; same && i < p->value.ndim; i++) same = t->tensor.dim[i] == p->value.dim[i];
+    int same = t->tensor.ndim == p->value.ndim;
+    for (int i = 0; same && i < p->value.ndim; i++) same = t->tensor.dim[i] == p->value.dim[i];
     sal__print_shape(have, sizeof have, &t->tensor);
     sal__print_shape(want, sizeof want, &p->value);
     if (!same)
@@ -5670,15 +5424,14 @@ static sal_result sal__check_tensor(sal_ctx *ctx, const char *name, const sal_ne
 /* Point all parameters at the tensors of net->file, which holds all of them and nothing else. */
 static sal_result sal__bind(sal_ctx *ctx, const char *name, sal_net *net) {
     const sal_safetensors *file = net->file;
-    int i, k;
-    for (i = 0; i < file->count; i++) {
+    for (int i = 0; i < file->count; i++) {
         const char *tensor = file->tensor[i].name;
         if (!sal__find_param(net, tensor) && !sal__ends_with(tensor, ".num_batches_tracked"))
             return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s does not belong to %s", name,
                              tensor, net->name);
     }
-    for (i = 0; i < net->layers; i++)
-    for (k = 0; k < net->layer[i].params; k++) {
+    for (int i = 0; i < net->layers; i++)
+    for (int k = 0; k < net->layer[i].params; k++) {
         sal_param *p = &net->param[net->layer[i].param + k];
         const sal_named_tensor *t = sal_safetensors_find(file, p->name);
         int as_it_is = net->layer[i].op == SAL_OP_DENSE && k == 0;
@@ -5757,16 +5510,16 @@ static int sal__backbone_name(const char *name, char *ours, size_t size) {
         { 14, 3, 3 }, { 17, 4, 1 }, { 19, 4, 2 }, { 21, 4, 3 }, { 24, 5, 1 }, { 26, 5, 2 },
         { 28, 5, 3 }
     };
-    int i, length = -1;
+    int length = -1;
     if (size) ours[0] = 0;
-    for (i = 0; i < SAL__COUNT(unused); i++)
+    for (int i = 0; i < SAL__COUNT(unused); i++)
         if (!strncmp(name, unused[i], strlen(unused[i]))) return 0;
     if (sal__ends_with(name, ".num_batches_tracked")) return 0;
     if (!strncmp(name, "backbone.", 9)) length = snprintf(ours, size, "%s", name);
-    for (i = 0; i < SAL__COUNT(same); i++)
+    for (int i = 0; i < SAL__COUNT(same); i++)
         if (!strncmp(name, same[i], strlen(same[i])))
             length = snprintf(ours, size, "backbone.%s", name);
-    for (i = 0; i < SAL__COUNT(vgg) && !strncmp(name, "features.", 9); i++) {
+    for (int i = 0; i < SAL__COUNT(vgg) && !strncmp(name, "features.", 9); i++) {
         char start[16];
         snprintf(start, sizeof start, "features.%d.", vgg[i].n);
         if (!strncmp(name, start, strlen(start)))
@@ -5788,8 +5541,7 @@ static void sal__print_preprocess(char *text, size_t size, const sal_net_desc *d
 /* The tensor of a public checkpoint that is parameter `ours`, or NULL. */
 static const sal_named_tensor *sal__find_public(const sal_safetensors *file, const char *ours) {
     char name[160];
-    int i;
-    for (i = 0; i < file->count; i++)
+    for (int i = 0; i < file->count; i++)
         if (sal__backbone_name(file->tensor[i].name, name, sizeof name) == 1 && !strcmp(name, ours))
             return &file->tensor[i];
     return NULL;
@@ -5808,14 +5560,13 @@ static const sal_named_tensor *sal__folded_bias(const sal_net *net, const sal_sa
 /* With write = 0 only checks and makes room; then, with write = 1, nothing can fail any more. */
 static sal_result sal__load_backbone(sal_ctx *ctx, const char *path, sal_net *net,
                                      const sal_safetensors *file, int write) {
-    int i, k, found = 0;
-    for (i = 0; i < net->layers; i++) {
+    int found = 0;
+    for (int i = 0; i < net->layers; i++) {
         const sal_named_tensor *bias = sal__folded_bias(net, file, i);
-        for (k = 0; k < net->layer[i].params; k++) {
+        for (int k = 0; k < net->layer[i].params; k++) {
             sal_param *p = &net->param[net->layer[i].param + k];
             const sal_named_tensor *t = bias ? bias : sal__find_public(file, p->name);
             size_t n = sal_tensor_count(&p->value), j;
-            float *x;
             if (strncmp(p->name, "backbone.", 9)) continue;
             if (!t) return sal__fail(ctx, SAL_ERR_SHAPE, "%s: nothing in it is %s, which %s needs",
                                      path, p->name, net->name);
@@ -5825,7 +5576,7 @@ static sal_result sal__load_backbone(sal_ctx *ctx, const char *path, sal_net *ne
                 SAL__TRY(sal__param_own(ctx, p));
                 continue;
             }
-            x = (float *)p->value.data;
+            float *x = (float *)p->value.data;
             if (!bias || k == 1) sal_tensor_read(&t->tensor, 0, n, x);      /* k = 1: NAME.bias */
             else        /* weight 1, mean 0, variance such that sqrt(variance + eps) = 1 */
                 for (j = 0; j < n; j++) x[j] = k == 0 ? 1 : k == 2 ? 0 : 1 - net->layer[i].eps;
@@ -5839,12 +5590,10 @@ SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *
     sal_net_desc desc = net->desc;
     sal_net *fresh = NULL;
     sal_safetensors file;
-    const char *text, *layout;
     sal_layer *layers;
     sal_result r;
-    int i;
     SAL__TRY(sal_safetensors_load(ctx, path, &file));
-    text = sal_safetensors_meta(&file, "sal.preprocess");
+    const char *text = sal_safetensors_meta(&file, "sal.preprocess");
     if (!text) text = sal_safetensors_meta(&file, "preprocess");
     if (!text && !sal_safetensors_find(&file, "backbone.conv1_1.weight"))   /* as torchvision */
         text = "rgb/255, mean .485 .456 .406, std .229 .224 .225";
@@ -5853,9 +5602,9 @@ SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *
                   text);
     /* v1.5 unless the file says that the first 1x1 has the stride */
     text = sal_safetensors_meta(&file, "sal.resnet_stride");
-    layout = sal_safetensors_meta(&file, "architecture");
+    const char *layout = sal_safetensors_meta(&file, "architecture");
     desc.stride_on_3x3 = text ? !strcmp(text, "3x3") : !(layout && strstr(layout, "first 1x1"));
-    for (i = 0; i < file.count && r == SAL_OK; i++) {
+    for (int i = 0; i < file.count && r == SAL_OK; i++) {
         char ours[160];
         int use = sal__backbone_name(file.tensor[i].name, ours, sizeof ours);
         size_t n = strlen(ours);
@@ -5949,8 +5698,7 @@ static sal_result sal__check_size(sal_ctx *ctx, const char *what, double w, doub
 SALDEF sal_result sal_map_new(sal_ctx *ctx, int w, int h, sal_map *map) {
     memset(map, 0, sizeof *map);
     SAL__TRY(sal__check_size(ctx, "new map", w, h));
-    map->data = SAL__NEW(ctx, float, (size_t)w * (size_t)h);
-    if (!map->data) return SAL_ERR_MEMORY;
+    SAL__TRY_NEW(map->data, ctx, float, (size_t)w * h);
     map->w = w; map->h = h;
     return SAL_OK;
 }
@@ -5980,9 +5728,8 @@ SALDEF int sal_is_picture(const char *name) { return sal__has_extension(name, SA
 
 /* A loop over rows of so many multiply-adds each. Small planes are not worth waking threads for. */
 static void sal__for_rows(sal_ctx *ctx, int rows, double work, sal_task_fn *fn, void *arg) {
-    int y;
     if (rows * work >= 1 << 20) sal_parallel_for(ctx, rows, fn, arg);
-    else for (y = 0; y < rows; y++) fn(arg, y, 0);
+    else for (int y = 0; y < rows; y++) fn(arg, y, 0);
 }
 
 /* --- resampling --------------------------------------------------------------------------
@@ -6011,16 +5758,15 @@ static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filte
                                         sal__filter_table *t) {
     double step = filter == SAL__HALF ? 2 : (double)in / out, stretch = SAL__MAX(step, 1);
     double reach = filter == SAL_AREA ? step / 2 : filter == SAL_LINEAR ? stretch : 2 * stretch;
-    int o, k;
     t->width = (int)SAL__MIN((double)in, ceil(2 * reach) + 1);
     t->first = SAL__NEW(ctx, int, out);
-    t->weight = SAL__NEW(ctx, float, (size_t)out * (size_t)t->width);
+    t->weight = SAL__NEW(ctx, float, (size_t)out * t->width);
     if (!t->first || !t->weight) return SAL_ERR_MEMORY;     /* the caller releases both */
-    for (o = 0; o < out; o++) {
+    for (int o = 0; o < out; o++) {
         double centre = (o + 0.5) * step, total = 0;
         int first = (int)sal__clamp(floor(centre - reach), 0, in - t->width);
-        float *weight = t->weight + (size_t)o * (size_t)t->width;
-        for (k = 0; k < t->width; k++) {
+        float *weight = t->weight + (size_t)o * t->width;
+        for (int k = 0; k < t->width; k++) {
             double at = first + k, w;
             if (filter == SAL_AREA)     /* the part of pixel [at, at + 1] that o covers */
                 w = SAL__MAX(0, SAL__MIN(centre + reach, at + 1) - SAL__MAX(centre - reach, at));
@@ -6029,7 +5775,7 @@ static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filte
             weight[k] = (float)w;
             total += w;
         }
-        for (k = 0; k < t->width; k++) weight[k] = (float)(weight[k] / total);
+        for (int k = 0; k < t->width; k++) weight[k] = (float)(weight[k] / total);
         t->first[o] = first;
     }
     return SAL_OK;
@@ -6044,16 +5790,16 @@ typedef struct sal__resize_pass {
 
 static void sal__resize_row(void *arg, int y, int worker) {     /* in (w) -> out (ow) */
     const sal__resize_pass *p = (const sal__resize_pass *)arg;
-    int x, c, k, channels = p->channels, width = p->taps.width;
-    const float *in = p->in + (size_t)y * (size_t)p->w * (size_t)channels;
-    float *out = p->out + (size_t)y * (size_t)p->ow * (size_t)channels;
+    int channels = p->channels, width = p->taps.width;
+    const float *in = p->in + (size_t)y * p->w * channels;
+    float *out = p->out + (size_t)y * p->ow * channels;
     const float *weight = p->taps.weight;
     (void)worker;
-    for (x = 0; x < p->ow; x++, weight += width) {
-        const float *from = in + (size_t)p->taps.first[x] * (size_t)channels;
-        for (c = 0; c < channels; c++) {
+    for (int x = 0; x < p->ow; x++, weight += width) {
+        const float *from = in + (size_t)p->taps.first[x] * channels;
+        for (int c = 0; c < channels; c++) {
             float sum = 0;
-            for (k = 0; k < width; k++) sum += weight[k] * from[(size_t)k * (size_t)channels + c];
+            for (int k = 0; k < width; k++) sum += weight[k] * from[(size_t)k * channels + c];
             *out++ = sum;
         }
     }
@@ -6062,25 +5808,24 @@ static void sal__resize_row(void *arg, int y, int worker) {     /* in (w) -> out
 static void sal__resize_column(void *arg, int y, int worker) {  /* output row y from `width` rows */
     enum { SIDE = 16 };         /* sums side by side: the compiler makes vectors of them */
     const sal__resize_pass *p = (const sal__resize_pass *)arg;
-    size_t x, row = (size_t)p->w * (size_t)p->channels;
-    const float *weight = p->taps.weight + (size_t)y * (size_t)p->taps.width;
+    size_t x, row = (size_t)p->w * p->channels;
+    const float *weight = p->taps.weight + (size_t)y * p->taps.width;
     const float *in = p->in + (size_t)p->taps.first[y] * row;
     float *out = p->out + (size_t)y * row;
-    int k, l;
     (void)worker;
     for (x = 0; x + SIDE <= row; x += SIDE) {
         float sum[SIDE];
-        for (l = 0; l < SIDE; l++) sum[l] = 0;
-        for (k = 0; k < p->taps.width; k++) {
+        for (int l = 0; l < SIDE; l++) sum[l] = 0;
+        for (int k = 0; k < p->taps.width; k++) {
             const float *from = in + (size_t)k * row + x;
             float w = weight[k];
-            for (l = 0; l < SIDE; l++) sum[l] += w * from[l];
+            for (int l = 0; l < SIDE; l++) sum[l] += w * from[l];
         }
-        for (l = 0; l < SIDE; l++) out[x + (size_t)l] = sum[l];
+        for (int l = 0; l < SIDE; l++) out[x + (size_t)l] = sum[l];
     }
     for (; x < row; x++) {
         float sum = 0;
-        for (k = 0; k < p->taps.width; k++) sum += weight[k] * in[(size_t)k * row + x];
+        for (int k = 0; k < p->taps.width; k++) sum += weight[k] * in[(size_t)k * row + x];
         out[x] = sum;
     }
 }
@@ -6088,12 +5833,10 @@ static void sal__resize_column(void *arg, int y, int worker) {  /* output row y 
 /* One pass along x or y, into out. */
 static sal_result sal__resize_axis(sal_ctx *ctx, float *out, int ow, int oh, const float *in, int w,
                                    int h, int channels, sal_filter filter) {
-    sal__resize_pass p;
-    sal_result r;
-    memset(&p, 0, sizeof p);
+    sal__resize_pass p = SAL__ZEROED;
     p.out = out; p.in = in; p.ow = ow; p.w = w; p.channels = channels;
-    r = w != ow ? sal__filter_table_new(ctx, ow, w, filter, &p.taps)
-                : sal__filter_table_new(ctx, oh, h, filter, &p.taps);
+    sal_result r = w != ow ? sal__filter_table_new(ctx, ow, w, filter, &p.taps)
+                           : sal__filter_table_new(ctx, oh, h, filter, &p.taps);
     if (r == SAL_OK)
         sal__for_rows(ctx, oh, (double)ow * p.taps.width,
                       w != ow ? sal__resize_row : sal__resize_column, &p);
@@ -6108,20 +5851,18 @@ SALDEF sal_result sal_resize(sal_ctx *ctx, float *out, int ow, int oh, const flo
     /* the order that takes less time; along x a tap costs about four times as much as along y */
     int across = 4.0 * ow * h + (double)ow * oh <= (double)w * oh + 4.0 * ow * oh;
     int bw = across ? ow : w, bh = across ? h : oh;
-    sal_result r;
     SAL__TRY(sal__check_size(ctx, "resize from", w, h));
     SAL__TRY(sal__check_size(ctx, "resize to", ow, oh));
     if (channels < 1)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "resize: %d channels, at least 1 expected",
                          channels);
     if (w == ow && h == oh) {
-        memcpy(out, in, (size_t)w * (size_t)h * (size_t)channels * sizeof(float));
+        memcpy(out, in, (size_t)w * h * channels * sizeof(float));
         return SAL_OK;
     }
     if (w == ow || h == oh) return sal__resize_axis(ctx, out, ow, oh, in, w, h, channels, filter);
-    between = SAL__NEW(ctx, float, (size_t)bw * (size_t)bh * (size_t)channels);
-    if (!between) return SAL_ERR_MEMORY;
-    r = sal__resize_axis(ctx, between, bw, bh, in, w, h, channels, filter);
+    SAL__TRY_NEW(between, ctx, float, (size_t)bw * bh * channels);
+    sal_result r = sal__resize_axis(ctx, between, bw, bh, in, w, h, channels, filter);
     if (r == SAL_OK) r = sal__resize_axis(ctx, out, ow, oh, between, bw, bh, channels, filter);
     sal_free(ctx, between);
     return r;
@@ -6150,11 +5891,11 @@ static int sal__border_at(int i, int n, sal_border border) {
 /* out += weight * (a + b): the filter is symmetric, so taps come in pairs. */
 static void sal__add_pair(float *out, float weight, const float *a, const float *b, int n) {
     enum { SIDE = 16 };
-    int i = 0, l;
+    int i = 0;
     for (; i + SIDE <= n; i += SIDE) {
         float sum[SIDE];
-        for (l = 0; l < SIDE; l++) sum[l] = out[i + l] + weight * (a[i + l] + b[i + l]);
-        for (l = 0; l < SIDE; l++) out[i + l] = sum[l];
+        for (int l = 0; l < SIDE; l++) sum[l] = out[i + l] + weight * (a[i + l] + b[i + l]);
+        for (int l = 0; l < SIDE; l++) out[i + l] = sum[l];
     }
     for (; i < n; i++) out[i] += weight * (a[i] + b[i]);
 }
@@ -6162,8 +5903,8 @@ static void sal__add_pair(float *out, float weight, const float *a, const float 
 static void sal__blur_row(void *arg, int y, int worker) {
     const sal__blur_pass *p = (const sal__blur_pass *)arg;
     int i, w = p->w, radius = p->radius;
-    const float *in = p->in + (size_t)y * (size_t)w;
-    float *out = p->out + (size_t)y * (size_t)w;
+    const float *in = p->in + (size_t)y * w;
+    float *out = p->out + (size_t)y * w;
     float *line = p->line + (size_t)worker * ((size_t)w + 2 * (size_t)radius) + radius;
     for (i = 0; i < w && in[i] == 0; i++) { }
     p->empty[y] = i == w;
@@ -6181,13 +5922,13 @@ static void sal__blur_row(void *arg, int y, int worker) {
 
 static void sal__blur_column(void *arg, int y, int worker) {
     const sal__blur_pass *p = (const sal__blur_pass *)arg;
-    int i, w = p->w, h = p->h;
-    const float *in = p->in + (size_t)y * (size_t)w;
+    int w = p->w, h = p->h;
+    const float *in = p->in + (size_t)y * w;
     const float *zeros = p->line;   /* a row of zeros stands for rows outside */
-    float *out = p->out + (size_t)y * (size_t)w;
+    float *out = p->out + (size_t)y * w;
     (void)worker;
-    for (i = 0; i < w; i++) out[i] = p->weight[0] * in[i];
-    for (i = 1; i <= p->radius; i++) {
+    for (int i = 0; i < w; i++) out[i] = p->weight[0] * in[i];
+    for (int i = 1; i <= p->radius; i++) {
         int above = sal__border_at(y - i, h, p->border);
         int below = sal__border_at(y + i, h, p->border);
         const float *up = p->in + (size_t)SAL__MAX(above, 0) * (size_t)w;
@@ -6200,12 +5941,10 @@ static void sal__blur_column(void *arg, int y, int worker) {
 
 SALDEF sal_result sal_blur(sal_ctx *ctx, float *out, const float *in, int w, int h, double sigma,
                            double cut, sal_border border) {
-    size_t size = (size_t)w * (size_t)h, line;
+    size_t size = (size_t)w * h, line;
     double total = 1, radius = floor(cut * sigma + 0.5);
     float *between, *weight, *lines;
-    unsigned char *empty;
     sal__blur_pass p;
-    int i;
     SAL__TRY(sal__check_size(ctx, "blur", w, h));
     if (!(radius <= 1e6))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "blur: sigma %g cut at %g sigmas reaches further "
@@ -6216,24 +5955,19 @@ SALDEF sal_result sal_blur(sal_ctx *ctx, float *out, const float *in, int w, int
     }
     p.w = w; p.h = h; p.radius = (int)radius; p.border = border;
     line = (size_t)w + 2 * (size_t)p.radius;
-    between = SAL__NEW(ctx, float, size);
-    weight = SAL__NEW(ctx, float, p.radius + 1);
-    lines = SAL__NEW(ctx, float, line * (size_t)sal_threads(ctx));
-    empty = SAL__NEW(ctx, unsigned char, h);
-    if (!between || !weight || !lines || !empty) {
-        sal_free(ctx, empty); sal_free(ctx, lines); sal_free(ctx, weight); sal_free(ctx, between);
-        return SAL_ERR_MEMORY;
-    }
-    for (i = 1; i <= p.radius; i++) total += 2 * exp(-i * (i / (2 * sigma * sigma)));
-    for (i = 0; i <= p.radius; i++)
+    SAL__TRY_NEW(between, ctx, float, size + p.radius + 1 + line * sal_threads(ctx) + h);
+    weight = between + size; lines = weight + p.radius + 1;
+    for (int i = 1; i <= p.radius; i++) total += 2 * exp(-i * (i / (2 * sigma * sigma)));
+    for (int i = 0; i <= p.radius; i++)
         weight[i] = (float)(exp(-i * (i / (2 * sigma * sigma))) / total);
-    p.weight = weight; p.line = lines; p.empty = empty;
+    p.weight = weight; p.line = lines;
+    p.empty = (unsigned char *)(lines + line * sal_threads(ctx));
     p.out = between; p.in = in;
     sal__for_rows(ctx, h, (double)w * p.radius, sal__blur_row, &p);
     memset(lines, 0, (size_t)w * sizeof(float));
     p.out = out; p.in = between;
     sal__for_rows(ctx, h, (double)w * p.radius, sal__blur_column, &p);
-    sal_free(ctx, empty); sal_free(ctx, lines); sal_free(ctx, weight); sal_free(ctx, between);
+    sal_free(ctx, between);
     return SAL_OK;
 }
 
@@ -6242,22 +5976,19 @@ SALDEF sal_result sal_blur(sal_ctx *ctx, float *out, const float *in, int w, int
 SALDEF sal_result sal_image_new(sal_ctx *ctx, int w, int h, sal_image *image) {
     memset(image, 0, sizeof *image);
     SAL__TRY(sal__check_size(ctx, "new picture", w, h));
-    image->data = SAL__NEW(ctx, unsigned char, (size_t)w * (size_t)h * 3);
-    if (!image->data) return SAL_ERR_MEMORY;
+    SAL__TRY_NEW(image->data, ctx, unsigned char, (size_t)w * h * 3);
     image->w = w; image->h = h; image->grey = 1;
     return SAL_OK;
 }
 
 static int sal__is_grey(const sal_image *image) {
-    size_t i, n = (size_t)image->w * (size_t)image->h * 3;
-    for (i = 0; i < n; i += 3)
+    size_t n = (size_t)image->w * image->h * 3;
+    for (size_t i = 0; i < n; i += 3)
         if (image->data[i] != image->data[i + 1] || image->data[i] != image->data[i + 2]) return 0;
     return 1;
 }
 
-static uint32_t sal__u32_le(const unsigned char *p) {
-    return p[0] | ((uint32_t)p[1] << 8) | ((uint32_t)p[2] << 16) | ((uint32_t)p[3] << 24);
-}
+static uint32_t sal__u32_le(const unsigned char *p) { return (uint32_t)sal__uint(p, 4, 0); }
 
 /* The next number of a PNM header, over white space and comments; -1 if there is none. */
 static long sal__pnm_number(const unsigned char *p, size_t size, size_t *at) {
@@ -6275,7 +6006,7 @@ static long sal__pnm_number(const unsigned char *p, size_t size, size_t *at) {
    missing from a truncated file from uninitialised memory. */
 static sal_result sal__pnm_load(sal_ctx *ctx, const unsigned char *p, size_t size, const char *name,
                                 sal_image *image) {
-    size_t at = 2, i, pixels, samples;
+    size_t at = 2, pixels, samples;
     int channels = p[1] == '6' ? 3 : 1, bytes;
     long w = sal__pnm_number(p, size, &at), h = sal__pnm_number(p, size, &at);
     long most = sal__pnm_number(p, size, &at);
@@ -6285,14 +6016,14 @@ static sal_result sal__pnm_load(sal_ctx *ctx, const unsigned char *p, size_t siz
                          "and maximum", name);
     SAL__TRY(sal__check_size(ctx, name, (double)w, (double)h));
     bytes = most > 255 ? 2 : 1;
-    pixels = (size_t)w * (size_t)h;
+    pixels = (size_t)w * h;
     samples = pixels * (size_t)channels;
     if (at > size || (size - at) / (size_t)bytes < samples)
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: truncated: %ld x %ld pixels need %.0f bytes, "
                          "the file has %.0f", name, w, h, (double)samples * bytes + (double)at,
                          (double)size);
     SAL__TRY(sal_image_new(ctx, (int)w, (int)h, image));
-    for (i = 0; i < samples; i++) {
+    for (size_t i = 0; i < samples; i++) {
         const unsigned char *s = p + at + i * (size_t)bytes;
         long v = bytes == 2 ? s[0] * 256L + s[1] : s[0];
         unsigned char v8 = (unsigned char)((SAL__MIN(v, most) * 255 + most / 2) / most);
@@ -6369,10 +6100,8 @@ static int sal__stb_size(const unsigned char *p, size_t size, int *w, int *h) {
 
 static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t size, const char *name,
                                 sal_image *image) {
-    int w = 0, h = 0, n = 0, c;
+    int w = 0, h = 0, n = 0;
     size_t i, pixels;
-    unsigned char *decoded;
-    sal_result r;
     if (size > INT_MAX)
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: %.0f bytes, pictures may have at most %d",
                          name, (double)size, INT_MAX);
@@ -6384,7 +6113,7 @@ static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t siz
                          "missing, or has more than 256 codes", name);
     if (sal__stb_size(p, size, &w, &h))
         SAL__TRY(sal__check_size(ctx, name, w, h));
-    decoded = stbi_load_from_memory(p, (int)size, &w, &h, &n, 0);
+    unsigned char *decoded = stbi_load_from_memory(p, (int)size, &w, &h, &n, 0);
     if (!decoded) {
         const char *why = stbi_failure_reason();
         if (why && !strcmp(why, "outofmem"))
@@ -6392,13 +6121,13 @@ static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t siz
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: damaged, truncated or of an unknown variant; it "
                          "cannot be decoded (%s)", name, why ? why : "no reason given");
     }
-    r = sal__check_size(ctx, name, w, h);
+    sal_result r = sal__check_size(ctx, name, w, h);
     if (r == SAL_OK) r = sal_image_new(ctx, w, h, image);
-    pixels = r == SAL_OK ? (size_t)w * (size_t)h : 0;
+    pixels = r == SAL_OK ? (size_t)w * h : 0;
     for (i = 0; i < pixels; i++) {          /* n: 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha */
         const unsigned char *s = decoded + i * (size_t)n;
         int alpha = n == 2 || n == 4 ? s[n - 1] : 255;
-        for (c = 0; c < 3; c++)
+        for (int c = 0; c < 3; c++)
             image->data[i * 3 + (size_t)c] = (unsigned char)
                 (((n < 3 ? s[0] : s[c]) * alpha + 255 * (255 - alpha) + 127) / 255);
     }
@@ -6438,6 +6167,81 @@ SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t 
                      printable == look ? "a text file" : "an unknown kind of file");
 }
 
+/* The largest value; 0 if none is positive (NaN counts as nothing). */
+static float sal__positive_max(const float *data, size_t n) {
+    float most = 0;
+    for (size_t i = 0; i < n; i++) if (data[i] > most) most = data[i];
+    return most;
+}
+
+/* Divide by the maximum; what is negative becomes 0. A map that is nowhere positive becomes 0. */
+static void sal__map_normalise(sal_map *map) {
+    size_t n = (size_t)map->w * map->h;
+    float top = sal__positive_max(map->data, n);
+    for (size_t i = 0; i < n; i++)
+        map->data[i] = map->data[i] > 0 ? SAL__MIN(map->data[i] / top, 1.0f) : 0;
+}
+
+/* value / most * 255, rounded, from 0 to 255. */
+static unsigned char sal__level(float value, float most) {
+    return (unsigned char)(value > 0 ? SAL__MIN(value / most, 1.0f) * 255 + 0.5f : 0);
+}
+
+/* --- NumPy's array files -----------------------------------------------------------------
+
+   "\x93NUMPY", major and minor version, length of the header (2 bytes, from version 2 on 4), the
+   header - {'descr': '<f4', 'fortran_order': False, 'shape': (h, w), } - and the numbers. */
+
+static double sal__f64_from_bits(uint64_t bits) { double d; memcpy(&d, &bits, 8); return d; }
+
+SALDEF sal_result sal_map_load_npy_memory(sal_ctx *ctx, const void *bytes, size_t size,
+                                          const char *name, sal_map *map) {
+    const unsigned char *p = (const unsigned char *)bytes;
+    char header[512], order, kind;
+    int w = 0, h = 0, used = 0, wide;
+    memset(map, 0, sizeof *map);
+    if (size < 12 || memcmp(p, "\x93NUMPY", 6) || p[6] < 1 || p[6] > 3)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: is not a NumPy .npy file", name);
+    size_t start = p[6] == 1 ? 10 : 12;
+    size_t length = p[6] == 1 ? p[8] + 256u * p[9] : sal__u32_le(p + 8);
+    if (length > size - start)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: truncated in its header", name);
+    size_t n = SAL__MIN(length, sizeof header - 1);
+    memcpy(header, p + start, n);
+    header[n] = 0;
+    p += start + length; size -= start + length;
+    const char *descr = strstr(header, "'descr': '");
+    const char *fortran = strstr(header, "'fortran_order': ");
+    const char *shape = strstr(header, "'shape': (");
+    if (!descr || !fortran || !shape)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: its header lacks descr, fortran_order or shape",
+                         name);
+    order = descr[10]; kind = order ? descr[11] : 0; wide = kind ? descr[12] - '0' : 0;
+    if (!strchr("<>|=", order) || descr[13] != '\'' ||
+        !((kind == 'f' && (wide == 4 || wide == 8)) || ((kind == 'u' || kind == 'b') && wide == 1)))
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: numbers of type '%.*s'; save it with "
+                         ".astype('float32')", name, (int)strcspn(descr + 10, "'"), descr + 10);
+    if (fortran[17] != 'F')
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: in Fortran order; save "
+                         "numpy.ascontiguousarray(map)", name);
+    if (sscanf(shape + 10, "%9d, %9d%n", &h, &w, &used) != 2 || shape[10 + used] != ')')
+        return sal__fail(ctx, SAL_ERR_SHAPE, "%s: shape (%.*s), a map has two dimensions "
+                         "(height, width)", name, (int)strcspn(shape + 10, ")"), shape + 10);
+    SAL__TRY(sal__check_size(ctx, name, w, h));
+    n = (size_t)w * h;
+    if (size != n * (size_t)wide)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %d x %d values of %d bytes, but %.0f bytes in "
+                         "the file", name, h, w, wide, (double)size);
+    SAL__TRY(sal_map_new(ctx, w, h, map));
+    for (size_t i = 0; i < n; i++, p += wide) {
+        uint64_t bits = sal__uint(p, wide, order == '>');
+        map->data[i] = wide == 1 ? (float)bits : wide == 4 ? sal__f32_from_bits((uint32_t)bits)
+                                               : (float)sal__f64_from_bits(bits);
+    }
+    return SAL_OK;
+}
+
+/* --- files ------------------------------------------------------------------------------- */
 #ifndef SALIENCY_NO_STDIO
 
 /* The function that reads a whole file and has it understood by NAME_memory. */
@@ -6453,31 +6257,7 @@ SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t 
         return r; \
     }
 SAL__LOADER(sal_image_load, sal_image)
-
-#ifndef SALIENCY_NO_STB
-/* What stb_image_write hands over piece by piece. */
-typedef struct sal__bytes {
-    sal_ctx *ctx;
-    unsigned char *data;
-    size_t size, room;
-    int failed;
-} sal__bytes;
-
-static void sal__bytes_add(void *context, void *data, int size) {
-    sal__bytes *b = (sal__bytes *)context;
-    if (b->failed) return;
-    if (b->room - b->size < (size_t)size) {
-        size_t room = 2 * b->room + (size_t)size + 4096;
-        unsigned char *grown = SAL__NEW(b->ctx, unsigned char, room);
-        if (!grown) { b->failed = 1; return; }
-        if (b->size) memcpy(grown, b->data, b->size);
-        sal_free(b->ctx, b->data);
-        b->data = grown; b->room = room;
-    }
-    memcpy(b->data + b->size, data, (size_t)size);
-    b->size += (size_t)size;
-}
-#endif
+SAL__LOADER(sal_map_load_npy, sal_map)
 
 /* 8-bit samples, 1 or 3 channels, as the file format that the name asks for. */
 static sal_result sal__save_pixels(sal_ctx *ctx, const char *path, int w, int h, int channels,
@@ -6487,7 +6267,7 @@ static sal_result sal__save_pixels(sal_ctx *ctx, const char *path, int w, int h,
     return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: writing pictures is not built in "
                      "(SALIENCY_NO_STB)", path);
 #else
-    sal__bytes b;
+    sal__bytes b = SAL__ZEROED;
     sal_result r;
     int png = sal__has_extension(path, ".png"), done;
     if (!png && !sal__has_extension(path, ".jpg|.jpeg"))
@@ -6496,7 +6276,6 @@ static sal_result sal__save_pixels(sal_ctx *ctx, const char *path, int w, int h,
     if (!png && (w > 65535 || h > 65535))
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: %d x %d pixels, a JPEG side has at most "
                          "65535; use .png", path, w, h);
-    memset(&b, 0, sizeof b);
     b.ctx = ctx;
     done = png ? stbi_write_png_to_func(sal__bytes_add, &b, w, h, channels, data, w * channels)
                : stbi_write_jpg_to_func(sal__bytes_add, &b, w, h, channels, data, 95);
@@ -6515,130 +6294,41 @@ SALDEF sal_result sal_image_save(sal_ctx *ctx, const char *path, const sal_image
 
 SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *map) {
     sal_image image;
-    size_t i, n;
-    sal_result r;
     memset(map, 0, sizeof *map);
     SAL__TRY(sal_image_load(ctx, path, &image));
-    r = sal_map_new(ctx, image.w, image.h, map);
-    n = r == SAL_OK ? (size_t)image.w * (size_t)image.h : 0;
-    for (i = 0; i < n; i++) {               /* luma of ITU-R BT.601 */
+    sal_result r = sal_map_new(ctx, image.w, image.h, map);
+    size_t n = r == SAL_OK ? (size_t)image.w * image.h : 0;
+    for (size_t i = 0; i < n; i++) {               /* luma of ITU-R BT.601 */
         const unsigned char *p = image.data + i * 3;
         map->data[i] = (float)(299 * p[0] + 587 * p[1] + 114 * p[2]) / 255000.0f;
     }
     sal_image_free(ctx, &image);
     return r;
 }
-#endif /* SALIENCY_NO_STDIO */
 
-/* The largest value; 0 if none is positive (NaN counts as nothing). */
-static float sal__positive_max(const float *data, size_t n) {
-    float most = 0;
-    size_t i;
-    for (i = 0; i < n; i++) if (data[i] > most) most = data[i];
-    return most;
-}
-
-/* Divide by the maximum; what is negative becomes 0. A map that is nowhere positive becomes 0. */
-static void sal__map_normalise(sal_map *map) {
-    size_t i, n = (size_t)map->w * map->h;
-    float top = sal__positive_max(map->data, n);
-    for (i = 0; i < n; i++)
-        map->data[i] = map->data[i] > 0 ? SAL__MIN(map->data[i] / top, 1.0f) : 0;
-}
-
-/* value / most * 255, rounded, from 0 to 255. */
-static unsigned char sal__level(float value, float most) {
-    return (unsigned char)(value > 0 ? SAL__MIN(value / most, 1.0f) * 255 + 0.5f : 0);
-}
-
-#ifndef SALIENCY_NO_STDIO
 SALDEF sal_result sal_map_save_png(sal_ctx *ctx, const char *path, const sal_map *map) {
-    size_t i, n = (size_t)map->w * (size_t)map->h;
+    size_t n = (size_t)map->w * map->h;
     float most = sal__positive_max(map->data, n);
     unsigned char *levels = SAL__NEW(ctx, unsigned char, n);
     sal_result r;
     if (!levels) return SAL_ERR_MEMORY;
-    for (i = 0; i < n; i++) levels[i] = sal__level(map->data[i], most);
+    for (size_t i = 0; i < n; i++) levels[i] = sal__level(map->data[i], most);
     r = !sal__has_extension(path, ".png")
         ? sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: maps are written as .png (or .npy)", path)
         : sal__save_pixels(ctx, path, map->w, map->h, 1, levels);
     sal_free(ctx, levels);
     return r;
 }
-#endif
-
-/* --- NumPy's array files -----------------------------------------------------------------
-
-   "\x93NUMPY", major and minor version, length of the header (2 bytes, from version 2 on 4), the
-   header - {'descr': '<f4', 'fortran_order': False, 'shape': (h, w), } - and the numbers. */
-
-static double sal__f64_from_bits(uint64_t bits) { double d; memcpy(&d, &bits, 8); return d; }
-
-SALDEF sal_result sal_map_load_npy_memory(sal_ctx *ctx, const void *bytes, size_t size,
-                                          const char *name, sal_map *map) {
-    const unsigned char *p = (const unsigned char *)bytes;
-    char header[512], order, kind;
-    const char *descr, *fortran, *shape;
-    size_t start, length, i, n;
-    int w = 0, h = 0, used = 0, wide, big, k;
-    memset(map, 0, sizeof *map);
-    if (size < 12 || memcmp(p, "\x93NUMPY", 6) || p[6] < 1 || p[6] > 3)
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: is not a NumPy .npy file", name);
-    start = p[6] == 1 ? 10 : 12;
-    length = p[6] == 1 ? p[8] + 256u * p[9] : sal__u32_le(p + 8);
-    if (length > size - start)
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: truncated in its header", name);
-    n = SAL__MIN(length, sizeof header - 1);
-    memcpy(header, p + start, n);
-    header[n] = 0;
-    p += start + length; size -= start + length;
-    descr = strstr(header, "'descr': '");
-    fortran = strstr(header, "'fortran_order': ");
-    shape = strstr(header, "'shape': (");
-    if (!descr || !fortran || !shape)
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: its header lacks descr, fortran_order or shape",
-                         name);
-    order = descr[10]; kind = order ? descr[11] : 0; wide = kind ? descr[12] - '0' : 0;
-    if (!strchr("<>|=", order) || descr[13] != '\'' ||
-        !((kind == 'f' && (wide == 4 || wide == 8)) || ((kind == 'u' || kind == 'b') && wide == 1)))
-        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: numbers of type '%.*s'; save it with "
-                         ".astype('float32')", name, (int)strcspn(descr + 10, "'"), descr + 10);
-    if (fortran[17] != 'F')
-        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: in Fortran order; save "
-                         "numpy.ascontiguousarray(map)", name);
-    if (sscanf(shape + 10, "%9d, %9d%n", &h, &w, &used) != 2 || shape[10 + used] != ')')
-        return sal__fail(ctx, SAL_ERR_SHAPE, "%s: shape (%.*s), a map has two dimensions "
-                         "(height, width)", name, (int)strcspn(shape + 10, ")"), shape + 10);
-    SAL__TRY(sal__check_size(ctx, name, w, h));
-    n = (size_t)w * (size_t)h;
-    if (size != n * (size_t)wide)
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %d x %d values of %d bytes, but %.0f bytes in "
-                         "the file", name, h, w, wide, (double)size);
-    SAL__TRY(sal_map_new(ctx, w, h, map));
-    big = order == '>';
-    for (i = 0; i < n; i++, p += wide) {
-        uint64_t bits = 0;
-        for (k = 0; k < wide; k++) bits = bits << 8 | p[big ? k : wide - 1 - k];
-        map->data[i] = wide == 1 ? (float)bits : wide == 4 ? sal__f32_from_bits((uint32_t)bits)
-                                               : (float)sal__f64_from_bits(bits);
-    }
-    return SAL_OK;
-}
-
-#ifndef SALIENCY_NO_STDIO
-SAL__LOADER(sal_map_load_npy, sal_map)
 
 SALDEF sal_result sal_map_save_npy(sal_ctx *ctx, const char *path, const sal_map *map) {
     enum { START = 128 };       /* the numbers begin at a multiple of 64 */
-    size_t i, n = (size_t)map->w * (size_t)map->h;
+    size_t i, n = (size_t)map->w * map->h;
     unsigned char *file = SAL__NEW(ctx, unsigned char, START + n * 4), *p;
-    sal_result r;
-    int length;
     if (!file) return SAL_ERR_MEMORY;
     memset(file, ' ', START);
     memcpy(file, "\x93NUMPY\x01\x00\x76\x00", 10);      /* version 1.0, 118 bytes of header */
-    length = snprintf((char *)file + 10, START - 10, "{'descr': '<f4', 'fortran_order': False, "
-                      "'shape': (%d, %d), }", map->h, map->w);
+    int length = snprintf((char *)file + 10, START - 10, "{'descr': '<f4', 'fortran_order': False, "
+                          "'shape': (%d, %d), }", map->h, map->w);
     file[10 + length] = ' ';
     file[START - 1] = '\n';
     for (i = 0, p = file + START; i < n; i++, p += 4) {
@@ -6646,11 +6336,11 @@ SALDEF sal_result sal_map_save_npy(sal_ctx *ctx, const char *path, const sal_map
         p[0] = (unsigned char)bits; p[1] = (unsigned char)(bits >> 8);
         p[2] = (unsigned char)(bits >> 16); p[3] = (unsigned char)(bits >> 24);
     }
-    r = sal_file_write(ctx, path, file, START + n * 4);
+    sal_result r = sal_file_write(ctx, path, file, START + n * 4);
     sal_free(ctx, file);
     return r;
 }
-#endif
+#endif /* SALIENCY_NO_STDIO */
 
 /* --- colours -----------------------------------------------------------------------------
 
@@ -6672,8 +6362,7 @@ SALDEF void sal_colormap(float t, unsigned char rgb[3]) {
     double x = 0.95047 * sal__lab_inverse(fy + chroma * cos(hue) / 500);
     double y = sal__lab_inverse(fy);
     double z = 1.08883 * sal__lab_inverse(fy - chroma * sin(hue) / 200);
-    int c;
-    for (c = 0; c < 3; c++) {
+    for (int c = 0; c < 3; c++) {
         double v = from_xyz[c][0] * x + from_xyz[c][1] * y + from_xyz[c][2] * z;
         v = v <= 0.0031308 ? 12.92 * v : 1.055 * pow(v, 1 / 2.4) - 0.055;
         rgb[c] = (unsigned char)(sal__clamp(v, 0, 1) * 255 + 0.5);
@@ -6683,11 +6372,10 @@ SALDEF void sal_colormap(float t, unsigned char rgb[3]) {
 SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_map *map,
                               float opacity, sal_image *out) {
     unsigned char colours[256][3];
-    size_t i, n = (size_t)image->w * (size_t)image->h;
+    size_t n = (size_t)image->w * image->h;
     float a = (float)sal__clamp(opacity, 0, 1), most, *fit = NULL;
     const float *values = map->data;
     sal_result r;
-    int k;
     SAL__TRY(sal_image_new(ctx, image->w, image->h, out));
     if (map->w != image->w || map->h != image->h) {
         fit = SAL__NEW(ctx, float, n);
@@ -6697,11 +6385,11 @@ SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_ma
         values = fit;
     }
     most = sal__positive_max(values, n);
-    for (k = 0; k < 256; k++) sal_colormap((float)k / 255, colours[k]);
-    for (i = 0; i < n; i++) {
+    for (int k = 0; k < 256; k++) sal_colormap((float)k / 255, colours[k]);
+    for (size_t i = 0; i < n; i++) {
         const unsigned char *from = image->data + i * 3;
         const unsigned char *colour = colours[sal__level(values[i], most)];
-        for (k = 0; k < 3; k++)
+        for (int k = 0; k < 3; k++)
             out->data[i * 3 + (size_t)k] = (unsigned char)
                 (from[k] * (1 - a) + colour[k] * a + 0.5f);
     }
@@ -6718,12 +6406,12 @@ SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_ma
    resized to ow x oh. */
 static sal_result sal__channel(sal_ctx *ctx, const sal_image *image, int channel, int ow, int oh,
                                sal_filter filter, float *out) {
-    size_t i, n = (size_t)image->w * (size_t)image->h;
+    size_t n = (size_t)image->w * image->h;
     int same = ow == image->w && oh == image->h;
     float *plane = same ? out : SAL__NEW(ctx, float, n);
     sal_result r = SAL_OK;
     if (!plane) return SAL_ERR_MEMORY;
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         const unsigned char *p = image->data + i * 3;
         plane[i] = channel < 3 ? p[channel] / 255.0f
                  : channel == 3 ? SAL__MAX(SAL__MAX(p[0], p[1]), p[2]) / 255.0f
@@ -6740,25 +6428,24 @@ static sal_result sal__channel(sal_ctx *ctx, const sal_image *image, int channel
    `otherwise` everywhere, and 0 is returned. */
 static int sal__scale(float *data, size_t n, float least, float otherwise) {
     float low = data[0], high = data[0];
-    size_t i;
-    for (i = 1; i < n; i++) {
+    for (size_t i = 1; i < n; i++) {
         if (data[i] < low) low = data[i];
         if (data[i] > high) high = data[i];
     }
     if (high - low < least || high == low) {
-        for (i = 0; i < n; i++) data[i] = otherwise;
+        for (size_t i = 0; i < n; i++) data[i] = otherwise;
         return 0;
     }
-    for (i = 0; i < n; i++) data[i] = (data[i] - low) / (high - low);
+    for (size_t i = 0; i < n; i++) data[i] = (data[i] - low) / (high - low);
     return 1;
 }
 
 /* The outer `border` pixels (less in small maps) fade linearly to zero: 1/(b+1), 2/(b+1), ... */
 static void sal__fade(float *data, int w, int h, int border) {
-    int x, y, b = SAL__MIN(border, SAL__MIN(w, h) / 2);
-    for (y = 0; y < h; y++) {
+    int b = SAL__MIN(border, SAL__MIN(w, h) / 2);
+    for (int y = 0; y < h; y++) {
         int ky = SAL__MIN(SAL__MIN(y, h - 1 - y) + 1, b + 1);
-        for (x = 0; x < w; x++) {
+        for (int x = 0; x < w; x++) {
             int kx = SAL__MIN(SAL__MIN(x, w - 1 - x) + 1, b + 1);
             *data++ *= (float)(ky * kx) / (float)((b + 1) * (b + 1));
         }
@@ -6768,9 +6455,8 @@ static void sal__fade(float *data, int w, int h, int border) {
 /* --- centre prior ------------------------------------------------------------------------ */
 
 SALDEF void sal_center_prior(float *out, int w, int h, double sx, double sy) {
-    int x, y;
-    for (y = 0; y < h; y++)
-        for (x = 0; x < w; x++) {
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++) {
             double dx = (x - (w - 1) / 2.0) / (sx * w), dy = (y - (h - 1) / 2.0) / (sy * h);
             *out++ = (float)exp(-0.5 * (dx * dx + dy * dy));
         }
@@ -6788,15 +6474,14 @@ enum { SAL__DFT = 64 };
    transform of the plane; sign -1 forwards, 1 backwards (times 64). */
 static void sal__dft_rows(double (*out)[SAL__DFT][2], double (*in)[SAL__DFT][2], int sign) {
     double wave[SAL__DFT][2];
-    int y, k, x;
-    for (k = 0; k < SAL__DFT; k++) {
+    for (int k = 0; k < SAL__DFT; k++) {
         wave[k][0] = cos(2 * SAL__PI * k / SAL__DFT);
         wave[k][1] = sign * sin(2 * SAL__PI * k / SAL__DFT);
     }
-    for (y = 0; y < SAL__DFT; y++)
-        for (k = 0; k < SAL__DFT; k++) {
+    for (int y = 0; y < SAL__DFT; y++)
+        for (int k = 0; k < SAL__DFT; k++) {
             double re = 0, im = 0;
-            for (x = 0; x < SAL__DFT; x++) {
+            for (int x = 0; x < SAL__DFT; x++) {
                 const double *a = in[y][x], *b = wave[x * k % SAL__DFT];
                 re += a[0] * b[0] - a[1] * b[1];
                 im += a[0] * b[1] + a[1] * b[0];
@@ -6808,22 +6493,20 @@ static void sal__dft_rows(double (*out)[SAL__DFT][2], double (*in)[SAL__DFT][2],
 
 /* The 8-bit luma of a picture at n x n points, each interpolated between its four neighbours. */
 static void sal__sample(float *out, const sal_image *image, int n) {
-    int x, y, c;
-    for (y = 0; y < n; y++)
-        for (x = 0; x < n; x++) {
-            double px = sal__clamp((x + 0.5) * image->w / n - 0.5, 0, image->w - 1);
-            double py = sal__clamp((y + 0.5) * image->h / n - 0.5, 0, image->h - 1), luma = 0;
-            for (c = 0; c < 4; c++) {
-                int ix = SAL__MIN((int)px + (c & 1), image->w - 1);
-                int iy = SAL__MIN((int)py + (c >> 1), image->h - 1);
-                const unsigned char *p = image->data + ((size_t)iy * (size_t)image->w +
-                                                        (size_t)ix) * 3;
+    for (int y = 0; y < n; y++) {
+        sal__tap v = sal__tap_at((y + 0.5) * image->h / n - 0.5, image->h);
+        for (int x = 0; x < n; x++) {
+            sal__tap u = sal__tap_at((x + 0.5) * image->w / n - 0.5, image->w);
+            double luma = 0;
+            for (int c = 0; c < 4; c++) {
+                size_t row = c >> 1 ? v.high : v.low, column = c & 1 ? u.high : u.low;
+                const unsigned char *p = image->data + (row * image->w + column) * 3;
                 luma += (299 * p[0] + 587 * p[1] + 114 * p[2] + 500) / 1000 / 255.0 *
-                        (c & 1 ? px - (int)px : 1 - px + (int)px) *
-                        (c >> 1 ? py - (int)py : 1 - py + (int)py);
+                        (c & 1 ? u.t : 1 - u.t) * (c >> 1 ? v.t : 1 - v.t);
             }
             *out++ = (float)luma;
         }
+    }
 }
 
 static sal_result sal__spectral(sal_ctx *ctx, const sal_image *image, int paper, sal_map *map) {
@@ -6833,22 +6516,21 @@ static sal_result sal__spectral(sal_ctx *ctx, const sal_image *image, int paper,
     plane *b = (plane *)sal_alloc(ctx, N, sizeof(plane));
     double *spectrum = SAL__NEW(ctx, double, N * N);
     sal_result r = a && b && spectrum ? sal_map_new(ctx, N, N, map) : SAL_ERR_MEMORY;
-    int x, y, i, j;
     if (r == SAL_OK && paper) r = sal__channel(ctx, image, 4, N, N, SAL_CUBIC, map->data);
     if (r == SAL_OK && !paper) sal__sample(map->data, image, N);
     if (r == SAL_OK) {
-        for (y = 0; y < N; y++) for (x = 0; x < N; x++) a[y][x][0] = map->data[y * N + x];
+        for (int y = 0; y < N; y++) for (int x = 0; x < N; x++) a[y][x][0] = map->data[y * N + x];
         sal__dft_rows(b, a, -1);
         sal__dft_rows(a, b, -1);
         /* below 1e-6 there is no amplitude, only rounding */
-        for (y = 0; y < N; y++)
-            for (x = 0; x < N; x++)
+        for (int y = 0; y < N; y++)
+            for (int x = 0; x < N; x++)
                 spectrum[y * N + x] = log(SAL__MAX(hypot(a[y][x][0], a[y][x][1]), 1e-6));
-        for (y = 0; y < N; y++)
-            for (x = 0; x < N; x++) {
+        for (int y = 0; y < N; y++)
+            for (int x = 0; x < N; x++) {
                 double mean = 0, factor;    /* of the 3 x 3 neighbours, edges repeated */
-                for (j = -1; j <= 1; j++)
-                    for (i = -1; i <= 1; i++)
+                for (int j = -1; j <= 1; j++)
+                    for (int i = -1; i <= 1; i++)
                         mean += spectrum[(int)sal__clamp(y + j, 0, N - 1) * N +
                                          (int)sal__clamp(x + i, 0, N - 1)] / 9;
                 /* exp(residual) with the phase of a: a / |a| * exp(log |a| - mean) */
@@ -6857,14 +6539,14 @@ static sal_result sal__spectral(sal_ctx *ctx, const sal_image *image, int paper,
             }
         sal__dft_rows(b, a, 1);
         sal__dft_rows(a, b, 1);
-        for (y = 0; y < N; y++)
-            for (x = 0; x < N; x++)
+        for (int y = 0; y < N; y++)
+            for (int x = 0; x < N; x++)
                 map->data[y * N + x] = (float)(hypot(a[y][x][0], a[y][x][1]) / (N * N));
         /* the paper squares, then blurs 11 x 11 pixels; OpenCV blurs 5 x 5, then squares */
-        if (paper) for (i = 0; i < N * N; i++) map->data[i] *= map->data[i];
+        if (paper) for (int i = 0; i < N * N; i++) map->data[i] *= map->data[i];
         r = sal_blur(ctx, map->data, map->data, N, N, paper ? 2.5 : 8, paper ? 2 : 0.25,
                      paper ? SAL_BORDER_ZERO : SAL_BORDER_REFLECT);
-        if (!paper) for (i = 0; i < N * N; i++) map->data[i] *= map->data[i];
+        if (!paper) for (int i = 0; i < N * N; i++) map->data[i] *= map->data[i];
     }
     sal_free(ctx, spectrum); sal_free(ctx, b); sal_free(ctx, a);
     return r;
@@ -6884,9 +6566,8 @@ typedef struct sal__features {
 } sal__features;
 
 static void sal__features_free(sal_ctx *ctx, sal__features *f) {
-    int t, k;
-    for (t = 0; t < SAL__TYPES; t++)
-        for (k = 0; k < SAL__LEVELS; k++) sal_map_free(ctx, &f->map[t][k]);
+    for (int t = 0; t < SAL__TYPES; t++)
+        for (int k = 0; k < SAL__LEVELS; k++) sal_map_free(ctx, &f->map[t][k]);
 }
 
 /* Colour after Derrington, Krauskopf and Lennie (J. Physiol. 357, 1984): a luminance, a red-green
@@ -6903,19 +6584,17 @@ static void sal__dkl(float *lum, float *rg, float *by, const float *r, const flo
     static const double grey[3] = { 34.918539, 19.314797, 0.585611 };   /* the adapting L, M, S */
     const float *guns[3];
     double light[3][256], d[3], f = 1 / (grey[0] + grey[1]);
-    size_t i;
-    int c, k;
     guns[0] = r; guns[1] = g; guns[2] = b;
-    for (c = 0; c < 3; c++)
-        for (k = 0; k < 256; k++) {
+    for (int c = 0; c < 3; c++)
+        for (int k = 0; k < 256; k++) {
             double x = k / 255.0, x3 = x * x * x;
             light[c][k] = dark[c] + (1 - dark[c]) * x3 * (2.915 + x3 * (5.251 * x - 7.166));
         }
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         double at[3];
-        for (c = 0; c < 3; c++)         /* entry ceil(255 x) of a table that starts at 1 */
+        for (int c = 0; c < 3; c++)         /* entry ceil(255 x) of a table that starts at 1 */
             at[c] = light[c][(int)sal__clamp(ceil(guns[c][i] * 255) - 1, 0, 255)];
-        for (c = 0; c < 3; c++)
+        for (int c = 0; c < 3; c++)
             d[c] = cones[c][0] * at[0] + cones[c][1] * at[1] + cones[c][2] * at[2] - grey[c];
         lum[i] = (float)(0.5774 * sqrt(3.0) * f * (d[0] + d[1]));
         rg[i] = (float)(2.7525 * f * sqrt(grey[0] * grey[0] + grey[1] * grey[1]) *
@@ -6927,8 +6606,7 @@ static void sal__dkl(float *lum, float *rg, float *by, const float *r, const flo
 /* Itti's colours, |B - min(R, G)| / I and |R - G| / I; 0 where it is black. */
 static void sal__opponents(float *by, float *rg, const float *r, const float *g, const float *b,
                            const float *intensity, size_t n) {
-    size_t i;
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         float v = intensity[i];
         by[i] = v > 0 ? (float)fabs(b[i] - SAL__MIN(r[i], g[i])) / v : 0;
         rg[i] = v > 0 ? (float)fabs(r[i] - g[i]) / v : 0;
@@ -6941,17 +6619,15 @@ static void sal__opponents(float *by, float *rg, const float *r, const float *g,
 static void sal__line_filter(float *out, const float *in, ptrdiff_t begin, ptrdiff_t end,
                              const float *tap, int reach, ptrdiff_t step) {
     enum { SIDE = 16 };
-    ptrdiff_t i;
-    int k, l;
-    for (i = begin; i < end; i += SIDE) {
+    for (ptrdiff_t i = begin; i < end; i += SIDE) {
         const float *p = in + i - reach * step;
         float sum[SIDE];
-        for (l = 0; l < SIDE; l++) sum[l] = 0;
-        for (k = 0; k <= 2 * reach; k++, p += step) {
+        for (int l = 0; l < SIDE; l++) sum[l] = 0;
+        for (int k = 0; k <= 2 * reach; k++, p += step) {
             float t = tap[k];
-            for (l = 0; l < SIDE; l++) sum[l] += t * p[l];
+            for (int l = 0; l < SIDE; l++) sum[l] += t * p[l];
         }
-        for (l = 0; l < SIDE; l++) out[i + l] += sum[l];
+        for (int l = 0; l < SIDE; l++) out[i + l] += sum[l];
     }
 }
 
@@ -6983,9 +6659,9 @@ static void sal__gabor_task(void *arg, int orientation, int worker) {
     float taps[2 * SAL__ALONG + 1], waves[2][2 * SAL__ACROSS + 1];
     double unit = diagonal ? sqrt(2.0) : 1, total = 0, square[2] = { 0, 0 }, mean, scale[2];
     double sum_u, sum_v, u, v, gauss;
-    int half, k, x, y;
+    int k;
     memset(even, 0, 2 * g->plane * sizeof(float));
-    for (half = 0; half <= diagonal; half++) {
+    for (int half = 0; half <= diagonal; half++) {
         for (sum_u = 0, k = -SAL__ALONG; k <= SAL__ALONG; k++) {
             u = unit * (k + 0.5 * half);
             sum_u += taps[k + SAL__ALONG] = (float)exp(-u * u / 32);
@@ -7005,8 +6681,8 @@ static void sal__gabor_task(void *arg, int orientation, int worker) {
                          waves[1], SAL__ACROSS, across[orientation]);
     }
     mean = total / ((2 * SAL__ALONG + 1) * (2 * SAL__ALONG + 1));
-    for (y = -SAL__ALONG; y <= SAL__ALONG; y++)
-        for (x = -SAL__ALONG; x <= SAL__ALONG; x++) {
+    for (int y = -SAL__ALONG; y <= SAL__ALONG; y++)
+        for (int x = -SAL__ALONG; x <= SAL__ALONG; x++) {
             u = (x * x0[orientation] + y * y0[orientation]) / unit;
             v = (x * y0[orientation] - y * x0[orientation]) / unit;
             gauss = exp(-u * u / 32 - v * v / 8);
@@ -7015,10 +6691,10 @@ static void sal__gabor_task(void *arg, int orientation, int worker) {
         }
     scale[0] = 1 / sqrt(square[0]);
     scale[1] = 1 / sqrt(square[1]);
-    for (y = 0; y < out->h; y++) {
+    for (int y = 0; y < out->h; y++) {
         size_t from = (size_t)(y + SAL__PAD) * (size_t)w + SAL__PAD;
-        float *to = out->data + (size_t)y * (size_t)out->w;
-        for (x = 0; x < out->w; x++, from++)
+        float *to = out->data + (size_t)y * out->w;
+        for (int x = 0; x < out->w; x++, from++)
             to[x] = (float)(fabs(even[from] - mean * g->sum[from]) * scale[0] +
                             fabs(odd[from]) * scale[1]);
     }
@@ -7030,9 +6706,8 @@ static sal_result sal__orientations(sal_ctx *ctx, const sal_map *in, sal_map *co
     sal__gabor g;
     float *padded, *rows, *sums, ones[2 * SAL__ALONG + 1];
     ptrdiff_t area, margin;
-    int k, x, y;
     g.w = in->w + 2 * SAL__PAD; g.h = in->h + 2 * SAL__PAD;
-    g.plane = (size_t)g.w * (size_t)g.h + 64;       /* sal__line_filter writes a little further */
+    g.plane = (size_t)g.w * g.h + 64;       /* sal__line_filter writes a little further */
     padded = SAL__NEW(ctx, float, g.plane * 3);
     g.scratch = SAL__NEW(ctx, float, g.plane * 3 * (size_t)sal_threads(ctx));
     if (!padded || !g.scratch) {
@@ -7040,17 +6715,17 @@ static sal_result sal__orientations(sal_ctx *ctx, const sal_map *in, sal_map *co
         return SAL_ERR_MEMORY;
     }
     rows = padded + g.plane; sums = rows + g.plane;
-    for (y = 0; y < g.h; y++)
-        for (x = 0; x < g.w; x++)
-            padded[(size_t)y * (size_t)g.w + (size_t)x] =
+    for (int y = 0; y < g.h; y++)
+        for (int x = 0; x < g.w; x++)
+            padded[(size_t)y * g.w + x] =
                 in->data[(size_t)sal__clamp(y - SAL__PAD, 0, in->h - 1) * (size_t)in->w +
                          (size_t)sal__clamp(x - SAL__PAD, 0, in->w - 1)];
-    for (k = 0; k < SAL__COUNT(ones); k++) ones[k] = 1;
+    for (int k = 0; k < SAL__COUNT(ones); k++) ones[k] = 1;
     area = (ptrdiff_t)g.w * g.h; margin = (ptrdiff_t)g.w * SAL__PAD;
     sal__line_filter(rows, padded, SAL__ALONG, area - SAL__PAD, ones, SAL__ALONG, 1);
     sal__line_filter(sums, rows, margin, area - margin, ones, SAL__ALONG, g.w);
     g.in = padded; g.sum = sums;
-    for (k = 0; k < 4; k++) g.out[k] = out[k];
+    for (int k = 0; k < 4; k++) g.out[k] = out[k];
     sal_parallel_for(ctx, 4, sal__gabor_task, &g);
     sal_free(ctx, g.scratch); sal_free(ctx, padded);
     return SAL_OK;
@@ -7077,15 +6752,14 @@ static void sal__working_size(const sal_image *image, int *w, int *h) {
 static sal_result sal__pyramid(sal_ctx *ctx, const sal_image *image, int channel, int last,
                                sal_map out[SAL__LEVELS]) {
     sal_map whole, one;
-    int k, w, h;
-    sal_result r;
+    int w, h;
     sal__working_size(image, &w, &h);
-    r = sal_map_new(ctx, w, h, &whole);
+    sal_result r = sal_map_new(ctx, w, h, &whole);
     memset(&one, 0, sizeof one);
     if (r == SAL_OK)
         r = sal__channel(ctx, image, channel, whole.w, whole.h, SAL_CUBIC, whole.data);
     if (r == SAL_OK) r = sal__halve(ctx, &whole, &one);
-    for (k = 2; k <= last && r == SAL_OK; k++)
+    for (int k = 2; k <= last && r == SAL_OK; k++)
         r = sal__halve(ctx, k == 2 ? &one : &out[k - 1], &out[k]);
     sal_map_free(ctx, &one);
     sal_map_free(ctx, &whole);
@@ -7097,33 +6771,32 @@ static sal_result sal__pyramid(sal_ctx *ctx, const sal_image *image, int channel
 static sal_result sal__features_new(sal_ctx *ctx, const sal_image *image, int dkl, int last,
                                     sal__features *f) {
     sal_map gun[3][SAL__LEVELS];
-    int colours = image->grey ? 0 : dkl ? 3 : 2, c, k, t;
+    int colours = image->grey ? 0 : dkl ? 3 : 2;
     sal_map *intensity = f->map[colours];
-    sal_result r;
     memset(f, 0, sizeof *f);
     memset(gun, 0, sizeof gun);
     f->types = colours + 5;
-    for (t = 0; t < f->types; t++) f->channel[t] = t < colours ? 0 : t == colours ? 1 : 2;
-    r = sal__pyramid(ctx, image, 3, last, intensity);
-    for (c = 0; c < 3 && colours && r == SAL_OK; c++)
+    for (int t = 0; t < f->types; t++) f->channel[t] = t < colours ? 0 : t == colours ? 1 : 2;
+    sal_result r = sal__pyramid(ctx, image, 3, last, intensity);
+    for (int c = 0; c < 3 && colours && r == SAL_OK; c++)
         r = sal__pyramid(ctx, image, c, last, gun[c]);
-    for (k = 2; k <= last && r == SAL_OK; k++) {
+    for (int k = 2; k <= last && r == SAL_OK; k++) {
         int w = intensity[k].w, h = intensity[k].h;
         sal_map *oriented[4];
-        for (t = 0; t < f->types && r == SAL_OK; t++)
+        for (int t = 0; t < f->types && r == SAL_OK; t++)
             if (t != colours) r = sal_map_new(ctx, w, h, &f->map[t][k]);
         if (r != SAL_OK) break;
-        for (t = 0; t < 4; t++) oriented[t] = &f->map[colours + 1 + t][k];
+        for (int t = 0; t < 4; t++) oriented[t] = &f->map[colours + 1 + t][k];
         r = sal__orientations(ctx, &intensity[k], oriented);
         if (colours == 3)
             sal__dkl(f->map[0][k].data, f->map[1][k].data, f->map[2][k].data, gun[0][k].data,
-                     gun[1][k].data, gun[2][k].data, (size_t)w * (size_t)h);
+                     gun[1][k].data, gun[2][k].data, (size_t)w * h);
         else if (colours == 2)
             sal__opponents(f->map[0][k].data, f->map[1][k].data, gun[0][k].data, gun[1][k].data,
-                           gun[2][k].data, intensity[k].data, (size_t)w * (size_t)h);
+                           gun[2][k].data, intensity[k].data, (size_t)w * h);
     }
-    for (c = 0; c < 3; c++)
-        for (k = 0; k < SAL__LEVELS; k++) sal_map_free(ctx, &gun[c][k]);
+    for (int c = 0; c < 3; c++)
+        for (int k = 0; k < SAL__LEVELS; k++) sal_map_free(ctx, &gun[c][k]);
     return r;
 }
 
@@ -7136,45 +6809,44 @@ static sal_result sal__features_new(sal_ctx *ctx, const sal_image *image, int dk
 /* N(.) of the paper: maps with few strong peaks are promoted, maps with many alike suppressed. */
 static void sal__promote(float *a, int w, int h) {
     double sum = 0, factor;
-    size_t i, n = (size_t)w * (size_t)h;
-    int x, y, peaks = 0;
+    size_t n = (size_t)w * h;
+    int peaks = 0;
     sal__scale(a, n, 1e-10f, 0);
-    for (i = 0; i < n; i++) a[i] *= 10;
-    for (y = 1; y < h - 1; y++)
-        for (x = 1; x < w - 1; x++) {
-            const float *p = a + (size_t)y * (size_t)w + (size_t)x;
+    for (size_t i = 0; i < n; i++) a[i] *= 10;
+    for (int y = 1; y < h - 1; y++)
+        for (int x = 1; x < w - 1; x++) {
+            const float *p = a + (size_t)y * w + x;
             if (*p >= 1 && *p >= p[-1] && *p >= p[1] && *p >= p[-w] && *p >= p[w]) {
                 sum += *p;
                 peaks++;
             }
         }
     factor = peaks > 1 ? (10 - sum / peaks) * (10 - sum / peaks) : peaks == 1 ? 100 : 1;
-    for (i = 0; i < n; i++) a[i] = (float)(a[i] * factor);
+    for (size_t i = 0; i < n; i++) a[i] = (float)(a[i] * factor);
 }
 
 /* The sum of the feature maps by channel, each promoted, and promoted again, into map. */
 static sal_result sal__itti_sum(sal_ctx *ctx, const sal__features *f, float *surround, float *part,
                                 sal_map *map) {
-    size_t i, n = (size_t)map->w * (size_t)map->h;
+    size_t n = (size_t)map->w * map->h;
     float *sum = part + n;
-    int t, c;
-    for (t = 0; t < f->types; t++) {
+    for (int t = 0; t < f->types; t++) {
         if (t == 0 || f->channel[t] != f->channel[t - 1]) memset(sum, 0, n * sizeof(float));
-        for (c = 2; c <= 3; c++) {
+        for (int c = 2; c <= 3; c++) {
             const sal_map *fine = &f->map[t][c], *coarse = &f->map[t][c + 2];
-            size_t k, size = (size_t)fine->w * (size_t)fine->h;
+            size_t size = (size_t)fine->w * fine->h;
             SAL__TRY(sal_resize(ctx, surround, fine->w, fine->h, coarse->data, coarse->w, coarse->h,
                                 1, SAL_CUBIC));
-            for (k = 0; k < size; k++)
+            for (size_t k = 0; k < size; k++)
                 surround[k] = (fine->data[k] - surround[k]) * (fine->data[k] - surround[k]);
             SAL__TRY(sal_resize(ctx, part, map->w, map->h, surround, fine->w, fine->h, 1,
                                 SAL_CUBIC));
             sal__promote(part, map->w, map->h);
-            for (i = 0; i < n; i++) sum[i] += part[i];
+            for (size_t i = 0; i < n; i++) sum[i] += part[i];
         }
         if (t + 1 == f->types || f->channel[t] != f->channel[t + 1]) {
             sal__promote(sum, map->w, map->h);
-            for (i = 0; i < n; i++) map->data[i] += sum[i];
+            for (size_t i = 0; i < n; i++) map->data[i] += sum[i];
         }
     }
     return SAL_OK;
@@ -7183,19 +6855,17 @@ static sal_result sal__itti_sum(sal_ctx *ctx, const sal__features *f, float *sur
 static sal_result sal__itti(sal_ctx *ctx, const sal_image *image, float blur, sal_map *map) {
     sal__features f;
     float *scratch = NULL;
-    double longer, scale;
     int w, h;
-    size_t n, fine;
     sal_result r = sal__features_new(ctx, image, 0, 5, &f);
     sal__working_size(image, &w, &h);
-    longer = SAL__MAX(w, h);
-    scale = floor(longer / 8 + 0.5) / longer;       /* an eighth of the picture */
+    double longer = SAL__MAX(w, h);
+    double scale = floor(longer / 8 + 0.5) / longer;       /* an eighth of the picture */
     if (r == SAL_OK)
         r = sal_map_new(ctx, (int)SAL__MAX(1, w * scale + 0.5), (int)SAL__MAX(1, h * scale + 0.5),
                         map);
     if (r == SAL_OK) {
-        n = (size_t)map->w * (size_t)map->h;
-        fine = (size_t)f.map[0][2].w * (size_t)f.map[0][2].h;
+        size_t n = (size_t)map->w * map->h;
+        size_t fine = (size_t)f.map[0][2].w * f.map[0][2].h;
         scratch = SAL__NEW(ctx, float, fine + 2 * n);
         r = scratch ? sal__itti_sum(ctx, &f, scratch, scratch + fine, map) : SAL_ERR_MEMORY;
     }
@@ -7226,42 +6896,41 @@ enum { SAL__GRID = 32 };        /* nodes along the longer side */
 /* out_i = sum over j of w(i, j), scaled to sum 1. */
 static void sal__gbvs_activate(float *out, const float *a, int w, int h) {
     double s = 0.15 * (w + h) / 2, total = 0;
-    size_t i, n = (size_t)w * (size_t)h;
-    int dx, dy, x, y;
+    size_t n = (size_t)w * h;
     memset(out, 0, n * sizeof(float));
-    for (dy = 0; dy < h; dy++)          /* each edge once: from p to q, dx right and dy down */
-        for (dx = dy ? 1 - w : 1; dx < w; dx++) {
+    for (int dy = 0; dy < h; dy++)          /* each edge once: from p to q, dx right and dy down */
+        for (int dx = dy ? 1 - w : 1; dx < w; dx++) {
             float near = (float)exp(-(dx * dx + dy * dy) / (2 * s * s));
             int x0 = SAL__MAX(0, -dx), x1 = SAL__MIN(w, w - dx);
-            for (y = 0; y < h - dy; y++) {
-                const float *p = a + (size_t)y * (size_t)w, *q = p + dy * w + dx;
+            for (int y = 0; y < h - dy; y++) {
+                const float *p = a + (size_t)y * w, *q = p + dy * w + dx;
                 float *out_p = out + (p - a), *out_q = out_p + dy * w + dx;
-                for (x = x0; x < x1; x++) {
+                for (int x = x0; x < x1; x++) {
                     float weight = near * (float)fabs(p[x] - q[x]);
                     out_p[x] += weight;
                     out_q[x] += weight;
                 }
             }
         }
-    for (i = 0; i < n; i++) total += out[i];
-    for (i = 0; i < n; i++) out[i] = total > 0 ? (float)(out[i] / total) : 1.0f / (float)n;
+    for (size_t i = 0; i < n; i++) total += out[i];
+    for (size_t i = 0; i < n; i++) out[i] = total > 0 ? (float)(out[i] / total) : 1.0f / (float)n;
 }
 
 /* The second chain of the paper gathers what is spread: w(i,j) = A_i exp(-d^2 / 2 s^2), whose
    stationary distribution is, by the same argument, A times its own Gaussian blur. */
 static void sal__gbvs_concentrate(float *out, const float *a, int w, int h) {
     double s = 0.06 * (w + h) / 2, total = 0, near[2 * SAL__GRID * SAL__GRID];
-    int n = w * h, i, j;
-    for (i = 0; i < SAL__COUNT(near); i++) near[i] = exp(-i / (2 * s * s));  /* by d squared */
-    for (i = 0; i < n; i++) {
+    int n = w * h;
+    for (int i = 0; i < SAL__COUNT(near); i++) near[i] = exp(-i / (2 * s * s));  /* by d squared */
+    for (int i = 0; i < n; i++) {
         double sum = 0;
-        for (j = 0; j < n; j++) {
+        for (int j = 0; j < n; j++) {
             int dx = i % w - j % w, dy = i / w - j / w;
             sum += a[j] * near[dx * dx + dy * dy];
         }
         total += out[i] = (float)(a[i] * sum);
     }
-    for (i = 0; i < n; i++) out[i] = total > 0 ? (float)(out[i] / total) : 1.0f / (float)n;
+    for (int i = 0; i < n; i++) out[i] = total > 0 ? (float)(out[i] / total) : 1.0f / (float)n;
 }
 
 typedef struct sal__gbvs_job {
@@ -7271,7 +6940,7 @@ typedef struct sal__gbvs_job {
 
 static void sal__gbvs_task(void *arg, int index, int worker) {
     const sal__gbvs_job *job = (const sal__gbvs_job *)arg;
-    size_t i, n = (size_t)job->w * (size_t)job->h;
+    size_t n = (size_t)job->w * job->h;
     float *in = job->in + (size_t)index * n, *out = job->out + (size_t)index * n;
     (void)worker;
     sal__scale(in, n, 1e-5f, 0);
@@ -7281,25 +6950,22 @@ static void sal__gbvs_task(void *arg, int index, int worker) {
         sal__scale(in, n, 0, 0);
         sal__gbvs_concentrate(out, in, job->w, job->h);
     } else {
-        for (i = 0; i < n; i++) out[i] = (float)pow(out[i], 1.5);
+        for (size_t i = 0; i < n; i++) out[i] = (float)pow(out[i], 1.5);
     }
 }
 
 static sal_result sal__gbvs(sal_ctx *ctx, const sal_image *image, int markov, sal_map *map) {
     enum { FIRST = 2, LAST = 4, COUNT = LAST - FIRST + 1 };
     sal__features f;
-    sal__gbvs_job job;
-    double longer;
-    int t, k, m, w, h;
-    size_t i, n;
+    sal__gbvs_job job = SAL__ZEROED;
+    int m, w, h;
     sal_result r = sal__features_new(ctx, image, 1, LAST, &f);
-    memset(&job, 0, sizeof job);
     sal__working_size(image, &w, &h);
-    longer = SAL__MAX(w, h);
+    double longer = SAL__MAX(w, h);
     job.w = (int)SAL__MAX(1, w * SAL__GRID / longer + 0.5);
     job.h = (int)SAL__MAX(1, h * SAL__GRID / longer + 0.5);
     job.markov = markov;
-    n = (size_t)job.w * (size_t)job.h;
+    size_t n = (size_t)job.w * job.h;
     m = f.types * COUNT;
     if (r == SAL_OK) r = sal_map_new(ctx, job.w, job.h, map);
     if (r == SAL_OK) {
@@ -7307,14 +6973,14 @@ static sal_result sal__gbvs(sal_ctx *ctx, const sal_image *image, int markov, sa
         if (job.in) job.out = job.in + (size_t)m * n;
         else r = SAL_ERR_MEMORY;
     }
-    for (t = 0; t < f.types; t++)
-        for (k = FIRST; k <= LAST && r == SAL_OK; k++)
+    for (int t = 0; t < f.types; t++)
+        for (int k = FIRST; k <= LAST && r == SAL_OK; k++)
             r = sal_resize(ctx, job.in + (size_t)(t * COUNT + k - FIRST) * n, job.w, job.h,
                            f.map[t][k].data, f.map[t][k].w, f.map[t][k].h, 1, SAL_CUBIC);
     if (r == SAL_OK) {
         sal_parallel_for(ctx, m, sal__gbvs_task, &job);
-        for (k = 0; k < m; k++)
-            for (i = 0; i < n; i++) map->data[i] += job.out[(size_t)k * n + i];
+        for (int k = 0; k < m; k++)
+            for (size_t i = 0; i < n; i++) map->data[i] += job.out[(size_t)k * n + i];
         sal__fade(map->data, job.w, job.h, 4);
         r = sal_blur(ctx, map->data, map->data, job.w, job.h, 0.02 * SAL__GRID, 2,
                      SAL_BORDER_REPLICATE);
@@ -7333,31 +6999,29 @@ static sal_result sal__gbvs(sal_ctx *ctx, const sal_image *image, int markov, sa
 /* Eigenvectors (columns of v) and eigenvalues (d) of a symmetric 3 x 3 matrix, by Jacobi rotations
    (Golub and Van Loan, "Matrix computations", section 8.5). a is destroyed. */
 static void sal__eigen3(double a[3][3], double v[3][3], double d[3]) {
-    int i, p, q, sweep;
-    for (p = 0; p < 3; p++) for (q = 0; q < 3; q++) v[p][q] = p == q;
-    for (sweep = 0; sweep < 30; sweep++)
-        for (p = 0; p < 2; p++)
-            for (q = p + 1; q < 3; q++) {
-                double theta, t, c, s;
+    for (int p = 0; p < 3; p++) for (int q = 0; q < 3; q++) v[p][q] = p == q;
+    for (int sweep = 0; sweep < 30; sweep++)
+        for (int p = 0; p < 2; p++)
+            for (int q = p + 1; q < 3; q++) {
                 if (fabs(a[p][q]) < 1e-12) continue;
-                theta = (a[q][q] - a[p][p]) / (2 * a[p][q]);
-                t = (theta < 0 ? -1 : 1) / (fabs(theta) + sqrt(theta * theta + 1));
-                c = 1 / sqrt(t * t + 1);
-                s = t * c;
-                for (i = 0; i < 3; i++) {       /* a = J' a J, v = v J */
+                double theta = (a[q][q] - a[p][p]) / (2 * a[p][q]);
+                double t = (theta < 0 ? -1 : 1) / (fabs(theta) + sqrt(theta * theta + 1));
+                double c = 1 / sqrt(t * t + 1);
+                double s = t * c;
+                for (int i = 0; i < 3; i++) {       /* a = J' a J, v = v J */
                     double ip = a[i][p], iq = a[i][q];
                     a[i][p] = c * ip - s * iq; a[i][q] = s * ip + c * iq;
                 }
-                for (i = 0; i < 3; i++) {
+                for (int i = 0; i < 3; i++) {
                     double pi = a[p][i], qi = a[q][i];
                     a[p][i] = c * pi - s * qi; a[q][i] = s * pi + c * qi;
                 }
-                for (i = 0; i < 3; i++) {
+                for (int i = 0; i < 3; i++) {
                     double ip = v[i][p], iq = v[i][q];
                     v[i][p] = c * ip - s * iq; v[i][q] = s * ip + c * iq;
                 }
             }
-    for (p = 0; p < 3; p++) d[p] = a[p][p];
+    for (int p = 0; p < 3; p++) d[p] = a[p][p];
 }
 
 /* R, G, B from 0 to 255 to CIE L*a*b* (D65) in 8 bits: 255 L / 100, a + 128, b + 128. */
@@ -7367,12 +7031,11 @@ static void sal__lab8(float lab[3], const float rgb[3]) {
         { 0.017758, 0.109477, 0.872766 }
     };
     double linear[3], f[3];
-    int c;
-    for (c = 0; c < 3; c++) {
+    for (int c = 0; c < 3; c++) {
         double v = rgb[c] / 255.0;
         linear[c] = v <= 0.04045 ? v / 12.92 : pow((v + 0.055) / 1.055, 2.4);
     }
-    for (c = 0; c < 3; c++) {
+    for (int c = 0; c < 3; c++) {
         double t = to_xyz[c][0] * linear[0] + to_xyz[c][1] * linear[1] + to_xyz[c][2] * linear[2];
         f[c] = t > 216 / 24389.0 ? cbrt(t) : (841 / 108.0) * t + 4 / 29.0;
     }
@@ -7385,23 +7048,22 @@ static void sal__lab8(float lab[3], const float rgb[3]) {
    added to all variances so that noise in a dull picture stays noise. */
 static void sal__whiten(float *pixels, size_t n) {
     double mean[3] = { 0, 0, 0 }, cov[3][3], axis[3][3], variance[3];
-    size_t i;
-    int a, b;
-    for (i = 0; i < n; i++) for (a = 0; a < 3; a++) mean[a] += pixels[i * 3 + (size_t)a];
-    for (a = 0; a < 3; a++) mean[a] /= (double)n;
+    int b;
+    for (size_t i = 0; i < n; i++) for (int a = 0; a < 3; a++) mean[a] += pixels[i * 3 + (size_t)a];
+    for (int a = 0; a < 3; a++) mean[a] /= (double)n;
     memset(cov, 0, sizeof cov);
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         const float *p = pixels + i * 3;
-        for (a = 0; a < 3; a++)
+        for (int a = 0; a < 3; a++)
             for (b = 0; b <= a; b++) cov[a][b] += (p[a] - mean[a]) * (p[b] - mean[b]);
     }
-    for (a = 0; a < 3; a++)
+    for (int a = 0; a < 3; a++)
         for (b = 0; b <= a; b++) cov[b][a] = cov[a][b] = cov[a][b] / (double)n + (a == b ? 50 : 0);
     sal__eigen3(cov, axis, variance);
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         float *p = pixels + i * 3, old[3];
         memcpy(old, p, sizeof old);
-        for (a = 0; a < 3; a++)
+        for (int a = 0; a < 3; a++)
             p[a] = (float)((old[0] * axis[0][a] + old[1] * axis[1][a] + old[2] * axis[2][a]) /
                            sqrt(variance[a]));
     }
@@ -7415,8 +7077,7 @@ static unsigned char sal__median9(unsigned char v[9]) {
         { 0, 3 }, { 5, 8 }, { 4, 7 }, { 3, 6 }, { 1, 4 }, { 2, 5 }, { 4, 7 }, { 4, 2 }, { 6, 4 },
         { 4, 2 }
     };
-    int i;
-    for (i = 0; i < 19; i++) {
+    for (int i = 0; i < 19; i++) {
         unsigned char a = v[pair[i][0]], b = v[pair[i][1]];
         v[pair[i][0]] = SAL__MIN(a, b);
         v[pair[i][1]] = SAL__MAX(a, b);
@@ -7446,10 +7107,10 @@ static int sal__bms_root(int *parent, int i) {
 static void sal__bms_figures(unsigned char *figure, const unsigned char *level, int threshold,
                              int w, int h, int *end, int *parent, unsigned char *border,
                              int *row) {
-    int n = 0, x, y, i, j;
-    memset(figure, 0, (size_t)w * (size_t)h);
-    for (y = 0; y < h; y++) {
-        const unsigned char *line = level + (size_t)y * (size_t)w;
+    int n = 0, x, i;
+    memset(figure, 0, (size_t)w * h);
+    for (int y = 0; y < h; y++) {
+        const unsigned char *line = level + (size_t)y * w;
         int first = line[0] > threshold, above = y ? row[y - 1] : 0, start = 0;
         row[y] = n;
         for (x = 0; x < w; n++, start = x) {
@@ -7474,12 +7135,12 @@ static void sal__bms_figures(unsigned char *figure, const unsigned char *level, 
         }
     }
     row[h] = n;
-    for (y = 0; y < h; y++) {
-        unsigned char *line = figure + (size_t)y * (size_t)w;
+    for (int y = 0; y < h; y++) {
+        unsigned char *line = figure + (size_t)y * w;
         for (i = row[y], x = 0; i < row[y + 1]; x = end[i++]) {
             if (border[sal__bms_root(parent, i)]) continue;
-            for (j = SAL__MAX(0, x - 3); j < SAL__MIN(w, end[i] + 3); j++)
-                line[j] |= level[(size_t)y * (size_t)w + (size_t)x] > threshold ? 1 : 2;
+            for (int j = SAL__MAX(0, x - 3); j < SAL__MIN(w, end[i] + 3); j++)
+                line[j] |= level[(size_t)y * w + x] > threshold ? 1 : 2;
         }
     }
 }
@@ -7488,56 +7149,56 @@ static void sal__bms_figures(unsigned char *figure, const unsigned char *level, 
 static void sal__bms_task(void *arg, int channel, int worker) {
     enum { SIDE = 16 };         /* pixels that are handled side by side */
     const sal__bms_job *job = (const sal__bms_job *)arg;
-    int w = job->w, h = job->h, x, y, i, l, threshold, low = 255, high = 0;
-    size_t n = (size_t)w * (size_t)h, k, offset = (size_t)channel * n;
+    int w = job->w, h = job->h, low = 255, high = 0;
+    size_t n = (size_t)w * h, offset = (size_t)channel * n;
     unsigned char *level = job->level + offset, *rough = job->rough + offset;
     unsigned char *figure = job->figure + offset;
     float *sum = job->sum + offset, least = job->pixels[channel], most = least;
     (void)worker;
-    for (k = 0; k < n; k++) {
+    for (size_t k = 0; k < n; k++) {
         least = SAL__MIN(least, job->pixels[k * 3 + (size_t)channel]);
         most = SAL__MAX(most, job->pixels[k * 3 + (size_t)channel]);
     }
     if (most <= least) return;
-    for (k = 0; k < n; k++)
+    for (size_t k = 0; k < n; k++)
         rough[k] = (unsigned char)((job->pixels[k * 3 + (size_t)channel] - least) / (most - least) *
                                    255 + 0.5f);
-    for (y = 0; y < h; y++)
-        for (x = 0; x < w; x++) {
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++) {
             unsigned char around[9];
-            for (i = 0; i < 3; i++) {       /* edges repeated */
+            for (int i = 0; i < 3; i++) {       /* edges repeated */
                 const unsigned char *line = rough + (size_t)w *
                                             (size_t)SAL__MAX(0, SAL__MIN(h - 1, y + i - 1));
                 around[i] = line[SAL__MAX(0, x - 1)];
                 around[i + 3] = line[x];
                 around[i + 6] = line[SAL__MIN(w - 1, x + 1)];
             }
-            level[(size_t)y * (size_t)w + (size_t)x] = sal__median9(around);
+            level[(size_t)y * w + x] = sal__median9(around);
         }
-    for (k = 0; k < n; k++) {
+    for (size_t k = 0; k < n; k++) {
         low = SAL__MIN(low, level[k]);
         high = SAL__MAX(high, level[k]);
     }
-    for (threshold = low; threshold < high; threshold += 8) {
+    for (int threshold = low; threshold < high; threshold += 8) {
         size_t over = 0, under = 0;
         float value[4];
         sal__bms_figures(figure, level, threshold, w, h, job->end + offset, job->parent + offset,
                          job->border + offset, job->row + channel * (h + 1));
         /* widen by 3 pixels up and down: rough[y] = figure[y - 3] | ... | figure[y + 3] */
-        for (y = 0; y < h; y++) {
-            unsigned char *to = rough + (size_t)y * (size_t)w;
+        for (int y = 0; y < h; y++) {
+            unsigned char *to = rough + (size_t)y * w;
             int from = SAL__MAX(0, y - 3), end = SAL__MIN(h, y + 4);
-            for (x = 0; x < w; x += SIDE) {
+            for (int x = 0; x < w; x += SIDE) {
                 unsigned char any[SIDE];
                 int part = SAL__MIN(SIDE, w - x);
                 memset(any, 0, sizeof any);
-                for (i = from; i < end; i++) {
+                for (int i = from; i < end; i++) {
                     unsigned char line[SIDE];
-                    memcpy(line, figure + (size_t)i * (size_t)w + (size_t)x, SIDE);
-                    for (l = 0; l < SIDE; l++) any[l] |= line[l];
+                    memcpy(line, figure + (size_t)i * w + x, SIDE);
+                    for (int l = 0; l < SIDE; l++) any[l] |= line[l];
                 }
                 memcpy(to + x, any, (size_t)part);
-                for (l = 0; l < part; l++) { over += any[l] & 1; under += any[l] >> 1; }
+                for (int l = 0; l < part; l++) { over += any[l] & 1; under += any[l] >> 1; }
             }
         }
         /* each of the two maps divided by its L2 norm, then added */
@@ -7545,40 +7206,38 @@ static void sal__bms_task(void *arg, int channel, int worker) {
         value[1] = over ? 1 / (float)sqrt((double)over) : 0;
         value[2] = under ? 1 / (float)sqrt((double)under) : 0;
         value[3] = value[1] + value[2];
-        if (value[3] > 0) for (k = 0; k < n; k++) sum[k] += value[rough[k]];
+        if (value[3] > 0) for (size_t k = 0; k < n; k++) sum[k] += value[rough[k]];
     }
 }
 
 /* The largest value within `reach` pixels along x and y. between has the size of the map. */
 static void sal__dilate(float *data, float *between, int w, int h, int reach) {
-    int x, y, i;
-    for (y = 0; y < h; y++)
-        for (x = 0; x < w; x++) {
-            const float *line = data + (size_t)y * (size_t)w;
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++) {
+            const float *line = data + (size_t)y * w;
             float most = line[x];
-            for (i = SAL__MAX(0, x - reach); i <= SAL__MIN(w - 1, x + reach); i++)
+            for (int i = SAL__MAX(0, x - reach); i <= SAL__MIN(w - 1, x + reach); i++)
                 if (line[i] > most) most = line[i];
-            between[(size_t)y * (size_t)w + (size_t)x] = most;
+            between[(size_t)y * w + x] = most;
         }
-    for (y = 0; y < h; y++) {
-        float *to = data + (size_t)y * (size_t)w;
-        memcpy(to, between + (size_t)y * (size_t)w, (size_t)w * sizeof(float));
-        for (i = SAL__MAX(0, y - reach); i <= SAL__MIN(h - 1, y + reach); i++) {
-            const float *from = between + (size_t)i * (size_t)w;
-            for (x = 0; x < w; x++) if (from[x] > to[x]) to[x] = from[x];
+    for (int y = 0; y < h; y++) {
+        float *to = data + (size_t)y * w;
+        memcpy(to, between + (size_t)y * w, (size_t)w * sizeof(float));
+        for (int i = SAL__MAX(0, y - reach); i <= SAL__MIN(h - 1, y + reach); i++) {
+            const float *from = between + (size_t)i * w;
+            for (int x = 0; x < w; x++) if (from[x] > to[x]) to[x] = from[x];
         }
     }
 }
 
 static sal_result sal__bms(sal_ctx *ctx, const sal_image *image, int swap, sal_map *map) {
-    sal__bms_job job;
+    sal__bms_job job = SAL__ZEROED;
     double longer = SAL__MAX(image->w, image->h);
     int w = (int)SAL__MAX(1, 400 * image->w / longer);
-    int h = (int)SAL__MAX(1, 400 * image->h / longer), c;
-    size_t n = (size_t)w * (size_t)h, k;
+    int h = (int)SAL__MAX(1, 400 * image->h / longer);
+    size_t n = (size_t)w * h, k;
     float *pixels = SAL__NEW(ctx, float, 3 * n);
     sal_result r;
-    memset(&job, 0, sizeof job);
     job.w = w; job.h = h; job.pixels = pixels;
     job.sum = SAL__NEW(ctx, float, 3 * n);
     job.level = SAL__NEW(ctx, unsigned char, 12 * n + 16);
@@ -7586,7 +7245,7 @@ static sal_result sal__bms(sal_ctx *ctx, const sal_image *image, int swap, sal_m
     job.row = SAL__NEW(ctx, int, 3 * (h + 1));
     r = pixels && job.sum && job.level && job.end && job.row ? sal_map_new(ctx, w, h, map)
                                                              : SAL_ERR_MEMORY;
-    for (c = 0; c < 3 && r == SAL_OK; c++) {
+    for (int c = 0; c < 3 && r == SAL_OK; c++) {
         r = sal__channel(ctx, image, swap ? 2 - c : c, w, h, SAL_AREA, map->data);
         for (k = 0; k < n && r == SAL_OK; k++)
             pixels[k * 3 + (size_t)c] = (float)floor(map->data[k] * 255 + 0.5);
@@ -7620,21 +7279,17 @@ SALDEF const char *sal_classical_name(sal_classical_kind kind) {
 }
 
 SALDEF int sal_classical_from_name(const char *name) {
-    int k;
-    for (k = 0; k < SAL_CLASSICAL_COUNT; k++)
+    for (int k = 0; k < SAL_CLASSICAL_COUNT; k++)
         if (!strcmp(name, sal__classical_names[k])) return k;
     return -1;
 }
 
 SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal_image *image,
                                 const sal_classical_desc *desc, sal_map *map) {
-    sal_classical_desc d;
-    sal_map own;                /* at the model's own size */
-    size_t i, n;
+    sal_classical_desc d = SAL__ZEROED;
+    sal_map own = SAL__ZEROED;                /* at the model's own size */
     sal_result r = SAL_OK;
     memset(map, 0, sizeof *map);
-    memset(&own, 0, sizeof own);
-    memset(&d, 0, sizeof d);
     if (desc) d = *desc;
     SAL__TRY(sal__check_size(ctx, "picture", image->w, image->h));
     if (d.w == 0) d.w = image->w;
@@ -7646,7 +7301,7 @@ SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal
                          "parts of the picture's size, not negative", sal_classical_name(kind),
                          d.center_sx, d.center_sy, d.itti_blur);
     SAL__TRY(sal_map_new(ctx, d.w, d.h, map));
-    n = (size_t)d.w * (size_t)d.h;
+    size_t n = (size_t)d.w * d.h;
     switch (kind) {
     case SAL_SPECTRAL: r = sal__spectral(ctx, image, d.spectral_paper, &own); break;
     case SAL_ITTI: r = sal__itti(ctx, image, d.itti_blur, &own); break;
@@ -7655,7 +7310,7 @@ SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal
     default: sal_center_prior(map->data, d.w, d.h, d.center_sx, d.center_sy);
     }
     if (own.data && r == SAL_OK) {
-        sal__scale(own.data, (size_t)own.w * (size_t)own.h, 0, 1);
+        sal__scale(own.data, (size_t)own.w * own.h, 0, 1);
         r = sal_resize(ctx, map->data, d.w, d.h, own.data, own.w, own.h, 1,
                        kind == SAL_BMS || kind == SAL_SPECTRAL ? SAL_LINEAR : SAL_CUBIC);
         sal__scale(map->data, n, 0, 1);
@@ -7666,7 +7321,7 @@ SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal
         r = sal_map_new(ctx, d.w, d.h, &prior);
         if (r == SAL_OK) {
             sal_center_prior(prior.data, d.w, d.h, d.center_sx, d.center_sy);
-            for (i = 0; i < n; i++) map->data[i] *= prior.data[i];
+            for (size_t i = 0; i < n; i++) map->data[i] *= prior.data[i];
         }
         sal_map_free(ctx, &prior);
     }
@@ -7706,6 +7361,12 @@ static void *sal__arena_alloc(sal_ctx *ctx, sal__arena *arena, size_t count, siz
     b->used += bytes;
     return (unsigned char *)b + HEADER + b->used - bytes;
 }
+
+/* array = n zeroed T; without memory, leave the function. */
+#define SAL__TRY_PUT(array, ctx, arena, T, n) do { \
+        (array) = (T *)sal__arena_alloc(ctx, arena, (size_t)(n), sizeof(T)); \
+        if (!(array)) return SAL_ERR_MEMORY; \
+    } while (0)
 
 static void sal__arena_free(sal_ctx *ctx, sal__arena *arena) {
     while (arena->head) {
@@ -7758,29 +7419,21 @@ typedef struct sal__mat_element {
     size_t size;
 } sal__mat_element;
 
-static uint64_t sal__mat_uint(const sal__mat_reader *r, const unsigned char *p, int bytes) {
-    uint64_t v = 0;
-    int i;
-    for (i = 0; i < bytes; i++) v |= (uint64_t)p[r->big ? bytes - 1 - i : i] << (8 * i);
-    return v;
-}
-
 static sal_result sal__mat_bad(const sal__mat_reader *r, const char *what) {
     return sal__fail(r->ctx, SAL_ERR_FORMAT, "%s: damaged MATLAB file: %s", r->path, what);
 }
 
 static sal_result sal__mat_next(sal__mat_reader *r, sal__mat_element *e) {
     size_t left = (size_t)(r->end - r->at), padded;
-    unsigned word;
     if (left < 8) return sal__mat_bad(r, "an element is missing at its end");
-    word = (unsigned)sal__mat_uint(r, r->at, 4);
+    unsigned word = (unsigned)sal__uint(r->at, 4, r->big);
     if (word >> 16) {                               /* size and type in one word */
         e->type = word & 0xFFFF; e->size = word >> 16; e->data = r->at + 4;
         if (e->size > 4) return sal__mat_bad(r, "a small element claims more than 4 bytes");
         r->at += 8;
         return SAL_OK;
     }
-    e->type = word; e->size = (size_t)sal__mat_uint(r, r->at + 4, 4); e->data = r->at + 8;
+    e->type = word; e->size = (size_t)sal__uint(r->at + 4, 4, r->big); e->data = r->at + 8;
     if (e->size > left - 8)
         return sal__fail(r->ctx, SAL_ERR_FORMAT, "%s: damaged MATLAB file: an element of %.0f "
                          "bytes where %.0f are left", r->path, (double)e->size, (double)(left - 8));
@@ -7800,7 +7453,7 @@ static size_t sal__mat_type_size(unsigned type) {
 }
 
 static double sal__mat_number(const sal__mat_reader *r, unsigned type, const unsigned char *p) {
-    uint64_t v = sal__mat_uint(r, p, (int)sal__mat_type_size(type));
+    uint64_t v = sal__uint(p, (int)sal__mat_type_size(type), r->big);
     double d;
     switch (type) {
     case SAL__MI_INT8:   return (int8_t)v;
@@ -7815,15 +7468,14 @@ static double sal__mat_number(const sal__mat_reader *r, unsigned type, const uns
 
 static sal_result sal__mat_convert(sal__mat_reader *r, const sal__mat_element *e, size_t count,
                                    const double **out) {
-    size_t i, width = sal__mat_type_size(e->type);
+    size_t width = sal__mat_type_size(e->type);
     double *number;
     if (!width) return sal__mat_bad(r, "numbers of an unknown type");
     if (e->size % width || e->size / width != count)
         return sal__fail(r->ctx, SAL_ERR_FORMAT, "%s: damaged MATLAB file: %.0f numbers where %.0f "
                          "are expected", r->path, (double)(e->size / width), (double)count);
-    number = (double *)sal__arena_alloc(r->ctx, r->arena, count, sizeof(double));
-    if (!number) return SAL_ERR_MEMORY;
-    for (i = 0; i < count; i++) number[i] = sal__mat_number(r, e->type, e->data + i * width);
+    SAL__TRY_PUT(number, r->ctx, r->arena, double, count);
+    for (size_t i = 0; i < count; i++) number[i] = sal__mat_number(r, e->type, e->data + i * width);
     *out = number;
     return SAL_OK;
 }
@@ -7839,15 +7491,13 @@ static sal_result sal__mat_numbers(sal__mat_reader *r, size_t count, const doubl
 /* The next element as 32-bit integers of any count. */
 static sal_result sal__mat_ints(sal__mat_reader *r, const int **out, size_t *count) {
     sal__mat_element e;
-    size_t i;
     int *number;
     SAL__TRY(sal__mat_next(r, &e));
     if ((e.type != SAL__MI_INT32 && e.type != SAL__MI_UINT32) || e.size % 4)
         return sal__mat_bad(r, "32-bit integers expected");
     *count = e.size / 4;
-    number = (int *)sal__arena_alloc(r->ctx, r->arena, *count, sizeof(int));
-    if (!number) return SAL_ERR_MEMORY;
-    for (i = 0; i < *count; i++) number[i] = (int32_t)sal__mat_uint(r, e.data + 4 * i, 4);
+    SAL__TRY_PUT(number, r->ctx, r->arena, int, *count);
+    for (size_t i = 0; i < *count; i++) number[i] = (int32_t)sal__uint(e.data + 4 * i, 4, r->big);
     *out = number;
     return SAL_OK;
 }
@@ -7863,7 +7513,7 @@ static sal_result sal__mat_name(sal__mat_reader *r, const char **out) {
 /* Characters stand column by column, like numbers; the text has the rows one after another. */
 static sal_result sal__mat_text(sal__mat_reader *r, sal_mat *m) {
     sal__mat_element e;
-    size_t rows = (size_t)m->dim[0], columns = rows ? m->count / rows : 0, width, row, column;
+    size_t rows = (size_t)m->dim[0], columns = rows ? m->count / rows : 0, width;
     char *text, *p;
     m->text = "";
     if (m->count == 0) return SAL_OK;
@@ -7878,13 +7528,13 @@ static sal_result sal__mat_text(sal__mat_reader *r, sal_mat *m) {
         return sal__mat_bad(r, "as many characters as the dimensions say are not there");
     text = p = (char *)sal__arena_alloc(r->ctx, r->arena, m->count, 5);     /* 4 bytes, a newline */
     if (!text) return SAL_ERR_MEMORY;
-    for (row = 0; row < rows; row++) {
+    for (size_t row = 0; row < rows; row++) {
         if (row > 0) *p++ = '\n';
-        for (column = 0; column < columns; column++) {
+        for (size_t column = 0; column < columns; column++) {
             const unsigned char *at = e.data + (row + column * rows) * width;
-            uint32_t c = (uint32_t)sal__mat_uint(r, at, (int)width), low;
+            uint32_t c = (uint32_t)sal__uint(at, (int)width, r->big), low;
             if (c >= 0xD800 && c < 0xDC00 && column + 1 < columns) {        /* a surrogate pair */
-                low = (uint32_t)sal__mat_uint(r, at + rows * width, (int)width);
+                low = (uint32_t)sal__uint(at + rows * width, (int)width, r->big);
                 if (low >= 0xDC00 && low < 0xE000) {
                     c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
                     column++;
@@ -7903,7 +7553,7 @@ static sal_result sal__mat_text(sal__mat_reader *r, sal_mat *m) {
 static sal_result sal__mat_sparse(sal__mat_reader *r, sal_mat *m, unsigned flags) {
     const int *ir, *jc;
     size_t entries, ends, k = 0;
-    int *column, c, rows = m->dim[0], columns = m->dim[1];
+    int *column, rows = m->dim[0], columns = m->dim[1];
     sal__mat_element e;
     if (m->ndim != 2) return sal__mat_bad(r, "a sparse array that is no matrix");
     SAL__TRY(sal__mat_ints(r, &ir, &entries));
@@ -7912,9 +7562,8 @@ static sal_result sal__mat_sparse(sal__mat_reader *r, sal_mat *m, unsigned flags
             (size_t)jc[columns] > entries)
         return sal__mat_bad(r, "the columns of a sparse matrix do not fit its entries");
     m->count = (size_t)jc[columns];
-    column = (int *)sal__arena_alloc(r->ctx, r->arena, m->count, sizeof(int));
-    if (!column) return SAL_ERR_MEMORY;
-    for (c = 0; c < columns; c++) {
+    SAL__TRY_PUT(column, r->ctx, r->arena, int, m->count);
+    for (int c = 0; c < columns; c++) {
         if (jc[c + 1] < jc[c]) return sal__mat_bad(r, "the columns of a sparse matrix overlap");
         for (; k < (size_t)jc[c + 1]; k++) {
             if (k >= m->count || ir[k] < 0 || ir[k] >= rows)
@@ -7937,19 +7586,17 @@ static sal_result sal__mat_sparse(sal__mat_reader *r, sal_mat *m, unsigned flags
 static sal_result sal__mat_array(sal__mat_reader *r, sal_mat *m);
 
 static sal_result sal__mat_children(sal__mat_reader *r, sal_mat *m, size_t count) {
-    size_t i;
     if (count > (size_t)(r->end - r->at) / 8)       /* each has a tag at least */
         return sal__mat_bad(r, "more cells or fields than there are bytes for");
-    m->child = (sal_mat *)sal__arena_alloc(r->ctx, r->arena, count, sizeof(sal_mat));
-    if (!m->child) return SAL_ERR_MEMORY;
-    for (i = 0; i < count; i++) SAL__TRY(sal__mat_array(r, &m->child[i]));
+    SAL__TRY_PUT(m->child, r->ctx, r->arena, sal_mat, count);
+    for (size_t i = 0; i < count; i++) SAL__TRY(sal__mat_array(r, &m->child[i]));
     return SAL_OK;
 }
 
 static sal_result sal__mat_struct(sal__mat_reader *r, sal_mat *m) {
     const int *length;
     sal__mat_element names;
-    size_t n, i, fields;
+    size_t n, fields;
     SAL__TRY(sal__mat_ints(r, &length, &n));        /* of a field name, with its zero */
     SAL__TRY(sal__mat_next(r, &names));
     if (n != 1 || length[0] < 1 || sal__mat_type_size(names.type) != 1)
@@ -7958,14 +7605,13 @@ static sal_result sal__mat_struct(sal__mat_reader *r, sal_mat *m) {
     m->fields = (int)SAL__MIN(fields, (size_t)INT_MAX);
     if (sal__mul_overflows(m->count, fields, &n)) return sal__mat_bad(r, "too large a struct");
     SAL__TRY(sal__mat_children(r, m, n));
-    for (i = 0; i < fields && n > 0; i++) {
+    for (size_t i = 0; i < fields && n > 0; i++) {
         const char *text = (const char *)names.data + i * (size_t)length[0];
         const char *zero = (const char *)memchr(text, 0, (size_t)length[0]);
         char *name = sal__arena_text(r->ctx, r->arena, text, zero ? (size_t)(zero - text)
                                                                   : (size_t)length[0]);
-        size_t k;
         if (!name) return SAL_ERR_MEMORY;
-        for (k = i; k < n; k += fields) m->child[k].name = name;
+        for (size_t k = i; k < n; k += fields) m->child[k].name = name;
     }
     return SAL_OK;
 }
@@ -7978,8 +7624,7 @@ static sal_result sal__mat_array(sal__mat_reader *outer, sal_mat *m) {
     static const int none[] = { 0, 0 };
     sal__mat_reader inner = *outer, *r = &inner;
     sal__mat_element e;
-    unsigned flags, type;
-    size_t dims, i;
+    size_t dims;
     memset(m, 0, sizeof *m);
     m->kind = SAL_MAT_NUMBERS; m->name = ""; m->class_name = "double"; m->ndim = 2; m->dim = none;
     SAL__TRY(sal__mat_next(outer, &e));
@@ -7989,8 +7634,8 @@ static sal_result sal__mat_array(sal__mat_reader *outer, sal_mat *m) {
     r->at = e.data; r->end = e.data + e.size;
     SAL__TRY(sal__mat_next(r, &e));
     if (e.type != SAL__MI_UINT32 || e.size != 8) return sal__mat_bad(r, "an array without flags");
-    flags = (unsigned)sal__mat_uint(r, e.data, 4);
-    type = flags & 0xFF;
+    unsigned flags = (unsigned)sal__uint(e.data, 4, r->big);
+    unsigned type = flags & 0xFF;
     m->class_name = classes[type <= SAL__MX_OPAQUE ? type : 0];
     if (type == SAL__MX_OPAQUE) {                 /* these have no dimensions */
         m->kind = SAL_MAT_UNKNOWN;
@@ -8000,7 +7645,7 @@ static sal_result sal__mat_array(sal__mat_reader *outer, sal_mat *m) {
     if (dims < 2) return sal__mat_bad(r, "an array of less than two dimensions");
     m->ndim = (int)SAL__MIN(dims, (size_t)INT_MAX);
     m->count = 1;
-    for (i = 0; i < dims; i++) {
+    for (size_t i = 0; i < dims; i++) {
         if (m->dim[i] < 0 || sal__mul_overflows(m->count, (size_t)m->dim[i], &m->count))
             return sal__mat_bad(r, "impossible dimensions");
     }
@@ -8020,14 +7665,7 @@ static sal_result sal__mat_array(sal__mat_reader *outer, sal_mat *m) {
     return flags & SAL__MX_COMPLEX ? sal__mat_numbers(r, m->count, &m->imag) : SAL_OK;
 }
 
-#ifdef SALIENCY_NO_STB
-static sal_result sal__mat_inflate(sal__mat_reader *r, const sal__mat_element *e,
-                                   unsigned char **data, size_t *size) {
-    (void)e; (void)data; (void)size;
-    return sal__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: compressed variables need stb_image, and "
-                     "this program was built without it; save with -v6", r->path);
-}
-#else
+#ifndef SALIENCY_NO_STB
 /* Adler-32, RFC 1950: two sums modulo 65521; 5552 bytes fit before the larger one overflows. */
 static uint32_t sal__adler32(const unsigned char *p, size_t n) {
     uint32_t a = 1, b = 0;
@@ -8038,81 +7676,55 @@ static uint32_t sal__adler32(const unsigned char *p, size_t n) {
     }
     return b << 16 | a;
 }
-
-/* Unpack one variable. stb's inflater fills a buffer of fixed size: first a small one, for the tag
-   of the array inside, which knows the true size; deflate packs at most 1032 to 1, and what claims
-   more is refused before memory is asked for. (stb gives up only when a run of at most 65,535 bytes
-   does not fit, so the tag is complete.) It does not look at the checksum; we do. */
-static sal_result sal__mat_inflate(sal__mat_reader *r, const sal__mat_element *e,
-                                   unsigned char **data, size_t *size) {
-    enum { PEEK = 1 << 17 };
-    const char *packed = (const char *)e->data;
-    unsigned char *peek, *whole;
-    size_t inside;
-    uint32_t sum;
-    int got, i, right = 0;
-    if (e->size < 12 || e->size > INT_MAX)
-        return sal__mat_bad(r, "an impossible compressed element");
-    peek = SAL__NEW(r->ctx, unsigned char, PEEK);
-    if (!peek) return SAL_ERR_MEMORY;
-    got = stbi_zlib_decode_buffer((char *)peek, PEEK, packed, (int)e->size);
-    inside = (size_t)sal__mat_uint(r, peek + 4, 4);
-    i = (int)sal__mat_uint(r, peek, 4);
-    if (i != SAL__MI_MATRIX || inside / 1032 > e->size || inside > INT_MAX - 64) {
-        sal_free(r->ctx, peek);
-        return sal__mat_bad(r, "a compressed element that holds no array");
-    }
-    if (got >= 0) whole = peek;
-    else {
-        sal_free(r->ctx, peek);
-        whole = SAL__NEW(r->ctx, unsigned char, inside + 16);
-        if (!whole) return SAL_ERR_MEMORY;
-        got = stbi_zlib_decode_buffer((char *)whole, (int)inside + 16, packed, (int)e->size);
-    }
-    if (got >= 0 && (size_t)got >= inside + 8) {    /* the sum is last, but for padding */
-        sum = sal__adler32(whole, (size_t)got);
-        for (i = 4; i <= 11 && !right; i++) {
-            const unsigned char *p = e->data + e->size - i;
-            right = sum == ((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 |
-                            (uint32_t)p[3]);
-        }
-    }
-    if (!right) {
-        sal_free(r->ctx, whole);
-        return sal__mat_bad(r, "a compressed variable does not unpack to what was packed");
-    }
-    *data = whole; *size = (size_t)got;
-    return SAL_OK;
-}
 #endif
 
-/* Is there an HDF5 file, at the beginning or behind MATLAB's own 512 bytes? */
-static int sal__mat_is_hdf5(const unsigned char *p, size_t size) {
-    static const unsigned char hdf5[8] = { 0x89, 'H', 'D', 'F', '\r', '\n', 0x1A, '\n' };
-    return (size >= 8 && !memcmp(p, hdf5, 8)) || (size >= 520 && !memcmp(p + 512, hdf5, 8));
+/* A compressed variable. stb's inflater does not look at the checksum; we do. */
+static sal_result sal__mat_packed(sal__mat_reader *r, const sal__mat_element *e, sal_mat *m) {
+#ifdef SALIENCY_NO_STB
+    (void)e; (void)m;
+    return sal__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: compressed variables need stb_image, and "
+                     "this program was built without it; save with -v6", r->path);
+#else
+    enum { START = 1 << 16 };
+    sal__mat_reader inside = *r;
+    unsigned char *data = NULL;
+    int size = 0, i, right = 0;
+    uint32_t sum;
+    sal_result result;
+    if (e->size >= 12 && e->size <= INT_MAX)
+        data = (unsigned char *)stbi_zlib_decode_malloc_guesssize((const char *)e->data,
+                                                                  (int)e->size, START, &size);
+    sum = sal__adler32(data, (size_t)size);
+    for (i = 4; data && i <= 11; i++)       /* it is last, but for padding */
+        right |= sal__uint(e->data + e->size - i, 4, 1) == sum;
+    inside.at = data; inside.end = data + size;
+    result = right ? sal__mat_array(&inside, m)
+           : sal__mat_bad(r, "a compressed variable does not unpack to what was packed");
+    stbi_image_free(data);
+    return result;
+#endif
 }
 
 static sal_result sal__mat_read(sal__mat_reader *r, const unsigned char *p, size_t size,
                                 sal_mat *root) {
     static const int one[] = { 1, 1 };
+    static const char hdf5[] = "\x89HDF\r\n\x1A\n";      /* first, or behind MATLAB's own header */
     sal__mat_reader ahead;
     sal__mat_element e;
-    unsigned version;
-    int i;
     memset(root, 0, sizeof *root);
-    if (sal__mat_is_hdf5(p, size) || (size >= 10 && !memcmp(p, "MATLAB 7.3", 10)))
+    if ((size >= 8 && !memcmp(p, hdf5, 8)) || (size >= 520 && !memcmp(p + 512, hdf5, 8)) ||
+        (size >= 10 && !memcmp(p, "MATLAB 7.3", 10)))
         return sal__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: is a MATLAB 7.3 file (HDF5), which is "
                          "not read here; save it again in MATLAB with save(..., '-v7')", r->path);
-    if (size < 128 || !((p[126] == 'I' && p[127] == 'M') || (p[126] == 'M' && p[127] == 'I'))) {
-        if (size >= 20 && memchr(p, 0, 4)) {        /* where version 5 has text, 4 has a number */
+    if (size < 128 || (memcmp(p + 126, "IM", 2) && memcmp(p + 126, "MI", 2))) {
+        if (size >= 20 && memchr(p, 0, 4))          /* where version 5 has text, 4 has a number */
             return sal__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: is a MATLAB 4 file, or no MATLAB "
                              "file; save it again with save(..., '-v7')", r->path);
-        }
         return sal__fail(r->ctx, SAL_ERR_FORMAT, "%s: is no MATLAB file (%.0f bytes, without the "
                          "header of 128 bytes that ends in MI or IM)", r->path, (double)size);
     }
     r->big = p[126] == 'M';
-    version = (unsigned)sal__mat_uint(r, p + 124, 2);
+    unsigned version = (unsigned)sal__uint(p + 124, 2, r->big);
     if (version != 0x0100)
         return sal__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: MATLAB file of version 0x%04x, 0x0100 "
                          "expected; save it again with save(..., '-v7')", r->path, version);
@@ -8120,26 +7732,13 @@ static sal_result sal__mat_read(sal__mat_reader *r, const unsigned char *p, size
     root->kind = SAL_MAT_STRUCT; root->name = ""; root->class_name = "struct";
     root->ndim = 2; root->dim = one; root->count = 1;
     for (ahead = *r; ahead.at < ahead.end; root->fields++) SAL__TRY(sal__mat_next(&ahead, &e));
-    root->child = (sal_mat *)sal__arena_alloc(r->ctx, r->arena, (size_t)root->fields,
-                                              sizeof(sal_mat));
-    if (!root->child) return SAL_ERR_MEMORY;
-    for (i = 0; i < root->fields; i++) {
+    SAL__TRY_PUT(root->child, r->ctx, r->arena, sal_mat, (size_t)root->fields);
+    for (int i = 0; i < root->fields; i++) {
         ahead = *r;
         SAL__TRY(sal__mat_next(&ahead, &e));
-        if (e.type == SAL__MI_COMPRESSED) {
-            sal__mat_reader inside = *r;
-            unsigned char *data = NULL;
-            size_t length = 0;
-            sal_result result;
-            SAL__TRY(sal__mat_inflate(r, &e, &data, &length));
-            inside.at = data; inside.end = data + length;
-            result = sal__mat_array(&inside, &root->child[i]);
-            sal_free(r->ctx, data);
-            SAL__TRY(result);
-            r->at = ahead.at;
-        } else {
-            SAL__TRY(sal__mat_array(r, &root->child[i]));
-        }
+        SAL__TRY(e.type == SAL__MI_COMPRESSED ? sal__mat_packed(r, &e, &root->child[i])
+                                              : sal__mat_array(r, &root->child[i]));
+        r->at = ahead.at;
     }
     return SAL_OK;
 }
@@ -8147,11 +7746,9 @@ static sal_result sal__mat_read(sal__mat_reader *r, const unsigned char *p, size
 SALDEF sal_result sal_mat_load_memory(sal_ctx *ctx, const void *data, size_t size,
                                       const char *name, sal_mat *mat) {
     sal__arena arena = { NULL };
-    sal__mat_reader r;
-    sal_result result;
-    memset(&r, 0, sizeof r);
+    sal__mat_reader r = SAL__ZEROED;
     r.ctx = ctx; r.path = name; r.arena = &arena;
-    result = sal__mat_read(&r, (const unsigned char *)data, size, mat);
+    sal_result result = sal__mat_read(&r, (const unsigned char *)data, size, mat);
     if (result == SAL_OK) mat->memory = arena.head;
     else {
         sal__arena_free(ctx, &arena);
@@ -8161,16 +7758,14 @@ SALDEF sal_result sal_mat_load_memory(sal_ctx *ctx, const void *data, size_t siz
 }
 
 SALDEF void sal_mat_free(sal_ctx *ctx, sal_mat *mat) {
-    sal__arena arena;
-    arena.head = (struct sal__arena_block *)mat->memory;
+    sal__arena arena = { (struct sal__arena_block *)mat->memory };
     sal__arena_free(ctx, &arena);
     memset(mat, 0, sizeof *mat);
 }
 
 SALDEF const sal_mat *sal_mat_field(const sal_mat *mat, size_t index, const char *name) {
-    int f;
     if (!mat || mat->kind != SAL_MAT_STRUCT || index >= mat->count) return NULL;
-    for (f = 0; f < mat->fields; f++) {
+    for (int f = 0; f < mat->fields; f++) {
         const sal_mat *child = &mat->child[index * (size_t)mat->fields + (size_t)f];
         if (!strcmp(child->name, name)) return child;
     }
@@ -8181,36 +7776,30 @@ SALDEF const sal_mat *sal_mat_cell(const sal_mat *mat, size_t index) {
     return mat && mat->kind == SAL_MAT_CELL && index < mat->count ? &mat->child[index] : NULL;
 }
 
-#ifndef SALIENCY_NO_STDIO
-SAL__LOADER(sal_mat_load, sal_mat)
-#endif
-
 /* --- density maps -------------------------------------------------------------------------- */
 
 SALDEF sal_result sal_density(sal_ctx *ctx, const sal_fixation *fixations, int count, int w, int h,
                               double sigma, sal_map *map) {
-    sal_result r;
-    int k;
     SAL__TRY(sal_map_new(ctx, w, h, map));
-    for (k = 0; k < count; k++) {
+    for (int k = 0; k < count; k++) {
         int x = (int)sal__clamp(floor((double)fixations[k].x + 0.5), 0, w - 1);
         int y = (int)sal__clamp(floor((double)fixations[k].y + 0.5), 0, h - 1);
-        map->data[(size_t)y * (size_t)w + (size_t)x] += 1;
+        map->data[(size_t)y * w + x] += 1;
     }
-    r = sal_blur(ctx, map->data, map->data, w, h, sigma, 4, SAL_BORDER_ZERO);
+    sal_result r = sal_blur(ctx, map->data, map->data, w, h, sigma, 4, SAL_BORDER_ZERO);
     if (r != SAL_OK) { sal_map_free(ctx, map); return r; }
     sal__map_normalise(map);
     return SAL_OK;
 }
 
 #ifndef SALIENCY_NO_STDIO
+SAL__LOADER(sal_mat_load, sal_mat)
 
 /* Room for one more item in an array that is n long: twice as much whenever n is a power of two. */
 static sal_result sal__grow(sal_ctx *ctx, void **array, int n, size_t size) {
-    void *larger;
     if (n & (n - 1)) return SAL_OK;
     if (n > INT_MAX / 4) return sal__fail(ctx, SAL_ERR_MEMORY, "out of memory: too long a list");
-    larger = sal_alloc(ctx, n > 0 ? 2 * (size_t)n : 1, size);
+    void *larger = sal_alloc(ctx, n > 0 ? 2 * (size_t)n : 1, size);
     if (!larger) return SAL_ERR_MEMORY;
     if (n > 0) memcpy(larger, *array, (size_t)n * size);
     sal_free(ctx, *array);
@@ -8296,8 +7885,8 @@ static sal_result sal__csv_next(sal_ctx *ctx, sal__csv *c) {
 
 /* Which of the cells of this row is called name (upper or lower case), -1: none. */
 static int sal__csv_find(const sal__csv *c, const char *name) {
-    int i, k;
-    for (i = 0; i < c->cells; i++) {
+    int k;
+    for (int i = 0; i < c->cells; i++) {
         const char *s = c->cell[i];
         for (k = 0; name[k] && (s[k] | 32) == (name[k] | 32); k++) {}
         if (!name[k] && !s[k]) return i;
@@ -8336,12 +7925,9 @@ static double sal__set_sigma(const sal_dataset *set, const sal_dataset_entry *e,
     return 0.03 * SAL__MAX(w, h);
 }
 
-/* Fixations as they come, each with the picture and the viewer it belongs to. */
-typedef struct sal__looks {
-    sal_fixation *list;
-    int *entry;                 /* NULL while the fixations of one picture are collected */
-    int count;
-} sal__looks;
+/* Fixations as they come, each with the picture it belongs to (-1: the one that is read). */
+typedef struct sal__seen { sal_fixation f; int entry, order; } sal__seen;
+typedef struct sal__looks { sal__seen *list; int count; } sal__looks;
 
 /* What a set is built from. */
 typedef struct sal__opener {
@@ -8356,18 +7942,15 @@ typedef struct sal__opener {
 
 static sal_result sal__look(sal_ctx *ctx, sal__looks *looks, int entry, int subject, double x,
                             double y, double start, double duration) {
-    sal_fixation *f;
+    sal__seen *s;
     if (!(fabs(x) < 1e7 && fabs(y) < 1e7)) return SAL_OK;       /* not a number: no look */
-    SAL__TRY(sal__grow(ctx, (void **)&looks->list, looks->count, sizeof *f));
-    if (entry >= 0) {
-        SAL__TRY(sal__grow(ctx, (void **)&looks->entry, looks->count, sizeof(int)));
-        looks->entry[looks->count] = entry;
-    }
-    f = &looks->list[looks->count++];
-    f->x = (float)x; f->y = (float)y;
-    f->start_ms = start >= 0 ? (float)start : -1;
-    f->duration_ms = duration >= 0 ? (float)duration : -1;
-    f->subject = subject;
+    SAL__TRY(sal__grow(ctx, (void **)&looks->list, looks->count, sizeof *s));
+    s = &looks->list[looks->count];
+    s->entry = entry; s->order = looks->count++;
+    s->f.x = (float)x; s->f.y = (float)y;
+    s->f.start_ms = start >= 0 ? (float)start : -1;
+    s->f.duration_ms = duration >= 0 ? (float)duration : -1;
+    s->f.subject = subject;
     return SAL_OK;
 }
 
@@ -8382,9 +7965,8 @@ __attribute__((format(printf, 3, 4)))
 static sal_result sal__text(sal__opener *b, const char **out, const char *format, ...) {
     va_list args;
     char *text;
-    int n;
     va_start(args, format);
-    n = vsnprintf(NULL, 0, format, args);
+    int n = vsnprintf(NULL, 0, format, args);
     va_end(args);
     *out = text = (char *)sal__arena_alloc(b->ctx, &b->arena, (size_t)SAL__MAX(n, 0) + 1, 1);
     if (!text) return SAL_ERR_MEMORY;
@@ -8398,12 +7980,11 @@ static sal_result sal__text(sal__opener *b, const char **out, const char *format
    extension list: a folder of that name). NULL if none does. */
 static sal_result sal__find(sal__opener *b, const char **out, const char *folders,
                             const char *stem, size_t length, const char *extensions) {
-    const char *f, *x;
     char path[4096];
     *out = NULL;
-    for (f = folders; ; f += strcspn(f, "|") + 1) {
+    for (const char *f = folders; ; f += strcspn(f, "|") + 1) {
         int n = (int)strcspn(f, "|");
-        for (x = extensions; ; x += strcspn(x, "|") + 1) {
+        for (const char *x = extensions; ; x += strcspn(x, "|") + 1) {
             int m = (int)strcspn(x, "|");
             int used = snprintf(path, sizeof path, "%s%s%.*s%s%.*s%.*s", b->set->path, n ? "/" : "",
                                 n, f, length ? "/" : "", (int)length, stem, m, x);
@@ -8439,10 +8020,10 @@ static sal_result sal__add_pictures(sal__opener *b, const char *folder, const ch
     sal_dataset_entry *e;
     const char *name, *image;
     char **names;
-    int i, n;
+    int n;
     sal_result r = SAL_OK;
     SAL__TRY(sal_dir_list(b->ctx, folder, &names, &n));
-    for (i = 0; i < n && r == SAL_OK; i++) {
+    for (int i = 0; i < n && r == SAL_OK; i++) {
         if (names[i][0] == '.' || !sal__has_extension(names[i], SAL__PICTURES)) continue;
         r = sal__text(b, &name, "%s%s%s", prefix, *prefix ? "/" : "", names[i]);
         if (r == SAL_OK) r = sal__text(b, &image, "%s/%s", folder, names[i]);
@@ -8456,11 +8037,11 @@ static sal_result sal__add_pictures(sal__opener *b, const char *folder, const ch
 static sal_result sal__add_picture_tree(sal__opener *b, const char *folder) {
     const char *split = b->set->options.split, *below;
     char **names;
-    int i, n;
+    int n;
     sal_result r = SAL_OK;
     if (!split) SAL__TRY(sal__add_pictures(b, folder, ""));
     SAL__TRY(sal_dir_list(b->ctx, folder, &names, &n));
-    for (i = 0; i < n && r == SAL_OK; i++) {
+    for (int i = 0; i < n && r == SAL_OK; i++) {
         if (names[i][0] == '.' || (split ? strcmp(names[i], split) : !strcmp(names[i], "test")))
             continue;
         r = sal__text(b, &below, "%s/%s", folder, names[i]);
@@ -8505,17 +8086,14 @@ static int sal__compare_stems(const void *left, const void *right) {
 
 static sal_result sal__sort_stems(sal__opener *b) {
     sal_dataset *set = b->set;
-    int i;
-    b->stem = (sal__stem_entry *)sal__arena_alloc(b->ctx, &b->arena, (size_t)set->count,
-                                                  sizeof *b->stem);
-    if (!b->stem) return SAL_ERR_MEMORY;
-    for (i = 0; i < set->count; i++) {
+    SAL__TRY_PUT(b->stem, b->ctx, &b->arena, sal__stem_entry, (size_t)set->count);
+    for (int i = 0; i < set->count; i++) {
         b->stem[i].name = set->entry[i].name;
         b->stem[i].length = sal__stem(set->entry[i].name);
         b->stem[i].entry = i;
     }
     qsort(b->stem, (size_t)set->count, sizeof *b->stem, sal__compare_stems);
-    for (i = 1; i < set->count; i++) {
+    for (int i = 1; i < set->count; i++) {
         if (!sal__compare_stems(&b->stem[i - 1], &b->stem[i]))
             return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: the pictures %s and %s have one name; "
                              "remove one of them", set->path, b->stem[i - 1].name, b->stem[i].name);
@@ -8548,18 +8126,13 @@ static sal_result sal__missing(sal__opener *b, const char *file, const char *nam
 
 static sal_result sal__subject_of(sal__opener *b, const char *name, int *subject) {
     enum { MOST = 10000 };
-    int i;
-    for (i = 0; i < b->subjects; i++) {
-        if (!strcmp(b->subject[i], name)) {
-            *subject = i;
-            return SAL_OK;
-        }
-    }
+    for (*subject = 0; *subject < b->subjects; ++*subject)
+        if (!strcmp(b->subject[*subject], name)) return SAL_OK;
     if (b->subjects == MOST)
         return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: more than %d viewers", b->set->path, MOST);
     SAL__TRY(sal__grow(b->ctx, (void **)&b->subject, b->subjects, sizeof(char *)));
     SAL__TRY(sal__text(b, &b->subject[b->subjects], "%s", name));
-    *subject = b->subjects++;
+    b->subjects++;
     return SAL_OK;
 }
 
@@ -8567,18 +8140,18 @@ static sal_result sal__subject_of(sal__opener *b, const char *name, int *subject
 static sal_result sal__sort_subjects(sal__opener *b) {
     size_t n = (size_t)b->subjects;
     const char **sorted;
-    int *rank, i;
+    int *rank;
     if (n == 0) return SAL_OK;
     sorted = (const char **)sal__arena_alloc(b->ctx, &b->arena, n, sizeof *sorted);
     rank = (int *)sal__arena_alloc(b->ctx, &b->arena, n, sizeof *rank);
     if (!sorted || !rank) return SAL_ERR_MEMORY;
-    for (i = 0; i < b->subjects; i++) sorted[i] = b->subject[i];
+    for (int i = 0; i < b->subjects; i++) sorted[i] = b->subject[i];
     qsort((void *)sorted, n, sizeof *sorted, sal__compare_subjects);
-    for (i = 0; i < b->subjects; i++)
+    for (int i = 0; i < b->subjects; i++)
         rank[i] = (int)((const char **)bsearch(&b->subject[i], (const void *)sorted, n,
                                                sizeof *sorted, sal__compare_subjects) - sorted);
-    for (i = 0; i < b->looks.count; i++)
-        b->looks.list[i].subject = rank[b->looks.list[i].subject];
+    for (int i = 0; i < b->looks.count; i++)
+        b->looks.list[i].f.subject = rank[b->looks.list[i].f.subject];
     b->set->subject = sorted;
     b->set->subjects = b->subjects;
     return SAL_OK;
@@ -8657,9 +8230,8 @@ static sal_result sal__read_table(sal__opener *b, const char *path,
                                                      size_t)) {
     unsigned char *text;
     size_t size;
-    sal_result r;
     SAL__TRY(sal_file_read(b->ctx, path, &text, &size));
-    r = read(b, path, text, size);
+    sal_result r = read(b, path, text, size);
     sal_free(b->ctx, text);
     return r;
 }
@@ -8695,18 +8267,17 @@ static sal_result sal__mat_pixels(sal_ctx *ctx, const char *path, const sal_mat 
 static sal_result sal__mat_gaze(sal_ctx *ctx, const char *path, const sal_mat *gaze,
                                 sal__looks *looks, int entry) {
     const char *field = sal_mat_field(gaze, 0, "fixation") ? "fixation" : "fixations";
-    size_t k, i, rows;
     if (gaze && gaze->count == 0) return SAL_OK;
     if (!sal_mat_field(gaze, 0, field))
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: the struct array gaze with the field %s is "
                          "expected", path, field);
-    for (k = 0; k < gaze->count; k++) {
+    for (size_t k = 0; k < gaze->count; k++) {
         const sal_mat *m = sal_mat_field(gaze, k, field);
         if (!sal__is_matrix(m, 2))
             return sal__fail(ctx, SAL_ERR_FORMAT, "%s: gaze(%.0f).%s is no matrix [x y]", path,
                              (double)k + 1, field);
-        rows = m->count ? (size_t)m->dim[0] : 0;
-        for (i = 0; i < rows; i++)
+        size_t rows = m->count ? (size_t)m->dim[0] : 0;
+        for (size_t i = 0; i < rows; i++)
             SAL__TRY(sal__look(ctx, looks, entry, (int)k, m->number[i] - 1,
                                m->number[rows + i] - 1, -1, -1));
     }
@@ -8715,10 +8286,9 @@ static sal_result sal__mat_gaze(sal_ctx *ctx, const char *path, const sal_mat *g
 
 /* OSIE: fixations{i}.img, .subjects{j}.fix_x, .fix_y, .fix_duration (ms). */
 static sal_result sal__read_osie(sal__opener *b, const char *path, const sal_mat *fixations) {
-    size_t i, j, k;
     int subject, entry;
     char who[32];
-    for (i = 0; i < fixations->count; i++) {
+    for (size_t i = 0; i < fixations->count; i++) {
         const sal_mat *one = sal__unwrap(&fixations->child[i]), *img, *subjects;
         img = sal_mat_field(one, 0, "img");
         subjects = sal_mat_field(one, 0, "subjects");
@@ -8732,7 +8302,7 @@ static sal_result sal__read_osie(sal__opener *b, const char *path, const sal_mat
         }
         if (subjects->count == 1 && subjects->child->kind == SAL_MAT_CELL)
             subjects = subjects->child;
-        for (j = 0; j < subjects->count; j++) {
+        for (size_t j = 0; j < subjects->count; j++) {
             const sal_mat *s = sal__unwrap(&subjects->child[j]);
             const sal_mat *x = sal_mat_field(s, 0, "fix_x"), *y = sal_mat_field(s, 0, "fix_y");
             const sal_mat *duration = sal_mat_field(s, 0, "fix_duration");
@@ -8746,7 +8316,7 @@ static sal_result sal__read_osie(sal__opener *b, const char *path, const sal_mat
                                  (double)j + 1);
             if (duration && (duration->kind != SAL_MAT_NUMBERS || duration->count != x->count))
                 duration = NULL;
-            for (k = 0; k < x->count; k++)
+            for (size_t k = 0; k < x->count; k++)
                 SAL__TRY(sal__look(b->ctx, &b->looks, entry, subject, x->number[k] - 1,
                                    y->number[k] - 1, -1, duration ? duration->number[k] : -1));
         }
@@ -8757,23 +8327,23 @@ static sal_result sal__read_osie(sal__opener *b, const char *path, const sal_mat
 /* Scene: fixations{i, j} has rows [y x latency duration] (seconds) of viewer j; i counts the
    pictures in the order of their names. */
 static sal_result sal__read_scene(sal__opener *b, const char *path, const sal_mat *fixations) {
-    size_t i, j, k, rows = (size_t)fixations->dim[0], n;
+    size_t rows = (size_t)fixations->dim[0], n;
     int subject;
     char who[32];
     if (rows != (size_t)b->set->count)
         return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: fixations has %.0f rows for %d pictures",
                          path, (double)rows, b->set->count);
-    for (j = 0; j < fixations->count / rows; j++) {
+    for (size_t j = 0; j < fixations->count / rows; j++) {
         snprintf(who, sizeof who, "s%02.0f", (double)j + 1);
         SAL__TRY(sal__subject_of(b, who, &subject));
-        for (i = 0; i < rows; i++) {
+        for (size_t i = 0; i < rows; i++) {
             const sal_mat *m = &fixations->child[j * rows + i];
             const double *v = m->number;
             if (!sal__is_matrix(m, 2))
                 return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: fixations{%.0f,%.0f} is no matrix [y "
                                  "x latency duration]", path, (double)i + 1, (double)j + 1);
             n = m->count ? (size_t)m->dim[0] : 0;
-            for (k = 0; k < n; k++)
+            for (size_t k = 0; k < n; k++)
                 SAL__TRY(sal__look(b->ctx, &b->looks, (int)i, subject, v[n + k] - 0.5, v[k] - 0.5,
                                    m->dim[1] > 2 ? v[2 * n + k] * 1000 : -1,
                                    m->dim[1] > 3 ? v[3 * n + k] * 1000 : -1));
@@ -8800,10 +8370,9 @@ static sal_result sal__read_toronto(sal__opener *b, const char *path, const sal_
     const sal_mat *white = sal_mat_field(file, 0, "white"), *m;
     double number;
     char stem[32];
-    int i;
     if (!white || white->kind != SAL_MAT_CELL)
         return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: the cell array white is expected", path);
-    for (i = 0; i < b->set->count; i++) {
+    for (int i = 0; i < b->set->count; i++) {
         const char *name = b->set->entry[i].name;
         snprintf(stem, sizeof stem, "%.*s", (int)SAL__MIN(sal__stem(name), 31), name);
         m = sal__csv_parse(stem, &number) && number >= 1 && number <= (double)white->count
@@ -8817,12 +8386,11 @@ static sal_result sal__read_toronto(sal__opener *b, const char *path, const sal_
 /* iSUN: training(i).image, .gaze(k).fixation. */
 static sal_result sal__read_isun(sal__opener *b, const char *path, const sal_mat *file) {
     const sal_mat *all = sal_mat_field(file, 0, "training");
-    size_t i;
     if (!all) all = sal_mat_field(file, 0, "validation");
     if (!sal_mat_field(all, 0, "image") || !sal_mat_field(all, 0, "gaze"))
         return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: a struct array training or validation "
                          "with the fields image and gaze is expected", path);
-    for (i = 0; i < all->count; i++) {
+    for (size_t i = 0; i < all->count; i++) {
         const sal_mat *image = sal__unwrap(sal_mat_field(all, i, "image"));
         const char *name, *picture, *map;
         sal_dataset_entry *e;
@@ -8848,9 +8416,8 @@ static sal_result sal__read_isun(sal__opener *b, const char *path, const sal_mat
 static sal_result sal__read_mat(sal__opener *b, const char *path,
                                 sal_result (*read)(sal__opener *, const char *, const sal_mat *)) {
     sal_mat file;
-    sal_result r;
     SAL__TRY(sal_mat_load(b->ctx, path, &file));
-    r = read(b, path, &file);
+    sal_result r = read(b, path, &file);
     sal_mat_free(b->ctx, &file);
     return r;
 }
@@ -8860,11 +8427,11 @@ static sal_result sal__read_mat(sal__opener *b, const char *path,
 /* Leave out what has neither a map nor fixations (or fail, see sal__missing). */
 static sal_result sal__check_entries(sal__opener *b) {
     sal_dataset *set = b->set;
-    int i, k = 0, maps = 0, fixated = 0;
-    int *moved = (int *)sal__arena_alloc(b->ctx, &b->arena, (size_t)set->count, sizeof(int));
-    if (!moved) return SAL_ERR_MEMORY;
-    for (i = 0; i < b->looks.count; i++) set->entry[b->looks.entry[i]].count++;
-    for (i = 0; i < set->count; i++) {
+    int k = 0, maps = 0, fixated = 0;
+    int *moved;
+    SAL__TRY_PUT(moved, b->ctx, &b->arena, int, set->count);
+    for (int i = 0; i < b->looks.count; i++) set->entry[b->looks.list[i].entry].count++;
+    for (int i = 0; i < set->count; i++) {
         sal_dataset_entry *e = &set->entry[i];
         moved[i] = k;
         maps += e->map != NULL;
@@ -8873,7 +8440,8 @@ static sal_result sal__check_entries(sal__opener *b) {
         else SAL__TRY(sal__missing(b, set->path, e->name, "there is no map and no fixation of it"));
     }
     set->count = k;
-    for (i = 0; i < b->looks.count; i++) b->looks.entry[i] = moved[b->looks.entry[i]];
+    for (int i = 0; i < b->looks.count; i++)
+        b->looks.list[i].entry = moved[b->looks.list[i].entry];
     if (maps > 0 && maps < k)
         sal__warn(b->ctx, "%s: %d of %d pictures have no map file; their maps are made from the "
                   "fixations", set->path, k - maps, k);
@@ -8885,59 +8453,49 @@ static sal_result sal__check_entries(sal__opener *b) {
                      set->options.split ? set->options.split : "");
 }
 
-/* Sort the fixations by picture, then viewer; in time they stay as they came. */
+/* By picture, then viewer; in time they stay as they came. */
+static int sal__compare_looks(const void *left, const void *right) {
+    const sal__seen *a = (const sal__seen *)left, *b = (const sal__seen *)right;
+    if (a->entry != b->entry) return a->entry - b->entry;
+    return a->f.subject != b->f.subject ? a->f.subject - b->f.subject : a->order - b->order;
+}
+
 static sal_result sal__sort_looks(sal__opener *b) {
     sal_dataset *set = b->set;
-    sal_fixation *half, *sorted;
-    int *entry, *start, i, s, viewers = 1, n = b->looks.count;
+    sal_fixation *sorted;
+    int first = 0, n = b->looks.count;
     if (n == 0) return SAL_OK;
-    for (i = 0; i < n; i++) viewers = SAL__MAX(viewers, b->looks.list[i].subject + 1);
-    half = SAL__NEW(b->ctx, sal_fixation, n);
-    entry = SAL__NEW(b->ctx, int, n);
-    start = SAL__NEW(b->ctx, int, SAL__MAX(viewers, set->count) + 1);
-    sorted = (sal_fixation *)sal__arena_alloc(b->ctx, &b->arena, (size_t)n, sizeof *sorted);
-    if (half && entry && start && sorted) {         /* two counting sorts */
-        for (i = 0; i < n; i++) start[b->looks.list[i].subject + 1]++;
-        for (s = 0; s < viewers; s++) start[s + 1] += start[s];
-        for (i = 0; i < n; i++) {
-            int to = start[b->looks.list[i].subject]++;
-            half[to] = b->looks.list[i];
-            entry[to] = b->looks.entry[i];
-        }
-        for (i = 0, s = 0; i < set->count; s += set->entry[i++].count)
-            start[i] = set->entry[i].first = s;
-        for (i = 0; i < n; i++) sorted[start[entry[i]]++] = half[i];
-        set->fixation = sorted;
-    }
-    sal_free(b->ctx, half); sal_free(b->ctx, entry); sal_free(b->ctx, start);
-    return set->fixation ? SAL_OK : SAL_ERR_MEMORY;
+    qsort(b->looks.list, (size_t)n, sizeof *b->looks.list, sal__compare_looks);
+    SAL__TRY_PUT(sorted, b->ctx, &b->arena, sal_fixation, (size_t)n);
+    for (int i = 0; i < n; i++) sorted[i] = b->looks.list[i].f;
+    for (int i = 0; i < set->count; first += set->entry[i++].count) set->entry[i].first = first;
+    set->fixation = sorted;
+    return SAL_OK;
 }
 
 /* Pictures with maps and fixations beside them in files of the same name. */
 static sal_result sal__pair_files(sal__opener *b, const char *maps, const char *map_extensions,
                                   const char *fixations, const char *fixations_extensions) {
-    int i;
-    for (i = 0; i < b->set->count; i++) {
+    for (int i = 0; i < b->set->count; i++) {
         sal_dataset_entry *e = &b->set->entry[i];
-        const char *name = e->name, *base = strrchr(name, '/');
-        size_t length = sal__stem(name);
-        SAL__TRY(sal__find(b, &e->map, maps, name, length, map_extensions));
-        if (fixations)
-            SAL__TRY(sal__find(b, &e->fixations, fixations, name, length, fixations_extensions));
-        if (!base) continue;                        /* or flat, beside folders of pictures */
-        length -= (size_t)(++base - name);
-        if (!e->map) SAL__TRY(sal__find(b, &e->map, maps, base, length, map_extensions));
-        if (fixations && !e->fixations)
-            SAL__TRY(sal__find(b, &e->fixations, fixations, base, length, fixations_extensions));
+        const char *name = e->name, *slash = strrchr(name, '/');
+        for (;;) {              /* with its folder, then flat, beside folders of pictures */
+            size_t n = sal__stem(name);
+            if (!e->map) SAL__TRY(sal__find(b, &e->map, maps, name, n, map_extensions));
+            if (fixations && !e->fixations)
+                SAL__TRY(sal__find(b, &e->fixations, fixations, name, n, fixations_extensions));
+            if (!slash || name > slash) break;
+            name = slash + 1;
+        }
     }
     return SAL_OK;
 }
 
 /* MIT1003: the fixations are in DATA/, a folder for each viewer, or pooled in a picture. */
 static sal_result sal__open_mit1003(sal__opener *b, const char *stimuli, const char *data) {
-    const char *below, *folders = "", *samples;
+    const char *below, *folders = "";
     char **names;
-    int i, n, subject;
+    int n, subject;
     sal_result r = SAL_OK;
     b->set->layout = SAL_MIT1003;
     SAL__TRY(sal__add_pictures(b, stimuli, ""));
@@ -8945,7 +8503,7 @@ static sal_result sal__open_mit1003(sal__opener *b, const char *stimuli, const c
                              "ALLFIXATIONMAPS", "_fixPts.jpg|_fixPts.jpeg|_fixPts.png"));
     if (!data || b->set->options.pooled) return SAL_OK;
     SAL__TRY(sal_dir_list(b->ctx, data, &names, &n));
-    for (i = 0; i < n && r == SAL_OK; i++) {
+    for (int i = 0; i < n && r == SAL_OK; i++) {
         r = sal__text(b, &below, "%s/%s", data, names[i]);
         if (r != SAL_OK || names[i][0] == '.' || sal_path_kind(below) != 1) continue;
         r = sal__subject_of(b, names[i], &subject);
@@ -8953,10 +8511,9 @@ static sal_result sal__open_mit1003(sal__opener *b, const char *stimuli, const c
                                        folders);
     }
     sal_free(b->ctx, names);
-    for (i = 0; r == SAL_OK && b->subjects > 0 && i < b->set->count; i++) {
+    for (int i = 0; r == SAL_OK && b->subjects > 0 && i < b->set->count; i++) {
         sal_dataset_entry *e = &b->set->entry[i];
-        r = sal__find(b, &samples, folders, e->name, sal__stem(e->name), ".mat");
-        e->fixations = samples;
+        r = sal__find(b, &e->fixations, folders, e->name, sal__stem(e->name), ".mat");
     }
     return r;
 }
@@ -8965,12 +8522,12 @@ static sal_result sal__open_mit1003(sal__opener *b, const char *stimuli, const c
 static sal_result sal__check_maps(sal__opener *b) {
     const char *folder;
     char **names;
-    int i, n;
+    int n;
     sal_result r = SAL_OK;
     SAL__TRY(sal__find_folder(b, &folder, "maps"));
     if (!folder) return SAL_OK;
     SAL__TRY(sal_dir_list(b->ctx, folder, &names, &n));
-    for (i = 0; i < n && r == SAL_OK; i++) {
+    for (int i = 0; i < n && r == SAL_OK; i++) {
         if (names[i][0] != '.' && sal__has_extension(names[i], SAL__MAPS) &&
                 sal__entry_of(b, names[i]) < 0)
             r = sal__missing(b, folder, names[i], "the picture of this map is not there");
@@ -9055,13 +8612,11 @@ static sal_result sal__open_set(sal__opener *b) {
 
 SALDEF sal_result sal_dataset_open(sal_ctx *ctx, const char *path,
                                    const sal_dataset_options *options, sal_dataset *set) {
-    sal__opener b;
-    sal_result r;
+    sal__opener b = SAL__ZEROED;
     memset(set, 0, sizeof *set);
-    memset(&b, 0, sizeof b);
     b.ctx = ctx; b.set = set;
     if (options) set->options = *options;
-    r = sal__text(&b, &set->path, "%s", path);
+    sal_result r = sal__text(&b, &set->path, "%s", path);
     if (r == SAL_OK && set->options.split)      /* the strings may go away */
         r = sal__text(&b, &set->options.split, "%s", set->options.split);
     if (r == SAL_OK && set->options.fixations)
@@ -9071,15 +8626,14 @@ SALDEF sal_result sal_dataset_open(sal_ctx *ctx, const char *path,
     if (r == SAL_OK) r = sal__check_entries(&b);
     if (r == SAL_OK) r = sal__sort_subjects(&b);
     if (r == SAL_OK) r = sal__sort_looks(&b);
-    sal_free(ctx, b.looks.list); sal_free(ctx, b.looks.entry); sal_free(ctx, (void *)b.subject);
+    sal_free(ctx, b.looks.list); sal_free(ctx, (void *)b.subject);
     set->memory = b.arena.head;
     if (r != SAL_OK) sal_dataset_close(ctx, set);
     return r;
 }
 
 SALDEF void sal_dataset_close(sal_ctx *ctx, sal_dataset *set) {
-    sal__arena arena;
-    arena.head = (struct sal__arena_block *)set->memory;
+    sal__arena arena = { (struct sal__arena_block *)set->memory };
     sal__arena_free(ctx, &arena);
     sal_free(ctx, set->entry);
     memset(set, 0, sizeof *set);
@@ -9143,19 +8697,16 @@ static sal_result sal__read_samples(sal_ctx *ctx, const char *path, int subject,
                                     sal__looks *looks) {
     const sal_mat *samples = NULL;
     sal_mat file;
-    double *scratch;
-    size_t rows;
     sal_result r;
-    int f;
     SAL__TRY(sal_mat_load(ctx, path, &file));
-    for (f = 0; f < file.fields && !samples; f++)
+    for (int f = 0; f < file.fields && !samples; f++)
         samples = sal_mat_field(sal_mat_field(&file.child[f], 0, "DATA"), 0, "eyeData");
     if (!sal__is_matrix(samples, 2) || samples->count > (1 << 24))
         r = sal__fail(ctx, SAL_ERR_FORMAT, "%s: NAME.DATA.eyeData, a matrix [x y ...], is expected",
                       path);
     else {
-        rows = samples->count ? (size_t)samples->dim[0] : 0;
-        scratch = SAL__NEW(ctx, double, rows);
+        size_t rows = samples->count ? (size_t)samples->dim[0] : 0;
+        double *scratch = SAL__NEW(ctx, double, rows);
         r = scratch ? sal__detect(ctx, samples->number, samples->number + rows, (int)rows, subject,
                                   keep_first, scratch, looks) : SAL_ERR_MEMORY;
         sal_free(ctx, scratch);
@@ -9168,9 +8719,9 @@ static sal_result sal__read_samples(sal_ctx *ctx, const char *path, int subject,
 
 static sal_result sal__read_viewers(sal_ctx *ctx, const sal_dataset *set, const char *name,
                                     sal__looks *looks) {
-    int s, n, stem = (int)SAL__MIN(sal__stem(name), 4000);
+    int n, stem = (int)SAL__MIN(sal__stem(name), 4000);
     char path[4096];
-    for (s = 0; s < set->subjects; s++) {
+    for (int s = 0; s < set->subjects; s++) {
         n = snprintf(path, sizeof path, "%s/DATA/%s/%.*s.mat", set->path, set->subject[s], stem,
                      name);
         if (n < 0 || n >= (int)sizeof path || sal_path_kind(path) != 0) continue;   /* not seen */
@@ -9183,28 +8734,20 @@ static sal_result sal__read_viewers(sal_ctx *ctx, const sal_dataset *set, const 
 static sal_result sal__read_points(sal_ctx *ctx, const char *path, sal__looks *looks) {
     sal_map map;
     sal_result r = SAL_OK;
-    int x, y;
     SAL__TRY(sal_map_load_image(ctx, path, &map));
-    for (y = 0; y < map.h && r == SAL_OK; y++)
-        for (x = 0; x < map.w && r == SAL_OK; x++)
-            if (map.data[(size_t)y * (size_t)map.w + (size_t)x] > 0.5f)
+    for (int y = 0; y < map.h && r == SAL_OK; y++)
+        for (int x = 0; x < map.w && r == SAL_OK; x++)
+            if (map.data[(size_t)y * map.w + x] > 0.5f)
                 r = sal__look(ctx, looks, -1, 0, x, y, -1, -1);
     sal_map_free(ctx, &map);
     return r;
 }
 
+/* Those that were not read at opening. */
 static sal_result sal__read_looks(sal_ctx *ctx, const sal_dataset *set, const sal_dataset_entry *e,
                                   sal__looks *looks) {
     sal_mat file;
     sal_result r;
-    int i;
-    if (!e->fixations) {
-        looks->list = SAL__NEW(ctx, sal_fixation, SAL__MAX(e->count, 1));
-        if (!looks->list) return SAL_ERR_MEMORY;
-        for (i = 0; i < e->count; i++) looks->list[i] = set->fixation[e->first + i];
-        looks->count = e->count;
-        return SAL_OK;
-    }
     if (set->layout == SAL_MIT1003 && set->subjects > 0)
         return sal__read_viewers(ctx, set, e->name, looks);
     if (set->layout == SAL_MIT1003) return sal__read_points(ctx, e->fixations, looks);
@@ -9219,33 +8762,30 @@ static sal_result sal__read_looks(sal_ctx *ctx, const sal_dataset *set, const sa
 
 /* A map from MATLAB: the matrix I, or the only one. */
 static sal_result sal__map_load_mat(sal_ctx *ctx, const char *path, sal_map *map) {
-    const sal_mat *m;
     sal_mat file;
     sal_result r;
-    int x, y;
     SAL__TRY(sal_mat_load(ctx, path, &file));
-    m = sal_mat_field(&file, 0, "I");
+    const sal_mat *m = sal_mat_field(&file, 0, "I");
     if (!m && file.fields == 1) m = file.child;
     if (!m || m->kind != SAL_MAT_NUMBERS || m->ndim != 2 || m->count == 0)
         r = sal__fail(ctx, SAL_ERR_FORMAT, "%s: a map, the matrix I, is expected", path);
     else r = sal_map_new(ctx, m->dim[1], m->dim[0], map);
-    for (y = 0; r == SAL_OK && y < map->h; y++)
-        for (x = 0; x < map->w; x++)
-            map->data[(size_t)y * (size_t)map->w + (size_t)x] =
-                (float)m->number[(size_t)x * (size_t)map->h + (size_t)y];
+    for (int y = 0; r == SAL_OK && y < map->h; y++)
+        for (int x = 0; x < map->w; x++)
+            map->data[(size_t)y * map->w + x] =
+                (float)m->number[(size_t)x * map->h + y];
     sal_mat_free(ctx, &file);
     return r;
 }
 
 static sal_result sal__load_density(sal_ctx *ctx, const char *path, int w, int h, sal_map *map) {
-    size_t i;
     SAL__TRY(sal__has_extension(path, ".npy") ? sal_map_load_npy(ctx, path, map)
              : sal__has_extension(path, ".mat") ? sal__map_load_mat(ctx, path, map)
              : sal_map_load_image(ctx, path, map));
     if (map->w != w || map->h != h)
         return sal__fail(ctx, SAL_ERR_SHAPE, "%s: the map is %d x %d and its picture %d x %d", path,
                          map->w, map->h, w, h);
-    for (i = 0; i < (size_t)w * h; i++)
+    for (size_t i = 0; i < (size_t)w * h; i++)
         if (!(map->data[i] >= 0 && map->data[i] <= FLT_MAX))
             return sal__fail(ctx, SAL_ERR_NUMERIC, "%s: %g stands in the map; densities are finite "
                              "and not negative", path, (double)map->data[i]);
@@ -9274,9 +8814,10 @@ static sal_result sal__image_size(sal_ctx *ctx, const char *path, int *w, int *h
 /* The loader proper; what it leaves behind on failure is released by its caller. */
 static sal_result sal__load_item(sal_ctx *ctx, const sal_dataset *set, const sal_dataset_entry *e,
                                  int parts, sal_item *item) {
-    int make = (parts & SAL_ITEM_DENSITY) && (!e->map || set->options.make_density), i, k = 0;
-    sal__looks looks;
-    sal_result r;
+    int make = (parts & SAL_ITEM_DENSITY) && (!e->map || set->options.make_density);
+    int count = e->count;
+    sal__looks looks = { NULL, 0 };
+    sal_result r = SAL_OK;
     item->name = e->name;
     if (parts & SAL_ITEM_IMAGE) {
         SAL__TRY(sal_image_load(ctx, e->image, &item->image));
@@ -9286,17 +8827,21 @@ static sal_result sal__load_item(sal_ctx *ctx, const sal_dataset *set, const sal
     }
     item->sigma = sal__set_sigma(set, e, item->w, item->h);
     if (make || (parts & SAL_ITEM_FIXATIONS)) {
-        memset(&looks, 0, sizeof looks);
-        r = sal__read_looks(ctx, set, e, &looks);
-        item->fixation = looks.list;
-        SAL__TRY(r);
-        for (i = 0; i < looks.count; i++) {
-            sal_fixation f = looks.list[i];
+        if (e->fixations) {
+            r = sal__read_looks(ctx, set, e, &looks);
+            count = looks.count;
+        }
+        item->fixation = SAL__NEW(ctx, sal_fixation, count);
+        for (int i = 0; r == SAL_OK && item->fixation && i < count; i++) {
+            sal_fixation f = e->fixations ? looks.list[i].f : set->fixation[e->first + i];
             if (f.x < -1 || f.y < -1 || f.x > (float)item->w || f.y > (float)item->h) continue;
-            item->fixation[k++] = f;
+            item->fixation[item->fixations++] = f;
             item->subjects = SAL__MAX(item->subjects, f.subject + 1);
         }
-        item->fixations = k; item->dropped = looks.count - k;
+        item->dropped = count - item->fixations;
+        sal_free(ctx, looks.list);
+        SAL__TRY(r);
+        if (!item->fixation) return SAL_ERR_MEMORY;
     }
     if (make)
         return sal_density(ctx, item->fixation, item->fixations, item->w, item->h, item->sigma,
@@ -9308,12 +8853,11 @@ static sal_result sal__load_item(sal_ctx *ctx, const sal_dataset *set, const sal
 
 SALDEF sal_result sal_dataset_item(sal_ctx *ctx, const sal_dataset *set, int i, int parts,
                                    sal_item *item) {
-    sal_result r;
     memset(item, 0, sizeof *item);
     if (i < 0 || i >= set->count)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: there is no picture %d of %d", set->path, i,
                          set->count);
-    r = sal__load_item(ctx, set, &set->entry[i], parts, item);
+    sal_result r = sal__load_item(ctx, set, &set->entry[i], parts, item);
     if (r != SAL_OK) sal_item_free(ctx, item);
     return r;
 }
@@ -9339,16 +8883,15 @@ SALDEF void sal_item_free(sal_ctx *ctx, sal_item *item) {
 /* Radix sort, three digits of 11 bits, lowest first; the result is in `out`, `a` is scratch. */
 static void sal__sort(uint32_t *out, uint32_t *a, size_t n) {
     enum { DIGITS = 3, BITS = 11, SIZE = 1 << BITS };
-    size_t count[DIGITS][SIZE], i;
-    int d;
+    size_t count[DIGITS][SIZE];
     memset(count, 0, sizeof count);
-    for (i = 0; i < n; i++)
-        for (d = 0; d < DIGITS; d++) count[d][a[i] >> (d * BITS) & (SIZE - 1)]++;
-    for (d = 0; d < DIGITS; d++) {
+    for (size_t i = 0; i < n; i++)
+        for (int d = 0; d < DIGITS; d++) count[d][a[i] >> (d * BITS) & (SIZE - 1)]++;
+    for (int d = 0; d < DIGITS; d++) {
         uint32_t *swap = a;
-        size_t at = 0, k;
-        for (k = 0; k < SIZE; k++) { size_t c = count[d][k]; count[d][k] = at; at += c; }
-        for (i = 0; i < n; i++) out[count[d][a[i] >> (d * BITS) & (SIZE - 1)]++] = a[i];
+        size_t at = 0;
+        for (size_t k = 0; k < SIZE; k++) { size_t c = count[d][k]; count[d][k] = at; at += c; }
+        for (size_t i = 0; i < n; i++) out[count[d][a[i] >> (d * BITS) & (SIZE - 1)]++] = a[i];
         a = out; out = swap;
     }
 }
@@ -9357,16 +8900,15 @@ static void sal__sort(uint32_t *out, uint32_t *a, size_t n) {
 static sal_result sal__sorted(sal_ctx *ctx, const float *map, const uint32_t *at, size_t n,
                               float **values) {
     uint32_t *key = SAL__NEW(ctx, uint32_t, 2 * n), *sorted;
-    size_t i;
     *values = (float *)(void *)key;
     if (!key) return SAL_ERR_MEMORY;
-    for (i = 0; i < n; i++) {       /* the bits of a float, made to sort like its value */
+    for (size_t i = 0; i < n; i++) {       /* the bits of a float, made to sort like its value */
         uint32_t bits = sal__f32_bits(map[at ? at[i] : i] + 0.0f);      /* -0 becomes +0 */
         key[i] = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
     }
     sorted = key + n;
     sal__sort(sorted, key, n);
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         uint32_t k = sorted[i];
         (*values)[i] = sal__f32_from_bits(k & 0x80000000u ? k & 0x7FFFFFFFu : ~k);
     }
@@ -9407,10 +8949,10 @@ typedef struct sal__eval {
 
 static sal_result sal__stats_of(const sal__eval *e, const char *what, const float *v,
                                 sal__stats *s) {
-    size_t i, n = e->n;
+    size_t n = e->n;
     float low = v[0], high = v[0];
     double sum = 0, square = 0;
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (!(fabsf(v[i]) <= FLT_MAX))
             return sal__fail(e->ctx, SAL_ERR_NUMERIC, "metrics: the %s is not finite at x %d, y %d",
                              what, (int)(i % (size_t)e->w), (int)(i / (size_t)e->w));
@@ -9419,19 +8961,17 @@ static sal_result sal__stats_of(const sal__eval *e, const char *what, const floa
         sum += v[i];
     }
     s->min = low; s->max = high; s->sum = sum; s->mean = sum / (double)n;
-    for (i = 0; i < n; i++) square += (v[i] - s->mean) * (v[i] - s->mean);
+    for (size_t i = 0; i < n; i++) square += (v[i] - s->mean) * (v[i] - s->mean);
     s->sd = n > 1 ? sqrt(square / (double)(n - 1)) : 0;
     return SAL_OK;
 }
 
 static sal_result sal__pixels_of(const sal__eval *e, const sal_points *f, sal__pixels *p) {
-    size_t n = (size_t)f->count, stride = f->stride ? (size_t)f->stride : 1, i;
-    uint32_t *scratch;
-    p->all = SAL__NEW(e->ctx, uint32_t, 3 * n);
-    if (!p->all) return SAL_ERR_MEMORY;
+    size_t n = (size_t)f->count, stride = f->stride ? (size_t)f->stride : 1;
+    SAL__TRY_NEW(p->all, e->ctx, uint32_t, 3 * n);
     p->once = p->all + n;
-    scratch = p->once + n;
-    for (i = 0; i < n; i++) {
+    uint32_t *scratch = p->once + n;
+    for (size_t i = 0; i < n; i++) {
         double x = floor((double)f->x[i * stride] + 0.5);
         double y = floor((double)f->y[i * stride] + 0.5);
         if (x >= 0 && x < e->w && y >= 0 && y < e->h)
@@ -9439,7 +8979,7 @@ static sal_result sal__pixels_of(const sal__eval *e, const sal_points *f, sal__p
     }
     memcpy(scratch, p->all, p->count * sizeof *scratch);
     sal__sort(p->once, scratch, p->count);
-    for (i = 0; i < p->count; i++)
+    for (size_t i = 0; i < p->count; i++)
         if (i == 0 || p->once[i] != p->once[p->distinct - 1]) p->once[p->distinct++] = p->once[i];
     return SAL_OK;
 }
@@ -9460,7 +9000,7 @@ static sal_result sal__eval_open(sal_ctx *ctx, const sal_score_desc *d, int need
     memset(e, 0, sizeof *e);
     e->ctx = ctx; e->w = d->w; e->h = d->h;
     SAL__TRY(sal__check_size(ctx, "metrics", d->w, d->h));
-    e->n = (size_t)d->w * (size_t)d->h;
+    e->n = (size_t)d->w * d->h;
     if (!d->map || (needs & SAL_NEEDS_DENSITY && !d->density) ||
         (needs & SAL_NEEDS_BASELINE && !d->baseline))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "metrics: the %s is missing (NULL)",
@@ -9511,10 +9051,9 @@ static int sal__no_density(const sal__eval *e) { return e->d.min == 0 && e->d.ma
 /* Pearson:  CC = cov(m, d) / (sd m * sd d) */
 static double sal__cc(const sal__eval *e) {
     double sum = 0;
-    size_t i;
     if (sal__no_density(e)) return NAN;
     if (e->m.max == e->m.min || e->d.max == e->d.min) return 0;
-    for (i = 0; i < e->n; i++) sum += (e->map[i] - e->m.mean) * (e->density[i] - e->d.mean);
+    for (size_t i = 0; i < e->n; i++) sum += (e->map[i] - e->m.mean) * (e->density[i] - e->d.mean);
     return sum / ((double)(e->n - 1) * e->m.sd * e->d.sd);
 }
 
@@ -9522,9 +9061,8 @@ static double sal__cc(const sal__eval *e) {
 static double sal__sim(const sal__eval *e, sal_norm norm) {
     sal__dist p = sal__dist_of(e, &e->m, norm), q = sal__dist_of(e, &e->d, norm);
     double sum = 0;
-    size_t i;
     if (sal__no_density(e) || (norm == SAL_NORM_SUM && (e->m.min < 0 || e->d.min < 0))) return NAN;
-    for (i = 0; i < e->n; i++) {
+    for (size_t i = 0; i < e->n; i++) {
         double a = sal__p(&p, e->map[i]), b = sal__p(&q, e->density[i]);
         sum += a < b ? a : b;
     }
@@ -9538,9 +9076,8 @@ static double sal__sim(const sal__eval *e, sal_norm norm) {
 static double sal__kl(const sal__eval *e, double eps) {
     sal__dist p = sal__dist_of(e, &e->m, SAL_NORM_SUM), q = sal__dist_of(e, &e->d, SAL_NORM_SUM);
     double sum = 0;
-    size_t i;
     if (sal__no_density(e)) return NAN;
-    for (i = 0; i < e->n; i++)
+    for (size_t i = 0; i < e->n; i++)
         if (e->density[i] != 0) {
             double b = sal__p(&q, e->density[i]);
             sum += b * log(fabs(eps + b / (sal__p(&p, e->map[i]) + eps)));
@@ -9560,11 +9097,11 @@ static size_t sal__each(const sal__pixels *p, sal_each each, const uint32_t **at
    Research 2005:  NSS = mean over fixations f of (m_f - mean m) / sd m */
 static double sal__nss(const sal__eval *e, sal_each each) {
     const uint32_t *at;
-    size_t i, count = sal__each(&e->fix, each, &at);
+    size_t count = sal__each(&e->fix, each, &at);
     double sum = 0;
     if (count == 0) return NAN;
     if (e->m.max == e->m.min) return 0;
-    for (i = 0; i < count; i++) sum += e->map[at[i]] - e->m.mean;
+    for (size_t i = 0; i < count; i++) sum += e->map[at[i]] - e->m.mean;
     return sum / (double)count / e->m.sd;
 }
 
@@ -9573,10 +9110,10 @@ static double sal__nss(const sal__eval *e, sal_each each) {
 static double sal__ig(const sal__eval *e, sal_norm norm, sal_each each, double eps) {
     sal__dist p = sal__dist_of(e, &e->m, norm), b = sal__dist_of(e, &e->b, norm);
     const uint32_t *at;
-    size_t i, count = sal__each(&e->fix, each, &at);
+    size_t count = sal__each(&e->fix, each, &at);
     double sum = 0;
     if (count == 0 || (norm == SAL_NORM_SUM && (e->m.min < 0 || e->b.min < 0))) return NAN;
-    for (i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++)
         sum += log2(eps + sal__p(&p, e->map[at[i]])) - log2(eps + sal__p(&b, e->baseline[at[i]]));
     return sum / (double)count;
 }
@@ -9589,10 +9126,10 @@ static double sal__ig(const sal__eval *e, sal_norm norm, sal_each each, double e
    negative: n values, ascending. */
 static double sal__auc(const sal__eval *e, sal_each each, const float *negative, size_t n) {
     const uint32_t *at;
-    size_t i, count = sal__each(&e->fix, each, &at);
+    size_t count = sal__each(&e->fix, each, &at);
     double sum = 0;
     if (count == 0 || n == 0) return NAN;
-    for (i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         float v = e->map[at[i]];
         sum += 0.5 * (double)(sal__rank(negative, n, v, 0) + sal__rank(negative, n, v, 1));
     }
@@ -9622,14 +9159,14 @@ static sal_result sal__sauc(const sal__eval *e, sal_each each, double *value) {
        tp_i = i / k,   fp_i = (#{pixels >= v_i} - i) / (n - k)
    AUC = the area of the trapezoids from (0, 0) over these points to (1, 1). */
 static sal_result sal__auc_judd(sal__eval *e, double *value) {
-    size_t n = e->n, k = e->fix.distinct, i;
+    size_t n = e->n, k = e->fix.distinct;
     double area = 0, tp = 0, fp = 0;
     float *v;
     *value = k == 0 || k == n ? NAN : 0.5;
     if (k == 0 || k == n || e->m.min == e->m.max) return SAL_OK;
     SAL__TRY(sal__eval_sort(e));
     SAL__TRY(sal__sorted(e->ctx, e->map, e->fix.once, k, &v));
-    for (i = 1; i <= k; i++) {
+    for (size_t i = 1; i <= k; i++) {
         size_t above = n - sal__rank(e->sorted, n, v[k - i], 0);
         double t = (double)i / (double)k, f = ((double)above - (double)i) / (double)(n - k);
         area += (f - fp) * (t + tp) / 2;
@@ -9658,9 +9195,8 @@ static double sal__stretch(const sal__eval *e, float v) {
 static void sal__rates(const sal__eval *e, const uint32_t *at, size_t count, double step,
                        double *rate) {
     int j, k = sal__thresholds(step);
-    size_t i;
     for (j = 0; j < k; j++) rate[j] = 0;
-    for (i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         double v = sal__stretch(e, e->map[at[i]]);
         j = (int)(v / step);                    /* the highest one reached, but for rounding */
         while (j + 1 < k && (j + 1) * step <= v) j++;
@@ -9673,10 +9209,10 @@ static void sal__rates(const sal__eval *e, const uint32_t *at, size_t count, dou
 
 /* The same for all pixels, from the sorted map. */
 static void sal__rates_of_map(const sal__eval *e, double step, double *rate) {
-    int j, k = sal__thresholds(step);
-    size_t low = 0, high;
-    for (j = 0; j < k; j++) {
-        for (high = e->n; low < high; ) {
+    int k = sal__thresholds(step);
+    size_t low = 0;
+    for (int j = 0; j < k; j++) {
+        for (size_t high = e->n; low < high; ) {
             size_t middle = low + (high - low) / 2;
             if (sal__stretch(e, e->sorted[middle]) < j * step) low = middle + 1; else high = middle;
         }
@@ -9687,8 +9223,7 @@ static void sal__rates_of_map(const sal__eval *e, double step, double *rate) {
 /* Trapezoids from (0, 0) over (fp[j], tp[j]), j = k - 1 .. 0, to (1, 1). */
 static double sal__roc_area(const double *tp, const double *fp, int k) {
     double area = fp[k - 1] * tp[k - 1] / 2 + (1 - fp[0]) * (1 + tp[0]) / 2;
-    int j;
-    for (j = k - 1; j > 0; j--) area += (fp[j - 1] - fp[j]) * (tp[j - 1] + tp[j]) / 2;
+    for (int j = k - 1; j > 0; j--) area += (fp[j - 1] - fp[j]) * (tp[j - 1] + tp[j]) / 2;
     return area;
 }
 
@@ -9698,28 +9233,25 @@ static double sal__roc_area(const double *tp, const double *fp, int k) {
 static sal_result sal__auc_grid(sal__eval *e, int shuffled, int splits, double step, uint64_t seed,
                                 double *value) {
     const sal__pixels *f = &e->fix;
-    size_t n = shuffled ? e->other.distinct : e->n, count = f->distinct, draws, i;
+    size_t n = shuffled ? e->other.distinct : e->n, count = f->distinct, draws;
     double *tp, *fp, sum = 0;
-    uint32_t *pool;
-    int k, split;
-    sal_rng rng;
+    sal_rng rng = { seed };
     if (splits < 0 || !(step >= 1e-4 && step <= 1))
         return sal__fail(e->ctx, SAL_ERR_ARGUMENT, "metrics: %d splits with a step of %g: at least "
                          "0 splits and a step from 0.0001 to 1 are possible", splits, step);
     *value = NAN;
     if (count == 0 || n == 0 || (!shuffled && splits && count == 1)) return SAL_OK;
     if (!shuffled && splits == 0) SAL__TRY(sal__eval_sort(e));
-    k = sal__thresholds(step);
+    int k = sal__thresholds(step);
     draws = shuffled ? SAL__MIN(count, n) : count;
     tp = SAL__NEW(e->ctx, double, 2 * k);
-    pool = SAL__NEW(e->ctx, uint32_t, shuffled ? n : draws);
+    uint32_t *pool = SAL__NEW(e->ctx, uint32_t, shuffled ? n : draws);
     if (!tp || !pool) { sal_free(e->ctx, pool); sal_free(e->ctx, tp); return SAL_ERR_MEMORY; }
     fp = tp + k;
     if (shuffled) memcpy(pool, e->other.once, n * sizeof *pool);
-    rng.state = seed;
     sal__rates(e, f->once, count, step, tp);
-    for (split = 0; split < splits; split++) {
-        for (i = 0; i < draws; i++)
+    for (int split = 0; split < splits; split++) {
+        for (size_t i = 0; i < draws; i++)
             if (shuffled) {             /* the first steps of a Fisher-Yates shuffle */
                 size_t other = i + sal_rng_below(&rng, (uint32_t)(n - i));
                 uint32_t swap = pool[i];
@@ -9805,9 +9337,8 @@ static void sal__tree_start(const sal__transport *tr, const int *node_at, int w,
                             int64_t *rest, int *stack) {
     sal__node *t = tr->node;
     int side = 1, waiting = 0;
-    int64_t step;
     while (side < w || side < h) side *= 2;
-    for (step = 0; step < (int64_t)side * side; step++) {
+    for (int64_t step = 0; step < (int64_t)side * side; step++) {
         int x = 0, y = 0, s, k;
         int64_t bits = step;
         for (s = 1; s < side; s *= 2, bits /= 4) {      /* the step-th cell of the Hilbert curve */
@@ -9840,7 +9371,7 @@ static void sal__tree_start(const sal__transport *tr, const int *node_at, int w,
 static void sal__tree_pivot(const sal__transport *tr, int i, int j) {
     sal__node *t = tr->node;
     int a = i, b = j, out_a = -1, out_b = -1, out, k, parent;
-    int64_t dry_a = INT64_MAX, dry_b = INT64_MAX, flow, push;
+    int64_t dry_a = INT64_MAX, dry_b = INT64_MAX, push;
     /* Up both branches to their meeting point: where does flow decrease, and least remains? Of
        equals the arc that comes last on the way from there over i -> j and back. */
     while (a != b)
@@ -9858,7 +9389,7 @@ static void sal__tree_pivot(const sal__transport *tr, int i, int j) {
        from there to the cut. */
     if (dry_b <= dry_a) { out = out_b; k = j; parent = i; } else { out = out_a; k = i; parent = j; }
     a = k;
-    for (flow = push; ; ) {
+    for (int64_t flow = push; ; ) {
         int next = t[k].parent, last = k == out;
         int64_t old = t[k].flow;
         sal__tree_unlink(t, k);
@@ -9878,8 +9409,8 @@ static int sal__best_arc(const sal__transport *tr, int source, int *list) {
     const sal__node *t = tr->node, *sink = t + tr->sources;
     const double *distance = tr->distance - t[source].place;
     double least = -t[source].pi - 1e-10, key[SAL__SHORTLIST], limit = list ? DBL_MAX : least;
-    int best = -1, n = 0, j, k;
-    for (j = tr->sources; j < tr->nodes; j++, sink++) {
+    int best = -1, n = 0, k;
+    for (int j = tr->sources; j < tr->nodes; j++, sink++) {
         double cost = distance[sink->place] - sink->pi;
         if (cost >= limit) continue;
         if (cost < least) { least = cost; best = j; }
@@ -9899,8 +9430,8 @@ static int sal__best_listed_arc(const sal__transport *tr, int source, const int 
     const sal__node *t = tr->node;
     const double *distance = tr->distance - t[source].place;
     double least = -t[source].pi - 1e-10;
-    int best = -1, k;
-    for (k = 0; k < SAL__SHORTLIST && list[k] >= 0; k++) {
+    int best = -1;
+    for (int k = 0; k < SAL__SHORTLIST && list[k] >= 0; k++) {
         double cost = distance[t[list[k]].place] - t[list[k]].pi;
         if (cost < least) { least = cost; best = list[k]; }
     }
@@ -9933,7 +9464,7 @@ static void sal__transport_solve(const sal__transport *tr, int *active, int *lis
 
 /* mass: p - q in each cell, adding up to 0. */
 static sal_result sal__emd_solve(sal_ctx *ctx, const int64_t *mass, int w, int h, double *value) {
-    int cells = w * h, stride = 2 * w - 1, source = 0, sink = 0, k, x, y;
+    int cells = w * h, stride = 2 * w - 1, source = 0, sink = 0;
     double *table = SAL__NEW(ctx, double, (size_t)stride * (size_t)(2 * h - 1)), sum = 0;
     int *node_at = SAL__NEW(ctx, int, cells), *scratch = SAL__NEW(ctx, int, cells), *list = NULL;
     int64_t *rest = SAL__NEW(ctx, int64_t, cells);
@@ -9941,15 +9472,15 @@ static sal_result sal__emd_solve(sal_ctx *ctx, const int64_t *mass, int w, int h
     sal__transport tr;
     tr.node = SAL__NEW(ctx, sal__node, cells);
     if (!table || !node_at || !scratch || !rest || !tr.node) goto done;
-    for (y = 1 - h; y < h; y++)
-        for (x = 1 - w; x < w; x++)
+    for (int y = 1 - h; y < h; y++)
+        for (int x = 1 - w; x < w; x++)
             table[(y + h - 1) * stride + x + w - 1] = sqrt((double)x * x + (double)y * y);
     tr.distance = table + (h - 1) * stride + w - 1;
-    for (k = 0; k < cells; k++) if (mass[k] > 0) sink++;
+    for (int k = 0; k < cells; k++) if (mass[k] > 0) sink++;
     tr.sources = sink;
     list = SAL__NEW(ctx, int, (size_t)sink * SAL__SHORTLIST);
     if (!list) goto done;
-    for (k = 0; k < cells; k++) {
+    for (int k = 0; k < cells; k++) {
         int n = mass[k] > 0 ? source++ : mass[k] < 0 ? sink++ : -1;
         node_at[k] = n;
         if (n < 0) continue;
@@ -9962,7 +9493,7 @@ static sal_result sal__emd_solve(sal_ctx *ctx, const int64_t *mass, int w, int h
         sal__tree_start(&tr, node_at, w, h, rest, scratch);
         sal__transport_solve(&tr, scratch, list);
     }
-    for (k = 0; k < tr.nodes; k++) {
+    for (int k = 0; k < tr.nodes; k++) {
         int p = tr.node[k].parent, d = p < 0 ? 0 : tr.node[k].place - tr.node[p].place;
         sum += (double)tr.node[k].flow * tr.distance[d];
     }
@@ -9978,9 +9509,8 @@ done:
 SALDEF sal_result sal_metric_emd(sal_ctx *ctx, const float *p, const float *q, int w, int h,
                                  double *value) {
     double unit = 4503599627370496.0, psum = 0, qsum = 0;
-    int cells, k, largest = 0;
+    int cells, largest = 0;
     int64_t *mass, rest = 0;
-    sal_result r;
     *value = 0;
     SAL__TRY(sal__check_size(ctx, "EMD", w, h));
     if ((double)w * h > 65536)
@@ -9988,23 +9518,22 @@ SALDEF sal_result sal_metric_emd(sal_ctx *ctx, const float *p, const float *q, i
                          "most): reduce the maps first", w, h);
     if (!p || !q) return sal__fail(ctx, SAL_ERR_ARGUMENT, "EMD: a map is missing (NULL)");
     cells = w * h;
-    for (k = 0; k < cells; k++) {
+    for (int k = 0; k < cells; k++) {
         if (!(fabsf(p[k]) <= FLT_MAX) || !(fabsf(q[k]) <= FLT_MAX))
             return sal__fail(ctx, SAL_ERR_NUMERIC, "EMD: a map is not finite at x %d, y %d", k % w,
                              k / w);
         psum += SAL__MAX(p[k], 0); qsum += SAL__MAX(q[k], 0);
     }
     if (qsum == 0) { *value = NAN; return SAL_OK; }
-    mass = SAL__NEW(ctx, int64_t, cells);
-    if (!mass) return SAL_ERR_MEMORY;
-    for (k = 0; k < cells; k++) {
+    SAL__TRY_NEW(mass, ctx, int64_t, cells);
+    for (int k = 0; k < cells; k++) {
         double a = psum > 0 ? SAL__MAX(p[k], 0) / psum : 1.0 / cells, b = SAL__MAX(q[k], 0) / qsum;
         mass[k] = (int64_t)floor(a * unit + 0.5) - (int64_t)floor(b * unit + 0.5);
         rest += mass[k];
         if (fabs((double)mass[k]) > fabs((double)mass[largest])) largest = k;
     }
     mass[largest] -= rest;          /* what rounding left over: less than 2^-36 */
-    r = sal__emd_solve(ctx, mass, w, h, value);
+    sal_result r = sal__emd_solve(ctx, mass, w, h, value);
     sal_free(ctx, mass);
     return r;
 }
@@ -10012,17 +9541,15 @@ SALDEF sal_result sal_metric_emd(sal_ctx *ctx, const float *p, const float *q, i
 SALDEF sal_result sal_metric_emd_reduced(sal_ctx *ctx, const float *map, const float *density,
                                          int w, int h, int factor, double *value) {
     int rw, rh;
-    float *p, *q;
-    sal_result r;
     *value = 0;
     SAL__TRY(sal__check_size(ctx, "EMD", w, h));
     if (!map || !density || factor < 1)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "EMD: a map is missing (NULL), or the factor %d is "
                          "below 1", factor);
     rw = (w - 1) / factor + 1; rh = (h - 1) / factor + 1;
-    p = SAL__NEW(ctx, float, (size_t)rw * (size_t)rh);
-    q = SAL__NEW(ctx, float, (size_t)rw * (size_t)rh);
-    r = p && q ? sal_resize(ctx, p, rw, rh, map, w, h, 1, SAL_CUBIC) : SAL_ERR_MEMORY;
+    float *p = SAL__NEW(ctx, float, (size_t)rw * rh);
+    float *q = SAL__NEW(ctx, float, (size_t)rw * rh);
+    sal_result r = p && q ? sal_resize(ctx, p, rw, rh, map, w, h, 1, SAL_CUBIC) : SAL_ERR_MEMORY;
     if (r == SAL_OK) r = sal_resize(ctx, q, rw, rh, density, w, h, 1, SAL_CUBIC);
     if (r == SAL_OK) r = sal_metric_emd(ctx, p, q, rw, rh, value);
     sal_free(ctx, q);
@@ -10136,20 +9663,19 @@ SALDEF const sal_metric_info *sal_metric_about(sal_metric metric) {
 SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *d, double *value) {
     double eps = d->epsilon != 0 ? d->epsilon : DBL_EPSILON, step = d->step != 0 ? d->step : 0.1;
     uint64_t seed = d->seed ? d->seed : ctx->seed;
-    int splits = d->splits ? d->splits : 100, needs = 0, i;
+    int splits = d->splits ? d->splits : 100, needs = 0;
     int have = (d->density ? SAL_NEEDS_DENSITY : 0) | (d->fixations.x ? SAL_NEEDS_FIXATIONS : 0) |
                (d->others.x ? SAL_NEEDS_OTHERS : 0) | (d->baseline ? SAL_NEEDS_BASELINE : 0);
     char wanted[SAL_METRICS];
-    sal_result r;
     sal__eval e;
-    for (i = 0; i < SAL_METRICS; i++) {
+    for (int i = 0; i < SAL_METRICS; i++) {
         int need = sal_metric_about((sal_metric)i)->needs;
         wanted[i] = d->metrics ? d->metrics >> i & 1 : (need & ~have) == 0;
         if (wanted[i]) needs |= need;
         value[i] = NAN;
     }
-    r = sal__eval_open(ctx, d, needs, &e);
-    for (i = 0; i < SAL_METRICS && r == SAL_OK; i++) {
+    sal_result r = sal__eval_open(ctx, d, needs, &e);
+    for (int i = 0; i < SAL_METRICS && r == SAL_OK; i++) {
         double *v = &value[i];
         if (!wanted[i]) continue;
         switch ((sal_metric)i) {
@@ -10172,7 +9698,7 @@ SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *d, double *value
         case SAL_METRICS: break;
         }
     }
-    if (r != SAL_OK) for (i = 0; i < SAL_METRICS; i++) value[i] = 0;
+    if (r != SAL_OK) for (int i = 0; i < SAL_METRICS; i++) value[i] = 0;
     sal__eval_close(&e);
     return r;
 }
@@ -10203,37 +9729,48 @@ static sal__frame sal__frame_of(sal_fit fit, int iw, int ih, int w, int h) {
     return f;
 }
 
+/* A rectangle of a picture (bytes) or a map (floats) whose rows have `wide` pixels of c channels:
+   in (sh, sw) from (x, y) on, out (h, w, c) in memory that the caller frees. */
+static sal_result sal__fitted(sal_ctx *ctx, const unsigned char *bytes, const float *floats,
+                              int wide, int c, int x, int y, int sw, int sh, int w, int h,
+                              float **out) {
+    size_t row = (size_t)c * sw;
+    float *part = SAL__NEW(ctx, float, row * (size_t)sh), *fitted = NULL;
+    sal_result r = part ? SAL_OK : SAL_ERR_MEMORY;
+    for (int k = 0; r == SAL_OK && k < sh; k++) {
+        size_t from = ((size_t)(y + k) * wide + x) * c;
+        if (!bytes) memcpy(part + k * row, floats + from, row * sizeof(float));
+        else for (size_t i = 0; i < row; i++) part[k * row + i] = bytes[from + i];
+    }
+    *out = part;
+    if (r != SAL_OK || (sw == w && sh == h)) return r;
+    fitted = SAL__NEW(ctx, float, (size_t)w * h * c);
+    r = fitted ? sal_resize(ctx, fitted, w, h, part, sw, sh, c, SAL_LINEAR) : SAL_ERR_MEMORY;
+    sal_free(ctx, part);
+    *out = fitted;
+    return r;
+}
+
 SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_image *image, int h,
                                  int w, float *input) {
     const sal_net_desc *d = &net->desc;
-    sal__frame f;
-    float *source, *fitted;
+    float *fitted;
     sal_result r;
-    int x, y, c;
+    int x;
     if (!image->data || image->w < 1 || image->h < 1)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "an empty picture");
-    f = sal__frame_of(d->fit, image->w, image->h, w, h);
-    source = SAL__NEW(ctx, float, (size_t)f.sw * f.sh * 3);
-    fitted = SAL__NEW(ctx, float, (size_t)f.w * f.h * 3);
-    r = source && fitted ? SAL_OK : SAL_ERR_MEMORY;
-    if (r == SAL_OK) {
-        for (y = 0; y < f.sh; y++) {
-            const unsigned char *row = image->data + ((size_t)(f.sy + y) * image->w + f.sx) * 3;
-            for (x = 0; x < 3 * f.sw; x++) source[(size_t)y * f.sw * 3 + x] = row[x];
-        }
-        r = sal_resize(ctx, fitted, f.w, f.h, source, f.sw, f.sh, 3, SAL_LINEAR);
-    }
+    sal__frame f = sal__frame_of(d->fit, image->w, image->h, w, h);
+    r = sal__fitted(ctx, image->data, NULL, image->w, 3, f.sx, f.sy, f.sw, f.sh, f.w, f.h, &fitted);
     if (r == SAL_OK)
-        for (c = 0; c < 3; c++) {
+        for (int c = 0; c < 3; c++) {
             float *plane = input + (size_t)c * h * w;
             const float *pixel = fitted + (d->bgr ? 2 - c : c);
             for (x = 0; x < h * w; x++) plane[x] = (0 - d->mean[c]) / d->std[c];    /* black bars */
-            for (y = 0; y < f.h; y++)
+            for (int y = 0; y < f.h; y++)
                 for (x = 0; x < f.w; x++, pixel += 3)
                     plane[(size_t)(f.y + y) * w + f.x + x] =
                         (*pixel / d->scale - d->mean[c]) / d->std[c];
         }
-    sal_free(ctx, source);
     sal_free(ctx, fitted);
     return r;
 }
@@ -10243,15 +9780,13 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
     sal_kind kind = net->desc.kind;
     sal__frame f = sal__frame_of(net->desc.fit, image_w, image_h, w, h);
     float *smooth = NULL;
-    sal_result r;
-    size_t i;
-    int x, y;
+    int y;
     memset(map, 0, sizeof *map);
-    for (i = 0; i < (size_t)rh * rw; i++)
+    for (size_t i = 0; i < (size_t)rh * rw; i++)
         if (!(fabs((double)raw[i]) <= FLT_MAX))
             return sal__fail(ctx, SAL_ERR_NUMERIC, "%s returned a value that is not finite: are "
                              "these its weights?", net->name);
-    r = sal_map_new(ctx, image_w, image_h, map);
+    sal_result r = sal_map_new(ctx, image_w, image_h, map);
     if (r == SAL_OK && net->desc.blur > 0) {
         smooth = SAL__NEW(ctx, float, (size_t)rh * rw);
         r = smooth ? sal_blur(ctx, smooth, raw, rw, rh, net->desc.blur, 4.0, SAL_BORDER_REPLICATE)
@@ -10260,7 +9795,7 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
     }
     for (y = 0; r == SAL_OK && y < image_h; y++) {      /* picture -> input -> map coordinates */
         sal__tap v = sal__tap_at(((y + 0.5 - f.sy) * f.h / f.sh + f.y) * rh / h - 0.5, rh);
-        for (x = 0; x < image_w; x++) {
+        for (int x = 0; x < image_w; x++) {
             sal__tap u = sal__tap_at(((x + 0.5 - f.sx) * f.w / f.sw + f.x) * rw / w - 0.5, rw);
             map->data[(size_t)y * image_w + x] = sal__bilinear(raw, rw, v, u);
         }
@@ -10293,10 +9828,9 @@ SALDEF sal_result sal_predict_run(sal_ctx *ctx, sal_run *run, const sal_image *i
 SALDEF sal_result sal_predict(sal_ctx *ctx, const sal_net *net, const sal_image *image,
                               sal_map *map) {
     sal_run *run;
-    sal_result r;
     memset(map, 0, sizeof *map);
     SAL__TRY(sal_run_open(ctx, net, 1, 0, 0, &run));
-    r = sal_predict_run(ctx, run, image, map);
+    sal_result r = sal_predict_run(ctx, run, image, map);
     sal_run_close(ctx, run);
     return r;
 }
@@ -10381,11 +9915,8 @@ SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *wei
 
 SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_image *image,
                                     sal_map *map) {
-    sal_classical_desc desc;
+    sal_classical_desc desc = SAL__ZEROED;
     sal_map prior;
-    sal_result r;
-    size_t i;
-    memset(&desc, 0, sizeof desc);
     desc.center = model->center;
     if (!model->net) return sal_classical(ctx, model->classical, image, &desc, map);
     if (model->domain < 0 || model->domain >= SAL_DOMAINS)
@@ -10394,17 +9925,16 @@ SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_im
     model->run->domain = &model->domain;
     SAL__TRY(sal_predict_run(ctx, model->run, image, map));
     if (!model->center) return SAL_OK;
-    r = sal_classical(ctx, SAL_CENTER, image, NULL, &prior);
+    sal_result r = sal_classical(ctx, SAL_CENTER, image, NULL, &prior);
     if (r != SAL_OK) { sal_map_free(ctx, map); return r; }
-    for (i = 0; i < (size_t)map->w * map->h; i++) map->data[i] *= prior.data[i];
+    for (size_t i = 0; i < (size_t)map->w * map->h; i++) map->data[i] *= prior.data[i];
     sal__map_normalise(map);
     sal_map_free(ctx, &prior);
     return SAL_OK;
 }
 
 SALDEF sal_map sal_model_raw(const sal_model *model) {
-    sal_map raw;
-    memset(&raw, 0, sizeof raw);
+    sal_map raw = SAL__ZEROED;
     if (!model->run) return raw;
     raw.w = model->run->shape.w; raw.h = model->run->shape.h;
     raw.data = (float *)(uintptr_t)model->run->output;
@@ -10413,10 +9943,9 @@ SALDEF sal_map sal_model_raw(const sal_model *model) {
 
 SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *map) {
     sal_model model;
-    sal_result r;
     memset(map, 0, sizeof *map);
     SAL__TRY(sal_model_open(ctx, NULL, NULL, &model));
-    r = sal_model_predict(ctx, &model, image, map);
+    sal_result r = sal_model_predict(ctx, &model, image, map);
     sal_model_close(ctx, &model);
     return r;
 }
@@ -10441,14 +9970,14 @@ typedef struct sal__crop {
 
 static sal_result sal__crop_sums(sal_ctx *ctx, const sal_map *map, const sal_map *boost,
                                  sal__crop *c) {
-    int x, y;
+    int y;
     double *out = c->sum;
     for (y = 0, out += map->w + 2; y < map->h; y++, out += map->w + 1) {
         const double *above = out - map->w - 1;
         const float *in = map->data + (size_t)y * map->w;
         const float *more = boost ? boost->data + (size_t)y * map->w : NULL;
         double row = 0;
-        for (x = 0; x < map->w; x++) {
+        for (int x = 0; x < map->w; x++) {
             float v = more ? in[x] + more[x] : in[x];
             row += v < 0 ? 0 : v;
             out[x] = above[x] + row;
@@ -10461,14 +9990,14 @@ static sal_result sal__crop_sums(sal_ctx *ctx, const sal_map *map, const sal_map
     if (c->total > 0) return SAL_OK;
     c->total = (double)map->w * map->h;
     for (y = 0, out = c->sum; y <= map->h; y++)
-        for (x = 0; x <= map->w; x++) *out++ = (double)y * x;
+        for (int x = 0; x <= map->w; x++) *out++ = (double)y * x;
     return SAL_OK;
 }
 
 /* Regions are pixels above this share of the maximum that touch at their sides; those larger than
    the box do not count, as every box would cut or miss them. */
 static sal_result sal__crop_links(sal_ctx *ctx, const sal_map *map, double share, sal__crop *c) {
-    int w = map->w, h = map->h, x, y, k, i, n = w * h;
+    int w = map->w, h = map->h, x, y, n = w * h;
     float peak = 0;
     unsigned char *mark = SAL__NEW(ctx, unsigned char, n);      /* 1: in a region, 2: visited */
     int *queue = SAL__NEW(ctx, int, n);
@@ -10479,19 +10008,19 @@ static sal_result sal__crop_links(sal_ctx *ctx, const sal_map *map, double share
         sal_free(ctx, mark); sal_free(ctx, queue);
         return SAL_ERR_MEMORY;
     }
-    for (i = 0; i < n; i++) peak = SAL__MAX(peak, map->data[i]);
-    for (i = 0; i < n; i++) mark[i] = map->data[i] > share * peak;
-    for (i = 0; i < n; i++) {
-        int count = 0, done, left = w, right = 0, top = h, bottom = 0;
+    for (int i = 0; i < n; i++) peak = SAL__MAX(peak, map->data[i]);
+    for (int i = 0; i < n; i++) mark[i] = map->data[i] > share * peak;
+    for (int i = 0; i < n; i++) {
+        int count = 0, left = w, right = 0, top = h, bottom = 0;
         if (mark[i] != 1) continue;
         mark[i] = 2;
         queue[count++] = i;
-        for (done = 0; done < count; done++) {
+        for (int done = 0; done < count; done++) {
             static const int dx[] = { -1, 1, 0, 0 }, dy[] = { 0, 0, -1, 1 };
             x = queue[done] % w; y = queue[done] / w;
             left = SAL__MIN(left, x); right = SAL__MAX(right, x);
             top = SAL__MIN(top, y); bottom = SAL__MAX(bottom, y);
-            for (k = 0; k < 4; k++) {
+            for (int k = 0; k < 4; k++) {
                 int u = x + dx[k], v = y + dy[k];
                 if (u < 0 || u >= w || v < 0 || v >= h || mark[v * w + u] != 1) continue;
                 mark[v * w + u] = 2;
@@ -10499,7 +10028,7 @@ static sal_result sal__crop_links(sal_ctx *ctx, const sal_map *map, double share
             }
         }
         if (right - left < c->bw && bottom - top < c->bh) continue;
-        for (done = 0; done < count; done++) mark[queue[done]] = 0;
+        for (int done = 0; done < count; done++) mark[queue[done]] = 0;
     }
     for (y = 0; y < h; y++)
         for (x = 0; x < w; x++) {
@@ -10515,9 +10044,8 @@ static sal_result sal__crop_links(sal_ctx *ctx, const sal_map *map, double share
 /* The saliency inside of a box, whose sides may lie between pixels. */
 static double sal__crop_inside(const sal__crop *c, double left, double top, double w, double h) {
     double value[2][2];
-    int i, k;
-    for (i = 0; i < 2; i++)
-        for (k = 0; k < 2; k++) {
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 2; k++) {
             sal__tap v = sal__tap_at(top + i * h, c->h + 1);
             sal__tap u = sal__tap_at(left + k * w, c->w + 1);
             const double *a = c->sum + (size_t)v.low * (c->w + 1);
@@ -10530,20 +10058,20 @@ static double sal__crop_inside(const sal__crop *c, double left, double top, doub
 
 /* Boxes that would cut regions, or overlap others, at the height `top`. */
 static void sal__crop_rules(const sal__crop *c, int top, int count) {
-    int i, k, w = (int)c->bw, h = (int)c->bh;
+    int w = (int)c->bw, h = (int)c->bh;
     if (c->across) {
         size_t pitch = (size_t)c->w + 1, at = (size_t)top * pitch, below = at + h * pitch;
         const int *across = c->across, *down = c->down;
-        for (i = 0; i < count; i++, at++, below++) {
+        for (int i = 0; i < count; i++, at++, below++) {
             int cuts = across[below] - across[at] + across[below + w] - across[at + w] +
                        down[at + w] - down[at] + down[below + w] - down[below];
             c->gain[i] -= 2 * c->total * cuts;      /* the fewest cuts first, then saliency */
         }
     }
-    for (k = 0; k < c->takens; k++) {
+    for (int k = 0; k < c->takens; k++) {
         const sal_box *t = &c->taken[k];
         if (top >= t->y + t->h || top + h <= t->y) continue;
-        for (i = SAL__MAX(0, t->x - w + 1); i < SAL__MIN(count, t->x + t->w); i++)
+        for (int i = SAL__MAX(0, t->x - w + 1); i < SAL__MIN(count, t->x + t->w); i++)
             c->gain[i] = -HUGE_VAL;
     }
 }
@@ -10551,20 +10079,20 @@ static void sal__crop_rules(const sal__crop *c, int top, int count) {
 /* The best position among multiples of `step`; 0 if there is none. A tilt of a hundred-millionth
    of all saliency decides between equal ones. */
 static int sal__crop_scan(const sal__crop *c, int step, int *left, int *top) {
-    int w = c->w, n = (int)c->bw, m = (int)c->bh, count = (int)(w - c->bw) + 1, i, y, found = 0;
+    int w = c->w, n = (int)c->bw, m = (int)c->bh, count = (int)(w - c->bw) + 1, found = 0;
     double fx = c->bw - n, fy = c->bh - m, best = -HUGE_VAL, tilt = 1e-8 * c->total;
-    for (i = 0; i < count; i++) c->tilt[i] = tilt * fabs(i + c->bw / 2 - w / 2.0) / w;
-    for (y = 0; y + c->bh <= c->h; y += step) {
+    for (int i = 0; i < count; i++) c->tilt[i] = tilt * fabs(i + c->bw / 2 - w / 2.0) / w;
+    for (int y = 0; y + c->bh <= c->h; y += step) {
         const double *a = c->sum + (size_t)y * (w + 1), *b = a + (size_t)m * (w + 1);
         const double *b1 = fy > 0 ? b + w + 1 : b;
         double lower = tilt * fabs(y + c->bh / 2 - c->h / 2.0) / c->h;
-        for (i = 0; i <= w; i++) c->band[i] = (1 - fy) * b[i] + fy * b1[i] - a[i];
+        for (int i = 0; i <= w; i++) c->band[i] = (1 - fy) * b[i] + fy * b1[i] - a[i];
         c->band[w + 1] = c->band[w];
-        for (i = 0; i < count; i += step)
+        for (int i = 0; i < count; i += step)
             c->gain[i] = (1 - fx) * c->band[i + n] + fx * c->band[i + n + 1] - c->band[i] -
                          c->tilt[i];
         if (step == 1) sal__crop_rules(c, y, count);
-        for (i = 0; i < count; i += step)
+        for (int i = 0; i < count; i += step)
             if (c->gain[i] - lower > best) {
                 best = c->gain[i] - lower;
                 *left = i; *top = y;
@@ -10579,14 +10107,13 @@ static int sal__crop_scan(const sal__crop *c, int step, int *left, int *top) {
 static void sal__crop_refine(const sal__crop *c, double *left, double *top) {
     double x[5], y[5], best = sal__crop_inside(c, *left, *top, c->bw, c->bh) + 1e-8 * c->total;
     double from_x = *left, from_y = *top;
-    int i, k;
-    for (i = 0; i < 5; i++) {
+    for (int i = 0; i < 5; i++) {
         double shift = i < 3 ? i - 1 : i - 3;
         x[i] = sal__clamp(from_x + shift - (i < 3 ? 0 : c->bw - (int)c->bw), 0, c->w - c->bw);
         y[i] = sal__clamp(from_y + shift - (i < 3 ? 0 : c->bh - (int)c->bh), 0, c->h - c->bh);
     }
-    for (k = 0; k < 5; k++)
-        for (i = 0; i < 5; i++) {
+    for (int k = 0; k < 5; k++)
+        for (int i = 0; i < 5; i++) {
             double inside = sal__crop_inside(c, x[i], y[k], c->bw, c->bh);
             if (inside > best) { best = inside; *left = x[i]; *top = y[k]; }
         }
@@ -10613,12 +10140,12 @@ static void sal__crop_round(sal__crop *c) {
 /* The smallest size whose best box keeps enough, by halving the interval: what a size keeps grows
    with it. Coarse steps are enough to choose a size. */
 static void sal__crop_zoom(sal__crop *c, const sal_crop_desc *d, double aspect) {
-    int step = 1 + SAL__MAX(c->w, c->h) / 128, x, y, low = 1, high;
+    int step = 1 + SAL__MAX(c->w, c->h) / 128, x, y, low = 1;
     double w, h, side;
     if (d->area > 0) low = (int)ceil(SAL__MAX(c->bw, c->bh));
     sal__crop_size(c, aspect, 1);
     w = c->bw; h = c->bh; side = SAL__MAX(w, h);
-    for (high = (int)ceil(side); ; ) {
+    for (int high = (int)ceil(side); ; ) {
         int middle = (low + high) / 2;
         c->bw = w * middle / side; c->bh = h * middle / side;
         sal__crop_round(c);
@@ -10630,13 +10157,10 @@ static void sal__crop_zoom(sal__crop *c, const sal_crop_desc *d, double aspect) 
 
 SALDEF sal_result sal_crop(sal_ctx *ctx, const sal_map *map, const sal_crop_desc *desc,
                            sal_box *box) {
-    sal_crop_desc d;
-    sal__crop c;
-    sal_result r;
+    sal_crop_desc d = SAL__ZEROED;
+    sal__crop c = SAL__ZEROED;
     double aspect;
     int x, y;
-    memset(&d, 0, sizeof d);
-    memset(&c, 0, sizeof c);
     if (desc) d = *desc;
     d.boxes = d.boxes ? d.boxes : 1;
     if (!map->data || map->w < 1 || map->h < 1)
@@ -10655,7 +10179,7 @@ SALDEF sal_result sal_crop(sal_ctx *ctx, const sal_map *map, const sal_crop_desc
     c.taken = box;
     c.sum = SAL__NEW(ctx, double, (size_t)(c.h + 1) * (c.w + 1));
     c.band = SAL__NEW(ctx, double, (size_t)3 * (c.w + 2));
-    r = c.sum && c.band ? sal__crop_sums(ctx, map, d.boost, &c) : SAL_ERR_MEMORY;
+    sal_result r = c.sum && c.band ? sal__crop_sums(ctx, map, d.boost, &c) : SAL_ERR_MEMORY;
     if (r == SAL_OK) {
         c.gain = c.band + c.w + 2;
         c.tilt = c.gain + c.w + 2;
@@ -10689,18 +10213,15 @@ SALDEF sal_result sal_crop(sal_ctx *ctx, const sal_map *map, const sal_crop_desc
 
 SALDEF double sal_name_share(const char *name, uint64_t seed) {
     const char *slash = strrchr(name, '/');
-    sal_rng rng;
-    rng.state = sal__hash(slash ? slash + 1 : name) ^ seed;
+    sal_rng rng = { sal__hash(slash ? slash + 1 : name) ^ seed };
     return sal_rng_uniform(&rng);
 }
 
 SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind) {
-    sal_train_desc d;
-    memset(&d, 0, sizeof d);
+    sal_train_desc d = SAL__ZEROED;
     d.val_split = 0.2;
     d.dropout = -1;
     d.mirror = 1;
-    d.loss.weight[SAL_LOSS_MSE] = 1;
     d.optim.nesterov = 1;
     d.momentum = d.momentum_end = 0.9;
     d.batch = 10;
@@ -10708,30 +10229,29 @@ SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind) {
     switch (kind) {
     case SAL_JUNTINGNET:
         d.epochs = 1000; d.batch = 128;
+        d.loss.weight[SAL_LOSS_MSE] = 1;
         d.schedule.kind = SAL_RATE_LINEAR; d.schedule.rate = 0.03; d.schedule.rate_end = 0.0001;
         d.momentum_end = 0.999;
         d.optim.max_norm = 1.9365;      /* of Goodfellow et al.'s maxout networks */
         break;
     case SAL_WEPSAM:
         d.epochs = 1200; d.batch = 128;
+        d.loss.weight[SAL_LOSS_MSE] = 1;
         d.schedule.kind = SAL_RATE_LINEAR; d.schedule.rate = 0.3; d.schedule.rate_end = 0.0001;
         break;
     case SAL_MLNET:
         d.epochs = 20;
-        memset(&d.loss, 0, sizeof d.loss);
         d.loss.weight[SAL_LOSS_MLNET] = 1;
         d.schedule.kind = SAL_RATE_TIME_DECAY; d.schedule.rate = 1e-3; d.schedule.factor = 5e-4;
         break;
     case SAL_LITE:                      /* ours: see weights/README.md */
         d.epochs = 12; d.batch = 8; d.fixed_norm = 1;
-        memset(&d.loss, 0, sizeof d.loss);
         d.loss.weight[SAL_LOSS_KL] = 1; d.loss.weight[SAL_LOSS_CC] = -1;
         d.optim.rule = SAL_ADAMW; d.optim.decay = 1e-4;
         d.schedule.kind = SAL_RATE_ONE_CYCLE; d.schedule.rate = 5e-4;
         break;
     default:
         d.epochs = 10;
-        memset(&d.loss, 0, sizeof d.loss);
         d.loss.weight[SAL_LOSS_KL] = 10; d.loss.weight[SAL_LOSS_CC] = -2;
         d.loss.weight[SAL_LOSS_NSS] = -1;
         d.loss.upsample = 16; d.loss.peak = 1;
@@ -10763,7 +10283,7 @@ typedef struct sal__trainer {
     sal_train_desc desc;
     sal_ctx *worker;            /* a context for each */
     sal_dataset *set;           /* of data, then of val */
-    sal__picture *train, *val;
+    sal__picture *picture;      /* those to train on, then those to validate on */
     int trains, vals, skipped;
     int ih, iw, dh, dw;         /* sizes in which samples are kept */
     int th, tw;                 /* of the maps that are compared */
@@ -10787,39 +10307,18 @@ typedef struct sal__trainer {
     uint64_t steps_done;
     double epoch_loss;          /* sum over the steps of this epoch */
     int best_unsaved;
-    /* the batch that is being made */
-    sal__picture *samples;
+    /* the batch that is being made; vary: 1 to train, 0 to validate */
     int count, first, epoch, vary;
     sal_result *result;         /* of each worker */
 } sal__trainer;
 
-/* A rectangle of a picture (bytes) or a map (floats) whose rows have `wide` pixels of c channels:
-   in (sh, sw) from (x, y) on, out (h, w, c) in memory that the caller frees. */
-static sal_result sal__fitted(sal_ctx *ctx, const unsigned char *bytes, const float *floats,
-                              int wide, int c, int x, int y, int sw, int sh, int w, int h,
-                              float **out) {
-    size_t row = (size_t)c * sw, i;
-    float *part = SAL__NEW(ctx, float, row * (size_t)sh), *fitted = NULL;
-    sal_result r = part ? SAL_OK : SAL_ERR_MEMORY;
-    int k;
-    for (k = 0; r == SAL_OK && k < sh; k++) {
-        size_t from = ((size_t)(y + k) * wide + x) * c;
-        for (i = 0; i < row; i++) part[k * row + i] = bytes ? bytes[from + i] : floats[from + i];
-    }
-    *out = part;
-    if (r != SAL_OK || (sw == w && sh == h)) return r;
-    fitted = SAL__NEW(ctx, float, (size_t)w * h * c);
-    r = fitted ? sal_resize(ctx, fitted, w, h, part, sw, sh, c, SAL_LINEAR) : SAL_ERR_MEMORY;
-    sal_free(ctx, part);
-    *out = fitted;
-    return r;
-}
+
 
 /* Picture and map in the frame; what lies around them stays zero. */
 static sal_result sal__picture_fit(sal_ctx *ctx, const sal__trainer *t, const sal__frame *f,
                                    const sal_item *item, sal__picture *s) {
     double sx = (double)t->dw / t->iw, sy = (double)t->dh / t->ih;
-    int x0 = (int)(f->x * sx + 0.5), y0 = (int)(f->y * sy + 0.5), x, y;
+    int x0 = (int)(f->x * sx + 0.5), y0 = (int)(f->y * sy + 0.5);
     int w = SAL__MIN(SAL__MAX((int)(f->w * sx + 0.5), 1), t->dw - x0);
     int h = SAL__MIN(SAL__MAX((int)(f->h * sy + 0.5), 1), t->dh - y0);
     float *image = NULL, *map = NULL;
@@ -10827,12 +10326,12 @@ static sal_result sal__picture_fit(sal_ctx *ctx, const sal__trainer *t, const sa
                                f->w, f->h, &image);
     if (r == SAL_OK) r = sal__fitted(ctx, NULL, item->density.data, item->w, 1, f->sx, f->sy, f->sw,
                                      f->sh, w, h, &map);
-    for (y = 0; r == SAL_OK && y < f->h; y++)
-        for (x = 0; x < 3 * f->w; x++)
+    for (int y = 0; r == SAL_OK && y < f->h; y++)
+        for (int x = 0; x < 3 * f->w; x++)
             s->image[((size_t)(f->y + y) * t->iw + f->x) * 3 + x] =
                 (unsigned char)(sal__clamp(image[(size_t)y * f->w * 3 + x], 0, 255) + 0.5);
-    for (y = 0; r == SAL_OK && y < h; y++)
-        for (x = 0; x < w; x++)
+    for (int y = 0; r == SAL_OK && y < h; y++)
+        for (int x = 0; x < w; x++)
             s->density[(size_t)(y0 + y) * t->dw + x0 + x] =
                 (uint16_t)(sal__clamp(map[(size_t)y * w + x], 0, 1) * 65535 + 0.5);
     sal_free(ctx, image);
@@ -10848,19 +10347,16 @@ static void sal__picture_drop(sal_ctx *ctx, sal__picture *s) {
 /* Read and fit one picture. */
 static sal_result sal__picture_load(sal_ctx *ctx, const sal__trainer *t, sal__picture *s) {
     sal_item item;
-    sal__frame f;
-    sal_result r;
-    int i;
-    r = sal_dataset_item(ctx, s->set, s->entry, SAL_ITEM_ALL, &item);
+    sal_result r = sal_dataset_item(ctx, s->set, s->entry, SAL_ITEM_ALL, &item);
     if (r != SAL_OK) return r;
-    f = sal__frame_of(t->net->desc.fit, item.w, item.h, t->iw, t->ih);
+    sal__frame f = sal__frame_of(t->net->desc.fit, item.w, item.h, t->iw, t->ih);
     s->image = SAL__NEW(ctx, unsigned char, (size_t)t->ih * t->iw * 3);
     s->density = SAL__NEW(ctx, uint16_t, (size_t)t->dh * t->dw);
     s->point = SAL__NEW(ctx, float, 2 * (size_t)item.fixations + 1);
     s->points = item.fixations;
     r = s->image && s->density && s->point ? SAL_OK : SAL_ERR_MEMORY;
     if (r == SAL_OK) r = sal__picture_fit(ctx, t, &f, &item, s);
-    for (i = 0; r == SAL_OK && i < item.fixations; i++) {   /* pixel centres to the frame */
+    for (int i = 0; r == SAL_OK && i < item.fixations; i++) {   /* pixel centres to the frame */
         const sal_fixation *p = &item.fixation[i];
         s->point[2 * i]     = (float)(((p->x + 0.5 - f.sx) * f.w / f.sw + f.x) / t->iw);
         s->point[2 * i + 1] = (float)(((p->y + 0.5 - f.sy) * f.h / f.sh + f.y) / t->ih);
@@ -10875,16 +10371,14 @@ typedef struct sal__view { int x, y, w, h, mirror; double gain, shift, saturatio
 
 static sal__view sal__view_of(const sal__trainer *t, uint64_t key) {
     sal__view v;
-    sal_rng rng;
-    double side;
+    sal_rng rng = { key };
     v.x = v.y = v.mirror = 0; v.w = t->iw; v.h = t->ih;
     v.gain = v.saturation = 1; v.shift = 0;
     if (!t->vary) return v;
-    rng.state = key;
     rng.state = sal_rng_next(&rng);
     v.mirror = t->desc.mirror && sal_rng_below(&rng, 2);
     if (t->desc.crop > 0) {
-        side = 1 - t->desc.crop * sal_rng_uniform(&rng);
+        double side = 1 - t->desc.crop * sal_rng_uniform(&rng);
         v.w = SAL__MAX((int)(t->iw * side + 0.5), 1); v.h = SAL__MAX((int)(t->ih * side + 0.5), 1);
         v.x = (int)sal_rng_below(&rng, (uint32_t)(t->iw - v.w + 1));
         v.y = (int)sal_rng_below(&rng, (uint32_t)(t->ih - v.h + 1));
@@ -10902,15 +10396,15 @@ static sal__view sal__view_of(const sal__trainer *t, uint64_t key) {
 static sal_result sal__view_image(sal_ctx *ctx, const sal__trainer *t, const sal__picture *s,
                                   const sal__view *v, float *input) {
     const sal_net_desc *d = &t->net->desc;
-    int h = t->run->h, w = t->run->w, x, y, c;
+    int h = t->run->h, w = t->run->w;
     float *part = NULL;
     sal_result r = sal__fitted(ctx, s->image, NULL, t->iw, 3, v->x, v->y, v->w, v->h, w, h, &part);
-    for (y = 0; r == SAL_OK && y < h; y++)
-        for (x = 0; x < w; x++) {
+    for (int y = 0; r == SAL_OK && y < h; y++)
+        for (int x = 0; x < w; x++) {
             const float *rgb = part + ((size_t)y * w + x) * 3;
             float *to = input + (size_t)y * w + (v->mirror ? w - 1 - x : x);
             double grey = (rgb[0] + rgb[1] + rgb[2]) / 3.0;
-            for (c = 0; c < 3; c++) {
+            for (int c = 0; c < 3; c++) {
                 double p = rgb[d->bgr ? 2 - c : c];
                 if (t->vary && t->desc.colour > 0) {
                     p = grey + (p - grey) * v->saturation;
@@ -10927,12 +10421,12 @@ static sal_result sal__view_image(sal_ctx *ctx, const sal__trainer *t, const sal
 static void sal__view_maps(const sal__trainer *t, const sal__picture *s, const sal__view *v,
                            float *density, float *fixations) {
     double low = t->desc.target_low;
-    int x, y, i, w = t->tw, h = t->th;
+    int w = t->tw, h = t->th;
     int whole = v->w == t->iw && v->h == t->ih && w == t->dw && h == t->dh;
-    for (y = 0; y < h; y++) {
+    for (int y = 0; y < h; y++) {
         double sy = ((y + 0.5) / h * v->h + v->y) * t->dh / t->ih - 0.5;
         sal__tap b = sal__tap_at(sy, t->dh);
-        for (x = 0; x < w; x++) {
+        for (int x = 0; x < w; x++) {
             int to = v->mirror ? w - 1 - x : x;
             double value;
             if (whole) value = s->density[(size_t)y * w + x];
@@ -10948,7 +10442,7 @@ static void sal__view_maps(const sal__trainer *t, const sal__picture *s, const s
         }
     }
     memset(fixations, 0, (size_t)h * w * sizeof(float));
-    for (i = 0; i < s->points; i++) {
+    for (int i = 0; i < s->points; i++) {
         double u = (s->point[2 * i] * t->iw - v->x) / v->w;
         double z = (s->point[2 * i + 1] * t->ih - v->y) / v->h;
         if (v->mirror) u = 1 - u;
@@ -10959,22 +10453,23 @@ static void sal__view_maps(const sal__trainer *t, const sal__picture *s, const s
 
 /* Sample i of the batch: which picture it is. */
 static int sal__pick(const sal__trainer *t, int i) {
-    int n = t->samples == t->train ? t->trains : t->vals;
-    int at = (t->first + i) % n;
-    return t->samples == t->train ? t->order[at] : at;
+    return t->vary ? t->order[(t->first + i) % t->trains] : t->trains + (t->first + i) % t->vals;
+}
+
+static uint64_t sal__key(const sal__trainer *t, int picture) {
+    return t->desc.seed ^ ((uint64_t)t->epoch << 32) ^ (uint64_t)picture * 0x9E3779B97F4Au;
 }
 
 static void sal__batch_task(void *arg, int index, int worker) {
     sal__trainer *t = (sal__trainer *)arg;
     sal_ctx *ctx = &t->worker[worker];
     int picture = sal__pick(t, index);
-    sal__picture *kept = &t->samples[picture], fresh = *kept, *s = kept;
-    size_t map = (size_t)t->th * t->tw, pixels = (size_t)3 * t->run->h * t->run->w, k;
-    uint64_t key = t->desc.seed ^ ((uint64_t)t->epoch << 32) ^ (uint64_t)picture * 0x9E3779B97F4Au;
+    sal__picture *kept = &t->picture[picture], fresh = *kept, *s = kept;
+    size_t map = (size_t)t->th * t->tw, pixels = (size_t)3 * t->run->h * t->run->w;
+    uint64_t key = sal__key(t, picture);
     sal__view v = sal__view_of(t, key);
-    sal_rng coin;
+    sal_rng coin = { ~key };
     sal_result r = SAL_OK;
-    coin.state = ~key;
     t->domain[index] = t->vary && sal_rng_below(&coin, 2) ? kept->domain : SAL_DOMAIN_NEUTRAL;
     if (!kept->bad && !t->cached) {
         s = &fresh;
@@ -10993,11 +10488,10 @@ static void sal__batch_task(void *arg, int index, int worker) {
     if (t->feature_count) {     /* the record was read before */
         sal_run *run = t->vary ? t->run : t->test;
         const uint16_t *from = t->record + index * t->feature_floats;
-        int i;
-        for (i = 0; i < t->feature_count; i++) {
+        for (int i = 0; i < t->feature_count; i++) {
             sal_value *value = &run->value[t->feature[i]];
             size_t n = sal__shape_count(value->shape);
-            for (k = 0; k < n; k++) value->data[index * n + k] = sal_f16_to_f32(*from++);
+            for (size_t k = 0; k < n; k++) value->data[index * n + k] = sal_f16_to_f32(*from++);
         }
     }
     if (s == &fresh) sal__picture_drop(ctx, s);
@@ -11005,8 +10499,7 @@ static void sal__batch_task(void *arg, int index, int worker) {
 }
 
 static sal_result sal__first_failure(sal__trainer *t) {
-    int i;
-    for (i = 0; i < sal_threads(t->ctx); i++)
+    for (int i = 0; i < sal_threads(t->ctx); i++)
         if (t->result[i] != SAL_OK) {
             sal_result r = t->result[i];
             t->result[i] = SAL_OK;
@@ -11016,21 +10509,17 @@ static sal_result sal__first_failure(sal__trainer *t) {
 }
 
 /* Inputs and targets of `count` samples from `first` on (in the order of this epoch). */
-static sal_result sal__batch(sal__trainer *t, sal__picture *samples, int first, int count,
-                             int vary) {
-    int i;
-    t->samples = samples; t->first = first; t->count = count; t->vary = vary;
-    for (i = 0; t->feature_count && i < count; i++) {
-        int picture = sal__pick(t, i), base = samples == t->val ? t->trains : 0;
-        uint64_t key = t->desc.seed ^ ((uint64_t)t->epoch << 32) ^
-                       (uint64_t)picture * 0x9E3779B97F4Au;
-        long record = 2L * (base + picture) + sal__view_of(t, key).mirror;
+static sal_result sal__batch(sal__trainer *t, int first, int count, int vary) {
+    t->first = first; t->count = count; t->vary = vary;
+    for (int i = 0; t->feature_count && i < count; i++) {
+        int picture = sal__pick(t, i);
+        long record = 2L * picture + sal__view_of(t, sal__key(t, picture)).mirror;
         if (fseek(t->features, (long)t->feature_start +
                   record * (long)(t->feature_floats * sizeof(uint16_t)), SEEK_SET) ||
             fread(t->record + i * t->feature_floats, sizeof(uint16_t), t->feature_floats,
                   t->features) != t->feature_floats)
             return sal__fail(t->ctx, SAL_ERR_IO, "%s: features of picture %d cannot be read",
-                             t->desc.features, base + picture);
+                             t->desc.features, picture);
     }
     sal_parallel_for(t->ctx, count, sal__batch_task, t);
     return sal__first_failure(t);
@@ -11039,7 +10528,7 @@ static sal_result sal__batch(sal__trainer *t, sal__picture *samples, int first, 
 /* --- losses of a batch ------------------------------------------------------------------------ */
 
 static double sal__sample_weight(const sal__trainer *t, int index) {
-    return t->samples[sal__pick(t, index)].bad ? 0
+    return t->picture[sal__pick(t, index)].bad ? 0
          : 1.0 / ((double)t->count * (t->vary ? t->desc.ranks : 1));
 }
 
@@ -11065,11 +10554,10 @@ enum { SAL__SAVE, SAL__RESTORE, SAL__SWAP, SAL__BLEND };
 
 /* Between the network's weights and a block of them. BLEND: block += share * (weights - block) */
 static void sal__weights(const sal__trainer *t, float *block, int what, double share) {
-    int i;
     size_t k, n;
     sal_run_fetch(t->ctx, t->run, NULL, SAL_WEIGHTS);   /* if that fails, so does what follows */
     if (what == SAL__RESTORE || what == SAL__SWAP) sal_run_changed(t->run, NULL, SAL_WEIGHTS);
-    for (i = 0; i < t->net->params; i++) {
+    for (int i = 0; i < t->net->params; i++) {
         float *w = (float *)t->net->param[i].value.data, *at = block + t->place[i], x;
         if (t->place[i] == SIZE_MAX) continue;
         n = sal_tensor_count(&t->net->param[i].value);
@@ -11085,22 +10573,18 @@ static void sal__weights(const sal__trainer *t, float *block, int what, double s
 /* --- files ------------------------------------------------------------------------------------ */
 
 static sal_result sal__train_log(sal__trainer *t) {
-    char *text, *p;
-    size_t size = 128 * ((size_t)t->at.rows + 2);
-    sal_result r;
-    int i;
+    sal__bytes text = SAL__ZEROED;
     if (!t->desc.log || t->desc.rank) return SAL_OK;
-    text = p = SAL__NEW(t->ctx, char, size);
-    if (!text) return SAL_ERR_MEMORY;
-    p += snprintf(p, size, "epoch,loss,val_loss,val_cc,val_nss,rate,momentum\n");
-    for (i = 0; i < t->at.rows; i++) {
+    text.ctx = t->ctx;
+    sal__bytes_print(&text, "epoch,loss,val_loss,val_cc,val_nss,rate,momentum\n");
+    for (int i = 0; i < t->at.rows; i++) {
         const float *h = t->history[i];
-        p += snprintf(p, size - (size_t)(p - text), "%d,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g\n", (int)h[0],
-                      (double)h[1], (double)h[2], (double)h[3], (double)h[4], (double)h[5],
-                      (double)h[6]);
+        sal__bytes_print(&text, "%d,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g\n", (int)h[0], (double)h[1],
+                         (double)h[2], (double)h[3], (double)h[4], (double)h[5], (double)h[6]);
     }
-    r = sal_file_write(t->ctx, t->desc.log, text, (size_t)(p - text));
-    sal_free(t->ctx, text);
+    sal_result r = text.failed ? SAL_ERR_MEMORY
+                 : sal_file_write(t->ctx, t->desc.log, text.data, text.size);
+    sal_free(t->ctx, text.data);
     return r;
 }
 
@@ -11113,8 +10597,8 @@ static void sal__block_tensor(sal_named_tensor *n, const char *name, float *data
 
 /* All that a training is made of, as tensors (at most params + 4); returns how many. */
 static int sal__train_tensors(const sal__trainer *t, sal_named_tensor *tensor) {
-    int i, count = 0;
-    for (i = 0; i < t->net->params; i++) {
+    int count = 0;
+    for (int i = 0; i < t->net->params; i++) {
         tensor[count].name = t->net->param[i].name;
         tensor[count++].tensor = t->net->param[i].value;
     }
@@ -11145,8 +10629,7 @@ static sal_result sal__train_checkpoint(sal__trainer *t) {
         t->best_unsaved = 0;
     }
     if (!t->desc.state || r != SAL_OK) return r;
-    tensor = SAL__NEW(t->ctx, sal_named_tensor, t->net->params + 4);
-    if (!tensor) return SAL_ERR_MEMORY;
+    SAL__TRY_NEW(tensor, t->ctx, sal_named_tensor, t->net->params + 4);
     memcpy(&loss, &t->epoch_loss, sizeof loss);     /* as bits: exact, and the same everywhere */
     memcpy(&best, &t->at.best, sizeof best);
     snprintf(numbers, sizeof numbers, "%d %d %d %llx %llx", t->at.epoch, t->at.step,
@@ -11158,20 +10641,18 @@ static sal_result sal__train_checkpoint(sal__trainer *t) {
 }
 
 static sal_result sal__train_resume(sal__trainer *t) {
-    sal_safetensors file;
+    sal_safetensors file = SAL__ZEROED;
     sal_named_tensor *tensor = SAL__NEW(t->ctx, sal_named_tensor, t->net->params + 4);
-    const char *recipe;
     sal_result r = tensor ? SAL_OK : SAL_ERR_MEMORY;
-    int i, count = tensor ? sal__train_tensors(t, tensor) : 0;
-    memset(&file, 0, sizeof file);
+    int count = tensor ? sal__train_tensors(t, tensor) : 0;
     if (r == SAL_OK) r = sal_safetensors_load(t->ctx, t->desc.state, &file);
     if (r != SAL_OK) { sal_free(t->ctx, tensor); return r; }
-    recipe = sal_safetensors_meta(&file, "train.recipe");
+    const char *recipe = sal_safetensors_meta(&file, "train.recipe");
     if (!recipe || strcmp(recipe, t->recipe))
         r = sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s was written by another recipe or for other "
                       "pictures: (%s), not (%s)", t->desc.state, recipe ? recipe : "none",
                       t->recipe);
-    for (i = 0; r == SAL_OK && i < count; i++) {
+    for (int i = 0; r == SAL_OK && i < count; i++) {
         size_t n = sal_tensor_count(&tensor[i].tensor);
         const sal_named_tensor *found = sal_safetensors_find(&file, tensor[i].name);
         if (!found || found->tensor.dtype != SAL_F32 || sal_tensor_count(&found->tensor) != n)
@@ -11208,20 +10689,16 @@ static sal_result sal__train_resume(sal__trainer *t) {
 
    128 bytes that say what they belong to, then a record for every picture (training, then
    validation), plain and mirrored: half floats, too large ones clipped. */
-typedef struct sal__feature_job { sal__trainer *t; uint16_t *out; } sal__feature_job;
-
 static void sal__feature_watch(void *arg, const sal_run *run, int i) {
-    const sal__feature_job *j = (const sal__feature_job *)arg;
-    const sal__trainer *t = j->t;
-    uint16_t *to = j->out;
-    int k, s;
-    size_t n, x;
-    for (k = 0; k < t->feature_count; k++, to += n) {
+    const sal__trainer *t = (const sal__trainer *)arg;
+    uint16_t *to = t->record;
+    size_t n;
+    for (int k = 0; k < t->feature_count; k++, to += n) {
         const sal_value *v = &run->value[t->feature[k]];
         n = sal__shape_count(v->shape);
         if (sal__root(run, t->feature[k]) != sal__root(run, run->step[i].output)) continue;
-        for (s = 0; s < run->n; s++)
-            for (x = 0; x < n; x++)
+        for (int s = 0; s < run->n; s++)
+            for (size_t x = 0; x < n; x++)
                 to[s * t->feature_floats + x] =
                     sal_f32_to_f16((float)sal__clamp(v->data[s * n + x], -65504, 65504));
     }
@@ -11234,19 +10711,17 @@ static sal_result sal__features_open(sal__trainer *t) {
     uint64_t hash = sal__hash(t->recipe);
     sal_run *run = NULL;
     sal__output out;
-    sal__feature_job job;
-    sal_result r = SAL_OK;
-    int i, k, total = t->trains + t->vals, begun = 0;
+    int i, total = t->trains + t->vals;
     t->feature_start = sizeof header;
     for (i = 0; i < t->net->params; i++)        /* the weights of the beginning */
         if (!t->run->gradient[i]) {
             const sal_tensor *p = &t->net->param[i].value;
             const unsigned char *b = (const unsigned char *)p->data;
-            size_t n = sal_tensor_count(p) * sizeof(float), q;
-            for (q = 0; q < n; q++) hash = (hash ^ b[q]) * 0x100000001B3u;
+            size_t n = sal_tensor_count(p) * sizeof(float);
+            for (size_t q = 0; q < n; q++) hash = (hash ^ b[q]) * 0x100000001B3u;
         }
     for (i = 0; i < total; i++) {
-        const sal__picture *s = i < t->trains ? &t->train[i] : &t->val[i - t->trains];
+        const sal__picture *s = &t->picture[i];
         hash = hash * 31 + sal__hash(s->set->entry[s->entry].image);
     }
     memset(header, ' ', sizeof header);
@@ -11256,27 +10731,25 @@ static sal_result sal__features_open(sal__trainer *t) {
                  (unsigned long)(hash >> 32), (unsigned long)(hash & 0xFFFFFFFFu));
     header[i] = ' ';
     header[sizeof header - 1] = '\n';
-    t->record = SAL__NEW(t->ctx, uint16_t, t->feature_floats * (size_t)t->run->n);
-    if (!t->record) return SAL_ERR_MEMORY;
+    SAL__TRY_NEW(t->record, t->ctx, uint16_t, t->feature_floats * (size_t)t->run->n);
     t->features = fopen(t->desc.features, "rb");
     if (t->features && fread(found, 1, sizeof found, t->features) == sizeof found &&
         !memcmp(found, header, sizeof header)) return SAL_OK;
     if (t->features) fclose(t->features);
     t->features = NULL;
     SAL__TRY(sal_run_open(t->ctx, t->net, 1, t->run->h, t->run->w, &run));
-    job.t = t; job.out = t->record;
-    run->watch = sal__feature_watch; run->watch_arg = &job;
+    run->watch = sal__feature_watch; run->watch_arg = t;
     run->end = t->run->frozen;
-    r = sal__output_begin(t->ctx, t->desc.features, &out);
-    if (r == SAL_OK) { begun = 1; sal__output_append(&out, header, sizeof header); }
+    sal_result r = sal__output_begin(t->ctx, t->desc.features, &out);
+    if (r != SAL_OK) { sal_run_close(t->ctx, run); return r; }
+    sal__output_append(&out, header, sizeof header);
     for (i = 0; r == SAL_OK && i < total; i++) {
-        sal__picture *s = i < t->trains ? &t->train[i] : &t->val[i - t->trains], fresh = *s;
-        sal__view v;
+        sal__picture *s = &t->picture[i], fresh = *s;
         int loaded = s->image != NULL;
         t->vary = 0;
-        v = sal__view_of(t, 0);
+        sal__view v = sal__view_of(t, 0);
         if (!loaded && !s->bad) { r = sal__picture_load(t->ctx, t, &fresh); s = &fresh; }
-        for (k = 0; k < 2 && r == SAL_OK; k++) {
+        for (int k = 0; k < 2 && r == SAL_OK; k++) {
             v.mirror = k;
             if (!s->bad) r = sal__view_image(t->ctx, t, s, &v, t->input);
             if (r == SAL_OK) r = sal_run_forward(t->ctx, run, t->input);
@@ -11288,16 +10761,9 @@ static sal_result sal__features_open(sal__trainer *t) {
         if (r == SAL_OK && sal__train_report(t) == SAL_TRAIN_STOP)
             r = sal__fail(t->ctx, SAL_ERR_CANCELLED, "stopped while making features");
     }
-    if (begun && r == SAL_OK) r = sal__output_end(t->ctx, &out);
-    else if (begun) {           /* leave nothing behind, and keep the first reason */
-        char why[sizeof t->ctx->error];
-        memcpy(why, t->ctx->error, sizeof why);
-        out.reason = ECANCELED;
-        sal__output_end(t->ctx, &out);
-        memcpy(t->ctx->error, why, sizeof why);
-    }
+    r = sal__output_end(t->ctx, &out, r);
     sal_run_close(t->ctx, run);
-    if (r != SAL_OK) return r;
+    SAL__TRY(r);
     t->features = fopen(t->desc.features, "rb");
     return t->features ? SAL_OK : sal__fail(t->ctx, SAL_ERR_IO, "%s: cannot be opened",
                                             t->desc.features);
@@ -11312,20 +10778,17 @@ static int sal__train_report(sal__trainer *t) {
 
 static void sal__train_close(sal__trainer *t) {
     sal_ctx *ctx = t->ctx;
-    int i;
-    for (i = 0; i < t->trains && t->train; i++) sal__picture_drop(ctx, &t->train[i]);
-    for (i = 0; i < t->vals && t->val; i++) sal__picture_drop(ctx, &t->val[i]);
-    for (i = 0; i < t->desc.datas + t->desc.vals && t->set; i++)
+    for (int i = 0; i < t->trains + t->vals; i++) sal__picture_drop(ctx, &t->picture[i]);
+    for (int i = 0; i < t->desc.datas + t->desc.vals && t->set; i++)
         if (t->set[i].memory) sal_dataset_close(ctx, &t->set[i]);
     if (t->features) fclose(t->features);
     sal_optim_close(ctx, t->optim);
     sal_run_close(ctx, t->run);
     sal_run_close(ctx, t->test);
-    sal_free(ctx, t->train); sal_free(ctx, t->val); sal_free(ctx, t->set);
-    sal_free(ctx, t->worker); sal_free(ctx, t->result); sal_free(ctx, t->order);
-    sal_free(ctx, t->input); sal_free(ctx, t->density);
-    sal_free(ctx, t->fixations); sal_free(ctx, t->scratch); sal_free(ctx, t->loss);
-    sal_free(ctx, t->domain);
+    sal_free(ctx, t->picture); sal_free(ctx, t->set); sal_free(ctx, t->order);
+    sal_free(ctx, t->worker); sal_free(ctx, t->result); sal_free(ctx, t->domain);
+    sal_free(ctx, t->input); sal_free(ctx, t->density); sal_free(ctx, t->fixations);
+    sal_free(ctx, t->scratch); sal_free(ctx, t->loss);
     sal_free(ctx, t->best); sal_free(ctx, t->average); sal_free(ctx, t->place);
     sal_free(ctx, t->record); sal_free(ctx, t->history);
     memset(t, 0, sizeof *t);
@@ -11337,29 +10800,27 @@ static int sal__weak(const sal_dataset_entry *e) { return !e->fixations && !e->c
 /* Open the data sets and share out their pictures. */
 static sal_result sal__train_pictures(sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
-    sal_dataset_options options;
-    int sets = d->datas + d->vals, i, k, total = 0, people = 0;
-    memset(&options, 0, sizeof options);
+    sal_dataset_options options = SAL__ZEROED;
+    int sets = d->datas + d->vals, total = 0, people = 0;
     options.skip_missing = d->skip;
-    t->set = SAL__NEW(t->ctx, sal_dataset, sets);
-    if (!t->set) return SAL_ERR_MEMORY;
-    for (i = 0; i < sets; i++) {
+    SAL__TRY_NEW(t->set, t->ctx, sal_dataset, sets);
+    for (int i = 0; i < sets; i++) {
         const char *path = i < d->datas ? d->data[i] : d->val[i - d->datas];
         SAL__TRY(sal_dataset_open(t->ctx, path, &options, &t->set[i]));
         total += t->set[i].count;
-        for (k = 0; k < t->set[i].count; k++) people |= !sal__weak(&t->set[i].entry[k]);
+        for (int k = 0; k < t->set[i].count; k++) people |= !sal__weak(&t->set[i].entry[k]);
     }
-    t->train = SAL__NEW(t->ctx, sal__picture, total);
-    t->val = SAL__NEW(t->ctx, sal__picture, total);
+    t->picture = SAL__NEW(t->ctx, sal__picture, total);
     t->order = SAL__NEW(t->ctx, int, total);
-    if (!t->train || !t->val || !t->order) return SAL_ERR_MEMORY;
-    for (i = 0; i < sets; i++)
-        for (k = 0; k < t->set[i].count; k++) {
+    if (!t->picture || !t->order) return SAL_ERR_MEMORY;
+    for (int pass = 0; pass < 2; pass++)            /* to train, to validate */
+    for (int i = 0; i < sets; i++)
+        for (int k = 0; k < t->set[i].count; k++) {
             const char *name = t->set[i].entry[k].name;
             int weak = people && sal__weak(&t->set[i].entry[k]), val = i >= d->datas ||
                        (!d->vals && !weak && sal_name_share(name, d->seed + 1) < d->val_split);
-            sal__picture *s = val ? &t->val[t->vals] : &t->train[t->trains];
-            if (!weak && sal_name_share(name, 0) < d->test_share) continue;
+            sal__picture *s = &t->picture[t->trains + t->vals];
+            if (val != pass || (!weak && sal_name_share(name, 0) < d->test_share)) continue;
             s->set = &t->set[i];
             s->entry = k;
             s->domain = d->domain && i < d->datas ? d->domain[i] : SAL_DOMAIN_NEUTRAL;
@@ -11373,16 +10834,15 @@ static sal_result sal__train_pictures(sal__trainer *t) {
 
 static void sal__load_task(void *arg, int index, int worker) {
     sal__trainer *t = (sal__trainer *)arg;
-    sal__picture *s = &t->samples[t->first + index];
+    sal__picture *s = &t->picture[t->first + index];
     sal_result r = sal__picture_load(&t->worker[worker], t, s);
     if (r != SAL_OK && r != SAL_ERR_MEMORY && t->desc.skip) { s->bad = 1; r = SAL_OK; }
     if (r != SAL_OK && t->result[worker] == SAL_OK) t->result[worker] = r;
 }
 
-/* Read all pictures of a list, 64 at a time; drop the bad ones. */
-static sal_result sal__train_load(sal__trainer *t, sal__picture *samples, int *count) {
-    int i, n = *count;
-    t->samples = samples;
+/* Read all pictures, 64 at a time; drop the bad ones. */
+static sal_result sal__train_load(sal__trainer *t) {
+    int n = t->trains + t->vals, trains = t->trains;
     for (t->first = 0; t->first < n; t->first += 64) {
         sal_parallel_for(t->ctx, SAL__MIN(64, n - t->first), sal__load_task, t);
         SAL__TRY(sal__first_failure(t));
@@ -11390,15 +10850,15 @@ static sal_result sal__train_load(sal__trainer *t, sal__picture *samples, int *c
         if (sal__train_report(t) == SAL_TRAIN_STOP)
             return sal__fail(t->ctx, SAL_ERR_CANCELLED, "stopped while reading pictures");
     }
-    for (i = *count = 0; i < n; i++) {
-        if (samples[i].bad) {
+    for (int i = t->trains = t->vals = 0; i < n; i++) {
+        sal__picture *s = &t->picture[i];
+        if (s->bad) {
             t->skipped++;
-            sal__warn(t->ctx, "%s cannot be read and is left out",
-                      samples[i].set->entry[samples[i].entry].image);
+            sal__warn(t->ctx, "%s cannot be read and is left out", s->set->entry[s->entry].image);
             continue;
         }
-        if (i != *count) { samples[*count] = samples[i]; memset(&samples[i], 0, sizeof *samples); }
-        ++*count;
+        t->picture[t->trains + t->vals] = *s;
+        if (i < trains) t->trains++; else t->vals++;
     }
     return SAL_OK;
 }
@@ -11407,10 +10867,8 @@ static sal_result sal__train_load(sal__trainer *t, sal__picture *samples, int *c
 static sal_result sal__train_open(sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
     sal_ctx *ctx = t->ctx;
-    sal_run_desc rd;
-    int i, k, up = SAL__MAX(d->loss.upsample, 1), workers = sal_threads(ctx), batch;
-    size_t map, keep;
-    double store;
+    sal_run_desc rd = SAL__ZEROED;
+    int i, up = SAL__MAX(d->loss.upsample, 1), workers = sal_threads(ctx), batch;
     for (i = 0; d->domain && i < d->datas; i++)
         if (d->domain[i] < 0 || d->domain[i] >= SAL_DOMAINS)
             return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: domain %d: they count from 0 to %d",
@@ -11434,7 +10892,6 @@ static sal_result sal__train_open(sal__trainer *t) {
     }
     SAL__TRY(sal__train_pictures(t));
     t->desc.batch = batch = SAL__MIN(d->batch, SAL__MAX(t->trains / d->ranks, 1));
-    memset(&rd, 0, sizeof rd);
     rd.n = batch; rd.freeze = d->freeze; rd.fixed_norm = d->fixed_norm;
     rd.from_features = d->features != NULL;
     SAL__TRY(sal_run_open_desc(ctx, t->net, &rd, &t->test));
@@ -11449,11 +10906,10 @@ static sal_result sal__train_open(sal__trainer *t) {
             return sal__fail(ctx, SAL_ERR_ARGUMENT, "there are no features to cache: the first "
                              "layer of %s learns", t->net->name);
     }
-    t->place = SAL__NEW(ctx, size_t, t->net->params);
-    if (!t->place) return SAL_ERR_MEMORY;
+    SAL__TRY_NEW(t->place, ctx, size_t, t->net->params);
     for (i = 0; i < t->net->layers; i++) {
         const sal_layer *l = &t->net->layer[i];
-        for (k = l->param; k < l->param + l->params; k++) {
+        for (int k = l->param; k < l->param + l->params; k++) {
             int moves = t->run->gradient[k] != NULL ||
                         (l->op == SAL_OP_BATCHNORM && sal__norm_learns(t->run, i));
             t->place[k] = moves ? t->block_floats : SIZE_MAX;
@@ -11465,9 +10921,9 @@ static sal_result sal__train_open(sal__trainer *t) {
     if (d->crop > 0) {          /* keep more than the input, so that a piece is still sharp */
         t->ih += t->ih / 4; t->iw += t->iw / 4; t->dh += t->dh / 4; t->dw += t->dw / 4;
     }
-    map = (size_t)t->th * t->tw;
-    keep = (size_t)t->ih * t->iw * 3 + (size_t)t->dh * t->dw * sizeof(uint16_t);
-    store = (double)keep * (t->trains + t->vals);
+    size_t map = (size_t)t->th * t->tw;
+    size_t keep = (size_t)t->ih * t->iw * 3 + (size_t)t->dh * t->dw * sizeof(uint16_t);
+    double store = (double)keep * (t->trains + t->vals);
     t->cached = store <= (d->cache_bytes > 0 ? d->cache_bytes : 8e9);
     t->at.bytes = (t->cached ? store : 0) + (double)sal_run_bytes(t->run) +
         (double)sal_run_bytes(t->test) + (double)sizeof(float) *
@@ -11499,10 +10955,7 @@ static sal_result sal__train_open(sal__trainer *t) {
     t->at.epochs = d->epochs;
     if (sal__train_report(t) == SAL_TRAIN_STOP)
         return sal__fail(ctx, SAL_ERR_CANCELLED, "stopped before training");
-    if (t->cached) {
-        SAL__TRY(sal__train_load(t, t->train, &t->trains));
-        SAL__TRY(sal__train_load(t, t->val, &t->vals));
-    }
+    if (t->cached) SAL__TRY(sal__train_load(t));
     if (!t->trains)
         return sal__fail(ctx, SAL_ERR_IO, "%s: no picture can be read", d->data[0]);
     i = snprintf(t->recipe, sizeof t->recipe, "%s %dx%d; %d + %d pictures; batch %d x %d, %d "
@@ -11515,15 +10968,14 @@ static sal_result sal__train_open(sal__trainer *t) {
                  d->schedule.rate_end, d->schedule.factor, d->schedule.every, d->momentum,
                  d->momentum_end, d->mirror, d->crop, d->colour, d->dropout, d->average,
                  d->target_low);
-    for (k = 0; k < SAL_LOSS_TERMS && i < (int)sizeof t->recipe; k++)
+    for (int k = 0; k < SAL_LOSS_TERMS && i < (int)sizeof t->recipe; k++)
         if (d->loss.weight[k] != 0)
             i += snprintf(t->recipe + i, sizeof t->recipe - (size_t)i, " %g*%s", d->loss.weight[k],
                           sal__loss_names[k]);
     if (d->features) SAL__TRY(sal__features_open(t));
     for (i = 0; t->feature_count && t->cached && i < t->trains + t->vals; i++) {
-        sal__picture *s = i < t->trains ? &t->train[i] : &t->val[i - t->trains];
-        sal_free(ctx, s->image);        /* its features stand for it */
-        s->image = NULL;
+        sal_free(ctx, t->picture[i].image);     /* its features stand for it */
+        t->picture[i].image = NULL;
     }
     t->at.loading = 0;
     t->at.pictures = t->trains; t->at.val_pictures = t->vals; t->at.skipped = t->skipped;
@@ -11539,10 +10991,9 @@ static sal_result sal__train_open(sal__trainer *t) {
 static sal_result sal__train_lost(sal__trainer *t, double loss) {
     const sal_run *run = t->run;
     const char *where = "the loss";
-    int i;
     size_t k;
     sal_run_fetch(t->ctx, t->run, NULL, SAL_VALUES);
-    for (i = run->start; i < run->net->layers; i++) {
+    for (int i = run->start; i < run->net->layers; i++) {
         const sal_value *v = &run->value[i];
         if (!run->step[i].learns || run->step[i].skip) continue;
         for (k = 0; k < run->n * sal__shape_count(v->shape); k++)
@@ -11562,28 +11013,26 @@ static sal_result sal__train_step(sal__trainer *t) {
     uint64_t steps = (uint64_t)t->at.steps * (uint64_t)d->epochs;
     double loss = 0, way = steps > 1 ? (double)t->steps_done / (double)(steps - 1) : 0;
     sal_rng rng;
-    float shared;
-    int i, k;
-    SAL__TRY(sal__batch(t, t->train, (t->at.step * d->ranks + d->rank) * d->batch, d->batch, 1));
+    SAL__TRY(sal__batch(t, (t->at.step * d->ranks + d->rank) * d->batch, d->batch, 1));
     rng.state = d->seed ^ (t->steps_done * (uint64_t)d->ranks + (uint64_t)d->rank);
     run->seed = sal_rng_next(&rng);
     SAL__TRY(sal_run_forward(ctx, run, t->feature_count ? NULL : t->input));
-    for (i = 0; i < d->batch; i++) t->weight[i] = sal__sample_weight(t, i);
+    for (int i = 0; i < d->batch; i++) t->weight[i] = sal__sample_weight(t, i);
     SAL__TRY(sal_run_loss(ctx, run, &d->loss, t->density, t->fixations, t->weight, t->loss,
                           t->scratch));
-    for (i = 0; i < d->batch; i++) loss += t->loss[i];
+    for (int i = 0; i < d->batch; i++) loss += t->loss[i];
     if (!(fabs(loss) <= FLT_MAX)) return sal__train_lost(t, loss);
     sal_run_clear(run);
     SAL__TRY(sal_run_backward(ctx, run, NULL));
     if (d->ranks > 1) {
-        shared = (float)loss;
+        float shared = (float)loss;
         SAL__TRY(sal_run_fetch(ctx, run, NULL, SAL_GRADIENTS | SAL_WEIGHTS));
         SAL__TRY(d->reduce(d->user, run->gradients, run->gradient_floats));
         SAL__TRY(d->reduce(d->user, &shared, 1));
         loss = shared;
         sal_run_changed(run, NULL, SAL_GRADIENTS | SAL_WEIGHTS);    /* weights: further down */
     }
-    for (i = 0; i < run->net->layers; i++) {
+    for (int i = 0; i < run->net->layers; i++) {
         const sal_layer *l = &run->net->layer[i];
         const sal_tensor *p = &run->net->param[l->param].value;
         if (l->op == SAL_OP_PRIOR && run->gradient[l->param]) { /* ML-Net: lambda = 1 / (h' w') */
@@ -11594,12 +11043,12 @@ static sal_result sal__train_step(sal__trainer *t) {
                                              sal_tensor_count(p), lambda);
             loss += penalty;
         }
-        for (k = 2; d->ranks > 1 && l->op == SAL_OP_BATCHNORM && k < 4; k++) {
+        for (int k = 2; d->ranks > 1 && l->op == SAL_OP_BATCHNORM && k < 4; k++) {
             float *moved = (float *)run->net->param[l->param + k].value.data;
-            int c, n = p->dim[0];
+            int n = p->dim[0];
             if (!sal__norm_learns(run, i)) continue;
             SAL__TRY(d->reduce(d->user, moved, (size_t)n));
-            for (c = 0; c < n; c++) moved[c] /= (float)d->ranks;
+            for (int c = 0; c < n; c++) moved[c] /= (float)d->ranks;
         }
     }
     t->at.rate = sal_schedule_rate(&d->schedule, t->steps_done, (uint64_t)t->at.steps, steps);
@@ -11618,18 +11067,18 @@ static sal_result sal__train_step(sal__trainer *t) {
 
 /* Loss, CC and NSS of the validation pictures, in the network's own frame. */
 static sal_result sal__validate(sal__trainer *t, double *loss, double *cc, double *nss) {
-    int first, i, good = 0;
+    int good = 0;
     sal_result r = SAL_OK;
     *loss = *cc = *nss = 0;
     if (t->average) sal__weights(t, t->average, SAL__SWAP, 0);
-    for (first = 0; r == SAL_OK && first < t->vals; first += t->desc.batch) {
+    for (int first = 0; r == SAL_OK && first < t->vals; first += t->desc.batch) {
         int n = SAL__MIN(t->desc.batch, t->vals - first);
-        r = sal__batch(t, t->val, first, n, 0);
+        r = sal__batch(t, first, n, 0);
         if (r == SAL_OK) r = sal_run_forward(t->ctx, t->test, t->feature_count ? NULL : t->input);
         if (r != SAL_OK) break;
         sal_parallel_for(t->ctx, n, sal__loss_task, t);
-        for (i = 0; i < n; i++) {
-            if (t->val[first + i].bad) continue;
+        for (int i = 0; i < n; i++) {
+            if (t->picture[t->trains + first + i].bad) continue;
             good++;
             *loss += t->loss[i] * n; *cc += t->cc[i] * n; *nss += t->nss[i] * n;
         }
@@ -11641,13 +11090,12 @@ static sal_result sal__validate(sal__trainer *t, double *loss, double *cc, doubl
 
 /* The order of an epoch: Fisher-Yates, from seed and epoch alone. */
 static void sal__shuffle(sal__trainer *t) {
-    sal_rng rng;
-    int i, k, keep;
-    rng.state = t->desc.seed + (uint64_t)t->at.epoch;
+    sal_rng rng = { t->desc.seed + (uint64_t)t->at.epoch };
+    int k, keep;
     rng.state = sal_rng_next(&rng);
     t->epoch = t->at.epoch;
-    for (i = 0; i < t->trains; i++) t->order[i] = i;
-    for (i = t->trains - 1; i > 0; i--) {
+    for (int i = 0; i < t->trains; i++) t->order[i] = i;
+    for (int i = t->trains - 1; i > 0; i--) {
         k = (int)sal_rng_below(&rng, (uint32_t)i + 1);
         keep = t->order[i]; t->order[i] = t->order[k]; t->order[k] = keep;
     }
@@ -11680,14 +11128,12 @@ static sal_result sal__train_epoch_end(sal__trainer *t) {
 
 SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *desc,
                             sal_train_result *result) {
-    sal__trainer t;
-    sal_result r;
+    sal__trainer t = SAL__ZEROED;
     int answer = SAL_TRAIN_GO_ON, over = 0;
     memset(result, 0, sizeof *result);
-    memset(&t, 0, sizeof t);
     t.ctx = ctx; t.net = net; t.desc = *desc;
     t.desc.ranks = SAL__MAX(desc->ranks, 1);
-    r = sal__train_open(&t);
+    sal_result r = sal__train_open(&t);
     if (r == SAL_OK && desc->resume && desc->state && sal_path_kind(desc->state) == 0)
         r = sal__train_resume(&t);
     if (r == SAL_OK) sal__shuffle(&t);
@@ -12102,24 +11548,24 @@ enum { SAL__PATCH = 40 };
 static void sal__wino_patch(float *patch, const float *in, const sal_conv *s, int channels, int n,
                             int width, int y, int x) {
     size_t plane = (size_t)s->ih * s->iw;
-    int c, i, l, d = s->dilation;
+    int d = s->dilation;
     /* patch[first .. last-1] lies inside of the picture */
     int first = x < 0 ? SAL__MIN((-x + d - 1) / d, width) : 0;
     int last = SAL__MAX(first, SAL__MIN(width, (s->iw - x + d - 1) / d));
-    for (c = 0; c < 8; c++)
-        for (i = 0; i < n; i++, patch += SAL__PATCH) {
+    for (int c = 0; c < 8; c++)
+        for (int i = 0; i < n; i++, patch += SAL__PATCH) {
             int row = y + i * d;
             const float *from = in + c * plane + (size_t)row * s->iw + x;
             if (row < 0 || row >= s->ih || c >= channels) {
                 memset(patch, 0, SAL__PATCH * sizeof(float));
             } else if (d == 1 && x >= 0 && x + SAL__PATCH <= s->iw) {
                 memcpy(patch, from, SAL__PATCH * sizeof(float));
-                for (l = 0; l < SAL__PATCH; l += 16) SAL__PREFETCH(from + SAL__PATCH + l, 3);
+                for (int l = 0; l < SAL__PATCH; l += 16) SAL__PREFETCH(from + SAL__PATCH + l, 3);
             } else {
-                for (l = 0; l < first; l++) patch[l] = 0;
+                for (int l = 0; l < first; l++) patch[l] = 0;
                 if (d == 1) memcpy(patch + first, from + first, (last - first) * sizeof(float));
-                else for (l = first; l < last; l++) patch[l] = from[l * d];
-                for (l = last; l < SAL__PATCH; l++) patch[l] = 0;
+                else for (int l = first; l < last; l++) patch[l] = from[l * d];
+                for (int l = last; l < SAL__PATCH; l++) patch[l] = 0;
             }
         }
 }
@@ -12129,18 +11575,17 @@ static void sal__wino_in_group(const sal__wino_job *j, int group, float *v, floa
     const sal_conv *s = j->s;
     const sal__wino *w = &j->w;
     size_t plane = (size_t)s->ih * s->iw;
-    int q, c, i, end = SAL__MIN(6, w->tiles - group * 6);
-    for (q = 0; q < end; ) {
+    int end = SAL__MIN(6, w->tiles - group * 6);
+    for (int q = 0; q < end; ) {
         int sample, y, x, t = group * 6 + q, run = SAL__MIN(end - q, w->tx - t % w->tx);
-        const float *in;
         sal__wino_tile(w, s, t, &sample, &y, &x);
         y -= s->top; x -= s->left;
-        in = j->in + (size_t)sample * s->ic * plane;
-        for (c = 0; c < s->ic; c += 8) {
+        const float *in = j->in + (size_t)sample * s->ic * plane;
+        for (int c = 0; c < s->ic; c += 8) {
             float *to = v + (size_t)(c / w->kc) * w->f * w->vfs + (size_t)q * w->kc + c % w->kc;
             sal__wino_patch(patch, in + c * plane, s, SAL__MIN(8, s->ic - c), w->n,
                             (run - 1) * w->m + w->n, y, x);
-            for (i = 0; i < run; i++)
+            for (int i = 0; i < run; i++)
                 j->isa->wino_input(to + (size_t)i * w->kc, w->vfs, patch + i * w->m, SAL__PATCH,
                                    (size_t)w->n * SAL__PATCH, w->n);
         }
@@ -12163,11 +11608,11 @@ static void sal__wino_weights(const sal__wino_job *j, const float *weight, int o
 static void sal__wino_multiply(const sal__wino_job *j, int group, int kblock, int panels, int add,
                                float *m, const float *v, const float *u) {
     const sal__wino *w = &j->w;
-    int f, p, k = SAL__MIN(w->kc, j->s->ic - kblock * w->kc);
+    int k = SAL__MIN(w->kc, j->s->ic - kblock * w->kc);
     int rows = SAL__MIN(6, w->tiles - group * 6);
     v += (size_t)kblock * w->f * w->vfs;
-    for (f = 0; f < w->f; f++, v += w->vfs)
-        for (p = 0; p < panels; p++)
+    for (int f = 0; f < w->f; f++, v += w->vfs)
+        for (int p = 0; p < panels; p++)
             j->isa->block(m + (size_t)(p * w->f + f) * 96, 16, v, (size_t)w->kc,
                           u + p * w->u + f * w->ufs, k, rows, add, v + w->vfs);
 }
@@ -12186,24 +11631,24 @@ static void sal__wino_out_group(const sal__wino_job *j, int group, int oblock, f
     const sal_conv *s = j->s;
     const sal__wino *w = &j->w;
     size_t plane = sal__wino_plane(j);
-    int q, o, k, i, d = s->dilation, end = SAL__MIN(6, w->tiles - group * 6);
+    int d = s->dilation, end = SAL__MIN(6, w->tiles - group * 6);
     int channels = SAL__MIN(16, s->oc - oblock * 16);
     const float *add = j->e->add ? j->e->add + oblock * 16 * plane : NULL;
-    for (q = 0; q < end; ) {
+    for (int q = 0; q < end; ) {
         int sample, y0, x0, t = group * 6 + q, run, width, rows;
         sal__wino_tile(w, s, t, &sample, &y0, &x0);
         run = SAL__MIN(end - q, w->tx - t % w->tx);
-        for (i = 0; i < run; i++)
+        for (int i = 0; i < run; i++)
             j->isa->wino_output(y + i * w->m, ROW, m + (q + i) * 16, 96, w->n, w->m);
         q += run;
         rows = SAL__MIN(w->m, (s->oh - y0 + d - 1) / d);
         width = SAL__MIN(run * w->m, (s->ow - x0 + d - 1) / d);
         if (width <= 0) continue;
-        for (o = 0; o < channels; o++) {
+        for (int o = 0; o < channels; o++) {
             int c = oblock * 16 + o;
             float scale = j->e->scale ? j->e->scale[c] : 1, bias = j->e->bias ? j->e->bias[c] : 0;
             if (j->bias2) bias += j->bias2[c];
-            for (k = 0; k < rows; k++) {
+            for (int k = 0; k < rows; k++) {
                 size_t at = ((size_t)sample * s->oc + o) * plane;
                 float *row = y + (o * w->m + k) * ROW;
                 at += j->pool ? (size_t)(y0 + k) / 2 * (s->ow / 2) + x0 / 2 :
@@ -12218,11 +11663,11 @@ static void sal__wino_out_group(const sal__wino_job *j, int group, int oblock, f
                 } else {
                     float line[ROW];
                     if (add)
-                        for (i = 0; i < width; i++)
+                        for (int i = 0; i < width; i++)
                             row[i] = row[i] * scale + bias + add[at + (size_t)i * d];
                     j->isa->finish(line, row, NULL, add ? 1 : scale, add ? 0 : bias, j->act,
                                    (size_t)width);
-                    for (i = 0; i < width; i++) out[at + (size_t)i * d] = line[i];
+                    for (int i = 0; i < width; i++) out[at + (size_t)i * d] = line[i];
                 }
             }
         }
@@ -12242,12 +11687,12 @@ static void sal__wino_resident_task(void *arg, int index, int worker) {
     const sal__wino *w = &j->w;
     float *v = j->worker + worker * j->worker_size, *m = v + w->v * w->chunk;
     float *y = m + (size_t)w->f * 96;
-    int first = index * w->chunk, g, o, k, count = SAL__MIN(w->chunk, w->groups - first);
+    int first = index * w->chunk, count = SAL__MIN(w->chunk, w->groups - first);
     size_t plane = sal__wino_plane(j);
-    for (g = 0; g < count; g++) sal__wino_in_group(j, first + g, v + g * w->v, y);
-    for (o = 0; o < w->oblocks; o++)
-        for (g = 0; g < count; g++) {
-            for (k = 0; k < w->kblocks; k++)
+    for (int g = 0; g < count; g++) sal__wino_in_group(j, first + g, v + g * w->v, y);
+    for (int o = 0; o < w->oblocks; o++)
+        for (int g = 0; g < count; g++) {
+            for (int k = 0; k < w->kblocks; k++)
                 sal__wino_multiply(j, first + g, k, 1, k > 0, m, v + g * w->v,
                                    j->u + ((size_t)o * w->kblocks + k) * w->u);
             sal__wino_out_group(j, first + g, o, j->out + o * 16 * plane, m, y);
@@ -12275,10 +11720,10 @@ static int sal__wino_tasks(const sal__wino *w) {
 static void sal__wino_pass(const sal__wino_job *j, const float *weight, const float *v, int index,
                            int add, float *u, float *m) {
     const sal__wino *w = &j->w;
-    int g, k, p, first, panels = sal__wino_panels(w, index, &first);
-    for (k = 0; k < w->kblocks; k++) {
-        for (p = 0; p < panels; p++) sal__wino_weights(j, weight, first + p, k, u + p * w->u);
-        for (g = 0; g < j->count; g++)
+    int first, panels = sal__wino_panels(w, index, &first);
+    for (int k = 0; k < w->kblocks; k++) {
+        for (int p = 0; p < panels; p++) sal__wino_weights(j, weight, first + p, k, u + p * w->u);
+        for (int g = 0; g < j->count; g++)
             sal__wino_multiply(j, j->first + g, k, panels, add || k > 0,
                                m + (size_t)g * w->panels * w->f * 96, v + g * w->v, u);
     }
@@ -12290,10 +11735,10 @@ static void sal__wino_passing_task(void *arg, int index, int worker) {
     size_t size = (size_t)w->f * 96, plane = sal__wino_plane(j);
     float *u = j->worker + worker * j->worker_size, *m = u + w->u * w->panels;
     float *y = m + size * w->panels * w->chunk;
-    int g, p, first, panels = sal__wino_panels(w, index, &first);
+    int first, panels = sal__wino_panels(w, index, &first);
     sal__wino_pass(j, j->weight, j->v, index, 0, u, m);
-    for (g = 0; g < j->count; g++)
-        for (p = 0; p < panels; p++)
+    for (int g = 0; g < j->count; g++)
+        for (int p = 0; p < panels; p++)
             sal__wino_out_group(j, j->first + g, first + p, j->out + (first + p) * 16 * plane,
                                 m + (g * w->panels + p) * size, y);
 }
@@ -12309,8 +11754,7 @@ static size_t sal__wino_scratch(const sal__wino *w, int threads) {
 static void sal__wino_run(sal_ctx *ctx, const sal__wino *w, float *out, const float *in,
                           const float *weight, const sal_epilogue *e, const sal_conv *s, int pool,
                           void *scratch) {
-    sal__wino_job j;
-    memset(&j, 0, sizeof j);
+    sal__wino_job j = SAL__ZEROED;
     j.isa = sal__isa_best(); j.s = s; j.e = e; j.act = e->act; j.pool = pool; j.w = *w;
     j.in = in; j.weight = weight; j.out = out;
     j.u = j.v = (float *)scratch;
@@ -12343,16 +11787,17 @@ typedef struct sal__gemm_job {
     size_t worker_size;
 } sal__gemm_job;
 
-static void sal__gemm_fit(sal__gemm_job *j, const sal_conv *s) {
+static sal__gemm_job sal__gemm_fit(const sal_conv *s) {
     int all = (s->oh * s->ow + 15) / 16;
-    memset(j, 0, sizeof *j);
-    j->s = s;
-    j->k = s->ic * s->kh * s->kw;
-    j->pack = (size_t)s->n * s->oh * s->ow > 512;
-    j->panels = (int)SAL__MIN(SAL__MAX(98304 / ((size_t)j->k * 16), 1), 8);
-    j->panels = SAL__MIN(j->panels, all);
-    j->blocks = (all + j->panels - 1) / j->panels;
-    j->worker_size = ((size_t)j->k + 6) * 16 * j->panels + 64;
+    sal__gemm_job j = SAL__ZEROED;
+    j.s = s;
+    j.k = s->ic * s->kh * s->kw;
+    j.pack = (size_t)s->n * s->oh * s->ow > 512;
+    j.panels = (int)SAL__MIN(SAL__MAX(98304 / ((size_t)j.k * 16), 1), 8);
+    j.panels = SAL__MIN(j.panels, all);
+    j.blocks = (all + j.panels - 1) / j.panels;
+    j.worker_size = ((size_t)j.k + 6) * 16 * j.panels + 64;
+    return j;
 }
 
 static size_t sal__gemm_shared(const sal__gemm_job *j) {
@@ -12362,16 +11807,16 @@ static size_t sal__gemm_shared(const sal__gemm_job *j) {
 /* b (k, 16): the inputs under the kernel at positions p .. p+15 of the output plane. */
 static void sal__gemm_columns(const sal__gemm_job *j, const float *in, int p, float *b) {
     const sal_conv *s = j->s;
-    int y[16], x[16], i, c, kh, kw, count = SAL__MIN(16, s->oh * s->ow - p);
+    int y[16], x[16], count = SAL__MIN(16, s->oh * s->ow - p);
     float odd[16];
     size_t plane = (size_t)s->ih * s->iw;
-    for (i = 0; i < 16; i++) {
+    for (int i = 0; i < 16; i++) {
         int q = SAL__MIN(p + i, s->oh * s->ow - 1);
         y[i] = q / s->ow * s->stride - s->top; x[i] = q % s->ow * s->stride - s->left;
     }
-    for (c = 0; c < s->ic; c++, in += plane)
-        for (kh = 0; kh < s->kh; kh++)
-            for (kw = 0; kw < s->kw; kw++, b += 16) {
+    for (int c = 0; c < s->ic; c++, in += plane)
+        for (int kh = 0; kh < s->kh; kh++)
+            for (int kw = 0; kw < s->kw; kw++, b += 16) {
                 int dy = kh * s->dilation, dx = kw * s->dilation;
                 int row = y[0] + dy, left = x[0] + dx, right = x[15] + dx;
                 if (y[0] == y[15] && row >= 0 && row < s->ih && left >= 0 && right < s->iw) {
@@ -12379,10 +11824,10 @@ static void sal__gemm_columns(const sal__gemm_job *j, const float *in, int p, fl
                     if (s->stride == 1 && count == 16) memcpy(b, from + left, 16 * sizeof(float));
                     else if (s->stride == 2 && count == 16 && right + 1 < s->iw)
                         j->isa->deal(b, odd, from + left, 16);
-                    else for (i = 0; i < 16; i++) b[i] = from[x[i] + dx];
+                    else for (int i = 0; i < 16; i++) b[i] = from[x[i] + dx];
                     continue;
                 }
-                for (i = 0; i < 16; i++) {
+                for (int i = 0; i < 16; i++) {
                     int v = y[i] + dy, u = x[i] + dx;
                     b[i] = v >= 0 && v < s->ih && u >= 0 && u < s->iw ? in[(size_t)v * s->iw + u]
                                                                       : 0;
@@ -12393,11 +11838,11 @@ static void sal__gemm_columns(const sal__gemm_job *j, const float *in, int p, fl
 /* The packed weights: blocks of 6 rows, in them blocks of 256 columns, in them rows. */
 static void sal__gemm_pack_task(void *arg, int index, int worker) {
     const sal__gemm_job *j = (const sal__gemm_job *)arg;
-    int o = index * 6, k, r;
+    int o = index * 6;
     (void)worker;
-    for (k = 0; k < j->k; k += SAL__GEMM_KC) {
+    for (int k = 0; k < j->k; k += SAL__GEMM_KC) {
         size_t count = (size_t)SAL__MIN(SAL__GEMM_KC, j->k - k);
-        for (r = 0; r < 6 && o + r < j->s->oc; r++)
+        for (int r = 0; r < 6 && o + r < j->s->oc; r++)
             memcpy(j->packed + (size_t)o * j->k + 6 * k + r * count,
                    j->weight + (size_t)(o + r) * j->k + k, count * sizeof(float));
     }
@@ -12406,33 +11851,33 @@ static void sal__gemm_pack_task(void *arg, int index, int worker) {
 static void sal__gemm_task(void *arg, int index, int worker) {
     const sal__gemm_job *j = (const sal__gemm_job *)arg;
     const sal_conv *s = j->s;
-    int size = s->oh * s->ow, sample = index / j->blocks, p, o, k;
+    int size = s->oh * s->ow, sample = index / j->blocks;
     int first = index % j->blocks * j->panels * 16, count = SAL__MIN(j->panels * 16, size - first);
     int panels = (count + 15) / 16;
     size_t pitch = (size_t)j->panels * 16;
     float *b = j->worker + worker * j->worker_size, *c = b + (size_t)j->k * pitch;
     const float *in = j->in + (size_t)sample * s->ic * s->ih * s->iw;
     if (s->kh == 1 && s->kw == 1 && !s->top && !s->left && s->oh == s->ih && s->ow == s->iw) {
-        for (k = 0; k < s->ic; k++, in += size)         /* 1x1: plane by plane */
-            for (p = 0; p < panels; p++) {
+        for (int k = 0; k < s->ic; k++, in += size)         /* 1x1: plane by plane */
+            for (int p = 0; p < panels; p++) {
                 float *to = b + ((size_t)p * j->k + k) * 16;
-                int i, part = SAL__MIN(16, count - p * 16);
+                int part = SAL__MIN(16, count - p * 16);
                 if (part == 16) memcpy(to, in + first + p * 16, 16 * sizeof(float));
-                else for (i = 0; i < 16; i++) to[i] = i < part ? in[first + p * 16 + i] : 0;
+                else for (int i = 0; i < 16; i++) to[i] = i < part ? in[first + p * 16 + i] : 0;
             }
-    } else for (p = 0; p < panels; p++)
+    } else for (int p = 0; p < panels; p++)
         sal__gemm_columns(j, in, first + p * 16, b + (size_t)p * j->k * 16);
-    for (o = 0; o < s->oc; o += 6) {
-        int rows = SAL__MIN(6, s->oc - o), r;
-        for (k = 0; k < j->k; k += SAL__GEMM_KC) {
+    for (int o = 0; o < s->oc; o += 6) {
+        int rows = SAL__MIN(6, s->oc - o);
+        for (int k = 0; k < j->k; k += SAL__GEMM_KC) {
             int columns = SAL__MIN(SAL__GEMM_KC, j->k - k);
             const float *a = (j->pack ? j->packed + 6 * k : j->weight + k) + (size_t)o * j->k;
             size_t lda = (size_t)(j->pack ? columns : j->k);
-            for (p = 0; p < panels; p++)
+            for (int p = 0; p < panels; p++)
                 j->isa->block(c + p * 16, pitch, a, lda, b + ((size_t)p * j->k + k) * 16, columns,
                               rows, k > 0, a + 6 * lda);
         }
-        for (r = 0; r < rows; r++) {
+        for (int r = 0; r < rows; r++) {
             size_t at = ((size_t)sample * s->oc + o + r) * size + first;
             j->isa->finish(j->out + at, c + r * pitch, j->e->add ? j->e->add + at : NULL,
                            j->e->scale ? j->e->scale[o + r] : 1,
@@ -12442,15 +11887,13 @@ static void sal__gemm_task(void *arg, int index, int worker) {
 }
 
 static size_t sal__gemm_scratch(const sal_conv *s, int threads) {
-    sal__gemm_job j;
-    sal__gemm_fit(&j, s);
+    sal__gemm_job j = sal__gemm_fit(s);
     return (sal__gemm_shared(&j) + (size_t)threads * j.worker_size) * sizeof(float);
 }
 
 static void sal__gemm_run(sal_ctx *ctx, float *out, const float *in, const float *weight,
                           const sal_epilogue *e, const sal_conv *s, void *scratch) {
-    sal__gemm_job j;
-    sal__gemm_fit(&j, s);
+    sal__gemm_job j = sal__gemm_fit(s);
     j.isa = sal__isa_best(); j.e = e; j.in = in; j.weight = weight; j.out = out;
     j.packed = (float *)scratch; j.worker = j.packed + sal__gemm_shared(&j);
     if (j.pack) sal_parallel_for(ctx, (s->oc + 5) / 6, sal__gemm_pack_task, &j);
@@ -12504,8 +11947,7 @@ typedef struct sal__dense_job {
 static void sal__dense_finish(const sal__dense_job *j, int s, int first, int count, int scaled,
                               const float *sum) {
     size_t at = (size_t)s * j->nout + first;
-    int i;
-    for (i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++) {
         float x = sum[i];
         if (scaled) x *= j->weight->scale[first + i];
         if (j->e->scale) x *= j->e->scale[first + i];
@@ -12520,10 +11962,9 @@ static void sal__dense_finish(const sal__dense_job *j, int s, int first, int cou
 /* x = unit * (hi + lo / 65534), hi from -32767 to 32767; returns unit, NaN if x is not finite. */
 static float sal__fixed_point(int16_t *hi, int16_t *lo, const float *x, int n) {
     float most = 0, zero = 0, inverse;
-    int i;
-    for (i = 0; i < n; i++) { most = SAL__MAX(most, fabsf(x[i])); zero += x[i] * 0; }
+    for (int i = 0; i < n; i++) { most = SAL__MAX(most, fabsf(x[i])); zero += x[i] * 0; }
     inverse = most > 1e-30f && zero == 0 ? 32767 / most : 0;
-    for (i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++) {
         float v = inverse > 0 ? x[i] * inverse : 0;
         hi[i] = (int16_t)(v < 0 ? v - 0.5f : v + 0.5f);
         lo[i] = (int16_t)((v - hi[i]) * 65534);
@@ -12534,17 +11975,16 @@ static float sal__fixed_point(int16_t *hi, int16_t *lo, const float *x, int n) {
 /* A few samples: stream the weights past them. */
 static void sal__dense_rows_task(void *arg, int index, int worker) {
     const sal__dense_job *j = (const sal__dense_job *)arg;
-    int first = index * SAL__DENSE_ROWS, count = SAL__MIN(SAL__DENSE_ROWS, j->nout - first), s;
+    int first = index * SAL__DENSE_ROWS, count = SAL__MIN(SAL__DENSE_ROWS, j->nout - first);
     const char *rows = (const char *)j->weight->data +
                        (size_t)first * j->nin * sal_dtype_size(j->weight->dtype);
     float sum[SAL__DENSE_ROWS];
     (void)worker;
-    for (s = 0; s < j->n; s++) {
+    for (int s = 0; s < j->n; s++) {
         if (j->weight->dtype == SAL_I8) {
             const int16_t *hi = j->fixed + (size_t)s * 2 * j->nin;
-            int i;
             j->isa->dot_i8(sum, hi, hi + j->nin, (const int8_t *)rows, count, j->nin);
-            for (i = 0; i < count; i++) sum[i] *= j->unit[s];
+            for (int i = 0; i < count; i++) sum[i] *= j->unit[s];
         } else j->isa->dot(sum, j->in + (size_t)s * j->nin, rows, j->weight->dtype, count, j->nin);
         sal__dense_finish(j, s, first, count, j->weight->dtype == SAL_I8, sum);
     }
@@ -12555,23 +11995,23 @@ static void sal__dense_rows_task(void *arg, int index, int worker) {
 static void sal__dense_panel_task(void *arg, int index, int worker) {
     enum { KC = 256 };
     const sal__dense_job *j = (const sal__dense_job *)arg;
-    int first = index * 16, count = SAL__MIN(16, j->nout - first), k, i, s;
+    int first = index * 16, count = SAL__MIN(16, j->nout - first);
     float *b = j->worker + worker * j->worker_size, *rows = b + KC * 16, *sum = rows + KC * 16;
     size_t nin = (size_t)j->nin;
-    for (k = 0; k < j->nin; k += KC) {
+    for (int k = 0; k < j->nin; k += KC) {
         int part = SAL__MIN(KC, j->nin - k);
         const float *from = (const float *)j->weight->data + first * nin + k;
         if (j->weight->dtype != SAL_F32) {
-            for (i = 0; i < count; i++)
+            for (int i = 0; i < count; i++)
                 sal_tensor_read(j->weight, (first + i) * nin + k, (size_t)part, rows + i * KC);
             from = rows;
         }
         j->isa->pack(b, from, j->weight->dtype != SAL_F32 ? (size_t)KC : nin, count, part);
-        for (s = 0; s < j->n; s += 6)
+        for (int s = 0; s < j->n; s += 6)
             j->isa->block(sum + s * 16, 16, j->in + s * nin + k, nin, b, part,
                           SAL__MIN(6, j->n - s), k > 0, j->in + (s + 6) * nin + k);
     }
-    for (s = 0; s < j->n; s++) sal__dense_finish(j, s, first, count, 0, sum + s * 16);
+    for (int s = 0; s < j->n; s++) sal__dense_finish(j, s, first, count, 0, sum + s * 16);
 }
 
 static size_t sal__fast_dense_scratch(int n, int nin, int threads) {
@@ -12582,12 +12022,11 @@ static size_t sal__fast_dense_scratch(int n, int nin, int threads) {
 static void sal__fast_dense(sal_ctx *ctx, float *out, const float *in, const sal_tensor *weight,
                             const sal_epilogue *e, int n, int nin, int nout, void *scratch) {
     sal__dense_job j;
-    int s;
     j.isa = sal__isa_best(); j.weight = weight; j.e = e; j.in = in; j.out = out;
     j.n = n; j.nin = nin; j.nout = nout;
     j.worker = (float *)scratch; j.worker_size = (size_t)n * 16 + 2 * 256 * 16;
     j.fixed = (int16_t *)scratch;
-    for (s = 0; s < n && n <= SAL__DENSE_FEW && weight->dtype == SAL_I8; s++) {
+    for (int s = 0; s < n && n <= SAL__DENSE_FEW && weight->dtype == SAL_I8; s++) {
         int16_t *hi = j.fixed + (size_t)s * 2 * nin;
         j.unit[s] = sal__fixed_point(hi, hi + nin, in + (size_t)s * nin, nin);
     }
@@ -12612,11 +12051,11 @@ typedef struct sal__lstm_job {
 
 static void sal__lstm_tilde_task(void *arg, int index, int worker) {
     const sal__lstm_job *j = (const sal__lstm_job *)arg;
-    size_t hw = (size_t)j->wino.s->oh * j->wino.s->ow, i;
+    size_t hw = (size_t)j->wino.s->oh * j->wino.s->ow;
     const float *x = j->x + index * hw;
     float *to = j->tilde + index * hw;
     (void)worker;
-    for (i = 0; i < hw; i++) to[i] = x[i] * j->a[i];
+    for (size_t i = 0; i < hw; i++) to[i] = x[i] * j->a[i];
 }
 
 static void sal__lstm_gates_task(void *arg, int index, int worker) {
@@ -12624,26 +12063,25 @@ static void sal__lstm_gates_task(void *arg, int index, int worker) {
     const sal__lstm_job *j = (const sal__lstm_job *)arg;
     sal__wino_job t = j->wino;
     const sal__wino *w = &t.w;
-    sal_epilogue e;
+    sal_epilogue e = SAL__ZEROED;
     size_t hw = (size_t)t.s->oh * t.s->ow, size = (size_t)w->f * 96;
     float *u = t.worker + worker * t.worker_size, *m = u + w->u * w->panels;
     float *y = m + size * w->panels * w->chunk, *gates = y + SAL__TILES;
-    int i, g, p, first, panels = sal__wino_panels(w, index, &first);
-    memset(&e, 0, sizeof e);
+    int first, panels = sal__wino_panels(w, index, &first);
     t.e = &e;
-    for (i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++) {
         const float *const *param = j->params + gate[i];        /* W, its bias, U, its bias */
         if (i == 1 && j->step == 0) continue;
         sal__wino_pass(&t, param[0], j->vx, index, 0, u, m);
         if (j->step > 0) sal__wino_pass(&t, param[2], j->vh, index, 1, u, m);
         e.bias = param[1]; t.bias2 = param[3];
         t.act = i < 3 ? SAL__ACT_SIGMOID : SAL__ACT_TANH;
-        for (g = 0; g < t.count; g++)
-            for (p = 0; p < panels; p++)
+        for (int g = 0; g < t.count; g++)
+            for (int p = 0; p < panels; p++)
                 sal__wino_out_group(&t, g, first + p, gates + (p * 4 + i) * 16 * hw,
                                     m + (g * w->panels + p) * size, y);
     }
-    for (p = 0; p < panels; p++) {
+    for (int p = 0; p < panels; p++) {
         size_t at = (size_t)(first + p) * 16 * hw;
         t.isa->lstm(j->out + at, j->cell + at, gates + p * 64 * hw, hw,
                     SAL__MIN(16, t.s->oc - (first + p) * 16), j->step == 0);
@@ -12657,29 +12095,25 @@ typedef struct sal__lstm_plan {
 } sal__lstm_plan;
 
 /* s: the convolutions of one sample; taps: Va as a 1x1 convolution to its nine taps. */
-static void sal__lstm_fit(sal__lstm_plan *p, int c, int h, int w) {
+static sal__lstm_plan sal__lstm_fit(int c, int h, int w) {
     sal__wino six;
-    sal__gemm_job g;
-    memset(p, 0, sizeof *p);
-    p->s.n = 1; p->s.ic = p->s.oc = c; p->s.ih = h; p->s.iw = w; p->s.kh = p->s.kw = 3;
-    p->s.stride = p->s.dilation = p->s.top = p->s.left = p->s.bottom = p->s.right = 1;
-    sal_conv_fit(&p->s);
-    p->taps = p->s;
-    p->taps.kh = p->taps.kw = 1; p->taps.oc = 9;
-    p->taps.top = p->taps.left = p->taps.bottom = p->taps.right = 0;
-    sal_conv_fit(&p->taps);
-    sal__wino_fit(&p->w, &p->s, 8);
-    if (sal__wino_fit(&six, &p->s, 6) && six.cost < p->w.cost) p->w = six;
-    p->w.resident = 0; p->w.panels = 2; p->w.chunk = p->w.groups;
-    sal__gemm_fit(&g, &p->taps);
-    p->worker = SAL__MAX(sal__wino_worker(&p->w) + (size_t)128 * h * w,
+    sal__lstm_plan p;
+    p.s = p.taps = sal__lstm_conv(1, c, h, w);
+    p.taps.kh = p.taps.kw = 1; p.taps.oc = 9;
+    p.taps.top = p.taps.left = p.taps.bottom = p.taps.right = 0;
+    sal_conv_fit(&p.taps);
+    sal__wino_fit(&p.w, &p.s, 8);
+    if (sal__wino_fit(&six, &p.s, 6) && six.cost < p.w.cost) p.w = six;
+    p.w.resident = 0; p.w.panels = 2; p.w.chunk = p.w.groups;
+    sal__gemm_job g = sal__gemm_fit(&p.taps);
+    p.worker = SAL__MAX(sal__wino_worker(&p.w) + (size_t)128 * h * w,
                         g.worker_size + sal__gemm_shared(&g));
+    return p;
 }
 
 static size_t sal__fast_convlstm_scratch(int c, int h, int w, int threads) {
-    sal__lstm_plan p;
+    sal__lstm_plan p = sal__lstm_fit(c, h, w);
     size_t hw = (size_t)h * w;
-    sal__lstm_fit(&p, c, h, w);
     return (sal__wino_shared(&p.w) * 2 + c * hw * 4 + hw * 12 + c * 9 + 64 +
             p.worker * threads) * sizeof(float);
 }
@@ -12688,13 +12122,11 @@ static size_t sal__fast_convlstm_scratch(int c, int h, int w, int threads) {
 static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
                                const float *const *params, int steps, int n, int c, int h, int w,
                                void *scratch) {
-    sal__lstm_plan p;
+    sal__lstm_plan p = sal__lstm_fit(c, h, w);
     sal__lstm_job j;
     sal_epilogue e, plain;
-    size_t hw = (size_t)h * w, shared, i;
+    size_t hw = (size_t)h * w, shared;
     float *wax, *sum, *taps, *z, *va;
-    int s, k, y, x;
-    sal__lstm_fit(&p, c, h, w);
     shared = sal__wino_shared(&p.w);
     memset(&j, 0, sizeof j); memset(&e, 0, sizeof e); memset(&plain, 0, sizeof plain);
     j.wino.isa = sal__isa_best(); j.wino.s = &p.s; j.wino.w = p.w; j.wino.count = p.w.groups;
@@ -12704,9 +12136,9 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
     taps = sum + c * hw; z = taps + 9 * hw; j.a = z + hw;
     va = z + 2 * hw;
     j.wino.worker = va + (c * 9 + 15) / 16 * 16; j.wino.worker_size = p.worker;
-    for (k = 0; k < 9; k++)
-        for (i = 0; i < (size_t)c; i++) va[k * c + i] = params[SAL_VA][i * 9 + k];
-    for (s = 0; s < n; s++) {
+    for (int k = 0; k < 9; k++)
+        for (size_t i = 0; i < (size_t)c; i++) va[k * c + i] = params[SAL_VA][i * 9 + k];
+    for (int s = 0; s < n; s++) {
         j.x = in + s * c * hw;
         j.out = out + s * c * hw;
         /* Wa * X and both biases */
@@ -12729,10 +12161,10 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
             }
             /* Va: products with each of its nine taps, then moved to their places and added */
             sal__fast_conv2d(ctx, taps, sum, va, &plain, &p.taps, 0, j.wino.worker);
-            for (y = 0; y < h; y++)
-                for (x = 0; x < w; x++) {
+            for (int y = 0; y < h; y++)
+                for (int x = 0; x < w; x++) {
                     float total = 0;
-                    for (k = 0; k < 9; k++) {
+                    for (int k = 0; k < 9; k++) {
                         int v = y + k / 3 - 1, u = x + k % 3 - 1;
                         if (v >= 0 && v < h && u >= 0 && u < w) total += taps[k * hw + v * w + u];
                     }
@@ -12764,35 +12196,34 @@ typedef struct sal__plane_job {
     int over, beside, back;     /* border around the copy of dout, floats of its rows */
 } sal__plane_job;
 
-static void sal__plane_fit(sal__plane_job *j, const sal_conv *s, int training) {
+static sal__plane_job sal__plane_fit(const sal_conv *s, int training) {
     int reach_y = (s->kh - 1) * s->dilation, reach_x = (s->kw - 1) * s->dilation, d = s->stride;
-    memset(j, 0, sizeof *j);
-    j->s = s;
-    j->rows = (s->oh - 1) * d + reach_y + 1;
-    j->pitch = s->ow + reach_x / d;
-    j->over = (reach_y + d - 1) / d;
-    j->beside = (reach_x + d - 1) / d;
-    j->back = s->ow + 2 * j->beside + 8;
-    j->plane_size = (size_t)j->rows * d * j->pitch + 16;    /* 16: whole vectors are read */
-    j->border_size = (size_t)(s->oh + 2 * j->over) * j->back + 16;
-    j->worker_size = j->plane_size;
+    sal__plane_job j = SAL__ZEROED;
+    j.s = s;
+    j.rows = (s->oh - 1) * d + reach_y + 1;
+    j.pitch = s->ow + reach_x / d;
+    j.over = (reach_y + d - 1) / d;
+    j.beside = (reach_x + d - 1) / d;
+    j.back = s->ow + 2 * j.beside + 8;
+    j.plane_size = (size_t)j.rows * d * j.pitch + 16;       /* 16: whole vectors are read */
+    j.border_size = (size_t)(s->oh + 2 * j.over) * j.back + 16;
+    j.worker_size = j.plane_size;
     if (training)
-        j->worker_size += j->border_size + (size_t)((s->ih + d - 1) / d) *
-                                                ((s->iw + d - 1) / d);
-    j->worker_size = (j->worker_size + 15) / 16 * 16;
+        j.worker_size += j.border_size + (size_t)((s->ih + d - 1) / d) * ((s->iw + d - 1) / d);
+    j.worker_size = (j.worker_size + 15) / 16 * 16;
+    return j;
 }
 
 static size_t sal__fast_depthwise_scratch(const sal_conv *s, int threads, int training) {
-    sal__plane_job j;
-    sal__plane_fit(&j, s, training);
+    sal__plane_job j = sal__plane_fit(s, training);
     return j.worker_size * threads * sizeof(float);
 }
 
 static void sal__plane_copy(const sal__plane_job *j, float *to, const float *in) {
     const sal_conv *s = j->s;
-    int d = s->stride, left = s->left, width = d * j->pitch, r, i;
+    int d = s->stride, left = s->left, width = d * j->pitch, i;
     int count = SAL__MIN(s->iw, width - left);
-    for (r = 0; r < j->rows; r++, to += width) {
+    for (int r = 0; r < j->rows; r++, to += width) {
         const float *row = in + (ptrdiff_t)(r - s->top) * s->iw;
         if (r < s->top || r >= s->top + s->ih) {
             memset(to, 0, (size_t)width * sizeof(float));
@@ -12818,8 +12249,7 @@ static void sal__plane_copy(const sal__plane_job *j, float *to, const float *in)
 static void sal__plane_runs(const sal__plane_job *j, const float *copy, int first,
                             const float **from) {
     const sal_conv *s = j->s;
-    int i;
-    for (i = 0; i < 9; i++) {
+    for (int i = 0; i < 9; i++) {
         int tap = SAL__MIN(first + i, s->kh * s->kw - 1), column = tap % s->kw * s->dilation;
         from[i] = copy + ((size_t)(tap / s->kw * s->dilation) * s->stride + column % s->stride) *
                          j->pitch + column / s->stride;
@@ -12830,14 +12260,14 @@ static void sal__depthwise_task(void *arg, int index, int worker) {
     const sal__plane_job *j = (const sal__plane_job *)arg;
     const sal_conv *s = j->s;
     const sal_epilogue *e = j->e;
-    int c = index % s->ic, taps = s->kh * s->kw, t, i;
+    int c = index % s->ic, taps = s->kh * s->kw, i;
     size_t hw = (size_t)s->oh * s->ow, step = (size_t)s->stride * s->stride * j->pitch;
     float *copy = j->worker + worker * j->worker_size, *out = j->out + index * hw, weight[9];
     float scale = e->scale ? e->scale[c] : 1, bias = e->bias ? e->bias[c] : 0;
     const float *from[9];
     sal__plane_copy(j, copy, j->in + (size_t)index * s->ih * s->iw);
     if (e->add && e->add != j->out) memcpy(out, e->add + index * hw, hw * sizeof(float));
-    for (t = 0; t < taps; t += 9) {
+    for (int t = 0; t < taps; t += 9) {
         int act = t + 9 < taps ? SAL_IDENTITY : e->act;
         for (i = 0; i < 9; i++) weight[i] = t + i < taps ? scale * j->weight[c * taps + t + i] : 0;
         sal__plane_runs(j, copy, t, from);
@@ -12849,8 +12279,7 @@ static void sal__depthwise_task(void *arg, int index, int worker) {
 
 static void sal__fast_depthwise(sal_ctx *ctx, float *out, const float *in, const float *weight,
                                 const sal_epilogue *e, const sal_conv *s, void *scratch) {
-    sal__plane_job j;
-    sal__plane_fit(&j, s, 0);
+    sal__plane_job j = sal__plane_fit(s, 0);
     j.isa = sal__isa_best(); j.e = e; j.in = in; j.weight = weight; j.out = out;
     j.worker = (float *)scratch;
     sal_parallel_for(ctx, s->n * s->ic, sal__depthwise_task, &j);
@@ -12861,10 +12290,10 @@ static void sal__plane_back(const sal__plane_job *j, float *din, const float *bo
                             int q, float *to) {
     const sal_conv *s = j->s;
     int d = s->stride, rows = (s->ih - v + d - 1) / d, n = (s->iw - q + d - 1) / d, begun = 0;
-    int taps = s->kh * s->kw, t, count = 0, x, y;
+    int taps = s->kh * s->kw, count = 0;
     const float *from[9];
     float weight[9];
-    for (t = 0; t < taps; t++) {
+    for (int t = 0; t < taps; t++) {
         int row = v + s->top - t / s->kw * s->dilation;
         int column = q + s->left - t % s->kw * s->dilation;
         if (row % d == 0 && column % d == 0) {
@@ -12879,9 +12308,9 @@ static void sal__plane_back(const sal__plane_job *j, float *din, const float *bo
         begun = 1; count = 0;
     }
     if (d == 1 || !begun) return;
-    for (y = 0; y < rows; y++) {
+    for (int y = 0; y < rows; y++) {
         float *row = din + (size_t)(v + y * d) * s->iw + q;
-        for (x = 0; x < n; x++) row[x * d] += *to++;
+        for (int x = 0; x < n; x++) row[x * d] += *to++;
     }
 }
 
@@ -12889,30 +12318,30 @@ static void sal__plane_back(const sal__plane_job *j, float *din, const float *bo
 static void sal__depthwise_back_task(void *arg, int c, int worker) {
     const sal__plane_job *j = (const sal__plane_job *)arg;
     const sal_conv *s = j->s;
-    int taps = s->kh * s->kw, d = s->stride, lanes = j->isa->width, n, y, t, i, k;
+    int taps = s->kh * s->kw, d = s->stride, lanes = j->isa->width;
     size_t step = (size_t)d * d * j->pitch;
     float *copy = j->worker + worker * j->worker_size, *border = copy + j->plane_size;
     float *rest = border + j->border_size;
     const float *from[9];
     memset(border, 0, j->border_size * sizeof(float));
-    for (n = 0; n < s->n; n++) {
+    for (int n = 0; n < s->n; n++) {
         size_t plane = (size_t)n * s->ic + c;
         float *inner = border + (size_t)j->over * j->back + j->beside;
-        for (y = 0; y < s->oh; y++)
+        for (int y = 0; y < s->oh; y++)
             memcpy(inner + (size_t)y * j->back, j->dout + (plane * s->oh + y) * s->ow,
                    (size_t)s->ow * sizeof(float));
-        for (i = 0; j->din && i < d * d; i++)
+        for (int i = 0; j->din && i < d * d; i++)
             if (i / d < s->ih && i % d < s->iw)
                 sal__plane_back(j, j->din + plane * s->ih * s->iw, border, c, i / d, i % d, rest);
         if (!j->dweight) continue;
         sal__plane_copy(j, copy, j->in + plane * s->ih * s->iw);
-        for (t = 0; t < taps; t += 9) {
+        for (int t = 0; t < taps; t += 9) {
             float sum[9 * 8];
             sal__plane_runs(j, copy, t, from);
             j->isa->taps_back(sum, from, step, inner, (size_t)j->back, s->ow, s->oh);
-            for (i = 0; i < 9 && t + i < taps; i++) {
+            for (int i = 0; i < 9 && t + i < taps; i++) {
                 double total = 0;
-                for (k = 0; k < lanes; k++) total += sum[i * lanes + k];
+                for (int k = 0; k < lanes; k++) total += sum[i * lanes + k];
                 j->dweight[c * taps + t + i] += (float)total;
             }
         }
@@ -12932,9 +12361,8 @@ static size_t sal__upsample_scratch(sal_shape from, sal_shape to, int threads) {
 }
 
 static sal__upsample_job sal__upsample_fit(sal_shape from, sal_shape to, void *scratch) {
-    sal__upsample_job j;
+    sal__upsample_job j = SAL__ZEROED;
     int k;
-    memset(&j, 0, sizeof j);
     j.from = from; j.to = to;
     j.row = (sal__tap *)scratch; j.column = j.row + to.h;
     j.worker = (float *)(void *)(j.column + to.w);
@@ -12945,15 +12373,15 @@ static sal__upsample_job sal__upsample_fit(sal_shape from, sal_shape to, void *s
 
 static void sal__upsample_task(void *arg, int index, int worker) {
     const sal__upsample_job *j = (const sal__upsample_job *)arg;
-    int iw = j->from.w, ow = j->to.w, x, y;
+    int iw = j->from.w, ow = j->to.w;
     const float *in = j->in + (size_t)index * j->from.h * iw;
     float *out = j->out + (size_t)index * j->to.h * ow, *line = j->worker + (size_t)worker * iw;
-    for (y = 0; y < j->to.h; y++, out += ow) {
+    for (int y = 0; y < j->to.h; y++, out += ow) {
         const float *top = in + (size_t)j->row[y].low * iw;
         const float *bottom = in + (size_t)j->row[y].high * iw;
         float t = (float)j->row[y].t;
-        for (x = 0; x < iw; x++) line[x] = top[x] + t * (bottom[x] - top[x]);
-        for (x = 0; x < ow; x++) {
+        for (int x = 0; x < iw; x++) line[x] = top[x] + t * (bottom[x] - top[x]);
+        for (int x = 0; x < ow; x++) {
             const sal__tap *u = &j->column[x];
             out[x] = line[u->low] + (float)u->t * (line[u->high] - line[u->low]);
         }
@@ -12962,19 +12390,19 @@ static void sal__upsample_task(void *arg, int index, int worker) {
 
 static void sal__upsample_back_task(void *arg, int index, int worker) {
     const sal__upsample_job *j = (const sal__upsample_job *)arg;
-    int iw = j->from.w, ow = j->to.w, x, y;
+    int iw = j->from.w, ow = j->to.w;
     float *din = j->din + (size_t)index * j->from.h * iw, *line = j->worker + (size_t)worker * iw;
     const float *dout = j->dout + (size_t)index * j->to.h * ow;
-    for (y = 0; y < j->to.h; y++, dout += ow) {
+    for (int y = 0; y < j->to.h; y++, dout += ow) {
         float *top = din + (size_t)j->row[y].low * iw, *bottom = din + (size_t)j->row[y].high * iw;
         float t = (float)j->row[y].t;
-        for (x = 0; x < iw; x++) line[x] = 0;
-        for (x = 0; x < ow; x++) {
+        for (int x = 0; x < iw; x++) line[x] = 0;
+        for (int x = 0; x < ow; x++) {
             const sal__tap *u = &j->column[x];
             line[u->low]  += (1 - (float)u->t) * dout[x];
             line[u->high] += (float)u->t * dout[x];
         }
-        for (x = 0; x < iw; x++) { top[x] += (1 - t) * line[x]; bottom[x] += t * line[x]; }
+        for (int x = 0; x < iw; x++) { top[x] += (1 - t) * line[x]; bottom[x] += t * line[x]; }
     }
 }
 
@@ -12995,18 +12423,16 @@ static void sal__pool_task(void *arg, int index, int worker) {
     const float *in = j->in + (size_t)index * s->ih * s->iw;
     float *out = j->out + (size_t)index * s->oh * s->ow, *row = j->worker +
                  worker * sal__pool_row(s);
-    int y, x, i;
-    for (y = 0; y < s->oh; y++, out += s->ow) {
+    for (int y = 0; y < s->oh; y++, out += s->ow) {
         int top = y * s->stride - s->top, i0 = SAL__MAX(top, 0), i1 = SAL__MIN(top + s->k, s->ih);
         const float *from = in + (size_t)i0 * s->iw, *best = from;
-        for (i = i0 + 1; i < i1; i++, best = row)
+        for (int i = i0 + 1; i < i1; i++, best = row)
             j->isa->maximum(row, best, in + (size_t)i * s->iw, (size_t)s->iw);
-        for (x = 0; x < s->ow; x++) {
+        for (int x = 0; x < s->ow; x++) {
             int left = x * s->stride - s->left, j1 = SAL__MIN(left + s->k, s->iw);
-            float most;
             left = SAL__MAX(left, 0);
-            most = best[left];
-            for (i = left + 1; i < j1; i++) most = best[i] > most ? best[i] : most;
+            float most = best[left];
+            for (int i = left + 1; i < j1; i++) most = best[i] > most ? best[i] : most;
             out[x] = most;
         }
     }
@@ -13015,54 +12441,51 @@ static void sal__pool_task(void *arg, int index, int worker) {
 /* --- the default backend ---------------------------------------------------------------------- */
 
 static sal_result sal__forward_conv2d_fast(sal_ctx *ctx, sal_run *run, int i) {
-    const sal_layer *l = &run->net->layer[i];
-    sal_conv s = sal__conv_of(l, run->n, sal__in_shape(run, i, 0), l->shape.c);
+    sal__at a = sal__at_of(run, i);
+    sal_conv s = sal__conv_of(a.l, a.n, a.from);
     sal_epilogue e = sal__epilogue_of(run, i);
-    sal__fast_conv2d(ctx, sal__out(run, i), sal__in(run, i, 0), sal__weight(run, i, 0), &e, &s,
-                     run->step[i].pool >= 0, run->scratch);
+    sal__fast_conv2d(ctx, a.out, a.in, a.weight, &e, &s, run->step[i].pool >= 0, a.scratch);
     return SAL_OK;
 }
 
 static sal_result sal__forward_depthwise_fast(sal_ctx *ctx, sal_run *run, int i) {
-    sal_shape in = sal__in_shape(run, i, 0);
-    sal_conv s = sal__conv_of(&run->net->layer[i], run->n, in, in.c);
+    sal__at a = sal__at_of(run, i);
+    sal_conv s = sal__conv_of(a.l, a.n, a.from);
     sal_epilogue e = sal__epilogue_of(run, i);
-    sal__fast_depthwise(ctx, sal__out(run, i), sal__in(run, i, 0), sal__weight(run, i, 0), &e, &s,
-                        run->scratch);
+    sal__fast_depthwise(ctx, a.out, a.in, a.weight, &e, &s, a.scratch);
     return SAL_OK;
 }
 
 static sal_result sal__forward_upsample_fast(sal_ctx *ctx, sal_run *run, int i) {
-    sal__upsample_job j = sal__upsample_fit(sal__in_shape(run, i, 0), run->value[i].shape,
-                                           run->scratch);
-    j.in = sal__in(run, i, 0); j.out = sal__out(run, i);
-    sal_parallel_for(ctx, run->n * j.to.c, sal__upsample_task, &j);
+    sal__at a = sal__at_of(run, i);
+    sal__upsample_job j = sal__upsample_fit(a.from, a.to, a.scratch);
+    j.in = a.in; j.out = a.out;
+    sal_parallel_for(ctx, a.n * a.to.c, sal__upsample_task, &j);
     return SAL_OK;
 }
 
 static sal_result sal__forward_dense_fast(sal_ctx *ctx, sal_run *run, int i) {
+    sal__at a = sal__at_of(run, i);
     const sal_tensor *weight = sal__tensor(run, i, 0);
     sal_epilogue e = sal__epilogue_of(run, i);
-    sal__fast_dense(ctx, sal__out(run, i), sal__in(run, i, 0), weight, &e, run->n, weight->dim[1],
-                    weight->dim[0], run->scratch);
+    sal__fast_dense(ctx, a.out, a.in, weight, &e, a.n, weight->dim[1], weight->dim[0], a.scratch);
     return SAL_OK;
 }
 
 static sal_result sal__forward_maxpool_fast(sal_ctx *ctx, sal_run *run, int i) {
-    sal_pool s = sal__pool_of(&run->net->layer[i], run->n, sal__in_shape(run, i, 0));
-    sal__pool_job j;
-    j.isa = sal__isa_best(); j.s = &s; j.in = sal__in(run, i, 0); j.out = sal__out(run, i);
-    j.worker = (float *)run->scratch;
+    sal__at a = sal__at_of(run, i);
+    sal_pool s = sal__pool_of(a.l, a.n, a.from);
+    sal__pool_job j = { sal__isa_best(), &s, a.in, a.out, (float *)a.scratch };
     sal_parallel_for(ctx, s.n, sal__pool_task, &j);
     return SAL_OK;
 }
 
 static sal_result sal__forward_convlstm_fast(sal_ctx *ctx, sal_run *run, int i) {
+    sal__at a = sal__at_of(run, i);
     const float *params[SAL_LSTM_PARAMS];
-    sal_shape s = sal__in_shape(run, i, 0);
-    sal__lstm_params(run, i, params);
-    sal__fast_convlstm(ctx, sal__out(run, i), sal__in(run, i, 0), params,
-                       run->net->layer[i].steps, run->n, s.c, s.h, s.w, run->scratch);
+    for (int k = 0; k < SAL_LSTM_PARAMS; k++) params[k] = sal__weight(run, i, k);
+    sal__fast_convlstm(ctx, a.out, a.in, params, a.l->steps, a.n, a.to.c, a.to.h, a.to.w,
+                       a.scratch);
     return SAL_OK;
 }
 
@@ -13121,22 +12544,20 @@ static void sal__data_task(void *arg, int index, int worker) {
 static void sal__fast_conv2d_data(sal_ctx *ctx, float *din, const float *dout, const float *weight,
                                   const sal_conv *s, void *scratch) {
     sal_conv t;
-    sal_epilogue e;
+    sal_epilogue e = SAL__ZEROED;
     float *turned = (float *)scratch;
-    int o, c, i, taps = s->kh * s->kw;
+    int taps = s->kh * s->kw;
     if (!sal__turned(&t, s)) {
-        sal__back_job j;
-        memset(&j, 0, sizeof j);
+        sal__back_job j = SAL__ZEROED;
         j.s = s; j.to = din; j.dout = dout; j.weight = weight;
         sal_parallel_for(ctx, s->n, sal__data_task, &j);
         return;
     }
-    for (c = 0; c < s->ic; c++)
-        for (o = 0; o < s->oc; o++)
-            for (i = 0; i < taps; i++)
+    for (int c = 0; c < s->ic; c++)
+        for (int o = 0; o < s->oc; o++)
+            for (int i = 0; i < taps; i++)
                 turned[((size_t)c * s->oc + o) * taps + i] =
                     weight[((size_t)o * s->ic + c) * taps + taps - 1 - i];
-    memset(&e, 0, sizeof e);
     e.add = din;
     sal__fast_conv2d(ctx, din, dout, turned, &e, &t, 0,
                      turned + (sal__kernel_count(s) + 15) / 16 * 16);
@@ -13144,22 +12565,22 @@ static void sal__fast_conv2d_data(sal_ctx *ctx, float *din, const float *dout, c
 
 enum { SAL__BACK_KC = 256, SAL__BACK_ROWS = 48 };
 
-static void sal__weight_fit(sal__back_job *j, const sal_conv *s) {
-    memset(j, 0, sizeof *j);
-    j->s = s;
-    j->k = s->ic * s->kh * s->kw;
-    j->width = (s->oc + 15) / 16 * 16;
-    j->groups = (size_t)j->k * j->width <= 1 << 16 ? SAL__MIN(s->n, 8) : 1;
-    j->samples = (s->n + j->groups - 1) / j->groups;
-    j->groups = (s->n + j->samples - 1) / j->samples;
-    j->rows = j->groups > 1 ? j->k : 3 * SAL__BACK_ROWS;
-    j->blocks = (j->k + j->rows - 1) / j->rows;
-    j->worker_size = ((size_t)j->width + SAL__BACK_ROWS) * SAL__BACK_KC;
+static sal__back_job sal__weight_fit(const sal_conv *s) {
+    sal__back_job j = SAL__ZEROED;
+    j.s = s;
+    j.k = s->ic * s->kh * s->kw;
+    j.width = (s->oc + 15) / 16 * 16;
+    j.groups = (size_t)j.k * j.width <= 1 << 16 ? SAL__MIN(s->n, 8) : 1;
+    j.samples = (s->n + j.groups - 1) / j.groups;
+    j.groups = (s->n + j.samples - 1) / j.samples;
+    j.rows = j.groups > 1 ? j.k : 3 * SAL__BACK_ROWS;
+    j.blocks = (j.k + j.rows - 1) / j.rows;
+    j.worker_size = ((size_t)j.width + SAL__BACK_ROWS) * SAL__BACK_KC;
+    return j;
 }
 
 static size_t sal__fast_weight_scratch(const sal_conv *s, int threads) {
-    sal__back_job j;
-    sal__weight_fit(&j, s);
+    sal__back_job j = sal__weight_fit(s);
     return ((size_t)j.groups * j.k * j.width + threads * j.worker_size) * sizeof(float);
 }
 
@@ -13171,15 +12592,15 @@ static void sal__weight_column(float *to, const float *in, const sal_conv *s, in
     int left = kw * s->dilation - s->left, x0, x1;
     sal__inside(left, s->stride, s->ow, s->iw, &x0, &x1);
     for (; count > 0; y++, x = 0) {
-        int v = y * s->stride - s->top + kh * s->dilation, end = SAL__MIN(s->ow, x + count), u;
+        int v = y * s->stride - s->top + kh * s->dilation, end = SAL__MIN(s->ow, x + count);
         const float *from = plane + (ptrdiff_t)v * s->iw + left;
         int a = v < 0 || v >= s->ih ? end : SAL__MIN(SAL__MAX(x0, x), end), b;
         b = v < 0 || v >= s->ih ? end : SAL__MAX(SAL__MIN(x1, end), a);
         count -= end - x;
-        for (u = x; u < a; u++) *to++ = 0;
+        for (int u = x; u < a; u++) *to++ = 0;
         if (s->stride == 1) { memcpy(to, from + a, (size_t)(b - a) * sizeof(float)); to += b - a; }
-        else for (u = a; u < b; u++) *to++ = from[u * s->stride];
-        for (u = b; u < end; u++) *to++ = 0;
+        else for (int u = a; u < b; u++) *to++ = from[u * s->stride];
+        for (int u = b; u < end; u++) *to++ = 0;
     }
 }
 
@@ -13187,25 +12608,25 @@ static void sal__weight_task(void *arg, int index, int worker) {
     const sal__back_job *j = (const sal__back_job *)arg;
     const sal_conv *s = j->s;
     int group = index / j->blocks, first = index % j->blocks * j->rows, positions = s->oh * s->ow;
-    int end = SAL__MIN(first + j->rows, j->k), sample = group * j->samples, p, o, r, i, add = 0;
+    int end = SAL__MIN(first + j->rows, j->k), sample = group * j->samples, add = 0;
     int last = SAL__MIN(sample + j->samples, s->n);
     float *sum = j->sums + (size_t)group * j->k * j->width;
     float *b = j->worker + worker * j->worker_size, *a = b + (size_t)j->width * SAL__BACK_KC;
     for (; sample < last; sample++)
-        for (p = 0; p < positions; p += SAL__BACK_KC, add = 1) {
+        for (int p = 0; p < positions; p += SAL__BACK_KC, add = 1) {
             int part = SAL__MIN((int)SAL__BACK_KC, positions - p);
             const float *g = j->dout + (size_t)sample * s->oc * positions + p;
-            for (o = 0; o < s->oc; o += 16)
+            for (int o = 0; o < s->oc; o += 16)
                 j->isa->pack(b + (size_t)o * SAL__BACK_KC, g + (size_t)o * positions,
                              (size_t)positions, SAL__MIN(16, s->oc - o), part);
-            for (r = first; r < end; r += SAL__BACK_ROWS) {
+            for (int r = first; r < end; r += SAL__BACK_ROWS) {
                 int rows = SAL__MIN((int)SAL__BACK_ROWS, end - r);
-                for (i = 0; i < rows; i++)
+                for (int i = 0; i < rows; i++)
                     sal__weight_column(a + i * SAL__BACK_KC,
                                        j->in + (size_t)sample * s->ic * s->ih * s->iw, s, r + i, p,
                                        part);
-                for (o = 0; o < s->oc; o += 16)
-                    for (i = 0; i < rows; i += 6)
+                for (int o = 0; o < s->oc; o += 16)
+                    for (int i = 0; i < rows; i += 6)
                         j->isa->block(sum + (size_t)(r + i) * j->width + o, (size_t)j->width,
                                       a + i * SAL__BACK_KC, SAL__BACK_KC,
                                       b + (size_t)o * SAL__BACK_KC, part, SAL__MIN(6, rows - i),
@@ -13218,19 +12639,17 @@ static void sal__weight_task(void *arg, int index, int worker) {
 static void sal__weight_sum_task(void *arg, int index, int worker) {
     const sal__back_job *j = (const sal__back_job *)arg;
     float *to = j->to + (size_t)index * j->k;
-    int g, r;
     (void)worker;
-    for (g = 0; g < j->groups; g++) {
+    for (int g = 0; g < j->groups; g++) {
         const float *sum = j->sums + (size_t)g * j->k * j->width + index;
-        for (r = 0; r < j->k; r++) to[r] += sum[(size_t)r * j->width];
+        for (int r = 0; r < j->k; r++) to[r] += sum[(size_t)r * j->width];
     }
 }
 
 /* dweight += ... */
 static void sal__fast_conv2d_weight(sal_ctx *ctx, float *dweight, const float *dout,
                                     const float *in, const sal_conv *s, void *scratch) {
-    sal__back_job j;
-    sal__weight_fit(&j, s);
+    sal__back_job j = sal__weight_fit(s);
     j.isa = sal__isa_best(); j.in = in; j.dout = dout; j.to = dweight;
     j.sums = (float *)scratch; j.worker = j.sums + (size_t)j.groups * j.k * j.width;
     sal_parallel_for(ctx, j.groups * j.blocks, sal__weight_task, &j);
@@ -13242,9 +12661,9 @@ typedef struct sal__bias_job { float *dbias; const float *dout; int n, c, hw; } 
 static void sal__bias_task(void *arg, int index, int worker) {
     const sal__bias_job *j = (const sal__bias_job *)arg;
     double sum[4] = { 0, 0, 0, 0 };
-    int s, i;
+    int i;
     (void)worker;
-    for (s = 0; s < j->n; s++) {
+    for (int s = 0; s < j->n; s++) {
         const float *g = j->dout + ((size_t)s * j->c + index) * j->hw;
         for (i = 0; i + 4 <= j->hw; i += 4) {
             sum[0] += g[i]; sum[1] += g[i + 1]; sum[2] += g[i + 2]; sum[3] += g[i + 3];
@@ -13266,8 +12685,7 @@ static void sal__fast_adam(float *w, float *m, float *a, const float *g, size_t 
 }
 
 static void sal__fast_bias(sal_ctx *ctx, float *dbias, const float *dout, int n, int c, int hw) {
-    sal__bias_job j;
-    j.dbias = dbias; j.dout = dout; j.n = n; j.c = c; j.hw = hw;
+    sal__bias_job j = { dbias, dout, n, c, hw };
     sal_parallel_for(ctx, c, sal__bias_task, &j);
 }
 
@@ -13278,70 +12696,64 @@ enum { SAL__PRODUCT_KC = 256, SAL__PRODUCT_N = 64,
 
 typedef struct sal__product_job {
     const sal__isa *isa;
-    float *c, *worker;
+    float *c;
     const float *a, *b;
     int m, n, k;
+    float *worker;
 } sal__product_job;
 
 static void sal__product_task(void *arg, int index, int worker) {
     const sal__product_job *j = (const sal__product_job *)arg;
     float *b = j->worker + (size_t)worker * SAL__PRODUCT;
     float *tile = b + SAL__PRODUCT_KC * SAL__PRODUCT_N;
-    int first = index * SAL__PRODUCT_N, end = SAL__MIN(first + SAL__PRODUCT_N, j->n), k, p, i, x, r;
-    for (k = 0; k < j->k; k += SAL__PRODUCT_KC) {
+    int first = index * SAL__PRODUCT_N, end = SAL__MIN(first + SAL__PRODUCT_N, j->n);
+    for (int k = 0; k < j->k; k += SAL__PRODUCT_KC) {
         int part = SAL__MIN((int)SAL__PRODUCT_KC, j->k - k);
-        for (p = 0; p < part; p++)
-            for (x = first; x < end; x += 16) {
+        for (int p = 0; p < part; p++)
+            for (int x = first; x < end; x += 16) {
                 float *to = b + (size_t)(x - first) * SAL__PRODUCT_KC + p * 16;
                 size_t count = (size_t)SAL__MIN(16, end - x);
                 memset(to, 0, 16 * sizeof(float));
                 memcpy(to, j->b + (size_t)(k + p) * j->n + x, count * sizeof(float));
             }
-        for (i = 0; i < j->m; i += 6)
-            for (x = first; x < end; x += 16) {
+        for (int i = 0; i < j->m; i += 6)
+            for (int x = first; x < end; x += 16) {
                 const float *a = j->a + (size_t)i * j->k + k, *panel = b;
                 float *c = j->c + (size_t)i * j->n + x;
-                int rows = SAL__MIN(6, j->m - i), whole = x + 16 <= end, q;
+                int rows = SAL__MIN(6, j->m - i), whole = x + 16 <= end;
                 panel += (size_t)(x - first) * SAL__PRODUCT_KC;
                 j->isa->block(whole ? c : tile, whole ? (size_t)j->n : 16, a, (size_t)j->k, panel,
                               part, rows, whole, a);
-                for (r = 0; !whole && r < rows; r++)
-                    for (q = 0; q < end - x; q++) c[(size_t)r * j->n + q] += tile[r * 16 + q];
+                for (int r = 0; !whole && r < rows; r++)
+                    for (int q = 0; q < end - x; q++) c[(size_t)r * j->n + q] += tile[r * 16 + q];
             }
     }
 }
 
 static void sal__fast_product(sal_ctx *ctx, float *c, const float *a, const float *b, int m, int n,
                               int k, float *scratch) {
-    sal__product_job j;
-    j.isa = sal__isa_best(); j.c = c; j.a = a; j.b = b; j.m = m; j.n = n; j.k = k;
-    j.worker = scratch;
+    sal__product_job j = { sal__isa_best(), c, a, b, m, n, k, scratch };
     sal_parallel_for(ctx, (n + SAL__PRODUCT_N - 1) / SAL__PRODUCT_N, sal__product_task, &j);
 }
 
-/* What runs on its own for each sample. */
-typedef struct sal__sample_job { sal_run *run; int layer; } sal__sample_job;
-
+/* Each sample on its own. */
 static void sal__maxpool_train_task(void *arg, int index, int worker) {
-    const sal__sample_job *j = (const sal__sample_job *)arg;
-    sal_shape in = sal__in_shape(j->run, j->layer, 0);
-    sal_pool s = sal__pool_of(&j->run->net->layer[j->layer], 1, in);
-    size_t out = (size_t)index * s.n * s.oh * s.ow;
-    int *arg_max = (int *)j->run->value[j->layer].aux;
+    const sal__at *a = (const sal__at *)arg;
+    sal_pool s = sal__pool_of(a->l, 1, a->from);
+    size_t out = index * sal__shape_count(a->to);
+    int *best = (int *)a->aux;
     (void)worker;
-    sal_maxpool_forward(sal__out(j->run, j->layer) + out, arg_max ? arg_max + out : NULL,
-                        sal__in(j->run, j->layer, 0) + index * sal__shape_count(in), &s);
+    sal_maxpool_forward(a->out + out, best ? best + out : NULL,
+                        a->in + index * sal__shape_count(a->from), &s);
 }
 
 static void sal__maxpool_back_task(void *arg, int index, int worker) {
-    const sal__sample_job *j = (const sal__sample_job *)arg;
-    sal_shape in = sal__in_shape(j->run, j->layer, 0);
-    sal_pool s = sal__pool_of(&j->run->net->layer[j->layer], 1, in);
-    size_t out = (size_t)index * s.n * s.oh * s.ow;
+    const sal__at *a = (const sal__at *)arg;
+    sal_pool s = sal__pool_of(a->l, 1, a->from);
+    size_t out = index * sal__shape_count(a->to);
     (void)worker;
-    sal_maxpool_backward(sal__din(j->run, j->layer, 0) + index * sal__shape_count(in),
-                         sal__dout(j->run, j->layer) + out,
-                         (const int *)j->run->value[j->layer].aux + out, &s);
+    sal_maxpool_backward(a->din + index * sal__shape_count(a->from), a->dout + out,
+                         (const int *)a->aux + out, &s);
 }
 
 /* --- the default backend when training: forward mostly as when predicting ------------------- */
@@ -13351,178 +12763,136 @@ static void sal__maxpool_back_task(void *arg, int index, int worker) {
 #define sal__forward_upsample_train sal__forward_upsample_fast
 
 static sal_result sal__backward_conv2d_train(sal_ctx *ctx, sal_run *run, int i) {
-    const sal_layer *l = &run->net->layer[i];
-    sal_conv s = sal__conv_of(l, run->n, sal__in_shape(run, i, 0), l->shape.c);
-    const float *dout = sal__dout(run, i);
-    float *din = sal__din(run, i, 0), *dw = sal__dweight(run, i, 0), *db = sal__dweight(run, i, 1);
-    if (din) sal__fast_conv2d_data(ctx, din, dout, sal__weight(run, i, 0), &s, run->scratch);
-    if (dw) sal__fast_conv2d_weight(ctx, dw, dout, sal__in(run, i, 0), &s, run->scratch);
-    if (db) sal__fast_bias(ctx, db, dout, s.n, s.oc, s.oh * s.ow);
+    sal__at a = sal__at_of(run, i);
+    sal_conv s = sal__conv_of(a.l, a.n, a.from);
+    if (a.din) sal__fast_conv2d_data(ctx, a.din, a.dout, a.weight, &s, a.scratch);
+    if (a.dweight) sal__fast_conv2d_weight(ctx, a.dweight, a.dout, a.in, &s, a.scratch);
+    if (a.dbias) sal__fast_bias(ctx, a.dbias, a.dout, s.n, s.oc, s.oh * s.ow);
     return SAL_OK;
 }
 
 static sal_result sal__backward_depthwise_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal_shape in = sal__in_shape(run, i, 0);
-    sal_conv s = sal__conv_of(&run->net->layer[i], run->n, in, in.c);
-    float *db = sal__dweight(run, i, 1);
-    sal__plane_job j;
-    sal__plane_fit(&j, &s, 1);
-    j.isa = sal__isa_best(); j.in = sal__in(run, i, 0); j.weight = sal__weight(run, i, 0);
-    j.dout = sal__dout(run, i); j.din = sal__din(run, i, 0); j.dweight = sal__dweight(run, i, 0);
-    j.worker = (float *)run->scratch;
+    sal__at a = sal__at_of(run, i);
+    sal_conv s = sal__conv_of(a.l, a.n, a.from);
+    sal__plane_job j = sal__plane_fit(&s, 1);
+    j.isa = sal__isa_best(); j.in = a.in; j.weight = a.weight; j.dout = a.dout;
+    j.din = a.din; j.dweight = a.dweight; j.worker = (float *)a.scratch;
     sal_parallel_for(ctx, s.ic, sal__depthwise_back_task, &j);
-    if (db) sal__fast_bias(ctx, db, j.dout, s.n, s.oc, s.oh * s.ow);
+    if (a.dbias) sal__fast_bias(ctx, a.dbias, a.dout, s.n, s.oc, s.oh * s.ow);
     return SAL_OK;
 }
 
 static sal_result sal__backward_upsample_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal__upsample_job j = sal__upsample_fit(sal__in_shape(run, i, 0), run->value[i].shape,
-                                           run->scratch);
-    j.dout = sal__dout(run, i); j.din = sal__din(run, i, 0);
-    if (j.din) sal_parallel_for(ctx, run->n * j.to.c, sal__upsample_back_task, &j);
+    sal__at a = sal__at_of(run, i);
+    sal__upsample_job j = sal__upsample_fit(a.from, a.to, a.scratch);
+    j.dout = a.dout; j.din = a.din;
+    if (j.din) sal_parallel_for(ctx, a.n * a.to.c, sal__upsample_back_task, &j);
     return SAL_OK;
 }
 
 static sal_result sal__backward_dense_train(sal_ctx *ctx, sal_run *run, int i) {
+    sal__at a = sal__at_of(run, i);
     const sal_tensor *weight = sal__tensor(run, i, 0);
-    const float *dout = sal__dout(run, i);
-    float *din = sal__din(run, i, 0), *dw = sal__dweight(run, i, 0), *db = sal__dweight(run, i, 1);
-    float *turned = (float *)run->scratch;
-    int nout = weight->dim[0], nin = weight->dim[1], n = run->n, s, o;
+    float *turned = (float *)a.scratch;
+    int nout = weight->dim[0], nin = weight->dim[1], n = a.n;
     if (weight->dtype != SAL_F32) return sal__backward_dense(ctx, run, i);
-    if (db) sal__fast_bias(ctx, db, dout, n, nout, 1);
-    if (dw) {
-        for (o = 0; o < nout; o++)
-            for (s = 0; s < n; s++) turned[(size_t)o * n + s] = dout[(size_t)s * nout + o];
-        sal__fast_product(ctx, dw, turned, sal__in(run, i, 0), nout, nin, n,
-                          turned + (size_t)n * nout);
+    if (a.dbias) sal__fast_bias(ctx, a.dbias, a.dout, n, nout, 1);
+    if (a.dweight) {
+        for (int o = 0; o < nout; o++)
+            for (int s = 0; s < n; s++) turned[(size_t)o * n + s] = a.dout[(size_t)s * nout + o];
+        sal__fast_product(ctx, a.dweight, turned, a.in, nout, nin, n, turned + (size_t)n * nout);
     }
-    if (din) sal__fast_product(ctx, din, dout, (const float *)weight->data, n, nin, nout, turned);
+    if (a.din) sal__fast_product(ctx, a.din, a.dout, a.weight, n, nin, nout, turned);
     return SAL_OK;
 }
 
 static sal_result sal__forward_maxpool_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal__sample_job j;
-    j.run = run; j.layer = i;
-    sal_parallel_for(ctx, run->n, sal__maxpool_train_task, &j);
+    sal__at a = sal__at_of(run, i);
+    sal_parallel_for(ctx, a.n, sal__maxpool_train_task, &a);
     return SAL_OK;
 }
 
 static sal_result sal__backward_maxpool_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal__sample_job j;
-    j.run = run; j.layer = i;
-    sal_parallel_for(ctx, run->n, sal__maxpool_back_task, &j);
+    sal__at a = sal__at_of(run, i);
+    sal_parallel_for(ctx, a.n, sal__maxpool_back_task, &a);
     return SAL_OK;
 }
 
 /* The textbook ConvLSTM with fast convolutions. */
-static void sal__convs_forward_fast(const sal__convs *k, float *out, const float *in,
-                                    const float *weight, const float *bias, const sal_conv *s) {
-    sal_epilogue e;
-    memset(&e, 0, sizeof e);
+static void sal__convs_forward(const sal__convs *k, float *out, const float *in,
+                               const float *weight, const float *bias, const sal_conv *s) {
+    sal_epilogue e = SAL__ZEROED;
     e.bias = bias;
-    sal__fast_conv2d(k->ctx, out, in, weight, &e, s, 0, k->scratch);
+    if (k) sal__fast_conv2d(k->ctx, out, in, weight, &e, s, 0, k->scratch);
+    else sal_conv2d_forward(out, in, weight, bias, s);
 }
-static void sal__convs_data_fast(const sal__convs *k, float *din, const float *dout,
-                                 const float *weight, const sal_conv *s) {
-    sal__fast_conv2d_data(k->ctx, din, dout, weight, s, k->scratch);
+static void sal__convs_data(const sal__convs *k, float *din, const float *dout,
+                            const float *weight, const sal_conv *s) {
+    if (k) sal__fast_conv2d_data(k->ctx, din, dout, weight, s, k->scratch);
+    else sal_conv2d_backward_data(din, dout, weight, s);
 }
-static void sal__convs_weight_fast(const sal__convs *k, float *dweight, const float *dout,
-                                   const float *in, const sal_conv *s) {
-    sal__fast_conv2d_weight(k->ctx, dweight, dout, in, s, k->scratch);
-}
-
-static sal__convs sal__convs_fast(sal_ctx *ctx, const sal_run *run, int i) {
-    sal__convs k;
-    k.forward = sal__convs_forward_fast; k.data = sal__convs_data_fast;
-    k.weight = sal__convs_weight_fast; k.ctx = ctx;
-    k.scratch = (char *)run->scratch + sal__scratch_ref(run, i);
-    return k;
+static void sal__convs_weight(const sal__convs *k, float *dweight, const float *dout,
+                              const float *in, const sal_conv *s) {
+    if (k) sal__fast_conv2d_weight(k->ctx, dweight, dout, in, s, k->scratch);
+    else sal_conv2d_backward_weight(dweight, dout, in, s);
 }
 
+static sal_result sal__convlstm_train(sal_ctx *ctx, sal_run *run, int i, int backward) {
+    sal__at a = sal__at_of(run, i);
+    sal__convs k = { ctx, (char *)run->scratch + sal__scratch_ref(run, i) };
+    sal__convlstm_at(&k, &a, backward);
+    return SAL_OK;
+}
 static sal_result sal__forward_convlstm_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal__convs k = sal__convs_fast(ctx, run, i);
-    return sal__convlstm_layer_forward(&k, run, i);
+    return sal__convlstm_train(ctx, run, i, 0);
 }
-
 static sal_result sal__backward_convlstm_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal__convs k = sal__convs_fast(ctx, run, i);
-    return sal__convlstm_layer_backward(&k, run, i);
-}
-
-static size_t sal__scratch_train(const sal_run *run, int i) {
-    const sal_layer *l = &run->net->layer[i];
-    sal_shape in = sal__in_shape(run, i, 0);
-    sal_conv s = sal__conv_of(l, run->n, in, l->shape.c);
-    size_t forward, data, weight, ref = sal__scratch_ref(run, i);
-    switch (l->op) {
-    case SAL_OP_CONVLSTM:
-        s = sal__lstm_conv(run->n, in.c, in.h, in.w);
-        break;
-    case SAL_OP_CONV2D: break;
-    case SAL_OP_DEPTHWISE:
-        s = sal__conv_of(l, run->n, in, in.c);
-        return sal__fast_depthwise_scratch(&s, run->threads, 1);
-    case SAL_OP_UPSAMPLE: return sal__upsample_scratch(in, run->value[i].shape, run->threads);
-    case SAL_OP_DENSE:
-        forward = sal__fast_dense_scratch(run->n, l->kernel, run->threads);
-        data = ((size_t)run->n * sal__shape_count(l->shape) +
-                (size_t)run->threads * SAL__PRODUCT) * sizeof(float);
-        return SAL__MAX(SAL__MAX(forward, data), ref);
-    default: return ref;
-    }
-    forward = sal__fast_conv2d_scratch(&s, run->threads);
-    data = sal__fast_data_scratch(&s, run->threads);
-    weight = sal__fast_weight_scratch(&s, run->threads);
-    return ref + SAL__MAX(forward, SAL__MAX(data, weight));
+    return sal__convlstm_train(ctx, run, i, 1);
 }
 
 static int sal__pools_fast(const sal_run *run, int i) {
     const sal_layer *l = &run->net->layer[i];
+    sal_conv s = sal__conv_of(l, run->n, sal__in_shape(run, i, 0));
     sal__wino w;
-    sal_conv s;
-    if (l->op != SAL_OP_CONV2D) return 0;
-    s = sal__conv_of(l, run->n, sal__in_shape(run, i, 0), l->shape.c);
-    return s.dilation == 1 && sal__fast_conv2d_plan(&w, &s);
+    return l->op == SAL_OP_CONV2D && s.dilation == 1 && sal__fast_conv2d_plan(&w, &s);
 }
 
 static size_t sal__scratch_fast(const sal_run *run, int i) {
     const sal_layer *l = &run->net->layer[i];
+    int training = run->training, threads = run->threads;
     sal_shape in = sal__in_shape(run, i, 0);
-    sal_conv s;
-    sal_pool p;
-    if (run->training) return sal__scratch_train(run, i);
+    sal_conv s = sal__conv_of(l, run->n, in);
+    sal_pool p = sal__pool_of(l, run->n, in);
+    size_t ref = sal__scratch_ref(run, i), forward, data, weight;
     switch (l->op) {
-    case SAL_OP_CONV2D:
-        s = sal__conv_of(l, run->n, in, l->shape.c);
-        return sal__fast_conv2d_scratch(&s, run->threads);
-    case SAL_OP_DEPTHWISE:
-        s = sal__conv_of(l, run->n, in, in.c);
-        return sal__fast_depthwise_scratch(&s, run->threads, 0);
-    case SAL_OP_UPSAMPLE: return sal__upsample_scratch(in, run->value[i].shape, run->threads);
-    case SAL_OP_MAXPOOL:
-        p = sal__pool_of(l, run->n, in);
-        return sal__pool_row(&p) * sizeof(float) * run->threads;
-    case SAL_OP_DENSE:    return sal__fast_dense_scratch(run->n, l->kernel, run->threads);
-    case SAL_OP_CONVLSTM: return sal__fast_convlstm_scratch(in.c, in.h, in.w, run->threads);
-    default:              return sal__scratch_ref(run, i);
+    case SAL_OP_DEPTHWISE: return sal__fast_depthwise_scratch(&s, threads, training);
+    case SAL_OP_UPSAMPLE:  return sal__upsample_scratch(in, run->value[i].shape, threads);
+    case SAL_OP_MAXPOOL:   return training ? ref : sal__pool_row(&p) * sizeof(float) * threads;
+    case SAL_OP_DENSE:
+        forward = sal__fast_dense_scratch(run->n, l->kernel, threads);
+        data = (sal__out_count(run, i) + (size_t)threads * SAL__PRODUCT) * sizeof(float);
+        return training ? SAL__MAX(SAL__MAX(forward, data), ref) : forward;
+    case SAL_OP_CONV2D: break;
+    case SAL_OP_CONVLSTM:
+        if (!training) return sal__fast_convlstm_scratch(in.c, in.h, in.w, threads);
+        s = sal__lstm_conv(run->n, in.c, in.h, in.w);
+        break;
+    default: return ref;
     }
+    forward = sal__fast_conv2d_scratch(&s, threads);
+    if (!training) return forward;
+    data = sal__fast_data_scratch(&s, threads);
+    weight = sal__fast_weight_scratch(&s, threads);
+    return ref + SAL__MAX(forward, SAL__MAX(data, weight));
 }
 
+#define SAL__OP_FAST(ENUM, name, shape, fast, train) sal__forward_##name##fast,
+#define SAL__OP_TRAIN(ENUM, name, shape, fast, train) sal__forward_##name##train,
+#define SAL__OP_BACK(ENUM, name, shape, fast, train) sal__backward_##name##train,
 SALDEF const sal_backend *sal_backend_cpu(void) {
-    static const sal_backend backend = { "cpu", 1, {
-#define SAL_ROW(ENUM, name, fast, train) sal__forward_##name##fast,
-        SAL_OPERATORS(SAL_ROW)
-#undef SAL_ROW
-    }, sal__scratch_fast, {
-#define SAL_ROW(ENUM, name, fast, train) sal__forward_##name##train,
-        SAL_OPERATORS(SAL_ROW)
-#undef SAL_ROW
-    }, {
-#define SAL_ROW(ENUM, name, fast, train) sal__backward_##name##train,
-        SAL_OPERATORS(SAL_ROW)
-#undef SAL_ROW
-    }, sal__aux_ref, sal__pools_fast, NULL };
+    static const sal_backend backend = { "cpu", 1,
+        { SAL_OPERATORS(SAL__OP_FAST) }, sal__scratch_fast, { SAL_OPERATORS(SAL__OP_TRAIN) },
+        { SAL_OPERATORS(SAL__OP_BACK) }, sal__aux_ref, sal__pools_fast, NULL };
     return &backend;
 }
 
@@ -13533,13 +12903,9 @@ SALDEF const sal_backend *sal_backend_cpu(void) {
 
    This file includes itself to get here (see >>fast), each time with another vector type sal__v of
    SAL__W floats and its functions, and with SAL__K(name) giving each function a name of its own.
+   (GCC and Clang calculate with vectors as with numbers.)
    ========================================================================================== */
 #ifdef SAL__K
-#define sal__vadd(a, b) ((a) + (b))     /* GCC and Clang calculate with vectors as with numbers */
-#define sal__vsub(a, b) ((a) - (b))
-#define sal__vmul(a, b) ((a) * (b))
-#define sal__vdiv(a, b) ((a) / (b))
-
 /* The transpose of SAL__W x SAL__W numbers: out[j][i] = in[i][j], rows os and is floats apart. */
 SAL__INLINE void SAL__K(turn)(float *out, size_t os, const float *in, size_t is) {
 #if SAL__W == 8
@@ -13587,6 +12953,7 @@ SAL__INLINE void SAL__K(turn)(float *out, size_t os, const float *in, size_t is)
 #define SAL__EACH4(X) X(0) X(1) X(2) X(3)
 #define SAL__EACH5(X) X(0) X(1) X(2) X(3) X(4)
 #define SAL__EACH6(X) X(0) X(1) X(2) X(3) X(4) X(5)
+#define SAL__EACH9(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
 #if SAL__W == 8
 #  define SAL__COLUMNS(X, r) X(r, 0) X(r, 1)
 #elif SAL__W == 4
@@ -13663,23 +13030,22 @@ SAL__INLINE void SAL__K(wino_b)(float *out, size_t os, const float *in, size_t i
     sal__v d5 = SAL__LD(5);
     if (n == 6) {
         sal__v half = sal__vset(0.5f), two = sal__vset(2), s = sal__vset(2.5f);
-        SAL__ST(0, sal__vfnma(s, d2, sal__vadd(d0, d4)));
+        SAL__ST(0, sal__vfnma(s, d2, d0 + d4));
         SAL__ST_PAIR(1, sal__vfnma(two, d2, d4), sal__vfnma(two, d1, d3), SAL__SQRT_HALF)
         SAL__ST_PAIR(3, sal__vfnma(half, d2, d4), sal__vfnma(half, d1, d3), SAL__SQRT_TWO)
-        SAL__ST(5, sal__vfnma(s, d3, sal__vadd(d1, d5)));
+        SAL__ST(5, sal__vfnma(s, d3, d1 + d5));
     } else {
         sal__v d6 = SAL__LD(6), d7 = SAL__LD(7), s = sal__vset(5.25f), q;
-        SAL__ST(0, sal__vfma(s, sal__vsub(d4, d2), sal__vsub(d0, d6)));
+        SAL__ST(0, sal__vfma(s, d4 - d2, d0 - d6));
         q = sal__vset(4.25f);
-        SAL__ST_PAIR(1, sal__vfnma(q, d4, sal__vadd(d2, d6)),
-                     sal__vfnma(q, d3, sal__vadd(d1, d5)), 1)
+        SAL__ST_PAIR(1, sal__vfnma(q, d4, d2 + d6), sal__vfnma(q, d3, d1 + d5), 1)
         q = sal__vset(1.25f);
         SAL__ST_PAIR(3, sal__vfma(sal__vset(0.25f), d2, sal__vfnma(q, d4, d6)),
                      sal__vfma(sal__vset(0.25f), d1, sal__vfnma(q, d3, d5)), 2)
         q = sal__vset(5);
         SAL__ST_PAIR(5, sal__vfma(sal__vset(4), d2, sal__vfnma(q, d4, d6)),
                      sal__vfma(sal__vset(4), d1, sal__vfnma(q, d3, d5)), 0.5)
-        SAL__ST(7, sal__vfma(s, sal__vsub(d3, d5), sal__vsub(d7, d1)));
+        SAL__ST(7, sal__vfma(s, d3 - d5, d7 - d1));
     }
 }
 
@@ -13742,29 +13108,28 @@ SAL__INLINE void SAL__K(wino_taps)(float *out, size_t fs, const float *tap, int 
 
 /* out = A^T in: n products become m = n - r + 1 results,
        out[k] = sum over points p of p^k / N(p) in[p];   N: -3/2, 6 or -9/2, 90, 45/32. */
-#define SAL__SUM2(x, kx, y, ky) sal__vfma(sal__vset((float)(kx)), x, \
-                                          sal__vmul(sal__vset((float)(ky)), y))
+#define SAL__SUM2(x, kx, y, ky) sal__vfma(sal__vset((float)(kx)), x, sal__vset((float)(ky)) * (y))
 #define SAL__SUM3(x, kx, y, ky, z, kz) \
     sal__vfma(sal__vset((float)((kx) / -4.5)), x, SAL__SUM2(y, (ky) / 90.0, z, (kz) * 32 / 45.0))
 SAL__INLINE void SAL__K(wino_a)(float *out, size_t os, const float *in, size_t is, int n, int m) {
     sal__v m0 = SAL__LD(0), m1 = SAL__LD(1), m2 = SAL__LD(2), m3 = SAL__LD(3), m4 = SAL__LD(4);
-    sal__v m5 = SAL__LD(5), a = sal__vadd(m1, m2), b = sal__vadd(m3, m4);
-    sal__v p = sal__vsub(m1, m2), q = sal__vsub(m3, m4);
+    sal__v m5 = SAL__LD(5), a = m1 + m2, b = m3 + m4;
+    sal__v p = m1 - m2, q = m3 - m4;
     if (n == 6) {       /* m is 4 */
-        SAL__ST(0, sal__vadd(m0, SAL__SUM2(a, -2 / 3.0, b, 1 / 6.0)));
+        SAL__ST(0, m0 + SAL__SUM2(a, -2 / 3.0, b, 1 / 6.0));
         SAL__ST(1, SAL__SUM2(p, -2 / 3.0 * SAL__SQRT_HALF, q, SAL__SQRT_TWO / 6));
         SAL__ST(2, SAL__SUM2(a, -1 / 3.0, b, 1 / 3.0));
-        SAL__ST(3, sal__vadd(m5, SAL__SUM2(p, -1 / 3.0 * SAL__SQRT_HALF, q, SAL__SQRT_TWO / 3)));
+        SAL__ST(3, m5 + SAL__SUM2(p, -1 / 3.0 * SAL__SQRT_HALF, q, SAL__SQRT_TWO / 3));
     } else {
-        sal__v m6 = SAL__LD(6), m7 = SAL__LD(7), c = sal__vadd(m5, m6), s = sal__vsub(m5, m6);
-        SAL__ST(0, sal__vadd(m0, SAL__SUM3(a, 1, b, 1, c, 1)));
+        sal__v m6 = SAL__LD(6), m7 = SAL__LD(7), c = m5 + m6, s = m5 - m6;
+        SAL__ST(0, m0 + SAL__SUM3(a, 1, b, 1, c, 1));
         SAL__ST(1, SAL__SUM3(p, 1, q, 2, s, 0.5));
         SAL__ST(2, SAL__SUM3(a, 1, b, 4, c, 0.25));
-        if (m == 4) SAL__ST(3, sal__vadd(m7, SAL__SUM3(p, 1, q, 8, s, 0.125)));
+        if (m == 4) SAL__ST(3, m7 + SAL__SUM3(p, 1, q, 8, s, 0.125));
         else {
             SAL__ST(3, SAL__SUM3(p, 1, q, 8, s, 0.125));
             SAL__ST(4, SAL__SUM3(a, 1, b, 16, c, 0.0625));
-            SAL__ST(5, sal__vadd(m7, SAL__SUM3(p, 1, q, 32, s, 0.03125)));
+            SAL__ST(5, m7 + SAL__SUM3(p, 1, q, 32, s, 0.03125));
         }
     }
 }
@@ -13800,7 +13165,7 @@ SAL__INLINE void SAL__K(wino_w)(float *u, size_t fs, const float *w, size_t pitc
     for (first = 0; first < k; first += SAL__W) {   /* SAL__W input channels: their taps, with */
         count = SAL__MIN(SAL__W, k - first);        /* the outputs side by side, in g */
         for (o = 0; o < 16; o += SAL__W) {
-            const float *from = w + (size_t)o * pitch + (size_t)first * rr;
+            const float *from = w + (size_t)o * pitch + first * rr;
             float *to = g + o * rr * SAL__W;
             if (o + SAL__W <= rows && count == SAL__W) {
                 for (e = 0; e < rr * SAL__W; e += SAL__W)
@@ -13856,7 +13221,7 @@ SAL__INLINE sal__v SAL__K(exp)(sal__v x) {
     sal__v magic = sal__vset(12582912.0f), n, y, one = sal__vset(1);    /* 1.5 * 2^23 rounds */
     x = sal__vmin(sal__vmax(x, sal__vset(-87.0f)), sal__vset(88.0f));
     y = sal__vfma(x, sal__vset(1.44269504f), magic);
-    n = sal__vsub(y, magic);
+    n = y - magic;
     x = sal__vfnma(n, sal__vset(0.693359375f), x);          /* ln 2 in two pieces, so that */
     x = sal__vfnma(n, sal__vset(-2.12194440e-4f), x);       /* n * ln 2 is exact enough */
     n = sal__vfma(sal__vset((float)(1 / 5040.0)), x, sal__vset((float)(1 / 720.0)));
@@ -13864,33 +13229,33 @@ SAL__INLINE sal__v SAL__K(exp)(sal__v x) {
     n = sal__vfma(n, x, sal__vset((float)(1 / 24.0)));
     n = sal__vfma(n, x, sal__vset((float)(1 / 6.0)));
     n = sal__vfma(n, x, sal__vset(0.5f));
-    n = sal__vfma(sal__vmul(x, x), n, sal__vadd(x, one));
-    return sal__vmul(n, sal__vpow2(y));
+    n = sal__vfma(x * x, n, x + one);
+    return n * sal__vpow2(y);
 }
 
 SAL__INLINE sal__v SAL__K(sigmoid)(sal__v x) {
     sal__v one = sal__vset(1);
-    return sal__vdiv(one, sal__vadd(one, SAL__K(exp)(sal__vsub(sal__vset(0), x))));
+    return one / (one + SAL__K(exp)(sal__vset(0) - x));
 }
 
 /* Near zero x + x^3 (a polynomial in x^2), elsewhere 1 - 2 / (e^2|x| + 1) with the sign of x. */
 SAL__INLINE sal__v SAL__K(tanh)(sal__v x) {
-    sal__v zero = sal__vset(0), minus = sal__vsub(zero, x), a = sal__vmax(x, minus);
-    sal__v s = sal__vmul(x, x), one = sal__vset(1), p, q;
+    sal__v zero = sal__vset(0), minus = zero - x, a = sal__vmax(x, minus);
+    sal__v s = x * x, one = sal__vset(1), p, q;
     p = sal__vfma(sal__vset(-5.70498872745e-3f), s, sal__vset(2.06390887954e-2f));
     p = sal__vfma(p, s, sal__vset(-5.37397155531e-2f));
     p = sal__vfma(p, s, sal__vset(1.33314422036e-1f));
     p = sal__vfma(p, s, sal__vset(-3.33332819422e-1f));
-    p = sal__vfma(sal__vmul(p, s), x, x);
-    q = sal__vdiv(sal__vset(2), sal__vadd(SAL__K(exp)(sal__vadd(a, a)), one));
-    q = sal__vselect_less(x, zero, sal__vsub(q, one), sal__vsub(one, q));
+    p = sal__vfma(p * s, x, x);
+    q = sal__vset(2) / (SAL__K(exp)(a + a) + one);
+    q = sal__vselect_less(x, zero, q - one, one - q);
     return sal__vselect_less(a, sal__vset(0.625f), p, q);
 }
 
 /* out = act(acc * scale + bias + add); add may be NULL or out, out must not be acc. */
 #define SAL__FINISH_AT(ACT) { \
     x = sal__vfma(sal__vload(acc + i), s, b); \
-    if (add) x = sal__vadd(x, sal__vload(add + i)); \
+    if (add) x = x + sal__vload(add + i); \
     x = ACT(x); }
 #define SAL__FINISH(ACT) { \
     sal__v x = b, last = b; \
@@ -13951,25 +13316,22 @@ static void SAL__K(finish_pool)(float *out, const float *a, const float *b, floa
    computed first. Fewer than a vector: whole ones are read from the runs. */
 #define SAL__NINE(x, old) \
     a = first; \
-    if (add) a = sal__vadd(a, sal__vload(old)); \
-    b = sal__vmul(w1, sal__vload(f1 + (x))); \
+    if (add) a = a + sal__vload(old); \
+    b = w1 * sal__vload(f1 + (x)); \
     a = sal__vfma(w0, sal__vload(f0 + (x)), a); b = sal__vfma(w3, sal__vload(f3 + (x)), b); \
     a = sal__vfma(w2, sal__vload(f2 + (x)), a); b = sal__vfma(w5, sal__vload(f5 + (x)), b); \
     a = sal__vfma(w4, sal__vload(f4 + (x)), a); b = sal__vfma(w7, sal__vload(f7 + (x)), b); \
     a = sal__vfma(w6, sal__vload(f6 + (x)), a); a = sal__vfma(w8, sal__vload(f8 + (x)), a); \
-    a = sal__vmin(most, sal__vmax(least, sal__vadd(a, b)));
-#define SAL__NEXT_ROWS \
-    f0 += step; f1 += step; f2 += step; f3 += step; f4 += step; f5 += step; f6 += step; \
-    f7 += step; f8 += step;
+    a = sal__vmin(most, sal__vmax(least, a + b));
+#define SAL__TAP_FROM(t)   const float *f##t = from[t];
+#define SAL__TAP_NEXT(t)   f##t += step;
+#define SAL__TAP_WEIGHT(t) sal__v w##t = sal__vset(weight[t]);
 static void SAL__K(taps)(float *out, size_t pitch, const float *const *from, size_t step,
                          const float *weight, float start, int add, float low, float high, int n,
                          int rows) {
-    sal__v w0 = sal__vset(weight[0]), w1 = sal__vset(weight[1]), w2 = sal__vset(weight[2]);
-    sal__v w3 = sal__vset(weight[3]), w4 = sal__vset(weight[4]), w5 = sal__vset(weight[5]);
-    sal__v w6 = sal__vset(weight[6]), w7 = sal__vset(weight[7]), w8 = sal__vset(weight[8]);
+    SAL__EACH9(SAL__TAP_WEIGHT)
+    SAL__EACH9(SAL__TAP_FROM)
     sal__v first = sal__vset(start), least = sal__vset(low), most = sal__vset(high), a, b;
-    const float *f0 = from[0], *f1 = from[1], *f2 = from[2], *f3 = from[3], *f4 = from[4];
-    const float *f5 = from[5], *f6 = from[6], *f7 = from[7], *f8 = from[8];
     int x, rest = n % SAL__W;
     for (; rows > 0; rows--, out += pitch) {
         if (n < SAL__W) {
@@ -13987,34 +13349,28 @@ static void SAL__K(taps)(float *out, size_t pitch, const float *const *from, siz
             }
             if (rest) sal__vstore(out + n - SAL__W, last);
         }
-        SAL__NEXT_ROWS
+        SAL__EACH9(SAL__TAP_NEXT)
     }
 }
 
 /* sum[t], SAL__W partial sums: g[y * pitch + x] * from[t][y * step + x] over x and y, for nine t. g
    is zero behind its rows, as far as a vector. */
+#define SAL__TAP_ZERO(t)   sal__v s##t = sal__vset(0);
+#define SAL__TAP_ADD(t)    s##t = sal__vfma(d, sal__vload(f##t + x), s##t);
+#define SAL__TAP_STORE(t)  sal__vstore(sum + (t) * SAL__W, s##t);
 static void SAL__K(taps_back)(float *sum, const float *const *from, size_t step, const float *g,
                               size_t pitch, int n, int rows) {
-    sal__v s0 = sal__vset(0), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
-    sal__v s8 = s0;
-    const float *f0 = from[0], *f1 = from[1], *f2 = from[2], *f3 = from[3], *f4 = from[4];
-    const float *f5 = from[5], *f6 = from[6], *f7 = from[7], *f8 = from[8];
+    SAL__EACH9(SAL__TAP_ZERO)
+    SAL__EACH9(SAL__TAP_FROM)
     int x;
     for (; rows > 0; rows--, g += pitch) {
         for (x = 0; x < n; x += SAL__W) {
             sal__v d = sal__vload(g + x);
-            s0 = sal__vfma(d, sal__vload(f0 + x), s0); s1 = sal__vfma(d, sal__vload(f1 + x), s1);
-            s2 = sal__vfma(d, sal__vload(f2 + x), s2); s3 = sal__vfma(d, sal__vload(f3 + x), s3);
-            s4 = sal__vfma(d, sal__vload(f4 + x), s4); s5 = sal__vfma(d, sal__vload(f5 + x), s5);
-            s6 = sal__vfma(d, sal__vload(f6 + x), s6); s7 = sal__vfma(d, sal__vload(f7 + x), s7);
-            s8 = sal__vfma(d, sal__vload(f8 + x), s8);
+            SAL__EACH9(SAL__TAP_ADD)
         }
-        SAL__NEXT_ROWS
+        SAL__EACH9(SAL__TAP_NEXT)
     }
-    sal__vstore(sum, s0); sal__vstore(sum + SAL__W, s1); sal__vstore(sum + 2 * SAL__W, s2);
-    sal__vstore(sum + 3 * SAL__W, s3); sal__vstore(sum + 4 * SAL__W, s4);
-    sal__vstore(sum + 5 * SAL__W, s5); sal__vstore(sum + 6 * SAL__W, s6);
-    sal__vstore(sum + 7 * SAL__W, s7); sal__vstore(sum + 8 * SAL__W, s8);
+    SAL__EACH9(SAL__TAP_STORE)
 }
 
 /* n pairs of numbers, dealt out. */
@@ -14047,8 +13403,8 @@ static void SAL__K(deal)(float *even, float *odd, const float *in, int n) {
             s2 = sal__vfma(a, LOAD(w2 + i), s2); t2 = sal__vfma(b, LOAD(w2 + i + SAL__W), t2); \
             s3 = sal__vfma(a, LOAD(w3 + i), s3); t3 = sal__vfma(b, LOAD(w3 + i + SAL__W), t3); \
         } \
-        sum[0] = SAL__K(sum)(sal__vadd(s0, t0)); sum[1] = SAL__K(sum)(sal__vadd(s1, t1)); \
-        sum[2] = SAL__K(sum)(sal__vadd(s2, t2)); sum[3] = SAL__K(sum)(sal__vadd(s3, t3)); \
+        sum[0] = SAL__K(sum)(s0 + t0); sum[1] = SAL__K(sum)(s1 + t1); \
+        sum[2] = SAL__K(sum)(s2 + t2); sum[3] = SAL__K(sum)(s3 + t3); \
         for (; i < k; i++) { \
             sum[0] += x[i] * sal__scalar_##T(w0[i]); sum[1] += x[i] * sal__scalar_##T(w1[i]); \
             sum[2] += x[i] * sal__scalar_##T(w2[i]); sum[3] += x[i] * sal__scalar_##T(w3[i]); \
@@ -14085,8 +13441,7 @@ static void SAL__K(dot)(float *out, const float *x, const void *weight, sal_dtyp
     SAL__PREFETCH(w##r + i + 1024, 3); \
     h##r = sal__iadd(h##r, sal__iadd(sal__imadd(p, h), sal__imadd(q, hh))); \
     l##r = sal__iadd(l##r, sal__iadd(sal__imadd(p, l), sal__imadd(q, ll))); }
-#define SAL__I8_ADD(r) \
-    s##r = sal__vadd(s##r, sal__vfma(small, sal__ifloat(l##r), sal__ifloat(h##r)));
+#define SAL__I8_ADD(r) s##r = s##r + sal__vfma(small, sal__ifloat(l##r), sal__ifloat(h##r));
 #define SAL__I8_END(r) if (o + r * quarter < rows) { \
         float sum = SAL__K(sum)(s##r); \
         for (i = whole; i < k; i++) sum += w##r[i] * (hi[i] + lo[i] / 65534.0f); \
@@ -14135,10 +13490,10 @@ static void SAL__K(lstm)(float *h, float *c, const float *gates, size_t hw, int 
     const float *gi = gates, *gf = gi + 16 * hw, *go = gf + 16 * hw, *gg = go + 16 * hw;
     size_t i = 0, k, n = channels * hw;
     for (; i + SAL__W <= n; i += SAL__W) {
-        sal__v x = sal__vmul(sal__vload(gi + i), sal__vload(gg + i));
+        sal__v x = sal__vload(gi + i) * sal__vload(gg + i);
         if (!first) x = sal__vfma(sal__vload(gf + i), sal__vload(c + i), x);
         sal__vstore(c + i, x);
-        sal__vstore(h + i, sal__vmul(sal__vload(go + i), SAL__K(tanh)(x)));
+        sal__vstore(h + i, sal__vload(go + i) * SAL__K(tanh)(x));
     }
     if (i < n) {
         float tail[2][SAL__W];
@@ -14167,12 +13522,12 @@ static void SAL__K(adam)(float *w, float *m, float *a, const float *g, const flo
     sal__v shrink = sal__vset(c[7]);
     for (; i + SAL__W <= n; i += SAL__W) {
         sal__v x = sal__vload(g + i), old = sal__vload(w + i), y, z;
-        y = sal__vfma(b1, sal__vload(m + i), sal__vmul(t1, x));
-        z = sal__vfma(b2, sal__vload(a + i), sal__vmul(t2, sal__vmul(x, x)));
+        y = sal__vfma(b1, sal__vload(m + i), t1 * x);
+        z = sal__vfma(b2, sal__vload(a + i), t2 * (x * x));
         sal__vstore(m + i, y);
         sal__vstore(a + i, z);
-        z = sal__vdiv(sal__vmul(scale, y), sal__vfma(sal__vsqrt(z), root, e));
-        sal__vstore(w + i, sal__vsub(sal__vfnma(shrink, old, old), z));
+        z = scale * y / sal__vfma(sal__vsqrt(z), root, e);
+        sal__vstore(w + i, sal__vfnma(shrink, old, old) - z);
     }
     for (; i < n; i++) {
         m[i] = c[0] * m[i] + c[1] * g[i];

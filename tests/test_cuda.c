@@ -159,7 +159,8 @@ static sal_net *random_net(pick *p) {
     if (b.result != SAL_OK) { sal_net_free(&ctx, net); return NULL; }
     for (i = 0; i < net->params; i++) {
         const sal_param *q = &net->param[i];
-        int positive = sal__ends_with(q->name, ".running_var"), k = sal__ends_with(q->name, "params");
+        int positive = sal__ends_with(q->name, ".running_var");
+        int k = sal__ends_with(q->name, "params");
         size_t n = sal_tensor_count(&q->value);
         double fan_in = (double)n / q->value.dim[0];
         noise((float *)q->value.data, n, k ? .4 : q->value.ndim > 1 ? sqrt(6 / fan_in) : 0.5,
@@ -286,9 +287,10 @@ static void test_operator(int op, int trials, int batch, double tolerance, const
         free(in);
         sal_net_free(&ctx, net);
     }
-    CHECK(!bad && cuda->fallbacks == fallbacks, "%s%s: %d random layers give the reference's values "
-          "and gradients (off by %.1e at most)%s%s%s%s", sal_op_name((sal_op)op), how, i, worst,
-          bad ? ", but not the " : "", bad ? where : "", bad ? " of " : "", bad ? p.text : "");
+    CHECK(!bad && cuda->fallbacks == fallbacks, "%s%s: %d random layers give the reference's "
+          "values and gradients (off by %.1e at most)%s%s%s%s", sal_op_name((sal_op)op), how, i,
+          worst, bad ? ", but not the " : "", bad ? where : "", bad ? " of " : "",
+          bad ? p.text : "");
     if (bad) printf("     %s\n", sal_error(&ctx));
 }
 
@@ -481,7 +483,8 @@ static void test_losses(void) {
             ctx.backend = b ? gpu : sal_backend_cpu();
             bad |= sal_run_open_desc(&ctx, net, &desc, &run[b]) != SAL_OK ||
                    sal_run_forward(&ctx, run[b], in) != SAL_OK ||
-                   sal_run_loss(&ctx, run[b], &loss, density, fixations, weight, value[b], scratch) ||
+                   sal_run_loss(&ctx, run[b], &loss, density, fixations, weight, value[b],
+                                scratch) ||
                    sal_run_backward(&ctx, run[b], NULL) != SAL_OK ||
                    sal_run_fetch(&ctx, run[b], NULL, SAL_GRADIENTS) != SAL_OK;
         }
@@ -584,8 +587,8 @@ static void test_optimisers(void) {
             d = SAL__MAX(d, off((float *)net[1]->param[k].value.data,
                                 (float *)net[0]->param[k].value.data,
                                 sal_tensor_count(&net[0]->param[k].value), 1e-3));
-        CHECK(r == SAL_OK && d <= 1e-4, "%s: four steps make the weights that the CPU makes (off by "
-              "%.1e)%s", rule[i].name, d, r == SAL_OK ? "" : sal_error(&ctx));
+        CHECK(r == SAL_OK && d <= 1e-4, "%s: four steps make the weights that the CPU makes (off "
+              "by %.1e)%s", rule[i].name, d, r == SAL_OK ? "" : sal_error(&ctx));
         sal_net_free(&ctx, net[0]); sal_net_free(&ctx, net[1]);
     }
 }
@@ -598,7 +601,8 @@ static void test_training(int kind, const char *loss, int steps) {
     sal_result r = SAL_OK;
     int k, t, fallbacks = 0;
     for (k = 0; k < 2 && r == SAL_OK; k++) {
-        r = make(&ctx, (sal_kind)kind, small[kind].narrow, 0, small[kind].h, small[kind].w, &net[k]);
+        r = make(&ctx, (sal_kind)kind, small[kind].narrow, 0, small[kind].h, small[kind].w,
+                 &net[k]);
         if (r == SAL_OK) r = learn(k ? gpu : sal_backend_cpu(), net[k], &desc, loss, 2, steps, .01,
                                    curve[k], &fallbacks);
     }
@@ -838,8 +842,8 @@ static int cpu_works(void) {
 }
 
 static void test_no_device(const char *sentence) {
-    CHECK(strstr(sentence, "CPU") && cpu_works(), "without a usable device there is a sentence, and "
-          "the CPU works: %s", sentence);
+    CHECK(strstr(sentence, "CPU") && cpu_works(), "without a usable device there is a sentence, "
+          "and the CPU works: %s", sentence);
 }
 
 static void test_errors(void) {

@@ -521,7 +521,8 @@ static void test_order(void) {
     CHECK(wrong == 0, "names of viewers: numbers in them are ordered by value");
     for (i = 0; i < NAMES; i++) {
         memset(text[i], 0, sizeof text[i]);
-        for (k = (int)sal_rng_below(&rng, 6); k > 0; k--) text[i][k - 1] = "0019ab"[sal_rng_below(&rng, 6)];
+        for (k = (int)sal_rng_below(&rng, 6); k > 0; k--)
+            text[i][k - 1] = "0019ab"[sal_rng_below(&rng, 6)];
         name[i] = text[i];
     }
     for (i = 0; i < NAMES; i++)

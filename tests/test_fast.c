@@ -1,7 +1,7 @@
 /* The fast kernels against the textbook, on random shapes, with each instruction set of this
-   processor. Every array a kernel gets lies between two pages that must not be touched: close to the
-   one behind it, then close to the one before it; scratch and outputs begin as NaN. The results must
-   be the same bits wherever the arrays lie and whatever the number of threads. */
+   processor. Every array a kernel gets lies between two pages that must not be touched: close to
+   the one behind it, then close to the one before it; scratch and outputs begin as NaN. The results
+   must be the same bits wherever the arrays lie and whatever the number of threads. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(SALIENCY_NO_SIMD)
 static int avx2;                /* which kernels sal__isa_best() finds */
 static int have_avx2(void) {
@@ -53,7 +53,7 @@ static int make_slots(void) {
     return 1;
 }
 
-/* --- arrays -------------------------------------------------------------------------------------- */
+/* --- arrays ----------------------------------------------------------------------------------- */
 
 /* size bytes of NaN, with NaN on the side without a fence */
 static void *room(trial *t, size_t size) {
@@ -88,7 +88,9 @@ static float *copy(trial *t, const float *x, size_t n) {
 static int below(trial *t, int n) { return (int)sal_rng_below(&t->rng, (uint32_t)n); }
 static int between(trial *t, int low, int high) { return low + below(t, high - low + 1); }
 /* Mostly small sizes, one in six up to `high`. */
-static int size(trial *t, int high) { return 1 + below(t, below(t, 6) ? SAL__MIN(high, 20) : high); }
+static int size(trial *t, int high) {
+    return 1 + below(t, below(t, 6) ? SAL__MIN(high, 20) : high);
+}
 
 static void agree(trial *t, const float *got, const float *want, size_t n) {
     double squares = 0, energy = 0;
@@ -103,7 +105,7 @@ static void agree(trial *t, const float *got, const float *want, size_t n) {
     if (!(squares <= t->error)) t->error = squares;
 }
 
-/* --- convolutions -------------------------------------------------------------------------------- */
+/* --- convolutions ----------------------------------------------------------------------------- */
 
 /* A shape with the kernel and stride that s has; 0 if there is none. */
 static int shape(trial *t, sal_conv *s) {
@@ -288,7 +290,7 @@ static void depthwise_back(trial *t) {
     if (!depthwise_shape(t, &s, "gradients of a depthwise convolution")) return;
     count = (size_t)s.n * s.ic * s.oh * s.ow; in_count = (size_t)s.n * s.ic * s.ih * s.iw;
     taps = (size_t)s.ic * s.kh * s.kw;
-    sal__plane_fit(&j, &s, 1);
+    j = sal__plane_fit(&s, 1);
     j.isa = sal__isa_best();
     j.in = given(t, in_count, 1);
     j.weight = weights(t, (size_t)s.ic, (size_t)s.kh * s.kw);
@@ -303,7 +305,7 @@ static void depthwise_back(trial *t) {
     agree(t, j.dweight, want_weight, taps);
 }
 
-/* --- the others ---------------------------------------------------------------------------------- */
+/* --- the others ------------------------------------------------------------------------------- */
 
 static void dense(trial *t) {
     int n = between(t, 1, 9), nin = size(t, 300) + 30 * below(t, 2), nout = size(t, 150);
@@ -316,7 +318,10 @@ static void dense(trial *t) {
     weight.data = weights(t, (size_t)nout, (size_t)nin);
     snprintf(what, sizeof what, "dense %s, %d x %d to %d", sal_dtype_name(type), n, nin, nout);
     if (sal_tensor_convert(&t->ctx, &weight, type, &typed) != SAL_OK ||
-        sal_tensor_convert(&t->ctx, &typed, SAL_F32, &whole) != SAL_OK) { t->error = INFINITY; return; }
+        sal_tensor_convert(&t->ctx, &typed, SAL_F32, &whole) != SAL_OK) {
+        t->error = INFINITY;
+        return;
+    }
     weight = typed;                     /* with its values and scales between fences */
     weight.data = room(t, (size_t)nout * nin * sal_dtype_size(type));
     memcpy(weight.data, typed.data, (size_t)nout * nin * sal_dtype_size(type));
@@ -402,7 +407,8 @@ static void upsampling(trial *t) {
 
 static void adam(trial *t) {
     size_t n = (size_t)size(t, 300);
-    float *g = given(t, n, 1), *w = given(t, n, 1), *m = given(t, n, .1), *a = given(t, n, 0), *want;
+    float *g = given(t, n, 1), *w = given(t, n, 1), *m = given(t, n, .1), *a = given(t, n, 0);
+    float *want;
     size_t i;
     for (i = 0; i < n; i++) a[i] = .1f * g[i] * g[i] + .01f;
     want = (float *)room(t, 3 * n * sizeof(float));
@@ -439,7 +445,7 @@ static void convlstm(trial *t) {
     agree(t, out, want, count);
 }
 
-/* --- trials -------------------------------------------------------------------------------------- */
+/* --- trials ----------------------------------------------------------------------------------- */
 
 static const struct kernel {
     const char *name;
@@ -491,7 +497,8 @@ static void try_kernel(const struct kernel *k, const char *set) {
     CHECK(worst <= k->bound, "%s, %s: %d random shapes as in the textbook, squared error %.1e%s%s",
           set, k->name, k->trials, worst, worst <= k->bound ? "" : ": ",
           worst <= k->bound ? "" : worst_case);
-    CHECK(same, "%s, %s: the same bits wherever the arrays lie, with 1 and 3 threads", set, k->name);
+    CHECK(same, "%s, %s: the same bits wherever the arrays lie, with 1 and 3 threads", set,
+          k->name);
 }
 
 int main(void) {

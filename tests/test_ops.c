@@ -456,10 +456,10 @@ static void test_golden(sal_ctx *ctx) {
 
 /* --- layers joined -------------------------------------------------------------------------------
 
-   A convolution and what the default backend does along with it (batch-norm, sum, ReLU, pooling), on
-   random shapes, run on both backends; test_fast.c has the kernels themselves. Winograd convolutions in
-   float32 lose up to three digits (see >>fast), so values may differ by 1e-4 of the largest, and by
-   1e-7 of it squared in the mean. */
+   A convolution and what the default backend does along with it (batch-norm, sum, ReLU, pooling),
+   on random shapes, run on both backends; test_fast.c has the kernels themselves. Winograd
+   convolutions in float32 lose up to three digits (see >>fast), so values may differ by 1e-4 of the
+   largest, and by 1e-7 of it squared in the mean. */
 typedef struct pick {               /* the attributes of one trial */
     sal_rng rng;
     int n, h, w, channels, op;
@@ -484,7 +484,8 @@ static void build(sal__builder *b, pick *p) {
         static const int kernels[] = { 1, 1, 2, 3, 3, 3, 3, 5, 5, 7 };
         int k = kernels[below(p, SAL__COUNT(kernels))], d = 1 + below(p, 4) * !below(p, 2);
         int s = 1 + below(p, 3) * !below(p, 3), bias = below(p, 2), norm = below(p, 2);
-        int add = below(p, 3) == 0, relu = below(p, 2), pool = below(p, 3) == 0, out = 1 + below(p, below(p, 3) ? 6 : 70);
+        int add = below(p, 3) == 0, relu = below(p, 2), pool = below(p, 3) == 0;
+        int out = 1 + below(p, below(p, 3) ? 6 : 70);
         int span = (k - 1) * d + 1, side = SAL__MIN(b->shapes[x].h, b->shapes[x].w);
         int least = span > side ? (span - side + 1) / 2 : 0, skip = x;
         int pad = below(p, 2) ? span / 2 : below(p, span + 1);

@@ -427,7 +427,8 @@ static void test_bad_data(void) {
     remove(FOLDER "/maps/images/m07.jpg");
     remove(FOLDER "/maps/maps/m07.png");
     CHECK(sal_train(&ctx, net, &d, &result) != SAL_OK && strstr(ctx.error, "m06") &&
-          strstr(ctx.error, "48 x 24"), "a map of another size is otherwise refused: %.100s", ctx.error);
+          strstr(ctx.error, "48 x 24"), "a map of another size is otherwise refused: %.100s",
+          ctx.error);
     d.data = no_set;
     CHECK(sal_train(&ctx, net, &d, &result) != SAL_OK && strstr(ctx.error, "nothing"),
           "a folder that is not there is named: %.60s", ctx.error);

@@ -44,7 +44,7 @@ static void csv_try(const uint8_t *data, size_t size, int sigmas, int skip) {
         }
         for (i = 1; i < set.subjects; i++) fuzz_must(strcmp(set.subject[i - 1], set.subject[i]));
     }
-    sal_free(&ctx, b.looks.list); sal_free(&ctx, b.looks.entry); sal_free(&ctx, (void *)b.subject);
+    sal_free(&ctx, b.looks.list); sal_free(&ctx, (void *)b.subject);
     sal__arena_free(&ctx, &b.arena);
     sal_free(&ctx, set.entry);
     fuzz_must(use.live == 0 && use.bytes < ((size_t)1 << 20) + 1000 * size);

@@ -66,7 +66,7 @@ static void mat_layouts(sal_ctx *ctx, const sal_mat *file) {
                 fuzz_must(fabs(f->x) <= 1e7 && fabs(f->y) <= 1e7 && f->subject >= 0);
             }
         }
-        sal_free(ctx, b.looks.list); sal_free(ctx, b.looks.entry); sal_free(ctx, (void *)b.subject);
+        sal_free(ctx, b.looks.list); sal_free(ctx, (void *)b.subject);
         sal__arena_free(ctx, &b.arena);
         sal_free(ctx, set.entry);
     }

@@ -37,24 +37,23 @@ static int safetensors_equal(const sal_tensor *a, const sal_tensor *b) {
 static unsigned char *safetensors_write(const sal_safetensors *file, size_t *size) {
     sal_named_tensor *list = (sal_named_tensor *)malloc((size_t)(file->count + 1) * sizeof *list);
     sal__piece *piece = (sal__piece *)malloc((size_t)(2 * file->count + 1) * sizeof *piece);
-    sal__printer p = { NULL, 0, 0 };
+    sal_ctx ctx = { 0 };
+    sal__bytes header = SAL__ZEROED;
     unsigned char *bytes;
     int i, count = 0, pieces;
+    size_t at;
     for (i = 0; i < file->count; i++)
         if (file->tensor[i].tensor.data) list[count++] = file->tensor[i];
     pieces = sal__pieces(piece, list, count);
-    sal__put_header(&p, piece, pieces, file->meta, file->metas);
-    *size = 8 + p.at;
+    header.ctx = &ctx;
+    sal__put_header(&header, piece, pieces, file->meta, file->metas);
+    *size = at = header.size;
     for (i = 0; i < pieces; i++) *size += piece[i].bytes;
-    bytes = (unsigned char *)malloc(*size + 1);         /* printing ends with a zero byte */
-    for (i = 0; i < 8; i++) bytes[i] = (unsigned char)((uint64_t)p.at >> 8 * i & 255);
-    p.out = (char *)bytes + 8;
-    p.room = *size - 7;
-    sal__put_header(&p, piece, pieces, file->meta, file->metas);
-    for (i = 0; i < pieces; i++) {
-        memcpy(p.out + p.at, piece[i].tensor.data, piece[i].bytes);
-        p.at += piece[i].bytes;
-    }
+    bytes = (unsigned char *)malloc(*size + 1);
+    memcpy(bytes, header.data, at);
+    for (i = 0; i < pieces; at += piece[i++].bytes)
+        memcpy(bytes + at, piece[i].tensor.data, piece[i].bytes);
+    sal_free(&ctx, header.data);
     free(piece);
     free(list);
     return bytes;
