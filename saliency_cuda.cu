@@ -49,7 +49,8 @@
 #  include <cuda_runtime.h>
 #  include <cuda_fp16.h>
 #  include <mma.h>
-#  define LAUNCH(grid, block, stream, ...) __VA_ARGS__<<<grid, block, 0, stream>>>
+#  define LAUNCH(grid, block, shared, stream, ...) __VA_ARGS__<<<grid, block, shared, stream>>>
+#  define DYNAMIC_SHARED(type, name) extern __shared__ type name[]
 #endif
 
 namespace {
@@ -126,6 +127,23 @@ struct Out {
         if (add) v += add[i];
         out[i] = activate(v, act);
     }
+    /* Four neighbours at once, where out and add are aligned to 16 bytes at i; not along_n. */
+    __device__ void store_4(int m, size_t i, float4 v) const {
+        float4 *o = (float4 *)(out + i), more = { 0, 0, 0, 0 };
+        if (adds) more = *o;
+        else {
+            float k = scale ? scale[m] : 1, b = bias ? bias[m] : 0;
+            if (bias2) b += bias2[m];
+            if (add) more = *(const float4 *)(add + i);
+            v.x = v.x * k + b; v.y = v.y * k + b; v.z = v.z * k + b; v.w = v.w * k + b;
+        }
+        v.x += more.x; v.y += more.y; v.z += more.z; v.w += more.w;
+        if (!adds) {
+            v.x = activate(v.x, act); v.y = activate(v.y, act);
+            v.z = activate(v.z, act); v.w = activate(v.w, act);
+        }
+        *o = v;
+    }
 };
 
 /* Element i of weights of any type; those of I8 are to be multiplied by the scale of their row. */
@@ -162,7 +180,7 @@ template <bool ALONG_N> struct Product {
 /* Convolution as a product (implicit GEMM): row k = (c, i, j) of B is what tap (i, j) of the kernel
    sees of channel c, column n = (sample, y, x) is a position of the output. B is never made, its
    elements are looked up: a table says for each k how far its tap lies from the corner's tap. */
-struct Tap { int offset; short dy, dx; };           /* of in, for channel and tap together */
+struct __align__(8) Tap { int offset; short dy, dx; };     /* of in, for channel and tap together */
 struct Window { int base, y, x; };                  /* the corner of the window of one output */
 
 /* A backward convolution with stride looks up every div-th position only: output y saw input v if
@@ -170,15 +188,18 @@ struct Window { int base, y, x; };                  /* the corner of the window 
 struct Lookup {
     const float *in;
     int ih, iw, div;
+    __device__ int at(const Window &w, const Tap &t) const {    /* -1: outside */
+        int v = w.y + t.dy, u = w.x + t.dx, i = w.base + t.offset;
+        if (div > 1) {
+            if (v % div || u % div) return -1;
+            v /= div; u /= div;
+            i += v * iw + u;
+        }
+        return (unsigned)v < (unsigned)ih && (unsigned)u < (unsigned)iw ? i : -1;
+    }
     __device__ float get(const Window &w, const Tap &t) const {
-        int v = w.y + t.dy, u = w.x + t.dx;
-        if (div == 1)
-            return (unsigned)v < (unsigned)ih && (unsigned)u < (unsigned)iw
-                 ? in[w.base + t.offset] : 0;
-        if (v % div || u % div) return 0;
-        v /= div; u /= div;
-        return (unsigned)v < (unsigned)ih && (unsigned)u < (unsigned)iw
-             ? in[w.base + t.offset + v * iw + u] : 0;
+        int i = at(w, t);
+        return i >= 0 ? in[i] : 0;
     }
 };
 
@@ -256,11 +277,12 @@ struct ConvWeight {
    each block adds its piece to the output when it is done, in any order. */
 struct Split { float *sums; int length, count; };
 
-template <class P> __device__ void put(const P &p, const Split &s, int m, int n, float v) {
+template <class P>
+__device__ void put(const P &p, const Out &to, const Split &s, int m, int n, float v) {
     if (m >= p.M || n >= p.N) return;
-    if (s.count == 1) p.to.store(m, n, v);
+    if (s.count == 1) to.store(m, n, v);
     else if (s.sums) s.sums[((size_t)blockIdx.z * p.M + m) * p.N + n] = v;
-    else atomicAdd(p.to.out + p.to.at(m, n), v);
+    else atomicAdd(to.out + to.at(m, n), v);
 }
 
 template <class P> __device__ int first_k(const P &, const Split &s) {
@@ -291,7 +313,7 @@ template <class P> __global__ void product_naive(P p, Split s) {
         typename P::Depth d = p.depth(k);
         sum += p.a(m, k, d) * p.b(col, k, d);
     }
-    put(p, s, m, n, sum);
+    put(p, p.to, s, m, n, sum);
 }
 
 /* Second rung: the 256 threads of a block fetch 16 x 16 tiles of A and B into shared memory
@@ -313,7 +335,7 @@ template <class P> __global__ void product_tiled(P p, Split s) {
         for (q = 0; q < 16; q++) sum += a[y][q] * b[q][x];
         __syncthreads();
     }
-    put(p, s, m, n0 + x, sum);
+    put(p, p.to, s, m, n0 + x, sum);
 }
 
 /* What one of 256 threads carries from global to shared memory: its part of a TILE x DEPTH piece of
@@ -383,11 +405,18 @@ __global__ void __launch_bounds__(256) product_registers(P p, Split s) {
         }
         __syncthreads();
     }
+    /* By way of shared memory, which has indices, as registers have not: R places to store from
+       instead of R * R, each of which is long. A thread reads what it wrote itself. */
+    float *mine = &a[0][0][0] + threadIdx.x;
     #pragma unroll
-    for (i = 0; i < R; i++)
+    for (i = 0; i < R; i++) {
         #pragma unroll
+        for (j = 0; j < R; j++) mine[j * 256] = sum[i][j];
+        #pragma unroll 1
         for (j = 0; j < R; j++)
-            put(p, s, m0 + i / 4 * 64 + ty + i % 4, n0 + j / 4 * 64 + tx + j % 4, sum[i][j]);
+            put(p, p.to, s, m0 + i / 4 * 64 + ty + i % 4, n0 + j / 4 * 64 + tx + j % 4,
+                mine[j * 256]);
+    }
 }
 
 /* Fourth rung: tensor cores multiply 16 x 16 tiles by one instruction of a whole warp. Their inputs
@@ -410,8 +439,10 @@ struct Tf32 {
     typedef wmma::fragment<wmma::accumulator, 16, 16, 8, float> C;
     __device__ static Number round(float x) { return wmma::__float_to_tf32(x); }
 };
+enum { OLD_K = 8 };             /* the K of kernels that want all registers of a multiprocessor */
 #else
 struct Tf32 : Half {};          /* so that it compiles; never launched below 8.0 */
+enum { OLD_K = 16 };
 #endif
 
 /* A block of 8 warps makes TILE x TILE elements of C; warp (r, c) of 2 x 4 those of rows TILE/2 * r
@@ -420,7 +451,7 @@ struct Tf32 : Half {};          /* so that it compiles; never launched below 8.0
    tiles pass through shared memory, because only there it is known which element lies where.
    Share of cuBLAS/cuDNN: not yet run. */
 template <class P, class T, int TILE>
-__global__ void __launch_bounds__(256, T::K == 8 && TILE == 128 ? 1 : 2)
+__global__ void __launch_bounds__(256, T::K == OLD_K && TILE == 128 ? 1 : 2)
 product_tensor(P p, Split s) {
     enum { DEPTH = T::DEPTH, LA = DEPTH + T::PAD, LB = TILE + T::PAD, ROWS = TILE / 32,
            COLS = TILE / 64 };
@@ -472,11 +503,246 @@ product_tensor(P p, Split s) {
         for (j = 0; j < COLS; j++) {
             wmma::store_matrix_sync(tile, sum[i][j], 20, wmma::mem_row_major);
             __syncwarp();
+            #pragma unroll 1
             for (e = lane; e < 256; e += 32)
-                put(p, s, m0 + row + i * 16 + e / 16, n0 + column + j * 16 + e % 16,
+                put(p, p.to, s, m0 + row + i * 16 + e / 16, n0 + column + j * 16 + e % 16,
                     tile[e / 16 * 20 + e % 16]);
             __syncwarp();
         }
+}
+
+/* Fifth rung, from 8.0 on: what the hardware can do while it multiplies. Convolutions only, with
+   channels in sixteens, which is nearly all the work of a deep network.
+     - Copies from global to shared memory go past the registers and past the arithmetic (cp.async).
+       Three steps of them are under way while a fourth is multiplied; a step has one barrier.
+     - A step is one tap of the kernel in 16 channels. So each thread looks once where its position
+       lies under that tap, inside or outside, and then only walks from channel to channel. All
+       taps of 16 channels follow one another: what one tap has fetched the next finds in the cache.
+     - mma instead of wmma: there it is documented which thread holds which element of a tile. The
+       weights are packed in just this order beforehand, see pack_weights: a thread reads its four
+       by one instruction. Of the other factor it reads 4 neighbours of a line, and so works on
+       every fourth column: any order of columns, and of k, serves if all follow it. Lines of 8 mod
+       32 words (4 lines times 2 groups of 4 words are the 32 banks) have no conflicts. */
+
+#if defined(SAL_CUDA_ON_CPU) || !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+#define ASYNC
+#ifndef SAL_CUDA_ON_CPU
+/* Begin to copy 4 or 16 bytes to shared memory, or zeros if !there. They have arrived, for the
+   thread that asked, when wait says that all but the last LATER groups have. */
+__device__ void copy_4(float *to, const float *from, bool there) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::
+                 "r"((unsigned)__cvta_generic_to_shared(to)), "l"(from), "r"(there ? 4 : 0)
+                 : "memory");
+}
+__device__ void copy_16(float *to, const float *from, bool there) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::
+                 "r"((unsigned)__cvta_generic_to_shared(to)), "l"(from), "r"(there ? 16 : 0)
+                 : "memory");
+}
+__device__ void end_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int LATER> __device__ void wait_for_groups() {
+    asm volatile("cp.async.wait_group %0;" :: "n"(LATER) : "memory");
+}
+/* c (16, 8) += a (16, K) * b (K, 8), shared out among the threads of a warp: with g = lane / 4 and
+   t = lane % 4 a thread holds rows g and g + 8 of a at k = t (a[0], a[1]) and k = t + 4 (a[2],
+   a[3]), column g of b at the same k, and of c columns 2t and 2t + 1 of row g, then of row g + 8.
+   Of halves there are two in each register, k = 2t, 2t + 1, then 2t + 8, 2t + 9. */
+__device__ void multiply_tf32(float *c, const unsigned *a, const unsigned *b) {
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+        "{%8, %9}, {%0, %1, %2, %3};" : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+__device__ void multiply_half(float *c, const unsigned *a, const unsigned *b) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+        "{%8, %9}, {%0, %1, %2, %3};" : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+__device__ unsigned pack_halves(float low, float high) {
+    __half2 h = __floats2half2_rn(low, high);
+    return *(unsigned *)&h;
+}
+#endif
+
+/* The hardware cuts off 13 bits; adding half of that rounds. (Not so much that NaN, which is
+   0x7FFFFFFF on a GPU, becomes a zero.) */
+__device__ unsigned rounded(float x) {
+    return (unsigned)(min((int)__float_as_uint(x), 0x7FFFEFFF) + 0x1000);
+}
+
+/* 4 neighbours of a line, as one instruction wants them; halves in pairs with those 4 lines on. */
+struct AsyncTf32 {
+    enum { K = 8 };
+    __device__ static void read_4(unsigned *to, const float *from, int) {
+        const float4 x = *(const float4 *)from;
+        to[0] = rounded(x.x); to[1] = rounded(x.y); to[2] = rounded(x.z); to[3] = rounded(x.w);
+    }
+    __device__ static void multiply(float *c, const unsigned *a, const unsigned *b) {
+        multiply_tf32(c, a, b);
+    }
+};
+struct AsyncHalf {
+    enum { K = 16 };
+    __device__ static void read_4(unsigned *to, const float *from, int line) {
+        const float4 x = *(const float4 *)from, y = *(const float4 *)(from + 4 * line);
+        to[0] = pack_halves(x.x, y.x); to[1] = pack_halves(x.y, y.y);
+        to[2] = pack_halves(x.z, y.z); to[3] = pack_halves(x.w, y.w);
+    }
+    __device__ static void multiply(float *c, const unsigned *a, const unsigned *b) {
+        multiply_half(c, a, b);
+    }
+};
+#else
+struct AsyncTf32 { enum { K = 8 }; };           /* never launched below 8.0 */
+struct AsyncHalf { enum { K = 16 }; };
+#endif
+
+/* Weights (oc, ic, taps), or turned over, as (ic / 16, taps, 16 / K, tiles, 32 lanes, 4): a step of
+   16 channels under a tap, one instruction after the other; tiles of 16 results m. Number r of a
+   lane is row lane / 4 + r % 2 * 8 of its tile at k = lane % 4 + r / 2 * 4 (TF32, rounded here once
+   and for all), or a pair of halves at k = lane % 4 + r / 2 * 8 and 4 further. Element (m, c, t) is
+   weight[m * by_m + c * by_c + t]. */
+__global__ void pack_weights(unsigned *out, const float *weight, int half, int M, int tiles,
+                             int taps, int by_m, int by_c, int n) {
+#ifdef ASYNC
+    int i = index_of_thread(), r = i % 4, lane = i / 4 % 32, tile = i / 128 % tiles;
+    int step = i / 128 / tiles, k = lane % 4 + r / 2 * (half ? 8 : 4);
+    if (!half) { k += step % 2 * 8; step /= 2; }
+    int m = tile * 16 + lane / 4 + r % 2 * 8, c = step / taps * 16 + k;
+    if (i >= n) return;
+    const float *from = weight + (size_t)m * by_m + (size_t)c * by_c + step % taps;
+    if (m >= M) out[i] = 0;
+    else if (half) out[i] = pack_halves(*from, from[4 * (size_t)by_c]);
+    else out[i] = rounded(*from) & 0xFFFFE000u;
+#endif
+}
+
+/* Up to 5 convolutions of one input in one launch, for the gates of the ConvLSTM: block z does the
+   one of that number. A single one may be split instead. */
+enum { TOGETHER = 5 };
+struct Packed {
+    Conv conv;                          /* with tables of all taps of the first channel, at least */
+    const float *weight[TOGETHER];      /* packed */
+    Out to[TOGETHER];
+    int tiles, taps;
+    int wide;                           /* where results go is aligned for stores of 16 bytes */
+};
+
+/* TM x TN results by 4 warps, 2 x 2 of them; sizes in words of 4 bytes. */
+template <class T, int TM, int TN> struct Tiles {
+    enum { DEPTH = 16, STAGES = 4, A = TM * DEPTH * 8 / T::K, LINE = TN + 8,
+           STAGE = A + DEPTH * LINE, WM = TM / 2, WN = TN / 2, OUT_LINE = WN + 4,
+           OUT = 4 * WM * OUT_LINE, WORDS = STAGES * STAGE > OUT ? STAGES * STAGE : OUT,
+           BYTES = WORDS * 4 };
+};
+
+template <class T, int TM, int TN>
+__global__ void __launch_bounds__(128, TM == 128 ? 2 : TN == 128 ? 3 : 5)
+convolve_async(Packed p, Split s) {
+#ifdef ASYNC
+    typedef Tiles<T, TM, TN> S;
+    enum { DEPTH = S::DEPTH, I = S::WM / 16, J = S::WN / 8 };   /* tiles of a warp */
+    DYNAMIC_SHARED(float4, memory);
+    float *stage = (float *)memory;
+    int id = (int)threadIdx.x, warp = id / 32, lane = id % 32, g = lane / 4, t = lane % 4;
+    int row = warp / 2 * S::WM, column = warp % 2 * S::WN, i, j, h, q, e, k;
+    int m0 = (int)blockIdx.y * TM, n0 = (int)blockIdx.x * TN;
+    int which = s.count == 1 ? (int)blockIdx.z : 0, piece = s.count == 1 ? 0 : (int)blockIdx.z;
+    int first = piece * s.length / DEPTH, last = min((piece + 1) * s.length, p.conv.K) / DEPTH;
+    int steps = last - first;
+    const Out &to = p.to[which];
+    int tap = first % p.taps, channel = first / p.taps * DEPTH;     /* of the next copy */
+    int plane = p.conv.from.ih * p.conv.from.iw, left = p.tiles - m0 / 16;
+    const Window window = p.conv.col(n0 + id % TN);
+    const float *all = p.weight[which];
+    const float *weight = all + ((size_t)first * (DEPTH / T::K) * p.tiles + m0 / 16) * 128;
+    Tap where = p.conv.tap[tap];
+    float sum[I][J][4];
+    #pragma unroll
+    for (i = 0; i < I; i++)
+        #pragma unroll
+        for (j = 0; j < J; j++) sum[i][j][0] = sum[i][j][1] = sum[i][j][2] = sum[i][j][3] = 0;
+
+    auto fetch = [&](float *buffer) {
+        #pragma unroll
+        for (e = 0; e < S::A / 4; e += 128) {
+            int part = (e + id) / (2 * TM), at = (e + id) % (2 * TM);   /* 32 of 4 words a tile */
+            bool there = at / 32 < left;
+            copy_16(buffer + 4 * (e + id),
+                    there ? weight + (size_t)part * p.tiles * 128 + 4 * at : all, there);
+        }
+        int at = p.conv.from.at(window, where);
+        const float *from = p.conv.from.in + (size_t)(channel + id / TN) * plane + max(at, 0);
+        buffer += S::A + id / TN * S::LINE + id % TN;
+        #pragma unroll
+        for (e = 0; e < DEPTH; e += 128 / TN, from += 128 / TN * plane)
+            copy_4(buffer + e * S::LINE, from, at >= 0);
+        weight += (size_t)(DEPTH / T::K) * p.tiles * 128;
+        if (++tap == p.taps) { tap = 0; channel += DEPTH; }
+        where = p.conv.tap[tap];        /* long before it is needed */
+    };
+    for (k = 0; k < S::STAGES - 1; k++) {
+        if (k < steps) fetch(stage + k * S::STAGE);
+        end_group();                    /* empty or not: groups are counted */
+    }
+    for (k = 0; k < steps; k++) {
+        wait_for_groups<S::STAGES - 2>();
+        __syncthreads();                /* step k is here; nobody reads step k - 1 any more, so */
+        if (k + S::STAGES - 1 < steps) fetch(stage + (k + S::STAGES - 1) % S::STAGES * S::STAGE);
+        end_group();
+        const float *a = stage + k % S::STAGES * S::STAGE + row / 16 * 128 + lane * 4;
+        const float *b = stage + k % S::STAGES * S::STAGE + S::A + t * S::LINE + column + 4 * g;
+        #pragma unroll
+        for (q = 0; q < DEPTH / T::K; q++) {
+            unsigned v[2][J];
+            #pragma unroll
+            for (h = 0; h < 2; h++)
+                #pragma unroll
+                for (j = 0; j < J; j += 4)
+                    T::read_4(v[h] + j, b + (2 * q + h) * (T::K / 2) * S::LINE + j * 8, S::LINE);
+            #pragma unroll
+            for (i = 0; i < I; i++) {
+                const uint4 u = *(const uint4 *)(a + (q * (TM / 16) + i) * 128);
+                const unsigned x[4] = { u.x, u.y, u.z, u.w };
+                #pragma unroll
+                for (j = 0; j < J; j++) {
+                    const unsigned y[2] = { v[0][j], v[1][j] };
+                    T::multiply(sum[i][j], x, y);
+                }
+            }
+        }
+    }
+    /* Each warp puts its results in order where the factors were, then stores whole lines. A thread
+       has rows g and g + 8 of each 16, and of each 32 columns the 8 from 8 * t on. */
+    __syncthreads();
+    float *mine = stage + warp * S::WM * S::OUT_LINE;
+    #pragma unroll
+    for (i = 0; i < 2 * I; i++)
+        #pragma unroll
+        for (e = 0; e < J / 2; e++) {
+            int c = i % 2 * 2 + e % 2, d = e / 2 * 4;
+            float4 x = { sum[i / 2][d][c], sum[i / 2][d + 1][c], sum[i / 2][d + 2][c],
+                         sum[i / 2][d + 3][c] };
+            *(float4 *)(mine + (i * 8 + g) * S::OUT_LINE + e / 2 * 32 + 8 * t + e % 2 * 4) = x;
+        }
+    __syncwarp();
+    m0 += row; n0 += column;
+    if (p.wide) {               /* N is a multiple of 4, and so are the columns of a sample */
+        int n = n0 + lane % (S::WN / 4) * 4;
+        size_t at = to.at(0, n);
+        if (n >= p.conv.N) return;
+        #pragma unroll 1
+        for (i = lane / (S::WN / 4); i < S::WM && m0 + i < p.conv.M; i += 128 / S::WN) {
+            float4 x = *(const float4 *)(mine + i * S::OUT_LINE + n - n0);
+            if (s.count == 1) to.store_4(m0 + i, (m0 + i) * to.row + at, x);
+            else *(float4 *)(s.sums + ((size_t)piece * p.conv.M + m0 + i) * p.conv.N + n) = x;
+        }
+        return;
+    }
+    #pragma unroll 1
+    for (i = lane; i < S::WM * S::WN; i += 32)
+        put(p.conv, to, s, m0 + i / S::WN, n0 + i % S::WN,
+            mine[i / S::WN * S::OUT_LINE + i % S::WN]);
+#endif
 }
 
 /* Beside the ladder: products of few rows (the last layers make one map) have nothing to share. A
@@ -1281,6 +1547,7 @@ struct Backend {
 };
 
 enum { BLOCKS = 16 };
+const size_t NOWHERE = (size_t)-1;
 struct Run {
     Backend *b;
     Net *net;
@@ -1298,6 +1565,8 @@ struct Run {
     int turn;                   /* which of them is filled next */
     float *gradients, *temp, *sums, *maps;
     size_t arena_floats, input_floats, temp_floats, sums_floats, map_floats;
+    float *packed;              /* weights as convolve_async wants them, */
+    size_t *packed_at;          /* where those of parameter k begin; NOWHERE */
     double *numbers;            /* partial sums; results to download */
     size_t number_count;
     Tap *taps;
@@ -1308,7 +1577,7 @@ struct Run {
     size_t state_floats;
     cudaGraphExec_t graph;
     int forwards, no_graph;
-    unsigned folded;            /* version of the weights whose norms are folded */
+    unsigned folded;            /* version of the weights that are packed, with folded norms */
     bool clear, gradients_stale;
 };
 
@@ -1333,8 +1602,9 @@ sal_result check(sal_ctx *ctx, const Backend *b, cudaError_t e, const char *what
                 cudaGetErrorString(e));
 }
 
-#define GO(d, grid, block, ...) \
-    (d)->b->info.launches++, LAUNCH(grid, block, (d)->b->work, __VA_ARGS__)
+#define GO_SHARED(d, grid, block, shared, ...) \
+    (d)->b->info.launches++, LAUNCH(grid, block, shared, (d)->b->work, __VA_ARGS__)
+#define GO(d, grid, block, ...) GO_SHARED(d, grid, block, 0, __VA_ARGS__)
 #define FOR(d, n, ...) GO(d, blocks_of(n), 256, __VA_ARGS__)
 unsigned blocks_of(size_t n) { return n ? (unsigned)((n + 255) / 256) : 1; }
 unsigned over(int a, int b) { return (unsigned)((a + b - 1) / b); }
@@ -1429,27 +1699,52 @@ float *dparam_at(const sal_run *run, int i, int k) {
 
 /* --- products: which kernel, in how many pieces --- */
 
-struct Plan { int kernel, half, tile, pieces, length; };
-enum { ROW_KERNEL = -1 };
+struct Plan { int kernel, half, tm, tn, pieces, length; };
+enum { ROW_KERNEL = -1, ASYNC_KERNEL = 100 };       /* beside sal_cuda_kernel */
 
-Plan plan_of(const Run *d, int predicts, int M, int N, int K) {
+/* channels: those that a convolution sums over, for the fifth rung; else 0. */
+int goes_async(const Run *d, int M, int channels) {
+    const sal_cuda *o = &d->options;
+    return channels > 0 && channels % 16 == 0 && M > 4 && d->b->info.major >= 8 &&
+           o->precision != SAL_CUDA_F32 && o->kernel == SAL_CUDA_BEST;
+}
+
+/* Which kernel, and into how many pieces the sum is cut so that all multiprocessors have work. */
+Plan plan_of(const Run *d, int predicts, int M, int N, int K, int channels, int together = 1) {
     const sal_cuda *o = &d->options;
     Plan p;
     int tensor = d->b->info.major >= 8 || (o->precision == SAL_CUDA_HALF && predicts), blocks, most;
+    int sms = d->b->sms, k;
+    double least = 0;
     p.kernel = o->kernel != SAL_CUDA_BEST ? (int)o->kernel
              : M <= 4 ? (int)ROW_KERNEL
              : o->precision == SAL_CUDA_F32 ? (int)SAL_CUDA_REGISTERS : (int)SAL_CUDA_TENSOR;
     if (p.kernel == SAL_CUDA_TENSOR && !tensor) p.kernel = SAL_CUDA_REGISTERS;
     /* gradients can be too small or large for halves: training takes TF32 instead */
     p.half = o->precision == SAL_CUDA_HALF && predicts;
-    p.tile = 128;
-    if (M <= 64 || N <= 64 || (int)(over(M, 128) * over(N, 128)) < 2 * d->b->sms) p.tile = 64;
+    p.tm = p.tn = 128;
+    if (M <= 64 || N <= 64 || (int)(over(M, 128) * over(N, 128)) < 2 * sms) p.tm = p.tn = 64;
+    if (goes_async(d, M, channels)) {
+        /* blocks come in waves of as many as fit; small tiles waste less of the last wave and of
+           the edges, but read shared memory more often */
+        static const struct { int tm, tn, fit; double cost; } tiles[3] =
+            { { 128, 128, 2, 1 }, { 64, 128, 3, 1.1 }, { 64, 64, 5, 1.3 } };
+        p.kernel = ASYNC_KERNEL;
+        for (k = 0; k < 3; k++) {
+            double waves = ceil((double)over(M, tiles[k].tm) * over(N, tiles[k].tn) * together /
+                                ((double)sms * tiles[k].fit));
+            double cost = waves * tiles[k].fit * tiles[k].tm * tiles[k].tn * tiles[k].cost;
+            if (k && cost >= least) continue;
+            least = cost;
+            p.tm = tiles[k].tm; p.tn = tiles[k].tn;
+        }
+    }
     p.pieces = 1;
     p.length = K;
-    if (p.kernel < SAL_CUDA_REGISTERS) return p;
-    blocks = (int)(over(M, p.tile) * over(N, p.tile));
+    if (p.kernel < SAL_CUDA_REGISTERS || together > 1) return p;
+    blocks = (int)(over(M, p.tm) * over(N, p.tn));
     most = (1 << 25) / M / N;           /* at most 128 MB of partial sums */
-    p.pieces = 2 * d->b->sms / blocks;
+    p.pieces = 2 * sms / blocks;
     if (p.pieces > K / 512) p.pieces = K / 512;
     if (p.pieces > most) p.pieces = most;
     if (p.pieces > 1) {
@@ -1459,18 +1754,21 @@ Plan plan_of(const Run *d, int predicts, int M, int N, int K) {
     return p;
 }
 
+/* The grid and the pieces of a plan. Without memory for partial sums there is one piece. */
+dim3 grid_of(const Run *d, const Plan *plan, int M, int N, int K, int adds, Split *s) {
+    s->count = plan->pieces; s->length = plan->length;
+    s->sums = d->options.atomics && adds ? NULL : d->sums;      /* what atomics can do */
+    if (s->sums && (size_t)s->count * M * N > d->sums_floats) { s->count = 1; s->length = K; }
+    return dim3(over(N, plan->tn), over(M, plan->tm), (unsigned)s->count);
+}
+
 template <class P> void product(const sal_run *run, const P &p) {
     Run *d = of(run);
-    Plan plan = plan_of(d, !run->training, p.M, p.N, p.K);
+    Plan plan = plan_of(d, !run->training, p.M, p.N, p.K, 0);
     Split s;
-    dim3 grid(over(p.N, plan.tile), over(p.M, plan.tile), (unsigned)plan.pieces), block(16, 16);
+    dim3 grid = grid_of(d, &plan, p.M, p.N, p.K, p.to.adds, &s), block(16, 16);
     dim3 few(over(p.N, 16), over(p.M, 16), 1);
-    bool plain = p.to.adds;             /* what atomics can do */
-    s.count = plan.pieces; s.length = plan.length;
-    s.sums = d->options.atomics && plain ? NULL : d->sums;
-    if (s.sums && (size_t)plan.pieces * p.M * p.N > d->sums_floats) {
-        s.count = 1; s.length = p.K; grid.z = 1;
-    }
+    int large = plan.tm == 128;
     switch (plan.kernel) {
     case ROW_KERNEL:
         GO(d, dim3(over(p.N, 32), p.M), dim3(32, 8), product_row<P>)(p);
@@ -1478,17 +1776,79 @@ template <class P> void product(const sal_run *run, const P &p) {
     case SAL_CUDA_NAIVE: GO(d, few, block, product_naive<P>)(p, s); return;
     case SAL_CUDA_TILED: GO(d, few, block, product_tiled<P>)(p, s); return;
     case SAL_CUDA_REGISTERS:
-        if (plan.tile == 128) GO(d, grid, 256, product_registers<P, 128>)(p, s);
+        if (large) GO(d, grid, 256, product_registers<P, 128>)(p, s);
         else GO(d, grid, 256, product_registers<P, 64>)(p, s);
         break;
     default:
-        if (plan.half && plan.tile == 128) GO(d, grid, 256, product_tensor<P, Half, 128>)(p, s);
+        if (plan.half && large) GO(d, grid, 256, product_tensor<P, Half, 128>)(p, s);
         else if (plan.half) GO(d, grid, 256, product_tensor<P, Half, 64>)(p, s);
-        else if (plan.tile == 128) GO(d, grid, 256, product_tensor<P, Tf32, 128>)(p, s);
+        else if (large) GO(d, grid, 256, product_tensor<P, Tf32, 128>)(p, s);
         else GO(d, grid, 256, product_tensor<P, Tf32, 64>)(p, s);
     }
     if (s.count > 1 && s.sums)
         FOR(d, (size_t)p.M * p.N, add_pieces)(p.to, s.sums, p.M, p.N, s.count);
+}
+
+/* More than 48 KB of shared memory have to be asked for, once for each kernel. */
+template <class T, int TM, int TN> cudaError_t allow_async(cudaError_t before) {
+    return before != cudaSuccess ? before
+         : cudaFuncSetAttribute(convolve_async<T, TM, TN>,
+                                cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                (int)Tiles<T, TM, TN>::BYTES);
+}
+cudaError_t allow_all_async() {
+    cudaError_t e = allow_async<AsyncTf32, 128, 128>(cudaSuccess);
+    e = allow_async<AsyncTf32, 64, 128>(e);
+    e = allow_async<AsyncTf32, 64, 64>(e);
+    e = allow_async<AsyncHalf, 128, 128>(e);
+    e = allow_async<AsyncHalf, 64, 128>(e);
+    return allow_async<AsyncHalf, 64, 64>(e);
+}
+
+template <class T>
+void launch_async(Run *d, const Plan &plan, dim3 grid, const Packed &p, Split s) {
+    if (plan.tm == 128)
+        GO_SHARED(d, grid, 128, (Tiles<T, 128, 128>::BYTES), convolve_async<T, 128, 128>)(p, s);
+    else if (plan.tn == 128)
+        GO_SHARED(d, grid, 128, (Tiles<T, 64, 128>::BYTES), convolve_async<T, 64, 128>)(p, s);
+    else GO_SHARED(d, grid, 128, (Tiles<T, 64, 64>::BYTES), convolve_async<T, 64, 64>)(p, s);
+}
+
+/* Words of packed weights for M results, each a sum of K terms. */
+size_t packed_words(int M, int K) { return (size_t)over(M, 16) * 16 * K; }
+bool aligned(const void *p) { return (uintptr_t)p % 16 == 0; }
+
+/* weight: packed, of `channels` * taps terms; conv.to is not used */
+void product_async(const sal_run *run, const Conv &conv, int channels, int count,
+                   const float *const *weight, const Out *to) {
+    Run *d = of(run);
+    Plan plan = plan_of(d, !run->training, conv.M, conv.N, conv.K, channels, count);
+    Packed p;
+    Split s;
+    dim3 grid = grid_of(d, &plan, conv.M, conv.N, conv.K, to->adds, &s);
+    int k;
+    if (count > 1) grid.z = (unsigned)count;
+    p.conv = conv; p.tiles = (int)over(conv.M, 16); p.taps = conv.K / channels;
+    p.wide = s.count == 1 || s.sums;
+    for (k = 0; k < TOGETHER; k++) {
+        p.weight[k] = weight[k < count ? k : 0];
+        p.to[k] = to[k < count ? k : 0];
+        p.wide &= p.to[k].columns.d % 4 == 0 && aligned(p.to[k].out) && aligned(p.to[k].add);
+    }
+    if (plan.half) launch_async<AsyncHalf>(d, plan, grid, p, s);
+    else launch_async<AsyncTf32>(d, plan, grid, p, s);
+    if (s.count > 1 && s.sums)
+        FOR(d, (size_t)conv.M * conv.N, add_pieces)(*to, s.sums, conv.M, conv.N, s.count);
+}
+
+/* of weights (oc, ic, taps); turned: for the backward convolution */
+void pack(const sal_run *run, float *out, const float *weight, int oc, int ic, int taps,
+          int turned) {
+    Run *d = of(run);
+    int M = turned ? ic : oc, K = (turned ? oc : ic) * taps, half = d->options.precision ==
+        SAL_CUDA_HALF && !run->training, n = (int)packed_words(M, K) / (half ? 2 : 1);
+    FOR(d, (size_t)n, pack_weights)((unsigned *)out, weight, half, M, (int)over(M, 16), taps,
+                                    turned ? taps : ic * taps, turned ? ic * taps : taps, n);
 }
 
 Out matrix(float *out, int row, int adds) {     /* (m, n) at m * row + n */
@@ -1500,19 +1860,30 @@ Out matrix(float *out, int row, int adds) {     /* (m, n) at m * row + n */
 
 /* --- convolutions as products --- */
 
-void conv_forward(const sal_run *run, const sal_conv *s, const float *in, const float *weight,
-                  const Tap *tap, Out to) {
+/* `count` of one input and one shape: with parameter k[i] of the network into to[i] */
+void conv_forward(const sal_run *run, const sal_conv *s, const float *in, const Tap *tap, int count,
+                  const int *k, const Out *to) {
+    const float *packed[TOGETHER];
+    Run *d = of(run);
     Conv p;
-    int positions = s->oh * s->ow;
+    int positions = s->oh * s->ow, i;
+    Out out[TOGETHER];
     p.M = s->oc; p.N = s->n * positions; p.K = s->ic * s->kh * s->kw;
-    p.weight = weight; p.tap = tap;
+    p.tap = tap;
     p.from.in = in; p.from.ih = s->ih; p.from.iw = s->iw; p.from.div = 1;
     p.in_sample = s->ic * s->ih * s->iw;
     p.mul = s->stride; p.top = -s->top; p.left = -s->left;
     p.plane = FastDiv(positions); p.width = FastDiv(s->ow);
-    to.row = (size_t)positions; to.sample = (size_t)s->oc * positions; to.columns = p.plane;
-    p.to = to;
-    product(run, p);
+    for (i = 0; i < count; i++) {
+        out[i] = to[i];
+        out[i].row = (size_t)positions; out[i].sample = (size_t)s->oc * positions;
+        out[i].columns = p.plane;
+        p.weight = (const float *)(d->net->memory + d->net->at[k[i]]);
+        p.to = out[i];
+        if (d->packed_at[k[i]] == NOWHERE) product(run, p);
+        else packed[i] = d->packed + d->packed_at[k[i]];
+    }
+    if (d->packed_at[*k] != NOWHERE) product_async(run, p, s->ic, count, packed, out);
 }
 
 /* din += ..., by way of the turned weights in `turned` */
@@ -1520,17 +1891,20 @@ void conv_data(const sal_run *run, const sal_conv *s, float *din, const float *d
                const float *weight, const Tap *tap, float *turned) {
     Run *d = of(run);
     Conv p;
-    int taps = s->kh * s->kw, plane = s->ih * s->iw;
-    FOR(d, (size_t)s->oc * s->ic * taps, turn_weights)(turned, weight, s->oc, s->ic, taps);
+    int taps = s->kh * s->kw, plane = s->ih * s->iw, async = goes_async(d, s->ic, s->oc);
+    if (async) pack(run, turned, weight, s->oc, s->ic, taps, 1);
+    else FOR(d, (size_t)s->oc * s->ic * taps, turn_weights)(turned, weight, s->oc, s->ic, taps);
+    weight = turned;
     p.M = s->ic; p.N = s->n * plane; p.K = s->oc * taps;
-    p.weight = turned; p.tap = tap;
+    p.weight = weight; p.tap = tap;
     p.from.in = dout; p.from.ih = s->oh; p.from.iw = s->ow; p.from.div = s->stride;
     p.in_sample = s->oc * s->oh * s->ow;
     p.mul = 1; p.top = s->top; p.left = s->left;
     p.plane = FastDiv(plane); p.width = FastDiv(s->iw);
     p.to = matrix(din, plane, 1);
     p.to.sample = (size_t)s->ic * plane;
-    product(run, p);
+    if (async) product_async(run, p, s->oc, 1, &weight, &p.to);
+    else product(run, p);
 }
 
 /* dweight += ... */
@@ -1624,8 +1998,8 @@ sal_result back_input(sal_ctx *, sal_run *, int) { return SAL_OK; }
 
 sal_result on_conv2d(sal_ctx *ctx, sal_run *run, int i) {
     sal_conv s = conv_of(run, i);
-    conv_forward(run, &s, in_at(run, i, 0), param_at(run, i, 0), taps_of(run, i, 0),
-                 epilogue(run, i));
+    Out to = epilogue(run, i);
+    conv_forward(run, &s, in_at(run, i, 0), taps_of(run, i, 0), 1, &run->net->layer[i].param, &to);
     return done(ctx, run, i);
 }
 sal_result back_conv2d(sal_ctx *ctx, sal_run *run, int i) {
@@ -1966,33 +2340,39 @@ sal_result on_convlstm(sal_ctx *ctx, sal_run *run, int i) {
     Run *d = of(run);
     sal_conv s = conv_of(run, i), one = s;
     const Tap *tap = taps_of(run, i, 0);
-    const float *in = in_at(run, i, 0), *w[SAL_LSTM_PARAMS];
-    int hw = s.ih * s.iw, size = s.n * s.ic * hw, t, k;
+    const float *in = in_at(run, i, 0);
+    int hw = s.ih * s.iw, size = s.n * s.ic * hw, w0 = run->net->layer[i].param, t, k;
     size_t step = lstm_step(&s);
     float *aux = (float *)aux_at(run, i), *wax = d->temp + (aux ? 0 : step), *z = wax + size;
     const float *v_before = NULL;
+    const int wa = w0 + SAL_WA, va = w0 + SAL_VA;
+    Out to = gate_out(wax, param_at(run, i, SAL_WA_BIAS), NULL, NULL, IDENTITY);
     one.oc = 1;
-    for (k = 0; k < SAL_LSTM_PARAMS; k++) w[k] = param_at(run, i, k);
-    conv_forward(run, &s, in, w[SAL_WA], tap, gate_out(wax, w[SAL_WA_BIAS], NULL, NULL, IDENTITY));
+    conv_forward(run, &s, in, tap, 1, &wa, &to);
     for (t = 0; t < run->net->layer[i].steps; t++) {
         float *v = aux ? aux + t * step : d->temp, *a = v + (size_t)L_A * size;
         const float *h = v_before ? v_before + (size_t)L_H * size : NULL;
         float *e = v + (size_t)L_E * size, *x = v + (size_t)L_X * size;
-        if (h)
-            conv_forward(run, &s, h, w[SAL_UA], tap, gate_out(e, w[SAL_UA_BIAS], NULL, wax, TANH));
-        else FOR(d, size, lstm_first)(e, wax, w[SAL_UA_BIAS], s.ic, hw, size);
-        conv_forward(run, &one, e, w[SAL_VA], tap, gate_out(z, NULL, NULL, NULL, IDENTITY));
-        GO(d, s.n, 256, softmax_forward)(a, z, hw);
-        FOR(d, size, lstm_attend)(x, in, a, s.ic * hw, hw, size);
+        const float *ua_bias = param_at(run, i, SAL_UA_BIAS);
+        Out of_h[5], of_x[4];           /* all that is made of H before, then all of X~ */
+        int w_h[5], w_x[4];
         for (k = 0; k < 4; k++) {
             const int *g = gates[k];
             float *gate = v + (size_t)g[0] * size;
-            const float *bu = w[g[2] + 1], *bw = w[g[1] + 1];
-            if (h) conv_forward(run, &s, h, w[g[2]], tap, gate_out(gate, bu, NULL, NULL, IDENTITY));
-            conv_forward(run, &s, x, w[g[1]], tap,
-                         gate_out(gate, bw, h ? NULL : bu, h ? gate : NULL,
-                                  k < 3 ? SIGMOID : TANH));
+            const float *bw = param_at(run, i, g[1] + 1), *bu = param_at(run, i, g[2] + 1);
+            of_h[k] = gate_out(gate, bu, NULL, NULL, IDENTITY);
+            of_x[k] = gate_out(gate, bw, h ? NULL : bu, h ? gate : NULL, k < 3 ? SIGMOID : TANH);
+            w_h[k] = w0 + g[2]; w_x[k] = w0 + g[1];
         }
+        of_h[4] = gate_out(e, ua_bias, NULL, wax, TANH);
+        w_h[4] = w0 + SAL_UA;
+        if (h) conv_forward(run, &s, h, tap, 5, w_h, of_h);
+        else FOR(d, size, lstm_first)(e, wax, ua_bias, s.ic, hw, size);
+        to = gate_out(z, NULL, NULL, NULL, IDENTITY);
+        conv_forward(run, &one, e, tap, 1, &va, &to);
+        GO(d, s.n, 256, softmax_forward)(a, z, hw);
+        FOR(d, size, lstm_attend)(x, in, a, s.ic * hw, hw, size);
+        conv_forward(run, &s, x, tap, 4, w_x, of_x);
         FOR(d, size, lstm_cell)(v + (size_t)L_C * size, v + (size_t)L_H * size, out_at(run, i),
                                 v_before ? v_before + (size_t)L_C * size : NULL,
                                 v + (size_t)L_I * size, v + (size_t)L_F * size,
@@ -2018,9 +2398,10 @@ sal_result back_convlstm(sal_ctx *ctx, sal_run *run, int i) {
     int hw = s.ih * s.iw, size = s.n * s.ic * hw, rows = s.n * hw, t, k;
     size_t step = lstm_step(&s), bytes = (size_t)size * sizeof(float);
     const float *in = in_at(run, i, 0), *aux = (const float *)aux_at(run, i);
-    float *din = din_at(run, i, 0), *dh = d->temp, *dh_before = dh + size, *dc = dh_before + size;
-    float *dp = dc + size, *dx = dp + size, *de = dx + size, *da = de + size, *dz = da + rows;
-    float *turned = dz + rows, *swap;
+    float *din = din_at(run, i, 0), *turned = d->temp;      /* first: it has to be aligned */
+    float *dh = turned + packed_words(s.ic, s.oc * 9), *dh_before = dh + size, *swap;
+    float *dc = dh_before + size, *dp = dc + size, *dx = dp + size, *de = dx + size;
+    float *da = de + size, *dz = da + rows;
     one.oc = 1;
     cudaMemcpyAsync(dh, dout_at(run, i), bytes, cudaMemcpyDeviceToDevice, work);
     cudaMemsetAsync(dc, 0, bytes, work);
@@ -2057,6 +2438,7 @@ void wants(const sal_run *run, const Run *d, int i, size_t *temp, size_t *sums) 
     sal_shape out = run->value[i].shape;
     size_t size = run->n * count_of(out);
     int shape[3][3] = { { 0 } }, k;     /* M, N, K of the products */
+    int channels[3] = { 0 };
     sal_conv s;
     *temp = *sums = 0;
     switch (l->op) {
@@ -2066,7 +2448,8 @@ void wants(const sal_run *run, const Run *d, int i, size_t *temp, size_t *sums) 
         shape[0][0] = s.oc; shape[0][1] = s.n * s.oh * s.ow; shape[0][2] = s.ic * s.kh * s.kw;
         shape[1][0] = s.ic; shape[1][1] = s.n * s.ih * s.iw; shape[1][2] = s.oc * s.kh * s.kw;
         shape[2][0] = s.oc; shape[2][1] = shape[0][2];       shape[2][2] = shape[0][1];
-        *temp = run->training ? (size_t)s.oc * shape[0][2] : 0;
+        channels[0] = s.ic; channels[1] = s.oc;
+        *temp = run->training ? packed_words(s.ic, shape[1][2]) : 0;
         if (l->op == SAL_OP_CONV2D) break;
         if (run->training) *temp += 6 * size + 2 * (size_t)s.n * s.ih * s.iw;
         else *temp = lstm_step(&s);
@@ -2083,7 +2466,7 @@ void wants(const sal_run *run, const Run *d, int i, size_t *temp, size_t *sums) 
     default: break;
     }
     for (k = 0; shape[0][0] && k < (run->training ? 3 : 1); k++) {
-        Plan p = plan_of(d, !run->training, shape[k][0], shape[k][1], shape[k][2]);
+        Plan p = plan_of(d, !run->training, shape[k][0], shape[k][1], shape[k][2], channels[k]);
         size_t floats = p.pieces > 1 ? (size_t)p.pieces * shape[k][0] * shape[k][1] : 0;
         if (floats > *sums) *sums = floats;
     }
@@ -2182,9 +2565,34 @@ void run_close(sal_ctx *ctx, sal_run *run) {
     }
     net_release(ctx, d->b, d->net);
     cudaGetLastError();
+    sal_free(ctx, d->packed_at);
     sal_free(ctx, d->tap_at);
     sal_free(ctx, d);
     run->device = NULL;
+}
+
+/* Parameter k of a layer, if it is to be packed: weights (oc, ic, h, w) of a convolution. */
+const sal_tensor *packs(const sal_run *run, const Run *d, const sal_layer *l, int k) {
+    const sal_tensor *t = &run->net->param[k].value;
+    return (l->op == SAL_OP_CONV2D || l->op == SAL_OP_CONVLSTM) && t->ndim == 4 &&
+           goes_async(d, t->dim[0], t->dim[1]) ? t : NULL;
+}
+
+sal_result pack_plan(sal_ctx *ctx, sal_run *run, Run *d) {
+    const sal_net *net = run->net;
+    size_t floats = 0;
+    int i, k;
+    d->packed_at = (size_t *)sal_alloc(ctx, (size_t)net->params + 1, sizeof(size_t));
+    if (!d->packed_at) return SAL_ERR_MEMORY;
+    for (k = 0; k < net->params; k++) d->packed_at[k] = NOWHERE;
+    for (i = run->start; i < net->layers; i++)
+        for (k = net->layer[i].param; k < net->layer[i].param + net->layer[i].params; k++) {
+            const sal_tensor *t = packs(run, d, &net->layer[i], k);
+            if (!t) continue;
+            d->packed_at[k] = floats;       /* in whole tiles: every start is aligned */
+            floats += packed_words(t->dim[0], t->dim[1] * t->dim[2] * t->dim[3]);
+        }
+    return device_new(ctx, d, floats * sizeof(float), &d->packed, "packed weights");
 }
 
 sal_result run_memory(sal_ctx *ctx, sal_run *run, Run *d) {
@@ -2211,6 +2619,7 @@ sal_result run_memory(sal_ctx *ctx, sal_run *run, Run *d) {
     TRY(device_new(ctx, d, run->n * sizeof(int), &d->domain, "domains"));
     d->number_count = run->gradient_floats / PIECE + 2;
     TRY(device_new(ctx, d, d->number_count * sizeof(double), &d->numbers, "sums"));
+    TRY(pack_plan(ctx, run, d));
     d->tap_at = (int *)sal_alloc(ctx, 2 * (size_t)net->layers, sizeof(int));
     if (!d->tap_at) return SAL_ERR_MEMORY;
     for (pass = 0, table = NULL, r = SAL_OK; pass < 2; pass++) {    /* count, then fill in */
@@ -2310,20 +2719,27 @@ layer_fn *kernel_of(const sal_run *run, int i, int backward) {
 
 /* --- forward --- */
 
-/* Batch-norms that ride along with convolutions, whenever parameters have changed. */
-sal_result fold_norms(sal_ctx *ctx, sal_run *run) {
+/* Whenever parameters have changed: batch-norms that ride along with convolutions are folded, and
+   weights packed. */
+sal_result prepare(sal_ctx *ctx, sal_run *run) {
     Run *d = of(run);
-    int i;
+    int i, k;
     if (d->folded == d->net->version) return SAL_OK;
     for (i = run->start; i < run->net->layers; i++) {
+        const sal_layer *l = &run->net->layer[i];
         int norm = run->step[i].norm, c = run->value[i].shape.c;
+        for (k = l->param; k < l->param + l->params; k++) {
+            const sal_tensor *t = packs(run, d, l, k);
+            if (t) pack(run, d->packed + d->packed_at[k], (float *)(d->net->memory + d->net->at[k]),
+                        t->dim[0], t->dim[1], t->dim[2] * t->dim[3], 0);
+        }
         if (run->step[i].skip || norm < 0) continue;
         FOR(d, c, norm_fold)(mirror(run, run->step[i].fold), param_at(run, norm, 0),
                              param_at(run, norm, 1), param_at(run, norm, 2), param_at(run, norm, 3),
                              param_at(run, i, 1), run->net->layer[norm].eps, c);
     }
     d->folded = d->net->version;
-    return check(ctx, d->b, cudaGetLastError(), "folding the norms");
+    return check(ctx, d->b, cudaGetLastError(), "packing the weights");
 }
 
 /* What was announced is already here, or on its way. */
@@ -2344,8 +2760,8 @@ sal_result input_up(sal_ctx *ctx, sal_run *run, const float *input) {
                    run->n * count_of(run->value[values[k]].shape) * sizeof(float)));
         return SAL_OK;
     }
-    for (k = 0; k < 2; k++) {
-        Run::Next *next = &d->next[k];
+    for (k = 0; k < 2; k++) {           /* the one that was announced first, first */
+        Run::Next *next = &d->next[d->turn ^ k];
         if (next->host != input) continue;
         next->host = NULL;
         TRY(check(ctx, b, cudaStreamWaitEvent(b->work, next->uploaded, 0), "an event"));
@@ -2443,7 +2859,7 @@ sal_result run_forward(sal_ctx *ctx, sal_run *run, const float *input) {
                    !d->options.layer_ms;
     cudaSetDevice(b->id);
     TRY(weights_up(ctx, d));
-    TRY(fold_norms(ctx, run));
+    TRY(prepare(ctx, run));
     TRY(input_up(ctx, run, input));
     for (i = run->start; i < run->end && fixed; i++)
         fixed = run->step[i].skip || kernel_of(run, i, 0) != NULL;
@@ -2716,6 +3132,7 @@ SALDEF sal_result sal_backend_cuda_open(sal_ctx *ctx, int device, const sal_back
                      about.major, about.minor, about.major, about.minor);
         }
     }
+    if (r == SAL_OK && about.major >= 8) r = check(ctx, b, allow_all_async(), "shared memory");
     if (r == SAL_OK)
         r = check(ctx, b, cudaStreamCreateWithFlags(&b->work, cudaStreamNonBlocking), "a stream");
     if (r == SAL_OK)

@@ -50,6 +50,7 @@ typedef struct pick {
     sal_rng rng;
     int n, h, w, channels, op;
     int smooth;                 /* 1: no ReLU, which a rounding can take to the other side */
+    int out, kernel, stride, dilation;  /* out > 0: this convolution */
     char text[160];
 } pick;
 static int below(pick *p, int n) { return (int)sal_rng_below(&p->rng, (uint32_t)n); }
@@ -69,6 +70,11 @@ static void build(sal__builder *b, pick *p) {
         int span = (k - 1) * d + 1, side = SAL__MIN(b->shapes[x].h, b->shapes[x].w);
         int least = span > side ? (span - side + 1) / 2 : 0, skip = x;
         int pad = below(p, 2) ? span / 2 : below(p, span + 1);
+        if (p->out) {
+            sal__conv_any(b, x, "conv", p->out, p->kernel, p->stride,
+                          (p->kernel - 1) * p->dilation / 2, p->dilation, 1);
+            return;
+        }
         if (pad < least) pad = least;
         snprintf(p->text, sizeof p->text, "%d x %d x %d x %d to %d, kernel %d, stride %d, dilation "
                  "%d, pad %d%s%s%s%s", p->n, p->channels, b->shapes[x].h, b->shapes[x].w, out, k, s,
@@ -274,6 +280,7 @@ static void test_operator(int op, int trials, int batch, double tolerance, const
         p.h = 8 + below(&p, below(&p, 3) ? 8 * SCALE : 30 * SCALE);
         p.w = 8 + below(&p, below(&p, 3) ? 8 * SCALE : 30 * SCALE);
         p.channels = 1 + below(&p, below(&p, 3) ? 8 : op == SAL_OP_CONVLSTM ? 20 : 40);
+        if (p.smooth && i % 2) p.channels = 16 + 16 * below(&p, 3);
         net = random_net(&p);
         in = (float *)malloc((size_t)p.n * 3 * p.h * p.w * sizeof(float));
         noise(in, (size_t)p.n * 3 * p.h * p.w, 1, 0, &p.rng);
@@ -316,8 +323,10 @@ static void test_ladder(void) {
         { SAL_CUDA_NAIVE, SAL_CUDA_F32, 0, 1e-4, " by the naive kernel" },
         { SAL_CUDA_TILED, SAL_CUDA_F32, 0, 1e-4, " by the tiled kernel" },
         { SAL_CUDA_REGISTERS, SAL_CUDA_F32, 1, 1e-4, " by the register-blocked kernel, atomics" },
-        { SAL_CUDA_BEST, SAL_CUDA_TF32, 0, 5e-3, " in TF32" },
-        { SAL_CUDA_TENSOR, SAL_CUDA_HALF, 0, 5e-3, " in half precision" }
+        { SAL_CUDA_TENSOR, SAL_CUDA_TF32, 0, 5e-3, " by the tensor kernel in TF32" },
+        { SAL_CUDA_TENSOR, SAL_CUDA_HALF, 0, 5e-3, " by the tensor kernel in half" },
+        { SAL_CUDA_BEST, SAL_CUDA_TF32, 0, 5e-3, " by the best kernel in TF32" },
+        { SAL_CUDA_BEST, SAL_CUDA_TF32, 1, 5e-3, " by the best kernel in TF32, atomics" }
     };
     int i;
     for (i = 0; i < SAL__COUNT(rung); i++) {
@@ -325,8 +334,60 @@ static void test_ladder(void) {
         cuda->atomics = rung[i].atomics;
         test_operator(SAL_OP_CONV2D, 10 * SCALE, 0, rung[i].tolerance, rung[i].how);
         test_operator(SAL_OP_DENSE, 3, 0, rung[i].tolerance, rung[i].how);
+        if (rung[i].kernel == SAL_CUDA_BEST && !rung[i].atomics)
+            test_operator(SAL_OP_CONVLSTM, 4, 0, rung[i].tolerance, rung[i].how);
     }
     cuda->kernel = SAL_CUDA_BEST; cuda->precision = SAL_CUDA_F32; cuda->atomics = 0;
+}
+
+/* The fifth rung takes channels in sixteens. Sizes that call for each of its tiles, whole and cut
+   off, sums in one piece and in several, stores of 16 bytes and of 4. */
+static void test_async(void) {
+    static const struct { int n, channels, out, h, w, kernel, stride, dilation; } list[] = {
+        { 1, 16, 128, 64, 64, 1, 1, 1 }, { 1, 16, 64, 64, 64, 3, 1, 1 },
+        { 3, 48, 20, 13, 11, 3, 1, 2 }, { 2, 32, 48, 21, 18, 3, 2, 1 },
+        { 1, 128, 16, 8, 8, 3, 1, 1 }, { 2, 128, 16, 9, 11, 3, 1, 1 },
+        { 1, 32, 160, 10, 12, 5, 1, 1 }
+    };
+    int half, i, lost = 0;
+    for (half = 0; half < 2; half++) {
+        const char *where = "";
+        double worst = 0;
+        cuda->precision = half ? SAL_CUDA_HALF : SAL_CUDA_TF32;
+        for (i = 0; i < SAL__COUNT(list) && worst <= 5e-3; i++) {
+            double d = INFINITY;
+            result a, b;
+            sal_net *net;
+            float *in;
+            size_t count;
+            pick p;
+            memset(&p, 0, sizeof p);
+            p.rng.state = (uint64_t)i;
+            p.op = SAL_OP_CONV2D; p.n = list[i].n; p.h = list[i].h; p.w = list[i].w;
+            p.channels = list[i].channels; p.out = list[i].out; p.kernel = list[i].kernel;
+            p.stride = list[i].stride; p.dilation = list[i].dilation;
+            net = random_net(&p);
+            count = (size_t)p.n * 3 * p.h * p.w;
+            in = (float *)malloc(count * sizeof(float));
+            noise(in, count, 1, 0, &p.rng);
+            memset(&a, 0, sizeof a); memset(&b, 0, sizeof b);
+            if (net && work(sal_backend_ref(), net, &p, !half, 0, in, &a) == SAL_OK &&
+                work(gpu, net, &p, !half, 0, in, &b) == SAL_OK) d = apart(&b, &a, &where);
+            worst = SAL__MAX(worst, d);
+            forget(&b);
+            in[0] = sal__f32_from_bits(0x7FFFFFFF);     /* NaN, as a GPU writes it */
+            if (d <= 5e-3 && work(gpu, net, &p, 0, 0, in, &b) == SAL_OK)
+                lost += off(b.out, a.out, b.outs, 0) < INFINITY;
+            forget(&a); forget(&b);
+            free(in);
+            sal_net_free(&ctx, net);
+        }
+        CHECK(worst <= 5e-3, "%d convolutions by the kernel with asynchronous copies, %s: the "
+              "reference's values%s (off by %.1e, %s)%s", i, half ? "half" : "TF32",
+              half ? "" : " and gradients", worst, where, worst <= 5e-3 ? "" : sal_error(&ctx));
+    }
+    CHECK(!lost, "and NaN does not become a number on the way");
+    cuda->precision = SAL_CUDA_F32;
 }
 
 static void test_dense_types(void) {
@@ -906,6 +967,7 @@ int main(void) {
     printf("     on %s, compute capability %d.%d\n", cuda->name, cuda->major, cuda->minor);
     test_operators();
     test_ladder();
+    test_async();
     test_dense_types();
     for (kind = 0; kind < SAL_KINDS; kind++) test_network(kind);
     test_losses();
