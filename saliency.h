@@ -572,6 +572,9 @@ typedef struct sal_net_desc {
     int stride_on_3x3;          /* ResNet: 0 v1, stride on the first 1x1; 1 v1.5 (torchvision) */
     float dropout;              /* rate while training */
     float blur;                 /* sigma of the Gaussian over the network's map: JuntingNet 3 */
+    float power, floor;         /* the finished map m, 0 to 1, becomes max(m^power, floor); power 0
+                                   counts as 1. A regression gives too little contrast and
+                                   certainties (0) that the logarithm of KL does not forgive. */
     int narrow;                 /* tests: divide every inner channel count by this; 0 counts as 1 */
 } sal_net_desc;
 
@@ -616,9 +619,9 @@ SALDEF sal_result sal_net_load_memory(sal_ctx *ctx, const void *bytes, size_t si
                                       const char *name, sal_net **net);
 #ifndef SALIENCY_NO_STDIO
 /* Network and weights from a safetensors file. Its metadata key sal.model says which network
-   (without it, the tensors' names do); sal.input "HxW", sal.preprocess, sal.fit, sal.blur and
-   sal.resnet_stride override the description. Every tensor must be there with its shape, and no
-   other. */
+   (without it, the tensors' names do); sal.input "HxW", sal.preprocess, sal.fit, sal.blur,
+   sal.tone "POWER FLOOR" and sal.resnet_stride override the description. Every tensor must be there
+   with its shape, and no other. */
 SALDEF sal_result sal_net_load(sal_ctx *ctx, const char *path, sal_net **net);
 /* The backbone.* parameters from a public ImageNet checkpoint (torchvision VGG-16 or ResNet-50
    names, batch-norm apart or folded into weight and bias) or from a file with our own names. Takes
@@ -5382,6 +5385,12 @@ static sal_result sal__read_desc(sal_ctx *ctx, const char *name, const sal_safet
     text = sal_safetensors_meta(file, "sal.blur");
     if (text && (!sal__parse_float(&text, &d->blur) || *text || d->blur < 0 || d->blur > 100))
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.blur is not a number from 0 to 100", name);
+    text = sal_safetensors_meta(file, "sal.tone");
+    if (text && (!sal__parse_float(&text, &d->power) || *text++ != ' ' ||
+                 !sal__parse_float(&text, &d->floor) || *text ||
+                 !(d->power >= .01f && d->power <= 100) || !(d->floor >= 0 && d->floor <= .5f)))
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.tone is not a power from 0.01 to 100 and a "
+                         "floor from 0 to 0.5", name);
     text = sal_safetensors_meta(file, "sal.fit");
     for (i = 0; text && strcmp(text, sal__fit_names[i]); )
         if (++i == SAL__COUNT(sal__fit_names))
@@ -5631,8 +5640,8 @@ SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *
 
 SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *path, sal_dtype dtype,
                                const char *const *extra, int extras) {
-    enum { OWN = 14, SMALL = 8192 };
-    char input[32], preprocess[160], narrow[16], blur[16];
+    enum { OWN = 16, SMALL = 8192 };
+    char input[32], preprocess[160], narrow[16], blur[16], tone[32];
     int i, metas = 0;
     sal_result r = SAL_OK;
     sal_named_tensor *tensor = SAL__NEW(ctx, sal_named_tensor, net->params);
@@ -5663,6 +5672,12 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
             meta[metas++] = net->desc.stride_on_3x3 ? "3x3" : "1x1";
         }
         if (net->desc.kind == SAL_JUNTINGNET) { meta[metas++] = "sal.blur"; meta[metas++] = blur; }
+        if (net->desc.power > 0 || net->desc.floor > 0) {
+            int power = (int)((net->desc.power > 0 ? net->desc.power : 1) * 1000 + 0.5f);
+            snprintf(tone, sizeof tone, "%d.%03d 0.%03d", power / 1000, power % 1000,
+                     (int)(net->desc.floor * 1000 + 0.5f));
+            meta[metas++] = "sal.tone"; meta[metas++] = tone;
+        }
         if (net->desc.narrow > 1) { meta[metas++] = "sal.narrow"; meta[metas++] = narrow; }
         for (i = 0; i < 2 * extras; i++) meta[metas++] = extra[i];
         r = sal_safetensors_save(ctx, path, tensor, net->params, meta, metas / 2);
@@ -9802,8 +9817,13 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
     }
     if (r == SAL_OK && (kind == SAL_SAM_VGG || kind == SAL_SAM_RESNET))
         r = sal_blur(ctx, map->data, map->data, image_w, image_h, 7.0, 4.0, SAL_BORDER_REPLICATE);
-    if (r == SAL_OK) sal__map_normalise(map);
-    else sal_map_free(ctx, map);
+    if (r == SAL_OK) {
+        float power = net->desc.power > 0 ? net->desc.power : 1;
+        size_t n = power != 1 || net->desc.floor > 0 ? (size_t)image_w * image_h : 0;
+        sal__map_normalise(map);
+        for (size_t i = 0; i < n; i++)
+            map->data[i] = SAL__MAX(powf(map->data[i], power), net->desc.floor);
+    } else sal_map_free(ctx, map);
     sal_free(ctx, smooth);
     return r;
 }

@@ -10,10 +10,12 @@
 static const char help[] =
     "convert: a network's weights in another number format\n"
     "\n"
-    "usage: convert f32|f16|bf16|i8 IN.safetensors [IN2.safetensors ...] OUT.safetensors\n"
+    "usage: convert [--tone POWER,FLOOR] f32|f16|bf16|i8 IN.safetensors [IN2 ...] OUT.safetensors\n"
     "\n"
     "Several inputs must be trainings of the same network: OUT gets the mean of their weights.\n"
-    "The texts that were kept with the first go along.\n";
+    "The texts that were kept with the first go along.\n"
+    "\n"
+    "  --tone POWER,FLOOR   a map m, 0 to 1, of OUT becomes the larger of m^POWER and FLOOR\n";
 
 static int complain(const char *text) {
     fprintf(stderr, "convert: %s\n", text);
@@ -43,7 +45,16 @@ int main(int argc, char **argv) {
     sal_net *net = NULL, *other = NULL;
     sal_result r = SAL_OK;
     const char *extra[64];
+    float power = 0, floor = 0;
     int type = 0, i, k, status = 0, extras = 0;
+    if (argc > 2 && !strcmp(argv[1], "--tone")) {
+        char rest;
+        if (sscanf(argv[2], "%f,%f%c", &power, &floor, &rest) != 2 || !(power >= .01f && power <= 100) ||
+            !(floor >= 0 && floor <= .5f))
+            return complain("--tone takes a power from 0.01 to 100 and a floor from 0 to 0.5, as "
+                            "1.5,0.01");
+        argc -= 2; argv += 2;
+    }
     if (argc < 4 || !strcmp(argv[1], "--help")) {
         fputs(help, argc < 4 ? stderr : stdout);
         return argc < 4;
@@ -60,6 +71,7 @@ int main(int argc, char **argv) {
             }
         r = sal_net_to_float(&ctx, net);
     }
+    if (!r && power > 0) { net->desc.power = power; net->desc.floor = floor; }
     for (i = 0; !r && i < net->params; i++) {
         float *x = (float *)net->param[i].value.data;
         size_t n = sal_tensor_count(&net->param[i].value), j;

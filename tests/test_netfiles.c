@@ -24,7 +24,7 @@ static int same_desc(const sal_net_desc *a, const sal_net_desc *b) {
     return a->kind == b->kind && a->h == b->h && a->w == b->w && a->fit == b->fit &&
            a->bgr == b->bgr && a->scale == b->scale && !memcmp(a->mean, b->mean, sizeof a->mean) &&
            !memcmp(a->std, b->std, sizeof a->std) && a->stride_on_3x3 == b->stride_on_3x3 &&
-           a->narrow == b->narrow;
+           a->narrow == b->narrow && a->power == b->power && a->floor == b->floor;
 }
 
 static float *values(sal_ctx *ctx, const sal_tensor *t) {
@@ -85,6 +85,8 @@ static void test_round_trip(sal_ctx *ctx) {
         net->desc.scale = 127.5f;
         net->desc.mean[1] = 0.456f;
         net->desc.std[2] = 0.225f;
+        net->desc.power = 1.625f;
+        net->desc.floor = 0.012f;
         if (k == SAL_SAM_RESNET) net->desc.stride_on_3x3 = 1;
         sal_net_save(ctx, net, OUT, SAL_F32, extra, 1);
         if (CHECK(sal_net_load(ctx, OUT, &again) == SAL_OK, "%s is saved and loaded", net->name)) {
@@ -177,6 +179,14 @@ static void edit_preprocess(sal_named_tensor *list, int *count, const char **met
     (void)list; (void)count;
     set_meta(meta, *metas, "sal.preprocess", "hsv/255");
 }
+static void edit_tone(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    (void)list; (void)count;
+    set_meta(meta, *metas, "sal.tone", "1.5");
+}
+static void edit_high_floor(sal_named_tensor *list, int *count, const char **meta, int *metas) {
+    (void)list; (void)count;
+    set_meta(meta, *metas, "sal.tone", "1.5 0.9");
+}
 static void edit_nothing(sal_named_tensor *list, int *count, const char **meta, int *metas) {
     (void)list; (void)count; (void)meta; (void)metas;
 }
@@ -228,11 +238,14 @@ static void test_refusals(sal_ctx *ctx) {
         { edit_other_size, "an input of another size", "tensor fc1.weight is", "needs" },
         { edit_fit,        "an unknown fit",        "sal.fit is \"tight\"", "" },
         { edit_preprocess, "unknown preprocessing", "sal.preprocess is \"hsv/255\"", "" },
+        { edit_tone,       "a tone without a floor", "sal.tone is not a power", "" },
+        { edit_high_floor, "a floor near 1",        "sal.tone is not a power", "" },
         { edit_stranger,   "an unknown set of tensors without metadata", "not a network", "" }
     };
     sal_net *net = new_net(ctx, SAL_WEPSAM, 8, 1), *again = NULL;
     int i;
     sal_result r;
+    net->desc.power = 1.5f;
     sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0);
     for (i = 0; i < SAL__COUNT(cases); i++) {
         edit(ctx, cases[i].change);
@@ -255,6 +268,28 @@ static void test_refusals(sal_ctx *ctx) {
     sal_net_free(ctx, net);
     remove(EDITED);
     remove(OUT);
+}
+
+static void test_tone(sal_ctx *ctx) {
+    sal_net *net = new_net(ctx, SAL_WEPSAM, 8, 1);
+    float raw[16];
+    sal_map plain = { 0 }, toned = { 0 };
+    double worst = 0;
+    for (int i = 0; i < 16; i++) raw[i] = (float)(i - 3);
+    sal_postprocess(ctx, net, raw, 4, 4, 128, 128, 4, 4, &plain);
+    net->desc.power = 1.5f;
+    net->desc.floor = 0.02f;
+    sal_postprocess(ctx, net, raw, 4, 4, 128, 128, 4, 4, &toned);
+    for (int i = 0; i < 16 && plain.data && toned.data; i++) {
+        double due = pow(SAL__MAX(i - 3, 0) / 12.0, 1.5), off = fabs(toned.data[i] - due);
+        if (due < 0.02) off = fabs(toned.data[i] - 0.02);
+        worst = SAL__MAX(worst, off);
+    }
+    CHECK(plain.data && plain.data[0] == 0 && toned.data && worst < 1e-6,
+          "a tone of 1.5 and 0.02 makes max(m^1.5, 0.02) of the map m: off by %.0e", worst);
+    sal_map_free(ctx, &plain);
+    sal_map_free(ctx, &toned);
+    sal_net_free(ctx, net);
 }
 
 /* Without metadata the names of the tensors tell, if the sizes are the usual ones. */
@@ -494,6 +529,7 @@ int main(void) {
     sal_ctx ctx;
     memset(&ctx, 0, sizeof ctx);
     test_round_trip(&ctx);
+    test_tone(&ctx);
     test_refusals(&ctx);
     test_guess(&ctx);
     test_backbone(&ctx, SAL_MLNET);
