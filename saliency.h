@@ -612,7 +612,6 @@ SALDEF sal_result sal_net_shapes(sal_ctx *ctx, const sal_net *net, int h, int w,
 /* Multiply-adds of layer i by the plain definition, for one sample and these shapes. */
 SALDEF double sal_layer_macs(const sal_net *net, int i, const sal_shape *shapes);
 
-
 /* As sal_net_load below, from a file in memory, which may go away afterwards; name stands in error
    texts. */
 SALDEF sal_result sal_net_load_memory(sal_ctx *ctx, const void *bytes, size_t size,
@@ -1429,6 +1428,11 @@ SALDEF double sal_name_share(const char *name, uint64_t seed);
 #  endif
 #endif
 
+#if defined(__GNUC__)           /* tasks and other callbacks need not use all that they are given */
+#  pragma GCC diagnostic push
+#  pragma GCC diagnostic ignored "-Wunused-parameter"
+#endif
+
 /* ============================================================================================
    >>core  results, memory, threads, random numbers, files
    ========================================================================================== */
@@ -1530,6 +1534,47 @@ SALDEF void sal_free(sal_ctx *ctx, void *memory) {
     memcpy(&raw, (unsigned char *)memory - sizeof raw, sizeof raw);
     if (ctx->free) ctx->free(ctx->user, raw);
     else if (!ctx->alloc) free(raw);
+}
+
+/* An arena: many things that are released together. */
+struct sal__arena_block { struct sal__arena_block *next; size_t used, size; };
+typedef struct sal__arena { struct sal__arena_block *head; } sal__arena;
+
+static void *sal__arena_alloc(sal_ctx *ctx, sal__arena *arena, size_t count, size_t size) {
+    enum { HEADER = 64, BLOCK = 1 << 16 };
+    struct sal__arena_block *b = arena->head;
+    size_t bytes;
+    if (sal__mul_overflows(count, size, &bytes) || bytes > SIZE_MAX / 4) bytes = SIZE_MAX / 4;
+    bytes = (bytes + 7) / 8 * 8;
+    if (!b || b->size - b->used < bytes) {
+        size_t room = SAL__MAX(bytes, (size_t)BLOCK);
+        struct sal__arena_block *fresh;
+        fresh = (struct sal__arena_block *)sal_alloc(ctx, 1, HEADER + room);
+        if (!fresh) return NULL;
+        fresh->size = room;
+        if (b && bytes > BLOCK / 4) {       /* a big piece goes behind the block in use */
+            fresh->next = b->next; b->next = fresh;
+        } else {
+            fresh->next = b; arena->head = fresh;
+        }
+        b = fresh;
+    }
+    b->used += bytes;
+    return (unsigned char *)b + HEADER + b->used - bytes;
+}
+
+/* array = n zeroed T; without memory, leave the function. */
+#define SAL__TRY_PUT(array, ctx, arena, T, n) do { \
+        (array) = (T *)sal__arena_alloc(ctx, arena, (size_t)(n), sizeof(T)); \
+        if (!(array)) return SAL_ERR_MEMORY; \
+    } while (0)
+
+static void sal__arena_free(sal_ctx *ctx, sal__arena *arena) {
+    while (arena->head) {
+        struct sal__arena_block *next = arena->head->next;
+        sal_free(ctx, arena->head);
+        arena->head = next;
+    }
 }
 
 /* --- threads ----------------------------------------------------------------------------- */
@@ -1722,7 +1767,9 @@ static int sal__compare_names(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-SALDEF sal_result sal_dir_list(sal_ctx *ctx, const char *path, char ***names, int *count) {
+/* sal_dir_list, into an arena if that is not NULL. */
+static sal_result sal__dir_list(sal_ctx *ctx, sal__arena *arena, const char *path, char ***names,
+                                int *count) {
     size_t bytes = 0, used = 0;
     int n = 0, i = 0;
     struct dirent *entry;
@@ -1731,7 +1778,8 @@ SALDEF sal_result sal_dir_list(sal_ctx *ctx, const char *path, char ***names, in
     if (!dir) return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be listed: %s", path, strerror(errno));
     while ((entry = readdir(dir)) != NULL) { n++; bytes += strlen(entry->d_name) + 1; }
     /* pointers first, the names behind them, so that one sal_free releases everything */
-    *names = (char **)sal_alloc(ctx, 1, (size_t)(n + 1) * sizeof(char *) + bytes);
+    size_t all = (size_t)(n + 1) * sizeof(char *) + bytes;
+    *names = (char **)(arena ? sal__arena_alloc(ctx, arena, 1, all) : sal_alloc(ctx, 1, all));
     if (!*names) { closedir(dir); return SAL_ERR_MEMORY; }
     char *text = (char *)(*names + n + 1);
     rewinddir(dir);
@@ -1747,6 +1795,10 @@ SALDEF sal_result sal_dir_list(sal_ctx *ctx, const char *path, char ***names, in
     qsort(*names, (size_t)i, sizeof(char *), sal__compare_names);
     *count = i;
     return SAL_OK;
+}
+
+SALDEF sal_result sal_dir_list(sal_ctx *ctx, const char *path, char ***names, int *count) {
+    return sal__dir_list(ctx, NULL, path, names, count);
 }
 #endif /* SALIENCY_NO_STDIO */
 
@@ -2947,15 +2999,13 @@ static sal_pool sal__pool_of(const sal_layer *l, int n, sal_shape in) {
 static size_t sal__shape_count(sal_shape s) { return (size_t)s.c * s.h * s.w; }
 
 static const char *sal__shape_same(const sal_layer *l, const sal_shape *in, sal_shape *out) {
-    (void)l;
     *out = in[0];
     return NULL;
 }
 
 
 static const char *sal__shape_input(const sal_layer *l, const sal_shape *in, sal_shape *out) {
-    (void)l; (void)in; (void)out;       /* set by the caller */
-    return NULL;
+    return NULL;                        /* set by the caller */
 }
 
 static const char *sal__shape_conv2d(const sal_layer *l, const sal_shape *in, sal_shape *out) {
@@ -2972,7 +3022,6 @@ static const char *sal__shape_depthwise(const sal_layer *l, const sal_shape *in,
 
 /* The channels of the first input, the size of the second. */
 static const char *sal__shape_upsample(const sal_layer *l, const sal_shape *in, sal_shape *out) {
-    (void)l;
     out->c = in[0].c; out->h = in[1].h; out->w = in[1].w;
     return NULL;
 }
@@ -3006,7 +3055,6 @@ static const char *sal__shape_concat(const sal_layer *l, const sal_shape *in, sa
 }
 
 static const char *sal__shape_add(const sal_layer *l, const sal_shape *in, sal_shape *out) {
-    (void)l;
     *out = in[0];
     return in[0].c == in[1].c && in[0].h == in[1].h && in[0].w == in[1].w ? NULL
          : "its inputs differ in shape";
@@ -3298,13 +3346,43 @@ static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_
     return SAL_OK;
 }
 
+/* What is fused, what learns, where it all lies: settled once. */
+static sal_result sal__run_plan(sal_ctx *ctx, sal_run *run, const sal_run_desc *desc,
+                                const sal_shape *shapes) {
+    const sal_net *net = run->net;
+    size_t folds = 0;
+    SAL__TRY_NEW(run->value, ctx, sal_value, net->layers);
+    SAL__TRY_NEW(run->step, ctx, sal_step, net->layers);
+    for (int i = 0; i < net->layers; i++) run->value[i].shape = shapes[i];
+    sal__plan_frozen(run, desc);
+    if (run->training) SAL__TRY(sal__plan_gradients(ctx, run, desc));
+    sal__plan_steps(run);
+    sal__plan_memory(run);
+    for (int i = 0; i < net->layers; i++) {
+        const sal_backend *b = sal__backend_of(run, i);
+        if (run->step[i].norm >= 0) folds += 2 * (size_t)shapes[i].c;
+        if (!run->step[i].skip && b->scratch)
+            run->scratch_bytes = SAL__MAX(run->scratch_bytes, b->scratch(run, i));
+    }
+    SAL__TRY_NEW(run->arena, ctx, float, run->arena_floats + folds);
+    SAL__TRY_NEW(run->scratch, ctx, unsigned char, run->scratch_bytes + 1);
+    float *fold = run->arena + run->arena_floats;
+    for (int i = 0; i < net->layers; i++) {
+        sal_value *v = &run->value[i], *root = &run->value[sal__root(run, i)];
+        if (i > 0) v->data = run->arena + root->offset;
+        if (run->step[root->first].learns) v->grad = run->arena + root->grad_offset;
+        if (run->step[i].learns) v->aux = run->arena + v->aux_offset;
+        if (run->step[i].norm >= 0) { run->step[i].fold = fold; fold += 2 * (size_t)v->shape.c; }
+    }
+    run->shape = shapes[net->layers - 1];
+    run->output = run->value[net->layers - 1].data;
+    return run->backend->device ? run->backend->device->open(ctx, run) : SAL_OK;
+}
+
 SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, const sal_net *net, const sal_run_desc *desc,
                                     sal_run **out) {
     sal_run *run;
     sal_shape shapes[SAL__MAX_LAYERS];
-    size_t folds = 0;
-    float *fold;
-    sal_result r = SAL_ERR_MEMORY;
     int n = desc->n ? desc->n : 1, h = desc->h, w = desc->w;
     *out = NULL;
     if (!h && !w) { h = net->desc.h; w = net->desc.w; }
@@ -3320,39 +3398,9 @@ SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, const sal_net *net, const sal_
     run->threads = sal_threads(ctx);
     run->training = desc->training; run->fixed_norm = desc->fixed_norm;
     run->start = 1; run->end = net->layers;
-    run->value = SAL__NEW(ctx, sal_value, net->layers);
-    run->step = SAL__NEW(ctx, sal_step, net->layers);
-    if (!run->value || !run->step) goto failed;
-    for (int i = 0; i < net->layers; i++) run->value[i].shape = shapes[i];
-    sal__plan_frozen(run, desc);
-    if (run->training && (r = sal__plan_gradients(ctx, run, desc)) != SAL_OK) goto failed;
-    sal__plan_steps(run);
-    sal__plan_memory(run);
-    for (int i = 0; i < net->layers; i++) {
-        const sal_backend *b = sal__backend_of(run, i);
-        if (run->step[i].norm >= 0) folds += 2 * (size_t)shapes[i].c;
-        if (!run->step[i].skip && b->scratch)
-            run->scratch_bytes = SAL__MAX(run->scratch_bytes, b->scratch(run, i));
-    }
-    r = SAL_ERR_MEMORY;
-    run->arena = SAL__NEW(ctx, float, run->arena_floats + folds);
-    run->scratch = sal_alloc(ctx, 1, run->scratch_bytes + 1);
-    if (!run->arena || !run->scratch) goto failed;
-    fold = run->arena + run->arena_floats;
-    for (int i = 0; i < net->layers; i++) {
-        sal_value *v = &run->value[i], *root = &run->value[sal__root(run, i)];
-        if (i > 0) v->data = run->arena + root->offset;
-        if (run->step[root->first].learns) v->grad = run->arena + root->grad_offset;
-        if (run->step[i].learns) v->aux = run->arena + v->aux_offset;
-        if (run->step[i].norm >= 0) { run->step[i].fold = fold; fold += 2 * (size_t)v->shape.c; }
-    }
-    run->shape = shapes[net->layers - 1];
-    run->output = run->value[net->layers - 1].data;
-    if (run->backend->device && (r = run->backend->device->open(ctx, run)) != SAL_OK) goto failed;
-    *out = run;
-    return SAL_OK;
-failed:
-    sal_run_close(ctx, run);
+    sal_result r = sal__run_plan(ctx, run, desc, shapes);
+    if (r == SAL_OK) *out = run;
+    else sal_run_close(ctx, run);
     return r;
 }
 
@@ -3446,32 +3494,22 @@ static sal__at sal__at_of(const sal_run *run, int i) {
     return a;
 }
 
-static void sal__layer_input(const sal__at *a) { (void)a; }
-static void sal__layer_input_back(const sal__at *a) { (void)a; }
+static void sal__layer_input(const sal__at *a) { }
+static void sal__layer_input_back(const sal__at *a) { }
 
-static void sal__layer_conv2d(const sal__at *a) {
-    sal_conv s = sal__conv_of(a->l, a->n, a->from);
-    sal_conv2d_forward(a->out, a->in, a->weight, a->bias, &s);
-}
-
-static void sal__layer_conv2d_back(const sal__at *a) {
-    sal_conv s = sal__conv_of(a->l, a->n, a->from);
-    if (a->din) sal_conv2d_backward_data(a->din, a->dout, a->weight, &s);
-    if (a->dweight) sal_conv2d_backward_weight(a->dweight, a->dout, a->in, &s);
-    if (a->dbias) sal_bias_backward(a->dbias, a->dout, s.n, s.oc, s.oh * s.ow);
-}
-
-static void sal__layer_depthwise(const sal__at *a) {
-    sal_conv s = sal__conv_of(a->l, a->n, a->from);
-    sal_depthwise_forward(a->out, a->in, a->weight, a->bias, &s);
-}
-
-static void sal__layer_depthwise_back(const sal__at *a) {
-    sal_conv s = sal__conv_of(a->l, a->n, a->from);
-    if (a->din) sal_depthwise_backward_data(a->din, a->dout, a->weight, &s);
-    if (a->dweight) sal_depthwise_backward_weight(a->dweight, a->dout, a->in, &s);
-    if (a->dbias) sal_bias_backward(a->dbias, a->dout, s.n, s.oc, s.oh * s.ow);
-}
+#define SAL__CONVOLUTION(name) \
+    static void sal__layer_##name(const sal__at *a) { \
+        sal_conv s = sal__conv_of(a->l, a->n, a->from); \
+        sal_##name##_forward(a->out, a->in, a->weight, a->bias, &s); \
+    } \
+    static void sal__layer_##name##_back(const sal__at *a) { \
+        sal_conv s = sal__conv_of(a->l, a->n, a->from); \
+        if (a->din) sal_##name##_backward_data(a->din, a->dout, a->weight, &s); \
+        if (a->dweight) sal_##name##_backward_weight(a->dweight, a->dout, a->in, &s); \
+        if (a->dbias) sal_bias_backward(a->dbias, a->dout, s.n, s.oc, s.oh * s.ow); \
+    }
+SAL__CONVOLUTION(conv2d)
+SAL__CONVOLUTION(depthwise)
 
 /* The weights of dense layers stay as the file has them (F16, I8 ...): one row at a time is made
    float, in scratch. */
@@ -3664,13 +3702,11 @@ static void sal__layer_convlstm_back(const sal__at *a) { sal__convlstm_at(NULL, 
 #define SAL__OP_LAYER(ENUM, name, shape, fast, train) \
     static sal_result sal__forward_##name(sal_ctx *ctx, sal_run *run, int i) { \
         sal__at a = sal__at_of(run, i); \
-        (void)ctx; \
         sal__layer_##name(&a); \
         return SAL_OK; \
     } \
     static sal_result sal__backward_##name(sal_ctx *ctx, sal_run *run, int i) { \
         sal__at a = sal__at_of(run, i); \
-        (void)ctx; \
         sal__layer_##name##_back(&a); \
         return SAL_OK; \
     }
@@ -3783,7 +3819,6 @@ static void sal__mask_task(void *arg, int index, int worker) {
     float *grad = j->grad + index * j->count;
     const float *data = j->data ? j->data + index * j->count : NULL;
     float top = j->top;
-    (void)worker;
     if (!data) memset(grad, 0, j->count * sizeof(float));
     else for (size_t i = 0; i < j->count; i++) {       /* so written, it compiles to no jumps */
         float g = grad[i], x = data[i];
@@ -3915,21 +3950,18 @@ SALDEF sal_result sal_gradcheck(sal_ctx *ctx, sal_net *net, const sal_run_desc *
                                 double step, sal_gradcheck_result *result) {
     sal_run_desc d = *desc;
     sal_run *run;
-    float *input, *dinput, *dout;
     double loss;
-    size_t n, m;
-    sal_rng rng;
+    sal_rng rng = { ctx->seed };
     memset(result, 0, sizeof *result);
     d.training = d.input_gradient = 1;
     SAL__TRY(sal_run_open_desc(ctx, net, &d, &run));
-    n = (size_t)run->n * 3 * run->h * run->w; m = (size_t)run->n * sal__shape_count(run->shape);
-    input = SAL__NEW(ctx, float, n); dinput = SAL__NEW(ctx, float, n);
-    dout = SAL__NEW(ctx, float, m);
-    sal_result r = input && dinput && dout ? SAL_OK : SAL_ERR_MEMORY;
-    rng.state = ctx->seed;
-    for (int i = 0; r == SAL_OK && i < (int)n; i++) input[i] = (float)sal_rng_normal(&rng);
-    for (int i = 0; r == SAL_OK && i < (int)m; i++) dout[i] = (float)sal_rng_normal(&rng);
-    if (r == SAL_OK) r = sal__gradcheck_loss(ctx, run, input, dout, &loss);
+    size_t n = (size_t)run->n * 3 * run->h * run->w;
+    size_t m = (size_t)run->n * sal__shape_count(run->shape);
+    float *input = SAL__NEW(ctx, float, 2 * n + m);
+    if (!input) { sal_run_close(ctx, run); return SAL_ERR_MEMORY; }
+    float *dout = input + n, *dinput = dout + m;
+    for (size_t i = 0; i < n + m; i++) input[i] = (float)sal_rng_normal(&rng);
+    sal_result r = sal__gradcheck_loss(ctx, run, input, dout, &loss);
     if (r == SAL_OK) r = sal_run_backward(ctx, run, dout);
     if (r == SAL_OK) r = sal_run_fetch(ctx, run, NULL, SAL_GRADIENTS);
     if (r == SAL_OK) {
@@ -3942,7 +3974,7 @@ SALDEF sal_result sal_gradcheck(sal_ctx *ctx, sal_net *net, const sal_run_desc *
             r = sal__gradcheck_array(ctx, run, input, dout, (float *)net->param[i].value.data,
                                      run->gradient[i], sal_tensor_count(&net->param[i].value),
                                      net->param[i].name, samples, step, &rng, result);
-    sal_free(ctx, input); sal_free(ctx, dinput); sal_free(ctx, dout);
+    sal_free(ctx, input);
     sal_run_close(ctx, run);
     return r;
 }
@@ -4055,7 +4087,6 @@ static void sal__optim_norm_task(void *arg, int index, int worker) {
     size_t i = (size_t)index * SAL__OPTIM_CHUNK, end = i + SAL__OPTIM_CHUNK;
     double sum[4] = { 0, 0, 0, 0 };
     end = SAL__MIN(end, j->count);
-    (void)worker;
     for (; i < end; i++) sum[i & 3] += (double)j->g[i] * j->g[i];
     j->partial[index] = sum[0] + sum[1] + sum[2] + sum[3];
 }
@@ -4067,7 +4098,6 @@ static void sal__optim_task(void *arg, int index, int worker) {
     size_t n = SAL__MIN(j->count - from, (size_t)SAL__OPTIM_CHUNK);
     float *w = j->w + from, *g = j->g + from, *a = j->o->state + j->offset + from;
     double coupled = d->rule == SAL_ADAMW ? 0 : j->decay;
-    (void)worker;
     if (j->scale != 1) for (size_t i = 0; i < n; i++) g[i] = (float)(g[i] * j->scale);
     if (coupled > 0) sal_weight_decay(g, w, n, coupled);
     if (d->rule == SAL_SGD) sal_sgd_update(w, a, g, n, j->rate, j->momentum, d->nesterov);
@@ -4078,7 +4108,6 @@ static void sal__optim_task(void *arg, int index, int worker) {
 
 static void sal__optim_max_norm_task(void *arg, int index, int worker) {
     const sal__optim_job *j = (const sal__optim_job *)arg;
-    (void)worker;
     sal_max_norm(j->w + (size_t)index * j->inputs, 1, j->inputs, j->o->desc.max_norm);
 }
 
@@ -4588,10 +4617,13 @@ static int sal__ends_with(const char *text, const char *end) {
 }
 
 /* FNV-1a, 64 bits: a seed for each name. */
-static uint64_t sal__hash(const char *text) {
-    uint64_t h = 0xCBF29CE484222325u;
-    for (; *text; text++) h = (h ^ (unsigned char)*text) * 0x100000001B3u;
+static uint64_t sal__hash_on(uint64_t h, const void *data, size_t size) {
+    const unsigned char *p = (const unsigned char *)data;
+    for (size_t i = 0; i < size; i++) h = (h ^ p[i]) * 0x100000001B3u;
     return h;
+}
+static uint64_t sal__hash(const char *text) {
+    return sal__hash_on(0xCBF29CE484222325u, text, strlen(text));
 }
 
 static void sal__fill_normal(float *x, size_t n, double sd, sal_rng *rng) {
@@ -4917,10 +4949,9 @@ static sal_result sal__read_header(sal_ctx *ctx, const char *name, size_t size,
     size_t at = 0;
     /* an entry has four colons, a pair of metadata one: this bounds how many there can be */
     for (const char *c = file->text; *c; c++) colons += *c == ':';
-    file->tensor = SAL__NEW(ctx, sal_named_tensor, colons / 4 + 1);
-    file->by_name = SAL__NEW(ctx, sal_named_tensor *, colons / 4 + 1);
-    file->meta = SAL__NEW(ctx, const char *, 2 * SAL__MIN(colons + 1, SAL__MAX_METAS));
-    if (!file->tensor || !file->by_name || !file->meta) return SAL_ERR_MEMORY;
+    SAL__TRY_NEW(file->tensor, ctx, sal_named_tensor, colons / 4 + 1);
+    SAL__TRY_NEW(file->by_name, ctx, sal_named_tensor *, colons / 4 + 1);
+    SAL__TRY_NEW(file->meta, ctx, const char *, 2 * SAL__MIN(colons + 1, SAL__MAX_METAS));
     SAL__TRY(sal__json_expect(&j, '{'));
     if (!sal__json_next(&j, '}')) {
         do {
@@ -5718,6 +5749,13 @@ SALDEF sal_result sal_map_new(sal_ctx *ctx, int w, int h, sal_map *map) {
     return SAL_OK;
 }
 
+static sal_result sal__map_put(sal_ctx *ctx, sal__arena *arena, int w, int h, sal_map *map) {
+    SAL__TRY(sal__check_size(ctx, "new map", w, h));
+    SAL__TRY_PUT(map->data, ctx, arena, float, (size_t)w * h);
+    map->w = w; map->h = h;
+    return SAL_OK;
+}
+
 /* --- names of files --- */
 
 /* How long is the name without its extension? */
@@ -5774,9 +5812,8 @@ static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filte
     double step = filter == SAL__HALF ? 2 : (double)in / out, stretch = SAL__MAX(step, 1);
     double reach = filter == SAL_AREA ? step / 2 : filter == SAL_LINEAR ? stretch : 2 * stretch;
     t->width = (int)SAL__MIN((double)in, ceil(2 * reach) + 1);
-    t->first = SAL__NEW(ctx, int, out);
-    t->weight = SAL__NEW(ctx, float, (size_t)out * t->width);
-    if (!t->first || !t->weight) return SAL_ERR_MEMORY;     /* the caller releases both */
+    SAL__TRY_NEW(t->first, ctx, int, out);          /* the caller releases both */
+    SAL__TRY_NEW(t->weight, ctx, float, (size_t)out * t->width);
     for (int o = 0; o < out; o++) {
         double centre = (o + 0.5) * step, total = 0;
         int first = (int)sal__clamp(floor(centre - reach), 0, in - t->width);
@@ -5809,7 +5846,6 @@ static void sal__resize_row(void *arg, int y, int worker) {     /* in (w) -> out
     const float *in = p->in + (size_t)y * p->w * channels;
     float *out = p->out + (size_t)y * p->ow * channels;
     const float *weight = p->taps.weight;
-    (void)worker;
     for (int x = 0; x < p->ow; x++, weight += width) {
         const float *from = in + (size_t)p->taps.first[x] * channels;
         for (int c = 0; c < channels; c++) {
@@ -5827,7 +5863,6 @@ static void sal__resize_column(void *arg, int y, int worker) {  /* output row y 
     const float *weight = p->taps.weight + (size_t)y * p->taps.width;
     const float *in = p->in + (size_t)p->taps.first[y] * row;
     float *out = p->out + (size_t)y * row;
-    (void)worker;
     for (x = 0; x + SIDE <= row; x += SIDE) {
         float sum[SIDE];
         for (int l = 0; l < SIDE; l++) sum[l] = 0;
@@ -5941,7 +5976,6 @@ static void sal__blur_column(void *arg, int y, int worker) {
     const float *in = p->in + (size_t)y * w;
     const float *zeros = p->line;   /* a row of zeros stands for rows outside */
     float *out = p->out + (size_t)y * w;
-    (void)worker;
     for (int i = 0; i < w; i++) out[i] = p->weight[0] * in[i];
     for (int i = 1; i <= p->radius; i++) {
         int above = sal__border_at(y - i, h, p->border);
@@ -6048,7 +6082,13 @@ static sal_result sal__pnm_load(sal_ctx *ctx, const unsigned char *p, size_t siz
     return SAL_OK;
 }
 
-#ifndef SALIENCY_NO_STB
+#ifdef SALIENCY_NO_STB
+static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t size, const char *name,
+                                sal_image *image) {
+    return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: JPEG, PNG and BMP are not built in "
+                     "(SALIENCY_NO_STB); convert it to PPM or PGM", name);
+}
+#else
 /* stb_image fills in black for what a truncated BMP lacks: do its pixels fit into the file? */
 static int sal__bmp_is_whole(const unsigned char *p, size_t size) {
     double w, h, bits;
@@ -6154,32 +6194,22 @@ static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t siz
 SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t size,
                                         const char *name, sal_image *image) {
     const unsigned char *p = (const unsigned char *)bytes;
-    size_t i, printable = 0, look = SAL__MIN(size, 64);
-    int stb;
+    int pnm = size > 2 && p[0] == 'P' && (p[1] == '5' || p[1] == '6') && p[2] <= ' ';
+    int stb = size > 14 && (!memcmp(p, "\xFF\xD8\xFF", 3) || !memcmp(p, "\x89PNG\r\n\x1A\n", 8) ||
+                            (!memcmp(p, "BM", 2) && !memcmp(p + 6, "\0\0\0\0", 4)));
     memset(image, 0, sizeof *image);
     if (size == 0) return sal__fail(ctx, SAL_ERR_FORMAT, "%s: is empty (0 bytes)", name);
-    if (size > 2 && p[0] == 'P' && (p[1] == '5' || p[1] == '6') && p[2] <= ' ') {
-        SAL__TRY(sal__pnm_load(ctx, p, size, name, image));
-        image->grey = sal__is_grey(image);
-        return SAL_OK;
+    if (!pnm && !stb) {
+        size_t printable = 0, look = SAL__MIN(size, 64);
+        for (size_t i = 0; i < look; i++)
+            printable += (p[i] >= ' ' && p[i] < 127) || (p[i] >= 9 && p[i] <= 13);
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %s, not a picture that can be read here (JPEG, "
+                         "PNG, BMP, binary PPM or PGM)", name,
+                         printable == look ? "a text file" : "an unknown kind of file");
     }
-    stb = size > 14 && (!memcmp(p, "\xFF\xD8\xFF", 3) || !memcmp(p, "\x89PNG\r\n\x1A\n", 8) ||
-                        (!memcmp(p, "BM", 2) && !memcmp(p + 6, "\0\0\0\0", 4)));
-    if (stb) {
-#ifdef SALIENCY_NO_STB
-        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: JPEG, PNG and BMP are not built in "
-                         "(SALIENCY_NO_STB); convert it to PPM or PGM", name);
-#else
-        SAL__TRY(sal__stb_load(ctx, p, size, name, image));
-        image->grey = sal__is_grey(image);
-        return SAL_OK;
-#endif
-    }
-    for (i = 0; i < look; i++)
-        printable += (p[i] >= ' ' && p[i] < 127) || (p[i] >= 9 && p[i] <= 13);
-    return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %s, not a picture that can be read here (JPEG, PNG, "
-                     "BMP, binary PPM or PGM)", name,
-                     printable == look ? "a text file" : "an unknown kind of file");
+    SAL__TRY((pnm ? sal__pnm_load : sal__stb_load)(ctx, p, size, name, image));
+    image->grey = sal__is_grey(image);
+    return SAL_OK;
 }
 
 /* The largest value; 0 if none is positive (NaN counts as nothing). */
@@ -6256,6 +6286,28 @@ SALDEF sal_result sal_map_load_npy_memory(sal_ctx *ctx, const void *bytes, size_
     return SAL_OK;
 }
 
+/* One colour of a picture from 0 to 1 (channel 0 1 2: R G B, 3: the largest of them, 4: the luma of
+   ITU-R BT.601), resized to ow x oh. */
+static sal_result sal__channel(sal_ctx *ctx, const sal_image *image, int channel, int ow, int oh,
+                               sal_filter filter, float *out) {
+    size_t n = (size_t)image->w * image->h;
+    int same = ow == image->w && oh == image->h;
+    float *plane = same ? out : SAL__NEW(ctx, float, n);
+    sal_result r = SAL_OK;
+    if (!plane) return SAL_ERR_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        const unsigned char *p = image->data + i * 3;
+        plane[i] = channel < 3 ? p[channel] / 255.0f
+                 : channel == 3 ? SAL__MAX(SAL__MAX(p[0], p[1]), p[2]) / 255.0f
+                 : (299 * p[0] + 587 * p[1] + 114 * p[2]) / 255000.0f;
+    }
+    if (!same) {
+        r = sal_resize(ctx, out, ow, oh, plane, image->w, image->h, 1, filter);
+        sal_free(ctx, plane);
+    }
+    return r;
+}
+
 /* --- files ------------------------------------------------------------------------------- */
 #ifndef SALIENCY_NO_STDIO
 
@@ -6278,7 +6330,6 @@ SAL__LOADER(sal_map_load_npy, sal_map)
 static sal_result sal__save_pixels(sal_ctx *ctx, const char *path, int w, int h, int channels,
                                    const unsigned char *data) {
 #ifdef SALIENCY_NO_STB
-    (void)w; (void)h; (void)channels; (void)data;
     return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: writing pictures is not built in "
                      "(SALIENCY_NO_STB)", path);
 #else
@@ -6312,11 +6363,7 @@ SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *ma
     memset(map, 0, sizeof *map);
     SAL__TRY(sal_image_load(ctx, path, &image));
     sal_result r = sal_map_new(ctx, image.w, image.h, map);
-    size_t n = r == SAL_OK ? (size_t)image.w * image.h : 0;
-    for (size_t i = 0; i < n; i++) {               /* luma of ITU-R BT.601 */
-        const unsigned char *p = image.data + i * 3;
-        map->data[i] = (float)(299 * p[0] + 587 * p[1] + 114 * p[2]) / 255000.0f;
-    }
+    if (r == SAL_OK) r = sal__channel(ctx, &image, 4, image.w, image.h, SAL_AREA, map->data);
     sal_image_free(ctx, &image);
     return r;
 }
@@ -6324,13 +6371,12 @@ SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *ma
 SALDEF sal_result sal_map_save_png(sal_ctx *ctx, const char *path, const sal_map *map) {
     size_t n = (size_t)map->w * map->h;
     float most = sal__positive_max(map->data, n);
-    unsigned char *levels = SAL__NEW(ctx, unsigned char, n);
-    sal_result r;
-    if (!levels) return SAL_ERR_MEMORY;
+    unsigned char *levels;
+    if (!sal__has_extension(path, ".png"))
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: maps are written as .png (or .npy)", path);
+    SAL__TRY_NEW(levels, ctx, unsigned char, n);
     for (size_t i = 0; i < n; i++) levels[i] = sal__level(map->data[i], most);
-    r = !sal__has_extension(path, ".png")
-        ? sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: maps are written as .png (or .npy)", path)
-        : sal__save_pixels(ctx, path, map->w, map->h, 1, levels);
+    sal_result r = sal__save_pixels(ctx, path, map->w, map->h, 1, levels);
     sal_free(ctx, levels);
     return r;
 }
@@ -6387,57 +6433,30 @@ SALDEF void sal_colormap(float t, unsigned char rgb[3]) {
 SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_map *map,
                               float opacity, sal_image *out) {
     unsigned char colours[256][3];
-    size_t n = (size_t)image->w * image->h;
-    float a = (float)sal__clamp(opacity, 0, 1), most, *fit = NULL;
-    const float *values = map->data;
-    sal_result r;
-    SAL__TRY(sal_image_new(ctx, image->w, image->h, out));
-    if (map->w != image->w || map->h != image->h) {
-        fit = SAL__NEW(ctx, float, n);
-        r = !fit ? SAL_ERR_MEMORY : sal_resize(ctx, fit, image->w, image->h, map->data, map->w,
-                                               map->h, 1, SAL_LINEAR);
-        if (r != SAL_OK) { sal_free(ctx, fit); sal_image_free(ctx, out); return r; }
-        values = fit;
-    }
-    most = sal__positive_max(values, n);
+    int w = image->w, h = image->h;
+    size_t n = (size_t)w * h;
+    float a = (float)sal__clamp(opacity, 0, 1);
+    SAL__TRY(sal_image_new(ctx, w, h, out));
+    float *fit = SAL__NEW(ctx, float, n);
+    sal_result r = fit ? sal_resize(ctx, fit, w, h, map->data, map->w, map->h, 1, SAL_LINEAR)
+                       : SAL_ERR_MEMORY;
+    float most = r == SAL_OK ? sal__positive_max(fit, n) : 0;
     for (int k = 0; k < 256; k++) sal_colormap((float)k / 255, colours[k]);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; r == SAL_OK && i < n; i++) {
         const unsigned char *from = image->data + i * 3;
-        const unsigned char *colour = colours[sal__level(values[i], most)];
+        const unsigned char *colour = colours[sal__level(fit[i], most)];
         for (int k = 0; k < 3; k++)
-            out->data[i * 3 + (size_t)k] = (unsigned char)
-                (from[k] * (1 - a) + colour[k] * a + 0.5f);
+            out->data[i * 3 + k] = (unsigned char)(from[k] * (1 - a) + colour[k] * a + 0.5f);
     }
-    out->grey = 0;
+    if (r == SAL_OK) out->grey = 0;
+    else sal_image_free(ctx, out);
     sal_free(ctx, fit);
-    return SAL_OK;
+    return r;
 }
 
 /* ============================================================================================
    >>classical  models without weights: centre, spectral residual, Itti, GBVS, BMS
    ========================================================================================== */
-
-/* One colour of a picture from 0 to 1 (channel 0 1 2: R G B, 3: the largest of them, 4: luma),
-   resized to ow x oh. */
-static sal_result sal__channel(sal_ctx *ctx, const sal_image *image, int channel, int ow, int oh,
-                               sal_filter filter, float *out) {
-    size_t n = (size_t)image->w * image->h;
-    int same = ow == image->w && oh == image->h;
-    float *plane = same ? out : SAL__NEW(ctx, float, n);
-    sal_result r = SAL_OK;
-    if (!plane) return SAL_ERR_MEMORY;
-    for (size_t i = 0; i < n; i++) {
-        const unsigned char *p = image->data + i * 3;
-        plane[i] = channel < 3 ? p[channel] / 255.0f
-                 : channel == 3 ? SAL__MAX(SAL__MAX(p[0], p[1]), p[2]) / 255.0f
-                 : (299 * p[0] + 587 * p[1] + 114 * p[2]) / 255000.0f;
-    }
-    if (!same) {
-        r = sal_resize(ctx, out, ow, oh, plane, image->w, image->h, 1, filter);
-        sal_free(ctx, plane);
-    }
-    return r;
-}
 
 /* Minimum to 0, maximum to 1. What differs by less than `least` counts as constant, becomes
    `otherwise` everywhere, and 0 is returned. */
@@ -6524,47 +6543,47 @@ static void sal__sample(float *out, const sal_image *image, int n) {
     }
 }
 
-static sal_result sal__spectral(sal_ctx *ctx, const sal_image *image, int paper, sal_map *map) {
+static sal_result sal__spectral(sal_ctx *ctx, sal__arena *arena, const sal_image *image, int paper,
+                                sal_map *map) {
     enum { N = SAL__DFT };
     typedef double plane[N][2];
-    plane *a = (plane *)sal_alloc(ctx, N, sizeof(plane));
-    plane *b = (plane *)sal_alloc(ctx, N, sizeof(plane));
-    double *spectrum = SAL__NEW(ctx, double, N * N);
-    sal_result r = a && b && spectrum ? sal_map_new(ctx, N, N, map) : SAL_ERR_MEMORY;
-    if (r == SAL_OK && paper) r = sal__channel(ctx, image, 4, N, N, SAL_CUBIC, map->data);
-    if (r == SAL_OK && !paper) sal__sample(map->data, image, N);
-    if (r == SAL_OK) {
-        for (int y = 0; y < N; y++) for (int x = 0; x < N; x++) a[y][x][0] = map->data[y * N + x];
-        sal__dft_rows(b, a, -1);
-        sal__dft_rows(a, b, -1);
-        /* below 1e-6 there is no amplitude, only rounding */
-        for (int y = 0; y < N; y++)
-            for (int x = 0; x < N; x++)
-                spectrum[y * N + x] = log(SAL__MAX(hypot(a[y][x][0], a[y][x][1]), 1e-6));
-        for (int y = 0; y < N; y++)
-            for (int x = 0; x < N; x++) {
-                double mean = 0, factor;    /* of the 3 x 3 neighbours, edges repeated */
-                for (int j = -1; j <= 1; j++)
-                    for (int i = -1; i <= 1; i++)
-                        mean += spectrum[(int)sal__clamp(y + j, 0, N - 1) * N +
-                                         (int)sal__clamp(x + i, 0, N - 1)] / 9;
-                /* exp(residual) with the phase of a: a / |a| * exp(log |a| - mean) */
-                factor = exp(-mean);
-                a[y][x][0] *= factor; a[y][x][1] *= factor;
-            }
-        sal__dft_rows(b, a, 1);
-        sal__dft_rows(a, b, 1);
-        for (int y = 0; y < N; y++)
-            for (int x = 0; x < N; x++)
-                map->data[y * N + x] = (float)(hypot(a[y][x][0], a[y][x][1]) / (N * N));
-        /* the paper squares, then blurs 11 x 11 pixels; OpenCV blurs 5 x 5, then squares */
-        if (paper) for (int i = 0; i < N * N; i++) map->data[i] *= map->data[i];
-        r = sal_blur(ctx, map->data, map->data, N, N, paper ? 2.5 : 8, paper ? 2 : 0.25,
-                     paper ? SAL_BORDER_ZERO : SAL_BORDER_REFLECT);
-        if (!paper) for (int i = 0; i < N * N; i++) map->data[i] *= map->data[i];
-    }
-    sal_free(ctx, spectrum); sal_free(ctx, b); sal_free(ctx, a);
-    return r;
+    plane *a, *b;
+    double *spectrum;
+    SAL__TRY_PUT(a, ctx, arena, plane, N);
+    SAL__TRY_PUT(b, ctx, arena, plane, N);
+    SAL__TRY_PUT(spectrum, ctx, arena, double, N * N);
+    SAL__TRY(sal__map_put(ctx, arena, N, N, map));
+    if (paper) SAL__TRY(sal__channel(ctx, image, 4, N, N, SAL_CUBIC, map->data));
+    else sal__sample(map->data, image, N);
+    for (int y = 0; y < N; y++) for (int x = 0; x < N; x++) a[y][x][0] = map->data[y * N + x];
+    sal__dft_rows(b, a, -1);
+    sal__dft_rows(a, b, -1);
+    /* below 1e-6 there is no amplitude, only rounding */
+    for (int y = 0; y < N; y++)
+        for (int x = 0; x < N; x++)
+            spectrum[y * N + x] = log(SAL__MAX(hypot(a[y][x][0], a[y][x][1]), 1e-6));
+    for (int y = 0; y < N; y++)
+        for (int x = 0; x < N; x++) {
+            double mean = 0, factor;    /* of the 3 x 3 neighbours, edges repeated */
+            for (int j = -1; j <= 1; j++)
+                for (int i = -1; i <= 1; i++)
+                    mean += spectrum[(int)sal__clamp(y + j, 0, N - 1) * N +
+                                     (int)sal__clamp(x + i, 0, N - 1)] / 9;
+            /* exp(residual) with the phase of a: a / |a| * exp(log |a| - mean) */
+            factor = exp(-mean);
+            a[y][x][0] *= factor; a[y][x][1] *= factor;
+        }
+    sal__dft_rows(b, a, 1);
+    sal__dft_rows(a, b, 1);
+    for (int y = 0; y < N; y++)
+        for (int x = 0; x < N; x++)
+            map->data[y * N + x] = (float)(hypot(a[y][x][0], a[y][x][1]) / (N * N));
+    /* the paper squares, then blurs 11 x 11 pixels; OpenCV blurs 5 x 5, then squares */
+    if (paper) for (int i = 0; i < N * N; i++) map->data[i] *= map->data[i];
+    SAL__TRY(sal_blur(ctx, map->data, map->data, N, N, paper ? 2.5 : 8, paper ? 2 : 0.25,
+                      paper ? SAL_BORDER_ZERO : SAL_BORDER_REFLECT));
+    if (!paper) for (int i = 0; i < N * N; i++) map->data[i] *= map->data[i];
+    return SAL_OK;
 }
 
 /* --- features of Itti and GBVS -----------------------------------------------------------
@@ -6579,11 +6598,6 @@ typedef struct sal__features {
     int channel[SAL__TYPES];        /* 0 colour, 1 intensity, 2 orientation */
     sal_map map[SAL__TYPES][SAL__LEVELS];
 } sal__features;
-
-static void sal__features_free(sal_ctx *ctx, sal__features *f) {
-    for (int t = 0; t < SAL__TYPES; t++)
-        for (int k = 0; k < SAL__LEVELS; k++) sal_map_free(ctx, &f->map[t][k]);
-}
 
 /* Colour after Derrington, Krauskopf and Lennie (J. Physiol. 357, 1984): a luminance, a red-green
    and a blue-yellow axis, on the cone responses L, M, S of a measured monitor. The toolbox looks
@@ -6719,39 +6733,32 @@ static void sal__gabor_task(void *arg, int orientation, int worker) {
 /* The four orientation maps of an intensity plane. */
 static sal_result sal__orientations(sal_ctx *ctx, const sal_map *in, sal_map *const out[4]) {
     sal__gabor g;
-    float *padded, *rows, *sums, ones[2 * SAL__ALONG + 1];
-    ptrdiff_t area, margin;
+    float *padded, ones[2 * SAL__ALONG + 1];
     g.w = in->w + 2 * SAL__PAD; g.h = in->h + 2 * SAL__PAD;
     g.plane = (size_t)g.w * g.h + 64;       /* sal__line_filter writes a little further */
-    padded = SAL__NEW(ctx, float, g.plane * 3);
-    g.scratch = SAL__NEW(ctx, float, g.plane * 3 * (size_t)sal_threads(ctx));
-    if (!padded || !g.scratch) {
-        sal_free(ctx, g.scratch); sal_free(ctx, padded);
-        return SAL_ERR_MEMORY;
-    }
-    rows = padded + g.plane; sums = rows + g.plane;
+    SAL__TRY_NEW(padded, ctx, float, g.plane * 3 * (1 + (size_t)sal_threads(ctx)));
+    float *rows = padded + g.plane, *sums = rows + g.plane;
+    g.scratch = sums + g.plane;
     for (int y = 0; y < g.h; y++)
         for (int x = 0; x < g.w; x++)
             padded[(size_t)y * g.w + x] =
                 in->data[(size_t)sal__clamp(y - SAL__PAD, 0, in->h - 1) * (size_t)in->w +
                          (size_t)sal__clamp(x - SAL__PAD, 0, in->w - 1)];
     for (int k = 0; k < SAL__COUNT(ones); k++) ones[k] = 1;
-    area = (ptrdiff_t)g.w * g.h; margin = (ptrdiff_t)g.w * SAL__PAD;
+    ptrdiff_t area = (ptrdiff_t)g.w * g.h, margin = (ptrdiff_t)g.w * SAL__PAD;
     sal__line_filter(rows, padded, SAL__ALONG, area - SAL__PAD, ones, SAL__ALONG, 1);
     sal__line_filter(sums, rows, margin, area - margin, ones, SAL__ALONG, g.w);
     g.in = padded; g.sum = sums;
     for (int k = 0; k < 4; k++) g.out[k] = out[k];
     sal_parallel_for(ctx, 4, sal__gabor_task, &g);
-    sal_free(ctx, g.scratch); sal_free(ctx, padded);
+    sal_free(ctx, padded);
     return SAL_OK;
 }
 
 /* Half the size by the filter 1 5 10 10 5 1 / 32, centred between the two pixels it merges. */
-static sal_result sal__halve(sal_ctx *ctx, const sal_map *in, sal_map *out) {
-    int small = in->w <= 10 || in->h <= 10;         /* not reduced any further */
-    sal_result r = small ? sal_map_new(ctx, in->w, in->h, out)
-                         : sal_map_new(ctx, in->w / 2, in->h / 2, out);
-    if (r != SAL_OK) return r;
+static sal_result sal__halve(sal_ctx *ctx, sal__arena *arena, const sal_map *in, sal_map *out) {
+    int by = in->w <= 10 || in->h <= 10 ? 1 : 2;    /* 1: not reduced any further */
+    SAL__TRY(sal__map_put(ctx, arena, in->w / by, in->h / by, out));
     return sal_resize(ctx, out->data, out->w, out->h, in->data, in->w, in->h, 1, SAL__HALF);
 }
 
@@ -6764,45 +6771,40 @@ static void sal__working_size(const sal_image *image, int *w, int *h) {
 }
 
 /* Levels 2 to last of one colour (see sal__channel) into out[2..last]. */
-static sal_result sal__pyramid(sal_ctx *ctx, const sal_image *image, int channel, int last,
-                               sal_map out[SAL__LEVELS]) {
+static sal_result sal__pyramid(sal_ctx *ctx, sal__arena *arena, const sal_image *image, int channel,
+                               int last, sal_map out[SAL__LEVELS]) {
+    sal__arena large = { NULL };        /* released here */
     sal_map whole, one;
     int w, h;
     sal__working_size(image, &w, &h);
-    sal_result r = sal_map_new(ctx, w, h, &whole);
-    memset(&one, 0, sizeof one);
-    if (r == SAL_OK)
-        r = sal__channel(ctx, image, channel, whole.w, whole.h, SAL_CUBIC, whole.data);
-    if (r == SAL_OK) r = sal__halve(ctx, &whole, &one);
+    sal_result r = sal__map_put(ctx, &large, w, h, &whole);
+    if (r == SAL_OK) r = sal__channel(ctx, image, channel, w, h, SAL_CUBIC, whole.data);
+    if (r == SAL_OK) r = sal__halve(ctx, &large, &whole, &one);
     for (int k = 2; k <= last && r == SAL_OK; k++)
-        r = sal__halve(ctx, k == 2 ? &one : &out[k - 1], &out[k]);
-    sal_map_free(ctx, &one);
-    sal_map_free(ctx, &whole);
+        r = sal__halve(ctx, arena, k == 2 ? &one : &out[k - 1], &out[k]);
+    sal__arena_free(ctx, &large);
     return r;
 }
 
-/* All features. dkl: the colours of Derrington et al. (3 maps), else those of Itti et al. (2). The
-   caller frees them, also after an error. */
-static sal_result sal__features_new(sal_ctx *ctx, const sal_image *image, int dkl, int last,
-                                    sal__features *f) {
+/* All features. dkl: the colours of Derrington et al. (3 maps), else those of Itti et al. (2). */
+static sal_result sal__features_new(sal_ctx *ctx, sal__arena *arena, const sal_image *image,
+                                    int dkl, int last, sal__features *f) {
     sal_map gun[3][SAL__LEVELS];
     int colours = image->grey ? 0 : dkl ? 3 : 2;
     sal_map *intensity = f->map[colours];
-    memset(f, 0, sizeof *f);
     memset(gun, 0, sizeof gun);
     f->types = colours + 5;
     for (int t = 0; t < f->types; t++) f->channel[t] = t < colours ? 0 : t == colours ? 1 : 2;
-    sal_result r = sal__pyramid(ctx, image, 3, last, intensity);
-    for (int c = 0; c < 3 && colours && r == SAL_OK; c++)
-        r = sal__pyramid(ctx, image, c, last, gun[c]);
-    for (int k = 2; k <= last && r == SAL_OK; k++) {
+    SAL__TRY(sal__pyramid(ctx, arena, image, 3, last, intensity));
+    for (int c = 0; c < 3 && colours; c++)
+        SAL__TRY(sal__pyramid(ctx, arena, image, c, last, gun[c]));
+    for (int k = 2; k <= last; k++) {
         int w = intensity[k].w, h = intensity[k].h;
         sal_map *oriented[4];
-        for (int t = 0; t < f->types && r == SAL_OK; t++)
-            if (t != colours) r = sal_map_new(ctx, w, h, &f->map[t][k]);
-        if (r != SAL_OK) break;
+        for (int t = 0; t < f->types; t++)
+            if (t != colours) SAL__TRY(sal__map_put(ctx, arena, w, h, &f->map[t][k]));
         for (int t = 0; t < 4; t++) oriented[t] = &f->map[colours + 1 + t][k];
-        r = sal__orientations(ctx, &intensity[k], oriented);
+        SAL__TRY(sal__orientations(ctx, &intensity[k], oriented));
         if (colours == 3)
             sal__dkl(f->map[0][k].data, f->map[1][k].data, f->map[2][k].data, gun[0][k].data,
                      gun[1][k].data, gun[2][k].data, (size_t)w * h);
@@ -6810,9 +6812,7 @@ static sal_result sal__features_new(sal_ctx *ctx, const sal_image *image, int dk
             sal__opponents(f->map[0][k].data, f->map[1][k].data, gun[0][k].data, gun[1][k].data,
                            gun[2][k].data, intensity[k].data, (size_t)w * h);
     }
-    for (int c = 0; c < 3; c++)
-        for (int k = 0; k < SAL__LEVELS; k++) sal_map_free(ctx, &gun[c][k]);
-    return r;
+    return SAL_OK;
 }
 
 /* --- Itti, Koch and Niebur ---------------------------------------------------------------
@@ -6867,31 +6867,23 @@ static sal_result sal__itti_sum(sal_ctx *ctx, const sal__features *f, float *sur
     return SAL_OK;
 }
 
-static sal_result sal__itti(sal_ctx *ctx, const sal_image *image, float blur, sal_map *map) {
+static sal_result sal__itti(sal_ctx *ctx, sal__arena *arena, const sal_image *image, float blur,
+                            sal_map *map) {
     sal__features f;
-    float *scratch = NULL;
+    float *scratch;
     int w, h;
-    sal_result r = sal__features_new(ctx, image, 0, 5, &f);
+    SAL__TRY(sal__features_new(ctx, arena, image, 0, 5, &f));
     sal__working_size(image, &w, &h);
     double longer = SAL__MAX(w, h);
     double scale = floor(longer / 8 + 0.5) / longer;       /* an eighth of the picture */
-    if (r == SAL_OK)
-        r = sal_map_new(ctx, (int)SAL__MAX(1, w * scale + 0.5), (int)SAL__MAX(1, h * scale + 0.5),
-                        map);
-    if (r == SAL_OK) {
-        size_t n = (size_t)map->w * map->h;
-        size_t fine = (size_t)f.map[0][2].w * f.map[0][2].h;
-        scratch = SAL__NEW(ctx, float, fine + 2 * n);
-        r = scratch ? sal__itti_sum(ctx, &f, scratch, scratch + fine, map) : SAL_ERR_MEMORY;
-    }
-    if (r == SAL_OK) {
-        sal__fade(map->data, map->w, map->h, 4);
-        r = sal_blur(ctx, map->data, map->data, map->w, map->h, blur * SAL__MAX(map->w, map->h), 2,
-                     SAL_BORDER_REPLICATE);
-    }
-    sal_free(ctx, scratch);
-    sal__features_free(ctx, &f);
-    return r;
+    w = (int)SAL__MAX(1, w * scale + 0.5); h = (int)SAL__MAX(1, h * scale + 0.5);
+    SAL__TRY(sal__map_put(ctx, arena, w, h, map));
+    size_t fine = (size_t)f.map[0][2].w * f.map[0][2].h;
+    SAL__TRY_PUT(scratch, ctx, arena, float, fine + 2 * (size_t)w * h);
+    SAL__TRY(sal__itti_sum(ctx, &f, scratch, scratch + fine, map));
+    sal__fade(map->data, w, h, 4);
+    return sal_blur(ctx, map->data, map->data, w, h, blur * SAL__MAX(w, h), 2,
+                    SAL_BORDER_REPLICATE);
 }
 
 /* --- graph-based visual saliency ---------------------------------------------------------
@@ -6957,7 +6949,6 @@ static void sal__gbvs_task(void *arg, int index, int worker) {
     const sal__gbvs_job *job = (const sal__gbvs_job *)arg;
     size_t n = (size_t)job->w * job->h;
     float *in = job->in + (size_t)index * n, *out = job->out + (size_t)index * n;
-    (void)worker;
     sal__scale(in, n, 1e-5f, 0);
     sal__gbvs_activate(out, in, job->w, job->h);
     if (job->markov) {
@@ -6969,40 +6960,32 @@ static void sal__gbvs_task(void *arg, int index, int worker) {
     }
 }
 
-static sal_result sal__gbvs(sal_ctx *ctx, const sal_image *image, int markov, sal_map *map) {
+static sal_result sal__gbvs(sal_ctx *ctx, sal__arena *arena, const sal_image *image, int markov,
+                            sal_map *map) {
     enum { FIRST = 2, LAST = 4, COUNT = LAST - FIRST + 1 };
     sal__features f;
-    sal__gbvs_job job = SAL__ZEROED;
-    int m, w, h;
-    sal_result r = sal__features_new(ctx, image, 1, LAST, &f);
+    sal__gbvs_job job;
+    int w, h;
+    SAL__TRY(sal__features_new(ctx, arena, image, 1, LAST, &f));
     sal__working_size(image, &w, &h);
     double longer = SAL__MAX(w, h);
     job.w = (int)SAL__MAX(1, w * SAL__GRID / longer + 0.5);
     job.h = (int)SAL__MAX(1, h * SAL__GRID / longer + 0.5);
     job.markov = markov;
-    size_t n = (size_t)job.w * job.h;
-    m = f.types * COUNT;
-    if (r == SAL_OK) r = sal_map_new(ctx, job.w, job.h, map);
-    if (r == SAL_OK) {
-        job.in = SAL__NEW(ctx, float, 2 * (size_t)m * n);
-        if (job.in) job.out = job.in + (size_t)m * n;
-        else r = SAL_ERR_MEMORY;
-    }
+    size_t n = (size_t)job.w * job.h, maps = (size_t)f.types * COUNT;
+    SAL__TRY(sal__map_put(ctx, arena, job.w, job.h, map));
+    SAL__TRY_PUT(job.in, ctx, arena, float, 2 * maps * n);
+    job.out = job.in + maps * n;
     for (int t = 0; t < f.types; t++)
-        for (int k = FIRST; k <= LAST && r == SAL_OK; k++)
-            r = sal_resize(ctx, job.in + (size_t)(t * COUNT + k - FIRST) * n, job.w, job.h,
-                           f.map[t][k].data, f.map[t][k].w, f.map[t][k].h, 1, SAL_CUBIC);
-    if (r == SAL_OK) {
-        sal_parallel_for(ctx, m, sal__gbvs_task, &job);
-        for (int k = 0; k < m; k++)
-            for (size_t i = 0; i < n; i++) map->data[i] += job.out[(size_t)k * n + i];
-        sal__fade(map->data, job.w, job.h, 4);
-        r = sal_blur(ctx, map->data, map->data, job.w, job.h, 0.02 * SAL__GRID, 2,
-                     SAL_BORDER_REPLICATE);
-    }
-    sal_free(ctx, job.in);
-    sal__features_free(ctx, &f);
-    return r;
+        for (int k = FIRST; k <= LAST; k++)
+            SAL__TRY(sal_resize(ctx, job.in + (size_t)(t * COUNT + k - FIRST) * n, job.w, job.h,
+                                f.map[t][k].data, f.map[t][k].w, f.map[t][k].h, 1, SAL_CUBIC));
+    sal_parallel_for(ctx, (int)maps, sal__gbvs_task, &job);
+    for (size_t k = 0; k < maps; k++)
+        for (size_t i = 0; i < n; i++) map->data[i] += job.out[k * n + i];
+    sal__fade(map->data, job.w, job.h, 4);
+    return sal_blur(ctx, map->data, map->data, job.w, job.h, 0.02 * SAL__GRID, 2,
+                    SAL_BORDER_REPLICATE);
 }
 
 /* --- boolean map saliency ----------------------------------------------------------------
@@ -7169,7 +7152,6 @@ static void sal__bms_task(void *arg, int channel, int worker) {
     unsigned char *level = job->level + offset, *rough = job->rough + offset;
     unsigned char *figure = job->figure + offset;
     float *sum = job->sum + offset, least = job->pixels[channel], most = least;
-    (void)worker;
     for (size_t k = 0; k < n; k++) {
         least = SAL__MIN(least, job->pixels[k * 3 + (size_t)channel]);
         most = SAL__MAX(most, job->pixels[k * 3 + (size_t)channel]);
@@ -7225,64 +7207,43 @@ static void sal__bms_task(void *arg, int channel, int worker) {
     }
 }
 
-/* The largest value within `reach` pixels along x and y. between has the size of the map. */
-static void sal__dilate(float *data, float *between, int w, int h, int reach) {
-    for (int y = 0; y < h; y++)
-        for (int x = 0; x < w; x++) {
-            const float *line = data + (size_t)y * w;
-            float most = line[x];
-            for (int i = SAL__MAX(0, x - reach); i <= SAL__MIN(w - 1, x + reach); i++)
-                if (line[i] > most) most = line[i];
-            between[(size_t)y * w + x] = most;
-        }
-    for (int y = 0; y < h; y++) {
-        float *to = data + (size_t)y * w;
-        memcpy(to, between + (size_t)y * w, (size_t)w * sizeof(float));
-        for (int i = SAL__MAX(0, y - reach); i <= SAL__MIN(h - 1, y + reach); i++) {
-            const float *from = between + (size_t)i * w;
-            for (int x = 0; x < w; x++) if (from[x] > to[x]) to[x] = from[x];
-        }
-    }
-}
+static void sal__fast_maxpool(float *out, const float *in, const sal_pool *s, float *row);
 
-static sal_result sal__bms(sal_ctx *ctx, const sal_image *image, int swap, sal_map *map) {
-    sal__bms_job job = SAL__ZEROED;
+static sal_result sal__bms(sal_ctx *ctx, sal__arena *arena, const sal_image *image, int swap,
+                           sal_map *map) {
+    sal__bms_job job;
     double longer = SAL__MAX(image->w, image->h);
     int w = (int)SAL__MAX(1, 400 * image->w / longer);
     int h = (int)SAL__MAX(1, 400 * image->h / longer);
-    size_t n = (size_t)w * h, k;
-    float *pixels = SAL__NEW(ctx, float, 3 * n);
-    sal_result r;
+    size_t n = (size_t)w * h;
+    float *pixels;
+    SAL__TRY_PUT(pixels, ctx, arena, float, 3 * n);
+    SAL__TRY_PUT(job.sum, ctx, arena, float, 3 * n);
+    SAL__TRY_PUT(job.level, ctx, arena, unsigned char, 12 * n + 16);
+    SAL__TRY_PUT(job.end, ctx, arena, int, 6 * n);
+    SAL__TRY_PUT(job.row, ctx, arena, int, 3 * (h + 1));
+    SAL__TRY(sal__map_put(ctx, arena, w, h, map));
     job.w = w; job.h = h; job.pixels = pixels;
-    job.sum = SAL__NEW(ctx, float, 3 * n);
-    job.level = SAL__NEW(ctx, unsigned char, 12 * n + 16);
-    job.end = SAL__NEW(ctx, int, 6 * n);
-    job.row = SAL__NEW(ctx, int, 3 * (h + 1));
-    r = pixels && job.sum && job.level && job.end && job.row ? sal_map_new(ctx, w, h, map)
-                                                             : SAL_ERR_MEMORY;
-    for (int c = 0; c < 3 && r == SAL_OK; c++) {
-        r = sal__channel(ctx, image, swap ? 2 - c : c, w, h, SAL_AREA, map->data);
-        for (k = 0; k < n && r == SAL_OK; k++)
-            pixels[k * 3 + (size_t)c] = (float)floor(map->data[k] * 255 + 0.5);
+    job.rough = job.level + 3 * n; job.figure = job.rough + 3 * n; job.border = job.figure + 3 * n;
+    job.parent = job.end + 3 * n;
+    for (int c = 0; c < 3; c++) {
+        SAL__TRY(sal__channel(ctx, image, swap ? 2 - c : c, w, h, SAL_AREA, map->data));
+        for (size_t k = 0; k < n; k++)
+            pixels[k * 3 + c] = (float)floor(map->data[k] * 255 + 0.5);
     }
-    if (r == SAL_OK) {
-        job.rough = job.level + 3 * n; job.figure = job.rough + 3 * n;
-        job.border = job.figure + 3 * n;
-        job.parent = job.end + 3 * n;
-        for (k = 0; k < n; k++) {
-            float rgb[3];
-            memcpy(rgb, pixels + k * 3, sizeof rgb);
-            sal__lab8(pixels + k * 3, rgb);
-        }
-        sal__whiten(pixels, n);
-        sal_parallel_for(ctx, 3, sal__bms_task, &job);
-        for (k = 0; k < n; k++) map->data[k] = job.sum[k] + job.sum[n + k] + job.sum[2 * n + k];
-        sal__dilate(map->data, job.sum, w, h, 4);
-        r = sal_blur(ctx, map->data, map->data, w, h, 9, 2, SAL_BORDER_REFLECT);
+    for (size_t k = 0; k < n; k++) {
+        float rgb[3];
+        memcpy(rgb, pixels + k * 3, sizeof rgb);
+        sal__lab8(pixels + k * 3, rgb);
     }
-    sal_free(ctx, job.row); sal_free(ctx, job.end); sal_free(ctx, job.level);
-    sal_free(ctx, job.sum); sal_free(ctx, pixels);
-    return r;
+    sal__whiten(pixels, n);
+    sal_parallel_for(ctx, 3, sal__bms_task, &job);
+    for (size_t k = 0; k < n; k++)
+        map->data[k] = job.sum[k] + job.sum[n + k] + job.sum[2 * n + k];
+    sal_pool widen = { 1, h, w, 9, 1, 0, 0, 0, 0 };     /* the largest within 4 pixels */
+    sal_pool_fit(&widen, SAL_SAME);
+    sal__fast_maxpool(job.sum, map->data, &widen, pixels);
+    return sal_blur(ctx, map->data, job.sum, w, h, 9, 2, SAL_BORDER_REFLECT);
 }
 
 /* --- all of them ------------------------------------------------------------------------- */
@@ -7302,6 +7263,7 @@ SALDEF int sal_classical_from_name(const char *name) {
 SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal_image *image,
                                 const sal_classical_desc *desc, sal_map *map) {
     sal_classical_desc d = SAL__ZEROED;
+    sal__arena arena = { NULL };
     sal_map own = SAL__ZEROED;                /* at the model's own size */
     sal_result r = SAL_OK;
     memset(map, 0, sizeof *map);
@@ -7318,10 +7280,10 @@ SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal
     SAL__TRY(sal_map_new(ctx, d.w, d.h, map));
     size_t n = (size_t)d.w * d.h;
     switch (kind) {
-    case SAL_SPECTRAL: r = sal__spectral(ctx, image, d.spectral_paper, &own); break;
-    case SAL_ITTI: r = sal__itti(ctx, image, d.itti_blur, &own); break;
-    case SAL_GBVS: r = sal__gbvs(ctx, image, d.gbvs_markov, &own); break;
-    case SAL_BMS: r = sal__bms(ctx, image, d.bms_swap, &own); break;
+    case SAL_SPECTRAL: r = sal__spectral(ctx, &arena, image, d.spectral_paper, &own); break;
+    case SAL_ITTI: r = sal__itti(ctx, &arena, image, d.itti_blur, &own); break;
+    case SAL_GBVS: r = sal__gbvs(ctx, &arena, image, d.gbvs_markov, &own); break;
+    case SAL_BMS: r = sal__bms(ctx, &arena, image, d.bms_swap, &own); break;
     default: sal_center_prior(map->data, d.w, d.h, d.center_sx, d.center_sy);
     }
     if (own.data && r == SAL_OK) {
@@ -7330,16 +7292,13 @@ SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal
                        kind == SAL_BMS || kind == SAL_SPECTRAL ? SAL_LINEAR : SAL_CUBIC);
         sal__scale(map->data, n, 0, 1);
     }
-    sal_map_free(ctx, &own);
     if (r == SAL_OK && d.center && kind != SAL_CENTER) {
         sal_map prior;
-        r = sal_map_new(ctx, d.w, d.h, &prior);
-        if (r == SAL_OK) {
-            sal_center_prior(prior.data, d.w, d.h, d.center_sx, d.center_sy);
-            for (size_t i = 0; i < n; i++) map->data[i] *= prior.data[i];
-        }
-        sal_map_free(ctx, &prior);
+        r = sal__map_put(ctx, &arena, d.w, d.h, &prior);
+        if (r == SAL_OK) sal_center_prior(prior.data, d.w, d.h, d.center_sx, d.center_sy);
+        for (size_t i = 0; r == SAL_OK && i < n; i++) map->data[i] *= prior.data[i];
     }
+    sal__arena_free(ctx, &arena);
     if (r == SAL_OK) sal__map_normalise(map);
     else sal_map_free(ctx, map);
     return r;
@@ -7348,48 +7307,6 @@ SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal
 /* ============================================================================================
    >>data  fixation data sets: folder layouts, CSV, MATLAB files
    ========================================================================================== */
-
-/* --- arena: many small things that are released together ----------------------------------- */
-
-struct sal__arena_block { struct sal__arena_block *next; size_t used, size; };
-typedef struct sal__arena { struct sal__arena_block *head; } sal__arena;
-
-static void *sal__arena_alloc(sal_ctx *ctx, sal__arena *arena, size_t count, size_t size) {
-    enum { HEADER = 64, BLOCK = 1 << 16 };
-    struct sal__arena_block *b = arena->head;
-    size_t bytes;
-    if (sal__mul_overflows(count, size, &bytes) || bytes > SIZE_MAX / 4) bytes = SIZE_MAX / 4;
-    bytes = (bytes + 7) / 8 * 8;
-    if (!b || b->size - b->used < bytes) {
-        size_t room = SAL__MAX(bytes, (size_t)BLOCK);
-        struct sal__arena_block *fresh;
-        fresh = (struct sal__arena_block *)sal_alloc(ctx, 1, HEADER + room);
-        if (!fresh) return NULL;
-        fresh->size = room;
-        if (b && bytes > BLOCK / 4) {       /* a big piece goes behind the block in use */
-            fresh->next = b->next; b->next = fresh;
-        } else {
-            fresh->next = b; arena->head = fresh;
-        }
-        b = fresh;
-    }
-    b->used += bytes;
-    return (unsigned char *)b + HEADER + b->used - bytes;
-}
-
-/* array = n zeroed T; without memory, leave the function. */
-#define SAL__TRY_PUT(array, ctx, arena, T, n) do { \
-        (array) = (T *)sal__arena_alloc(ctx, arena, (size_t)(n), sizeof(T)); \
-        if (!(array)) return SAL_ERR_MEMORY; \
-    } while (0)
-
-static void sal__arena_free(sal_ctx *ctx, sal__arena *arena) {
-    while (arena->head) {
-        struct sal__arena_block *next = arena->head->next;
-        sal_free(ctx, arena->head);
-        arena->head = next;
-    }
-}
 
 /* A zero-terminated copy of length bytes. */
 static char *sal__arena_text(sal_ctx *ctx, sal__arena *arena, const void *text, size_t length) {
@@ -7457,14 +7374,10 @@ static sal_result sal__mat_next(sal__mat_reader *r, sal__mat_element *e) {
     return SAL_OK;
 }
 
+/* Bytes of one number or character of a type above; 0: it has none. */
 static size_t sal__mat_type_size(unsigned type) {
-    switch (type) {
-    case SAL__MI_INT8:  case SAL__MI_UINT8:  case SAL__MI_UTF8:                      return 1;
-    case SAL__MI_INT16: case SAL__MI_UINT16: case SAL__MI_UTF16:                     return 2;
-    case SAL__MI_INT32: case SAL__MI_UINT32: case SAL__MI_SINGLE: case SAL__MI_UTF32: return 4;
-    case SAL__MI_INT64: case SAL__MI_UINT64: case SAL__MI_DOUBLE:                    return 8;
-    }
-    return 0;
+    static const unsigned char size[] = { 0, 1, 1, 2, 2, 4, 4, 4, 0, 8, 0, 0, 8, 8, 0, 0, 1, 2, 4 };
+    return type < sizeof size ? size[type] : 0;
 }
 
 static double sal__mat_number(const sal__mat_reader *r, unsigned type, const unsigned char *p) {
@@ -7696,7 +7609,6 @@ static uint32_t sal__adler32(const unsigned char *p, size_t n) {
 /* A compressed variable. stb's inflater does not look at the checksum; we do. */
 static sal_result sal__mat_packed(sal__mat_reader *r, const sal__mat_element *e, sal_mat *m) {
 #ifdef SALIENCY_NO_STB
-    (void)e; (void)m;
     return sal__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: compressed variables need stb_image, and "
                      "this program was built without it; save with -v6", r->path);
 #else
@@ -8036,16 +7948,14 @@ static sal_result sal__add_pictures(sal__opener *b, const char *folder, const ch
     const char *name, *image;
     char **names;
     int n;
-    sal_result r = SAL_OK;
-    SAL__TRY(sal_dir_list(b->ctx, folder, &names, &n));
-    for (int i = 0; i < n && r == SAL_OK; i++) {
+    SAL__TRY(sal__dir_list(b->ctx, &b->arena, folder, &names, &n));
+    for (int i = 0; i < n; i++) {
         if (names[i][0] == '.' || !sal__has_extension(names[i], SAL__PICTURES)) continue;
-        r = sal__text(b, &name, "%s%s%s", prefix, *prefix ? "/" : "", names[i]);
-        if (r == SAL_OK) r = sal__text(b, &image, "%s/%s", folder, names[i]);
-        if (r == SAL_OK) r = sal__new_entry(b, name, image, &e);
+        SAL__TRY(sal__text(b, &name, "%s%s%s", prefix, *prefix ? "/" : "", names[i]));
+        SAL__TRY(sal__text(b, &image, "%s/%s", folder, names[i]));
+        SAL__TRY(sal__new_entry(b, name, image, &e));
     }
-    sal_free(b->ctx, names);
-    return r;
+    return SAL_OK;
 }
 
 /* The same with the pictures in the folders below it; with a split, only that one. */
@@ -8053,17 +7963,15 @@ static sal_result sal__add_picture_tree(sal__opener *b, const char *folder) {
     const char *split = b->set->options.split, *below;
     char **names;
     int n;
-    sal_result r = SAL_OK;
     if (!split) SAL__TRY(sal__add_pictures(b, folder, ""));
-    SAL__TRY(sal_dir_list(b->ctx, folder, &names, &n));
-    for (int i = 0; i < n && r == SAL_OK; i++) {
+    SAL__TRY(sal__dir_list(b->ctx, &b->arena, folder, &names, &n));
+    for (int i = 0; i < n; i++) {
         if (names[i][0] == '.' || (split ? strcmp(names[i], split) : !strcmp(names[i], "test")))
             continue;
-        r = sal__text(b, &below, "%s/%s", folder, names[i]);
-        if (r == SAL_OK && sal_path_kind(below) == 1) r = sal__add_pictures(b, below, names[i]);
+        SAL__TRY(sal__text(b, &below, "%s/%s", folder, names[i]));
+        if (sal_path_kind(below) == 1) SAL__TRY(sal__add_pictures(b, below, names[i]));
     }
-    sal_free(b->ctx, names);
-    return r;
+    return SAL_OK;
 }
 
 /* Order of names with numbers in them by value: s2 before s10. */
@@ -8087,11 +7995,7 @@ static int sal__compare_subjects(const void *left, const void *right) {
 
 /* --- names of pictures to entries: binary search in the sorted stems */
 
-typedef struct sal__stem_entry {
-    const char *name;
-    size_t length;
-    int entry;
-} sal__stem_entry;
+typedef struct sal__stem_entry { const char *name; size_t length; int entry; } sal__stem_entry;
 
 static int sal__compare_stems(const void *left, const void *right) {
     const sal__stem_entry *a = (const sal__stem_entry *)left, *b = (const sal__stem_entry *)right;
@@ -8511,26 +8415,23 @@ static sal_result sal__open_mit1003(sal__opener *b, const char *stimuli, const c
     const char *below, *folders = "";
     char **names;
     int n, subject;
-    sal_result r = SAL_OK;
     b->set->layout = SAL_MIT1003;
     SAL__TRY(sal__add_pictures(b, stimuli, ""));
     SAL__TRY(sal__pair_files(b, "ALLFIXATIONMAPS", "_fixMap.jpg|_fixMap.jpeg|_fixMap.png",
                              "ALLFIXATIONMAPS", "_fixPts.jpg|_fixPts.jpeg|_fixPts.png"));
     if (!data || b->set->options.pooled) return SAL_OK;
-    SAL__TRY(sal_dir_list(b->ctx, data, &names, &n));
-    for (int i = 0; i < n && r == SAL_OK; i++) {
-        r = sal__text(b, &below, "%s/%s", data, names[i]);
-        if (r != SAL_OK || names[i][0] == '.' || sal_path_kind(below) != 1) continue;
-        r = sal__subject_of(b, names[i], &subject);
-        if (r == SAL_OK) r = sal__text(b, &folders, "DATA/%s%s%s", names[i], *folders ? "|" : "",
-                                       folders);
+    SAL__TRY(sal__dir_list(b->ctx, &b->arena, data, &names, &n));
+    for (int i = 0; i < n; i++) {
+        SAL__TRY(sal__text(b, &below, "%s/%s", data, names[i]));
+        if (names[i][0] == '.' || sal_path_kind(below) != 1) continue;
+        SAL__TRY(sal__subject_of(b, names[i], &subject));
+        SAL__TRY(sal__text(b, &folders, "DATA/%s%s%s", names[i], *folders ? "|" : "", folders));
     }
-    sal_free(b->ctx, names);
-    for (int i = 0; r == SAL_OK && b->subjects > 0 && i < b->set->count; i++) {
+    for (int i = 0; b->subjects > 0 && i < b->set->count; i++) {
         sal_dataset_entry *e = &b->set->entry[i];
-        r = sal__find(b, &e->fixations, folders, e->name, sal__stem(e->name), ".mat");
+        SAL__TRY(sal__find(b, &e->fixations, folders, e->name, sal__stem(e->name), ".mat"));
     }
-    return r;
+    return SAL_OK;
 }
 
 /* Each file in maps/ belongs to a picture. */
@@ -8538,17 +8439,14 @@ static sal_result sal__check_maps(sal__opener *b) {
     const char *folder;
     char **names;
     int n;
-    sal_result r = SAL_OK;
     SAL__TRY(sal__find_folder(b, &folder, "maps"));
     if (!folder) return SAL_OK;
-    SAL__TRY(sal_dir_list(b->ctx, folder, &names, &n));
-    for (int i = 0; i < n && r == SAL_OK; i++) {
+    SAL__TRY(sal__dir_list(b->ctx, &b->arena, folder, &names, &n));
+    for (int i = 0; i < n; i++)
         if (names[i][0] != '.' && sal__has_extension(names[i], SAL__MAPS) &&
                 sal__entry_of(b, names[i]) < 0)
-            r = sal__missing(b, folder, names[i], "the picture of this map is not there");
-    }
-    sal_free(b->ctx, names);
-    return r;
+            SAL__TRY(sal__missing(b, folder, names[i], "the picture of this map is not there"));
+    return SAL_OK;
 }
 
 /* Plain, OSIE, Scene: one file has the fixations of all pictures. */
@@ -8911,25 +8809,6 @@ static void sal__sort(uint32_t *out, uint32_t *a, size_t n) {
     }
 }
 
-/* The values map[at[i]], i < n (at NULL: map[i]), ascending; sal_free them. */
-static sal_result sal__sorted(sal_ctx *ctx, const float *map, const uint32_t *at, size_t n,
-                              float **values) {
-    uint32_t *key = SAL__NEW(ctx, uint32_t, 2 * n), *sorted;
-    *values = (float *)(void *)key;
-    if (!key) return SAL_ERR_MEMORY;
-    for (size_t i = 0; i < n; i++) {       /* the bits of a float, made to sort like its value */
-        uint32_t bits = sal__f32_bits(map[at ? at[i] : i] + 0.0f);      /* -0 becomes +0 */
-        key[i] = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-    }
-    sorted = key + n;
-    sal__sort(sorted, key, n);
-    for (size_t i = 0; i < n; i++) {
-        uint32_t k = sorted[i];
-        (*values)[i] = sal__f32_from_bits(k & 0x80000000u ? k & 0x7FFFFFFFu : ~k);
-    }
-    return SAL_OK;
-}
-
 /* How many of the n ascending values are < v (or <= v). */
 static size_t sal__rank(const float *values, size_t n, float v, int or_equal) {
     size_t low = 0, high = n;
@@ -8946,14 +8825,12 @@ static size_t sal__rank(const float *values, size_t n, float v, int or_equal) {
 typedef struct sal__stats { double min, max, sum, mean, sd; } sal__stats;   /* sd over n - 1 */
 
 /* Indices y * w + x of the fixations on the map: all of them, and each pixel once, ascending. */
-typedef struct sal__pixels {
-    uint32_t *all, *once;       /* one block: free all */
-    size_t count, distinct;
-} sal__pixels;
+typedef struct sal__pixels { uint32_t *all, *once; size_t count, distinct; } sal__pixels;
 
 /* A map, what it is compared with (NULL or count 0 if nothing), and what is known about them. */
 typedef struct sal__eval {
     sal_ctx *ctx;
+    sal__arena arena;           /* of all that is made for it */
     int w, h;
     size_t n;
     const float *map, *density, *baseline;
@@ -8961,6 +8838,23 @@ typedef struct sal__eval {
     sal__pixels fix, other;
     float *sorted;              /* the map's values, ascending, since sal__eval_sort */
 } sal__eval;
+
+/* The values map[at[i]], i < n (at NULL: map[i]), ascending. */
+static sal_result sal__sorted(sal__eval *e, const uint32_t *at, size_t n, float **values) {
+    uint32_t *key;
+    SAL__TRY_PUT(key, e->ctx, &e->arena, uint32_t, 2 * n);
+    for (size_t i = 0; i < n; i++) {       /* the bits of a float, made to sort like its value */
+        uint32_t bits = sal__f32_bits(e->map[at ? at[i] : i] + 0.0f);   /* -0 becomes +0 */
+        key[i] = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+    }
+    sal__sort(key + n, key, n);
+    *values = (float *)(void *)key;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t k = key[n + i];
+        (*values)[i] = sal__f32_from_bits(k & 0x80000000u ? k & 0x7FFFFFFFu : ~k);
+    }
+    return SAL_OK;
+}
 
 static sal_result sal__stats_of(const sal__eval *e, const char *what, const float *v,
                                 sal__stats *s) {
@@ -8981,9 +8875,9 @@ static sal_result sal__stats_of(const sal__eval *e, const char *what, const floa
     return SAL_OK;
 }
 
-static sal_result sal__pixels_of(const sal__eval *e, const sal_points *f, sal__pixels *p) {
+static sal_result sal__pixels_of(sal__eval *e, const sal_points *f, sal__pixels *p) {
     size_t n = (size_t)f->count, stride = f->stride ? (size_t)f->stride : 1;
-    SAL__TRY_NEW(p->all, e->ctx, uint32_t, 3 * n);
+    SAL__TRY_PUT(p->all, e->ctx, &e->arena, uint32_t, 3 * n);
     p->once = p->all + n;
     uint32_t *scratch = p->once + n;
     for (size_t i = 0; i < n; i++) {
@@ -8999,18 +8893,12 @@ static sal_result sal__pixels_of(const sal__eval *e, const sal_points *f, sal__p
     return SAL_OK;
 }
 
-static void sal__eval_close(sal__eval *e) {
-    sal_free(e->ctx, e->sorted);
-    sal_free(e->ctx, e->other.all);
-    sal_free(e->ctx, e->fix.all);
-}
-
 static int sal__bad_points(const sal_points *p) {
     return p->count < 0 || p->stride < 0 || (p->count > 0 && (!p->x || !p->y));
 }
 
-/* needs: which of the arrays of d must be there; those and no others are looked at. Close it also
-   after a failure. */
+/* needs: which of the arrays of d must be there; those and no others are looked at. The caller
+   frees the arena, also after a failure. */
 static sal_result sal__eval_open(sal_ctx *ctx, const sal_score_desc *d, int needs, sal__eval *e) {
     memset(e, 0, sizeof *e);
     e->ctx = ctx; e->w = d->w; e->h = d->h;
@@ -9040,7 +8928,7 @@ static sal_result sal__eval_open(sal_ctx *ctx, const sal_score_desc *d, int need
 }
 
 static sal_result sal__eval_sort(sal__eval *e) {
-    return e->sorted ? SAL_OK : sal__sorted(e->ctx, e->map, NULL, e->n, &e->sorted);
+    return e->sorted ? SAL_OK : sal__sorted(e, NULL, e->n, &e->sorted);
 }
 
 /* p = (v - base) * scale + shift turns the values of a map into probabilities. */
@@ -9159,13 +9047,12 @@ static sal_result sal__auc_all(sal__eval *e, sal_each each, double *value) {
 
 /* Shuffled: Tatler, Baddeley, Gilchrist, "Visual correlates of fixation selection: effects of scale
    and time", Vision Research 2005; Zhang et al., "SUN", Journal of Vision 2008. */
-static sal_result sal__sauc(const sal__eval *e, sal_each each, double *value) {
+static sal_result sal__sauc(sal__eval *e, sal_each each, double *value) {
     const uint32_t *at;
     size_t n = sal__each(&e->other, each, &at);
     float *negative;
-    SAL__TRY(sal__sorted(e->ctx, e->map, at, n, &negative));
+    SAL__TRY(sal__sorted(e, at, n, &negative));
     *value = sal__auc(e, each, negative, n);
-    sal_free(e->ctx, negative);
     return SAL_OK;
 }
 
@@ -9180,7 +9067,7 @@ static sal_result sal__auc_judd(sal__eval *e, double *value) {
     *value = k == 0 || k == n ? NAN : 0.5;
     if (k == 0 || k == n || e->m.min == e->m.max) return SAL_OK;
     SAL__TRY(sal__eval_sort(e));
-    SAL__TRY(sal__sorted(e->ctx, e->map, e->fix.once, k, &v));
+    SAL__TRY(sal__sorted(e, e->fix.once, k, &v));
     for (size_t i = 1; i <= k; i++) {
         size_t above = n - sal__rank(e->sorted, n, v[k - i], 0);
         double t = (double)i / (double)k, f = ((double)above - (double)i) / (double)(n - k);
@@ -9188,7 +9075,6 @@ static sal_result sal__auc_judd(sal__eval *e, double *value) {
         tp = t; fp = f;
     }
     *value = area + (1 - fp) * (1 + tp) / 2;
-    sal_free(e->ctx, v);
     return SAL_OK;
 }
 
@@ -9250,6 +9136,7 @@ static sal_result sal__auc_grid(sal__eval *e, int shuffled, int splits, double s
     const sal__pixels *f = &e->fix;
     size_t n = shuffled ? e->other.distinct : e->n, count = f->distinct, draws;
     double *tp, *fp, sum = 0;
+    uint32_t *pool;
     sal_rng rng = { seed };
     if (splits < 0 || !(step >= 1e-4 && step <= 1))
         return sal__fail(e->ctx, SAL_ERR_ARGUMENT, "metrics: %d splits with a step of %g: at least "
@@ -9259,9 +9146,8 @@ static sal_result sal__auc_grid(sal__eval *e, int shuffled, int splits, double s
     if (!shuffled && splits == 0) SAL__TRY(sal__eval_sort(e));
     int k = sal__thresholds(step);
     draws = shuffled ? SAL__MIN(count, n) : count;
-    tp = SAL__NEW(e->ctx, double, 2 * k);
-    uint32_t *pool = SAL__NEW(e->ctx, uint32_t, shuffled ? n : draws);
-    if (!tp || !pool) { sal_free(e->ctx, pool); sal_free(e->ctx, tp); return SAL_ERR_MEMORY; }
+    SAL__TRY_PUT(tp, e->ctx, &e->arena, double, 2 * k);
+    SAL__TRY_PUT(pool, e->ctx, &e->arena, uint32_t, shuffled ? n : draws);
     fp = tp + k;
     if (shuffled) memcpy(pool, e->other.once, n * sizeof *pool);
     sal__rates(e, f->once, count, step, tp);
@@ -9280,8 +9166,6 @@ static sal_result sal__auc_grid(sal__eval *e, int shuffled, int splits, double s
         sum = sal__roc_area(tp, fp, k);
     }
     *value = sum;
-    sal_free(e->ctx, pool);
-    sal_free(e->ctx, tp);
     return SAL_OK;
 }
 
@@ -9478,23 +9362,24 @@ static void sal__transport_solve(const sal__transport *tr, int *active, int *lis
 }
 
 /* mass: p - q in each cell, adding up to 0. */
-static sal_result sal__emd_solve(sal_ctx *ctx, const int64_t *mass, int w, int h, double *value) {
-    int cells = w * h, stride = 2 * w - 1, source = 0, sink = 0;
-    double *table = SAL__NEW(ctx, double, (size_t)stride * (size_t)(2 * h - 1)), sum = 0;
-    int *node_at = SAL__NEW(ctx, int, cells), *scratch = SAL__NEW(ctx, int, cells), *list = NULL;
-    int64_t *rest = SAL__NEW(ctx, int64_t, cells);
-    sal_result r = SAL_ERR_MEMORY;
+static sal_result sal__emd_solve(sal_ctx *ctx, sal__arena *arena, const int64_t *mass, int w, int h,
+                                 double *value) {
+    int cells = w * h, stride = 2 * w - 1, source = 0, sink = 0, *node_at, *scratch, *list;
+    double *table, sum = 0;
+    int64_t *rest;
     sal__transport tr;
-    tr.node = SAL__NEW(ctx, sal__node, cells);
-    if (!table || !node_at || !scratch || !rest || !tr.node) goto done;
+    SAL__TRY_PUT(table, ctx, arena, double, (size_t)stride * (2 * h - 1));
+    SAL__TRY_PUT(node_at, ctx, arena, int, cells);
+    SAL__TRY_PUT(scratch, ctx, arena, int, cells);
+    SAL__TRY_PUT(rest, ctx, arena, int64_t, cells);
+    SAL__TRY_PUT(tr.node, ctx, arena, sal__node, cells);
     for (int y = 1 - h; y < h; y++)
         for (int x = 1 - w; x < w; x++)
             table[(y + h - 1) * stride + x + w - 1] = sqrt((double)x * x + (double)y * y);
     tr.distance = table + (h - 1) * stride + w - 1;
     for (int k = 0; k < cells; k++) if (mass[k] > 0) sink++;
     tr.sources = sink;
-    list = SAL__NEW(ctx, int, (size_t)sink * SAL__SHORTLIST);
-    if (!list) goto done;
+    SAL__TRY_PUT(list, ctx, arena, int, (size_t)sink * SAL__SHORTLIST);
     for (int k = 0; k < cells; k++) {
         int n = mass[k] > 0 ? source++ : mass[k] < 0 ? sink++ : -1;
         node_at[k] = n;
@@ -9513,11 +9398,7 @@ static sal_result sal__emd_solve(sal_ctx *ctx, const int64_t *mass, int w, int h
         sum += (double)tr.node[k].flow * tr.distance[d];
     }
     *value = sum / 4503599627370496.0;
-    r = SAL_OK;
-done:
-    sal_free(ctx, list); sal_free(ctx, tr.node); sal_free(ctx, rest); sal_free(ctx, scratch);
-    sal_free(ctx, node_at); sal_free(ctx, table);
-    return r;
+    return SAL_OK;
 }
 
 /* The masses of both maps in units of 2^-52, negative values as 0; an empty p is uniform. */
@@ -9526,6 +9407,7 @@ SALDEF sal_result sal_metric_emd(sal_ctx *ctx, const float *p, const float *q, i
     double unit = 4503599627370496.0, psum = 0, qsum = 0;
     int cells, largest = 0;
     int64_t *mass, rest = 0;
+    sal__arena arena = { NULL };
     *value = 0;
     SAL__TRY(sal__check_size(ctx, "EMD", w, h));
     if ((double)w * h > 65536)
@@ -9540,7 +9422,7 @@ SALDEF sal_result sal_metric_emd(sal_ctx *ctx, const float *p, const float *q, i
         psum += SAL__MAX(p[k], 0); qsum += SAL__MAX(q[k], 0);
     }
     if (qsum == 0) { *value = NAN; return SAL_OK; }
-    SAL__TRY_NEW(mass, ctx, int64_t, cells);
+    SAL__TRY_PUT(mass, ctx, &arena, int64_t, cells);
     for (int k = 0; k < cells; k++) {
         double a = psum > 0 ? SAL__MAX(p[k], 0) / psum : 1.0 / cells, b = SAL__MAX(q[k], 0) / qsum;
         mass[k] = (int64_t)floor(a * unit + 0.5) - (int64_t)floor(b * unit + 0.5);
@@ -9548,26 +9430,25 @@ SALDEF sal_result sal_metric_emd(sal_ctx *ctx, const float *p, const float *q, i
         if (fabs((double)mass[k]) > fabs((double)mass[largest])) largest = k;
     }
     mass[largest] -= rest;          /* what rounding left over: less than 2^-36 */
-    sal_result r = sal__emd_solve(ctx, mass, w, h, value);
-    sal_free(ctx, mass);
+    sal_result r = sal__emd_solve(ctx, &arena, mass, w, h, value);
+    sal__arena_free(ctx, &arena);
     return r;
 }
 
 SALDEF sal_result sal_metric_emd_reduced(sal_ctx *ctx, const float *map, const float *density,
                                          int w, int h, int factor, double *value) {
-    int rw, rh;
+    float *p;
     *value = 0;
     SAL__TRY(sal__check_size(ctx, "EMD", w, h));
     if (!map || !density || factor < 1)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "EMD: a map is missing (NULL), or the factor %d is "
                          "below 1", factor);
-    rw = (w - 1) / factor + 1; rh = (h - 1) / factor + 1;
-    float *p = SAL__NEW(ctx, float, (size_t)rw * rh);
-    float *q = SAL__NEW(ctx, float, (size_t)rw * rh);
-    sal_result r = p && q ? sal_resize(ctx, p, rw, rh, map, w, h, 1, SAL_CUBIC) : SAL_ERR_MEMORY;
+    int rw = (w - 1) / factor + 1, rh = (h - 1) / factor + 1;
+    SAL__TRY_NEW(p, ctx, float, 2 * (size_t)rw * rh);
+    float *q = p + (size_t)rw * rh;
+    sal_result r = sal_resize(ctx, p, rw, rh, map, w, h, 1, SAL_CUBIC);
     if (r == SAL_OK) r = sal_resize(ctx, q, rw, rh, density, w, h, 1, SAL_CUBIC);
     if (r == SAL_OK) r = sal_metric_emd(ctx, p, q, rw, rh, value);
-    sal_free(ctx, q);
     sal_free(ctx, p);
     return r;
 }
@@ -9576,18 +9457,16 @@ SALDEF sal_result sal_metric_emd_reduced(sal_ctx *ctx, const float *map, const f
 
 /* The body of a function for one metric: opens what it needs, lets `compute` set *value and r. */
 #define SAL__METRIC(needs, density_, baseline_, fixations_, others_, compute) \
-    sal_score_desc d; \
+    sal_score_desc d = SAL__ZEROED; \
     sal__eval e; \
-    sal_result r; \
     const sal_points *f = (fixations_), *o = (others_); \
-    memset(&d, 0, sizeof d); \
     d.map = map; d.w = w; d.h = h; d.density = (density_); d.baseline = (baseline_); \
     if (f) d.fixations = *f; \
     if (o) d.others = *o; \
     *value = 0; \
-    r = sal__eval_open(ctx, &d, needs, &e); \
+    sal_result r = sal__eval_open(ctx, &d, needs, &e); \
     if (r == SAL_OK) compute; \
-    sal__eval_close(&e); \
+    sal__arena_free(ctx, &e.arena); \
     return r
 
 SALDEF sal_result sal_metric_cc(sal_ctx *ctx, const float *map, const float *density, int w, int h,
@@ -9714,7 +9593,7 @@ SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *d, double *value
         }
     }
     if (r != SAL_OK) for (int i = 0; i < SAL_METRICS; i++) value[i] = 0;
-    sal__eval_close(&e);
+    sal__arena_free(ctx, &e.arena);
     return r;
 }
 
@@ -9830,19 +9709,18 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
 
 SALDEF sal_result sal_predict_run(sal_ctx *ctx, sal_run *run, const sal_image *image,
                                   sal_map *map) {
-    float *input = SAL__NEW(ctx, float, (size_t)3 * run->h * run->w);
-    sal_result r = input ? SAL_OK : SAL_ERR_MEMORY;
+    float *input;
     memset(map, 0, sizeof *map);
-    if (r == SAL_OK && run->n != 1)
-        r = sal__fail(ctx, SAL_ERR_ARGUMENT, "this run predicts %d pictures at once, not one",
-                      run->n);
-    if (r == SAL_OK) r = sal_preprocess(ctx, run->net, image, run->h, run->w, input);
+    if (run->n != 1)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "this run predicts %d pictures at once, not one",
+                         run->n);
+    SAL__TRY_NEW(input, ctx, float, (size_t)3 * run->h * run->w);
+    sal_result r = sal_preprocess(ctx, run->net, image, run->h, run->w, input);
     if (r == SAL_OK) r = sal_run_forward(ctx, run, input);
-    if (r == SAL_OK)
-        r = sal_postprocess(ctx, run->net, run->output, run->shape.h, run->shape.w, run->h, run->w,
-                            image->w, image->h, map);
     sal_free(ctx, input);
-    return r;
+    SAL__TRY(r);
+    return sal_postprocess(ctx, run->net, run->output, run->shape.h, run->shape.w, run->h, run->w,
+                           image->w, image->h, map);
 }
 
 SALDEF sal_result sal_predict(sal_ctx *ctx, const sal_net *net, const sal_image *image,
@@ -9869,7 +9747,6 @@ static const char *const sal__preferred[] = { "lite", "wepsam", "juntingnet" };
 /* The weights file of a network, if there is one. */
 static int sal__find_weights(const char *name, char *path, size_t size) {
 #ifdef SALIENCY_NO_STDIO
-    (void)name; (void)path; (void)size;
     return 0;
 #else
     const char *folder = getenv("SALIENCY_WEIGHTS");
@@ -9879,19 +9756,11 @@ static int sal__find_weights(const char *name, char *path, size_t size) {
 #endif
 }
 
-/* The network is there: make it ready to predict, or close the model. */
-static sal_result sal__model_start(sal_ctx *ctx, sal_model *model) {
-    sal_result r = sal_run_open(ctx, model->net, 1, 0, 0, &model->run);
-    if (r != SAL_OK) sal_model_close(ctx, model);
-    else snprintf(model->name, sizeof model->name, "%s", model->net->name);
-    return r;
-}
-
 SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *weights,
                                  sal_model *model) {
     char path[1024];
     sal_kind kind = SAL_KINDS;
-    int i, classical = name ? sal_classical_from_name(name) : -1;
+    int classical = name ? sal_classical_from_name(name) : -1, built_in;
     sal_result r;
     memset(model, 0, sizeof *model);
     if (classical >= 0 && weights)
@@ -9900,7 +9769,7 @@ SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *wei
     if (name && classical < 0 && !sal_kind_from_name(name, &kind))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no model called %s", name);
     if (!name && !weights) {
-        for (i = 0; i < SAL__COUNT(sal__preferred) && !weights; i++)
+        for (int i = 0; i < SAL__COUNT(sal__preferred) && !weights; i++)
             if (sal__find_weights(sal__preferred[i], path, sizeof path)) weights = path;
         if (!weights && !ctx->weights) classical = SAL_GBVS;
     }
@@ -9909,26 +9778,25 @@ SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *wei
         snprintf(model->name, sizeof model->name, "%s", sal_classical_name(model->classical));
         return SAL_OK;
     }
-    if (!weights && ctx->weights && (!name || kind == SAL_LITE)) {
-        r = sal_net_load_memory(ctx, ctx->weights, ctx->weights_size, "built-in weights",
-                                &model->net);
-        return r == SAL_OK ? sal__model_start(ctx, model) : r;
-    }
-    if (!weights) {
+    built_in = !weights && ctx->weights && (!name || kind == SAL_LITE);
+    if (!weights && !built_in) {
         if (!sal__find_weights(name, path, sizeof path))
             return sal__fail(ctx, SAL_ERR_IO, "%s needs weights, and there is no file %s: train "
                              "it, or name another file or folder", name, path);
         weights = path;
     }
+    if (built_in) r = sal_net_load_memory(ctx, ctx->weights, ctx->weights_size, "built-in weights",
+                                          &model->net);
 #ifdef SALIENCY_NO_STDIO
-    r = sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: built without files", weights);
+    else r = sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: built without files", weights);
 #else
-    r = sal_net_load(ctx, weights, &model->net);
+    else r = sal_net_load(ctx, weights, &model->net);
 #endif
-    if (r == SAL_OK && name && model->net->desc.kind != kind)
+    if (r == SAL_OK && name && !built_in && model->net->desc.kind != kind)
         r = sal__fail(ctx, SAL_ERR_SHAPE, "%s: holds the network %s, not %s", weights,
                       model->net->name, name);
-    if (r == SAL_OK) r = sal__model_start(ctx, model);
+    if (r == SAL_OK) r = sal_run_open(ctx, model->net, 1, 0, 0, &model->run);
+    if (r == SAL_OK) snprintf(model->name, sizeof model->name, "%s", model->net->name);
     else sal_model_close(ctx, model);
     return r;
 }
@@ -10016,18 +9884,17 @@ static sal_result sal__crop_sums(sal_ctx *ctx, const sal_map *map, const sal_map
 
 /* Regions are pixels above this share of the maximum that touch at their sides; those larger than
    the box do not count, as every box would cut or miss them. */
-static sal_result sal__crop_links(sal_ctx *ctx, const sal_map *map, double share, sal__crop *c) {
+static sal_result sal__crop_links(sal_ctx *ctx, sal__arena *arena, const sal_map *map,
+                                  double share, sal__crop *c) {
     int w = map->w, h = map->h, x, y, n = w * h;
     float peak = 0;
-    unsigned char *mark = SAL__NEW(ctx, unsigned char, n);      /* 1: in a region, 2: visited */
-    int *queue = SAL__NEW(ctx, int, n);
+    unsigned char *mark;        /* 1: in a region, 2: visited */
+    int *queue;
     size_t cells = (size_t)(h + 1) * (w + 1);
-    c->across = SAL__NEW(ctx, int, cells);
-    c->down = SAL__NEW(ctx, int, cells);
-    if (!mark || !queue || !c->across || !c->down) {
-        sal_free(ctx, mark); sal_free(ctx, queue);
-        return SAL_ERR_MEMORY;
-    }
+    SAL__TRY_PUT(mark, ctx, arena, unsigned char, n);
+    SAL__TRY_PUT(queue, ctx, arena, int, n);
+    SAL__TRY_PUT(c->across, ctx, arena, int, cells);
+    SAL__TRY_PUT(c->down, ctx, arena, int, cells);
     for (int i = 0; i < n; i++) peak = SAL__MAX(peak, map->data[i]);
     for (int i = 0; i < n; i++) mark[i] = map->data[i] > share * peak;
     for (int i = 0; i < n; i++) {
@@ -10057,7 +9924,6 @@ static sal_result sal__crop_links(sal_ctx *ctx, const sal_map *map, double share
             c->across[at + w + 1] = c->across[at] + (x > 0 && m[0] && m[-1]);
             c->down[at + 1] = c->down[at] + (y > 0 && m[0] && m[-w]);
         }
-    sal_free(ctx, mark); sal_free(ctx, queue);
     return SAL_OK;
 }
 
@@ -10175,12 +10041,41 @@ static void sal__crop_zoom(sal__crop *c, const sal_crop_desc *d, double aspect) 
     }
 }
 
+/* With a description that is all right. */
+static sal_result sal__crop_boxes(sal_ctx *ctx, sal__arena *arena, const sal_map *map,
+                                  const sal_crop_desc *d, sal_box *box) {
+    sal__crop c = SAL__ZEROED;
+    int x, y, sized = d->w && d->h;
+    c.w = map->w; c.h = map->h;
+    c.taken = box;
+    SAL__TRY_PUT(c.sum, ctx, arena, double, (size_t)(c.h + 1) * (c.w + 1));
+    SAL__TRY_PUT(c.band, ctx, arena, double, (size_t)3 * (c.w + 2));
+    c.gain = c.band + c.w + 2;
+    c.tilt = c.gain + c.w + 2;
+    SAL__TRY(sal__crop_sums(ctx, map, d->boost, &c));
+    double aspect = sized ? (double)d->w / d->h : d->aspect > 0 ? d->aspect : (double)c.w / c.h;
+    sal__crop_size(&c, aspect, sized ? (double)d->w * d->h / c.w / c.h : d->area > 0 ? d->area : 1);
+    if (d->keep > 0 && !sized) sal__crop_zoom(&c, d, aspect);
+    if (d->uncut > 0 || d->boxes > 1) sal__crop_round(&c);
+    if (d->uncut > 0) SAL__TRY(sal__crop_links(ctx, arena, map, d->uncut, &c));
+    for (; c.takens < d->boxes && sal__crop_scan(&c, 1, &x, &y); c.takens++) {
+        sal_box *b = &box[c.takens];
+        b->left = x; b->top = y;
+        if (c.bw > floor(c.bw) || c.bh > floor(c.bh)) sal__crop_refine(&c, &b->left, &b->top);
+        b->right = b->left + c.bw; b->bottom = b->top + c.bh;
+        b->w = (int)sal__clamp(floor(c.bw + 0.5), 1, c.w);
+        b->h = (int)sal__clamp(floor(c.bh + 0.5), 1, c.h);
+        b->x = (int)sal__clamp(floor(b->left + 0.5), 0, c.w - b->w);
+        b->y = (int)sal__clamp(floor(b->top + 0.5), 0, c.h - b->h);
+        b->kept = sal__crop_inside(&c, b->x, b->y, b->w, b->h) / c.total;
+    }
+    return SAL_OK;
+}
+
 SALDEF sal_result sal_crop(sal_ctx *ctx, const sal_map *map, const sal_crop_desc *desc,
                            sal_box *box) {
     sal_crop_desc d = SAL__ZEROED;
-    sal__crop c = SAL__ZEROED;
-    double aspect;
-    int x, y;
+    sal__arena arena = { NULL };
     if (desc) d = *desc;
     d.boxes = d.boxes ? d.boxes : 1;
     if (!map->data || map->w < 1 || map->h < 1)
@@ -10195,34 +10090,8 @@ SALDEF sal_result sal_crop(sal_ctx *ctx, const sal_map *map, const sal_crop_desc
         return sal__fail(ctx, SAL_ERR_SHAPE, "the boost map has %d x %d values, the map %d x %d",
                          d.boost->w, d.boost->h, map->w, map->h);
     memset(box, 0, (size_t)d.boxes * sizeof *box);
-    c.w = map->w; c.h = map->h;
-    c.taken = box;
-    c.sum = SAL__NEW(ctx, double, (size_t)(c.h + 1) * (c.w + 1));
-    c.band = SAL__NEW(ctx, double, (size_t)3 * (c.w + 2));
-    sal_result r = c.sum && c.band ? sal__crop_sums(ctx, map, d.boost, &c) : SAL_ERR_MEMORY;
-    if (r == SAL_OK) {
-        c.gain = c.band + c.w + 2;
-        c.tilt = c.gain + c.w + 2;
-        aspect = d.w && d.h ? (double)d.w / d.h : d.aspect > 0 ? d.aspect : (double)c.w / c.h;
-        sal__crop_size(&c, aspect, d.w && d.h ? (double)d.w * d.h / c.w / c.h :
-                                   d.area > 0 ? d.area : 1);
-        if (d.keep > 0 && !(d.w && d.h)) sal__crop_zoom(&c, &d, aspect);
-        if (d.uncut > 0 || d.boxes > 1) sal__crop_round(&c);
-    }
-    if (r == SAL_OK && d.uncut > 0) r = sal__crop_links(ctx, map, d.uncut, &c);
-    for (; r == SAL_OK && c.takens < d.boxes && sal__crop_scan(&c, 1, &x, &y); c.takens++) {
-        sal_box *b = &box[c.takens];
-        b->left = x; b->top = y;
-        if (c.bw > floor(c.bw) || c.bh > floor(c.bh)) sal__crop_refine(&c, &b->left, &b->top);
-        b->right = b->left + c.bw; b->bottom = b->top + c.bh;
-        b->w = (int)sal__clamp(floor(c.bw + 0.5), 1, c.w);
-        b->h = (int)sal__clamp(floor(c.bh + 0.5), 1, c.h);
-        b->x = (int)sal__clamp(floor(b->left + 0.5), 0, c.w - b->w);
-        b->y = (int)sal__clamp(floor(b->top + 0.5), 0, c.h - b->h);
-        b->kept = sal__crop_inside(&c, b->x, b->y, b->w, b->h) / c.total;
-    }
-    sal_free(ctx, c.across); sal_free(ctx, c.down);
-    sal_free(ctx, c.band); sal_free(ctx, c.sum);
+    sal_result r = sal__crop_boxes(ctx, &arena, map, &d, box);
+    sal__arena_free(ctx, &arena);
     return r;
 }
 
@@ -10238,48 +10107,35 @@ SALDEF double sal_name_share(const char *name, uint64_t seed) {
 }
 
 SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind) {
+    static const struct {
+        int epochs, batch;
+        const char *loss;
+        sal_schedule schedule;      /* kind, rate, rate_end, factor, every */
+        sal_optim_desc optim;       /* rule, nesterov, rho, eps, decay, clip, max_norm */
+    } paper[SAL_KINDS] = {
+        { 1000, 128, "mse", { SAL_RATE_LINEAR, 0.03, 0.0001, 0, 0 },
+          { SAL_SGD, 1, 0, 0, 0, 0, 1.9365 } },     /* as Goodfellow et al.'s maxout networks */
+        { 1200, 128, "mse", { SAL_RATE_LINEAR, 0.3, 0.0001, 0, 0 }, { SAL_SGD, 1, 0, 0, 0, 0, 0 } },
+        { 20, 10, "mlnet", { SAL_RATE_TIME_DECAY, 1e-3, 0, 5e-4, 0 },
+          { SAL_SGD, 1, 0, 0, 0, 0, 0 } },
+        { 10, 10, "sam", { SAL_RATE_STEP, 1e-4, 0, 0.1, 3 },
+          { SAL_RMSPROP, 1, 0.9, 1e-7, 0, 0, 0 } },
+        { 10, 10, "sam", { SAL_RATE_STEP, 1e-4, 0, 0.1, 2 },
+          { SAL_RMSPROP, 1, 0.9, 1e-7, 0, 0, 0 } },
+        { 12, 8, "kl-cc", { SAL_RATE_ONE_CYCLE, 5e-4, 0, 0, 0 },
+          { SAL_ADAMW, 1, 0, 0, 1e-4, 0, 0 } }      /* ours: see weights/README.md */
+    };
+    sal_ctx ctx = SAL__ZEROED;
     sal_train_desc d = SAL__ZEROED;
+    sal_loss_parse(&ctx, paper[kind].loss, &d.loss);
+    d.epochs = paper[kind].epochs; d.batch = paper[kind].batch;
+    d.schedule = paper[kind].schedule;
+    d.optim = paper[kind].optim;
+    d.momentum = 0.9; d.momentum_end = kind == SAL_JUNTINGNET ? 0.999 : 0.9;
     d.val_split = 0.2;
     d.dropout = -1;
-    d.mirror = 1;
-    d.optim.nesterov = 1;
-    d.momentum = d.momentum_end = 0.9;
-    d.batch = 10;
-    d.ranks = 1;
-    switch (kind) {
-    case SAL_JUNTINGNET:
-        d.epochs = 1000; d.batch = 128;
-        d.loss.weight[SAL_LOSS_MSE] = 1;
-        d.schedule.kind = SAL_RATE_LINEAR; d.schedule.rate = 0.03; d.schedule.rate_end = 0.0001;
-        d.momentum_end = 0.999;
-        d.optim.max_norm = 1.9365;      /* of Goodfellow et al.'s maxout networks */
-        break;
-    case SAL_WEPSAM:
-        d.epochs = 1200; d.batch = 128;
-        d.loss.weight[SAL_LOSS_MSE] = 1;
-        d.schedule.kind = SAL_RATE_LINEAR; d.schedule.rate = 0.3; d.schedule.rate_end = 0.0001;
-        break;
-    case SAL_MLNET:
-        d.epochs = 20;
-        d.loss.weight[SAL_LOSS_MLNET] = 1;
-        d.schedule.kind = SAL_RATE_TIME_DECAY; d.schedule.rate = 1e-3; d.schedule.factor = 5e-4;
-        break;
-    case SAL_LITE:                      /* ours: see weights/README.md */
-        d.epochs = 12; d.batch = 8; d.fixed_norm = 1;
-        d.loss.weight[SAL_LOSS_KL] = 1; d.loss.weight[SAL_LOSS_CC] = -1;
-        d.optim.rule = SAL_ADAMW; d.optim.decay = 1e-4;
-        d.schedule.kind = SAL_RATE_ONE_CYCLE; d.schedule.rate = 5e-4;
-        break;
-    default:
-        d.epochs = 10;
-        d.loss.weight[SAL_LOSS_KL] = 10; d.loss.weight[SAL_LOSS_CC] = -2;
-        d.loss.weight[SAL_LOSS_NSS] = -1;
-        d.loss.upsample = 16; d.loss.peak = 1;
-        d.optim.rule = SAL_RMSPROP; d.optim.rho = 0.9; d.optim.eps = 1e-7;
-        d.schedule.kind = SAL_RATE_STEP; d.schedule.rate = 1e-4; d.schedule.factor = 0.1;
-        d.schedule.every = kind == SAL_SAM_RESNET ? 2 : 3;
-        break;
-    }
+    d.fixed_norm = kind == SAL_LITE;
+    d.mirror = d.ranks = 1;
     return d;
 }
 
@@ -10297,8 +10153,11 @@ typedef struct sal__picture {
     int bad;                    /* cannot be read, and that is to be overlooked */
 } sal__picture;
 
+typedef float sal__epoch[SAL_TRAIN_COLUMNS];
+
 typedef struct sal__trainer {
     sal_ctx *ctx;
+    sal__arena arena;           /* of the arrays below */
     sal_net *net;
     sal_train_desc desc;
     sal_ctx *worker;            /* a context for each */
@@ -10322,7 +10181,9 @@ typedef struct sal__trainer {
     size_t feature_floats, feature_start;
     uint16_t *record;           /* features of a batch */
     char recipe[512];
-    float (*history)[SAL_TRAIN_COLUMNS];
+    sal__epoch *history;
+    sal_named_tensor *tensor;   /* all that a checkpoint holds */
+    int tensors;
     sal_train_progress at;
     uint64_t steps_done;
     double epoch_loss;          /* sum over the steps of this epoch */
@@ -10615,26 +10476,27 @@ static void sal__block_tensor(sal_named_tensor *n, const char *name, float *data
     n->tensor.data = data;
 }
 
-/* All that a training is made of, as tensors (at most params + 4); returns how many. */
-static int sal__train_tensors(const sal__trainer *t, sal_named_tensor *tensor) {
-    int count = 0;
-    for (int i = 0; i < t->net->params; i++) {
-        tensor[count].name = t->net->param[i].name;
-        tensor[count++].tensor = t->net->param[i].value;
+/* All that a training is made of, as tensors. */
+static sal_result sal__train_tensors(sal__trainer *t) {
+    sal_named_tensor *tensor;
+    SAL__TRY_PUT(tensor, t->ctx, &t->arena, sal_named_tensor, t->net->params + 4);
+    t->tensor = tensor;
+    for (int i = 0; i < t->net->params; i++, tensor++) {
+        tensor->name = t->net->param[i].name;
+        tensor->tensor = t->net->param[i].value;
     }
-    sal__block_tensor(&tensor[count++], "train.optimiser", t->optim->state,
+    sal__block_tensor(tensor++, "train.optimiser", t->optim->state,
                       t->optim->slots * t->optim->floats);
-    sal__block_tensor(&tensor[count++], "train.history", t->history[0],
+    sal__block_tensor(tensor++, "train.history", t->history[0],
                       (size_t)t->desc.epochs * SAL_TRAIN_COLUMNS);
-    if (t->average)
-        sal__block_tensor(&tensor[count++], "train.average", t->average, t->block_floats);
-    if (t->best) sal__block_tensor(&tensor[count++], "train.best", t->best, t->block_floats);
-    return count;
+    if (t->average) sal__block_tensor(tensor++, "train.average", t->average, t->block_floats);
+    if (t->best) sal__block_tensor(tensor++, "train.best", t->best, t->block_floats);
+    t->tensors = (int)(tensor - t->tensor);
+    return SAL_OK;
 }
 
 /* The best weights to out, everything to state; each file is whole or not there. */
 static sal_result sal__train_checkpoint(sal__trainer *t) {
-    sal_named_tensor *tensor;
     const char *meta[4] = { "train.recipe", t->recipe, "train.at", NULL };
     char numbers[80];
     uint64_t loss, best;
@@ -10649,38 +10511,31 @@ static sal_result sal__train_checkpoint(sal__trainer *t) {
         t->best_unsaved = 0;
     }
     if (!t->desc.state || r != SAL_OK) return r;
-    SAL__TRY_NEW(tensor, t->ctx, sal_named_tensor, t->net->params + 4);
     memcpy(&loss, &t->epoch_loss, sizeof loss);     /* as bits: exact, and the same everywhere */
     memcpy(&best, &t->at.best, sizeof best);
     snprintf(numbers, sizeof numbers, "%d %d %d %llx %llx", t->at.epoch, t->at.step,
              t->at.best_epoch, (unsigned long long)loss, (unsigned long long)best);
     meta[3] = numbers;
-    r = sal_safetensors_save(t->ctx, t->desc.state, tensor, sal__train_tensors(t, tensor), meta, 2);
-    sal_free(t->ctx, tensor);
-    return r;
+    return sal_safetensors_save(t->ctx, t->desc.state, t->tensor, t->tensors, meta, 2);
 }
 
 static sal_result sal__train_resume(sal__trainer *t) {
-    sal_safetensors file = SAL__ZEROED;
-    sal_named_tensor *tensor = SAL__NEW(t->ctx, sal_named_tensor, t->net->params + 4);
-    sal_result r = tensor ? SAL_OK : SAL_ERR_MEMORY;
-    int count = tensor ? sal__train_tensors(t, tensor) : 0;
-    if (r == SAL_OK) r = sal_safetensors_load(t->ctx, t->desc.state, &file);
-    if (r != SAL_OK) { sal_free(t->ctx, tensor); return r; }
+    sal_safetensors file;
+    sal_result r = SAL_OK;
+    SAL__TRY(sal_safetensors_load(t->ctx, t->desc.state, &file));
     const char *recipe = sal_safetensors_meta(&file, "train.recipe");
     if (!recipe || strcmp(recipe, t->recipe))
         r = sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s was written by another recipe or for other "
                       "pictures: (%s), not (%s)", t->desc.state, recipe ? recipe : "none",
                       t->recipe);
-    for (int i = 0; r == SAL_OK && i < count; i++) {
-        size_t n = sal_tensor_count(&tensor[i].tensor);
-        const sal_named_tensor *found = sal_safetensors_find(&file, tensor[i].name);
-        if (!found || found->tensor.dtype != SAL_F32 || sal_tensor_count(&found->tensor) != n)
+    for (int i = 0; r == SAL_OK && i < t->tensors; i++) {
+        const sal_named_tensor *to = &t->tensor[i], *from = sal_safetensors_find(&file, to->name);
+        size_t n = sal_tensor_count(&to->tensor);
+        if (!from || from->tensor.dtype != SAL_F32 || sal_tensor_count(&from->tensor) != n)
             r = sal__fail(t->ctx, SAL_ERR_FORMAT, "%s: has no tensor %s of %.0f values",
-                          t->desc.state, tensor[i].name, (double)n);
-        else memcpy(tensor[i].tensor.data, found->tensor.data, n * sizeof(float));
+                          t->desc.state, to->name, (double)n);
+        else memcpy(to->tensor.data, from->tensor.data, n * sizeof(float));
     }
-    sal_free(t->ctx, tensor);
     if (r == SAL_OK) {
         const char *numbers = sal_safetensors_meta(&file, "train.at");
         unsigned long long loss, best;
@@ -10733,13 +10588,11 @@ static sal_result sal__features_open(sal__trainer *t) {
     sal__output out;
     int i, total = t->trains + t->vals;
     t->feature_start = sizeof header;
-    for (i = 0; i < t->net->params; i++)        /* the weights of the beginning */
-        if (!t->run->gradient[i]) {
-            const sal_tensor *p = &t->net->param[i].value;
-            const unsigned char *b = (const unsigned char *)p->data;
-            size_t n = sal_tensor_count(p) * sizeof(float);
-            for (size_t q = 0; q < n; q++) hash = (hash ^ b[q]) * 0x100000001B3u;
-        }
+    for (i = 0; i < t->net->params; i++) {
+        const sal_tensor *p = &t->net->param[i].value;
+        if (!t->run->gradient[i])               /* a weight of the beginning */
+            hash = sal__hash_on(hash, p->data, sal_tensor_count(p) * sizeof(float));
+    }
     for (i = 0; i < total; i++) {
         const sal__picture *s = &t->picture[i];
         hash = hash * 31 + sal__hash(s->set->entry[s->entry].image);
@@ -10751,7 +10604,7 @@ static sal_result sal__features_open(sal__trainer *t) {
                  (unsigned long)(hash >> 32), (unsigned long)(hash & 0xFFFFFFFFu));
     header[i] = ' ';
     header[sizeof header - 1] = '\n';
-    SAL__TRY_NEW(t->record, t->ctx, uint16_t, t->feature_floats * (size_t)t->run->n);
+    SAL__TRY_PUT(t->record, t->ctx, &t->arena, uint16_t, t->feature_floats * t->run->n);
     t->features = fopen(t->desc.features, "rb");
     if (t->features && fread(found, 1, sizeof found, t->features) == sizeof found &&
         !memcmp(found, header, sizeof header)) return SAL_OK;
@@ -10805,12 +10658,7 @@ static void sal__train_close(sal__trainer *t) {
     sal_optim_close(ctx, t->optim);
     sal_run_close(ctx, t->run);
     sal_run_close(ctx, t->test);
-    sal_free(ctx, t->picture); sal_free(ctx, t->set); sal_free(ctx, t->order);
-    sal_free(ctx, t->worker); sal_free(ctx, t->result); sal_free(ctx, t->domain);
-    sal_free(ctx, t->input); sal_free(ctx, t->density); sal_free(ctx, t->fixations);
-    sal_free(ctx, t->scratch); sal_free(ctx, t->loss);
-    sal_free(ctx, t->best); sal_free(ctx, t->average); sal_free(ctx, t->place);
-    sal_free(ctx, t->record); sal_free(ctx, t->history);
+    sal__arena_free(ctx, &t->arena);
     memset(t, 0, sizeof *t);
 }
 
@@ -10823,16 +10671,15 @@ static sal_result sal__train_pictures(sal__trainer *t) {
     sal_dataset_options options = SAL__ZEROED;
     int sets = d->datas + d->vals, total = 0, people = 0;
     options.skip_missing = d->skip;
-    SAL__TRY_NEW(t->set, t->ctx, sal_dataset, sets);
+    SAL__TRY_PUT(t->set, t->ctx, &t->arena, sal_dataset, sets);
     for (int i = 0; i < sets; i++) {
         const char *path = i < d->datas ? d->data[i] : d->val[i - d->datas];
         SAL__TRY(sal_dataset_open(t->ctx, path, &options, &t->set[i]));
         total += t->set[i].count;
         for (int k = 0; k < t->set[i].count; k++) people |= !sal__weak(&t->set[i].entry[k]);
     }
-    t->picture = SAL__NEW(t->ctx, sal__picture, total);
-    t->order = SAL__NEW(t->ctx, int, total);
-    if (!t->picture || !t->order) return SAL_ERR_MEMORY;
+    SAL__TRY_PUT(t->picture, t->ctx, &t->arena, sal__picture, total);
+    SAL__TRY_PUT(t->order, t->ctx, &t->arena, int, total);
     for (int pass = 0; pass < 2; pass++)            /* to train, to validate */
     for (int i = 0; i < sets; i++)
         for (int k = 0; k < t->set[i].count; k++) {
@@ -10903,9 +10750,8 @@ static sal_result sal__train_open(sal__trainer *t) {
     for (i = 0; i < t->net->layers; i++)
         if (d->dropout >= 0 && t->net->layer[i].op == SAL_OP_DROPOUT)
             t->net->layer[i].rate = (float)d->dropout;
-    t->worker = SAL__NEW(ctx, sal_ctx, workers);
-    t->result = SAL__NEW(ctx, sal_result, workers);
-    if (!t->worker || !t->result) return SAL_ERR_MEMORY;
+    SAL__TRY_PUT(t->worker, ctx, &t->arena, sal_ctx, workers);
+    SAL__TRY_PUT(t->result, ctx, &t->arena, sal_result, workers);
     for (i = 0; i < workers; i++) {
         t->worker[i] = *ctx;
         t->worker[i].threads = 1; t->worker[i].parallel_for = NULL; t->worker[i].log = NULL;
@@ -10926,7 +10772,7 @@ static sal_result sal__train_open(sal__trainer *t) {
             return sal__fail(ctx, SAL_ERR_ARGUMENT, "there are no features to cache: the first "
                              "layer of %s learns", t->net->name);
     }
-    SAL__TRY_NEW(t->place, ctx, size_t, t->net->params);
+    SAL__TRY_PUT(t->place, ctx, &t->arena, size_t, t->net->params);
     for (i = 0; i < t->net->layers; i++) {
         const sal_layer *l = &t->net->layer[i];
         for (int k = l->param; k < l->param + l->params; k++) {
@@ -10955,21 +10801,18 @@ static sal_result sal__train_open(sal__trainer *t) {
         return sal__fail(ctx, SAL_ERR_MEMORY, "training would take %.0f MB, %.0f MB of them for "
                          "batches of %d; the limit is %.0f MB", t->at.bytes / 1e6,
                          sal_run_bytes(t->run) / 1e6, batch, d->memory_limit / 1e6);
-    t->input = SAL__NEW(ctx, float, (size_t)batch * 3 * t->run->h * t->run->w);
-    t->density = SAL__NEW(ctx, float, batch * map);
-    t->fixations = SAL__NEW(ctx, float, batch * map);
-    t->scratch = SAL__NEW(ctx, float, workers * sal_loss_scratch(&d->loss, t->run->shape.h,
-                                                                 t->run->shape.w));
-    t->loss = SAL__NEW(ctx, double, 4 * batch);
-    t->domain = SAL__NEW(ctx, int, batch);
+    SAL__TRY_PUT(t->input, ctx, &t->arena, float, (size_t)batch * 3 * t->run->h * t->run->w);
+    SAL__TRY_PUT(t->density, ctx, &t->arena, float, batch * map);
+    SAL__TRY_PUT(t->fixations, ctx, &t->arena, float, batch * map);
+    SAL__TRY_PUT(t->scratch, ctx, &t->arena, float,
+                 workers * sal_loss_scratch(&d->loss, t->run->shape.h, t->run->shape.w));
+    SAL__TRY_PUT(t->loss, ctx, &t->arena, double, 4 * batch);
+    SAL__TRY_PUT(t->domain, ctx, &t->arena, int, batch);
+    SAL__TRY_PUT(t->history, ctx, &t->arena, sal__epoch, d->epochs);
+    if (t->vals) SAL__TRY_PUT(t->best, ctx, &t->arena, float, t->block_floats);
+    if (d->average > 0) SAL__TRY_PUT(t->average, ctx, &t->arena, float, t->block_floats);
     t->run->domain = t->domain;
-    t->history = (float (*)[SAL_TRAIN_COLUMNS])sal_alloc(ctx, (size_t)d->epochs,
-                                                         sizeof *t->history);
-    if (t->vals) t->best = SAL__NEW(ctx, float, t->block_floats);
-    if (d->average > 0) t->average = SAL__NEW(ctx, float, t->block_floats);
-    if (!t->input || !t->density || !t->fixations || !t->scratch || !t->loss ||
-        !t->domain || !t->history || (t->vals && !t->best) || (d->average > 0 && !t->average))
-        return SAL_ERR_MEMORY;
+    SAL__TRY(sal__train_tensors(t));
     t->cc = t->loss + batch; t->nss = t->cc + batch; t->weight = t->nss + batch;
     t->at.loading = 1;
     t->at.epochs = d->epochs;
@@ -11696,7 +11539,6 @@ static void sal__wino_out_group(const sal__wino_job *j, int group, int oblock, f
 
 static void sal__wino_weight_task(void *arg, int index, int worker) {
     const sal__wino_job *j = (const sal__wino_job *)arg;
-    (void)worker;
     sal__wino_weights(j, j->weight, index / j->w.kblocks, index % j->w.kblocks,
                       j->u + index * j->w.u);
 }
@@ -11859,7 +11701,6 @@ static void sal__gemm_columns(const sal__gemm_job *j, const float *in, int p, fl
 static void sal__gemm_pack_task(void *arg, int index, int worker) {
     const sal__gemm_job *j = (const sal__gemm_job *)arg;
     int o = index * 6;
-    (void)worker;
     for (int k = 0; k < j->k; k += SAL__GEMM_KC) {
         size_t count = (size_t)SAL__MIN(SAL__GEMM_KC, j->k - k);
         for (int r = 0; r < 6 && o + r < j->s->oc; r++)
@@ -11999,7 +11840,6 @@ static void sal__dense_rows_task(void *arg, int index, int worker) {
     const char *rows = (const char *)j->weight->data +
                        (size_t)first * j->nin * sal_dtype_size(j->weight->dtype);
     float sum[SAL__DENSE_ROWS];
-    (void)worker;
     for (int s = 0; s < j->n; s++) {
         if (j->weight->dtype == SAL_I8) {
             const int16_t *hi = j->fixed + (size_t)s * 2 * j->nin;
@@ -12074,7 +11914,6 @@ static void sal__lstm_tilde_task(void *arg, int index, int worker) {
     size_t hw = (size_t)j->wino.s->oh * j->wino.s->ow;
     const float *x = j->x + index * hw;
     float *to = j->tilde + index * hw;
-    (void)worker;
     for (size_t i = 0; i < hw; i++) to[i] = x[i] * j->a[i];
 }
 
@@ -12143,18 +11982,16 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
                                const float *const *params, int steps, int n, int c, int h, int w,
                                void *scratch) {
     sal__lstm_plan p = sal__lstm_fit(c, h, w);
-    sal__lstm_job j;
-    sal_epilogue e, plain;
-    size_t hw = (size_t)h * w, shared;
-    float *wax, *sum, *taps, *z, *va;
-    shared = sal__wino_shared(&p.w);
-    memset(&j, 0, sizeof j); memset(&e, 0, sizeof e); memset(&plain, 0, sizeof plain);
+    sal__lstm_job j = SAL__ZEROED;
+    sal_epilogue e = SAL__ZEROED, plain = SAL__ZEROED;
+    size_t hw = (size_t)h * w, shared = sal__wino_shared(&p.w);
     j.wino.isa = sal__isa_best(); j.wino.s = &p.s; j.wino.w = p.w; j.wino.count = p.w.groups;
     j.params = params;
     j.vx = (float *)scratch; j.vh = j.vx + shared;
-    j.tilde = j.vh + shared; j.cell = j.tilde + c * hw; wax = j.cell + c * hw; sum = wax + c * hw;
-    taps = sum + c * hw; z = taps + 9 * hw; j.a = z + hw;
-    va = z + 2 * hw;
+    j.tilde = j.vh + shared; j.cell = j.tilde + c * hw;
+    float *wax = j.cell + c * hw, *sum = wax + c * hw, *taps = sum + c * hw, *z = taps + 9 * hw;
+    float *va = z + 2 * hw;
+    j.a = z + hw;
     j.wino.worker = va + (c * 9 + 15) / 16 * 16; j.wino.worker_size = p.worker;
     for (int k = 0; k < 9; k++)
         for (size_t i = 0; i < (size_t)c; i++) va[k * c + i] = params[SAL_VA][i * 9 + k];
@@ -12458,6 +12295,12 @@ static void sal__pool_task(void *arg, int index, int worker) {
     }
 }
 
+/* One plane. row: sal__pool_row(s) floats of scratch. */
+static void sal__fast_maxpool(float *out, const float *in, const sal_pool *s, float *row) {
+    sal__pool_job j = { sal__isa_best(), s, in, out, row };
+    sal__pool_task(&j, 0, 0);
+}
+
 /* --- the default backend ---------------------------------------------------------------------- */
 
 static sal_result sal__forward_conv2d_fast(sal_ctx *ctx, sal_run *run, int i) {
@@ -12554,7 +12397,6 @@ typedef struct sal__back_job {
 static void sal__data_task(void *arg, int index, int worker) {
     const sal__back_job *j = (const sal__back_job *)arg;
     sal_conv s = *j->s;
-    (void)worker;
     s.n = 1;
     sal_conv2d_backward_data(j->to + (size_t)index * s.ic * s.ih * s.iw,
                              j->dout + (size_t)index * s.oc * s.oh * s.ow, j->weight, &s);
@@ -12659,7 +12501,6 @@ static void sal__weight_task(void *arg, int index, int worker) {
 static void sal__weight_sum_task(void *arg, int index, int worker) {
     const sal__back_job *j = (const sal__back_job *)arg;
     float *to = j->to + (size_t)index * j->k;
-    (void)worker;
     for (int g = 0; g < j->groups; g++) {
         const float *sum = j->sums + (size_t)g * j->k * j->width + index;
         for (int r = 0; r < j->k; r++) to[r] += sum[(size_t)r * j->width];
@@ -12682,7 +12523,6 @@ static void sal__bias_task(void *arg, int index, int worker) {
     const sal__bias_job *j = (const sal__bias_job *)arg;
     double sum[4] = { 0, 0, 0, 0 };
     int i;
-    (void)worker;
     for (int s = 0; s < j->n; s++) {
         const float *g = j->dout + ((size_t)s * j->c + index) * j->hw;
         for (i = 0; i + 4 <= j->hw; i += 4) {
@@ -12762,7 +12602,6 @@ static void sal__maxpool_train_task(void *arg, int index, int worker) {
     sal_pool s = sal__pool_of(a->l, 1, a->from);
     size_t out = index * sal__shape_count(a->to);
     int *best = (int *)a->aux;
-    (void)worker;
     sal_maxpool_forward(a->out + out, best ? best + out : NULL,
                         a->in + index * sal__shape_count(a->from), &s);
 }
@@ -12771,7 +12610,6 @@ static void sal__maxpool_back_task(void *arg, int index, int worker) {
     const sal__at *a = (const sal__at *)arg;
     sal_pool s = sal__pool_of(a->l, 1, a->from);
     size_t out = index * sal__shape_count(a->to);
-    (void)worker;
     sal_maxpool_backward(a->din + index * sal__shape_count(a->from), a->dout + out,
                          (const int *)a->aux + out, &s);
 }
@@ -12916,6 +12754,9 @@ SALDEF const sal_backend *sal_backend_cpu(void) {
     return &backend;
 }
 
+#if defined(__GNUC__)
+#  pragma GCC diagnostic pop
+#endif
 #endif /* SALIENCY_IMPLEMENTATION */
 
 /* ============================================================================================
@@ -12958,7 +12799,6 @@ SAL__INLINE void SAL__K(turn)(float *out, size_t os, const float *in, size_t is)
     sal__vstore(out + 2 * os, sal__vjoin_low(a1, a3));
     sal__vstore(out + 3 * os, sal__vjoin_high(a1, a3));
 #else
-    (void)os; (void)is;
     *out = *in;
 #endif
 }
@@ -13024,14 +12864,12 @@ static void SAL__K(block)(float *c, size_t ldc, const float *a, size_t lda, cons
 #else
 static void SAL__K(block)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int k,
                           int rows, int add, const float *next) {
-    (void)next;
     for (; rows > 0; rows--, a += lda, c += ldc) {
         float sum[16];
-        int p, j;
-        for (j = 0; j < 16; j++) sum[j] = add ? c[j] : 0;
-        for (p = 0; p < k; p++)
-            for (j = 0; j < 16; j++) sum[j] += a[p] * b[p * 16 + j];
-        for (j = 0; j < 16; j++) c[j] = sum[j];
+        for (int j = 0; j < 16; j++) sum[j] = add ? c[j] : 0;
+        for (int p = 0; p < k; p++)
+            for (int j = 0; j < 16; j++) sum[j] += a[p] * b[p * 16 + j];
+        for (int j = 0; j < 16; j++) c[j] = sum[j];
     }
 }
 #endif
@@ -13159,14 +12997,13 @@ SAL__INLINE void SAL__K(wino_a)(float *out, size_t os, const float *in, size_t i
 SAL__INLINE void SAL__K(wino_in)(float *v, size_t fs, const float *in, size_t row, size_t plane,
                                  int n) {
     SAL__ALIGN float t[64 * SAL__W];
-    int c, i, j;
-    for (c = 0; c < 8; c += SAL__W, in += SAL__W * plane, v += SAL__W) {
-        for (i = 0; i < n; i++) {
-            for (j = 0; j < 8; j += SAL__W)
+    for (int c = 0; c < 8; c += SAL__W, in += SAL__W * plane, v += SAL__W) {
+        for (int i = 0; i < n; i++) {
+            for (int j = 0; j < 8; j += SAL__W)
                 SAL__K(turn)(t + (i * 8 + j) * SAL__W, SAL__W, in + (size_t)i * row + j, plane);
             SAL__K(wino_b)(t + i * 8 * SAL__W, SAL__W, t + i * 8 * SAL__W, SAL__W, n);
         }
-        for (j = 0; j < n; j++)
+        for (int j = 0; j < n; j++)
             SAL__K(wino_b)(v + (size_t)j * fs, (size_t)n * fs, t + j * SAL__W, 8 * SAL__W, n);
     }
 }
@@ -13181,26 +13018,26 @@ static void SAL__K(wino_input)(float *v, size_t fs, const float *in, size_t row,
 SAL__INLINE void SAL__K(wino_w)(float *u, size_t fs, const float *w, size_t pitch, int rows, int k,
                                 int n, int r) {
     SAL__ALIGN float g[25 * 16 * SAL__W];
-    int o, c, first, count, e, i, rr = r * r;
+    int first, count, rr = r * r;
     for (first = 0; first < k; first += SAL__W) {   /* SAL__W input channels: their taps, with */
         count = SAL__MIN(SAL__W, k - first);        /* the outputs side by side, in g */
-        for (o = 0; o < 16; o += SAL__W) {
+        for (int o = 0; o < 16; o += SAL__W) {
             const float *from = w + (size_t)o * pitch + first * rr;
             float *to = g + o * rr * SAL__W;
             if (o + SAL__W <= rows && count == SAL__W) {
-                for (e = 0; e < rr * SAL__W; e += SAL__W)
+                for (int e = 0; e < rr * SAL__W; e += SAL__W)
                     SAL__K(turn)(to + e * SAL__W, SAL__W, from + e, pitch);
-                for (i = 0; i < SAL__W; i++)        /* weights come straight from memory */
-                    for (e = 0; e < rr * SAL__W; e += 16)
+                for (int i = 0; i < SAL__W; i++)        /* weights come straight from memory */
+                    for (int e = 0; e < rr * SAL__W; e += 16)
                         SAL__PREFETCH(from + (size_t)i * pitch + 4 * rr * SAL__W + e, 2);
             } else {
-                for (e = 0; e < rr * count; e++)
-                    for (i = 0; i < SAL__W; i++)
+                for (int e = 0; e < rr * count; e++)
+                    for (int i = 0; i < SAL__W; i++)
                         to[e * SAL__W + i] = o + i < rows ? from[(size_t)i * pitch + e] : 0;
             }
         }
-        for (c = 0; c < count; c++)
-            for (o = 0; o < 16; o += SAL__W)
+        for (int c = 0; c < count; c++)
+            for (int o = 0; o < 16; o += SAL__W)
                 SAL__K(wino_taps)(u + (first + c) * 16 + o, fs, g + (o + c) * rr * SAL__W, n, r);
     }
 }
@@ -13215,15 +13052,14 @@ static void SAL__K(wino_weight)(float *u, size_t fs, const float *w, size_t pitc
    floats from one row k of the tile to the next; 8 floats of each are written, m are meant. */
 SAL__INLINE void SAL__K(wino_out)(float *y, size_t row, const float *p, size_t fs, int n, int m) {
     SAL__ALIGN float t[48 * SAL__W], z[8 * SAL__W];
-    int o, i, j;
-    for (i = 0; i < 8 * SAL__W; i++) z[i] = 0;
-    for (o = 0; o < 16; o += SAL__W) {
-        for (j = 0; j < n; j++)
+    for (int i = 0; i < 8 * SAL__W; i++) z[i] = 0;
+    for (int o = 0; o < 16; o += SAL__W) {
+        for (int j = 0; j < n; j++)
             SAL__K(wino_a)(t + j * SAL__W, 8 * SAL__W, p + (size_t)j * fs + o, (size_t)n * fs, n,
                            m);
-        for (i = 0; i < m; i++) {
+        for (int i = 0; i < m; i++) {
             SAL__K(wino_a)(z, SAL__W, t + i * 8 * SAL__W, SAL__W, n, m);
-            for (j = 0; j < 8; j += SAL__W)
+            for (int j = 0; j < 8; j += SAL__W)
                 SAL__K(turn)(y + ((size_t)o * m + i) * row + j, m * row, z + j * SAL__W, SAL__W);
         }
     }
@@ -13433,9 +13269,8 @@ static void SAL__K(deal)(float *even, float *odd, const float *in, int n) {
     } }
 SAL__INLINE float SAL__K(sum)(sal__v x) {
     float lane[SAL__W], sum = 0;
-    int i;
     sal__vstore(lane, x);
-    for (i = 0; i < SAL__W; i++) sum += lane[i];
+    for (int i = 0; i < SAL__W; i++) sum += lane[i];
     return sum;
 }
 static void SAL__K(dot)(float *out, const float *x, const void *weight, sal_dtype type, int rows,

@@ -64,11 +64,12 @@ static void test_center(void) {
 }
 
 static void test_pyramid(sal_ctx *ctx) {
+    sal__arena arena = { NULL };
     sal_map in, out;
     int i;
     sal_map_new(ctx, 12, 11, &in);
     for (i = 0; i < 12 * 11; i++) in.data[i] = (float)((i * 37) % 101);
-    sal__halve(ctx, &in, &out);
+    sal__halve(ctx, &arena, &in, &out);
     CHECK(out.w == 6 && out.h == 5, "a level has half the size, rounded down");
     {
         double rows[11], want = 0;      /* output (2, 1): columns 2..7, rows 0..5 */
@@ -82,12 +83,11 @@ static void test_pyramid(sal_ctx *ctx) {
     for (i = 0; i < 12 * 11; i++) in.data[i] = 0;
     in.data[0] = 26 * 26;               /* top left: 10 10 5 1 over 26 */
     in.data[10 * 12 + 11] = 31 * 26;    /* bottom: 1 5 10 10 5 over 31, right: 1 5 10 10 over 26 */
-    sal_map_free(ctx, &out);
-    sal__halve(ctx, &in, &out);
+    sal__halve(ctx, &arena, &in, &out);
     CHECK(fabs(out.data[0] - 100) < 1e-3 && fabs(out.data[4 * 6 + 5] - 50) < 1e-3,
           "at the ends by what is left of it (%.3f of 100, %.3f of 50)", out.data[0],
           out.data[4 * 6 + 5]);
-    sal_map_free(ctx, &out);
+    sal__arena_free(ctx, &arena);
     sal_map_free(ctx, &in);
 }
 

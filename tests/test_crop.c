@@ -313,7 +313,7 @@ static void test_errors(void) {
         clean &= count.live == 0 && (r == SAL_OK || r == SAL_ERR_MEMORY);
         if (r == SAL_OK) break;
     }
-    CHECK(clean && i > 5 && i < 20, "each of %d allocations may fail, nothing is left", i - 1);
+    CHECK(clean && i > 1 && i < 20, "each of %d allocations may fail, nothing is left", i - 1);
     sal_map_free(&ctx, &map);
 }
 
