@@ -2,7 +2,7 @@
 
    An optional companion. Build it beside any program that uses saliency.h:
 
-       nvcc -O3 -c saliency_cuda.cu
+       nvcc -O3 -arch=native -c saliency_cuda.cu
        g++ program.o saliency_cuda.o -o program -lcudart -lm
 
    and in the program, before networks are run:
@@ -14,11 +14,14 @@
 
    It needs the CUDA runtime and nothing else: no cuBLAS, no cuDNN. It runs from compute capability
    7.0 on (TF32 from 8.0 on). `make cuda` builds for every architecture that the toolkit knows.
+   Code that was built for an older architecture than the device has does what the older one can.
 
-   STATUS. No line of this file has run on a GPU yet. It compiles with nvcc, and tests/cuda_on_cpu.h
-   runs every kernel on the CPU, thread by thread, against the reference of saliency.h: indices,
-   bounds and barriers are tested, speed is not. Wherever a share of a vendor library's speed should
-   stand it says "not yet run".
+   STATUS. No line of this file has run on a GPU yet. It compiles with nvcc, no kernel spills
+   registers (7.5, 8.0, 9.0; tests/test_cuda_build.sh), and tests/cuda_on_cpu.h runs every kernel on
+   the CPU, thread by thread, against the reference of saliency.h: indices, bounds, barriers and
+   the order of copies are tested, speed is not. What is said of registers and instructions was
+   read in the machine code for 9.0. Wherever a share of a vendor library's speed should stand it
+   says "not yet run".
 
    HOW IT WORKS. A run keeps one block of memory for all its values, gradients and helpers (the
    arena), planned by lifetime. The device has a copy of that block with the same layout, so a
@@ -34,7 +37,8 @@
    pieces of long sums are added by a second kernel. The option `atomics` gives that up for speed.
 
    FINDING YOUR WAY. Search for >>NAME:
-       ladder    matrix products: naive, tiled, registers, tensor cores; convolution is one of them
+       ladder    matrix products: naive, tiled, registers, tensor cores, asynchronous copies;
+                 convolution is one of them
        layers    the other operators
        convlstm  losses  optim
        host      memory, launches, errors      run  forward, backward, the table */
@@ -51,6 +55,9 @@
 #  include <mma.h>
 #  define LAUNCH(grid, block, shared, stream, ...) __VA_ARGS__<<<grid, block, shared, stream>>>
 #  define DYNAMIC_SHARED(type, name) extern __shared__ type name[]
+#endif
+#if defined(SAL_CUDA_ON_CPU) || !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+#  define ASYNC                 /* the fifth rung of the ladder */
 #endif
 
 namespace {
@@ -127,6 +134,7 @@ struct Out {
         if (add) v += add[i];
         out[i] = activate(v, act);
     }
+#ifdef ASYNC
     /* Four neighbours at once, where out and add are aligned to 16 bytes at i; not along_n. */
     __device__ void store_4(int m, size_t i, float4 v) const {
         float4 *o = (float4 *)(out + i), more = { 0, 0, 0, 0 };
@@ -144,6 +152,7 @@ struct Out {
         }
         *o = v;
     }
+#endif
 };
 
 /* Element i of weights of any type; those of I8 are to be multiplied by the scale of their row. */
@@ -302,7 +311,7 @@ __global__ void add_pieces(Out to, const float *sums, int M, int N, int count) {
 }
 
 /* First rung: one thread for each element of C. Every element of A is read N times, every element
-   of B M times, from the cache at best. Blocks of 16 x 16 threads.
+   of B M times, from the cache at best. Blocks of 16 x 16 threads. 34 registers.
    Share of cuBLAS/cuDNN: not yet run. */
 template <class P> __global__ void product_naive(P p, Split s) {
     int n = (int)(blockIdx.x * 16 + threadIdx.x), m = (int)(blockIdx.y * 16 + threadIdx.y);
@@ -318,7 +327,7 @@ template <class P> __global__ void product_naive(P p, Split s) {
 
 /* Second rung: the 256 threads of a block fetch 16 x 16 tiles of A and B into shared memory
    together, then each uses them 16 times. Global memory is read 16 times less often. The columns
-   have 17 places, so that the 16 elements of a column lie in different banks.
+   have 17 places, so that the 16 elements of a column lie in different banks. 35 registers, 2 KB.
    Share of cuBLAS/cuDNN: not yet run. */
 template <class P> __global__ void product_tiled(P p, Split s) {
     __shared__ float a[16][17], b[16][17];      /* [m][k], [k][n] */
@@ -368,9 +377,11 @@ template <class P, int TILE, int DEPTH> struct Carry {
    Two buffers: while one is used the other is filled, so one barrier a step is enough. Each thread
    owns R/4 groups of 4 rows, 64 rows apart, and columns likewise: reads are 16 bytes wide and
    neighbouring threads read neighbouring places.
-   The fastest of the float32 kernels. Share of cuBLAS/cuDNN: not yet run. */
+   The fastest of the float32 kernels. 127 registers and 17 KB, so two blocks fit; half of the 1048
+   instructions of a step are multiplications (FFMA), 32 read shared memory by 16 bytes; looking up
+   elements is most of the rest. Share of cuBLAS/cuDNN: not yet run. */
 template <class P, int TILE>
-__global__ void __launch_bounds__(256) product_registers(P p, Split s) {
+__global__ void __launch_bounds__(256, 2) product_registers(P p, Split s) {
     enum { DEPTH = 1024 / TILE, R = TILE / 16, LINE = TILE + 4 };
     __shared__ __align__(16) float a[2][DEPTH][LINE], b[2][DEPTH][LINE];
     int tx = (int)threadIdx.x % 16 * 4, ty = (int)threadIdx.x / 16 * 4, now = 0, k, q, i, j, e;
@@ -439,19 +450,19 @@ struct Tf32 {
     typedef wmma::fragment<wmma::accumulator, 16, 16, 8, float> C;
     __device__ static Number round(float x) { return wmma::__float_to_tf32(x); }
 };
-enum { OLD_K = 8 };             /* the K of kernels that want all registers of a multiprocessor */
 #else
 struct Tf32 : Half {};          /* so that it compiles; never launched below 8.0 */
-enum { OLD_K = 16 };
 #endif
 
 /* A block of 8 warps makes TILE x TILE elements of C; warp (r, c) of 2 x 4 those of rows TILE/2 * r
    and columns TILE/4 * c on. Buffers as before. The lines in shared memory are PAD longer than
    needed, which spreads the rows of a tile over the banks and keeps them aligned. At the end the
    tiles pass through shared memory, because only there it is known which element lies where.
-   Share of cuBLAS/cuDNN: not yet run. */
+   Up to 210 registers, 37 KB. Halves are read by LDSM and multiplied 16 deep (HMMA.16816), but of
+   TF32 wmma makes the small instruction (HMMA.1684) and reads of 4 bytes by way of generic
+   addresses: one more reason for the next rung. Share of cuBLAS/cuDNN: not yet run. */
 template <class P, class T, int TILE>
-__global__ void __launch_bounds__(256, T::K == OLD_K && TILE == 128 ? 1 : 2)
+__global__ void __launch_bounds__(256, TILE == 128 ? 1 : 2)
 product_tensor(P p, Split s) {
     enum { DEPTH = T::DEPTH, LA = DEPTH + T::PAD, LB = TILE + T::PAD, ROWS = TILE / 32,
            COLS = TILE / 64 };
@@ -522,10 +533,15 @@ product_tensor(P p, Split s) {
        weights are packed in just this order beforehand, see pack_weights: a thread reads its four
        by one instruction. Of the other factor it reads 4 neighbours of a line, and so works on
        every fourth column: any order of columns, and of k, serves if all follow it. Lines of 8 mod
-       32 words (4 lines times 2 groups of 4 words are the 32 banks) have no conflicts. */
+       32 words (4 lines times 2 groups of 4 words are the 32 banks) have no conflicts.
+   Tiles of 128 x 128: 218 registers, 68 KB, so two blocks fit into a multiprocessor of 8.0 or 9.0.
+   A step of a warp is 64 multiplications (HMMA.1688) in about 280 instructions, with 16 reads of 16
+   bytes and 20 copies. Two warps share an issue slot: that makes 560 cycles of instructions beside
+   1024 (8.0) of the tensor cores, or some 800 where mma.sync reaches what is said of it on 9.0, so
+   the tensor cores should set the pace; wgmma, which 9.0 wants for its full speed, is not used.
+   Share of cuDNN: not yet run. */
 
-#if defined(SAL_CUDA_ON_CPU) || !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-#define ASYNC
+#ifdef ASYNC
 #ifndef SAL_CUDA_ON_CPU
 /* Begin to copy 4 or 16 bytes to shared memory, or zeros if !there. They have arrived, for the
    thread that asked, when wait says that all but the last LATER groups have. */
@@ -745,6 +761,103 @@ convolve_async(Packed p, Split s) {
 #endif
 }
 
+/* The same for the gradients of weights, whose sums run over positions: 16 of them are a step. The
+   block's columns are the channels of the input under one tap, so a thread looks up its position
+   once a step. Both factors lie in memory in lines of positions and stay so in shared memory, 16 a
+   line: a thread reads 4 neighbours, the k of two instructions (without conflicts: 2 lines are the
+   32 banks). Piece z of the sum goes to sums. 222 registers, 68 KB; 64 HMMA.1688 in some 450
+   instructions, for these copies are of 4 bytes all. Share of cuDNN: not yet run. */
+template <int TILE> struct WeightTiles {
+    enum { DEPTH = 16, STAGES = 4, STAGE = 2 * TILE * DEPTH, W = TILE / 2, OUT_LINE = W + 4,
+           OUT = 4 * W * OUT_LINE, BYTES = 4 * (STAGES * STAGE > OUT ? STAGES * STAGE : OUT) };
+};
+
+template <int TILE> __global__ void __launch_bounds__(128, TILE == 128 ? 2 : 5)
+weights_async(ConvWeight p, Split s, int channels, int taps) {
+#ifdef ASYNC
+    typedef WeightTiles<TILE> S;
+    enum { DEPTH = S::DEPTH, I = S::W / 16, J = S::W / 8, LINE = DEPTH };
+    DYNAMIC_SHARED(float4, memory);
+    float *stage = (float *)memory;
+    int id = (int)threadIdx.x, warp = id / 32, lane = id % 32, g = lane / 4, t = lane % 4;
+    int row = warp / 2 * S::W, column = warp % 2 * S::W, i, j, e, k;
+    int tap = (int)blockIdx.x % taps, c0 = (int)blockIdx.x / taps * TILE;
+    int m0 = (int)blockIdx.y * TILE, next = first_k(p, s) + id % DEPTH;
+    int steps = (last_k(p, s) - first_k(p, s) + DEPTH - 1) / DEPTH;
+    int plane = (int)p.plane.d, in_plane = p.from.ih * p.from.iw;
+    int rows = p.M - m0 - id / DEPTH, columns = channels - c0 - id / DEPTH;     /* still inside */
+    const Tap where = p.tap[tap];
+    float sum[I][J][4];
+    #pragma unroll
+    for (i = 0; i < I; i++)
+        #pragma unroll
+        for (j = 0; j < J; j++) sum[i][j][0] = sum[i][j][1] = sum[i][j][2] = sum[i][j][3] = 0;
+
+    auto fetch = [&](float *buffer) {   /* this thread: one position of every eighth line */
+        const ConvWeight::Depth d = p.depth(next);
+        int at = d.at >= 0 ? p.from.at(d.window, where) : -1;
+        const float *a = p.dout + max(d.at, 0) + (size_t)(m0 + id / DEPTH) * plane;
+        const float *b = p.from.in + max(at, 0) + (size_t)(c0 + id / DEPTH) * in_plane;
+        buffer += id;
+        #pragma unroll
+        for (e = 0; e < TILE; e += 128 / DEPTH, a += 128 / DEPTH * plane) {
+            bool there = d.at >= 0 && e < rows;
+            copy_4(buffer + e * LINE, there ? a : p.dout, there);
+        }
+        #pragma unroll
+        for (e = 0; e < TILE; e += 128 / DEPTH, b += 128 / DEPTH * in_plane) {
+            bool there = at >= 0 && e < columns;
+            copy_4(buffer + (TILE + e) * LINE, there ? b : p.from.in, there);
+        }
+        next += DEPTH;
+    };
+    for (k = 0; k < S::STAGES - 1; k++) {
+        if (k < steps) fetch(stage + k * S::STAGE);
+        end_group();
+    }
+    for (k = 0; k < steps; k++) {
+        wait_for_groups<S::STAGES - 2>();
+        __syncthreads();
+        if (k + S::STAGES - 1 < steps) fetch(stage + (k + S::STAGES - 1) % S::STAGES * S::STAGE);
+        end_group();
+        const float *a = stage + k % S::STAGES * S::STAGE + (row + g) * LINE + 4 * t;
+        const float *b = stage + k % S::STAGES * S::STAGE + (TILE + column + g) * LINE + 4 * t;
+        unsigned v[J][4], x[4], y[4];
+        #pragma unroll
+        for (j = 0; j < J; j++) AsyncTf32::read_4(v[j], b + j * 8 * LINE, 0);
+        #pragma unroll
+        for (i = 0; i < I; i++) {
+            AsyncTf32::read_4(x, a + i * 16 * LINE, 0);
+            AsyncTf32::read_4(y, a + (i * 16 + 8) * LINE, 0);
+            const unsigned u[2][4] = { { x[0], y[0], x[1], y[1] }, { x[2], y[2], x[3], y[3] } };
+            #pragma unroll
+            for (j = 0; j < J; j++) {
+                multiply_tf32(sum[i][j], u[0], v[j]);
+                multiply_tf32(sum[i][j], u[1], v[j] + 2);
+            }
+        }
+    }
+    __syncthreads();
+    float *mine = stage + warp * S::W * S::OUT_LINE;
+    #pragma unroll
+    for (i = 0; i < 2 * I; i++)
+        #pragma unroll
+        for (j = 0; j < J; j++) {
+            float *to = mine + (i * 8 + g) * S::OUT_LINE + j * 8 + 2 * t;
+            to[0] = sum[i / 2][j][i % 2 * 2];
+            to[1] = sum[i / 2][j][i % 2 * 2 + 1];
+        }
+    __syncwarp();
+    #pragma unroll 1
+    for (i = lane; i < S::W * S::W; i += 32) {
+        int c = c0 + column + i % S::W;
+        if (c < channels)
+            put(p, p.to, s, m0 + row + i / S::W, c * taps + tap,
+                mine[i / S::W * S::OUT_LINE + i % S::W]);
+    }
+#endif
+}
+
 /* Beside the ladder: products of few rows (the last layers make one map) have nothing to share. A
    block makes 32 elements of one row, each by 8 threads that take every eighth k. */
 template <class P> __global__ void product_row(P p) {
@@ -766,7 +879,8 @@ template <class P> __global__ void product_row(P p) {
 
 /* Dense layers of small batches read each weight once, and that takes all their time. A warp makes
    one output of up to 8 samples:  out[s][o] = sum over i of weight[o][i] * in[s][i];  each lane
-   takes every 32nd i, then the lanes add up in a tree. */
+   takes every 32nd i, then the lanes add up in a tree. 56 registers. Share of the memory's speed:
+   not yet run. */
 __global__ void dense_rows(Out to, const float *in, const void *weight, int dtype,
                            const float *scale, int n, int nin, int nout) {
     int lane = (int)threadIdx.x, o = (int)(blockIdx.x * 8 + threadIdx.y), i, s;
@@ -1541,6 +1655,8 @@ struct Backend {
     sal_device device;
     sal_cuda info;
     int id, sms;                /* multiprocessors */
+    int built_for;              /* the architecture whose code runs, 75 for 7.5: it may be older
+                                   than the device, and then lacks what newer ones can */
     cudaStream_t work, copies;
     cudaEvent_t start, stop;    /* to time layers */
     Net *nets;
@@ -1705,7 +1821,7 @@ enum { ROW_KERNEL = -1, ASYNC_KERNEL = 100 };       /* beside sal_cuda_kernel */
 /* channels: those that a convolution sums over, for the fifth rung; else 0. */
 int goes_async(const Run *d, int M, int channels) {
     const sal_cuda *o = &d->options;
-    return channels > 0 && channels % 16 == 0 && M > 4 && d->b->info.major >= 8 &&
+    return channels > 0 && channels % 16 == 0 && M > 4 && d->b->built_for >= 80 &&
            o->precision != SAL_CUDA_F32 && o->kernel == SAL_CUDA_BEST;
 }
 
@@ -1713,7 +1829,7 @@ int goes_async(const Run *d, int M, int channels) {
 Plan plan_of(const Run *d, int predicts, int M, int N, int K, int channels, int together = 1) {
     const sal_cuda *o = &d->options;
     Plan p;
-    int tensor = d->b->info.major >= 8 || (o->precision == SAL_CUDA_HALF && predicts), blocks, most;
+    int tensor = d->b->built_for >= 80 || (o->precision == SAL_CUDA_HALF && predicts), blocks, most;
     int sms = d->b->sms, k;
     double least = 0;
     p.kernel = o->kernel != SAL_CUDA_BEST ? (int)o->kernel
@@ -1751,6 +1867,24 @@ Plan plan_of(const Run *d, int predicts, int M, int N, int K, int channels, int 
         p.length = ((K + p.pieces - 1) / p.pieces + 31) / 32 * 32;
         p.pieces = (int)over(K, p.length);
     } else p.pieces = 1;
+    return p;
+}
+
+/* Of the gradients of weights. The sums are long: they are cut until blocks fill the device. */
+Plan plan_of_weights(const Run *d, const sal_conv *s) {
+    int taps = s->kh * s->kw, N = s->ic * taps, K = s->n * s->oh * s->ow, blocks, most;
+    Plan p = plan_of(d, 0, s->oc, N, K, 0);
+    if (!goes_async(d, s->oc, s->ic)) return p;
+    p.kernel = ASYNC_KERNEL;
+    p.tm = p.tn = s->oc > 64 && s->ic > 64 ? 128 : 64;
+    blocks = (int)(over(s->oc, p.tm) * over(s->ic, p.tn)) * taps;
+    most = (1 << 25) / s->oc / N;
+    p.pieces = (p.tm == 128 ? 2 : 5) * d->b->sms / blocks;
+    if (p.pieces > K / 512) p.pieces = K / 512;
+    if (p.pieces > most) p.pieces = most;
+    if (p.pieces < 1) p.pieces = 1;
+    p.length = (int)over((int)over(K, p.pieces), 32) * 32;
+    p.pieces = (int)over(K, p.length);
     return p;
 }
 
@@ -1802,7 +1936,10 @@ cudaError_t allow_all_async() {
     e = allow_async<AsyncTf32, 64, 64>(e);
     e = allow_async<AsyncHalf, 128, 128>(e);
     e = allow_async<AsyncHalf, 64, 128>(e);
-    return allow_async<AsyncHalf, 64, 64>(e);
+    e = allow_async<AsyncHalf, 64, 64>(e);
+    return e != cudaSuccess ? e
+         : cudaFuncSetAttribute(weights_async<128>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                (int)WeightTiles<128>::BYTES);
 }
 
 template <class T>
@@ -1910,6 +2047,7 @@ void conv_data(const sal_run *run, const sal_conv *s, float *din, const float *d
 /* dweight += ... */
 void conv_weight(const sal_run *run, const sal_conv *s, float *dweight, const float *dout,
                  const float *in, const Tap *tap) {
+    Run *d = of(run);
     ConvWeight p;
     int positions = s->oh * s->ow;
     p.M = s->oc; p.N = s->ic * s->kh * s->kw; p.K = s->n * positions;
@@ -1919,7 +2057,18 @@ void conv_weight(const sal_run *run, const sal_conv *s, float *dweight, const fl
     p.mul = s->stride; p.top = -s->top; p.left = -s->left;
     p.plane = FastDiv(positions); p.width = FastDiv(s->ow);
     p.to = matrix(dweight, p.N, 1);
-    product(run, p);
+    Plan plan = plan_of_weights(d, s);
+    if (plan.kernel != ASYNC_KERNEL) { product(run, p); return; }
+    Split cut;
+    dim3 grid = grid_of(d, &plan, p.M, p.N, p.K, 1, &cut);
+    grid.x = over(s->ic, plan.tn) * (unsigned)(s->kh * s->kw);
+    if (plan.tm == 128)
+        GO_SHARED(d, grid, 128, WeightTiles<128>::BYTES, weights_async<128>)
+            (p, cut, s->ic, s->kh * s->kw);
+    else GO_SHARED(d, grid, 128, WeightTiles<64>::BYTES, weights_async<64>)
+            (p, cut, s->ic, s->kh * s->kw);
+    if (cut.count > 1 && cut.sums)
+        FOR(d, (size_t)p.M * p.N, add_pieces)(p.to, cut.sums, p.M, p.N, cut.count);
 }
 
 /* The convolution of layer i; of the ConvLSTM, those that keep the channels. */
@@ -2467,6 +2616,7 @@ void wants(const sal_run *run, const Run *d, int i, size_t *temp, size_t *sums) 
     }
     for (k = 0; shape[0][0] && k < (run->training ? 3 : 1); k++) {
         Plan p = plan_of(d, !run->training, shape[k][0], shape[k][1], shape[k][2], channels[k]);
+        if (k == 2 && channels[0]) p = plan_of_weights(d, &s);
         size_t floats = p.pieces > 1 ? (size_t)p.pieces * shape[k][0] * shape[k][1] : 0;
         if (floats > *sums) *sums = floats;
     }
@@ -3130,9 +3280,9 @@ SALDEF sal_result sal_backend_cuda_open(sal_ctx *ctx, int device, const sal_back
                      "saliency_cuda.cu was not built: compile it with -gencode arch=compute_%d%d,"
                      "code=sm_%d%d; the CPU still works", b->info.name, about.major, about.minor,
                      about.major, about.minor, about.major, about.minor);
-        }
+        } else b->built_for = attributes.ptxVersion;
     }
-    if (r == SAL_OK && about.major >= 8) r = check(ctx, b, allow_all_async(), "shared memory");
+    if (r == SAL_OK && b->built_for >= 80) r = check(ctx, b, allow_all_async(), "shared memory");
     if (r == SAL_OK)
         r = check(ctx, b, cudaStreamCreateWithFlags(&b->work, cudaStreamNonBlocking), "a stream");
     if (r == SAL_OK)

@@ -10,8 +10,8 @@
        and without a sanitizer marks behind it show what was written there);
      - reads of memory that nobody wrote, global or shared: it is full of NaN;
      - barriers that some threads of a block do not reach: the program stops with a message;
-     - missing barriers, mostly: blocks run their threads from first to last, from last to first, or
-       in leaps, so that a thread that reads too early reads what is not there yet;
+     - missing barriers, mostly: blocks run their warps in step or each as far ahead as it can, from
+       the first or from the last on, so that who reads too early reads what is not there yet;
      - asynchronous copies that are read too early or overwrite what is still read: they happen as
        late as the wait for them allows, and from their beginning until then there is NaN;
      - host pointers handed to kernels, transfers in the wrong direction, unaligned copies, more
@@ -132,19 +132,27 @@ static bool release(int from, int to, State where) {
     return true;
 }
 
+/* order: 0: warps in step; 1: each as far ahead as it can, the last one first; 2: the first one
+   first, with lanes in leaps */
 static void run_block(int order) {
-    int i, k, finished;
+    int i, k, warp, finished, warps = (threads + 31) / 32;
     for (i = 0; i < threads; i++) thread[i].state = READY;
     do {
-        bool moved = false;
-        for (k = 0; k < threads; k++) {
-            i = order == 0 ? k : order == 1 ? threads - 1 - k : (k * 77 + 5) % threads;
-            if (thread[i].state != READY) continue;
-            resume(i);
-            moved = true;
+        bool moved = false, ran;
+        for (warp = 0; warp < warps; warp++) {
+            int from = 32 * (order == 1 ? warps - 1 - warp : warp);
+            int to = std::min(from + 32, threads);
+            do {
+                for (ran = false, k = 0; k < 32; k++) {
+                    i = from + (order == 0 ? k : order == 1 ? 31 - k : (k * 5 + 3) % 32);
+                    if (i >= to || thread[i].state != READY) continue;
+                    resume(i);
+                    ran = true;
+                }
+                ran |= release(from, to, AT_WARP);
+                moved |= ran;
+            } while (ran && order);
         }
-        for (i = 0; i < threads; i += 32)
-            moved |= release(i, std::min(i + 32, threads), AT_WARP);
         moved |= release(0, threads, AT_BARRIER);
         for (i = finished = 0; i < threads; i++) finished += thread[i].state == FINISHED;
         if (!moved && finished < threads)
@@ -348,7 +356,7 @@ typedef enum cudaError_t {
 enum { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
 enum { cudaStreamNonBlocking, cudaEventDisableTiming, cudaStreamCaptureModeThreadLocal };
 struct cudaDeviceProp { char name[256]; int major, minor, multiProcessorCount; };
-struct cudaFuncAttributes { int numRegs; };
+struct cudaFuncAttributes { int ptxVersion; };
 struct Graph { std::vector<std::function<void()> > node; };
 typedef Graph *cudaGraph_t;
 typedef Graph *cudaGraphExec_t;
@@ -445,7 +453,8 @@ static inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int) {
     p->major = emulated::major_version; p->minor = 0; p->multiProcessorCount = 4;
     return cudaSuccess;
 }
-template <class F> cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *, F) {
+template <class F> cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *a, F) {
+    a->ptxVersion = 10 * emulated::major_version;
     return emulated::major_version ? cudaSuccess : cudaErrorNoKernelImageForDevice;
 }
 enum { cudaFuncAttributeMaxDynamicSharedMemorySize };

@@ -347,7 +347,7 @@ static void test_async(void) {
         { 1, 16, 128, 64, 64, 1, 1, 1 }, { 1, 16, 64, 64, 64, 3, 1, 1 },
         { 3, 48, 20, 13, 11, 3, 1, 2 }, { 2, 32, 48, 21, 18, 3, 2, 1 },
         { 1, 128, 16, 8, 8, 3, 1, 1 }, { 2, 128, 16, 9, 11, 3, 1, 1 },
-        { 1, 32, 160, 10, 12, 5, 1, 1 }
+        { 1, 32, 160, 10, 12, 5, 1, 1 }, { 1, 80, 96, 9, 8, 3, 1, 1 }
     };
     int half, i, lost = 0;
     for (half = 0; half < 2; half++) {
@@ -902,6 +902,22 @@ static int cpu_works(void) {
     return good;
 }
 
+#ifdef CUDA_ON_CPU
+/* A device, or code, from before TF32: float32 takes its place. */
+static void test_old_device(void) {
+    const sal_backend *keep = gpu;
+    cuda_on_cpu_set(1, 7, (size_t)4 << 30, 0);
+    if (sal_backend_cuda_open(&ctx, 0, &gpu) == SAL_OK) {
+        cuda = sal_backend_cuda(gpu);
+        test_operator(SAL_OP_CONV2D, 4, 0, 1e-4, " on 7.0, where there is no TF32");
+        sal_backend_cuda_close(&ctx, gpu);
+    } else CHECK(0, "a device of 7.0 is opened: %s", sal_error(&ctx));
+    gpu = keep;
+    cuda = sal_backend_cuda(gpu);
+    cuda_on_cpu_set(1, 8, (size_t)4 << 30, 0);
+}
+#endif
+
 static void test_no_device(const char *sentence) {
     CHECK(strstr(sentence, "CPU") && cpu_works(), "without a usable device there is a sentence, "
           "and the CPU works: %s", sentence);
@@ -981,6 +997,7 @@ int main(void) {
     test_exchange();
     test_errors();
 #ifdef CUDA_ON_CPU
+    test_old_device();
     CHECK(cuda_on_cpu_memory() == 0, "no device memory is left when all runs are closed");
 #endif
     CHECK(cuda->bytes == 0, "the count of device memory ends at 0");
