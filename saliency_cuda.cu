@@ -879,24 +879,35 @@ template <class P> __global__ void product_row(P p) {
 
 /* Dense layers of small batches read each weight once, and that takes all their time. A warp makes
    one output of up to 8 samples:  out[s][o] = sum over i of weight[o][i] * in[s][i];  each lane
-   takes every 32nd i, then the lanes add up in a tree. 56 registers. Share of the memory's speed:
-   not yet run. */
+   takes every 32nd i, fetching four weights before it uses the first, then the lanes add up in a
+   tree. Share of the memory's speed: not yet run. */
 __global__ void dense_rows(Out to, const float *in, const void *weight, int dtype,
                            const float *scale, int n, int nin, int nout) {
-    int lane = (int)threadIdx.x, o = (int)(blockIdx.x * 8 + threadIdx.y), i, s;
+    __shared__ float result[8][8];
+    int lane = (int)threadIdx.x, o = (int)(blockIdx.x * 8 + threadIdx.y), i, q, s;
     int s0 = (int)blockIdx.y * 8;
-    float sum[8] = { 0 };
+    float sum[8] = { 0 }, w[4];
     if (o >= nout) return;      /* whole warps */
-    for (i = lane; i < nin; i += 32) {
-        float w = element(weight, dtype, (size_t)o * nin + i);
+    for (i = lane; i < nin; i += 128) {
         #pragma unroll
-        for (s = 0; s < 8; s++) if (s0 + s < n) sum[s] += w * in[(size_t)(s0 + s) * nin + i];
+        for (q = 0; q < 4; q++)
+            w[q] = i + 32 * q < nin ? element(weight, dtype, (size_t)o * nin + i + 32 * q) : 0;
+        #pragma unroll
+        for (s = 0; s < 8; s++) {
+            const float *x = in + (size_t)(s0 + s) * nin + i;
+            #pragma unroll
+            for (q = 0; q < 4; q++) if (s0 + s < n && i + 32 * q < nin) sum[s] += w[q] * x[32 * q];
+        }
     }
     #pragma unroll
     for (s = 0; s < 8; s++) {
+        #pragma unroll
         for (i = 16; i; i /= 2) sum[s] += __shfl_down_sync(0xFFFFFFFFu, sum[s], i);
-        if (lane == 0 && s0 + s < n) to.store(s0 + s, o, sum[s] * (scale ? scale[o] : 1));
+        if (lane == 0) result[threadIdx.y][s] = sum[s];
     }
+    __syncwarp();
+    if (lane < 8 && s0 + lane < n)
+        to.store(s0 + lane, o, result[threadIdx.y][lane] * (scale ? scale[o] : 1));
 }
 
 /* Depthwise convolution: channel c of the output is channel c of the input under kernel c. There
