@@ -534,11 +534,12 @@ product_tensor(P p, Split s) {
        by one instruction. Of the other factor it reads 4 neighbours of a line, and so works on
        every fourth column: any order of columns, and of k, serves if all follow it. Lines of 8 mod
        32 words (4 lines times 2 groups of 4 words are the 32 banks) have no conflicts.
-   Tiles of 128 x 128: 218 registers, 68 KB, so two blocks fit into a multiprocessor of 8.0 or 9.0.
+   Tiles of 128 x 128: 220 registers, 68 KB, so two blocks fit into a multiprocessor of 8.0 or 9.0.
    A step of a warp is 64 multiplications (HMMA.1688) in about 280 instructions, with 16 reads of 16
-   bytes and 20 copies. Two warps share an issue slot: that makes 560 cycles of instructions beside
-   1024 (8.0) of the tensor cores, or some 800 where mma.sync reaches what is said of it on 9.0, so
-   the tensor cores should set the pace; wgmma, which 9.0 wants for its full speed, is not used.
+   bytes and 20 copies (8 if the kernel is 1x1). Two warps share an issue slot: that makes 560
+   cycles of instructions beside 1024 (8.0) of the tensor cores, or some 800 where mma.sync reaches
+   what is said of it on 9.0, so the tensor cores should set the pace; wgmma, which 9.0 wants for
+   its full speed, is not used.
    Share of cuDNN: not yet run. */
 
 #ifdef ASYNC
@@ -640,6 +641,8 @@ struct Packed {
     const float *weight[TOGETHER];      /* packed */
     Out to[TOGETHER];
     int tiles, taps;
+    int pointwise;                      /* 1x1: neighbours in the output are neighbours in the
+                                           input, aligned to copies of 16 bytes */
     int wide;                           /* where results go is aligned for stores of 16 bytes */
 };
 
@@ -668,7 +671,8 @@ convolve_async(Packed p, Split s) {
     const Out &to = p.to[which];
     int tap = first % p.taps, channel = first / p.taps * DEPTH;     /* of the next copy */
     int plane = p.conv.from.ih * p.conv.from.iw, left = p.tiles - m0 / 16;
-    const Window window = p.conv.col(n0 + id % TN);
+    int mine = p.pointwise ? id % (TN / 4) * 4 : id % TN;       /* column */
+    const Window window = p.conv.col(n0 + mine);
     const float *all = p.weight[which];
     const float *weight = all + ((size_t)first * (DEPTH / T::K) * p.tiles + m0 / 16) * 128;
     Tap where = p.conv.tap[tap];
@@ -687,11 +691,18 @@ convolve_async(Packed p, Split s) {
                     there ? weight + (size_t)part * p.tiles * 128 + 4 * at : all, there);
         }
         int at = p.conv.from.at(window, where);
-        const float *from = p.conv.from.in + (size_t)(channel + id / TN) * plane + max(at, 0);
-        buffer += S::A + id / TN * S::LINE + id % TN;
-        #pragma unroll
-        for (e = 0; e < DEPTH; e += 128 / TN, from += 128 / TN * plane)
-            copy_4(buffer + e * S::LINE, from, at >= 0);
+        int line = p.pointwise ? id / (TN / 4) : id / TN;
+        const float *from = p.conv.from.in + (size_t)(channel + line) * plane + max(at, 0);
+        buffer += S::A + line * S::LINE + mine;
+        if (p.pointwise) {
+            #pragma unroll
+            for (e = 0; e < DEPTH; e += 512 / TN, from += 512 / TN * plane)
+                copy_16(buffer + e * S::LINE, from, at >= 0);
+        } else {
+            #pragma unroll
+            for (e = 0; e < DEPTH; e += 128 / TN, from += 128 / TN * plane)
+                copy_4(buffer + e * S::LINE, from, at >= 0);
+        }
         weight += (size_t)(DEPTH / T::K) * p.tiles * 128;
         if (++tap == p.taps) { tap = 0; channel += DEPTH; }
         where = p.conv.tap[tap];        /* long before it is needed */
@@ -730,7 +741,7 @@ convolve_async(Packed p, Split s) {
     /* Each warp puts its results in order where the factors were, then stores whole lines. A thread
        has rows g and g + 8 of each 16, and of each 32 columns the 8 from 8 * t on. */
     __syncthreads();
-    float *mine = stage + warp * S::WM * S::OUT_LINE;
+    float *out = stage + warp * S::WM * S::OUT_LINE;
     #pragma unroll
     for (i = 0; i < 2 * I; i++)
         #pragma unroll
@@ -738,7 +749,7 @@ convolve_async(Packed p, Split s) {
             int c = i % 2 * 2 + e % 2, d = e / 2 * 4;
             float4 x = { sum[i / 2][d][c], sum[i / 2][d + 1][c], sum[i / 2][d + 2][c],
                          sum[i / 2][d + 3][c] };
-            *(float4 *)(mine + (i * 8 + g) * S::OUT_LINE + e / 2 * 32 + 8 * t + e % 2 * 4) = x;
+            *(float4 *)(out + (i * 8 + g) * S::OUT_LINE + e / 2 * 32 + 8 * t + e % 2 * 4) = x;
         }
     __syncwarp();
     m0 += row; n0 += column;
@@ -748,7 +759,7 @@ convolve_async(Packed p, Split s) {
         if (n >= p.conv.N) return;
         #pragma unroll 1
         for (i = lane / (S::WN / 4); i < S::WM && m0 + i < p.conv.M; i += 128 / S::WN) {
-            float4 x = *(const float4 *)(mine + i * S::OUT_LINE + n - n0);
+            float4 x = *(const float4 *)(out + i * S::OUT_LINE + n - n0);
             if (s.count == 1) to.store_4(m0 + i, (m0 + i) * to.row + at, x);
             else *(float4 *)(s.sums + ((size_t)piece * p.conv.M + m0 + i) * p.conv.N + n) = x;
         }
@@ -757,7 +768,7 @@ convolve_async(Packed p, Split s) {
     #pragma unroll 1
     for (i = lane; i < S::WM * S::WN; i += 32)
         put(p.conv, to, s, m0 + i / S::WN, n0 + i % S::WN,
-            mine[i / S::WN * S::OUT_LINE + i % S::WN]);
+            out[i / S::WN * S::OUT_LINE + i % S::WN]);
 #endif
 }
 
@@ -1977,6 +1988,9 @@ void product_async(const sal_run *run, const Conv &conv, int channels, int count
     int k;
     if (count > 1) grid.z = (unsigned)count;
     p.conv = conv; p.tiles = (int)over(conv.M, 16); p.taps = conv.K / channels;
+    p.pointwise = p.taps == 1 && conv.from.div == 1 && conv.mul == 1 && !conv.top && !conv.left &&
+                  conv.plane.d % 4 == 0 && aligned(conv.from.in) &&
+                  (int)conv.plane.d == conv.from.ih * conv.from.iw;
     p.wide = s.count == 1 || s.sums;
     for (k = 0; k < TOGETHER; k++) {
         p.weight[k] = weight[k < count ? k : 0];
