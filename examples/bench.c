@@ -27,9 +27,10 @@ static const char help[] =
     "  --svg OUT    a bar chart of the layers of the last network\n"
     "  -h, --help   this text\n"
     "\n"
-    "GFLOP/s counts two operations for each multiply-add of the plain definition of a layer; Winograd\n"
-    "kernels do fewer, so the share of the machine's peak can pass 100 %. The peak is measured first:\n"
-    "a loop of fused multiply-adds, and reading memory. Bytes are input, output and weights, once.\n";
+    "GFLOP/s counts two operations for each multiply-add of the plain definition of a layer;\n"
+    "Winograd kernels do fewer, so the share of the machine's peak can pass 100 %. The peak is\n"
+    "measured first: a loop of fused multiply-adds, and reading memory. Bytes are input, output\n"
+    "and weights, once.\n";
 
 typedef struct layer_time {
     double ms;              /* median over the runs */
@@ -316,7 +317,8 @@ static void show_json(const report *r, const machine *m) {
     const sal_run *run = r->run;
     char title[96];
     int i, first = 1;
-    printf("{\"network\":\"%s\",\"height\":%d,\"width\":%d,\"threads\":%d,\"runs\":%d,\"median\":%.4f,"
+    printf("{\"network\":\"%s\",\"height\":%d,\"width\":%d,\"threads\":%d,\"runs\":%d,"
+               "\"median\":%.4f,"
            "\"min\":%.4f,\"load\":%.3f,\"first\":%.4f,\"gflops\":%.3f,\"peak_gflops\":%.3f,"
            "\"read_gbytes\":%.3f,\"peak_mb\":%.1f,\"layers\":[", run->net->name, run->h, run->w,
            m->threads, r->runs, r->median, r->best, r->load, r->first, gflops(r->macs, r->median),
@@ -363,8 +365,9 @@ static sal_result write_svg(sal_ctx *ctx, const char *path, const report *r, con
         rows++;
         layer_title(title, sizeof title, run, i);
         sal_colormap((float)SAL__MIN(0.15 + share * 0.35, 0.85), rgb);
-        used += snprintf(text + used, room - (size_t)used, "<text x='%d' y='%d' text-anchor='end'>%s"
-                         "</text><rect x='%d' y='%d' width='%.1f' height='%d' fill='#%02x%02x%02x'/>"
+        used += snprintf(text + used, room - (size_t)used, "<text x='%d' y='%d' text-anchor='end'>"
+                         "%s</text><rect x='%d' y='%d' width='%.1f' height='%d' "
+                         "fill='#%02x%02x%02x'/>"
                          "<text x='%.1f' y='%d'>%.2f ms, %.0f %%</text>\n", LEFT - 6, y + 11, title,
                          LEFT, y, WIDTH * r->layer[i].ms / longest, ROW - 3, rgb[0], rgb[1], rgb[2],
                          LEFT + 4 + WIDTH * r->layer[i].ms / longest, y + 11, r->layer[i].ms,
@@ -441,7 +444,8 @@ int main(int argc, char **argv) {
     }
     if (!status && o.net && !sal_kind_from_name(o.net, &kind))
         status = complain("there is no network called %s", o.net);
-    if (!status && o.runs && atoi(o.runs) < 1) status = complain("--runs %s: 1 or more, please", o.runs);
+    if (!status && o.runs && atoi(o.runs) < 1)
+        status = complain("--runs %s: 1 or more, please", o.runs);
     if (!status && o.threads) {
         ctx.threads = atoi(o.threads);
         if (ctx.threads < 1) status = complain("--threads %s: 1 or more, please", o.threads);
@@ -449,7 +453,8 @@ int main(int argc, char **argv) {
     if (!status) status = measure_machine(&ctx, &m);
     if (status) return status;
     if (!o.json)
-        printf("this machine, %d thread%s: %.1f GFLOP/s of multiply-adds, %.1f GB/s read\n", m.threads,
+        printf("this machine, %d thread%s: %.1f GFLOP/s of multiply-adds, %.1f GB/s read\n",
+               m.threads,
                m.threads > 1 ? "s" : "", m.gflops, m.gbytes);
     if (o.net || o.weights) return bench(&ctx, &o, &m, kind);
     for (i = 0; i < SAL_KINDS && !status; i++) status = bench(&ctx, &o, &m, (sal_kind)i);

@@ -49,8 +49,8 @@ int main(int argc, char **argv) {
     int type = 0, i, k, status = 0, extras = 0;
     if (argc > 2 && !strcmp(argv[1], "--tone")) {
         char rest;
-        if (sscanf(argv[2], "%f,%f%c", &power, &floor, &rest) != 2 || !(power >= .01f && power <= 100) ||
-            !(floor >= 0 && floor <= .5f))
+        if (sscanf(argv[2], "%f,%f%c", &power, &floor, &rest) != 2 ||
+            !(power >= .01f && power <= 100) || !(floor >= 0 && floor <= .5f))
             return complain("--tone takes a power from 0.01 to 100 and a floor from 0 to 0.5, as "
                             "1.5,0.01");
         argc -= 2; argv += 2;

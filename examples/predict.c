@@ -31,9 +31,10 @@ static const char help[] =
     "  -h, --help        this text\n"
     "\n"
     "Without -o, --overlay and --npy the map goes to NAME-saliency.png in the current folder.\n"
-    "For several pictures or a folder, OUT is a folder and its files are called NAME.png, NAME.npy.\n"
-    "Pictures are JPEG, PNG, BMP, PPM or PGM. What cannot be read is reported at the end and makes\n"
-    "the exit status 1. Networks look for weights in the folder $SALIENCY_WEIGHTS, or weights/.\n";
+    "For several pictures or a folder, OUT is a folder and its files are called NAME.png,\n"
+    "NAME.npy. Pictures are JPEG, PNG, BMP, PPM or PGM. What cannot be read is reported at the\n"
+    "end and makes the exit status 1. Networks look for weights in the folder\n"
+    "$SALIENCY_WEIGHTS, or weights/.\n";
 
 typedef struct options {
     sal_model model;
@@ -129,12 +130,14 @@ int main(int argc, char **argv) {
         else if (value) *value = argv[++i];
         if (!status && threads) {
             ctx.threads = atoi(threads);
-            if (ctx.threads < 1) status = complain("--threads %s: a number from 1 up, please", threads);
+            if (ctx.threads < 1)
+                status = complain("--threads %s: a number from 1 up, please", threads);
         }
     }
     if (!status && !pictures.count)
         status = complain("%s", "which pictures? see predict --help");
-    if (!status && o.raw && !o.npy) status = complain("%s", "--raw says what --npy writes: add --npy");
+    if (!status && o.raw && !o.npy)
+        status = complain("%s", "--raw says what --npy writes: add --npy");
     if (pictures.count > 1) o.several = 1;
     if (!status && o.several)
         status = check_collisions(&pictures) || make_folder(o.out) || make_folder(o.overlay) ||

@@ -24,10 +24,10 @@ static const char help[] =
     "  --quiet          no progress\n"
     "  -h, --help       this text\n"
     "\n"
-    "The entropy of a map is that of the histogram of its 256 grey levels, in bits: few grey levels\n"
-    "mean one clear peak on black. A run that was cut off goes on where it stopped; maps that exist\n"
-    "in OUT/candidates/ are not made again (so take another OUT for another model). Photographs\n"
-    "that cannot be read are reported, left out, and make the exit status 1.\n";
+    "The entropy of a map is that of the histogram of its 256 grey levels, in bits: few grey\n"
+    "levels mean one clear peak on black. A run that was cut off goes on where it stopped; maps\n"
+    "that exist in OUT/candidates/ are not made again (so take another OUT for another model).\n"
+    "Photographs that cannot be read are reported, left out, and make the exit status 1.\n";
 
 typedef struct photo {
     char *name;
@@ -115,7 +115,8 @@ static void label(void *arg, int index, int worker) {
         r = sal_image_load(ctx, picture, &image);
         if (!r) r = ask(ctx, j, worker, &image, &map);
         if (!r) r = sal_map_new(ctx, j->size, j->size, &small);
-        if (!r) r = sal_resize(ctx, small.data, j->size, j->size, map.data, map.w, map.h, 1, SAL_AREA);
+        if (!r)
+            r = sal_resize(ctx, small.data, j->size, j->size, map.data, map.w, map.h, 1, SAL_AREA);
         if (!r) r = sal_map_save_png(ctx, candidate, &small);
     }
     sal_map_free(ctx, &small);
@@ -145,7 +146,8 @@ static sal_result keep(sal_ctx *ctx, const job *j, const photo *p) {
         map_path(from, sizeof from, j->out, "candidates", p->name);
         if (!r) r = sal_map_load_image(ctx, from, &small);
         if (!r) r = sal_map_new(ctx, image.w, image.h, &map);
-        if (!r) r = sal_resize(ctx, map.data, map.w, map.h, small.data, small.w, small.h, 1, SAL_LINEAR);
+        if (!r)
+            r = sal_resize(ctx, map.data, map.w, map.h, small.data, small.w, small.h, 1, SAL_LINEAR);
         if (!r) r = sal_map_save_png(ctx, to, &map);
     }
     sal_map_free(ctx, &map);
@@ -278,7 +280,8 @@ int main(int argc, char **argv) {
         j.model[i].center = center;
     }
     if (!status)
-        status = pretrain(&ctx, &j, found, number[0] ? atoi(number[0]) : found, !quiet && isatty(2));
+        status = pretrain(&ctx, &j, found, number[0] ? atoi(number[0]) : found,
+                          !quiet && isatty(2));
     for (i = 0; j.model && i < workers * j.teachers; i++)
         sal_model_close(&contexts[i / j.teachers], &j.model[i]);
     sal_free(&ctx, j.model);

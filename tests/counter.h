@@ -1,4 +1,5 @@
-/* An allocator that counts, and fails at a chosen call: set fail_at to 1, 2, 3 ... and look at live. */
+/* An allocator that counts, and fails at a chosen call: set fail_at to 1, 2, 3 ... and look at
+   live. */
 #ifndef SAL_TEST_COUNTER_H
 #define SAL_TEST_COUNTER_H
 
