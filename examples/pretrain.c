@@ -147,7 +147,8 @@ static sal_result keep(sal_ctx *ctx, const job *j, const photo *p) {
         if (!r) r = sal_map_load_image(ctx, from, &small);
         if (!r) r = sal_map_new(ctx, image.w, image.h, &map);
         if (!r)
-            r = sal_resize(ctx, map.data, map.w, map.h, small.data, small.w, small.h, 1, SAL_LINEAR);
+            r = sal_resize(ctx, map.data, map.w, map.h, small.data, small.w, small.h, 1,
+                           SAL_LINEAR);
         if (!r) r = sal_map_save_png(ctx, to, &map);
     }
     sal_map_free(ctx, &map);
