@@ -5570,13 +5570,13 @@ static int sal__backbone_name(const char *name, char *ours, size_t size) {
     return length > 0 && (size_t)length < size ? 1 : -1;
 }
 
-static void sal__print_preprocess(char *text, size_t size, const sal_net_desc *d) {
-    char *p;
-    snprintf(text, size, "%s/%.9g; mean %.9g %.9g %.9g; std %.9g %.9g %.9g", d->bgr ? "bgr" : "rgb",
-             (double)d->scale, (double)d->mean[0], (double)d->mean[1], (double)d->mean[2],
-             (double)d->std[0], (double)d->std[1], (double)d->std[2]);
-    for (p = text; *p; p++)             /* decimal points, whatever the locale thinks of them */
-        *p = *p == ',' ? '.' : *p == ';' ? ',' : *p;
+/* Numbers with decimal points, whatever the locale thinks of them; a ; of the format becomes a , */
+static void sal__print_numbers(char *text, size_t size, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, size, format, args);
+    va_end(args);
+    for (char *p = text; *p; p++) *p = *p == ',' ? '.' : *p == ';' ? ',' : *p;
 }
 
 /* The tensor of a public checkpoint that is parameter `ours`, or NULL. */
@@ -5673,6 +5673,7 @@ SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *
 SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *path, sal_dtype dtype,
                                const char *const *extra, int extras) {
     enum { OWN = 16, SMALL = 8192 };
+    const sal_net_desc *d = &net->desc;
     char input[32], preprocess[160], narrow[16], blur[16], tone[32];
     int i, metas = 0;
     sal_result r = SAL_OK;
@@ -5690,27 +5691,26 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
                           "sal_net_init or load a backbone first", path, net->param[i].name);
     }
     if (r == SAL_OK) {
-        snprintf(input, sizeof input, "%dx%d", net->desc.h, net->desc.w);
-        sal__print_preprocess(preprocess, sizeof preprocess, &net->desc);
-        snprintf(narrow, sizeof narrow, "%d", net->desc.narrow);
-        i = (int)(net->desc.blur * 100 + 0.5f);
-        snprintf(blur, sizeof blur, "%d.%02d", i / 100, i % 100);
+        snprintf(input, sizeof input, "%dx%d", d->h, d->w);
+        sal__print_numbers(preprocess, sizeof preprocess, "%s/%.9g; mean %.9g %.9g %.9g; "
+                           "std %.9g %.9g %.9g", d->bgr ? "bgr" : "rgb", (double)d->scale,
+                           (double)d->mean[0], (double)d->mean[1], (double)d->mean[2],
+                           (double)d->std[0], (double)d->std[1], (double)d->std[2]);
+        snprintf(narrow, sizeof narrow, "%d", d->narrow);
+        sal__print_numbers(blur, sizeof blur, "%.2f", (double)d->blur);
+        sal__print_numbers(tone, sizeof tone, "%.3f %.3f", d->power > 0 ? (double)d->power : 1.0,
+                           (double)d->floor);
         meta[metas++] = "sal.model";      meta[metas++] = net->name;
         meta[metas++] = "sal.input";      meta[metas++] = input;
         meta[metas++] = "sal.preprocess"; meta[metas++] = preprocess;
-        meta[metas++] = "sal.fit";        meta[metas++] = sal__fit_names[net->desc.fit];
-        if (net->desc.kind == SAL_SAM_RESNET) {
+        meta[metas++] = "sal.fit";        meta[metas++] = sal__fit_names[d->fit];
+        if (d->kind == SAL_SAM_RESNET) {
             meta[metas++] = "sal.resnet_stride";
-            meta[metas++] = net->desc.stride_on_3x3 ? "3x3" : "1x1";
+            meta[metas++] = d->stride_on_3x3 ? "3x3" : "1x1";
         }
-        if (net->desc.kind == SAL_JUNTINGNET) { meta[metas++] = "sal.blur"; meta[metas++] = blur; }
-        if (net->desc.power > 0 || net->desc.floor > 0) {
-            int power = (int)((net->desc.power > 0 ? net->desc.power : 1) * 1000 + 0.5f);
-            snprintf(tone, sizeof tone, "%d.%03d 0.%03d", power / 1000, power % 1000,
-                     (int)(net->desc.floor * 1000 + 0.5f));
-            meta[metas++] = "sal.tone"; meta[metas++] = tone;
-        }
-        if (net->desc.narrow > 1) { meta[metas++] = "sal.narrow"; meta[metas++] = narrow; }
+        if (d->kind == SAL_JUNTINGNET) { meta[metas++] = "sal.blur"; meta[metas++] = blur; }
+        if (d->power > 0 || d->floor > 0) { meta[metas++] = "sal.tone"; meta[metas++] = tone; }
+        if (d->narrow > 1) { meta[metas++] = "sal.narrow"; meta[metas++] = narrow; }
         for (i = 0; i < 2 * extras; i++) meta[metas++] = extra[i];
         r = sal_safetensors_save(ctx, path, tensor, net->params, meta, metas / 2);
     }

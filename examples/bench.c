@@ -8,7 +8,7 @@
 
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
+#include "timing.h"
 
 static const char help[] =
     "bench: milliseconds, GFLOP/s and bytes of each network and layer\n"
@@ -54,22 +54,6 @@ static int complain(const char *sentence, const char *about) {
     fprintf(stderr, sentence, about);
     fprintf(stderr, "\n");
     return 1;
-}
-
-static double now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1e3 + t.tv_nsec * 1e-6;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *x, int n) {
-    qsort(x, (size_t)n, sizeof *x, by_value);
-    return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
 }
 
 /* --- what the machine can do ----------------------------------------------------------------- */
@@ -318,7 +302,7 @@ static void show_json(const report *r, const machine *m) {
     char title[96];
     int i, first = 1;
     printf("{\"network\":\"%s\",\"height\":%d,\"width\":%d,\"threads\":%d,\"runs\":%d,"
-               "\"median\":%.4f,"
+           "\"median\":%.4f,"
            "\"min\":%.4f,\"load\":%.3f,\"first\":%.4f,\"gflops\":%.3f,\"peak_gflops\":%.3f,"
            "\"read_gbytes\":%.3f,\"peak_mb\":%.1f,\"layers\":[", run->net->name, run->h, run->w,
            m->threads, r->runs, r->median, r->best, r->load, r->first, gflops(r->macs, r->median),
@@ -454,8 +438,7 @@ int main(int argc, char **argv) {
     if (status) return status;
     if (!o.json)
         printf("this machine, %d thread%s: %.1f GFLOP/s of multiply-adds, %.1f GB/s read\n",
-               m.threads,
-               m.threads > 1 ? "s" : "", m.gflops, m.gbytes);
+               m.threads, m.threads > 1 ? "s" : "", m.gflops, m.gbytes);
     if (o.net || o.weights) return bench(&ctx, &o, &m, kind);
     for (i = 0; i < SAL_KINDS && !status; i++) status = bench(&ctx, &o, &m, (sal_kind)i);
     return status;

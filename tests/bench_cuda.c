@@ -8,18 +8,7 @@
    same network. Times are medians; each ends when the result is on the host. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
-#include <time.h>
-
-static double now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1e3 + t.tv_nsec * 1e-6;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
+#include "../examples/timing.h"
 
 enum { RUNS = 20, WARM = 5 };
 
@@ -38,7 +27,8 @@ static sal_result predict(sal_ctx *ctx, const sal_net *net, int batch, bench *b)
     all = (double (*)[RUNS])calloc(SAL__MAX_LAYERS, sizeof *all);
     for (pass = 0; pass < 2 && r == SAL_OK; pass++) {       /* as a whole, then layer by layer */
         cuda->layer_ms = pass ? each : NULL;
-        SAL__TRY(sal_run_open(ctx, net, batch, 0, 0, &run));
+        r = sal_run_open(ctx, net, batch, 0, 0, &run);
+        if (r != SAL_OK) break;
         n = (size_t)batch * 3 * run->h * run->w;
         in = (float *)malloc(n * sizeof(float));
         rng.state = 1;
@@ -54,12 +44,10 @@ static sal_result predict(sal_ctx *ctx, const sal_net *net, int batch, bench *b)
         sal_run_close(ctx, run);
     }
     cuda->layer_ms = NULL;
-    qsort(time, RUNS, sizeof *time, by_value);
-    b->predict = time[RUNS / 2];
+    if (r == SAL_OK) b->predict = median(time, RUNS);
     if (r == SAL_OK) r = sal_net_shapes(ctx, net, net->desc.h, net->desc.w, shapes);
     for (i = 0; i < net->layers && r == SAL_OK; i++) {
-        qsort(all[i], RUNS, sizeof(double), by_value);
-        b->layer[i] = all[i][RUNS / 2];
+        b->layer[i] = median(all[i], RUNS);
         b->macs += batch * sal_layer_macs(net, i, shapes);
     }
     free(all);
@@ -98,8 +86,7 @@ static sal_result train(sal_ctx *ctx, sal_net *net, int batch, bench *b) {
         if (r == SAL_OK) r = sal_run_fetch(ctx, run, NULL, 0);      /* waits */
         if (t >= 0) time[t] = now_ms() - start;
     }
-    qsort(time, RUNS, sizeof *time, by_value);
-    b->step = time[RUNS / 2];
+    if (r == SAL_OK) b->step = median(time, RUNS);
     free(in); free(maps); free(weight);
     sal_optim_close(ctx, optim);
     sal_run_close(ctx, run);

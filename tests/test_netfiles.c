@@ -143,53 +143,6 @@ static void edit_flat(sal_named_tensor *list, int *count, const char **meta, int
     t->dim[0] = (int)sal_tensor_count(t);
     t->ndim = 1;
 }
-static void set_meta(const char **meta, int metas, const char *key, const char *value) {
-    int i;
-    for (i = 0; i < metas; i++) if (!strcmp(meta[2 * i], key)) meta[2 * i + 1] = value;
-}
-static void edit_model(sal_named_tensor *list, int *count, const char **meta, int *metas) {
-    (void)list; (void)count;
-    set_meta(meta, *metas, "sal.model", "mlnet");
-}
-static void edit_name(sal_named_tensor *list, int *count, const char **meta, int *metas) {
-    (void)list; (void)count;
-    set_meta(meta, *metas, "sal.model", "alexnet");
-}
-static void edit_input(sal_named_tensor *list, int *count, const char **meta, int *metas) {
-    (void)list; (void)count;
-    set_meta(meta, *metas, "sal.input", "128");
-}
-static void edit_more_input(sal_named_tensor *list, int *count, const char **meta, int *metas) {
-    (void)list; (void)count;
-    set_meta(meta, *metas, "sal.input", "128x128x3");
-}
-static void edit_small(sal_named_tensor *list, int *count, const char **meta, int *metas) {
-    (void)list; (void)count;
-    set_meta(meta, *metas, "sal.input", "8x8");
-}
-static void edit_other_size(sal_named_tensor *list, int *count, const char **meta, int *metas) {
-    (void)list; (void)count;
-    set_meta(meta, *metas, "sal.input", "96x128");
-}
-static void edit_fit(sal_named_tensor *list, int *count, const char **meta, int *metas) {
-    (void)list; (void)count;
-    set_meta(meta, *metas, "sal.fit", "tight");
-}
-static void edit_preprocess(sal_named_tensor *list, int *count, const char **meta, int *metas) {
-    (void)list; (void)count;
-    set_meta(meta, *metas, "sal.preprocess", "hsv/255");
-}
-static void edit_tone(sal_named_tensor *list, int *count, const char **meta, int *metas) {
-    (void)list; (void)count;
-    set_meta(meta, *metas, "sal.tone", "1.5");
-}
-static void edit_high_floor(sal_named_tensor *list, int *count, const char **meta, int *metas) {
-    (void)list; (void)count;
-    set_meta(meta, *metas, "sal.tone", "1.5 0.9");
-}
-static void edit_nothing(sal_named_tensor *list, int *count, const char **meta, int *metas) {
-    (void)list; (void)count; (void)meta; (void)metas;
-}
 static void edit_bare(sal_named_tensor *list, int *count, const char **meta, int *metas) {
     (void)list; (void)count; (void)meta;
     *metas = 0;
@@ -207,40 +160,50 @@ static void edit_counter(sal_named_tensor *list, int *count, const char **meta, 
     list[(*count)++].name = "bn1.num_batches_tracked";
 }
 
-/* Load OUT, change it, write EDITED. */
-static void edit(sal_ctx *ctx, edit_fn *change) {
+/* Load OUT, change it, or the value of a key if there is one, write EDITED. */
+static void edit(sal_ctx *ctx, edit_fn *change, const char *key, const char *value) {
     sal_named_tensor list[64];
     const char *meta[64];
     sal_safetensors file;
-    int count, metas;
+    int count, metas, i;
     sal_safetensors_load(ctx, OUT, &file);
     count = file.count; metas = file.metas;
     memcpy(list, file.tensor, (size_t)count * sizeof *list);
     memcpy(meta, file.meta, 2 * (size_t)metas * sizeof *meta);
-    change(list, &count, meta, &metas);
+    if (change) change(list, &count, meta, &metas);
+    for (i = 0; key && i < metas; i++) if (!strcmp(meta[2 * i], key)) meta[2 * i + 1] = value;
     if (sal_safetensors_save(ctx, EDITED, list, count, meta, metas))
         printf("     %s\n", sal_error(ctx));
     sal_safetensors_free(ctx, &file);
 }
 
 static void test_refusals(sal_ctx *ctx) {
-    static const struct { edit_fn *change; const char *what, *part, *part2; } cases[] = {
-        { edit_missing,    "a missing tensor",      "tensor conv1.weight is missing", "wepsam" },
-        { edit_extra,      "a tensor too many",     "tensor conv9.weight does not belong", "" },
-        { edit_shape,      "a transposed tensor",   "tensor conv1.weight is 3 x 4 x 5 x 5",
-                                                    "needs 4 x 3 x 5 x 5" },
-        { edit_flat,       "a flattened tensor",    "tensor conv1.weight is 300", "4 x 3 x 5 x 5" },
-        { edit_model,      "the wrong model",       "does not belong to mlnet", "" },
-        { edit_name,       "an unknown model",      "sal.model is \"alexnet\"", "" },
-        { edit_input,      "half an input size",    "sal.input is \"128\"", "" },
-        { edit_more_input, "text behind the size",  "sal.input is \"128x128x3\"", "" },
-        { edit_small,      "an input too small",    EDITED, "cannot take 4 x 2 x 2" },
-        { edit_other_size, "an input of another size", "tensor fc1.weight is", "needs" },
-        { edit_fit,        "an unknown fit",        "sal.fit is \"tight\"", "" },
-        { edit_preprocess, "unknown preprocessing", "sal.preprocess is \"hsv/255\"", "" },
-        { edit_tone,       "a tone without a floor", "sal.tone is not a power", "" },
-        { edit_high_floor, "a floor near 1",        "sal.tone is not a power", "" },
-        { edit_stranger,   "an unknown set of tensors without metadata", "not a network", "" }
+    static const struct {
+        edit_fn *change;
+        const char *key, *value, *what, *part, *part2;
+    } cases[] = {
+        { edit_missing, NULL, NULL, "a missing tensor", "tensor conv1.weight is missing",
+                                                        "wepsam" },
+        { edit_extra, NULL, NULL, "a tensor too many", "tensor conv9.weight does not belong", "" },
+        { edit_shape, NULL, NULL, "a transposed tensor", "tensor conv1.weight is 3 x 4 x 5 x 5",
+                                                         "needs 4 x 3 x 5 x 5" },
+        { edit_flat, NULL, NULL, "a flattened tensor", "tensor conv1.weight is 300",
+                                                       "4 x 3 x 5 x 5" },
+        { NULL, "sal.model", "mlnet", "the wrong model", "does not belong to mlnet", "" },
+        { NULL, "sal.model", "alexnet", "an unknown model", "sal.model is \"alexnet\"", "" },
+        { NULL, "sal.input", "128", "half an input size", "sal.input is \"128\"", "" },
+        { NULL, "sal.input", "128x128x3", "text behind the size", "sal.input is \"128x128x3\"",
+                                          "" },
+        { NULL, "sal.input", "8x8", "an input too small", EDITED, "cannot take 4 x 2 x 2" },
+        { NULL, "sal.input", "96x128", "an input of another size", "tensor fc1.weight is",
+                                       "needs" },
+        { NULL, "sal.fit", "tight", "an unknown fit", "sal.fit is \"tight\"", "" },
+        { NULL, "sal.preprocess", "hsv/255", "unknown preprocessing",
+                                             "sal.preprocess is \"hsv/255\"", "" },
+        { NULL, "sal.tone", "1.5", "a tone without a floor", "sal.tone is not a power", "" },
+        { NULL, "sal.tone", "1.5 0.9", "a floor near 1", "sal.tone is not a power", "" },
+        { edit_stranger, NULL, NULL, "an unknown set of tensors without metadata",
+                                     "not a network", "" }
     };
     sal_net *net = new_net(ctx, SAL_WEPSAM, 8, 1), *again = NULL;
     int i;
@@ -248,7 +211,7 @@ static void test_refusals(sal_ctx *ctx) {
     net->desc.power = 1.5f;
     sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0);
     for (i = 0; i < SAL__COUNT(cases); i++) {
-        edit(ctx, cases[i].change);
+        edit(ctx, cases[i].change, cases[i].key, cases[i].value);
         r = sal_net_load(ctx, EDITED, &again);
         CHECK(r != SAL_OK && !again && strstr(sal_error(ctx), cases[i].part) &&
               strstr(sal_error(ctx), cases[i].part2), "%s is refused: %s", cases[i].what,
@@ -256,11 +219,11 @@ static void test_refusals(sal_ctx *ctx) {
         if (r == SAL_OK) sal_net_free(ctx, again);
         again = NULL;
     }
-    edit(ctx, edit_counter);
+    edit(ctx, edit_counter, NULL, NULL);
     r = sal_net_load(ctx, EDITED, &again);
     CHECK(r == SAL_OK, "PyTorch's num_batches_tracked is ignored");
     sal_net_free(ctx, again);
-    edit(ctx, edit_nothing);
+    edit(ctx, NULL, NULL, NULL);
     again = NULL;
     r = sal_net_load(ctx, EDITED, &again);
     CHECK(r == SAL_OK && same_params(ctx, net, again) == net->params, "an unedited file loads");
@@ -301,7 +264,7 @@ static void test_guess(sal_ctx *ctx) {
         sal_net_new(ctx, &desc, &net);
         sal_net_init(ctx, net, 1);
         sal_net_save(ctx, net, OUT, SAL_I8, NULL, 0);
-        edit(ctx, edit_bare);
+        edit(ctx, edit_bare, NULL, NULL);
         CHECK(sal_net_load(ctx, EDITED, &again) == SAL_OK && again->desc.kind == (sal_kind)k,
               "%s without metadata is recognised", net->name);
         sal_net_free(ctx, again);
