@@ -9843,118 +9843,200 @@ SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *ma
    >>crop  the part of a picture that matters
    ========================================================================================== */
 
-/* sum[y][x] is the saliency of the pixels above y and left of x (a summed-area table, Crow 1984):
-   any box takes four values. Between them it is interpolated, which is exact if the saliency of a
-   pixel is spread evenly over it. The tables of links count pairs of neighbours within regions:
-   across the line x and above y; down over the line y and left of x. */
+/* A run of pixels of a row that belong to a region; regions are trees of runs (see below). */
+typedef struct sal__run {
+    int start, end;
+    int left, top, right, bottom;       /* of a root: the region's box */
+    struct sal__run *root;              /* another run of the region, nearer to its root */
+} sal__run;
+
+/* A strip is the part of the map between two heights, which may lie within pixels: the saliency of
+   a pixel is spread evenly over it. The sums over the columns left of x are what a summed-area
+   table (Crow 1984) holds in its row `bottom` less what it holds in its row `top`: any box in the
+   strip takes two of them. A strip that slides down needs no more of that table. */
 typedef struct sal__crop {
     int w, h;                   /* of the map */
-    double bw, bh;              /* of the box */
-    double *sum, total;         /* (h + 1, w + 1), like the links */
-    int *across, *down;         /* NULL: regions may be cut */
-    double *band, *gain, *tilt; /* w + 2 each */
+    const float *data;          /* the map with its boost, nothing negative */
+    size_t pitch;               /* from row to row */
+    float *peak;                /* (h) of the rows of the map alone */
+    double total, top, bottom;  /* the whole saliency; the strip */
+    double *column, *sum;       /* its columns (w), and those left of x (w + 2) */
+    double *gain, *tilt;        /* of a box at x (w) */
+    double bw, bh;              /* the box */
     const sal_box *taken;       /* boxes that may not be overlapped */
     int takens;
+    sal__run **row;             /* NULL: regions may be cut; each row's list ends with start = w */
+    int *side, *line;           /* (w + 1) cuts left of x, and through a row left of x */
+    int above, below;           /* the rows that `side` counts */
 } sal__crop;
 
-static sal_result sal__crop_sums(sal_ctx *ctx, const sal_map *map, const sal_map *boost,
-                                 sal__crop *c) {
-    int y;
-    double *out = c->sum;
-    for (y = 0, out += map->w + 2; y < map->h; y++, out += map->w + 1) {
-        const double *above = out - map->w - 1;
-        const float *in = map->data + (size_t)y * map->w;
-        const float *more = boost ? boost->data + (size_t)y * map->w : NULL;
-        double row = 0;
-        for (int x = 0; x < map->w; x++) {
-            float v = more ? in[x] + more[x] : in[x];
-            row += v < 0 ? 0 : v;
-            out[x] = above[x] + row;
-        }
+/* The part of the pixel i that lies between two places. */
+static double sal__crop_part(int i, double from, double to) {
+    return sal__clamp(SAL__MIN(to, i + 1) - SAL__MAX(from, i), 0, 1);
+}
+
+/* Makes the columns those of this strip, by the rows that enter and leave, or anew. */
+static void sal__crop_strip(sal__crop *c, double top, double bottom) {
+    if (fabs(top - c->top) + fabs(bottom - c->bottom) > bottom - top) {
+        memset(c->column, 0, (size_t)c->w * sizeof *c->column);
+        c->top = c->bottom = top;
     }
-    c->total = c->sum[(size_t)(map->h + 1) * (map->w + 1) - 1];
+    for (int y = (int)SAL__MIN(top, c->top); y < c->h && y < SAL__MAX(bottom, c->bottom); y++) {
+        double change = sal__crop_part(y, top, bottom) - sal__crop_part(y, c->top, c->bottom);
+        const float *in = c->data + y * c->pitch;
+        if (change < 0 || change > 0)
+            for (int x = 0; x < c->w; x++) c->column[x] += change * in[x];
+    }
+    c->top = top; c->bottom = bottom;
+}
+
+/* The saliency inside of a box. */
+static double sal__crop_inside(sal__crop *c, double left, double top, double w, double h) {
+    double inside = 0;
+    if (c->top < top || c->top > top || c->bottom < top + h || c->bottom > top + h)
+        sal__crop_strip(c, top, top + h);
+    for (int x = (int)left; x < c->w && x < left + w; x++)
+        inside += sal__crop_part(x, left, left + w) * c->column[x];
+    return inside;
+}
+
+static sal_result sal__crop_open(sal_ctx *ctx, sal__arena *arena, const sal_map *map,
+                                 const sal_map *boost, sal__crop *c) {
+    int w = map->w, h = map->h;
+    size_t n = (size_t)w * h;
+    float low = 0;
+    memset(c, 0, sizeof *c);
+    c->w = w; c->h = h;
+    c->data = map->data;
+    c->pitch = (size_t)w;
+    SAL__TRY_PUT(c->column, ctx, arena, double, (size_t)4 * (w + 2));
+    c->sum = c->column + w + 2; c->gain = c->sum + w + 2; c->tilt = c->gain + w + 2;
+    SAL__TRY_PUT(c->peak, ctx, arena, float, h);
+    for (int y = 0; y < h; y++) {
+        const float *in = map->data + (size_t)y * w;
+        float high = 0;
+        for (int x = 0; x < w; x++) {
+            low = SAL__MIN(low, in[x]);
+            high = SAL__MAX(high, in[x]);
+            c->column[x] += in[x];
+        }
+        c->peak[y] = high;
+    }
+    c->bottom = h;
+    if (boost || low < 0) {
+        float *data;
+        SAL__TRY_PUT(data, ctx, arena, float, n);
+        for (size_t i = 0; i < n; i++) {
+            float v = boost ? map->data[i] + boost->data[i] : map->data[i];
+            data[i] = v < 0 ? 0 : v;
+        }
+        c->data = data;
+        memset(c->column, 0, (size_t)w * sizeof *c->column);
+        c->bottom = 0;
+    }
+    c->total = sal__crop_inside(c, 0, 0, w, h);
     if (!(c->total <= DBL_MAX))
         return sal__fail(ctx, SAL_ERR_NUMERIC, "the map, or its boost, has a value that is not "
                          "finite: there is no best box");
-    if (c->total > 0) return SAL_OK;
-    c->total = (double)map->w * map->h;
-    for (y = 0, out = c->sum; y <= map->h; y++)
-        for (int x = 0; x <= map->w; x++) *out++ = (double)y * x;
+    if (!(c->total > 0)) {              /* all pixels count the same */
+        float *ones;
+        SAL__TRY_PUT(ones, ctx, arena, float, w);
+        for (int x = 0; x < w; x++) { ones[x] = 1; c->column[x] = h; }
+        c->data = ones;
+        c->pitch = 0;
+        c->total = (double)w * h;
+    }
     return SAL_OK;
+}
+
+/* --- regions that shall not be cut ------------------------------------------------------------ */
+
+static sal__run *sal__run_root(sal__run *run) {
+    while (run->root != run) run = run->root = run->root->root;
+    return run;
+}
+
+static void sal__run_join(sal__run *a, sal__run *b) {
+    a = sal__run_root(a); b = sal__run_root(b);
+    a->left = SAL__MIN(a->left, b->left); a->right = SAL__MAX(a->right, b->right);
+    a->top = SAL__MIN(a->top, b->top); a->bottom = SAL__MAX(a->bottom, b->bottom);
+    b->root = a;
 }
 
 /* Regions are pixels above this share of the maximum that touch at their sides; those larger than
-   the box do not count, as every box would cut or miss them. */
-static sal_result sal__crop_links(sal_ctx *ctx, sal__arena *arena, const sal_map *map,
-                                  double share, sal__crop *c) {
-    int w = map->w, h = map->h, x, y, n = w * h;
-    float peak = 0;
-    unsigned char *mark;        /* 1: in a region, 2: visited */
-    int *queue;
-    size_t cells = (size_t)(h + 1) * (w + 1);
-    SAL__TRY_PUT(mark, ctx, arena, unsigned char, n);
-    SAL__TRY_PUT(queue, ctx, arena, int, n);
-    SAL__TRY_PUT(c->across, ctx, arena, int, cells);
-    SAL__TRY_PUT(c->down, ctx, arena, int, cells);
-    for (int i = 0; i < n; i++) peak = SAL__MAX(peak, map->data[i]);
-    for (int i = 0; i < n; i++) mark[i] = map->data[i] > share * peak;
-    for (int i = 0; i < n; i++) {
-        int count = 0, left = w, right = 0, top = h, bottom = 0;
-        if (mark[i] != 1) continue;
-        mark[i] = 2;
-        queue[count++] = i;
-        for (int done = 0; done < count; done++) {
-            static const int dx[] = { -1, 1, 0, 0 }, dy[] = { 0, 0, -1, 1 };
-            x = queue[done] % w; y = queue[done] / w;
-            left = SAL__MIN(left, x); right = SAL__MAX(right, x);
-            top = SAL__MIN(top, y); bottom = SAL__MAX(bottom, y);
-            for (int k = 0; k < 4; k++) {
-                int u = x + dx[k], v = y + dy[k];
-                if (u < 0 || u >= w || v < 0 || v >= h || mark[v * w + u] != 1) continue;
-                mark[v * w + u] = 2;
-                queue[count++] = v * w + u;
-            }
+   the box do not count, as every box would cut or miss them. Connected components by runs: those
+   that touch in neighbouring rows are joined. */
+static sal_result sal__crop_regions(sal_ctx *ctx, sal__arena *arena, const sal_map *map,
+                                    double share, sal__crop *c) {
+    int w = map->w, h = map->h;
+    double level = 0;
+    sal__run *found, *a, *b;
+    SAL__TRY_PUT(c->row, ctx, arena, sal__run *, h);
+    SAL__TRY_PUT(c->side, ctx, arena, int, (size_t)2 * (w + 1));
+    SAL__TRY_PUT(found, ctx, arena, sal__run, w / 2 + 2);
+    c->line = c->side + w + 1;
+    for (int y = 0; y < h; y++) level = SAL__MAX(level, share * c->peak[y]);
+    for (int y = 0; y < h; y++) {
+        const float *in = map->data + (size_t)y * w;
+        int count = 0;
+        for (int x = c->peak[y] > level ? 0 : w, start; x < w; ) {
+            while (x < w && !(in[x] > level)) x++;
+            for (start = x; x < w && in[x] > level; ) x++;
+            found[count].start = found[count].left = start;
+            found[count].end = found[count].right = x;
+            found[count].top = y; found[count].bottom = y + 1;
+            count += x > start;
         }
-        if (right - left < c->bw && bottom - top < c->bh) continue;
-        for (int done = 0; done < count; done++) mark[queue[done]] = 0;
+        found[count].start = found[count].end = w;
+        SAL__TRY_PUT(c->row[y], ctx, arena, sal__run, count + 1);
+        memcpy(c->row[y], found, (size_t)(count + 1) * sizeof *found);
+        for (b = c->row[y]; b->start < w; b++) b->root = b;
+        if (y == 0) continue;
+        for (a = c->row[y - 1], b = c->row[y]; a->start < w && b->start < w; ) {
+            if (SAL__MAX(a->start, b->start) < SAL__MIN(a->end, b->end)) sal__run_join(a, b);
+            if (a->end < b->end) a++; else b++;
+        }
     }
-    for (y = 0; y < h; y++)
-        for (x = 0; x < w; x++) {
-            size_t at = (size_t)y * (w + 1) + x;
-            const unsigned char *m = mark + (size_t)y * w + x;
-            c->across[at + w + 1] = c->across[at] + (x > 0 && m[0] && m[-1]);
-            c->down[at + 1] = c->down[at] + (y > 0 && m[0] && m[-w]);
+    for (int y = 0; y < h; y++)
+        for (a = c->row[y]; a->start < w; a++) {
+            b = sal__run_root(a);
+            if (b->right - b->left > c->bw || b->bottom - b->top > c->bh) a->end = a->start;
         }
     return SAL_OK;
 }
 
-/* The saliency inside of a box, whose sides may lie between pixels. */
-static double sal__crop_inside(const sal__crop *c, double left, double top, double w, double h) {
-    double value[2][2];
-    for (int i = 0; i < 2; i++)
-        for (int k = 0; k < 2; k++) {
-            sal__tap v = sal__tap_at(top + i * h, c->h + 1);
-            sal__tap u = sal__tap_at(left + k * w, c->w + 1);
-            const double *a = c->sum + (size_t)v.low * (c->w + 1);
-            const double *b = c->sum + (size_t)v.high * (c->w + 1);
-            value[i][k] = (1 - v.t) * ((1 - u.t) * a[u.low] + u.t * a[u.high]) +
-                          v.t * ((1 - u.t) * b[u.low] + u.t * b[u.high]);
-        }
-    return value[1][1] - value[1][0] - value[0][1] + value[0][0];
-}
-
-/* Boxes that would cut regions, or overlap others, at the height `top`. */
-static void sal__crop_rules(const sal__crop *c, int top, int count) {
-    int w = (int)c->bw, h = (int)c->bh;
-    if (c->across) {
-        size_t pitch = (size_t)c->w + 1, at = (size_t)top * pitch, below = at + h * pitch;
-        const int *across = c->across, *down = c->down;
-        for (int i = 0; i < count; i++, at++, below++) {
-            int cuts = across[below] - across[at] + across[below + w] - across[at + w] +
-                       down[at + w] - down[at] + down[below + w] - down[below];
-            c->gain[i] -= 2 * c->total * cuts;      /* the fewest cuts first, then saliency */
+/* Takes from the gains at this height what the boxes cut of regions: the fewest cuts first, then
+   saliency. A side of a box cuts runs; top and bottom cut where runs touch across them. */
+static void sal__crop_cuts(sal__crop *c, int top, int count) {
+    int w = (int)c->bw, h = (int)c->bh, *side = c->side, *line = c->line;
+    double cost = 2 * c->total;
+    if (c->above > top) {               /* another search */
+        c->above = c->below = 0;
+        memset(side, 0, (size_t)(c->w + 1) * sizeof *side);
+    }
+    while (c->above < top || c->below < top + h) {
+        int enters = c->below < top + h;
+        for (const sal__run *a = c->row[enters ? c->below : c->above]; a->start < c->w; a++)
+            for (int x = a->start + 1; x < a->end; x++) side[x] += enters ? 1 : -1;
+        if (enters) c->below++; else c->above++;
+    }
+    memset(line, 0, (size_t)(c->w + 1) * sizeof *line);
+    for (int y = top; y <= top + h; y += h) {
+        const sal__run *a = y > 0 && y < c->h ? c->row[y - 1] : NULL, *b = a ? c->row[y] : NULL;
+        while (a && a->start < c->w && b->start < c->w) {
+            for (int x = SAL__MAX(a->start, b->start); x < SAL__MIN(a->end, b->end); x++)
+                line[x + 1]++;
+            if (a->end < b->end) a++; else b++;
         }
     }
+    for (int x = 0; x < c->w; x++) line[x + 1] += line[x];
+    for (int i = 0; i < count; i++)
+        c->gain[i] -= cost * (side[i] + side[i + w] + line[i + w] - line[i]);
+}
+
+/* Boxes that overlap others have no gain. */
+static void sal__crop_overlaps(sal__crop *c, int top, int count) {
+    int w = (int)c->bw, h = (int)c->bh;
     for (int k = 0; k < c->takens; k++) {
         const sal_box *t = &c->taken[k];
         if (top >= t->y + t->h || top + h <= t->y) continue;
@@ -9963,23 +10045,35 @@ static void sal__crop_rules(const sal__crop *c, int top, int count) {
     }
 }
 
-/* The best position among multiples of `step`; 0 if there is none. A tilt of a hundred-millionth
-   of all saliency decides between equal ones. */
-static int sal__crop_scan(const sal__crop *c, int step, int *left, int *top) {
+/* --- the search ------------------------------------------------------------------------------- */
+
+/* The best position among whole pixels; 0 if there is none. A tilt of a hundred-millionth of all
+   saliency decides between equal ones. */
+static int sal__crop_scan(sal__crop *c, int *left, int *top) {
     int w = c->w, n = (int)c->bw, m = (int)c->bh, count = (int)(w - c->bw) + 1, found = 0;
     double fx = c->bw - n, fy = c->bh - m, best = -HUGE_VAL, tilt = 1e-8 * c->total;
     for (int i = 0; i < count; i++) c->tilt[i] = tilt * fabs(i + c->bw / 2 - w / 2.0) / w;
-    for (int y = 0; y + c->bh <= c->h; y += step) {
-        const double *a = c->sum + (size_t)y * (w + 1), *b = a + (size_t)m * (w + 1);
-        const double *b1 = fy > 0 ? b + w + 1 : b;
-        double lower = tilt * fabs(y + c->bh / 2 - c->h / 2.0) / c->h;
-        for (int i = 0; i <= w; i++) c->band[i] = (1 - fy) * b[i] + fy * b1[i] - a[i];
-        c->band[w + 1] = c->band[w];
-        for (int i = 0; i < count; i += step)
-            c->gain[i] = (1 - fx) * c->band[i + n] + fx * c->band[i + n + 1] - c->band[i] -
+    sal__crop_strip(c, 0, m);
+    for (int y = 0; y + c->bh <= c->h; y++) {
+        int moves = y + m < c->h;       /* else this is the last place, and fy = 0 */
+        const float *leaves = c->data + y * c->pitch, *enters = leaves + moves * m * c->pitch;
+        double lower = tilt * fabs(y + c->bh / 2 - c->h / 2.0) / c->h, sum = 0, most = -HUGE_VAL;
+        for (int x = 0; x < w; x++) {
+            c->sum[x] = sum;
+            sum += c->column[x] + fy * enters[x];
+            c->column[x] += (double)enters[x] - leaves[x];
+        }
+        c->sum[w] = c->sum[w + 1] = sum;
+        c->top = y + moves; c->bottom = c->top + m;
+        for (int i = 0; i < count; i++) {
+            c->gain[i] = (1 - fx) * c->sum[i + n] + fx * c->sum[i + n + 1] - c->sum[i] -
                          c->tilt[i];
-        if (step == 1) sal__crop_rules(c, y, count);
-        for (int i = 0; i < count; i += step)
+            most = SAL__MAX(most, c->gain[i]);
+        }
+        if (most - lower <= best) continue;
+        if (c->row) sal__crop_cuts(c, y, count);
+        sal__crop_overlaps(c, y, count);
+        for (int i = 0; i < count; i++)
             if (c->gain[i] - lower > best) {
                 best = c->gain[i] - lower;
                 *left = i; *top = y;
@@ -9991,7 +10085,7 @@ static int sal__crop_scan(const sal__crop *c, int step, int *left, int *top) {
 
 /* As the saliency of a pixel is even, that of a box is bilinear in its position wherever no side
    meets a pixel's border: the best one within a pixel has one side in x and one in y on borders. */
-static void sal__crop_refine(const sal__crop *c, double *left, double *top) {
+static void sal__crop_refine(sal__crop *c, double *left, double *top) {
     double x[5], y[5], best = sal__crop_inside(c, *left, *top, c->bw, c->bh) + 1e-8 * c->total;
     double from_x = *left, from_y = *top;
     for (int i = 0; i < 5; i++) {
@@ -10019,53 +10113,72 @@ static void sal__crop_size(sal__crop *c, double aspect, double area) {
     c->bw = sal__crop_side(w * fit, c->w); c->bh = sal__crop_side(h * fit, c->h);
 }
 
-static void sal__crop_round(sal__crop *c) {
-    c->bw = sal__clamp(floor(c->bw + 0.5), 1, c->w);
-    c->bh = sal__clamp(floor(c->bh + 0.5), 1, c->h);
+static double sal__crop_whole(double side, int limit) {
+    return sal__clamp(floor(side + 0.5), 1, limit);
 }
 
-/* The smallest size whose best box keeps enough, by halving the interval: what a size keeps grows
-   with it. Coarse steps are enough to choose a size. */
-static void sal__crop_zoom(sal__crop *c, const sal_crop_desc *d, double aspect) {
-    int step = 1 + SAL__MAX(c->w, c->h) / 128, x, y, low = 1;
-    double w, h, side;
+/* Makes the box the smallest of the shape w x h whose best place keeps enough, and returns its
+   longer side in pixels, `low` or more: what a size keeps grows with it. First the sizes beside the
+   guess are tried, then the interval is halved. The map holds blocks of block x block pixels. */
+static int sal__crop_smallest(sal__crop *c, double w, double h, double keep, int low, int block,
+                              int guess) {
+    double side = SAL__MAX(w, h);
+    int high = (int)ceil(side), x, y;
+    for (int step = 1; ; step = step < high ? 4 * step : step) {
+        int middle = guess >= low && guess < high ? guess : (low + high) / 2;
+        c->bw = sal__crop_whole(w * middle / side, c->w * block) / block;
+        c->bh = sal__crop_whole(h * middle / side, c->h * block) / block;
+        if (low >= high) return low;
+        if (sal__crop_scan(c, &x, &y) &&
+            sal__crop_inside(c, x, y, c->bw, c->bh) >= (keep - 1e-9) * c->total) {
+            high = middle; guess = middle - step;
+        } else { low = middle + 1; guess = middle + step; }
+    }
+}
+
+/* For a large map the guess comes from one of at most 128 x 128 blocks. */
+static sal_result sal__crop_zoom(sal_ctx *ctx, sal__arena *arena, const sal_crop_desc *d,
+                                 double aspect, sal__crop *c) {
+    int block = 1 + SAL__MAX(c->w, c->h) / 128, low = 1, guess = -1;
     if (d->area > 0) low = (int)ceil(SAL__MAX(c->bw, c->bh));
     sal__crop_size(c, aspect, 1);
-    w = c->bw; h = c->bh; side = SAL__MAX(w, h);
-    for (int high = (int)ceil(side); ; ) {
-        int middle = (low + high) / 2;
-        c->bw = w * middle / side; c->bh = h * middle / side;
-        sal__crop_round(c);
-        if (low >= high || !sal__crop_scan(c, step, &x, &y)) return;
-        if (sal__crop_inside(c, x, y, c->bw, c->bh) >= (d->keep - 1e-9) * c->total) high = middle;
-        else low = middle + 1;
+    double w = c->bw, h = c->bh;
+    if (block > 1) {
+        sal__crop small;
+        sal_map blocks;
+        SAL__TRY(sal__map_put(ctx, arena, (c->w + block - 1) / block, (c->h + block - 1) / block,
+                              &blocks));
+        for (int y = 0, i = 0; y < blocks.h; y++)
+            for (int x = 0; x < blocks.w; x++)
+                blocks.data[i++] = (float)sal__crop_inside(c, x * block, y * block, block, block);
+        SAL__TRY(sal__crop_open(ctx, arena, &blocks, NULL, &small));
+        guess = sal__crop_smallest(&small, w, h, d->keep, low, block, -1);
     }
+    sal__crop_smallest(c, w, h, d->keep, low, 1, guess);
+    return SAL_OK;
 }
 
 /* With a description that is all right. */
 static sal_result sal__crop_boxes(sal_ctx *ctx, sal__arena *arena, const sal_map *map,
                                   const sal_crop_desc *d, sal_box *box) {
-    sal__crop c = SAL__ZEROED;
+    sal__crop c;
     int x, y, sized = d->w && d->h;
-    c.w = map->w; c.h = map->h;
+    SAL__TRY(sal__crop_open(ctx, arena, map, d->boost, &c));
     c.taken = box;
-    SAL__TRY_PUT(c.sum, ctx, arena, double, (size_t)(c.h + 1) * (c.w + 1));
-    SAL__TRY_PUT(c.band, ctx, arena, double, (size_t)3 * (c.w + 2));
-    c.gain = c.band + c.w + 2;
-    c.tilt = c.gain + c.w + 2;
-    SAL__TRY(sal__crop_sums(ctx, map, d->boost, &c));
     double aspect = sized ? (double)d->w / d->h : d->aspect > 0 ? d->aspect : (double)c.w / c.h;
     sal__crop_size(&c, aspect, sized ? (double)d->w * d->h / c.w / c.h : d->area > 0 ? d->area : 1);
-    if (d->keep > 0 && !sized) sal__crop_zoom(&c, d, aspect);
-    if (d->uncut > 0 || d->boxes > 1) sal__crop_round(&c);
-    if (d->uncut > 0) SAL__TRY(sal__crop_links(ctx, arena, map, d->uncut, &c));
-    for (; c.takens < d->boxes && sal__crop_scan(&c, 1, &x, &y); c.takens++) {
+    if (d->keep > 0 && !sized) SAL__TRY(sal__crop_zoom(ctx, arena, d, aspect, &c));
+    if (d->uncut > 0 || d->boxes > 1) {
+        c.bw = sal__crop_whole(c.bw, c.w); c.bh = sal__crop_whole(c.bh, c.h);
+    }
+    if (d->uncut > 0) SAL__TRY(sal__crop_regions(ctx, arena, map, d->uncut, &c));
+    for (; c.takens < d->boxes && sal__crop_scan(&c, &x, &y); c.takens++) {
         sal_box *b = &box[c.takens];
         b->left = x; b->top = y;
         if (c.bw > floor(c.bw) || c.bh > floor(c.bh)) sal__crop_refine(&c, &b->left, &b->top);
         b->right = b->left + c.bw; b->bottom = b->top + c.bh;
-        b->w = (int)sal__clamp(floor(c.bw + 0.5), 1, c.w);
-        b->h = (int)sal__clamp(floor(c.bh + 0.5), 1, c.h);
+        b->w = (int)sal__crop_whole(c.bw, c.w);
+        b->h = (int)sal__crop_whole(c.bh, c.h);
         b->x = (int)sal__clamp(floor(b->left + 0.5), 0, c.w - b->w);
         b->y = (int)sal__clamp(floor(b->top + 0.5), 0, c.h - b->h);
         b->kept = sal__crop_inside(&c, b->x, b->y, b->w, b->h) / c.total;

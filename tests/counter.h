@@ -1,9 +1,9 @@
 /* An allocator that counts, and fails at a chosen call: set fail_at to 1, 2, 3 ... and look at
-   live. */
+   live; bytes is the sum of all calls. */
 #ifndef SAL_TEST_COUNTER_H
 #define SAL_TEST_COUNTER_H
 
-typedef struct counter { int calls, live, fail_at; } counter;
+typedef struct counter { int calls, live, fail_at; size_t bytes; } counter;
 
 static void *counted_alloc(void *user, size_t size) {
     counter *c = (counter *)user;
@@ -11,6 +11,7 @@ static void *counted_alloc(void *user, size_t size) {
     if (++c->calls == c->fail_at) return NULL;
     memory = malloc(size);
     if (memory) c->live++;
+    c->bytes += size;
     return memory;
 }
 

@@ -5,6 +5,7 @@
 #include "../saliency.h"
 #include "counter.h"
 #include "test.h"
+#include <time.h>
 
 static sal_ctx ctx;
 
@@ -227,6 +228,38 @@ static void test_uncut(void) {
     sal_map_free(&ctx, &map);
 }
 
+/* Regions of noise, each box by itself: fewest cuts, then the most saliency. */
+static void test_uncut_random(void) {
+    int k, fewest = 0, most = 0, cut = 0, n = 40;
+    for (k = 0; k < n; k++) {
+        sal_map map = random_map(12 + k % 5, 10 + k % 3, (uint64_t)100 + k);
+        sal_crop_desc d;
+        sal_box b, best, c;
+        int i, least = INT_MAX, found;
+        double level = 0, here = 0;
+        memset(&d, 0, sizeof d);
+        d.w = 9; d.h = 8; d.uncut = 0.45;
+        if (sal_crop(&ctx, &map, &d, &b)) break;
+        best = c = b;
+        for (i = 0; i < map.w * map.h; i++) level = SAL__MAX(level, d.uncut * map.data[i]);
+        for (c.y = 0; c.y + c.h <= map.h; c.y++)
+            for (c.x = 0; c.x + c.w <= map.w; c.x++) {
+                double value = inside(&map, c.x, c.y, c.x + c.w, c.y + c.h);
+                found = cuts(&map, level, &c);
+                if (found < least || (found == least && value > here)) {
+                    least = found; here = value; best = c;
+                }
+            }
+        fewest += cuts(&map, level, &b) == least;
+        most += b.x == best.x && b.y == best.y;
+        cut += least > 0;
+        sal_map_free(&ctx, &map);
+    }
+    CHECK(fewest == n && cut > 0, "%d of %d boxes among random regions cut as few pixels as any; "
+          "%d cannot help but cut some", fewest, n, cut);
+    CHECK(most == n, "%d of %d are those with the most saliency among these", most, n);
+}
+
 static void test_boost(void) {
     sal_map map, boost, small;
     sal_crop_desc d;
@@ -279,6 +312,67 @@ static void test_zoom(void) {
     sal_map_free(&ctx, &map);
 }
 
+/* Maps of more than 128 pixels, where the zoom begins with a guess from a smaller map. */
+static void test_zoom_large(void) {
+    static const int size[][2] = { { 300, 210 }, { 129, 500 }, { 1, 3000 } };
+    int k, i, n = 0, enough = 0, tight = 0;
+    for (k = 0; k < SAL__COUNT(size); k++) {
+        sal_map map = random_map(size[k][0], size[k][1], 23);
+        sal_crop_desc d;
+        sal_box b, less;
+        memset(&d, 0, sizeof d);
+        disc(&map, map.w * 0.7, map.h * 0.4, map.h / 12.0, 3);
+        for (i = 1; i <= 5; i++, n++) {
+            d.keep = i * 0.18; d.aspect = map.w == 1 ? 0.001 : i % 2 ? 1 : 0.7;
+            d.w = d.h = 0;
+            if (sal_crop(&ctx, &map, &d, &b)) break;
+            enough += b.kept >= d.keep - 1e-9 || b.w == map.w || b.h == map.h;
+            d.w = SAL__MAX(1, b.w - 1); d.h = b.h - 1;
+            if (sal_crop(&ctx, &map, &d, &less)) break;
+            tight += less.kept < d.keep;
+        }
+        sal_map_free(&ctx, &map);
+    }
+    CHECK(n == 15 && enough == n, "%d of %d zooms on large maps keep enough", enough, n);
+    CHECK(n == 15 && tight == n, "%d of %d would not if they were smaller by a pixel", tight, n);
+}
+
+/* On an idle machine it is 1 to 3 ms; the check leaves room for a busy one. */
+static void test_large(void) {
+    static const double aspect[] = { 0.25, 9 / 16.0, 1, 16 / 9.0, 4 };
+    sal_map map = random_map(1000, 1000, 29);
+    sal_crop_desc d;
+    sal_box b;
+    counter count;
+    sal_ctx own = counted(&count);
+    double slowest[2] = { 0, 0 };
+    int i, k, regions, calls = 0;
+    for (i = 0; i < map.w * map.h; i++) map.data[i] *= 0.1f;
+    for (i = 0; i < 12; i++) disc(&map, i * 83 % 1000, i * 271 % 1000, 30 + i * 5, 1);
+    memset(&d, 0, sizeof d);
+    for (regions = 0; regions < 2; regions++)
+        for (i = 0; i < SAL__COUNT(aspect); i++) {
+            double best = HUGE_VAL;
+            d.aspect = aspect[i]; d.area = 0.25; d.uncut = regions * 0.5;
+            for (k = 0; k < 3; k++) {
+                clock_t start = clock();
+                calls += sal_crop(&own, &map, &d, &b) == SAL_OK;
+                best = SAL__MIN(best, (double)(clock() - start) / CLOCKS_PER_SEC);
+            }
+            slowest[regions] = SAL__MAX(slowest[regions], best);
+        }
+    CHECK(calls == 30 && slowest[0] < 0.03,
+          "a box of 1:4 to 4:1 on a 1000 x 1000 map takes %.1f ms", 1e3 * slowest[0]);
+    CHECK(calls == 30 && slowest[1] < 0.03, "with regions that are not cut it takes %.1f ms",
+          1e3 * slowest[1]);
+    d.uncut = 0;
+    count.bytes = 0;
+    calls += sal_crop(&own, &map, &d, &b) == SAL_OK;
+    CHECK(calls == 31 && count.bytes > 0 && count.bytes < 100000,
+          "without them %d bytes of memory are enough beside the map", (int)count.bytes);
+    sal_map_free(&ctx, &map);
+}
+
 static void test_errors(void) {
     sal_map map = random_map(20, 10, 19), none;
     sal_crop_desc d, zero;
@@ -323,8 +417,11 @@ int main(void) {
     test_even();
     test_several();
     test_uncut();
+    test_uncut_random();
     test_boost();
     test_zoom();
+    test_zoom_large();
+    test_large();
     test_errors();
     return test_done();
 }
