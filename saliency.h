@@ -6549,20 +6549,20 @@ static sal_result sal__spectral(sal_ctx *ctx, sal__arena *arena, const sal_image
     enum { N = SAL__DFT };
     typedef double plane[N][2];
     plane *a, *b;
-    double *spectrum;
+    double *spectrum, (*flat)[2];
     SAL__TRY_PUT(a, ctx, arena, plane, N);
     SAL__TRY_PUT(b, ctx, arena, plane, N);
     SAL__TRY_PUT(spectrum, ctx, arena, double, N * N);
     SAL__TRY(sal__map_put(ctx, arena, N, N, map));
     if (paper) SAL__TRY(sal__channel(ctx, image, 4, N, N, SAL_CUBIC, map->data));
     else sal__sample(map->data, image, N);
-    for (int y = 0; y < N; y++) for (int x = 0; x < N; x++) a[y][x][0] = map->data[y * N + x];
+    flat = a[0];
+    for (int i = 0; i < N * N; i++) flat[i][0] = map->data[i];
     sal__dft_rows(b, a, -1);
     sal__dft_rows(a, b, -1);
     /* below 1e-6 there is no amplitude, only rounding */
-    for (int y = 0; y < N; y++)
-        for (int x = 0; x < N; x++)
-            spectrum[y * N + x] = log(SAL__MAX(hypot(a[y][x][0], a[y][x][1]), 1e-6));
+    for (int i = 0; i < N * N; i++)
+        spectrum[i] = log(SAL__MAX(hypot(flat[i][0], flat[i][1]), 1e-6));
     for (int y = 0; y < N; y++)
         for (int x = 0; x < N; x++) {
             double mean = 0, factor;    /* of the 3 x 3 neighbours, edges repeated */
@@ -6576,9 +6576,8 @@ static sal_result sal__spectral(sal_ctx *ctx, sal__arena *arena, const sal_image
         }
     sal__dft_rows(b, a, 1);
     sal__dft_rows(a, b, 1);
-    for (int y = 0; y < N; y++)
-        for (int x = 0; x < N; x++)
-            map->data[y * N + x] = (float)(hypot(a[y][x][0], a[y][x][1]) / (N * N));
+    for (int i = 0; i < N * N; i++)
+        map->data[i] = (float)(hypot(flat[i][0], flat[i][1]) / (N * N));
     /* the paper squares, then blurs 11 x 11 pixels; OpenCV blurs 5 x 5, then squares */
     if (paper) for (int i = 0; i < N * N; i++) map->data[i] *= map->data[i];
     SAL__TRY(sal_blur(ctx, map->data, map->data, N, N, paper ? 2.5 : 8, paper ? 2 : 0.25,
@@ -7007,17 +7006,14 @@ static void sal__eigen3(double a[3][3], double v[3][3], double d[3]) {
                 double t = (theta < 0 ? -1 : 1) / (fabs(theta) + sqrt(theta * theta + 1));
                 double c = 1 / sqrt(t * t + 1);
                 double s = t * c;
-                for (int i = 0; i < 3; i++) {       /* a = J' a J, v = v J */
-                    double ip = a[i][p], iq = a[i][q];
-                    a[i][p] = c * ip - s * iq; a[i][q] = s * ip + c * iq;
+                for (int i = 0; i < 3; i++) {       /* v = v J, a = J' a J */
+                    double ip = v[i][p], iq = v[i][q], pi = a[i][p], qi = a[i][q];
+                    v[i][p] = c * ip - s * iq; v[i][q] = s * ip + c * iq;
+                    a[i][p] = c * pi - s * qi; a[i][q] = s * pi + c * qi;
                 }
                 for (int i = 0; i < 3; i++) {
                     double pi = a[p][i], qi = a[q][i];
                     a[p][i] = c * pi - s * qi; a[q][i] = s * pi + c * qi;
-                }
-                for (int i = 0; i < 3; i++) {
-                    double ip = v[i][p], iq = v[i][q];
-                    v[i][p] = c * ip - s * iq; v[i][q] = s * ip + c * iq;
                 }
             }
     for (int p = 0; p < 3; p++) d[p] = a[p][p];
@@ -8022,14 +8018,11 @@ static sal_result sal__sort_stems(sal__opener *b) {
 }
 
 static int sal__entry_of(const sal__opener *b, const char *name) {
-    sal__stem_entry key, *found;
-    key.name = name; key.length = sal__stem(name); key.entry = 0;
-    found = (sal__stem_entry *)bsearch(&key, b->stem, (size_t)b->set->count, sizeof key,
-                                       sal__compare_stems);
-    if (!found) {       /* perhaps a dot in a name without extension */
-        key.length = strlen(name);
+    sal__stem_entry key = { name, sal__stem(name), 0 }, *found = NULL;
+    for (int tries = 0; tries < 2 && !found; tries++) {
         found = (sal__stem_entry *)bsearch(&key, b->stem, (size_t)b->set->count, sizeof key,
                                            sal__compare_stems);
+        key.length = strlen(name);      /* perhaps a dot in a name without extension */
     }
     return found ? found->entry : -1;
 }
@@ -8056,15 +8049,21 @@ static sal_result sal__subject_of(sal__opener *b, const char *name, int *subject
     return SAL_OK;
 }
 
+/* Viewers without names: s01, s02, ... */
+static sal_result sal__subject_number(sal__opener *b, size_t j, int *subject) {
+    char who[32];
+    snprintf(who, sizeof who, "s%02.0f", (double)j + 1);
+    return sal__subject_of(b, who, subject);
+}
+
 /* Number the viewers in the order of their names. */
 static sal_result sal__sort_subjects(sal__opener *b) {
     size_t n = (size_t)b->subjects;
     const char **sorted;
     int *rank;
     if (n == 0) return SAL_OK;
-    sorted = (const char **)sal__arena_alloc(b->ctx, &b->arena, n, sizeof *sorted);
-    rank = (int *)sal__arena_alloc(b->ctx, &b->arena, n, sizeof *rank);
-    if (!sorted || !rank) return SAL_ERR_MEMORY;
+    SAL__TRY_PUT(sorted, b->ctx, &b->arena, const char *, n);
+    SAL__TRY_PUT(rank, b->ctx, &b->arena, int, n);
     for (int i = 0; i < b->subjects; i++) sorted[i] = b->subject[i];
     qsort((void *)sorted, n, sizeof *sorted, sal__compare_subjects);
     for (int i = 0; i < b->subjects; i++)
@@ -8207,7 +8206,6 @@ static sal_result sal__mat_gaze(sal_ctx *ctx, const char *path, const sal_mat *g
 /* OSIE: fixations{i}.img, .subjects{j}.fix_x, .fix_y, .fix_duration (ms). */
 static sal_result sal__read_osie(sal__opener *b, const char *path, const sal_mat *fixations) {
     int subject, entry;
-    char who[32];
     for (size_t i = 0; i < fixations->count; i++) {
         const sal_mat *one = sal__unwrap(&fixations->child[i]), *img, *subjects;
         img = sal_mat_field(one, 0, "img");
@@ -8226,8 +8224,7 @@ static sal_result sal__read_osie(sal__opener *b, const char *path, const sal_mat
             const sal_mat *s = sal__unwrap(&subjects->child[j]);
             const sal_mat *x = sal_mat_field(s, 0, "fix_x"), *y = sal_mat_field(s, 0, "fix_y");
             const sal_mat *duration = sal_mat_field(s, 0, "fix_duration");
-            snprintf(who, sizeof who, "s%02.0f", (double)j + 1);
-            SAL__TRY(sal__subject_of(b, who, &subject));
+            SAL__TRY(sal__subject_number(b, j, &subject));
             if (s->kind == SAL_MAT_NUMBERS && s->count == 0) continue;      /* never filled in */
             if (!x || !y || x->kind != SAL_MAT_NUMBERS || y->kind != SAL_MAT_NUMBERS ||
                     x->count != y->count)
@@ -8249,13 +8246,11 @@ static sal_result sal__read_osie(sal__opener *b, const char *path, const sal_mat
 static sal_result sal__read_scene(sal__opener *b, const char *path, const sal_mat *fixations) {
     size_t rows = (size_t)fixations->dim[0], n;
     int subject;
-    char who[32];
     if (rows != (size_t)b->set->count)
         return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: fixations has %.0f rows for %d pictures",
                          path, (double)rows, b->set->count);
     for (size_t j = 0; j < fixations->count / rows; j++) {
-        snprintf(who, sizeof who, "s%02.0f", (double)j + 1);
-        SAL__TRY(sal__subject_of(b, who, &subject));
+        SAL__TRY(sal__subject_number(b, j, &subject));
         for (size_t i = 0; i < rows; i++) {
             const sal_mat *m = &fixations->child[j * rows + i];
             const double *v = m->number;
@@ -9893,8 +9888,7 @@ static void sal__crop_strip(sal__crop *c, double top, double bottom) {
 /* The saliency inside of a box. */
 static double sal__crop_inside(sal__crop *c, double left, double top, double w, double h) {
     double inside = 0;
-    if (c->top < top || c->top > top || c->bottom < top + h || c->bottom > top + h)
-        sal__crop_strip(c, top, top + h);
+    if (c->top != top || c->bottom != top + h) sal__crop_strip(c, top, top + h);
     for (int x = (int)left; x < c->w && x < left + w; x++)
         inside += sal__crop_part(x, left, left + w) * c->column[x];
     return inside;
@@ -10034,17 +10028,6 @@ static void sal__crop_cuts(sal__crop *c, int top, int count) {
         c->gain[i] -= cost * (side[i] + side[i + w] + line[i + w] - line[i]);
 }
 
-/* Boxes that overlap others have no gain. */
-static void sal__crop_overlaps(sal__crop *c, int top, int count) {
-    int w = (int)c->bw, h = (int)c->bh;
-    for (int k = 0; k < c->takens; k++) {
-        const sal_box *t = &c->taken[k];
-        if (top >= t->y + t->h || top + h <= t->y) continue;
-        for (int i = SAL__MAX(0, t->x - w + 1); i < SAL__MIN(count, t->x + t->w); i++)
-            c->gain[i] = -HUGE_VAL;
-    }
-}
-
 /* --- the search ------------------------------------------------------------------------------- */
 
 /* The best position among whole pixels; 0 if there is none. A tilt of a hundred-millionth of all
@@ -10072,7 +10055,12 @@ static int sal__crop_scan(sal__crop *c, int *left, int *top) {
         }
         if (most - lower <= best) continue;
         if (c->row) sal__crop_cuts(c, y, count);
-        sal__crop_overlaps(c, y, count);
+        for (int k = 0; k < c->takens; k++) {
+            const sal_box *t = &c->taken[k];
+            if (y >= t->y + t->h || y + m <= t->y) continue;
+            for (int i = SAL__MAX(0, t->x - n + 1); i < SAL__MIN(count, t->x + t->w); i++)
+                c->gain[i] = -HUGE_VAL;
+        }
         for (int i = 0; i < count; i++)
             if (c->gain[i] - lower > best) {
                 best = c->gain[i] - lower;
