@@ -486,7 +486,8 @@ typedef struct sal_layer {
     sal_op op;
     char name[40];              /* parameters are called NAME.weight, NAME.bias, ... */
     int input[4], inputs;       /* the values it reads */
-    int param, params;          /* its parameters: a run of the network's list */
+    int param, params;          /* its parameters: a run of the network's list, which a later layer
+                                   may share */
     sal_shape shape;            /* of its output, at the network's own input size */
     /* attributes; which ones count depends on the operator */
     int kernel, stride, pad, dilation;
@@ -1298,6 +1299,10 @@ typedef struct sal_train_desc {
     const int *domain;          /* for a network with several priors: that of each folder of data,
                                    used for half of its samples; the others, and validation, take
                                    the neutral one. NULL: always the neutral one */
+    const int (*size)[2];       /* height, width of the input that each folder of data is learnt at,
+                                   at most 7 different ones; 0, 0 or NULL: the network's own, which
+                                   validation always takes. A batch has one size. The same folder
+                                   at several sizes makes a network that bears them all */
     double val_split;           /* this share of the pictures, by a hash of names and seed */
     double test_share;          /* pictures with sal_name_share(name) below it are left out: they
                                    are for the last test. Both count only pictures with fixations,
@@ -3319,6 +3324,7 @@ static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_
     SAL__TRY_NEW(run->gradient, ctx, float *, net->params);
     for (int pass = 0; pass < 2; pass++) {              /* count, then share out */
         float *at = run->gradients;
+        int seen = 0;
         for (int i = 0; i < net->layers; i++) {
             const sal_layer *l = &net->layer[i];
             sal_step *step = &run->step[i];
@@ -3333,6 +3339,8 @@ static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_
                                      "network with sal_net_to_float", p->name,
                                      sal_dtype_name(p->value.dtype));
                 step->learns = 1;
+                if (k < seen) continue;                 /* shared: the gradients add up */
+                seen = k + 1;
                 if (pass == 0) run->gradient_floats += count;
                 else { run->gradient[k] = at; at += count; }
             }
@@ -3936,7 +3944,9 @@ static sal_result sal__gradcheck_array(sal_ctx *ctx, sal_run *run, const float *
             if (r != SAL_OK) return r;
             d[j] = (up - down) / (2 * h);
         }
-        if (fabs(d[0] - d[1]) > .01 * largest) { result->rough++; continue; }
+        double unseen = 16 * (sizeof(float) == 8 ? DBL_EPSILON : FLT_EPSILON) * fabs(up) / step;
+        if (fabs(d[0] - d[1]) > .01 * largest ||        /* a kink, or nothing but rounding */
+            SAL__MAX(largest, fabs(d[0])) < unseen) { result->rough++; continue; }
         error = fabs((4 * d[1] - d[0]) / 3 - g[at]) / largest;
         result->checked++;
         if (!(error <= result->worst)) {
@@ -4170,6 +4180,7 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_r
 typedef struct sal__builder {
     sal_ctx *ctx;
     sal_net *net;
+    int param;                  /* of the next layer; set it back, and layers share parameters */
     sal_shape shapes[SAL__MAX_LAYERS];
     sal_result result;
 } sal__builder;
@@ -4182,19 +4193,19 @@ static sal_layer *sal__layer(sal__builder *b, sal_op op, const char *name, int i
     l->stride = l->dilation = 1;
     l->input[0] = in;
     l->inputs = op == SAL_OP_INPUT ? 0 : 1;
-    l->param = b->net->params;
+    l->param = b->param;
     return l;
 }
 
 /* A parameter of layer l, called NAME.suffix (the layer's name alone if there is no suffix). */
 static void sal__param(sal__builder *b, sal_layer *l, const char *suffix, int ndim, int d0, int d1,
                        int d2, int d3) {
-    sal_param *p = &b->net->param[b->net->params];
+    sal_param *p = &b->net->param[b->param++];
     snprintf(p->name, sizeof p->name, *suffix ? "%s.%s" : "%s", l->name, suffix);
     p->value.ndim = ndim;
     p->value.dim[0] = d0; p->value.dim[1] = d1; p->value.dim[2] = d2; p->value.dim[3] = d3;
     l->params++;
-    b->net->params++;
+    b->net->params = SAL__MAX(b->net->params, b->param);
 }
 
 /* The layer is complete: infer its shape and count it in. */
@@ -4488,35 +4499,55 @@ static int sal__inverted(sal__builder *b, int x, int number, int expand, int cha
     return stride == 1 && in == channels ? sal__add(b, y, x) : y;
 }
 
-/* Our own small network: MobileNetV2 with its batch-norms folded away; its features at 1/8 (twice),
-   1/16 and 1/32 of the input, each brought to 128 channels, upsampled and added up from coarse to
-   fine; a little context; a prior; a softmax over the map. */
-static void sal__build_lite(sal__builder *b) {
+/* Our own small network. MobileNetV2, its batch-norms folded away; tap: its features at 1/8 (twice),
+   1/16 and 1/32 of x. */
+static void sal__lite_backbone(sal__builder *b, int x, int *tap) {
     static const struct { int expand, channels, count, stride; } stage[] = {
         { 1, 16, 1, 1 }, { 6, 24, 2, 2 }, { 6, 32, 3, 2 }, { 6, 64, 4, 2 }, { 6, 96, 3, 1 },
         { 6, 160, 3, 2 }, { 6, 320, 1, 1 }
     };
-    int wide[17], fine[17], block = 0, head = sal__width(b, 128), x = sal__input(b, 3), y;
+    int wide[17], fine[17], block = 0;
     x = sal__relu6(b, sal__conv_same(b, x, "backbone.conv_stem", sal__width(b, 32), 3, 2));
     for (int k = 0; k < SAL__COUNT(stage); k++)
         for (int i = 0; i < stage[k].count; i++, block++)
             x = sal__inverted(b, x, block, stage[k].expand, sal__width(b, stage[k].channels),
                               i ? 1 : stage[k].stride, &wide[block], &fine[block]);
     x = sal__relu6(b, sal__conv_same(b, x, "backbone.conv_last", sal__width(b, 1280), 1, 1));
-    x = sal__relu6(b, sal__conv_same(b, x, "head.tap32", head, 1, 1));
+    tap[0] = fine[3]; tap[1] = wide[6]; tap[2] = wide[13]; tap[3] = x;
+}
+
+/* The features, each brought to 128 channels, are upsampled and added up from coarse to fine; then
+   a little context. Returns the log of a map at 1/8. */
+static int sal__lite_head(sal__builder *b, const int *tap) {
+    int head = sal__width(b, 128), x, y;
+    x = sal__relu6(b, sal__conv_same(b, tap[3], "head.tap32", head, 1, 1));
     y = sal__relu6(b, sal__conv_same(b, x, "head.wide32", 0, 5, 1));    /* most of the picture */
     x = sal__add(b, sal__conv_same(b, y, "head.mix32", head, 1, 1), x);
-    x = sal__upsample(b, x, wide[13]);
-    x = sal__relu6(b, sal__add(b, sal__conv_same(b, wide[13], "head.tap16", head, 1, 1), x));
-    x = sal__upsample(b, x, wide[6]);
-    x = sal__add(b, sal__conv_same(b, wide[6], "head.tap8", head, 1, 1), x);
-    x = sal__relu6(b, sal__add(b, sal__conv_same(b, fine[3], "head.tap4", head, 1, 1), x));
+    x = sal__upsample(b, x, tap[2]);
+    x = sal__relu6(b, sal__add(b, sal__conv_same(b, tap[2], "head.tap16", head, 1, 1), x));
+    x = sal__upsample(b, x, tap[1]);
+    x = sal__add(b, sal__conv_same(b, tap[1], "head.tap8", head, 1, 1), x);
+    x = sal__relu6(b, sal__add(b, sal__conv_same(b, tap[0], "head.tap4", head, 1, 1), x));
     x = sal__relu6(b, sal__conv_same(b, x, "head.conv", head, 3, 1));
     y = sal__relu6(b, sal__conv_same(b, x, "head.wide8", 0, 5, 1));
     x = sal__relu6(b, sal__add(b, sal__conv_same(b, y, "head.mix8", head, 1, 1), x));
     x = sal__dropout(b, x);
-    x = sal__conv_same(b, x, "head.readout", 1, 1, 1);
-    x = sal__logprior(b, x, "head.prior", SAL_DOMAINS, 6, 8);
+    return sal__conv_same(b, x, "head.readout", 1, 1, 1);
+}
+
+/* One network looks twice, at the picture and at half of its size: what is small decides in the
+   one, what is large in the other. The logs of both maps and of a prior add up. */
+static void sal__build_lite(sal__builder *b) {
+    int whole[4], half[4], x = sal__input(b, 3), y, head;
+    sal__lite_backbone(b, x, whole);
+    head = b->param;
+    b->param = 0;
+    y = sal__upsample(b, x, 1);         /* to the size of the stem's output */
+    sal__lite_backbone(b, y, half);
+    x = sal__lite_head(b, whole);
+    b->param = head;
+    y = sal__upsample(b, sal__lite_head(b, half), x);
+    x = sal__logprior(b, sal__add(b, x, y), "head.prior", SAL_DOMAINS, 6, 8);
     sal__done(b, sal__layer(b, SAL_OP_SOFTMAX, "softmax", x));
 }
 
@@ -5476,6 +5507,7 @@ static sal_result sal__bind(sal_ctx *ctx, const char *name, sal_net *net) {
         sal_param *p = &net->param[net->layer[i].param + k];
         const sal_named_tensor *t = sal_safetensors_find(file, p->name);
         int as_it_is = net->layer[i].op == SAL_OP_DENSE && k == 0;
+        if (p->value.data) continue;                    /* an earlier layer has it, too */
         if (!t) return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s is missing; %s needs it", name,
                                  p->name, net->name);
         SAL__TRY(sal__check_tensor(ctx, name, net, p, t));
@@ -10250,7 +10282,7 @@ SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind) {
    input if pieces are to be cut out. */
 typedef struct sal__picture {
     const sal_dataset *set;
-    int entry, domain;
+    int entry, domain, size;
     unsigned char *image;       /* (ih, iw, 3) */
     uint16_t *density;          /* (dh, dw), 65535 is 1 */
     float *point;               /* `points` pairs x, y: fixations, 0 to 1 across the frame */
@@ -10258,7 +10290,15 @@ typedef struct sal__picture {
     int bad;                    /* cannot be read, and that is to be overlooked */
 } sal__picture;
 
+/* A size of the input, the sizes in which its pictures and densities are kept, and that of the maps
+   that are compared. */
+typedef struct sal__size {
+    sal_run *run;               /* to learn; NULL if it only validates */
+    int h, w, ih, iw, dh, dw, th, tw;
+} sal__size;
+
 typedef float sal__epoch[SAL_TRAIN_COLUMNS];
+enum { SAL__SIZES = 8 };
 
 typedef struct sal__trainer {
     sal_ctx *ctx;
@@ -10269,16 +10309,16 @@ typedef struct sal__trainer {
     sal_dataset *set;           /* of data, then of val */
     sal__picture *picture;      /* those to train on, then those to validate on */
     int trains, vals, skipped;
-    int ih, iw, dh, dw;         /* sizes in which samples are kept */
-    int th, tw;                 /* of the maps that are compared */
+    sal__size size[SAL__SIZES]; /* the first: the network's own */
+    int sizes;
     int cached;                 /* 1: all samples are in memory */
-    sal_run *run, *test;        /* to learn, to validate */
+    sal_run *run, *test;        /* to learn (of this batch's size), to validate */
     sal_optim *optim;
     float *input;               /* of a batch */
     float *density, *fixations, *scratch;
     double *loss, *cc, *nss, *weight;   /* of each sample of the batch */
     int *domain;                /* likewise */
-    int *order;
+    int *deck, *order;          /* pictures, shuffled; the same in batches of one size */
     float *best, *average;      /* block_floats each: copies of what changes, parameter i from */
     size_t *place, block_floats;    /* place[i] on; SIZE_MAX: it does not */
     FILE *features;
@@ -10303,10 +10343,11 @@ typedef struct sal__trainer {
 /* Picture and map in the frame; what lies around them stays zero. */
 static sal_result sal__picture_fit(sal_ctx *ctx, const sal__trainer *t, const sal__frame *f,
                                    const sal_item *item, sal__picture *s) {
-    double sx = (double)t->dw / t->iw, sy = (double)t->dh / t->ih;
+    const sal__size *z = &t->size[s->size];
+    double sx = (double)z->dw / z->iw, sy = (double)z->dh / z->ih;
     int x0 = (int)(f->x * sx + 0.5), y0 = (int)(f->y * sy + 0.5);
-    int w = SAL__MIN(SAL__MAX((int)(f->w * sx + 0.5), 1), t->dw - x0);
-    int h = SAL__MIN(SAL__MAX((int)(f->h * sy + 0.5), 1), t->dh - y0);
+    int w = SAL__MIN(SAL__MAX((int)(f->w * sx + 0.5), 1), z->dw - x0);
+    int h = SAL__MIN(SAL__MAX((int)(f->h * sy + 0.5), 1), z->dh - y0);
     float *image = NULL, *map = NULL;
     sal_result r = sal__fitted(ctx, item->image.data, NULL, item->w, 3, f->sx, f->sy, f->sw, f->sh,
                                f->w, f->h, &image);
@@ -10314,11 +10355,11 @@ static sal_result sal__picture_fit(sal_ctx *ctx, const sal__trainer *t, const sa
                                      f->sh, w, h, &map);
     for (int y = 0; r == SAL_OK && y < f->h; y++)
         for (int x = 0; x < 3 * f->w; x++)
-            s->image[((size_t)(f->y + y) * t->iw + f->x) * 3 + x] =
+            s->image[((size_t)(f->y + y) * z->iw + f->x) * 3 + x] =
                 (unsigned char)(sal__clamp(image[(size_t)y * f->w * 3 + x], 0, 255) + 0.5);
     for (int y = 0; r == SAL_OK && y < h; y++)
         for (int x = 0; x < w; x++)
-            s->density[(size_t)(y0 + y) * t->dw + x0 + x] =
+            s->density[(size_t)(y0 + y) * z->dw + x0 + x] =
                 (uint16_t)(sal__clamp(map[(size_t)y * w + x], 0, 1) * 65535 + 0.5);
     sal_free(ctx, image);
     sal_free(ctx, map);
@@ -10332,20 +10373,21 @@ static void sal__picture_drop(sal_ctx *ctx, sal__picture *s) {
 
 /* Read and fit one picture. */
 static sal_result sal__picture_load(sal_ctx *ctx, const sal__trainer *t, sal__picture *s) {
+    const sal__size *z = &t->size[s->size];
     sal_item item;
     sal_result r = sal_dataset_item(ctx, s->set, s->entry, SAL_ITEM_ALL, &item);
     if (r != SAL_OK) return r;
-    sal__frame f = sal__frame_of(t->net->desc.fit, item.w, item.h, t->iw, t->ih);
-    s->image = SAL__NEW(ctx, unsigned char, (size_t)t->ih * t->iw * 3);
-    s->density = SAL__NEW(ctx, uint16_t, (size_t)t->dh * t->dw);
+    sal__frame f = sal__frame_of(t->net->desc.fit, item.w, item.h, z->iw, z->ih);
+    s->image = SAL__NEW(ctx, unsigned char, (size_t)z->ih * z->iw * 3);
+    s->density = SAL__NEW(ctx, uint16_t, (size_t)z->dh * z->dw);
     s->point = SAL__NEW(ctx, float, 2 * (size_t)item.fixations + 1);
     s->points = item.fixations;
     r = s->image && s->density && s->point ? SAL_OK : SAL_ERR_MEMORY;
     if (r == SAL_OK) r = sal__picture_fit(ctx, t, &f, &item, s);
     for (int i = 0; r == SAL_OK && i < item.fixations; i++) {   /* pixel centres to the frame */
         const sal_fixation *p = &item.fixation[i];
-        s->point[2 * i]     = (float)(((p->x + 0.5 - f.sx) * f.w / f.sw + f.x) / t->iw);
-        s->point[2 * i + 1] = (float)(((p->y + 0.5 - f.sy) * f.h / f.sh + f.y) / t->ih);
+        s->point[2 * i]     = (float)(((p->x + 0.5 - f.sx) * f.w / f.sw + f.x) / z->iw);
+        s->point[2 * i + 1] = (float)(((p->y + 0.5 - f.sy) * f.h / f.sh + f.y) / z->ih);
     }
     sal_item_free(ctx, &item);
     if (r != SAL_OK) sal__picture_drop(ctx, s);
@@ -10355,19 +10397,19 @@ static sal_result sal__picture_load(sal_ctx *ctx, const sal__trainer *t, sal__pi
 /* Which part of a kept sample is shown, and how. */
 typedef struct sal__view { int x, y, w, h, mirror; double gain, shift, saturation; } sal__view;
 
-static sal__view sal__view_of(const sal__trainer *t, uint64_t key) {
+static sal__view sal__view_of(const sal__trainer *t, const sal__size *z, uint64_t key) {
     sal__view v;
     sal_rng rng = { key };
-    v.x = v.y = v.mirror = 0; v.w = t->iw; v.h = t->ih;
+    v.x = v.y = v.mirror = 0; v.w = z->iw; v.h = z->ih;
     v.gain = v.saturation = 1; v.shift = 0;
     if (!t->vary) return v;
     rng.state = sal_rng_next(&rng);
     v.mirror = t->desc.mirror && sal_rng_below(&rng, 2);
     if (t->desc.crop > 0) {
         double side = 1 - t->desc.crop * sal_rng_uniform(&rng);
-        v.w = SAL__MAX((int)(t->iw * side + 0.5), 1); v.h = SAL__MAX((int)(t->ih * side + 0.5), 1);
-        v.x = (int)sal_rng_below(&rng, (uint32_t)(t->iw - v.w + 1));
-        v.y = (int)sal_rng_below(&rng, (uint32_t)(t->ih - v.h + 1));
+        v.w = SAL__MAX((int)(z->iw * side + 0.5), 1); v.h = SAL__MAX((int)(z->ih * side + 0.5), 1);
+        v.x = (int)sal_rng_below(&rng, (uint32_t)(z->iw - v.w + 1));
+        v.y = (int)sal_rng_below(&rng, (uint32_t)(z->ih - v.h + 1));
     }
     if (t->desc.colour > 0) {
         double c = t->desc.colour;
@@ -10382,9 +10424,10 @@ static sal__view sal__view_of(const sal__trainer *t, uint64_t key) {
 static sal_result sal__view_image(sal_ctx *ctx, const sal__trainer *t, const sal__picture *s,
                                   const sal__view *v, float *input) {
     const sal_net_desc *d = &t->net->desc;
-    int h = t->run->h, w = t->run->w;
+    const sal__size *z = &t->size[s->size];
+    int h = z->h, w = z->w;
     float *part = NULL;
-    sal_result r = sal__fitted(ctx, s->image, NULL, t->iw, 3, v->x, v->y, v->w, v->h, w, h, &part);
+    sal_result r = sal__fitted(ctx, s->image, NULL, z->iw, 3, v->x, v->y, v->w, v->h, w, h, &part);
     for (int y = 0; r == SAL_OK && y < h; y++)
         for (int x = 0; x < w; x++) {
             const float *rgb = part + ((size_t)y * w + x) * 3;
@@ -10406,21 +10449,22 @@ static sal_result sal__view_image(sal_ctx *ctx, const sal__trainer *t, const sal
 /* What people did there: the density (th, tw) and 1 at every fixated pixel. */
 static void sal__view_maps(const sal__trainer *t, const sal__picture *s, const sal__view *v,
                            float *density, float *fixations) {
+    const sal__size *z = &t->size[s->size];
     double low = t->desc.target_low;
-    int w = t->tw, h = t->th;
-    int whole = v->w == t->iw && v->h == t->ih && w == t->dw && h == t->dh;
+    int w = z->tw, h = z->th;
+    int whole = v->w == z->iw && v->h == z->ih && w == z->dw && h == z->dh;
     for (int y = 0; y < h; y++) {
-        double sy = ((y + 0.5) / h * v->h + v->y) * t->dh / t->ih - 0.5;
-        sal__tap b = sal__tap_at(sy, t->dh);
+        double sy = ((y + 0.5) / h * v->h + v->y) * z->dh / z->ih - 0.5;
+        sal__tap b = sal__tap_at(sy, z->dh);
         for (int x = 0; x < w; x++) {
             int to = v->mirror ? w - 1 - x : x;
             double value;
             if (whole) value = s->density[(size_t)y * w + x];
             else {
-                double sx = ((x + 0.5) / w * v->w + v->x) * t->dw / t->iw - 0.5;
-                sal__tap a = sal__tap_at(sx, t->dw);
-                const uint16_t *top = s->density + (size_t)b.low * t->dw;
-                const uint16_t *bottom = s->density + (size_t)b.high * t->dw;
+                double sx = ((x + 0.5) / w * v->w + v->x) * z->dw / z->iw - 0.5;
+                sal__tap a = sal__tap_at(sx, z->dw);
+                const uint16_t *top = s->density + (size_t)b.low * z->dw;
+                const uint16_t *bottom = s->density + (size_t)b.high * z->dw;
                 value = (1 - b.t) * ((1 - a.t) * top[a.low] + a.t * top[a.high]) +
                         b.t * ((1 - a.t) * bottom[a.low] + a.t * bottom[a.high]);
             }
@@ -10429,17 +10473,17 @@ static void sal__view_maps(const sal__trainer *t, const sal__picture *s, const s
     }
     memset(fixations, 0, (size_t)h * w * sizeof(float));
     for (int i = 0; i < s->points; i++) {
-        double u = (s->point[2 * i] * t->iw - v->x) / v->w;
-        double z = (s->point[2 * i + 1] * t->ih - v->y) / v->h;
+        double u = (s->point[2 * i] * z->iw - v->x) / v->w;
+        double q = (s->point[2 * i + 1] * z->ih - v->y) / v->h;
         if (v->mirror) u = 1 - u;
-        if (u >= 0 && u < 1 && z >= 0 && z < 1)
-            fixations[(size_t)(z * h) * w + (size_t)(u * w)] = 1;
+        if (u >= 0 && u < 1 && q >= 0 && q < 1)
+            fixations[(size_t)(q * h) * w + (size_t)(u * w)] = 1;
     }
 }
 
 /* Sample i of the batch: which picture it is. */
 static int sal__pick(const sal__trainer *t, int i) {
-    return t->vary ? t->order[(t->first + i) % t->trains] : t->trains + (t->first + i) % t->vals;
+    return t->vary ? t->order[t->first + i] : t->trains + (t->first + i) % t->vals;
 }
 
 static uint64_t sal__key(const sal__trainer *t, int picture) {
@@ -10451,9 +10495,10 @@ static void sal__batch_task(void *arg, int index, int worker) {
     sal_ctx *ctx = &t->worker[worker];
     int picture = sal__pick(t, index);
     sal__picture *kept = &t->picture[picture], fresh = *kept, *s = kept;
-    size_t map = (size_t)t->th * t->tw, pixels = (size_t)3 * t->run->h * t->run->w;
+    const sal__size *z = &t->size[s->size];
+    size_t map = (size_t)z->th * z->tw, pixels = (size_t)3 * z->h * z->w;
     uint64_t key = sal__key(t, picture);
-    sal__view v = sal__view_of(t, key);
+    sal__view v = sal__view_of(t, z, key);
     sal_rng coin = { ~key };
     sal_result r = SAL_OK;
     t->domain[index] = t->vary && sal_rng_below(&coin, 2) ? kept->domain : SAL_DOMAIN_NEUTRAL;
@@ -10497,9 +10542,10 @@ static sal_result sal__first_failure(sal__trainer *t) {
 /* Inputs and targets of `count` samples from `first` on (in the order of this epoch). */
 static sal_result sal__batch(sal__trainer *t, int first, int count, int vary) {
     t->first = first; t->count = count; t->vary = vary;
+    if (vary) t->run = t->size[t->picture[t->order[first]].size].run;
     for (int i = 0; t->feature_count && i < count; i++) {
         int picture = sal__pick(t, i);
-        long record = 2L * picture + sal__view_of(t, sal__key(t, picture)).mirror;
+        long record = 2L * picture + sal__view_of(t, t->size, sal__key(t, picture)).mirror;
         if (fseek(t->features, (long)t->feature_start +
                   record * (long)(t->feature_floats * sizeof(uint16_t)), SEEK_SET) ||
             fread(t->record + i * t->feature_floats, sizeof(uint16_t), t->feature_floats,
@@ -10521,7 +10567,8 @@ static double sal__sample_weight(const sal__trainer *t, int index) {
 static void sal__loss_task(void *arg, int index, int worker) {      /* validation */
     sal__trainer *t = (sal__trainer *)arg;
     const sal_run *run = t->test;
-    size_t n = (size_t)run->shape.h * run->shape.w, map = (size_t)t->th * t->tw;
+    int th = t->size[0].th, tw = t->size[0].tw;
+    size_t n = (size_t)run->shape.h * run->shape.w, map = (size_t)th * tw;
     float *scratch = t->scratch + worker * (sal_loss_scratch(&t->desc.loss, run->shape.h,
                                                              run->shape.w));
     const float *x = run->output + index * n, *density = t->density + index * map;
@@ -10529,7 +10576,7 @@ static void sal__loss_task(void *arg, int index, int worker) {      /* validatio
     double weight = sal__sample_weight(t, index);
     t->loss[index] = sal_loss_map(&t->desc.loss, NULL, x, density, fixations, run->shape.h,
                                   run->shape.w, weight, scratch);
-    sal_upsample_forward(scratch, x, 1, run->shape.h, run->shape.w, t->th, t->tw);
+    sal_upsample_forward(scratch, x, 1, run->shape.h, run->shape.w, th, tw);
     t->cc[index] = sal_loss_cc(NULL, scratch, density, map, weight);
     t->nss[index] = sal_loss_nss(NULL, scratch, fixations, map, weight);
 }
@@ -10725,7 +10772,7 @@ static sal_result sal__features_open(sal__trainer *t) {
         sal__picture *s = &t->picture[i], fresh = *s;
         int loaded = s->image != NULL;
         t->vary = 0;
-        sal__view v = sal__view_of(t, 0);
+        sal__view v = sal__view_of(t, t->size, 0);
         if (!loaded && !s->bad) { r = sal__picture_load(t->ctx, t, &fresh); s = &fresh; }
         for (int k = 0; k < 2 && r == SAL_OK; k++) {
             v.mirror = k;
@@ -10761,7 +10808,7 @@ static void sal__train_close(sal__trainer *t) {
         if (t->set[i].memory) sal_dataset_close(ctx, &t->set[i]);
     if (t->features) fclose(t->features);
     sal_optim_close(ctx, t->optim);
-    sal_run_close(ctx, t->run);
+    for (int i = 0; i < t->sizes; i++) sal_run_close(ctx, t->size[i].run);
     sal_run_close(ctx, t->test);
     sal__arena_free(ctx, &t->arena);
     memset(t, 0, sizeof *t);
@@ -10771,11 +10818,26 @@ static void sal__train_close(sal__trainer *t) {
 static int sal__weak(const sal_dataset_entry *e) { return !e->fixations && !e->count; }
 
 /* Open the data sets and share out their pictures. */
+/* The size of folder i, by its number; -1: too many. */
+static int sal__size_of(sal__trainer *t, int i) {
+    const int *hw = t->desc.size && t->desc.size[i][0] ? t->desc.size[i] : NULL;
+    int h = hw ? hw[0] : t->net->desc.h, w = hw ? hw[1] : t->net->desc.w, k = 0;
+    while (k < t->sizes && (t->size[k].h != h || t->size[k].w != w)) k++;
+    if (k == t->sizes) {
+        if (k == SAL__SIZES) return -1;
+        t->size[k].h = h; t->size[k].w = w;
+        t->sizes++;
+    }
+    return k;
+}
+
 static sal_result sal__train_pictures(sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
     sal_dataset_options options = SAL__ZEROED;
     int sets = d->datas + d->vals, total = 0, people = 0;
     options.skip_missing = d->skip;
+    t->size[0].h = t->net->desc.h; t->size[0].w = t->net->desc.w;
+    t->sizes = 1;
     SAL__TRY_PUT(t->set, t->ctx, &t->arena, sal_dataset, sets);
     for (int i = 0; i < sets; i++) {
         const char *path = i < d->datas ? d->data[i] : d->val[i - d->datas];
@@ -10784,20 +10846,28 @@ static sal_result sal__train_pictures(sal__trainer *t) {
         for (int k = 0; k < t->set[i].count; k++) people |= !sal__weak(&t->set[i].entry[k]);
     }
     SAL__TRY_PUT(t->picture, t->ctx, &t->arena, sal__picture, total);
-    SAL__TRY_PUT(t->order, t->ctx, &t->arena, int, total);
+    SAL__TRY_PUT(t->deck, t->ctx, &t->arena, int, total);
     for (int pass = 0; pass < 2; pass++)            /* to train, to validate */
-    for (int i = 0; i < sets; i++)
+    for (int i = 0; i < sets; i++) {
+        int again = 0;
+        for (int k = 0; k < i && i < d->datas; k++) again |= !strcmp(d->data[k], d->data[i]);
         for (int k = 0; k < t->set[i].count; k++) {
             const char *name = t->set[i].entry[k].name;
             int weak = people && sal__weak(&t->set[i].entry[k]), val = i >= d->datas ||
                        (!d->vals && !weak && sal_name_share(name, d->seed + 1) < d->val_split);
             sal__picture *s = &t->picture[t->trains + t->vals];
-            if (val != pass || (!weak && sal_name_share(name, 0) < d->test_share)) continue;
+            if (val != pass || (val && again) ||
+                (!weak && sal_name_share(name, 0) < d->test_share)) continue;
             s->set = &t->set[i];
             s->entry = k;
             s->domain = d->domain && i < d->datas ? d->domain[i] : SAL_DOMAIN_NEUTRAL;
+            s->size = val ? 0 : sal__size_of(t, i);
+            if (s->size < 0)
+                return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "at most %d sizes of the input, please",
+                                 SAL__SIZES);
             if (val) t->vals++; else t->trains++;
         }
+    }
     if (!t->trains)
         return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s: of %d pictures none is left to train on",
                          d->datas ? d->data[0] : "(no data set)", total);
@@ -10840,7 +10910,7 @@ static sal_result sal__train_open(sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
     sal_ctx *ctx = t->ctx;
     sal_run_desc rd = SAL__ZEROED;
-    int i, up = SAL__MAX(d->loss.upsample, 1), workers = sal_threads(ctx), batch;
+    int i, up = SAL__MAX(d->loss.upsample, 1), workers = sal_threads(ctx), batch, seen = 0;
     for (i = 0; d->domain && i < d->datas; i++)
         if (d->domain[i] < 0 || d->domain[i] >= SAL_DOMAINS)
             return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: domain %d: they count from 0 to %d",
@@ -10867,8 +10937,17 @@ static sal_result sal__train_open(sal__trainer *t) {
     rd.from_features = d->features != NULL;
     SAL__TRY(sal_run_open_desc(ctx, t->net, &rd, &t->test));
     rd.training = 1;
-    SAL__TRY(sal_run_open_desc(ctx, t->net, &rd, &t->run));
+    for (i = 0; i < t->trains; i++) {
+        sal__size *z = &t->size[t->picture[i].size];
+        if (z->run) continue;
+        rd.h = z->h; rd.w = z->w;
+        SAL__TRY(sal_run_open_desc(ctx, t->net, &rd, &z->run));
+        t->run = z->run;
+    }
     SAL__TRY(sal_optim_open(ctx, &d->optim, t->run, &t->optim));
+    if (d->features && (t->sizes > 1 || !t->size[0].run))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "cached features are those of one size: leave out "
+                         "the sizes of the folders");
     if (d->features) {
         t->feature_count = sal_run_features(t->run, t->feature);
         for (i = 0; i < t->feature_count; i++)
@@ -10880,43 +10959,51 @@ static sal_result sal__train_open(sal__trainer *t) {
     SAL__TRY_PUT(t->place, ctx, &t->arena, size_t, t->net->params);
     for (i = 0; i < t->net->layers; i++) {
         const sal_layer *l = &t->net->layer[i];
-        for (int k = l->param; k < l->param + l->params; k++) {
+        for (int k = SAL__MAX(l->param, seen); k < l->param + l->params; seen = ++k) {
             int moves = t->run->gradient[k] != NULL ||
                         (l->op == SAL_OP_BATCHNORM && sal__norm_learns(t->run, i));
             t->place[k] = moves ? t->block_floats : SIZE_MAX;
             if (moves) t->block_floats += sal_tensor_count(&t->net->param[k].value);
         }
     }
-    t->th = t->run->shape.h * up; t->tw = t->run->shape.w * up;
-    t->ih = t->run->h; t->iw = t->run->w; t->dh = t->th; t->dw = t->tw;
-    if (d->crop > 0) {          /* keep more than the input, so that a piece is still sharp */
-        t->ih += t->ih / 4; t->iw += t->iw / 4; t->dh += t->dh / 4; t->dw += t->dw / 4;
+    SAL__TRY_PUT(t->domain, ctx, &t->arena, int, batch);
+    size_t map = 0, pixels = 0, scratch = 0;            /* of the largest size */
+    double runs = (double)sal_run_bytes(t->test), store = 0;
+    for (i = 0; i < t->sizes; i++) {
+        sal__size *z = &t->size[i];
+        const sal_run *run = z->run ? z->run : t->test;
+        z->th = run->shape.h * up; z->tw = run->shape.w * up;
+        z->ih = z->h; z->iw = z->w; z->dh = z->th; z->dw = z->tw;
+        if (d->crop > 0) {      /* keep more than the input, so that a piece is still sharp */
+            z->ih += z->ih / 4; z->iw += z->iw / 4; z->dh += z->dh / 4; z->dw += z->dw / 4;
+        }
+        map = SAL__MAX(map, (size_t)z->th * z->tw);
+        pixels = SAL__MAX(pixels, (size_t)3 * z->h * z->w);
+        scratch = SAL__MAX(scratch, sal_loss_scratch(&d->loss, run->shape.h, run->shape.w));
+        if (z->run) { z->run->domain = t->domain; runs += (double)sal_run_bytes(z->run); }
     }
-    size_t map = (size_t)t->th * t->tw;
-    size_t keep = (size_t)t->ih * t->iw * 3 + (size_t)t->dh * t->dw * sizeof(uint16_t);
-    double store = (double)keep * (t->trains + t->vals);
+    for (i = 0; i < t->trains + t->vals; i++) {
+        const sal__size *z = &t->size[t->picture[i].size];
+        store += (double)z->ih * z->iw * 3 + (double)z->dh * z->dw * sizeof(uint16_t);
+    }
     t->cached = store <= (d->cache_bytes > 0 ? d->cache_bytes : 8e9);
-    t->at.bytes = (t->cached ? store : 0) + (double)sal_run_bytes(t->run) +
-        (double)sal_run_bytes(t->test) + (double)sizeof(float) *
+    t->at.bytes = (t->cached ? store : 0) + runs + (double)sizeof(float) *
         (t->optim->slots * t->optim->floats + t->block_floats * ((t->vals > 0) + (d->average > 0)) +
-         batch * (2.0 * map + 3.0 * t->run->h * t->run->w));
+         batch * (2.0 * (double)map + (double)pixels));
     for (i = 0; i < t->net->params; i++)
         t->at.bytes += (double)sal_tensor_count(&t->net->param[i].value) * sizeof(float);
     if (d->memory_limit > 0 && t->at.bytes > d->memory_limit)
         return sal__fail(ctx, SAL_ERR_MEMORY, "training would take %.0f MB, %.0f MB of them for "
                          "batches of %d; the limit is %.0f MB", t->at.bytes / 1e6,
-                         sal_run_bytes(t->run) / 1e6, batch, d->memory_limit / 1e6);
-    SAL__TRY_PUT(t->input, ctx, &t->arena, float, (size_t)batch * 3 * t->run->h * t->run->w);
+                         runs / 1e6, batch, d->memory_limit / 1e6);
+    SAL__TRY_PUT(t->input, ctx, &t->arena, float, batch * pixels);
     SAL__TRY_PUT(t->density, ctx, &t->arena, float, batch * map);
     SAL__TRY_PUT(t->fixations, ctx, &t->arena, float, batch * map);
-    SAL__TRY_PUT(t->scratch, ctx, &t->arena, float,
-                 workers * sal_loss_scratch(&d->loss, t->run->shape.h, t->run->shape.w));
+    SAL__TRY_PUT(t->scratch, ctx, &t->arena, float, workers * scratch);
     SAL__TRY_PUT(t->loss, ctx, &t->arena, double, 4 * batch);
-    SAL__TRY_PUT(t->domain, ctx, &t->arena, int, batch);
     SAL__TRY_PUT(t->history, ctx, &t->arena, sal__epoch, d->epochs);
     if (t->vals) SAL__TRY_PUT(t->best, ctx, &t->arena, float, t->block_floats);
     if (d->average > 0) SAL__TRY_PUT(t->average, ctx, &t->arena, float, t->block_floats);
-    t->run->domain = t->domain;
     SAL__TRY(sal__train_tensors(t));
     t->cc = t->loss + batch; t->nss = t->cc + batch; t->weight = t->nss + batch;
     t->at.loading = 1;
@@ -10926,11 +11013,11 @@ static sal_result sal__train_open(sal__trainer *t) {
     if (t->cached) SAL__TRY(sal__train_load(t));
     if (!t->trains)
         return sal__fail(ctx, SAL_ERR_IO, "%s: no picture can be read", d->data[0]);
-    i = snprintf(t->recipe, sizeof t->recipe, "%s %dx%d; %d + %d pictures; batch %d x %d, %d "
-                 "epochs; seed %llu; freeze %.60s; rule %d %d %g %g %g %g %g; rate %d %g %g %g %d; "
+    i = snprintf(t->recipe, sizeof t->recipe, "%s %dx%d; %d + %d pictures, %d sizes; batch %d x "
+                 "%d, %d epochs; seed %llu; freeze %.60s; rule %d %d %g %g %g %g %g; rate %d %g %g %g %d; "
                  "momentum %g %g; mirror %d crop %g colour %g; dropout %g average %g low %g; loss",
-                 t->net->name, t->run->h, t->run->w, t->trains, t->vals, batch, d->ranks,
-                 d->epochs, (unsigned long long)d->seed, d->freeze ? d->freeze : "-",
+                 t->net->name, t->size[0].h, t->size[0].w, t->trains, t->vals, t->sizes, batch,
+                 d->ranks, d->epochs, (unsigned long long)d->seed, d->freeze ? d->freeze : "-",
                  (int)d->optim.rule, d->optim.nesterov, d->optim.rho, d->optim.eps, d->optim.decay,
                  d->optim.clip, d->optim.max_norm, (int)d->schedule.kind, d->schedule.rate,
                  d->schedule.rate_end, d->schedule.factor, d->schedule.every, d->momentum,
@@ -10947,7 +11034,12 @@ static sal_result sal__train_open(sal__trainer *t) {
     }
     t->at.loading = 0;
     t->at.pictures = t->trains; t->at.val_pictures = t->vals; t->at.skipped = t->skipped;
-    t->at.steps = (t->trains + batch * d->ranks - 1) / (batch * d->ranks);
+    for (int k = 0; k < t->sizes; k++) {
+        int pictures = 0;
+        for (i = 0; i < t->trains; i++) pictures += t->picture[i].size == k;
+        t->at.steps += (pictures + batch * d->ranks - 1) / (batch * d->ranks);
+    }
+    SAL__TRY_PUT(t->order, ctx, &t->arena, int, (size_t)t->at.steps * batch * d->ranks);
     t->at.best = INFINITY;
     if (d->average > 0) sal__weights(t, t->average, SAL__SAVE, 0);
     return SAL_OK;
@@ -10976,12 +11068,13 @@ static sal_result sal__train_lost(sal__trainer *t, double loss) {
 /* One batch: forward, loss, backward, update. */
 static sal_result sal__train_step(sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
-    sal_run *run = t->run;
+    sal_run *run;
     sal_ctx *ctx = t->ctx;
     uint64_t steps = (uint64_t)t->at.steps * (uint64_t)d->epochs;
     double loss = 0, way = steps > 1 ? (double)t->steps_done / (double)(steps - 1) : 0;
     sal_rng rng;
     SAL__TRY(sal__batch(t, (t->at.step * d->ranks + d->rank) * d->batch, d->batch, 1));
+    run = t->run;
     rng.state = d->seed ^ (t->steps_done * (uint64_t)d->ranks + (uint64_t)d->rank);
     run->seed = sal_rng_next(&rng);
     SAL__TRY(sal_run_forward(ctx, run, t->feature_count ? NULL : t->input));
@@ -11056,16 +11149,28 @@ static sal_result sal__validate(sal__trainer *t, double *loss, double *cc, doubl
     return r;
 }
 
-/* The order of an epoch: Fisher-Yates, from seed and epoch alone. */
+/* The order of an epoch: Fisher-Yates, from seed and epoch alone; each picture goes into the open
+   batch of its size, and the last one of a size is filled up with the size's first pictures. */
 static void sal__shuffle(sal__trainer *t) {
     sal_rng rng = { t->desc.seed + (uint64_t)t->at.epoch };
-    int k, keep;
+    int batch = t->desc.batch * t->desc.ranks, batches = 0, place[SAL__SIZES], room[SAL__SIZES];
+    int k, keep, open = 0;
     rng.state = sal_rng_next(&rng);
     t->epoch = t->at.epoch;
-    for (int i = 0; i < t->trains; i++) t->order[i] = i;
+    for (int i = 0; i < t->trains; i++) t->deck[i] = i;
     for (int i = t->trains - 1; i > 0; i--) {
         k = (int)sal_rng_below(&rng, (uint32_t)i + 1);
-        keep = t->order[i]; t->order[i] = t->order[k]; t->order[k] = keep;
+        keep = t->deck[i]; t->deck[i] = t->deck[k]; t->deck[k] = keep;
+    }
+    memset(room, 0, sizeof room);
+    for (int i = 0; i < t->trains || open; i++) {
+        int picture = t->deck[i % t->trains], z = t->picture[picture].size;
+        if (!room[z]) {
+            if (i >= t->trains) continue;
+            place[z] = batches++ * batch; room[z] = batch; open++;
+        }
+        t->order[place[z] + batch - room[z]--] = picture;
+        open -= !room[z];
     }
 }
 

@@ -172,11 +172,14 @@ static int print_tensor(const sal_safetensors *file, const char *name) {
 
 /* --- layers -------------------------------------------------------------------------------- */
 
-/* Learned ones: the running mean and variance of batch-norm do not count. */
+/* Learned ones: the running mean and variance of batch-norm do not count, nor do those that an
+   earlier layer has, too. */
 static double layer_parameters(const sal_net *net, int i) {
     const sal_param *p = net->param + net->layer[i].param;
     double n = 0;
     int k;
+    for (k = 0; k < i; k++)
+        if (net->layer[k].params && net->layer[k].param == net->layer[i].param) return 0;
     for (k = 0; k < net->layer[i].params; k++)
         if (!strstr(p[k].name, ".running_")) n += (double)sal_tensor_count(&p[k].value);
     return n;

@@ -17,10 +17,11 @@
 static const char help[] =
     "train: a network learns where people look\n"
     "\n"
-    "usage: train -m NETWORK --data FOLDER[,FOLDER...] [options]\n"
+    "usage: train -m NETWORK --data FOLDER[@HxW][,FOLDER...] [options]\n"
     "\n"
     "  -m NETWORK           juntingnet wepsam mlnet sam-vgg sam-resnet lite (not with --init)\n"
-    "  --data FOLDER,...    fixation data sets to learn from\n"
+    "  --data FOLDER,...    fixation data sets to learn from; FOLDER@HxW: with pictures of this\n"
+    "                       size (else --input); the same folder may come in several sizes\n"
     "  --out FILE           the best weights (default NETWORK.safetensors); FILE.state is what\n"
     "                       --resume goes on from\n"
     " pictures\n"
@@ -424,8 +425,17 @@ static int describe(sal_ctx *ctx, sal_train_desc *d, const char **value, const i
     return 0;
 }
 
+/* FOLDER@HxW: cuts the size off, or leaves 0 x 0. */
+static void cut_size(const char *folder, int size[2]) {
+    char *at = (char *)(uintptr_t)strrchr(folder, '@'), rest;
+    size[0] = size[1] = 0;
+    if (at && sscanf(at, "@%dx%d%c", &size[0], &size[1], &rest) == 2) *at = 0;
+    else size[0] = size[1] = 0;
+}
+
 int main(int argc, char **argv) {
     static const char *value[VALUES], *data[64], *val[64];
+    static int size[64][2];
     static int flag[FLAGS];
     sal_ctx ctx;
     sal_net *net = NULL;
@@ -448,6 +458,8 @@ int main(int argc, char **argv) {
     status = describe(&ctx, &d, value, flag);
     d.seed = seed;
     d.data = data; d.datas = split((char *)(uintptr_t)value[DATA], data, 64);
+    for (i = 0; i < d.datas; i++) cut_size(data[i], size[i]);
+    d.size = size;
     d.val = val; d.vals = split((char *)(uintptr_t)value[VAL], val, 64);
     if (value[OUT]) snprintf(out, sizeof out, "%s", value[OUT]);
     else snprintf(out, sizeof out, "%s.safetensors", net->name);

@@ -273,7 +273,7 @@ class Net:
         return conv_same(x, self.param(name + '.weight', *shape),
                          self.param(name + '.bias', shape[0]), stride)
 
-    def lite(self, x):
+    def lite_scale(self, x):
         act, taps, block, head = F.relu6, {}, 0, self.width(128)
         x = act(self.same(x, 'backbone.conv_stem', self.width(32), 3, 2))
         for expand, channels, count, stride in [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2),
@@ -297,7 +297,14 @@ class Net:
         x = act(x + self.same(taps[3][1], 'head.tap4', head, 1))
         x = act(self.same(x, 'head.conv', head, 3))
         x = act(x + self.same(act(self.same(x, 'head.wide8', 0, 5)), 'head.mix8', head, 1))
-        x = self.same(x, 'head.readout', 1, 1)
+        return self.same(x, 'head.readout', 1, 1)
+
+    def lite(self, x):
+        """The same network at two scales; a downsampled pixel is the mean of four (of the edge's,
+        where there is half a pixel left)."""
+        half = upsample(x, (x.shape[-2] + 1) // 2, (x.shape[-1] + 1) // 2)
+        x = self.lite_scale(x)
+        x = x + upsample(self.lite_scale(half), *x.shape[-2:])
         x = x + upsample(self.param('head.prior', 3, 1, 6, 8)[:1], *x.shape[-2:])
         return torch.softmax(x.flatten(1), 1).view_as(x)
 
