@@ -346,6 +346,74 @@ static void test_features(void) {
           "features and crops together are refused: %.50s...", error);
 }
 
+/* --- inputs of several sizes ------------------------------------------------------------------- */
+
+typedef struct counter { int steps, vals; sal_train_result result; char error[300]; } counter;
+
+static int count_steps(void *user, const sal_train_progress *p) {
+    counter *c = (counter *)user;
+    if (!p->loading) { c->steps = p->steps; c->vals = p->val_pictures; }
+    return SAL_TRAIN_GO_ON;
+}
+
+/* lite learns from the same folder at several sizes; the digest of its weights, 0 on failure. */
+static uint64_t run_sizes(const int (*size)[2], int sizes, int threads, int stop, counter *c) {
+    static const char *const sets[] = { FOLDER "/set", FOLDER "/set", FOLDER "/set", FOLDER "/set",
+                                        FOLDER "/set", FOLDER "/set", FOLDER "/set", FOLDER "/set",
+                                        FOLDER "/set" };
+    sal_train_desc d = short_desc();
+    stopper s = { 0, 0, 0 };
+    sal_ctx ctx;
+    sal_net *net;
+    uint64_t h = 0;
+    memset(&ctx, 0, sizeof ctx);
+    ctx.threads = threads;
+    net = make_net(&ctx, SAL_LITE, 48, 64, 16);
+    d.data = sets; d.datas = sizes; d.size = size;
+    d.fixed_norm = 1; d.epochs = 2; d.crop = .2; d.optim.max_norm = 0;
+    d.progress = count_steps; d.user = c;
+    sal_loss_parse(&ctx, "kl-cc", &d.loss);
+    d.schedule.rate = .01;
+    if (stop) {
+        s.stop_at = stop > 0 ? stop : 0;
+        d.state = FOLDER "/sizes.state"; d.resume = 1; d.progress = stop_at; d.user = &s;
+    }
+    if (sal_train(&ctx, net, &d, &c->result) == SAL_OK) h = digest(net);
+    snprintf(c->error, sizeof c->error, "%.299s", h ? "" : ctx.error);
+    sal_net_free(&ctx, net);
+    return h;
+}
+
+static void test_sizes(void) {
+    static const int sizes[][2] = { { 0, 0 }, { 32, 40 }, { 48, 64 }, { 64, 48 } };
+    static const int many[][2] = { { 16, 16 }, { 16, 24 }, { 16, 32 }, { 16, 40 }, { 16, 48 },
+                                   { 16, 56 }, { 16, 64 }, { 24, 16 }, { 32, 16 } };
+    static const int odd[][2] = { { 33, 40 } };
+    counter one, c, again;
+    uint64_t h;
+    int k, same = 1;
+    memset(&again, 0, sizeof again);
+    run_sizes(sizes, 1, 1, 0, &one);
+    h = run_sizes(sizes, 2, 1, 0, &c);
+    CHECK(h && c.steps == 2 * one.steps && c.vals == one.vals, "a folder at two sizes is learnt in "
+          "twice the batches, %d, and validated once, %d pictures %s", c.steps, c.vals, c.error);
+    CHECK(run_sizes(sizes, 3, 1, 0, &c) && c.steps > 2 * one.steps && c.steps <= 3 * one.steps,
+          "folders of one size share their batches (%d) %s", c.steps, c.error);
+    h = run_sizes(sizes, 4, 1, 0, &c);
+    CHECK(h && h == run_sizes(sizes, 4, 3, 0, &c), "three sizes: one thread and three give the same "
+          "bits %s", c.error);
+    for (k = 1; k < 2 * c.steps; k += 5) {
+        remove(FOLDER "/sizes.state");
+        run_sizes(sizes, 4, 1, k, &again);
+        same &= run_sizes(sizes, 4, 2, -1, &again) == h;
+    }
+    CHECK(same, "and so does a training that was stopped and resumed %s", again.error);
+    CHECK(!run_sizes(many, 9, 1, 0, &c) && strstr(c.error, "at most 8 sizes"),
+          "nine sizes are refused: %.60s", c.error);
+    CHECK(!run_sizes(odd, 1, 1, 0, &c) && strstr(c.error, "33"),
+          "a size that the network cannot take is refused: %.90s", c.error);
+}
+
 /* --- what can go wrong ------------------------------------------------------------------------ */
 
 static int warnings;
@@ -491,6 +559,7 @@ int main(void) {
     test_same_bits();
     test_ranks();
     test_features();
+    test_sizes();
     test_bad_data();
     test_limits();
     test_overfit();
