@@ -957,6 +957,10 @@ SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *ma
    that is found, then what is built in (ctx->weights), else gbvs. Release with sal_model_close. */
 SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *weights,
                                  sal_model *model);
+/* From now on the network's input has h x w pixels: fewer are faster, more show it smaller things.
+   Fails, and changes nothing, with sizes that it does not take; nothing happens to a classical
+   model. */
+SALDEF sal_result sal_model_resize(sal_ctx *ctx, sal_model *model, int h, int w);
 SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_image *image,
                                     sal_map *map);
 /* What the network itself returned for the last picture, before any post-processing: a view into
@@ -9827,6 +9831,15 @@ SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *wei
     if (r == SAL_OK) snprintf(model->name, sizeof model->name, "%s", model->net->name);
     else sal_model_close(ctx, model);
     return r;
+}
+
+SALDEF sal_result sal_model_resize(sal_ctx *ctx, sal_model *model, int h, int w) {
+    sal_run *run;
+    if (!model->net) return SAL_OK;
+    SAL__TRY(sal_run_open(ctx, model->net, 1, h, w, &run));
+    sal_run_close(ctx, model->run);
+    model->run = run;
+    return SAL_OK;
 }
 
 SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_image *image,

@@ -35,7 +35,7 @@ static const char help[] =
     "  --quiet           no progress, no list of what was written\n"
     "\n"
     "Where people look:\n"
-    "  -m MODEL, -w WEIGHTS, --center    as in predict; see predict --help\n"
+    "  -m MODEL, -w WEIGHTS, --input HxW, --center    as in predict; see predict --help\n"
     "  --threads N       use N threads (default: all cores)\n"
     "  -h, --help        this text\n"
     "\n"
@@ -374,7 +374,7 @@ int main(int argc, char **argv) {
     sal_ctx ctx;
     options o;
     list pictures = { NULL, 0, 0 };
-    const char *name = NULL, *weights = NULL, *shape = NULL;
+    const char *name = NULL, *weights = NULL, *shape = NULL, *input = NULL;
     int i, k, status = 0, center = 0, zoom = 0;
     memset(&ctx, 0, sizeof ctx);
     sal_use_lite(&ctx);
@@ -392,6 +392,7 @@ int main(int argc, char **argv) {
             return 0;
         } else if (!strcmp(a, "-m")) text = &name;
         else if (!strcmp(a, "-w")) text = &weights;
+        else if (!strcmp(a, "--input")) text = &input;
         else if (!strcmp(a, "-o")) text = &o.out;
         else if (!strcmp(a, "--debug")) text = &o.debug;
         else if (!strcmp(a, "--center")) center = 1;
@@ -421,6 +422,7 @@ int main(int argc, char **argv) {
     if (!status && sal_model_open(&ctx, name, weights, &o.model))
         status = complain("%s", sal_error(&ctx));
     o.model.center = center;
+    if (!status && input) status = resize_input(&ctx, &o.model, input);
     if (!status) status = for_all(&ctx, &pictures, o.quiet, crop, &o);
     sal_model_close(&ctx, &o.model);
     sal_map_free(&ctx, &o.boost);

@@ -38,6 +38,7 @@ static const char help[] =
     "  --limit N      the first N pictures only\n"
     "  --test-share F only the pictures that train --test-share F does not learn from; the others\n"
     "                 still serve as other pictures (centre prior, shuffled AUC)\n"
+    "  --input HxW    the size of pictures as the networks see them (default: their own)\n"
     "  --domain N     lite: with the prior of 1 osie, 2 scene (default 0: any picture)\n"
     "\n"
     "How:\n"
@@ -99,6 +100,7 @@ typedef struct evaluation {
     sal_ctx ctx, *worker;                   /* worker: one for each thread */
     const char *data, *split, *prior_path, *csv, *json, *html;
     double test_share;
+    int h, w;                   /* input of the networks; 0: their own */
     int domain, limit, strips, baselines, crop, per_image, quiet;
     unsigned metrics;
     int order[SCORES], columns;             /* the metrics in the order asked for */
@@ -728,6 +730,8 @@ static int open_models(evaluation *e) {
             row->open = 1;
             row->of.center = row->center;
             row->of.domain = e->domain;
+            if (e->h && sal_model_resize(&e->ctx, &row->of, e->h, e->w))
+                return complain("%s", sal_error(&e->ctx));
             if (!*row->name) snprintf(row->name, sizeof row->name, "%s", row->of.name);
         }
         for (same = 1, i = 0; i < k; i++) if (!strcmp(e->row[i].name, row->name)) same++;
@@ -853,6 +857,10 @@ static int parse_options(evaluation *e, int argc, char **argv) {
         else if (!strcmp(a, "--threads")) status = parse_number(a, v, &e->ctx.threads);
         else if (!strcmp(a, "--test-share")) e->test_share = atof(v);
         else if (!strcmp(a, "--domain")) e->domain = atoi(v);
+        else if (!strcmp(a, "--input")) {
+            if (sscanf(v, "%dx%d", &e->h, &e->w) != 2)
+                status = complain("--input %s: HEIGHTxWIDTH, please", v);
+        }
         else if (!strcmp(a, "--seed")) status = parse_number(a, v, &seed);
         else if (!strcmp(a, "--strips")) status = parse_number(a, v, &e->strips);
         else status = complain("%s is not an option; see evaluate --help", a);

@@ -83,6 +83,14 @@ static int check_collisions(list *pictures) {
     return 0;
 }
 
+static int resize_input(sal_ctx *ctx, sal_model *model, const char *size) {
+    int h, w;
+    char rest;
+    if (sscanf(size, "%dx%d%c", &h, &w, &rest) != 2)
+        return complain("--input %s: HEIGHTxWIDTH, please", size);
+    return sal_model_resize(ctx, model, h, w) ? complain("%s", sal_error(ctx)) : 0;
+}
+
 static int make_folder(const char *path) {
     if (!path || sal_path_kind(path) == 1 || mkdir(path, 0777) == 0) return 0;
     return complain("%s: cannot be made a folder (several results need one)", path);

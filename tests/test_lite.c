@@ -88,10 +88,47 @@ static void test_default(sal_ctx *ctx) {
     sal_map_free(&plain, &from_file);
 }
 
+/* How alike two maps are: their correlation. */
+static double likeness(sal_ctx *ctx, const sal_map *a, const sal_map *b) {
+    double cc = 0;
+    return sal_metric_cc(ctx, a->data, b->data, a->w, a->h, &cc) == SAL_OK ? cc : 0;
+}
+
+static void test_sizes(sal_ctx *ctx) {
+    sal_model model;
+    sal_image photo;
+    sal_map own, small, again, still;
+    sal_result r = sal_model_open(ctx, "lite", "weights/lite.safetensors", &model);
+    memset(&small, 0, sizeof small); memset(&again, 0, sizeof again);
+    memset(&own, 0, sizeof own); memset(&still, 0, sizeof still);
+    if (r == SAL_OK) r = sal_image_load(ctx, "examples/photos/astronaut.jpg", &photo);
+    if (r == SAL_OK) r = sal_model_predict(ctx, &model, &photo, &own);
+    if (r == SAL_OK) r = sal_model_resize(ctx, &model, 240, 320);
+    if (r == SAL_OK) r = sal_model_predict(ctx, &model, &photo, &small);
+    CHECK(r == SAL_OK && model.run->h == 240 && likeness(ctx, &own, &small) > .8,
+          "with an input of 240 x 320 it sees much the same (CC %.3f) %s",
+          r ? 0 : likeness(ctx, &own, &small), r ? sal_error(ctx) : "");
+    if (r != SAL_OK) return;
+    r = sal_model_resize(ctx, &model, 33, 40);
+    CHECK(r == SAL_ERR_SHAPE, "33 x 40 is refused: %.80s", sal_error(ctx));
+    CHECK(sal_model_predict(ctx, &model, &photo, &still) == SAL_OK &&
+          !memcmp(still.data, small.data, (size_t)own.w * own.h * sizeof(float)),
+          "and the model is as it was");
+    r = sal_model_resize(ctx, &model, 0, 0);
+    if (r == SAL_OK) r = sal_model_predict(ctx, &model, &photo, &again);
+    CHECK(r == SAL_OK && !memcmp(own.data, again.data, (size_t)own.w * own.h * sizeof(float)),
+          "0 x 0 is the network's own size");
+    sal_map_free(ctx, &own); sal_map_free(ctx, &small); sal_map_free(ctx, &again);
+    sal_map_free(ctx, &still);
+    sal_image_free(ctx, &photo);
+    sal_model_close(ctx, &model);
+}
+
 int main(void) {
     sal_ctx ctx;
     memset(&ctx, 0, sizeof ctx);
     test_files(&ctx);
     test_default(&ctx);
+    test_sizes(&ctx);
     return test_done();
 }

@@ -29,7 +29,7 @@ refused() {     # refused STATEMENT PATTERN ARGUMENTS...: status 1, one line wit
 
 "$predict" --help >out 2>err && [ ! -s err ]
 status=$?
-for option in -m -w --center -o --overlay --npy --raw --threads --quiet; do
+for option in -m -w --input --center -o --overlay --npy --raw --threads --quiet; do
     grep -q -- " $option " out || status=1
 done
 says $status "--help names every option"
@@ -59,6 +59,9 @@ head -c 9000 "$photo" >truncated.jpg
 head -c 100 "$pictures/colour.png" >truncated.png
 echo "dear reader" >text.jpg
 mkdir empty-folder
+works "lite takes another size of input" small.png --input 240x320 -o small.png "$photo"
+refused "half a size is refused"              "HEIGHTxWIDTH"      --input 240 "$photo"
+refused "a size it does not take is refused"  "multiples of 8"    --input 33x40 "$photo"
 refused "an empty file is refused by name"        "empty.jpg"         -m gbvs empty.jpg
 refused "a truncated JPEG is refused by name"     "truncated.jpg"     -m gbvs truncated.jpg
 refused "a truncated PNG is refused by name"      "truncated.png"     -m gbvs truncated.png

@@ -397,7 +397,8 @@ static void test_sizes(void) {
     h = run_sizes(sizes, 2, 1, 0, &c);
     CHECK(h && c.steps == 2 * one.steps && c.vals == one.vals, "a folder at two sizes is learnt in "
           "twice the batches, %d, and validated once, %d pictures %s", c.steps, c.vals, c.error);
-    CHECK(run_sizes(sizes, 3, 1, 0, &c) && c.steps > 2 * one.steps && c.steps <= 3 * one.steps,
+    h = run_sizes(sizes, 3, 1, 0, &c);
+    CHECK(h && c.steps > 2 * one.steps && c.steps <= 3 * one.steps,
           "folders of one size share their batches (%d) %s", c.steps, c.error);
     h = run_sizes(sizes, 4, 1, 0, &c);
     CHECK(h && h == run_sizes(sizes, 4, 3, 0, &c), "three sizes: one thread and three give the same "
