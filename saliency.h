@@ -4546,7 +4546,7 @@ static void sal__build_lite(sal__builder *b) {
     sal__lite_backbone(b, x, whole);
     head = b->param;
     b->param = 0;
-    y = sal__upsample(b, x, 1);         /* to the size of the stem's output */
+    y = sal__upsample(b, x, 2);         /* to the size of the first activation */
     sal__lite_backbone(b, y, half);
     x = sal__lite_head(b, whole);
     b->param = head;

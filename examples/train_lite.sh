@@ -9,7 +9,8 @@
 set -e
 data=${1:?DATA} backbone=${2:?BACKBONE} out=${3:?OUT} build=${4:-build}
 threads=${THREADS:-2}
-people="--data $data/osie,$data/scene --domain 1,2"
+osie=$data/osie scene=$data/scene
+people="--data $osie,$scene --domain 1,2"
 recipe="--test-share 0.1 --val-split 0.1 --loss kl-cc --opt adamw --schedule onecycle --select cc
         --threads $threads --resume"
 mkdir -p "$out"
@@ -20,6 +21,11 @@ step() {            # NAME OPTIONS...: trains OUT/NAME.safetensors, once
     "$build/train" $recipe --out "$out/$name.safetensors" --log "$out/$name.csv" "$@"
     rm -f "$out/$name.safetensors.state"
     touch "$out/$name.done"
+}
+
+label() {           # NAME -w TEACHER...: makes OUT/NAME, all photographs with the teachers' maps
+    name=$1; shift
+    "$build/pretrain" --images "$data/unlabelled" --out "$out/$name" --size 64 --threads $threads "$@"
 }
 
 # The head alone, on cached features of the frozen backbone.
@@ -34,15 +40,21 @@ step teacher2 --init "$out/head.safetensors" --input 288x384 $people --lr 4e-4 -
     --crop 0.35 --colour 0.3 --average 0.99 --epochs 7 --batch 8 --seed 2
 
 # The mean of both labels the photographs nobody looked at, and one network learns from them and from people.
-"$build/pretrain" --images "$data/unlabelled" --out "$out/weak" --size 48 --threads $threads \
-    -w "$out/teacher1.safetensors" -w "$out/teacher2.safetensors"
+label weak -w "$out/teacher1.safetensors" -w "$out/teacher2.safetensors"
 step student --init "$out/teacher1.safetensors" \
-    --data "$out/weak,$data/osie,$data/scene,$data/osie,$data/scene" --domain 0,1,2,1,2 --lr 4e-4 \
+    --data "$out/weak,$osie,$scene,$osie,$scene" --domain 0,1,2,1,2 --lr 4e-4 \
     --decay 1e-2 --dropout 0.1 --crop 0.25 --colour 0.3 --average 0.998 --epochs 2 --batch 8 --seed 1
 
-# People alone, in larger pictures: what is small in them decides. Twice, and the mean of the weights.
-big="--init $out/student.safetensors --input 384x512 $people --lr 2e-4 --decay 1e-2 --dropout 0.2
-     --crop 0.2 --colour 0.25 --average 0.99 --batch 8"
-step big1 $big --epochs 5 --seed 1
-step big2 $big --epochs 3 --seed 5
-"$build/convert" i8 "$out/big1.safetensors" "$out/big2.safetensors" "$out/lite.safetensors"
+# People alone, in pictures of several sizes; this one sees enough in a small photograph to label them anew.
+step teacher3 --init "$out/student.safetensors" --input 480x640 --domain 1,2,1,2,1,2 \
+    --data "$osie,$scene,$osie@384x512,$scene@384x512,$osie@288x384,$scene@288x384" --lr 2e-4 --decay 1e-2 \
+    --dropout 0.2 --crop 0.2 --colour 0.25 --average 0.99 --epochs 2 --batch 8 --seed 7
+label weak3 -w "$out/teacher3.safetensors"
+
+# Both again: the photographs small, people's pictures large; then people alone.
+step both --init "$out/student.safetensors" --input 480x640 --domain 0,1,2,1,2 \
+    --data "$out/weak3@240x320,$osie,$scene,$osie@336x448,$scene@336x448" --lr 3e-4 --decay 1e-2 --dropout 0.2 \
+    --crop 0.25 --colour 0.3 --average 0.998 --epochs 3 --batch 8 --seed 1
+step lite32 --init "$out/both.safetensors" --input 480x640 $people --lr 1.5e-4 --decay 1e-2 --dropout 0.2 \
+    --crop 0.2 --colour 0.25 --average 0.99 --epochs 2 --batch 8 --seed 3
+"$build/convert" i8 "$out/lite32.safetensors" "$out/lite.safetensors"
