@@ -1,6 +1,6 @@
 #!/bin/sh
 # How weights/lite.safetensors came about, step by step; goes on where it was cut off. About three hours on two
-# idle cores.
+# idle cores, 8 GB of memory.
 #
 #     sh examples/train_lite.sh DATA BACKBONE OUT [BUILD]
 #
