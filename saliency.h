@@ -4503,8 +4503,8 @@ static int sal__inverted(sal__builder *b, int x, int number, int expand, int cha
     return stride == 1 && in == channels ? sal__add(b, y, x) : y;
 }
 
-/* Our own small network. MobileNetV2, its batch-norms folded away; tap: its features at 1/8 (twice),
-   1/16 and 1/32 of x. */
+/* Our own small network. MobileNetV2, its batch-norms folded away; tap: its features at 1/8
+   (twice), 1/16 and 1/32 of x. */
 static void sal__lite_backbone(sal__builder *b, int x, int *tap) {
     static const struct { int expand, channels, count, stride; } stage[] = {
         { 1, 16, 1, 1 }, { 6, 24, 2, 2 }, { 6, 32, 3, 2 }, { 6, 64, 4, 2 }, { 6, 96, 3, 1 },
@@ -11027,8 +11027,9 @@ static sal_result sal__train_open(sal__trainer *t) {
     if (!t->trains)
         return sal__fail(ctx, SAL_ERR_IO, "%s: no picture can be read", d->data[0]);
     i = snprintf(t->recipe, sizeof t->recipe, "%s %dx%d; %d + %d pictures, %d sizes; batch %d x "
-                 "%d, %d epochs; seed %llu; freeze %.60s; rule %d %d %g %g %g %g %g; rate %d %g %g %g %d; "
-                 "momentum %g %g; mirror %d crop %g colour %g; dropout %g average %g low %g; loss",
+                 "%d, %d epochs; seed %llu; freeze %.60s; rule %d %d %g %g %g %g %g; rate %d %g %g "
+                 "%g %d; momentum %g %g; mirror %d crop %g colour %g; dropout %g average %g low "
+                 "%g; loss",
                  t->net->name, t->size[0].h, t->size[0].w, t->trains, t->vals, t->sizes, batch,
                  d->ranks, d->epochs, (unsigned long long)d->seed, d->freeze ? d->freeze : "-",
                  (int)d->optim.rule, d->optim.nesterov, d->optim.rho, d->optim.eps, d->optim.decay,

@@ -858,7 +858,8 @@ static int parse_options(evaluation *e, int argc, char **argv) {
         else if (!strcmp(a, "--test-share")) e->test_share = atof(v);
         else if (!strcmp(a, "--domain")) e->domain = atoi(v);
         else if (!strcmp(a, "--input")) {
-            if (sscanf(v, "%dx%d", &e->h, &e->w) != 2)
+            char rest;
+            if (sscanf(v, "%dx%d%c", &e->h, &e->w, &rest) != 2)
                 status = complain("--input %s: HEIGHTxWIDTH, please", v);
         }
         else if (!strcmp(a, "--seed")) status = parse_number(a, v, &seed);

@@ -428,7 +428,6 @@ static int describe(sal_ctx *ctx, sal_train_desc *d, const char **value, const i
 /* FOLDER@HxW: cuts the size off, or leaves 0 x 0. */
 static void cut_size(const char *folder, int size[2]) {
     char *at = (char *)(uintptr_t)strrchr(folder, '@'), rest;
-    size[0] = size[1] = 0;
     if (at && sscanf(at, "@%dx%d%c", &size[0], &size[1], &rest) == 2) *at = 0;
     else size[0] = size[1] = 0;
 }

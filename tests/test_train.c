@@ -152,18 +152,23 @@ static int stop_at(void *user, const sal_train_progress *p) {
 }
 
 /* Train from scratch (or resume); the digest of the weights, 0 on failure. */
-static uint64_t run_training(sal_train_desc *d, int threads, sal_train_result *result,
-                             char *error) {
+static uint64_t train_kind(sal_kind kind, int height, int width, int narrow, sal_train_desc *d,
+                           int threads, sal_train_result *result, char *error) {
     sal_ctx ctx;
     sal_net *net;
     uint64_t h = 0;
     memset(&ctx, 0, sizeof ctx);
     ctx.threads = threads;
-    net = make_net(&ctx, SAL_JUNTINGNET, 48, 48, 8);
+    net = make_net(&ctx, kind, height, width, narrow);
     if (sal_train(&ctx, net, d, result) == SAL_OK) h = digest(net);
     if (error) snprintf(error, 300, "%.299s", h ? "" : ctx.error);
     sal_net_free(&ctx, net);
     return h;
+}
+
+static uint64_t run_training(sal_train_desc *d, int threads, sal_train_result *result,
+                             char *error) {
+    return train_kind(SAL_JUNTINGNET, 48, 48, 8, d, threads, result, error);
 }
 
 static void test_same_bits(void) {
@@ -346,7 +351,7 @@ static void test_features(void) {
           "features and crops together are refused: %.50s...", error);
 }
 
-/* --- inputs of several sizes ------------------------------------------------------------------- */
+/* --- inputs of several sizes ------------------------------------------------------------------ */
 
 typedef struct counter { int steps, vals; sal_train_result result; char error[300]; } counter;
 
@@ -364,11 +369,7 @@ static uint64_t run_sizes(const int (*size)[2], int sizes, int threads, int stop
     sal_train_desc d = short_desc();
     stopper s = { 0, 0, 0 };
     sal_ctx ctx;
-    sal_net *net;
-    uint64_t h = 0;
     memset(&ctx, 0, sizeof ctx);
-    ctx.threads = threads;
-    net = make_net(&ctx, SAL_LITE, 48, 64, 16);
     d.data = sets; d.datas = sizes; d.size = size;
     d.fixed_norm = 1; d.epochs = 2; d.crop = .2; d.optim.max_norm = 0;
     d.progress = count_steps; d.user = c;
@@ -378,10 +379,7 @@ static uint64_t run_sizes(const int (*size)[2], int sizes, int threads, int stop
         s.stop_at = stop > 0 ? stop : 0;
         d.state = FOLDER "/sizes.state"; d.resume = 1; d.progress = stop_at; d.user = &s;
     }
-    if (sal_train(&ctx, net, &d, &c->result) == SAL_OK) h = digest(net);
-    snprintf(c->error, sizeof c->error, "%.299s", h ? "" : ctx.error);
-    sal_net_free(&ctx, net);
-    return h;
+    return train_kind(SAL_LITE, 48, 64, 16, &d, threads, &c->result, c->error);
 }
 
 static void test_sizes(void) {
@@ -401,8 +399,8 @@ static void test_sizes(void) {
     CHECK(h && c.steps > 2 * one.steps && c.steps <= 3 * one.steps,
           "folders of one size share their batches (%d) %s", c.steps, c.error);
     h = run_sizes(sizes, 4, 1, 0, &c);
-    CHECK(h && h == run_sizes(sizes, 4, 3, 0, &c), "three sizes: one thread and three give the same "
-          "bits %s", c.error);
+    CHECK(h && h == run_sizes(sizes, 4, 3, 0, &c),
+          "three sizes: one thread and three give the same bits %s", c.error);
     for (k = 1; k < 2 * c.steps; k += 5) {
         remove(FOLDER "/sizes.state");
         run_sizes(sizes, 4, 1, k, &again);
