@@ -654,8 +654,8 @@ typedef struct sal_value {
 typedef struct sal_step {
     int skip;                   /* 1: another layer does its work */
     int output;                 /* the value it writes */
-    int norm, add, pool;        /* fused batch-norm layer, added value, fused 2x2 max-pool layer;
-                                   -1 for none */
+    int norm, add, pool, wide;  /* fused batch-norm layer, added value, fused 2x2 max-pool layer,
+                                   fused depthwise layer; -1 for none */
     sal_act act;
     float *fold;                /* the norm as scale, then bias: 2 * channels floats */
     int learns;                 /* 1: going backward comes past here */
@@ -787,8 +787,8 @@ struct sal_backend {
     size_t (*scratch)(const sal_run *run, int i);
     sal_layer_fn *train[SAL_OPS], *backward[SAL_OPS];
     size_t (*aux)(const sal_run *run, int i);
-    int (*pools)(const sal_run *run, int i);    /* 1: the conv2d of layer i could take a 2x2
-                                                   max-pool along; NULL: none can */
+    int (*carries)(const sal_run *run, int i, int next);    /* 1: the conv2d of layer i could take
+                                    `next`, a 2x2 max-pool or a depthwise layer, along; NULL: no */
     const sal_device *device;   /* NULL: works in the host's memory */
 };
 SALDEF const sal_backend *sal_backend_ref(void);    /* the textbook */
@@ -3170,14 +3170,20 @@ static void sal__fuse(sal_run *run, int i) {
         end = next;
     }
     next = sal__sole_reader(net, end);
-    if (!run->training && next >= 0 && step->add < 0 && net->layer[next].op == SAL_OP_MAXPOOL) {
+    if (!run->training && next >= 0 && step->add < 0 && run->backend->carries) {
         const sal_layer *l = &net->layer[next];
         int odd = run->value[end].shape.h % 2 || run->value[end].shape.w % 2;
-        if (l->kernel == 2 && l->stride == 2 && !(odd && l->padding == SAL_SAME) &&
-            run->backend->pools && run->backend->pools(run, i)) {
-            step->pool = next;
+        int pool = l->op == SAL_OP_MAXPOOL && l->kernel == 2 && l->stride == 2 &&
+                   !(odd && l->padding == SAL_SAME);
+        if (pool && run->backend->carries(run, i, next)) step->pool = next;
+        if (l->op == SAL_OP_DEPTHWISE && run->backend->carries(run, i, next)) {
+            sal__fuse(run, next);
+            if (run->step[next].norm < 0 && run->step[next].add < 0) step->wide = next;
+        }
+        if (step->pool >= 0 || step->wide >= 0) {
             run->step[next].skip = 1;
-            end = next;
+            run->value[end].root = next;
+            end = run->step[next].output;
         }
     }
     step->output = end;
@@ -3195,7 +3201,7 @@ static void sal__plan_steps(sal_run *run) {
     int end = net->layers, k;
     for (int i = 0; i < end; i++) {
         run->value[i].root = run->step[i].output = i;
-        run->step[i].norm = run->step[i].add = run->step[i].pool = -1;
+        run->step[i].norm = run->step[i].add = run->step[i].pool = run->step[i].wide = -1;
     }
     for (int i = 1; i < end; i++) {
         const sal_layer *l = &net->layer[i];
@@ -3203,7 +3209,7 @@ static void sal__plan_steps(sal_run *run) {
             run->step[i].skip = 1;                  /* does nothing */
             run->value[i].root = l->input[0];
         }
-        if (run->backend->fuses && i >= run->start &&
+        if (run->backend->fuses && i >= run->start && run->step[i].output == i &&
             (l->op == SAL_OP_CONV2D || l->op == SAL_OP_DEPTHWISE || l->op == SAL_OP_DENSE))
             sal__fuse(run, i);
     }
@@ -5825,7 +5831,8 @@ static void sal__for_rows(sal_ctx *ctx, int rows, double work, sal_task_fn *fn, 
 /* --- resampling --------------------------------------------------------------------------
 
    One axis at a time. Output pixel o covers the input from o * step to (o + 1) * step; its value
-   is a weighted mean of `width` input pixels from first[o] on, tabulated once for each axis. */
+   is a weighted mean of `width` input pixels from first[o] on, tabulated once for each axis. A task
+   makes a strip of the output, so that what lies between the two axes stays in the cache. */
 typedef struct sal__filter_table {
     int width;
     int *first;
@@ -5848,12 +5855,12 @@ static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filte
                                         sal__filter_table *t) {
     double step = filter == SAL__HALF ? 2 : (double)in / out, stretch = SAL__MAX(step, 1);
     double reach = filter == SAL_AREA ? step / 2 : filter == SAL_LINEAR ? stretch : 2 * stretch;
-    t->width = (int)SAL__MIN((double)in, ceil(2 * reach) + 1);
+    t->width = in == out ? 1 : (int)SAL__MIN((double)in, ceil(2 * reach) + 1);
     SAL__TRY_NEW(t->first, ctx, int, out);          /* the caller releases both */
     SAL__TRY_NEW(t->weight, ctx, float, (size_t)out * t->width);
     for (int o = 0; o < out; o++) {
         double centre = (o + 0.5) * step, total = 0;
-        int first = (int)sal__clamp(floor(centre - reach), 0, in - t->width);
+        int first = in == out ? o : (int)sal__clamp(floor(centre - reach), 0, in - t->width);
         float *weight = t->weight + (size_t)o * t->width;
         for (int k = 0; k < t->width; k++) {
             double at = first + k, w;
@@ -5870,89 +5877,143 @@ static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filte
     return SAL_OK;
 }
 
-typedef struct sal__resize_pass {
-    float *out;
-    const float *in;
-    int ow, w, channels;
-    sal__filter_table taps;
-} sal__resize_pass;
+enum { SAL__STRIP = 32 };       /* rows of the output in a strip */
 
-static void sal__resize_row(void *arg, int y, int worker) {     /* in (w) -> out (ow) */
-    const sal__resize_pass *p = (const sal__resize_pass *)arg;
-    int channels = p->channels, width = p->taps.width;
-    const float *in = p->in + (size_t)y * p->w * channels;
-    float *out = p->out + (size_t)y * p->ow * channels;
-    const float *weight = p->taps.weight;
-    for (int x = 0; x < p->ow; x++, weight += width) {
-        const float *from = in + (size_t)p->taps.first[x] * channels;
-        for (int c = 0; c < channels; c++) {
-            float sum = 0;
-            for (int k = 0; k < width; k++) sum += weight[k] * from[(size_t)k * channels + c];
-            *out++ = sum;
+typedef struct sal__resize_job {
+    const unsigned char *bytes;         /* the input is one of the two, */
+    const float *floats;
+    size_t pitch;                       /* so many numbers from one row to the next */
+    float *out, *scratch;
+    size_t scratch_size;                /* floats of one worker */
+    int ow, oh, w, channels, across;    /* across: along x first */
+    sal__filter_table x, y;
+} sal__resize_job;
+
+/* Row k of the input, w * channels numbers. Here and below SIDE numbers side by side, through an
+   array of their own: the compiler makes vectors of them. */
+static void sal__resize_load(const sal__resize_job *j, float *out, int k) {
+    enum { SIDE = 16 };
+    size_t n = (size_t)j->w * j->channels, i = 0;
+    const unsigned char *from = j->bytes ? j->bytes + k * j->pitch : NULL;
+    if (!from) {
+        memcpy(out, j->floats + k * j->pitch, n * sizeof(float));
+        return;
+    }
+    for (; i + SIDE <= n; i += SIDE) {
+        float part[SIDE];
+        for (int l = 0; l < SIDE; l++) part[l] = from[i + l];
+        for (int l = 0; l < SIDE; l++) out[i + l] = part[l];
+    }
+    for (; i < n; i++) out[i] = from[i];
+}
+
+/* Four channels at a time: what is read beyond the row's end is not used. */
+static void sal__resize_row(const sal__resize_job *j, float *out, const float *in) {
+    int channels = j->channels, width = j->x.width;
+    const float *weight = j->x.weight;
+    for (int x = 0; x < j->ow; x++, weight += width, out += channels)
+        for (int c = 0; c < channels; c += 4) {
+            const float *from = in + (size_t)j->x.first[x] * channels + c;
+            float sum[4] = { 0, 0, 0, 0 };
+            for (int k = 0; k < width; k++, from += channels) {
+                float w = weight[k], part[4];
+                for (int l = 0; l < 4; l++) part[l] = sum[l] + w * from[l];
+                for (int l = 0; l < 4; l++) sum[l] = part[l];
+            }
+            for (int l = 0; l < 4 && c + l < channels; l++) out[c + l] = sum[l];
         }
-    }
 }
 
-static void sal__resize_column(void *arg, int y, int worker) {  /* output row y from `width` rows */
-    enum { SIDE = 16 };         /* sums side by side: the compiler makes vectors of them */
-    const sal__resize_pass *p = (const sal__resize_pass *)arg;
-    size_t x, row = (size_t)p->w * p->channels;
-    const float *weight = p->taps.weight + (size_t)y * p->taps.width;
-    const float *in = p->in + (size_t)p->taps.first[y] * row;
-    float *out = p->out + (size_t)y * row;
-    for (x = 0; x + SIDE <= row; x += SIDE) {
-        float sum[SIDE];
-        for (int l = 0; l < SIDE; l++) sum[l] = 0;
-        for (int k = 0; k < p->taps.width; k++) {
-            const float *from = in + (size_t)k * row + x;
-            float w = weight[k];
-            for (int l = 0; l < SIDE; l++) sum[l] += w * from[l];
+/* out = the weighted sum of so many rows of n numbers, four of them at a time. */
+static void sal__resize_column(float *out, const float *in, const float *weight, int width,
+                               size_t n) {
+    enum { SIDE = 16 };
+    memset(out, 0, n * sizeof(float));
+    for (int k = 0; k < width; k += 4) {
+        const float *row[4];
+        float w[4];
+        size_t i = 0;
+        for (int t = 0; t < 4; t++) {
+            row[t] = in + (size_t)SAL__MIN(k + t, width - 1) * n;
+            w[t] = k + t < width ? weight[k + t] : 0;
         }
-        for (int l = 0; l < SIDE; l++) out[x + (size_t)l] = sum[l];
-    }
-    for (; x < row; x++) {
-        float sum = 0;
-        for (int k = 0; k < p->taps.width; k++) sum += weight[k] * in[(size_t)k * row + x];
-        out[x] = sum;
+        for (; i + SIDE <= n; i += SIDE) {
+            float sum[SIDE];
+            for (int l = 0; l < SIDE; l++)
+                sum[l] = out[i + l] + w[0] * row[0][i + l] + w[1] * row[1][i + l] +
+                         w[2] * row[2][i + l] + w[3] * row[3][i + l];
+            for (int l = 0; l < SIDE; l++) out[i + l] = sum[l];
+        }
+        for (; i < n; i++)
+            out[i] = out[i] + w[0] * row[0][i] + w[1] * row[1][i] + w[2] * row[2][i] +
+                     w[3] * row[3][i];
     }
 }
 
-/* One pass along x or y, into out. */
-static sal_result sal__resize_axis(sal_ctx *ctx, float *out, int ow, int oh, const float *in, int w,
-                                   int h, int channels, sal_filter filter) {
-    sal__resize_pass p = SAL__ZEROED;
-    p.out = out; p.in = in; p.ow = ow; p.w = w; p.channels = channels;
-    sal_result r = w != ow ? sal__filter_table_new(ctx, ow, w, filter, &p.taps)
-                           : sal__filter_table_new(ctx, oh, h, filter, &p.taps);
-    if (r == SAL_OK)
-        sal__for_rows(ctx, oh, (double)ow * p.taps.width,
-                      w != ow ? sal__resize_row : sal__resize_column, &p);
-    sal_free(ctx, p.taps.first);
-    sal_free(ctx, p.taps.weight);
-    return r;
+/* The rows of the input, from *first on, that a strip of the output is made from: how many? */
+static int sal__resize_rows(const sal__resize_job *j, int strip, int *first) {
+    int last = SAL__MIN((strip + 1) * SAL__STRIP, j->oh) - 1;
+    *first = j->y.first[strip * SAL__STRIP];
+    return j->y.first[last] + j->y.width - *first;
 }
 
-SALDEF sal_result sal_resize(sal_ctx *ctx, float *out, int ow, int oh, const float *in, int w,
-                             int h, int channels, sal_filter filter) {
-    float *between;
-    /* the order that takes less time; along x a tap costs about four times as much as along y */
-    int across = 4.0 * ow * h + (double)ow * oh <= (double)w * oh + 4.0 * ow * oh;
-    int bw = across ? ow : w, bh = across ? h : oh;
+static void sal__resize_strip(void *arg, int strip, int worker) {
+    const sal__resize_job *j = (const sal__resize_job *)arg;
+    int first, rows = sal__resize_rows(j, strip, &first);
+    int end = SAL__MIN((strip + 1) * SAL__STRIP, j->oh);
+    size_t in = (size_t)j->w * j->channels, out = (size_t)j->ow * j->channels;
+    size_t between = j->across ? out : in;
+    float *line = j->scratch + worker * j->scratch_size, *row = line + in + 4;
+    for (int k = 0; k < rows; k++) {
+        sal__resize_load(j, j->across ? line : row + k * in, first + k);
+        if (j->across) sal__resize_row(j, row + k * out, line);
+    }
+    for (int y = strip * SAL__STRIP; y < end; y++) {
+        float *to = j->out + y * out;
+        sal__resize_column(j->across || j->w == j->ow ? to : line,
+                           row + (size_t)(j->y.first[y] - first) * between,
+                           j->y.weight + (size_t)y * j->y.width, j->y.width, between);
+        if (!j->across && j->w != j->ow) sal__resize_row(j, to, line);
+    }
+}
+
+/* sal_resize from bytes or floats in rows `pitch` numbers apart. */
+static sal_result sal__resize(sal_ctx *ctx, float *out, int ow, int oh, const unsigned char *bytes,
+                              const float *floats, size_t pitch, int w, int h, int channels,
+                              sal_filter filter) {
+    sal__resize_job j = SAL__ZEROED;
+    int strips = (oh + SAL__STRIP - 1) / SAL__STRIP, most = 0, first;
+    sal_result r;
     SAL__TRY(sal__check_size(ctx, "resize from", w, h));
     SAL__TRY(sal__check_size(ctx, "resize to", ow, oh));
     if (channels < 1)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "resize: %d channels, at least 1 expected",
                          channels);
-    if (w == ow && h == oh) {
-        memcpy(out, in, (size_t)w * h * channels * sizeof(float));
-        return SAL_OK;
+    j.bytes = bytes; j.floats = floats; j.pitch = pitch; j.out = out;
+    j.ow = ow; j.oh = oh; j.w = w; j.channels = channels;
+    /* the order that takes less time; along x a tap costs about four times as much as along y */
+    j.across = w != ow && 4.0 * ow * h + (double)ow * oh <= (double)w * oh + 4.0 * ow * oh;
+    r = sal__filter_table_new(ctx, ow, w, filter, &j.x);
+    if (r == SAL_OK) r = sal__filter_table_new(ctx, oh, h, filter, &j.y);
+    for (int k = 0; r == SAL_OK && k < strips; k++)
+        most = SAL__MAX(most, sal__resize_rows(&j, k, &first));
+    if (r == SAL_OK) {
+        j.scratch_size = ((size_t)most * (j.across ? ow : w) + w) * channels + 4;
+        j.scratch = SAL__NEW(ctx, float, j.scratch_size * sal_threads(ctx));
+        r = j.scratch ? SAL_OK : SAL_ERR_MEMORY;
     }
-    if (w == ow || h == oh) return sal__resize_axis(ctx, out, ow, oh, in, w, h, channels, filter);
-    SAL__TRY_NEW(between, ctx, float, (size_t)bw * bh * channels);
-    sal_result r = sal__resize_axis(ctx, between, bw, bh, in, w, h, channels, filter);
-    if (r == SAL_OK) r = sal__resize_axis(ctx, out, ow, oh, between, bw, bh, channels, filter);
-    sal_free(ctx, between);
+    if (r == SAL_OK)
+        sal__for_rows(ctx, strips, (double)j.x.width * ow * SAL__STRIP * channels,
+                      sal__resize_strip, &j);
+    sal_free(ctx, j.scratch);
+    sal_free(ctx, j.x.first); sal_free(ctx, j.x.weight);
+    sal_free(ctx, j.y.first); sal_free(ctx, j.y.weight);
     return r;
+}
+
+SALDEF sal_result sal_resize(sal_ctx *ctx, float *out, int ow, int oh, const float *in, int w,
+                             int h, int channels, sal_filter filter) {
+    return sal__resize(ctx, out, ow, oh, NULL, in, (size_t)w * channels, w, h, channels, filter);
 }
 
 /* --- Gaussian blur ----------------------------------------------------------------------- */
@@ -9660,21 +9721,10 @@ static sal__frame sal__frame_of(sal_fit fit, int iw, int ih, int w, int h) {
 static sal_result sal__fitted(sal_ctx *ctx, const unsigned char *bytes, const float *floats,
                               int wide, int c, int x, int y, int sw, int sh, int w, int h,
                               float **out) {
-    size_t row = (size_t)c * sw;
-    float *part = SAL__NEW(ctx, float, row * (size_t)sh), *fitted = NULL;
-    sal_result r = part ? SAL_OK : SAL_ERR_MEMORY;
-    for (int k = 0; r == SAL_OK && k < sh; k++) {
-        size_t from = ((size_t)(y + k) * wide + x) * c;
-        if (!bytes) memcpy(part + k * row, floats + from, row * sizeof(float));
-        else for (size_t i = 0; i < row; i++) part[k * row + i] = bytes[from + i];
-    }
-    *out = part;
-    if (r != SAL_OK || (sw == w && sh == h)) return r;
-    fitted = SAL__NEW(ctx, float, (size_t)w * h * c);
-    r = fitted ? sal_resize(ctx, fitted, w, h, part, sw, sh, c, SAL_LINEAR) : SAL_ERR_MEMORY;
-    sal_free(ctx, part);
-    *out = fitted;
-    return r;
+    size_t first = ((size_t)y * wide + x) * c;
+    SAL__TRY_NEW(*out, ctx, float, (size_t)w * h * c);
+    return sal__resize(ctx, *out, w, h, bytes ? bytes + first : NULL, floats ? floats + first : NULL,
+                       (size_t)wide * c, sw, sh, c, SAL_LINEAR);
 }
 
 SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_image *image, int h,
@@ -9687,16 +9737,16 @@ SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_ima
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "an empty picture");
     sal__frame f = sal__frame_of(d->fit, image->w, image->h, w, h);
     r = sal__fitted(ctx, image->data, NULL, image->w, 3, f.sx, f.sy, f.sw, f.sh, f.w, f.h, &fitted);
-    if (r == SAL_OK)
-        for (int c = 0; c < 3; c++) {
-            float *plane = input + (size_t)c * h * w;
-            const float *pixel = fitted + (d->bgr ? 2 - c : c);
-            for (x = 0; x < h * w; x++) plane[x] = (0 - d->mean[c]) / d->std[c];    /* black bars */
-            for (int y = 0; y < f.h; y++)
-                for (x = 0; x < f.w; x++, pixel += 3)
-                    plane[(size_t)(f.y + y) * w + f.x + x] =
-                        (*pixel / d->scale - d->mean[c]) / d->std[c];
-        }
+    for (int c = 0; r == SAL_OK && c < 3; c++) {
+        float *plane = input + (size_t)c * h * w, shift = -d->mean[c] / d->std[c];
+        float factor = (float)(1 / ((double)d->scale * d->std[c]));
+        const float *pixel = fitted + (d->bgr ? 2 - c : c);
+        if (f.w != w || f.h != h)
+            for (x = 0; x < h * w; x++) plane[x] = shift;       /* black bars */
+        for (int y = 0; y < f.h; y++)       /* (pixel / scale - mean) / std */
+            for (x = 0; x < f.w; x++, pixel += 3)
+                plane[(size_t)(f.y + y) * w + f.x + x] = *pixel * factor + shift;
+    }
     sal_free(ctx, fitted);
     return r;
 }
@@ -9706,7 +9756,9 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
     sal_kind kind = net->desc.kind;
     sal__frame f = sal__frame_of(net->desc.fit, image_w, image_h, w, h);
     float *smooth = NULL;
-    int y;
+    sal__tap *across = NULL;
+    double *line = NULL;
+    int x;
     memset(map, 0, sizeof *map);
     for (size_t i = 0; i < (size_t)rh * rw; i++)
         if (!(fabs((double)raw[i]) <= FLT_MAX))
@@ -9719,11 +9771,21 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
                    : SAL_ERR_MEMORY;
         raw = smooth;
     }
-    for (y = 0; r == SAL_OK && y < image_h; y++) {      /* picture -> input -> map coordinates */
+    if (r == SAL_OK) {
+        across = SAL__NEW(ctx, sal__tap, image_w);
+        line = SAL__NEW(ctx, double, rw);
+        r = across && line ? SAL_OK : SAL_ERR_MEMORY;
+    }
+    for (x = 0; r == SAL_OK && x < image_w; x++)    /* picture -> input -> map coordinates */
+        across[x] = sal__tap_at(((x + 0.5 - f.sx) * f.w / f.sw + f.x) * rw / w - 0.5, rw);
+    for (int y = 0; r == SAL_OK && y < image_h; y++) {
         sal__tap v = sal__tap_at(((y + 0.5 - f.sy) * f.h / f.sh + f.y) * rh / h - 0.5, rh);
-        for (int x = 0; x < image_w; x++) {
-            sal__tap u = sal__tap_at(((x + 0.5 - f.sx) * f.w / f.sw + f.x) * rw / w - 0.5, rw);
-            map->data[(size_t)y * image_w + x] = sal__bilinear(raw, rw, v, u);
+        const float *top = raw + (size_t)v.low * rw, *bottom = raw + (size_t)v.high * rw;
+        float *to = map->data + (size_t)y * image_w;
+        for (x = 0; x < rw; x++) line[x] = (1 - v.t) * top[x] + v.t * bottom[x];
+        for (x = 0; x < image_w; x++) {
+            sal__tap u = across[x];
+            to[x] = (float)((1 - u.t) * line[u.low] + u.t * line[u.high]);
         }
     }
     if (r == SAL_OK && (kind == SAL_SAM_VGG || kind == SAL_SAM_RESNET))
@@ -9735,7 +9797,7 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
         for (size_t i = 0; i < n; i++)
             map->data[i] = SAL__MAX(powf(map->data[i], power), net->desc.floor);
     } else sal_map_free(ctx, map);
-    sal_free(ctx, smooth);
+    sal_free(ctx, smooth); sal_free(ctx, across); sal_free(ctx, line);
     return r;
 }
 
@@ -11933,15 +11995,12 @@ static void sal__gemm_pack_task(void *arg, int index, int worker) {
     }
 }
 
-static void sal__gemm_task(void *arg, int index, int worker) {
-    const sal__gemm_job *j = (const sal__gemm_job *)arg;
+/* b: panels of what the kernel sees at `count` positions of a sample's output from `first` on. */
+static void sal__gemm_load(const sal__gemm_job *j, int sample, int first, int count, float *b) {
     const sal_conv *s = j->s;
-    int size = s->oh * s->ow, sample = index / j->blocks;
-    int first = index % j->blocks * j->panels * 16, count = SAL__MIN(j->panels * 16, size - first);
+    size_t size = (size_t)s->ih * s->iw;
+    const float *in = j->in + sample * s->ic * size;
     int panels = (count + 15) / 16;
-    size_t pitch = (size_t)j->panels * 16;
-    float *b = j->worker + worker * j->worker_size, *c = b + (size_t)j->k * pitch;
-    const float *in = j->in + (size_t)sample * s->ic * s->ih * s->iw;
     if (s->kh == 1 && s->kw == 1 && !s->top && !s->left && s->oh == s->ih && s->ow == s->iw) {
         for (int k = 0; k < s->ic; k++, in += size)         /* 1x1: plane by plane */
             for (int p = 0; p < panels; p++) {
@@ -11952,21 +12011,42 @@ static void sal__gemm_task(void *arg, int index, int worker) {
             }
     } else for (int p = 0; p < panels; p++)
         sal__gemm_columns(j, in, first + p * 16, b + (size_t)p * j->k * 16);
-    for (int o = 0; o < s->oc; o += 6) {
-        int rows = SAL__MIN(6, s->oc - o);
-        for (int k = 0; k < j->k; k += SAL__GEMM_KC) {
-            int columns = SAL__MIN(SAL__GEMM_KC, j->k - k);
-            const float *a = (j->pack ? j->packed + 6 * k : j->weight + k) + (size_t)o * j->k;
-            size_t lda = (size_t)(j->pack ? columns : j->k);
-            for (int p = 0; p < panels; p++)
-                j->isa->block(c + p * 16, pitch, a, lda, b + ((size_t)p * j->k + k) * 16, columns,
-                              rows, k > 0, a + 6 * lda);
-        }
+}
+
+/* c (rows, pitch) = the products of up to 6 rows of weights from o on with those panels. */
+static void sal__gemm_rows(const sal__gemm_job *j, int o, int rows, int panels, const float *b,
+                           float *c, size_t pitch) {
+    for (int k = 0; k < j->k; k += SAL__GEMM_KC) {
+        int columns = SAL__MIN(SAL__GEMM_KC, j->k - k);
+        const float *a = (j->pack ? j->packed + 6 * k : j->weight + k) + (size_t)o * j->k;
+        size_t lda = (size_t)(j->pack ? columns : j->k);
+        for (int p = 0; p < panels; p++)
+            j->isa->block(c + p * 16, pitch, a, lda, b + ((size_t)p * j->k + k) * 16, columns,
+                          rows, k > 0, a + 6 * lda);
+    }
+}
+
+/* One row of them through the epilogue; at: its place in the output, for e->add. */
+static void sal__gemm_finish(const sal__gemm_job *j, int o, float *out, const float *c, size_t at,
+                             int count) {
+    const sal_epilogue *e = j->e;
+    j->isa->finish(out, c, e->add ? e->add + at : NULL, e->scale ? e->scale[o] : 1,
+                   e->bias ? e->bias[o] : 0, e->act, (size_t)count);
+}
+
+static void sal__gemm_task(void *arg, int index, int worker) {
+    const sal__gemm_job *j = (const sal__gemm_job *)arg;
+    int oc = j->s->oc, size = j->s->oh * j->s->ow, sample = index / j->blocks;
+    int first = index % j->blocks * j->panels * 16, count = SAL__MIN(j->panels * 16, size - first);
+    size_t pitch = (size_t)j->panels * 16;
+    float *b = j->worker + worker * j->worker_size, *c = b + (size_t)j->k * pitch;
+    sal__gemm_load(j, sample, first, count, b);
+    for (int o = 0; o < oc; o += 6) {
+        int rows = SAL__MIN(6, oc - o);
+        sal__gemm_rows(j, o, rows, (count + 15) / 16, b, c, pitch);
         for (int r = 0; r < rows; r++) {
-            size_t at = ((size_t)sample * s->oc + o + r) * size + first;
-            j->isa->finish(j->out + at, c + r * pitch, j->e->add ? j->e->add + at : NULL,
-                           j->e->scale ? j->e->scale[o + r] : 1,
-                           j->e->bias ? j->e->bias[o + r] : 0, j->e->act, (size_t)count);
+            size_t at = ((size_t)sample * oc + o + r) * size + first;
+            sal__gemm_finish(j, o + r, j->out + at, c + r * pitch, at, count);
         }
     }
 }
@@ -11976,12 +12056,19 @@ static size_t sal__gemm_scratch(const sal_conv *s, int threads) {
     return (sal__gemm_shared(&j) + (size_t)threads * j.worker_size) * sizeof(float);
 }
 
+/* What all tasks share: the packed weights. Returns the scratch behind them. */
+static float *sal__gemm_begin(sal_ctx *ctx, sal__gemm_job *j, void *scratch) {
+    j->isa = sal__isa_best();
+    j->packed = (float *)scratch;
+    if (j->pack) sal_parallel_for(ctx, (j->s->oc + 5) / 6, sal__gemm_pack_task, j);
+    return j->packed + sal__gemm_shared(j);
+}
+
 static void sal__gemm_run(sal_ctx *ctx, float *out, const float *in, const float *weight,
                           const sal_epilogue *e, const sal_conv *s, void *scratch) {
     sal__gemm_job j = sal__gemm_fit(s);
-    j.isa = sal__isa_best(); j.e = e; j.in = in; j.weight = weight; j.out = out;
-    j.packed = (float *)scratch; j.worker = j.packed + sal__gemm_shared(&j);
-    if (j.pack) sal_parallel_for(ctx, (s->oc + 5) / 6, sal__gemm_pack_task, &j);
+    j.e = e; j.in = in; j.weight = weight; j.out = out;
+    j.worker = sal__gemm_begin(ctx, &j, scratch);
     sal_parallel_for(ctx, s->n * j.blocks, sal__gemm_task, &j);
 }
 
@@ -12272,6 +12359,7 @@ typedef struct sal__plane_job {
     const sal_epilogue *e;
     const float *in, *weight, *dout;
     float *out, *din, *dweight, *worker;
+    size_t *run;                /* [kh * kw] where what a tap sees begins in the copy */
     size_t worker_size, plane_size, border_size;    /* floats; of the copies of in and dout */
     int pitch, rows;            /* of the copy: floats of one remainder, rows */
     int over, beside, back;     /* border around the copy of dout, floats of its rows */
@@ -12295,75 +12383,169 @@ static sal__plane_job sal__plane_fit(const sal_conv *s, int training) {
     return j;
 }
 
+static size_t sal__plane_table(const sal_conv *s) {     /* bytes of run, whole cache lines */
+    return ((size_t)s->kh * s->kw * sizeof(size_t) + 63) / 64 * 64;
+}
+
 static size_t sal__fast_depthwise_scratch(const sal_conv *s, int threads, int training) {
     sal__plane_job j = sal__plane_fit(s, training);
-    return j.worker_size * threads * sizeof(float);
+    return sal__plane_table(s) + j.worker_size * threads * sizeof(float);
+}
+
+/* What all planes share: the table of runs, and copies whose borders are zero and stay so. */
+static void sal__plane_begin(sal__plane_job *j, void *scratch, int threads) {
+    const sal_conv *s = j->s;
+    j->isa = sal__isa_best();
+    j->run = (size_t *)scratch;
+    j->worker = (float *)scratch + sal__plane_table(s) / sizeof(float);
+    for (int t = 0; t < s->kh * s->kw; t++) {
+        int row = t / s->kw * s->dilation, column = t % s->kw * s->dilation;
+        j->run[t] = (size_t)(row * s->stride + column % s->stride) * j->pitch + column / s->stride;
+    }
+    for (int w = 0; w < threads; w++)
+        memset(j->worker + w * j->worker_size, 0, j->plane_size * sizeof(float));
 }
 
 static void sal__plane_copy(const sal__plane_job *j, float *to, const float *in) {
     const sal_conv *s = j->s;
     int d = s->stride, left = s->left, width = d * j->pitch, i;
-    int count = SAL__MIN(s->iw, width - left);
-    for (int r = 0; r < j->rows; r++, to += width) {
-        const float *row = in + (ptrdiff_t)(r - s->top) * s->iw;
-        if (r < s->top || r >= s->top + s->ih) {
-            memset(to, 0, (size_t)width * sizeof(float));
-        } else if (d == 1) {
-            for (i = 0; i < left; i++) to[i] = 0;
-            memcpy(to + left, row, (size_t)count * sizeof(float));
-            for (i = left + count; i < width; i++) to[i] = 0;
-        } else {
-            memset(to, 0, (size_t)width * sizeof(float));
-            i = 0;
-            if (d == 2) {       /* column i is at i + left: even columns here, odd ones there */
-                j->isa->deal(to + left % 2 * j->pitch + left / 2,
-                             to + (left + 1) % 2 * j->pitch + (left + 1) / 2, row, count / 2);
-                i = count / 2 * 2;
-            }
-            for (; i < count; i++) to[(i + left) % d * j->pitch + (i + left) / d] = row[i];
+    int count = SAL__MIN(s->iw, width - left), rows = SAL__MIN(s->ih, j->rows - s->top);
+    to += (size_t)s->top * width;
+    for (int r = 0; r < rows; r++, to += width, in += s->iw) {
+        if (d == 1) {
+            memcpy(to + left, in, (size_t)count * sizeof(float));
+            continue;
         }
+        i = 0;
+        if (d == 2) {           /* column i is at i + left: even columns here, odd ones there */
+            j->isa->deal(to + left % 2 * j->pitch + left / 2,
+                         to + (left + 1) % 2 * j->pitch + (left + 1) / 2, in, count / 2);
+            i = count / 2 * 2;
+        }
+        for (; i < count; i++) to[(i + left) % d * j->pitch + (i + left) / d] = in[i];
     }
-    memset(to, 0, 16 * sizeof(float));
 }
 
-/* Where the runs of taps first .. first + 8 begin; after the last tap it is repeated. */
+/* The runs of taps first .. first + 8; after the last tap it is repeated. */
 static void sal__plane_runs(const sal__plane_job *j, const float *copy, int first,
                             const float **from) {
+    for (int i = 0; i < 9; i++)
+        from[i] = copy + j->run[SAL__MIN(first + i, j->s->kh * j->s->kw - 1)];
+}
+
+/* A plane of channel c; add: to what is there. */
+static void sal__plane_forward(const sal__plane_job *j, int c, float *out, const float *in,
+                               int add, float *copy) {
     const sal_conv *s = j->s;
-    for (int i = 0; i < 9; i++) {
-        int tap = SAL__MIN(first + i, s->kh * s->kw - 1), column = tap % s->kw * s->dilation;
-        from[i] = copy + ((size_t)(tap / s->kw * s->dilation) * s->stride + column % s->stride) *
-                         j->pitch + column / s->stride;
+    const sal_epilogue *e = j->e;
+    int taps = s->kh * s->kw, i;
+    size_t step = (size_t)s->stride * s->stride * j->pitch;
+    float scale = e->scale ? e->scale[c] : 1, bias = e->bias ? e->bias[c] : 0, weight[9];
+    const float *from[9];
+    sal__plane_copy(j, copy, in);
+    for (int t = 0; t < taps; t += 9) {
+        int act = t + 9 < taps ? SAL_IDENTITY : e->act;
+        for (i = 0; i < 9; i++) weight[i] = t + i < taps ? scale * j->weight[c * taps + t + i] : 0;
+        sal__plane_runs(j, copy, t, from);
+        j->isa->taps(out, (size_t)s->ow, from, step, weight, t ? 0 : bias, t > 0 || add,
+                     act == SAL_IDENTITY ? -INFINITY : 0, act == SAL_RELU6 ? 6 : INFINITY,
+                     s->ow, s->oh);
     }
 }
 
 static void sal__depthwise_task(void *arg, int index, int worker) {
     const sal__plane_job *j = (const sal__plane_job *)arg;
     const sal_conv *s = j->s;
-    const sal_epilogue *e = j->e;
-    int c = index % s->ic, taps = s->kh * s->kw, i;
-    size_t hw = (size_t)s->oh * s->ow, step = (size_t)s->stride * s->stride * j->pitch;
-    float *copy = j->worker + worker * j->worker_size, *out = j->out + index * hw, weight[9];
-    float scale = e->scale ? e->scale[c] : 1, bias = e->bias ? e->bias[c] : 0;
-    const float *from[9];
-    sal__plane_copy(j, copy, j->in + (size_t)index * s->ih * s->iw);
-    if (e->add && e->add != j->out) memcpy(out, e->add + index * hw, hw * sizeof(float));
-    for (int t = 0; t < taps; t += 9) {
-        int act = t + 9 < taps ? SAL_IDENTITY : e->act;
-        for (i = 0; i < 9; i++) weight[i] = t + i < taps ? scale * j->weight[c * taps + t + i] : 0;
-        sal__plane_runs(j, copy, t, from);
-        j->isa->taps(out, (size_t)s->ow, from, step, weight, t ? 0 : bias, t > 0 || e->add,
-                     act == SAL_IDENTITY ? -INFINITY : 0, act == SAL_RELU6 ? 6 : INFINITY,
-                     s->ow, s->oh);
-    }
+    size_t hw = (size_t)s->oh * s->ow;
+    const float *add = j->e->add;
+    float *out = j->out + index * hw;
+    if (add && add != j->out) memcpy(out, add + index * hw, hw * sizeof(float));
+    sal__plane_forward(j, index % s->ic, out, j->in + (size_t)index * s->ih * s->iw, add != NULL,
+                       j->worker + worker * j->worker_size);
 }
 
 static void sal__fast_depthwise(sal_ctx *ctx, float *out, const float *in, const float *weight,
                                 const sal_epilogue *e, const sal_conv *s, void *scratch) {
     sal__plane_job j = sal__plane_fit(s, 0);
-    j.isa = sal__isa_best(); j.e = e; j.in = in; j.weight = weight; j.out = out;
-    j.worker = (float *)scratch;
+    j.e = e; j.in = in; j.weight = weight; j.out = out;
+    sal__plane_begin(&j, scratch, sal_threads(ctx));
     sal_parallel_for(ctx, s->n * s->ic, sal__depthwise_task, &j);
+}
+
+/* --- a 1x1 convolution and the depthwise one behind it ---------------------------------------------
+   What MobileNet expands is large and read but once. Here it never gets to memory: a task makes a
+   strip of the output, six channels at a time, and what they were expanded to stays in the cache.
+   The rows that two strips share are made twice. */
+typedef struct sal__wide_job {
+    sal__gemm_job gemm;
+    sal__plane_job plane;
+    int strip, strips;          /* rows of the output in a strip, strips in a sample */
+} sal__wide_job;
+
+static int sal__wide_rows(const sal_conv *d, int rows) {    /* of the input, for rows of output */
+    return (rows - 1) * d->stride + (d->kh - 1) * d->dilation + 1;
+}
+
+/* s: the 1x1 convolution, d: the depthwise one */
+static sal__wide_job sal__wide_fit(const sal_conv *s, const sal_conv *d) {
+    sal__wide_job j = SAL__ZEROED;
+    int row = (s->ic + 6) * s->iw;
+    j.gemm = sal__gemm_fit(s);
+    j.plane = sal__plane_fit(d, 0);
+    for (j.strip = 1; j.strip < d->oh && sal__wide_rows(d, j.strip + 1) * row <= 98304; j.strip++) {}
+    j.strips = (d->oh + j.strip - 1) / j.strip;
+    j.strip = (d->oh + j.strips - 1) / j.strips;        /* of equal size */
+    j.gemm.panels = (sal__wide_rows(d, j.strip) * s->iw + 15) / 16;
+    j.plane.plane_size = (size_t)sal__wide_rows(d, j.strip) * d->stride * j.plane.pitch + 16;
+    j.gemm.worker_size = ((size_t)j.gemm.k + 6) * 16 * j.gemm.panels + 64 + j.plane.plane_size;
+    j.gemm.worker_size = (j.gemm.worker_size + 15) / 16 * 16;
+    return j;
+}
+
+static size_t sal__wide_scratch(const sal_conv *s, const sal_conv *d, int threads) {
+    sal__wide_job j = sal__wide_fit(s, d);
+    return sal__plane_table(d) +
+           (sal__gemm_shared(&j.gemm) + j.gemm.worker_size * threads) * sizeof(float);
+}
+
+static void sal__wide_task(void *arg, int index, int worker) {
+    const sal__wide_job *j = (const sal__wide_job *)arg;
+    const sal__gemm_job *g = &j->gemm;
+    sal__plane_job plane = j->plane;
+    const sal_conv *d = plane.s;
+    sal_conv part = *d;         /* the strip as a small convolution of its own */
+    int sample = index / j->strips, y = index % j->strips * j->strip, count;
+    int top = y * d->stride - d->top, first = SAL__MAX(top, 0);
+    size_t pitch = (size_t)g->panels * 16;
+    float *b = g->worker + worker * g->worker_size, *c = b + g->k * pitch, *copy = c + 6 * pitch;
+    part.oh = SAL__MIN(j->strip, d->oh - y);
+    plane.s = &part; plane.rows = sal__wide_rows(d, part.oh);
+    part.top = first - top;
+    part.ih = SAL__MIN(top + plane.rows, d->ih) - first;
+    count = part.ih * d->iw;
+    memset(copy, 0, plane.plane_size * sizeof(float));      /* the borders of this strip */
+    sal__gemm_load(g, sample, first * d->iw, count, b);
+    for (int o = 0; o < d->ic; o += 6) {
+        int rows = SAL__MIN(6, d->ic - o);
+        sal__gemm_rows(g, o, rows, (count + 15) / 16, b, c, pitch);
+        for (int r = 0; r < rows; r++, c += pitch) {
+            size_t at = ((size_t)sample * d->ic + o + r) * d->oh + y;
+            sal__gemm_finish(g, o + r, c, c, 0, count);
+            sal__plane_forward(&plane, o + r, plane.out + at * d->ow, c, 0, copy);
+        }
+        c -= rows * pitch;
+    }
+}
+
+static void sal__fast_wide(sal_ctx *ctx, float *out, const float *in, const float *weight,
+                           const sal_epilogue *e, const sal_conv *s, const float *depthwise,
+                           const sal_epilogue *de, const sal_conv *d, void *scratch) {
+    sal__wide_job j = sal__wide_fit(s, d);
+    j.gemm.e = e; j.gemm.in = in; j.gemm.weight = weight;
+    j.plane.e = de; j.plane.weight = depthwise; j.plane.out = out;
+    sal__plane_begin(&j.plane, scratch, 0);
+    j.gemm.worker = sal__gemm_begin(ctx, &j.gemm, j.plane.worker);
+    sal_parallel_for(ctx, s->n * j.strips, sal__wide_task, &j);
 }
 
 /* The inputs of row v, column q modulo the stride: += their gradient. to: room for them. */
@@ -12531,7 +12713,15 @@ static sal_result sal__forward_conv2d_fast(sal_ctx *ctx, sal_run *run, int i) {
     sal__at a = sal__at_of(run, i);
     sal_conv s = sal__conv_of(a.l, a.n, a.from);
     sal_epilogue e = sal__epilogue_of(run, i);
-    sal__fast_conv2d(ctx, a.out, a.in, a.weight, &e, &s, run->step[i].pool >= 0, a.scratch);
+    int wide = run->step[i].wide;
+    if (wide >= 0) {
+        sal_conv d = sal__conv_of(&run->net->layer[wide], a.n, a.to);
+        sal_epilogue de = sal__epilogue_of(run, wide);
+        sal__fast_wide(ctx, a.out, a.in, a.weight, &e, &s, sal__weight(run, wide, 0), &de, &d,
+                       a.scratch);
+    } else {
+        sal__fast_conv2d(ctx, a.out, a.in, a.weight, &e, &s, run->step[i].pool >= 0, a.scratch);
+    }
     return SAL_OK;
 }
 
@@ -12857,8 +13047,8 @@ static sal_result sal__backward_depthwise_train(sal_ctx *ctx, sal_run *run, int 
     sal__at a = sal__at_of(run, i);
     sal_conv s = sal__conv_of(a.l, a.n, a.from);
     sal__plane_job j = sal__plane_fit(&s, 1);
-    j.isa = sal__isa_best(); j.in = a.in; j.weight = a.weight; j.dout = a.dout;
-    j.din = a.din; j.dweight = a.dweight; j.worker = (float *)a.scratch;
+    j.in = a.in; j.weight = a.weight; j.dout = a.dout; j.din = a.din; j.dweight = a.dweight;
+    sal__plane_begin(&j, a.scratch, sal_threads(ctx));
     sal_parallel_for(ctx, s.ic, sal__depthwise_back_task, &j);
     if (a.dbias) sal__fast_bias(ctx, a.dbias, a.dout, s.n, s.oc, s.oh * s.ow);
     return SAL_OK;
@@ -12932,18 +13122,23 @@ static sal_result sal__backward_convlstm_train(sal_ctx *ctx, sal_run *run, int i
     return sal__convlstm_train(ctx, run, i, 1);
 }
 
-static int sal__pools_fast(const sal_run *run, int i) {
+/* A max-pool rides on Winograd's tiles; a depthwise layer is worth it where what lies between is
+   larger than a cache. */
+static int sal__carries_fast(const sal_run *run, int i, int next) {
     const sal_layer *l = &run->net->layer[i];
     sal_conv s = sal__conv_of(l, run->n, sal__in_shape(run, i, 0));
     sal__wino w;
-    return l->op == SAL_OP_CONV2D && s.dilation == 1 && sal__fast_conv2d_plan(&w, &s);
+    if (l->op != SAL_OP_CONV2D || s.dilation != 1) return 0;
+    if (run->net->layer[next].op == SAL_OP_MAXPOOL) return sal__fast_conv2d_plan(&w, &s) != 0;
+    return s.kh == 1 && s.stride == 1 && s.oh == s.ih && s.ow == s.iw &&
+           (size_t)s.oc * s.oh * s.ow >= 1 << 18;
 }
 
 static size_t sal__scratch_fast(const sal_run *run, int i) {
     const sal_layer *l = &run->net->layer[i];
     int training = run->training, threads = run->threads;
     sal_shape in = sal__in_shape(run, i, 0);
-    sal_conv s = sal__conv_of(l, run->n, in);
+    sal_conv s = sal__conv_of(l, run->n, in), d;
     sal_pool p = sal__pool_of(l, run->n, in);
     size_t ref = sal__scratch_ref(run, i), forward, data, weight;
     switch (l->op) {
@@ -12954,7 +13149,10 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
         forward = sal__fast_dense_scratch(run->n, l->kernel, threads);
         data = (sal__out_count(run, i) + (size_t)threads * SAL__PRODUCT) * sizeof(float);
         return training ? SAL__MAX(SAL__MAX(forward, data), ref) : forward;
-    case SAL_OP_CONV2D: break;
+    case SAL_OP_CONV2D:
+        if (run->step[i].wide < 0) break;
+        d = sal__conv_of(&run->net->layer[run->step[i].wide], run->n, run->value[i].shape);
+        return sal__wide_scratch(&s, &d, threads);
     case SAL_OP_CONVLSTM:
         if (!training) return sal__fast_convlstm_scratch(in.c, in.h, in.w, threads);
         s = sal__lstm_conv(run->n, in.c, in.h, in.w);
@@ -12974,7 +13172,7 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
 SALDEF const sal_backend *sal_backend_cpu(void) {
     static const sal_backend backend = { "cpu", 1,
         { SAL_OPERATORS(SAL__OP_FAST) }, sal__scratch_fast, { SAL_OPERATORS(SAL__OP_TRAIN) },
-        { SAL_OPERATORS(SAL__OP_BACK) }, sal__aux_ref, sal__pools_fast, NULL };
+        { SAL_OPERATORS(SAL__OP_BACK) }, sal__aux_ref, sal__carries_fast, NULL };
     return &backend;
 }
 
@@ -13393,7 +13591,8 @@ static void SAL__K(finish_pool)(float *out, const float *a, const float *b, floa
 /* --- depthwise rows ---------------------------------------------------------------------------
    out[y][x] = start (+ out[y][x] if add) + sum over nine t of weight[t] * from[t][y * step + x],
    between low and high, for `rows` rows of n. A row's last vector overlaps the one before and is
-   computed first. Fewer than a vector: whole ones are read from the runs. */
+   computed first. Fewer than a vector: whole ones are read from the runs. Rows lie in order, and
+   nothing of worth between them. */
 #define SAL__NINE(x, old) \
     a = first; \
     if (add) a = a + sal__vload(old); \
@@ -13414,7 +13613,10 @@ static void SAL__K(taps)(float *out, size_t pitch, const float *const *from, siz
     sal__v first = sal__vset(start), least = sal__vset(low), most = sal__vset(high), a, b;
     int x, rest = n % SAL__W;
     for (; rows > 0; rows--, out += pitch) {
-        if (n < SAL__W) {
+        if (n < SAL__W && !add && (size_t)(rows - 1) * pitch + n >= SAL__W) {
+            SAL__NINE(0, out)           /* the vector's rest is overwritten by the next rows */
+            sal__vstore(out, a);
+        } else if (n < SAL__W) {
             float line[SAL__W] = { 0 };
             for (x = 0; x < n; x++) line[x] = out[x];
             SAL__NINE(0, line)

@@ -250,6 +250,8 @@ static sal_result measure(sal_ctx *ctx, report *r) {
         r->layer[k].bytes = layer_bytes(r->run, k);
         r->macs += r->layer[k].macs;
     }
+    for (k = 1; !result && k < net->layers; k++)        /* fused: done in its convolution's time */
+        if (r->run->step[k].wide >= 0) r->layer[k].macs += r->layer[r->run->step[k].wide].macs;
     if (!result) { r->median = median(whole, r->runs); r->best = whole[0]; }
     sal_free(ctx, shapes);
     sal_free(ctx, whole);
@@ -272,7 +274,7 @@ static void layer_title(char *text, size_t size, const sal_run *run, int i) {
     const sal_step *s = &run->step[i];
     snprintf(text, size, "%s %s%s%s%s", run->net->layer[i].name, sal_op_name(run->net->layer[i].op),
              s->norm >= 0 ? "+norm" : "", s->add >= 0 ? "+add" : "",
-             s->act != SAL_IDENTITY ? "+relu" : "");
+             s->wide >= 0 ? "+depthwise" : s->act != SAL_IDENTITY ? "+relu" : "");
 }
 
 static void show_text(const report *r, const machine *m, int layers) {

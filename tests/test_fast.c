@@ -291,18 +291,52 @@ static void depthwise_back(trial *t) {
     count = (size_t)s.n * s.ic * s.oh * s.ow; in_count = (size_t)s.n * s.ic * s.ih * s.iw;
     taps = (size_t)s.ic * s.kh * s.kw;
     j = sal__plane_fit(&s, 1);
-    j.isa = sal__isa_best();
     j.in = given(t, in_count, 1);
     j.weight = weights(t, (size_t)s.ic, (size_t)s.kh * s.kw);
     j.dout = given(t, count, 1);
     j.din = given(t, in_count, 1); j.dweight = given(t, taps, 1);
     want_in = copy(t, j.din, in_count); want_weight = copy(t, j.dweight, taps);
-    j.worker = (float *)scratch(t, sal__fast_depthwise_scratch(&s, t->ctx.threads, 1));
+    sal__plane_begin(&j, scratch(t, sal__fast_depthwise_scratch(&s, t->ctx.threads, 1)),
+                     sal_threads(&t->ctx));
     sal_depthwise_backward_data(want_in, j.dout, j.weight, &s);
     sal_depthwise_backward_weight(want_weight, j.dout, j.in, &s);
     sal_parallel_for(&t->ctx, s.ic, sal__depthwise_back_task, &j);
     agree(t, j.din, want_in, in_count);
     agree(t, j.dweight, want_weight, taps);
+}
+
+/* Pictures large enough to be cut into strips. */
+static void wide(trial *t) {
+    sal_conv s, d;
+    size_t between_count, count;
+    float *in, *weight, *depthwise_weight, *out, *want_between, *want;
+    sal_epilogue e, de;
+    any_kernel(t, &d);
+    d.n = between(t, 1, 2); d.ic = d.oc = size(t, 14);
+    d.ih = between(t, 1, 60); d.iw = between(t, 1, 150);
+    d.top = below(t, (d.kh - 1) * d.dilation + 1); d.bottom = (d.kh - 1) * d.dilation - d.top;
+    d.left = below(t, (d.kw - 1) * d.dilation + 1); d.right = (d.kw - 1) * d.dilation - d.left;
+    memset(&s, 0, sizeof s);
+    s.kh = s.kw = s.stride = s.dilation = 1;
+    s.n = d.n; s.ic = between(t, 1, 60); s.ih = d.ih; s.iw = d.iw; s.oc = d.ic;
+    if (!sal_conv_fit(&s) || !sal_conv_fit(&d)) return;
+    describe("1x1, then depthwise", &d);
+    between_count = (size_t)s.n * s.oc * s.oh * s.ow; count = (size_t)d.n * d.ic * d.oh * d.ow;
+    in = given(t, (size_t)s.n * s.ic * s.ih * s.iw, 1);
+    weight = weights(t, (size_t)s.oc, (size_t)s.ic);
+    depthwise_weight = weights(t, (size_t)d.ic, (size_t)d.kh * d.kw);
+    e = epilogue(t, s.oc, 1); de = epilogue(t, d.ic, 1);
+    e.add = de.add = NULL;
+    want_between = (float *)room(t, between_count * sizeof(float));
+    want = (float *)room(t, count * sizeof(float));
+    out = (float *)room(t, count * sizeof(float));
+    sal_conv2d_forward(want_between, in, weight, NULL, &s);
+    apply(want_between, &e, s.n, s.oc, s.oh * s.ow);
+    sal_depthwise_forward(want, want_between, depthwise_weight, NULL, &d);
+    apply(want, &de, d.n, d.ic, d.oh * d.ow);
+    sal__fast_wide(&t->ctx, out, in, weight, &e, &s, depthwise_weight, &de, &d,
+                   scratch(t, sal__wide_scratch(&s, &d, t->ctx.threads)));
+    agree(t, out, want, count);
 }
 
 /* --- the others ------------------------------------------------------------------------------- */
@@ -463,6 +497,7 @@ static const struct kernel {
     { "gradient of a convolution's weights", conv_weight, 120, 1e-9 },
     { "depthwise convolution", depthwise, 150, 1e-9 },
     { "gradients of a depthwise convolution", depthwise_back, 150, 1e-9 },
+    { "1x1 and depthwise convolution in strips", wide, 60, 1e-9 },
     { "dense layer of F32, F16, BF16, I8", dense, 150, 1e-9 },
     { "matrix product", product, 60, 1e-9 },
     { "gradient of a bias", bias, 40, 1e-9 },
