@@ -9723,8 +9723,8 @@ static sal_result sal__fitted(sal_ctx *ctx, const unsigned char *bytes, const fl
                               float **out) {
     size_t first = ((size_t)y * wide + x) * c;
     SAL__TRY_NEW(*out, ctx, float, (size_t)w * h * c);
-    return sal__resize(ctx, *out, w, h, bytes ? bytes + first : NULL, floats ? floats + first : NULL,
-                       (size_t)wide * c, sw, sh, c, SAL_LINEAR);
+    return sal__resize(ctx, *out, w, h, bytes ? bytes + first : NULL,
+                       floats ? floats + first : NULL, (size_t)wide * c, sw, sh, c, SAL_LINEAR);
 }
 
 SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_image *image, int h,
@@ -11370,7 +11370,9 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
    depthwise ones are sums of nine shifted rows (`taps`).
 
    3. One pass: whatever follows a convolution (batch-norm as a scale and a shift, the residual,
-   ReLU, 2x2 pooling) is applied to the finished tile before it leaves the cache (`finish`).
+   ReLU, 2x2 pooling) is applied to the finished tile before it leaves the cache (`finish`). What
+   MobileNet widens in front of a depthwise layer would fill memory: both are made together, in
+   strips (`wide`).
 
    Dense layers with one picture are limited by memory: each weight is used once. They read F16
    weights as they are and turn them into floats in registers; with I8 weights they turn the few
@@ -12472,7 +12474,7 @@ static void sal__fast_depthwise(sal_ctx *ctx, float *out, const float *in, const
     sal_parallel_for(ctx, s->n * s->ic, sal__depthwise_task, &j);
 }
 
-/* --- a 1x1 convolution and the depthwise one behind it ---------------------------------------------
+/* --- a 1x1 convolution and the depthwise one behind it ----------------------------------------
    What MobileNet expands is large and read but once. Here it never gets to memory: a task makes a
    strip of the output, six channels at a time, and what they were expanded to stays in the cache.
    The rows that two strips share are made twice. */
@@ -12489,11 +12491,11 @@ static int sal__wide_rows(const sal_conv *d, int rows) {    /* of the input, for
 /* s: the 1x1 convolution, d: the depthwise one */
 static sal__wide_job sal__wide_fit(const sal_conv *s, const sal_conv *d) {
     sal__wide_job j = SAL__ZEROED;
-    int row = (s->ic + 6) * s->iw;
+    int row = (s->ic + 6) * s->iw, strip = 1;
     j.gemm = sal__gemm_fit(s);
     j.plane = sal__plane_fit(d, 0);
-    for (j.strip = 1; j.strip < d->oh && sal__wide_rows(d, j.strip + 1) * row <= 98304; j.strip++) {}
-    j.strips = (d->oh + j.strip - 1) / j.strip;
+    while (strip < d->oh && sal__wide_rows(d, strip + 1) * row <= 98304) strip++;
+    j.strips = (d->oh + strip - 1) / strip;
     j.strip = (d->oh + j.strips - 1) / j.strips;        /* of equal size */
     j.gemm.panels = (sal__wide_rows(d, j.strip) * s->iw + 15) / 16;
     j.plane.plane_size = (size_t)sal__wide_rows(d, j.strip) * d->stride * j.plane.pitch + 16;

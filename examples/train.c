@@ -71,10 +71,13 @@ typedef struct view {
     sal_ctx *ctx;
 } view;
 
-static int complain(const char *sentence, const char *about) {
-    fprintf(stderr, "train: ");
-    fprintf(stderr, sentence, about);
-    fprintf(stderr, "\n");
+static int complain(const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    fputs("train: ", stderr);
+    vfprintf(stderr, format, list);
+    fputc('\n', stderr);
+    va_end(list);
     return 1;
 }
 
@@ -256,10 +259,13 @@ static int split(char *text, const char **items, int most) {
 }
 
 /* "A" or "A:B" */
-static void range(const char *text, double *a, double *b) {
-    const char *colon = strchr(text, ':');
-    *a = atof(text);
-    *b = colon ? atof(colon + 1) : *a;
+static int range(const char *option, const char *text, double *a, double *b) {
+    char rest;
+    int n = sscanf(text, "%lf:%lf%c", a, b, &rest);
+    if (n < 1 || n > 2 || (n == 1) != !strchr(text, ':') || !(*a >= 0) || !(n == 1 || *b >= 0))
+        return complain("%s %s: a number, or two with a colon between, please", option, text);
+    if (n == 1) *b = *a;
+    return 0;
 }
 
 static int parse_rule(sal_train_desc *d, const char *name) {
@@ -277,20 +283,15 @@ static int parse_rule(sal_train_desc *d, const char *name) {
 }
 
 static int parse_schedule(sal_schedule *s, const char *text) {
-    const char *colon = strchr(text, ':');
+    char rest;
     if (!strcmp(text, "constant")) s->kind = SAL_RATE_CONSTANT;
     else if (!strcmp(text, "linear")) s->kind = SAL_RATE_LINEAR;
     else if (!strcmp(text, "cosine")) s->kind = SAL_RATE_COSINE;
     else if (!strcmp(text, "onecycle")) s->kind = SAL_RATE_ONE_CYCLE;
-    else if (colon && !strncmp(text, "time:", 5)) {
-        s->kind = SAL_RATE_TIME_DECAY;
-        s->factor = atof(colon + 1);
-    } else if (colon && !strncmp(text, "step:", 5)) {
-        const char *second = strchr(colon + 1, ':');
+    else if (sscanf(text, "time:%lf%c", &s->factor, &rest) == 1) s->kind = SAL_RATE_TIME_DECAY;
+    else if (sscanf(text, "step:%lf:%d%c", &s->factor, &s->every, &rest) == 2 && s->every > 0)
         s->kind = SAL_RATE_STEP;
-        s->factor = atof(colon + 1);
-        s->every = second ? atoi(second + 1) : 1;
-    } else
+    else
         return complain("--schedule %s: constant, linear, cosine, onecycle, step:FACTOR:EPOCHS or "
                         "time:DECAY, please", text);
     return 0;
@@ -311,6 +312,30 @@ enum { SKIP, NO_MIRROR, FIXED_NORM, RESUME, QUIET, FLAGS };
 static const char *const flag_names[FLAGS] = { "--skip", "--no-mirror", "--fixed-norm", "--resume",
                                                "--quiet" };
 
+/* What has to be a number, from least to most; whole: without a fraction. */
+static const struct number { int option, whole; double least, most; } numbers[] = {
+    { VAL_SPLIT, 0, 0, 1 }, { TEST_SHARE, 0, 0, 1 }, { CROP, 0, 0, 1 }, { COLOUR, 0, 0, 1 },
+    { DROPOUT, 0, 0, 1 }, { BLUR, 0, 0, 1000 }, { EPOCHS, 1, 1, 1e6 }, { BATCH, 1, 1, 1e6 },
+    { SEED, 1, 0, 1e15 }, { DECAY, 0, 0, 1e6 }, { CLIP, 0, 0, 1e9 }, { MAX_NORM, 0, 0, 1e9 },
+    { AVERAGE, 0, 0, 1 }, { PATIENCE, 1, 0, 1e6 }, { CHECKPOINT, 0, 0, 1e9 },
+    { MEMORY, 0, 0, 1e9 }, { THREADS, 1, 0, 256 }
+};
+
+static int check_numbers(const char **value) {
+    int k;
+    for (k = 0; k < SAL__COUNT(numbers); k++) {
+        const struct number *n = &numbers[k];
+        const char *text = value[n->option];
+        char *end;
+        double x = text ? strtod(text, &end) : n->least;
+        if (text && (end == text || *end || !(x >= n->least && x <= n->most) ||
+                     (n->whole && x != floor(x))))
+            return complain("%s %s: a %snumber from %.0f to %.0f, please", value_names[n->option],
+                            text, n->whole ? "whole " : "", n->least, n->most);
+    }
+    return 0;
+}
+
 static int parse(int argc, char **argv, const char **value, int *flag) {
     int i, k;
     for (i = 1; i < argc; i++) {
@@ -327,7 +352,7 @@ static int parse(int argc, char **argv, const char **value, int *flag) {
     if (!value[DATA]) return complain("%s", "which --data? see train --help");
     if (!value[MODEL] && !value[INIT])
         return complain("%s", "which network (-m)? see train --help");
-    return 0;
+    return check_numbers(value);
 }
 
 /* The papers' N(0, 0.01^2) lets shallow networks see little of the picture for thousands of steps:
@@ -351,9 +376,9 @@ static sal_result make_network(sal_ctx *ctx, const char **value, uint64_t seed, 
     sal_net_desc desc;
     sal_kind kind = SAL_JUNTINGNET;
     sal_result r = SAL_OK;
-    int i, he;
-    int h = 0, w = 0;
-    if (value[INPUT] && (sscanf(value[INPUT], "%dx%d", &h, &w) != 2 || h < 1 || w < 1)) {
+    int i, he, h = 0, w = 0;
+    char rest;
+    if (value[INPUT] && (sscanf(value[INPUT], "%dx%d%c", &h, &w, &rest) != 2 || h < 1 || w < 1)) {
         complain("--input %s: HEIGHTxWIDTH, please", value[INPUT]);
         return SAL_ERR_ARGUMENT;
     }
@@ -392,9 +417,10 @@ static int describe(sal_ctx *ctx, sal_train_desc *d, const char **value, const i
         return complain("%s", sal_error(ctx));
     if (value[OPT] && parse_rule(d, value[OPT])) return 1;
     if (value[SCHEDULE] && parse_schedule(&d->schedule, value[SCHEDULE])) return 1;
-    if (value[LR]) range(value[LR], &d->schedule.rate, &d->schedule.rate_end);
+    if (value[LR] && range("--lr", value[LR], &d->schedule.rate, &d->schedule.rate_end)) return 1;
     if (value[LR] && !value[SCHEDULE] && strchr(value[LR], ':')) d->schedule.kind = SAL_RATE_LINEAR;
-    if (value[MOMENTUM]) range(value[MOMENTUM], &d->momentum, &d->momentum_end);
+    if (value[MOMENTUM] && range("--momentum", value[MOMENTUM], &d->momentum, &d->momentum_end))
+        return 1;
     if (value[EPOCHS]) d->epochs = atoi(value[EPOCHS]);
     if (value[BATCH]) d->batch = atoi(value[BATCH]);
     if (value[VAL_SPLIT]) d->val_split = atof(value[VAL_SPLIT]);
@@ -408,9 +434,12 @@ static int describe(sal_ctx *ctx, sal_train_desc *d, const char **value, const i
     if (value[AVERAGE]) d->average = atof(value[AVERAGE]);
     if (value[PATIENCE]) d->patience = atoi(value[PATIENCE]);
     if (value[MEMORY]) d->memory_limit = atof(value[MEMORY]) * 1e6;
-    if (value[SELECT])
-        d->select = !strcmp(value[SELECT], "cc") ? SAL_SELECT_CC
-                  : !strcmp(value[SELECT], "nss") ? SAL_SELECT_NSS : SAL_SELECT_LOSS;
+    if (value[SELECT]) {
+        if (!strcmp(value[SELECT], "cc")) d->select = SAL_SELECT_CC;
+        else if (!strcmp(value[SELECT], "nss")) d->select = SAL_SELECT_NSS;
+        else if (!strcmp(value[SELECT], "loss")) d->select = SAL_SELECT_LOSS;
+        else return complain("--select %s: loss, cc or nss, please", value[SELECT]);
+    }
     for (text = value[DOMAIN]; text && *text && count < 64; text += *text == ',') {
         domain[count++] = (int)strtol(text, &end, 10);
         if (end == text || (*end && *end != ','))
@@ -458,7 +487,7 @@ int main(int argc, char **argv) {
     d.seed = seed;
     d.data = data; d.datas = split((char *)(uintptr_t)value[DATA], data, 64);
     for (i = 0; i < d.datas; i++) cut_size(data[i], size[i]);
-    d.size = size;
+    d.size = (const int (*)[2])size;
     d.val = val; d.vals = split((char *)(uintptr_t)value[VAL], val, 64);
     if (value[OUT]) snprintf(out, sizeof out, "%s", value[OUT]);
     else snprintf(out, sizeof out, "%s.safetensors", net->name);

@@ -95,6 +95,7 @@ json "regions that are not cut"    '"boxes": \[\{"x"' --uncut -a 1:1 "$photo"
 "$crop" -m center --json "$top/examples/photos" >out 2>err && [ "$(wc -l <out)" = 4 ]
 says $? "one line of JSON for each picture of a folder"
 
+json "lite, with a smaller input"  '"w": 400, "h": 400' -m lite --input 96x128 -a 1:1 "$photo"
 printf 'P5 3 1 255\n\000\000\377' >boost.pgm
 "$crop" -m center --json -a 1:2 --boost boost.pgm "$photo" >out 2>err && grep -q '"x": 400' out
 says $? "a white boost on the right draws the box there"
@@ -135,6 +136,7 @@ refused "an area of 2 is refused"                 "--area 2"         --area 2 "$
 refused "an area that is no number is refused"    "--area half"      --area half "$photo"
 refused "no boxes are refused"                    "--boxes 0"        --boxes 0 "$photo"
 refused "a boost that is no picture is refused"   "truncated.jpg"    --boost truncated.jpg "$photo"
+refused "half a size of input is refused"         "HEIGHTxWIDTH"     -m lite --input 96 "$photo"
 refused "an unknown model is refused by name"     "called wrong"     -m wrong "$photo"
 "$crop" "$photo" -a >out 2>err
 [ $? = 1 ] && grep -q "needs a value" err

@@ -136,7 +136,7 @@ static void csv_summary(const char *model, double *mean, double *se) {
 }
 
 static void test_scores(void) {
-    double mean, se;
+    double mean, se, small;
     int status = run("-m center -m center+center --maps \"$T/good\" --baselines --data \"$T/set\" "
                      "--threads 1 --csv \"$T/csv\" --json \"$T/json\" --html \"$T/report.html\"");
     CHECK(status == 0, "a model, a folder of maps and the baselines are evaluated in one call");
@@ -183,6 +183,13 @@ static void test_scores(void) {
                  "--limit 1 --json \"$T/json3\"");
     CHECK(status == 0 && holds("json3", "\"IG\":{\"mean\":0,\"se\":null}"),
           "--prior is the baseline of IG; with one picture there is no standard error");
+    status = run("-m lite --input 96x128 --data \"$T/set\" --metrics CC --json \"$T/json\"");
+    small = json_value("lite", "CC", "mean");
+    status |= run("-m lite --input 192x256 --data \"$T/set\" --metrics CC --json \"$T/json\"");
+    mean = json_value("lite", "CC", "mean");
+    CHECK(status == 0 && mean > .3 && small > -1 && small != mean,
+          "--input: lite finds the disc at 192 x 256 (CC %.2f), and sees it otherwise at 96 x 128 "
+          "(%.2f)", mean, small);
 }
 
 /* The share of fixations in the middle box of half the area, mean over pictures: from the CSV. */
@@ -276,6 +283,10 @@ static void test_errors(void) {
     refuses("-m center --data \"$T/set\" --json \"$T/set\"", "set", "a folder as output");
     refuses("-m center --data \"$T/set\" --limit none --json \"$T/never\"", "--limit",
             "a limit that is no number");
+    refuses("-m lite --data \"$T/set\" --input 96x128q --json \"$T/never\"", "HEIGHTxWIDTH",
+            "a size with more behind it");
+    refuses("-m lite --data \"$T/set\" --input 97x128 --json \"$T/never\"", "multiples of 8",
+            "a size that lite does not take");
     refuses("-m center --data \"$T/set\" stray --json \"$T/never\"", "stray", "a stray argument");
     refuses("-m center --data \"$T/set\" --json", "--json", "an option without its value");
     refuses("-m center --data \"$T/set\" --jason \"$T/never\"", "--jason", "an unknown option");

@@ -1,0 +1,68 @@
+#!/bin/sh
+# build/train as a person meets it: pictures of several sizes, going on, and every mistake answered
+# with one sentence on stderr, exit status 1 and no file left behind.
+top=$(cd "$(dirname "$0")/.." && pwd)
+train=$top/build/train
+here=$(mktemp -d) && cd "$here" || exit 1
+trap 'rm -rf "$here"' EXIT
+passed=0 failed=0
+
+says() {        # says STATUS STATEMENT: one line for a statement that holds if STATUS is 0
+    if [ "$1" = 0 ]; then passed=$((passed + 1)); echo "ok   $2"
+    else failed=$((failed + 1)); echo "FAIL $2"; cat err; fi
+}
+refused() {     # refused STATEMENT PATTERN ARGUMENTS...: status 1, one line with PATTERN, no file
+    statement=$1 pattern=$2; shift 2
+    "$train" --out refused.safetensors "$@" >out 2>err
+    [ $? = 1 ] && [ "$(wc -l <err)" = 1 ] && grep -q -- "$pattern" err && [ ! -s out ] &&
+        [ -z "$(find . -name 'refused*' -o -name '*.tmp')" ]
+    says $? "$statement"
+}
+learn() {       # learn NAME ARGUMENTS...: a small lite from the labelled photographs
+    name=$1; shift
+    "$train" -m lite --input 64x96 --val set --dropout 0.1 --crop 0.1 --batch 2 --opt adamw \
+        --lr 1e-3 --schedule constant --quiet --out "$name.safetensors" --log "$name.csv" "$@" \
+        >out 2>err && [ ! -s out ] && [ ! -s err ]
+}
+
+"$top/build/pretrain" --images "$top/examples/photos" -m center --out set --quiet >out 2>err
+says $? "the sample photographs are labelled"
+learn two --data set,set@64x64 --epochs 2 --threads 1 && [ "$(wc -l <two.csv)" = 3 ]
+says $? "one folder in two sizes is learnt from"
+learn one --data set --epochs 2 --threads 1 && ! cmp -s one.safetensors two.safetensors
+says $? "which is not the same as in one size"
+learn again --data set,set@64x64 --epochs 2 --threads 2 &&
+    cmp again.safetensors two.safetensors >err 2>&1
+says $? "two threads write the same bytes as one"
+"$train" -m lite --input 64x96 --val set --data set --resume --epochs 3 --quiet \
+    --out two.safetensors >out 2>err
+[ $? = 1 ] && [ "$(wc -l <err)" = 1 ] && grep -q "another recipe" err &&
+    cmp again.safetensors two.safetensors >>err 2>&1
+says $? "another recipe is not gone on with, and the weights stay as they are"
+"$train" --help >out 2>err && [ ! -s err ] && grep -q "FOLDER@HxW" out
+says $? "--help tells of sizes"
+
+set="-m lite --data set"
+refused "no data is refused"                         "which --data"   -m lite
+refused "no network is refused"                      "which network"  --data set
+refused "an unknown network is refused by name"      "nonet"          -m nonet --data set
+refused "a missing folder is refused by name"        "nothing"        -m lite --data nothing
+refused "a size it does not take is refused"         "multiples of 8" -m lite --data set@65x64
+refused "a size of three sides is no size"           "set@64x64x64"   -m lite --data set@64x64x64
+refused "an input of one side is refused"            "HEIGHTxWIDTH"   $set --input 64
+refused "an input with more behind it is refused"    "HEIGHTxWIDTH"   $set --input 64x96q
+refused "epochs that are no number are refused"      "--epochs two"   $set --epochs two
+refused "half a picture is no batch"                 "--batch 1.5"    $set --batch 1.5
+refused "a share of more than all is refused"        "from 0 to 1"    $set --val-split 2
+refused "a rate that is no number is refused"        "--lr fast"      $set --lr fast
+refused "half a range of rates is refused"           "--lr 1e-3:"     $set --lr 1e-3:
+refused "an unknown way to select is refused"        "loss, cc or nss" $set --select best
+refused "a schedule without its numbers is refused"  "step:FACTOR"    $set --schedule step:.1
+refused "an unknown loss is refused by name"         "ccc"            $set --loss kl+ccc
+refused "an unknown optimiser is refused by name"    "sgdd"           $set --opt sgdd
+refused "a domain that is no number is refused"      "--domain x"     $set --domain x
+refused "an unknown option is refused by name"       "--epoch is"     $set --epoch 3
+refused "an option without its value is refused"     "--lr needs"     $set --lr
+refused "too little memory is refused"               "MB"             $set --memory 1
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
