@@ -4152,8 +4152,8 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_r
             size_t count = run->gradient[i] ? sal_tensor_count(&net->param[i].value) : 0;
             for (size_t k = 0; k < count; k++)
                 if (!(fabs((double)run->gradient[i][k]) <= FLT_MAX))
-                    return sal__fail(ctx, SAL_ERR_NUMERIC, "the gradient of %s is no longer finite",
-                                     net->param[i].name);
+                    return sal__fail(ctx, SAL_ERR_NUMERIC, "the gradient of %s is no longer finite"
+                                     ": lower the learning rate", net->param[i].name);
         }
         if (o->desc.clip > 0 && length > o->desc.clip) j.scale = o->desc.clip / length;
     }

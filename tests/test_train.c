@@ -518,7 +518,8 @@ static void test_limits(void) {
           "more memory than allowed is refused before the start: %.70s", error);
     d.memory_limit = 0;
     d.schedule.kind = SAL_RATE_CONSTANT; d.schedule.rate = 1e20; d.optim.max_norm = 0;
-    CHECK(run_training(&d, 1, &result, error) == 0 && strstr(error, "no longer finite"),
+    CHECK(run_training(&d, 1, &result, error) == 0 && strstr(error, "no longer finite") &&
+          strstr(error, "lower the learning rate"),
           "an exploding training stops and says where: %.90s", error);
     d = short_desc();
     d.out = FOLDER "/c.safetensors"; d.state = FOLDER "/c.state";

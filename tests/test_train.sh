@@ -63,6 +63,8 @@ refused "an unknown optimiser is refused by name"    "sgdd"           $set --opt
 refused "a domain that is no number is refused"      "--domain x"     $set --domain x
 refused "an unknown option is refused by name"       "--epoch is"     $set --epoch 3
 refused "an option without its value is refused"     "--lr needs"     $set --lr
+refused "a training that explodes says what to do"   "lower the learning rate" $set --val set \
+        --input 64x96 --opt sgd --lr 1e9 --schedule constant --batch 2 --quiet
 refused "too little memory is refused"               "MB"             $set --memory 1
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
