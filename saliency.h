@@ -11030,6 +11030,10 @@ static sal_result sal__train_open(sal__trainer *t) {
         if (t->run->frozen <= 1)
             return sal__fail(ctx, SAL_ERR_ARGUMENT, "there are no features to cache: the first "
                              "layer of %s learns", t->net->name);
+        if (t->feature_count && t->feature[0] == 0)
+            return sal__fail(ctx, SAL_ERR_ARGUMENT, "cached features are not all that %s learns "
+                             "from, it also reads the picture: freeze more, or leave the cache out",
+                             t->net->name);
     }
     SAL__TRY_PUT(t->place, ctx, &t->arena, size_t, t->net->params);
     for (i = 0; i < t->net->layers; i++) {

@@ -39,6 +39,11 @@ says $? "two threads write the same bytes as one"
 [ $? = 1 ] && [ "$(wc -l <err)" = 1 ] && grep -q "another recipe" err &&
     cmp again.safetensors two.safetensors >>err 2>&1
 says $? "another recipe is not gone on with, and the weights stay as they are"
+whole="--data set --epochs 1 --crop 0 --dropout 0 --threads 1 --freeze backbone."
+learn plain $whole && learn cached $whole --features features.bin &&
+    awk -F, 'FNR == 2 { loss[++n] = $2 } END { d = loss[1] / loss[2] - 1; if (d < 0) d = -d
+             print d; exit !(n == 2 && d < 1e-3) }' plain.csv cached.csv >err
+says $? "the features of a frozen backbone are cached"
 "$train" --help >out 2>err && [ ! -s err ] && grep -q "FOLDER@HxW" out
 says $? "--help tells of sizes"
 
@@ -65,6 +70,8 @@ refused "an unknown option is refused by name"       "--epoch is"     $set --epo
 refused "an option without its value is refused"     "--lr needs"     $set --lr
 refused "a training that explodes says what to do"   "lower the learning rate" $set --val set \
         --input 64x96 --opt sgd --lr 1e9 --schedule constant --batch 2 --quiet
+refused "features beside the picture are refused"    "freeze more"    $set --val set --crop 0 \
+        --input 64x96 --freeze backbone.conv_stem,backbone.block0. --features refused.bin
 refused "too little memory is refused"               "MB"             $set --memory 1
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
