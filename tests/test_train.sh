@@ -39,11 +39,11 @@ says $? "two threads write the same bytes as one"
 [ $? = 1 ] && [ "$(wc -l <err)" = 1 ] && grep -q "another recipe" err &&
     cmp again.safetensors two.safetensors >>err 2>&1
 says $? "another recipe is not gone on with, and the weights stay as they are"
-whole="--data set --epochs 1 --crop 0 --dropout 0 --threads 1 --freeze backbone."
+whole="--data set --input 96x128 --epochs 1 --crop 0 --dropout 0 --threads 1 --freeze backbone."
 learn plain $whole && learn cached $whole --features features.bin &&
     awk -F, 'FNR == 2 { loss[++n] = $2 } END { d = loss[1] / loss[2] - 1; if (d < 0) d = -d
-             print d; exit !(n == 2 && d < 1e-3) }' plain.csv cached.csv >err
-says $? "the features of a frozen backbone are cached"
+             print d; exit !(n == 2 && d < 3e-3) }' plain.csv cached.csv >err
+says $? "the features of a frozen backbone, cached as half floats, teach the same (loss off by $(cat err))"
 "$train" --help >out 2>err && [ ! -s err ] && grep -q "FOLDER@HxW" out
 says $? "--help tells of sizes"
 
