@@ -3145,7 +3145,8 @@ static int sal__sole_reader(const sal_net *net, int v) {
     return reader;
 }
 
-/* Follow the chain behind convolution i as far as an epilogue can go: norm, then add, then ReLU.
+/* Follow the chain behind convolution i as far as an epilogue can go: norm, then add, then ReLU;
+   then a max-pool or a depthwise layer with its own epilogue, where the backend carries it.
    While training only a ReLU goes along: its backward needs no more than its output. */
 static void sal__fuse(sal_run *run, int i) {
     const sal_net *net = run->net;
