@@ -1604,7 +1604,8 @@ SALDEF void sal_parallel_for(sal_ctx *ctx, int n, sal_task_fn *fn, void *arg) {
     if (ctx->parallel_for) { ctx->parallel_for(ctx->user, n, fn, arg); return; }
 #ifdef _OPENMP
     if (sal_threads(ctx) > 1 && n > 1) {
-        #pragma omp parallel for schedule(dynamic, 1) num_threads(sal_threads(ctx))
+        int some = SAL__MAX(1, n / (16 * sal_threads(ctx)));    /* many small pieces: some at once */
+        #pragma omp parallel for schedule(dynamic, some) num_threads(sal_threads(ctx))
         for (i = 0; i < n; i++) fn(arg, i, omp_get_thread_num());
         return;
     }
@@ -11942,14 +11943,16 @@ typedef struct sal__gemm_job {
     size_t worker_size;
 } sal__gemm_job;
 
-static sal__gemm_job sal__gemm_fit(const sal_conv *s) {
-    int all = (s->oh * s->ow + 15) / 16;
+/* Two blocks for each thread, if there are so many panels; otherwise as many panels in a block as
+   the cache takes. */
+static sal__gemm_job sal__gemm_fit(const sal_conv *s, int threads) {
+    int all = (s->oh * s->ow + 15) / 16, least = 2 * threads / s->n;
     sal__gemm_job j = SAL__ZEROED;
     j.s = s;
     j.k = s->ic * s->kh * s->kw;
     j.pack = (size_t)s->n * s->oh * s->ow > 512;
     j.panels = (int)SAL__MIN(SAL__MAX(98304 / ((size_t)j.k * 16), 1), 8);
-    j.panels = SAL__MIN(j.panels, all);
+    j.panels = SAL__MIN(j.panels, threads > 1 && least > 1 ? (all + least - 1) / least : all);
     j.blocks = (all + j.panels - 1) / j.panels;
     j.worker_size = ((size_t)j.k + 6) * 16 * j.panels + 64;
     return j;
@@ -12058,9 +12061,14 @@ static void sal__gemm_task(void *arg, int index, int worker) {
     }
 }
 
+/* Enough for any number of threads up to that. */
 static size_t sal__gemm_scratch(const sal_conv *s, int threads) {
-    sal__gemm_job j = sal__gemm_fit(s);
-    return (sal__gemm_shared(&j) + (size_t)threads * j.worker_size) * sizeof(float);
+    size_t most = 0;
+    for (int t = 1; t <= threads; t++) {
+        sal__gemm_job j = sal__gemm_fit(s, t);
+        most = SAL__MAX(most, sal__gemm_shared(&j) + t * j.worker_size);
+    }
+    return most * sizeof(float);
 }
 
 /* What all tasks share: the packed weights. Returns the scratch behind them. */
@@ -12073,7 +12081,7 @@ static float *sal__gemm_begin(sal_ctx *ctx, sal__gemm_job *j, void *scratch) {
 
 static void sal__gemm_run(sal_ctx *ctx, float *out, const float *in, const float *weight,
                           const sal_epilogue *e, const sal_conv *s, void *scratch) {
-    sal__gemm_job j = sal__gemm_fit(s);
+    sal__gemm_job j = sal__gemm_fit(s, sal_threads(ctx));
     j.e = e; j.in = in; j.weight = weight; j.out = out;
     j.worker = sal__gemm_begin(ctx, &j, scratch);
     sal_parallel_for(ctx, s->n * j.blocks, sal__gemm_task, &j);
@@ -12282,7 +12290,7 @@ static sal__lstm_plan sal__lstm_fit(int c, int h, int w) {
     sal__wino_fit(&p.w, &p.s, 8);
     if (sal__wino_fit(&six, &p.s, 6) && six.cost < p.w.cost) p.w = six;
     p.w.resident = 0; p.w.panels = 2; p.w.chunk = p.w.groups;
-    sal__gemm_job g = sal__gemm_fit(&p.taps);
+    sal__gemm_job g = sal__gemm_fit(&p.taps, 1);
     p.worker = SAL__MAX(sal__wino_worker(&p.w) + (size_t)128 * h * w,
                         g.worker_size + sal__gemm_shared(&g));
     return p;
@@ -12494,12 +12502,12 @@ static int sal__wide_rows(const sal_conv *d, int rows) {    /* of the input, for
 }
 
 /* s: the 1x1 convolution, d: the depthwise one */
-static sal__wide_job sal__wide_fit(const sal_conv *s, const sal_conv *d) {
+static sal__wide_job sal__wide_fit(const sal_conv *s, const sal_conv *d, int threads) {
     sal__wide_job j = SAL__ZEROED;
-    int row = (s->ic + 6) * s->iw, strip = 1;
-    j.gemm = sal__gemm_fit(s);
+    int row = (s->ic + 6) * s->iw, strip = 1, most = (d->oh + threads - 1) / threads;
+    j.gemm = sal__gemm_fit(s, 1);
     j.plane = sal__plane_fit(d, 0);
-    while (strip < d->oh && sal__wide_rows(d, strip + 1) * row <= 98304) strip++;
+    while (strip < most && sal__wide_rows(d, strip + 1) * row <= 98304) strip++;
     j.strips = (d->oh + strip - 1) / strip;
     j.strip = (d->oh + j.strips - 1) / j.strips;        /* of equal size */
     j.gemm.panels = (sal__wide_rows(d, j.strip) * s->iw + 15) / 16;
@@ -12510,9 +12518,12 @@ static sal__wide_job sal__wide_fit(const sal_conv *s, const sal_conv *d) {
 }
 
 static size_t sal__wide_scratch(const sal_conv *s, const sal_conv *d, int threads) {
-    sal__wide_job j = sal__wide_fit(s, d);
-    return sal__plane_table(d) +
-           (sal__gemm_shared(&j.gemm) + j.gemm.worker_size * threads) * sizeof(float);
+    size_t most = 0;
+    for (int t = 1; t <= threads; t++) {
+        sal__wide_job j = sal__wide_fit(s, d, t);
+        most = SAL__MAX(most, sal__gemm_shared(&j.gemm) + t * j.gemm.worker_size);
+    }
+    return sal__plane_table(d) + most * sizeof(float);
 }
 
 static void sal__wide_task(void *arg, int index, int worker) {
@@ -12547,7 +12558,7 @@ static void sal__wide_task(void *arg, int index, int worker) {
 static void sal__fast_wide(sal_ctx *ctx, float *out, const float *in, const float *weight,
                            const sal_epilogue *e, const sal_conv *s, const float *depthwise,
                            const sal_epilogue *de, const sal_conv *d, void *scratch) {
-    sal__wide_job j = sal__wide_fit(s, d);
+    sal__wide_job j = sal__wide_fit(s, d, sal_threads(ctx));
     j.gemm.e = e; j.gemm.in = in; j.gemm.weight = weight;
     j.plane.e = de; j.plane.weight = depthwise; j.plane.out = out;
     sal__plane_begin(&j.plane, scratch, 0);
