@@ -5864,6 +5864,8 @@ static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filte
         double centre = (o + 0.5) * step, total = 0;
         int first = in == out ? o : (int)sal__clamp(floor(centre - reach), 0, in - t->width);
         float *weight = t->weight + (size_t)o * t->width;
+        t->first[o] = first;
+        if (in == out) { *weight = 1; continue; }       /* this side stays as it is */
         for (int k = 0; k < t->width; k++) {
             double at = first + k, w;
             if (filter == SAL_AREA)     /* the part of pixel [at, at + 1] that o covers */
@@ -5874,7 +5876,6 @@ static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filte
             total += w;
         }
         for (int k = 0; k < t->width; k++) weight[k] = (float)(weight[k] / total);
-        t->first[o] = first;
     }
     return SAL_OK;
 }
