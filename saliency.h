@@ -1604,7 +1604,7 @@ SALDEF void sal_parallel_for(sal_ctx *ctx, int n, sal_task_fn *fn, void *arg) {
     if (ctx->parallel_for) { ctx->parallel_for(ctx->user, n, fn, arg); return; }
 #ifdef _OPENMP
     if (sal_threads(ctx) > 1 && n > 1) {
-        int some = SAL__MAX(1, n / (16 * sal_threads(ctx)));    /* many small pieces: some at once */
+        int some = SAL__MAX(1, n / (16 * sal_threads(ctx)));    /* of many small pieces, at once */
         #pragma omp parallel for schedule(dynamic, some) num_threads(sal_threads(ctx))
         for (i = 0; i < n; i++) fn(arg, i, omp_get_thread_num());
         return;
@@ -5931,6 +5931,7 @@ static void sal__resize_row(const sal__resize_job *j, float *out, const float *i
 static void sal__resize_column(float *out, const float *in, const float *weight, int width,
                                size_t n) {
     enum { SIDE = 16 };
+    if (width == 1) { memcpy(out, in, n * sizeof(float)); return; }
     memset(out, 0, n * sizeof(float));
     for (int k = 0; k < width; k += 4) {
         const float *row[4];
