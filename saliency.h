@@ -13151,7 +13151,7 @@ static int sal__carries_fast(const sal_run *run, int i, int next) {
     if (l->op != SAL_OP_CONV2D || s.dilation != 1) return 0;
     if (run->net->layer[next].op == SAL_OP_MAXPOOL) return sal__fast_conv2d_plan(&w, &s) != 0;
     return s.kh == 1 && s.stride == 1 && s.oh == s.ih && s.ow == s.iw &&
-           (size_t)s.oc * s.oh * s.ow >= 1 << 18;
+           (size_t)s.oc * s.oh * s.ow >= 1 << 17;
 }
 
 static size_t sal__scratch_fast(const sal_run *run, int i) {
