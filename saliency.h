@@ -5862,10 +5862,9 @@ static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filte
     SAL__TRY_NEW(t->weight, ctx, float, (size_t)out * t->width);
     for (int o = 0; o < out; o++) {
         double centre = (o + 0.5) * step, total = 0;
-        int first = in == out ? o : (int)sal__clamp(floor(centre - reach), 0, in - t->width);
+        int first = (int)sal__clamp(floor(centre - reach), 0, in - t->width);
         float *weight = t->weight + (size_t)o * t->width;
-        t->first[o] = first;
-        if (in == out) { *weight = 1; continue; }       /* this side stays as it is */
+        if (in == out) { t->first[o] = o; *weight = 1; continue; }  /* this side stays as it is */
         for (int k = 0; k < t->width; k++) {
             double at = first + k, w;
             if (filter == SAL_AREA)     /* the part of pixel [at, at + 1] that o covers */
@@ -5876,11 +5875,10 @@ static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filte
             total += w;
         }
         for (int k = 0; k < t->width; k++) weight[k] = (float)(weight[k] / total);
+        t->first[o] = first;
     }
     return SAL_OK;
 }
-
-enum { SAL__STRIP = 32 };       /* rows of the output in a strip */
 
 typedef struct sal__resize_job {
     const unsigned char *bytes;         /* the input is one of the two, */
@@ -5889,6 +5887,7 @@ typedef struct sal__resize_job {
     float *out, *scratch;
     size_t scratch_size;                /* floats of one worker */
     int ow, oh, w, channels, across;    /* across: along x first */
+    int strip;                          /* rows of the output in a strip */
     sal__filter_table x, y;
 } sal__resize_job;
 
@@ -5927,9 +5926,9 @@ static void sal__resize_row(const sal__resize_job *j, float *out, const float *i
         }
 }
 
-/* out = the weighted sum of so many rows of n numbers, four of them at a time. */
-static void sal__resize_column(float *out, const float *in, const float *weight, int width,
-                               size_t n) {
+/* out = the weighted sum of `width` rows of n numbers, pitch apart, four of them at a time. */
+static void sal__resize_column(float *out, const float *in, size_t pitch, const float *weight,
+                               int width, size_t n) {
     enum { SIDE = 16 };
     if (width == 1) { memcpy(out, in, n * sizeof(float)); return; }
     memset(out, 0, n * sizeof(float));
@@ -5938,7 +5937,7 @@ static void sal__resize_column(float *out, const float *in, const float *weight,
         float w[4];
         size_t i = 0;
         for (int t = 0; t < 4; t++) {
-            row[t] = in + (size_t)SAL__MIN(k + t, width - 1) * n;
+            row[t] = in + (size_t)SAL__MIN(k + t, width - 1) * pitch;
             w[t] = k + t < width ? weight[k + t] : 0;
         }
         for (; i + SIDE <= n; i += SIDE) {
@@ -5956,26 +5955,30 @@ static void sal__resize_column(float *out, const float *in, const float *weight,
 
 /* The rows of the input, from *first on, that a strip of the output is made from: how many? */
 static int sal__resize_rows(const sal__resize_job *j, int strip, int *first) {
-    int last = SAL__MIN((strip + 1) * SAL__STRIP, j->oh) - 1;
-    *first = j->y.first[strip * SAL__STRIP];
+    int last = SAL__MIN((strip + 1) * j->strip, j->oh) - 1;
+    *first = j->y.first[strip * j->strip];
     return j->y.first[last] + j->y.width - *first;
 }
 
 static void sal__resize_strip(void *arg, int strip, int worker) {
     const sal__resize_job *j = (const sal__resize_job *)arg;
     int first, rows = sal__resize_rows(j, strip, &first);
-    int end = SAL__MIN((strip + 1) * SAL__STRIP, j->oh);
+    int end = SAL__MIN((strip + 1) * j->strip, j->oh);
     size_t in = (size_t)j->w * j->channels, out = (size_t)j->ow * j->channels;
-    size_t between = j->across ? out : in;
+    size_t between = j->across ? out : in, pitch = between;
     float *line = j->scratch + worker * j->scratch_size, *row = line + in + 4;
-    for (int k = 0; k < rows; k++) {
+    const float *from = row;
+    if (j->floats && !j->across) {      /* as they are */
+        from = j->floats + first * j->pitch;
+        pitch = j->pitch;
+    } else for (int k = 0; k < rows; k++) {
         sal__resize_load(j, j->across ? line : row + k * in, first + k);
         if (j->across) sal__resize_row(j, row + k * out, line);
     }
-    for (int y = strip * SAL__STRIP; y < end; y++) {
+    for (int y = strip * j->strip; y < end; y++) {
         float *to = j->out + y * out;
         sal__resize_column(j->across || j->w == j->ow ? to : line,
-                           row + (size_t)(j->y.first[y] - first) * between,
+                           from + (size_t)(j->y.first[y] - first) * pitch, pitch,
                            j->y.weight + (size_t)y * j->y.width, j->y.width, between);
         if (!j->across && j->w != j->ow) sal__resize_row(j, to, line);
     }
@@ -5986,7 +5989,7 @@ static sal_result sal__resize(sal_ctx *ctx, float *out, int ow, int oh, const un
                               const float *floats, size_t pitch, int w, int h, int channels,
                               sal_filter filter) {
     sal__resize_job j = SAL__ZEROED;
-    int strips = (oh + SAL__STRIP - 1) / SAL__STRIP, most = 0, first;
+    int strips = 0, most = 0, first;
     sal_result r;
     SAL__TRY(sal__check_size(ctx, "resize from", w, h));
     SAL__TRY(sal__check_size(ctx, "resize to", ow, oh));
@@ -5999,7 +6002,11 @@ static sal_result sal__resize(sal_ctx *ctx, float *out, int ow, int oh, const un
     j.across = w != ow && 4.0 * ow * h + (double)ow * oh <= (double)w * oh + 4.0 * ow * oh;
     r = sal__filter_table_new(ctx, ow, w, filter, &j.x);
     if (r == SAL_OK) r = sal__filter_table_new(ctx, oh, h, filter, &j.y);
-    for (int k = 0; r == SAL_OK && k < strips; k++)
+    if (r == SAL_OK) {      /* some rows of the input, and more than those two strips share */
+        j.strip = (int)sal__clamp(SAL__MAX(64, 2.0 * j.y.width) * oh / h, 1, 32);
+        strips = (oh + j.strip - 1) / j.strip;
+    }
+    for (int k = 0; k < strips && (bytes || j.across); k++)
         most = SAL__MAX(most, sal__resize_rows(&j, k, &first));
     if (r == SAL_OK) {
         j.scratch_size = ((size_t)most * (j.across ? ow : w) + w) * channels + 4;
@@ -6007,7 +6014,7 @@ static sal_result sal__resize(sal_ctx *ctx, float *out, int ow, int oh, const un
         r = j.scratch ? SAL_OK : SAL_ERR_MEMORY;
     }
     if (r == SAL_OK)
-        sal__for_rows(ctx, strips, (double)j.x.width * ow * SAL__STRIP * channels,
+        sal__for_rows(ctx, strips, (double)j.x.width * ow * j.strip * channels,
                       sal__resize_strip, &j);
     sal_free(ctx, j.scratch);
     sal_free(ctx, j.x.first); sal_free(ctx, j.x.weight);

@@ -349,9 +349,9 @@ static int parse(int argc, char **argv, const char **value, int *flag) {
         if (k == FLAGS) return complain("%s is not an option; see train --help", argv[i]);
         flag[k] = 1;
     }
-    if (!value[DATA]) return complain("%s", "which --data? see train --help");
+    if (!value[DATA]) return complain("which --data? see train --help");
     if (!value[MODEL] && !value[INIT])
-        return complain("%s", "which network (-m)? see train --help");
+        return complain("which network (-m)? see train --help");
     return check_numbers(value);
 }
 
