@@ -326,6 +326,7 @@ SALDEF void sal_dropout_forward(float *out, unsigned char *mask, const float *in
 SALDEF void sal_concat_forward(float *out, const float *const *in, const int *channels, int count,
                                int n, int hw);
 SALDEF void sal_add_forward(float *out, const float *a, const float *b, size_t n);
+SALDEF void sal_mirror_forward(float *out, const float *in, size_t rows, int w);
 SALDEF void sal_upsample_forward(float *out, const float *in, int n, int ih, int iw, int oh,
                                  int ow);
 SALDEF void sal_prior_forward(float *out, float *mask, const float *in, const float *prior, int n,
@@ -376,6 +377,7 @@ SALDEF void sal_dropout_backward(float *din, const float *dout, const unsigned c
 SALDEF void sal_concat_backward(float *const *din, const float *dout, const int *channels,
                                 int count, int n, int hw);
 SALDEF void sal_add_backward(float *da, float *db, const float *dout, size_t n);
+SALDEF void sal_mirror_backward(float *din, const float *dout, size_t rows, int w);
 SALDEF void sal_upsample_backward(float *din, const float *dout, int n, int ih, int iw, int oh,
                                   int ow);
 SALDEF void sal_prior_backward(float *din, float *dprior, float *dmask, const float *dout,
@@ -457,6 +459,7 @@ SALDEF void sal_max_norm(float *w, int rows, int n, double c);
     X(DROPOUT,   dropout,   same,      ,            )   \
     X(CONCAT,    concat,    concat,    ,            )   \
     X(ADD,       add,       add,       ,            )   \
+    X(MIRROR,    mirror,    same,      ,            )   \
     X(UPSAMPLE,  upsample,  upsample,  _fast, _train)   \
     X(PRIOR,     prior,     same,      ,            )   \
     X(LOGPRIOR,  logprior,  same,      ,            )   \
@@ -2334,6 +2337,18 @@ SALDEF void sal_add_backward(float *da, float *db, const float *dout, size_t n) 
     for (size_t i = 0; db && i < n; i++) db[i] += dout[i];
 }
 
+/* Left becomes right: out, in (rows, w):  out[r][x] = in[r][w-1-x] */
+SALDEF void sal_mirror_forward(float *out, const float *in, size_t rows, int w) {
+    for (size_t r = 0; r < rows; r++, in += w, out += w)
+        for (int x = 0; x < w; x++) out[x] = in[w - 1 - x];
+}
+
+/* din[r][w-1-x] += dout[r][x] */
+SALDEF void sal_mirror_backward(float *din, const float *dout, size_t rows, int w) {
+    for (size_t r = 0; r < rows; r++, din += w, dout += w)
+        for (int x = 0; x < w; x++) din[w - 1 - x] += dout[x];
+}
+
 /* Position s in a row of n pixels, edges clamped: between pixels low and high, t of the way. */
 typedef struct sal__tap { int low, high; double t; } sal__tap;
 
@@ -3659,6 +3674,13 @@ static void sal__layer_add_back(const sal__at *a) {
     sal_add_backward(a->din, sal__din(a->run, a->i, 1), a->dout, a->count);
 }
 
+static void sal__layer_mirror(const sal__at *a) {
+    sal_mirror_forward(a->out, a->in, a->count / a->from.w, a->from.w);
+}
+static void sal__layer_mirror_back(const sal__at *a) {
+    if (a->din) sal_mirror_backward(a->din, a->dout, a->count / a->from.w, a->from.w);
+}
+
 /* Of the second input only the size counts. */
 static void sal__layer_upsample(const sal__at *a) {
     sal_upsample_forward(a->out, a->in, a->n * a->to.c, a->from.h, a->from.w, a->to.h, a->to.w);
@@ -4265,6 +4287,10 @@ static int sal__relu6(sal__builder *b, int in) {
     return sal__done(b, sal__layer(b, SAL_OP_RELU6, "relu6", in));
 }
 
+static int sal__mirror(sal__builder *b, int in) {
+    return sal__done(b, sal__layer(b, SAL_OP_MIRROR, "mirror", in));
+}
+
 /* Bilinearly to the size of value `like`. */
 static int sal__upsample(sal__builder *b, int in, int like) {
     sal_layer *l = sal__layer(b, SAL_OP_UPSAMPLE, "upsample", in);
@@ -4547,18 +4573,19 @@ static int sal__lite_head(sal__builder *b, const int *tap) {
     return sal__conv_same(b, x, "head.readout", 1, 1, 1);
 }
 
-/* One network looks twice, at the picture and at half of its size: what is small decides in the
-   one, what is large in the other. The logs of both maps and of a prior add up. */
+/* One network looks twice, at the picture and, in a mirror, at half of its size: what is small
+   decides in the one, what is large in the other, and mirrored it errs elsewhere. The logs of both
+   maps and of a prior add up. */
 static void sal__build_lite(sal__builder *b) {
     int whole[4], half[4], x = sal__input(b, 3), y, head;
     sal__lite_backbone(b, x, whole);
     head = b->param;
     b->param = 0;
-    y = sal__upsample(b, x, 2);         /* to the size of the first activation */
+    y = sal__mirror(b, sal__upsample(b, x, 2));         /* to the size of the first activation */
     sal__lite_backbone(b, y, half);
     x = sal__lite_head(b, whole);
     b->param = head;
-    y = sal__upsample(b, sal__lite_head(b, half), x);
+    y = sal__upsample(b, sal__mirror(b, sal__lite_head(b, half)), x);
     x = sal__logprior(b, sal__add(b, x, y), "head.prior", SAL_DOMAINS, 6, 8);
     sal__done(b, sal__layer(b, SAL_OP_SOFTMAX, "softmax", x));
 }

@@ -1186,6 +1186,11 @@ __global__ void add_forward(float *out, const float *a, const float *b, int n) {
     int i = index_of_thread();
     if (i < n) out[i] = a[i] + b[i];
 }
+/* Rows of w values, left becoming right; or out += */
+__global__ void mirror(float *out, const float *in, int w, int adds, int n) {
+    int i = index_of_thread(), x = i % w;
+    if (i < n) out[i] = (adds ? out[i] : 0) + in[i - x + w - 1 - x];
+}
 
 /* Bilinear interpolation, see sal__tap_at. */
 struct Blend { int low, high; double t; };
@@ -2414,6 +2419,18 @@ sal_result back_add(sal_ctx *ctx, sal_run *run, int i) {
     return done(ctx, run, i);
 }
 
+sal_result on_mirror(sal_ctx *ctx, sal_run *run, int i) {
+    int n = in_count(run, i), w = in_shape(run, i, 0).w;
+    FOR(of(run), n, mirror)(out_at(run, i), in_at(run, i, 0), w, 0, n);
+    return done(ctx, run, i);
+}
+sal_result back_mirror(sal_ctx *ctx, sal_run *run, int i) {
+    int n = in_count(run, i), w = in_shape(run, i, 0).w;
+    float *din = din_at(run, i, 0);
+    if (din) FOR(of(run), n, mirror)(din, dout_at(run, i), w, 1, n);
+    return done(ctx, run, i);
+}
+
 sal_result on_upsample(sal_ctx *ctx, sal_run *run, int i) {
     sal_shape s = in_shape(run, i, 0), o = run->value[i].shape;
     int n = out_count(run, i);
@@ -3333,6 +3350,7 @@ SALDEF sal_result sal_backend_cuda_open(sal_ctx *ctx, int device, const sal_back
     SAL_ROW(ADD, add)         SAL_ROW(PRIOR, prior)     SAL_ROW(GAUSSIANS, gaussians)
     SAL_ROW(RELU6, relu6)     SAL_ROW(SOFTMAX, softmax) SAL_ROW(DEPTHWISE, depthwise)
     SAL_ROW(UPSAMPLE, upsample) SAL_ROW(LOGPRIOR, logprior) SAL_ROW(CONVLSTM, convlstm)
+    SAL_ROW(MIRROR, mirror)
 #undef SAL_ROW
     b->device.open = run_open;         b->device.close = run_close;
     b->device.prefetch = run_prefetch; b->device.forward = run_forward;

@@ -126,6 +126,7 @@ static void build(sal__builder *b, pick *p) {
         y = sal__maxpool(b, x, 2, 2, SAL_SAME);
         sal__upsample(b, y, below(p, 2) ? x : 0);
         break;
+    case SAL_OP_MIRROR: sal__mirror(b, y); break;
     case SAL_OP_PRIOR:
         x = sal__conv_any(b, x, "one", 1, 1, 1, 0, 1, 1);
         sal__prior(b, x, "prior", 1 + below(p, 5), 1 + below(p, 5));
@@ -306,7 +307,7 @@ static void test_operators(void) {
         { SAL_OP_CONV2D, 24 }, { SAL_OP_DEPTHWISE, 8 }, { SAL_OP_DENSE, 6 }, { SAL_OP_MAXOUT, 4 },
         { SAL_OP_MAXPOOL, 8 }, { SAL_OP_RELU, 3 }, { SAL_OP_RELU6, 3 }, { SAL_OP_SOFTMAX, 4 },
         { SAL_OP_BATCHNORM, 6 }, { SAL_OP_DROPOUT, 3 }, { SAL_OP_CONCAT, 4 }, { SAL_OP_ADD, 3 },
-        { SAL_OP_UPSAMPLE, 6 }, { SAL_OP_PRIOR, 6 }, { SAL_OP_LOGPRIOR, 4 },
+        { SAL_OP_MIRROR, 3 }, { SAL_OP_UPSAMPLE, 6 }, { SAL_OP_PRIOR, 6 }, { SAL_OP_LOGPRIOR, 4 },
         { SAL_OP_GAUSSIANS, 4 }, { SAL_OP_CONVLSTM, 5 }
     };
     int i;

@@ -150,6 +150,11 @@ static void b_add(arrays dx, const double *dout, arrays x, const double *out) {
     (void)x; (void)out;
     sal_add_backward(dx[0], dx[1], dout, 10);
 }
+static void f_mirror(double *out, arrays x) { sal_mirror_forward(out, x[0], 3, 5); }
+static void b_mirror(arrays dx, const double *dout, arrays x, const double *out) {
+    (void)x; (void)out;
+    sal_mirror_backward(dx[0], dout, 3, 5);
+}
 static void f_upsample(double *out, arrays x) { sal_upsample_forward(out, x[0], 2, 3, 2, 7, 5); }
 static void b_upsample(arrays dx, const double *dout, arrays x, const double *out) {
     (void)x; (void)out;
@@ -220,6 +225,7 @@ static const struct {
     { "dropout", f_dropout, b_dropout, 24, { 24 } },
     { "concatenation", f_concat, b_concat, 48, { 16, 8, 24 } },
     { "addition", f_add, b_add, 10, { 10, 10 } },
+    { "mirroring", f_mirror, b_mirror, 15, { 15 } },
     { "upsampling", f_upsample, b_upsample, 70, { 12 } },
     { "ML-Net's prior", f_prior, b_prior, 90, { 90, 6 } },
     { "a prior for each data set", f_logprior, b_logprior, 90, { 90, 12 } },

@@ -337,6 +337,20 @@ static void test_concat_add(void) {
     }
 }
 
+static void test_mirror(void) {
+    int i, twice;
+    for (i = 0; next_case("mirror", i); i++) {
+        size_t n = count("in");
+        int w = dim("in", 1);
+        float *out = zeros(n), *din = zeros(n);
+        sal_mirror_forward(out, want("in"), n / w, w);
+        compare("out", out, 1);
+        TWICE sal_mirror_backward(din, want("dout"), n / w, w);
+        compare("din", din, 2);
+        VERDICT("%d rows of %d", (int)(n / w), w);
+    }
+}
+
 static void test_upsample(void) {
     int i, twice;
     for (i = 0; next_case("upsample", i); i++) {
@@ -444,6 +458,7 @@ static void test_golden(sal_ctx *ctx) {
     test_batchnorm();
     test_dropout();
     test_concat_add();
+    test_mirror();
     test_upsample();
     test_priors();
     test_convlstm();

@@ -300,11 +300,11 @@ class Net:
         return self.same(x, 'head.readout', 1, 1)
 
     def lite(self, x):
-        """The same network at two scales; a downsampled pixel is the mean of four (of the edge's,
-        where there is half a pixel left)."""
+        """The same network at two scales, the smaller one mirrored; a downsampled pixel is the mean of
+        four (of the edge's, where there is half a pixel left)."""
         half = upsample(x, (x.shape[-2] + 1) // 2, (x.shape[-1] + 1) // 2)
         x = self.lite_scale(x)
-        x = x + upsample(self.lite_scale(half), *x.shape[-2:])
+        x = x + upsample(self.lite_scale(half.flip(3)).flip(3), *x.shape[-2:])
         x = x + upsample(self.param('head.prior', 3, 1, 6, 8)[:1], *x.shape[-2:])
         return torch.softmax(x.flatten(1), 1).view_as(x)
 
@@ -461,6 +461,10 @@ def make_ops():
            {key: values('concat', key, (2, channels, 3, 4))
             for key, channels in (('a', 3), ('b', 1), ('c', 2))})
     record('add.0', lambda x, _: x['a'] + x['b'], {key: values('add', key, (37,)) for key in 'ab'})
+
+    for i, (rows, w) in enumerate([(3, 6), (5, 7), (4, 1)]):
+        case = 'mirror.%d' % i
+        record(case, lambda x, _: x['in'].flip(1), {'in': values(case, 'in', (rows, w))})
 
     for i, (n, ih, iw, oh, ow) in enumerate([(2, 3, 4, 9, 8), (1, 5, 7, 11, 13), (1, 4, 3, 4, 3),
                                              (2, 1, 1, 3, 5), (1, 1, 4, 2, 7), (1, 9, 7, 4, 3),
