@@ -10,6 +10,9 @@
 #include <sys/wait.h>
 #include "timing.h"
 
+static const char program[] = "bench";
+#include "options.h"
+
 static const char help[] =
     "bench: milliseconds, GFLOP/s and bytes of each network and layer\n"
     "\n"
@@ -48,13 +51,6 @@ typedef struct report {
 } report;
 
 typedef struct machine { int threads; double gflops, gbytes; } machine;
-
-static int complain(const char *sentence, const char *about) {
-    fprintf(stderr, "bench: ");
-    fprintf(stderr, sentence, about);
-    fprintf(stderr, "\n");
-    return 1;
-}
 
 /* --- what the machine can do ----------------------------------------------------------------- */
 
@@ -366,7 +362,8 @@ static sal_result write_svg(sal_ctx *ctx, const char *path, const report *r, con
 }
 
 typedef struct options {
-    const char *net, *weights, *dtype, *size, *svg, *threads, *runs;
+    const char *net, *weights, *dtype, *svg;
+    int h, w, runs;
     int layers, json;
 } options;
 
@@ -375,21 +372,19 @@ static int bench(sal_ctx *ctx, const options *o, const machine *m, sal_kind kind
     sal_net_desc desc = sal_net_desc_default(kind);
     sal_net *net = NULL;
     report r;
-    int dtype = 0, h = 0, w = 0;
+    int dtype = 0;
     double start = now_ms();
     sal_result result;
     memset(&r, 0, sizeof r);
     while (o->dtype && strcmp(o->dtype, names[dtype]))
         if (++dtype == 4) return complain("--dtype %s: F32, F16, BF16 or I8, please", o->dtype);
-    if (o->size && sscanf(o->size, "%dx%d", &h, &w) != 2)
-        return complain("--size %s: HEIGHTxWIDTH, please", o->size);
     if (o->weights) result = sal_net_load(ctx, o->weights, &net);
     else {
         result = sal_net_new(ctx, &desc, &net);
         if (!result) result = random_weights(ctx, net, (sal_dtype)dtype);
     }
-    r.runs = o->runs ? atoi(o->runs) : 5;
-    if (!result) result = sal_run_open(ctx, net, 1, h, w, &r.run);
+    r.runs = o->runs;
+    if (!result) result = sal_run_open(ctx, net, 1, o->h, o->w, &r.run);
     r.load = now_ms() - start;
     if (!result) result = measure(ctx, &r);
     r.peak_mb = peak_mb();
@@ -408,19 +403,21 @@ int main(int argc, char **argv) {
     options o;
     machine m;
     sal_kind kind = SAL_JUNTINGNET;
+    const char *size = NULL, *runs = NULL, *threads = NULL;
     int i, status = 0;
     memset(&ctx, 0, sizeof ctx);
     memset(&o, 0, sizeof o);
+    o.runs = 5;
     for (i = 1; i < argc && !status; i++) {
         const char *a = argv[i], **value = NULL;
         if (!strcmp(a, "-h") || !strcmp(a, "--help")) { fputs(help, stdout); return 0; }
         else if (!strcmp(a, "-m")) value = &o.net;
         else if (!strcmp(a, "-w")) value = &o.weights;
         else if (!strcmp(a, "--dtype")) value = &o.dtype;
-        else if (!strcmp(a, "--size")) value = &o.size;
+        else if (!strcmp(a, "--size")) value = &size;
         else if (!strcmp(a, "--svg")) value = &o.svg;
-        else if (!strcmp(a, "--threads")) value = &o.threads;
-        else if (!strcmp(a, "--runs")) value = &o.runs;
+        else if (!strcmp(a, "--threads")) value = &threads;
+        else if (!strcmp(a, "--runs")) value = &runs;
         else if (!strcmp(a, "--layers")) o.layers = 1;
         else if (!strcmp(a, "--json")) o.json = 1;
         else if (!strcmp(a, "--reference")) ctx.backend = sal_backend_ref();
@@ -430,12 +427,9 @@ int main(int argc, char **argv) {
     }
     if (!status && o.net && !sal_kind_from_name(o.net, &kind))
         status = complain("there is no network called %s", o.net);
-    if (!status && o.runs && atoi(o.runs) < 1)
-        status = complain("--runs %s: 1 or more, please", o.runs);
-    if (!status && o.threads) {
-        ctx.threads = atoi(o.threads);
-        if (ctx.threads < 1) status = complain("--threads %s: 1 or more, please", o.threads);
-    }
+    if (!status && size) status = read_size("--size", size, &o.h, &o.w);
+    if (!status && runs) status = read_whole("--runs", runs, 1, 1000000, &o.runs);
+    if (!status && threads) status = read_whole("--threads", threads, 1, 1024, &ctx.threads);
     if (!status) status = measure_machine(&ctx, &m);
     if (status) return status;
     if (!o.json)

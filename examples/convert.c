@@ -7,6 +7,9 @@
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 
+static const char program[] = "convert";
+#include "options.h"
+
 static const char help[] =
     "convert: a network's weights in another number format\n"
     "\n"
@@ -16,11 +19,6 @@ static const char help[] =
     "The texts that were kept with the first go along.\n"
     "\n"
     "  --tone POWER,FLOOR   a map m, 0 to 1, of OUT becomes the larger of m^POWER and FLOOR\n";
-
-static int complain(const char *text) {
-    fprintf(stderr, "convert: %s\n", text);
-    return 1;
-}
 
 /* into += share * from, parameter by parameter */
 static int add(sal_net *into, const sal_net *from, double share) {
@@ -85,7 +83,7 @@ int main(int argc, char **argv) {
         other = NULL;
     }
     if (!r && !status) r = sal_net_save(&ctx, net, argv[argc - 1], types[type], extra, extras);
-    if (r) status = complain(sal_error(&ctx));
+    if (r) status = complain("%s", sal_error(&ctx));
     sal_net_free(&ctx, net);
     return status;
 }

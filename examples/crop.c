@@ -337,14 +337,6 @@ static int parse_share(const char *option, const char *text, double *share) {
     return complain("%s %s: a share is above 0 and at most 1", option, text);
 }
 
-static int parse_count(const char *option, const char *text, int *count) {
-    char *end;
-    long n = strtol(text, &end, 10);
-    *count = (int)n;
-    if (end != text && !*end && n >= 1 && n <= 256) return 0;
-    return complain("%s %s: a number from 1 to 256, please", option, text);
-}
-
 static int parse_value(sal_ctx *ctx, options *o, const char *a, const char *v) {
     double w, h;
     if (!strcmp(a, "-a")) {
@@ -357,8 +349,8 @@ static int parse_value(sal_ctx *ctx, options *o, const char *a, const char *v) {
         o->crop.aspect = (double)o->w / o->h;
     } else if (!strcmp(a, "--area")) return parse_share(a, v, &o->crop.area);
     else if (!strcmp(a, "--keep")) return parse_share(a, v, &o->crop.keep);
-    else if (!strcmp(a, "--boxes")) return parse_count(a, v, &o->crop.boxes);
-    else if (!strcmp(a, "--threads")) return parse_count(a, v, &ctx->threads);
+    else if (!strcmp(a, "--boxes")) return read_whole(a, v, 1, 256, &o->crop.boxes);
+    else if (!strcmp(a, "--threads")) return read_whole(a, v, 1, 1024, &ctx->threads);
     else {                                                  /* --boost */
         const char *dot = strrchr(v, '.');
         if (dot && !strcmp(dot, ".npy") ? sal_map_load_npy(ctx, v, &o->boost)

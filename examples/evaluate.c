@@ -9,6 +9,9 @@
 #include "../saliency.h"
 #include "../weights/saliency_lite.h"
 
+static const char program[] = "evaluate";
+#include "options.h"
+
 #include <ctype.h>
 #include <time.h>
 
@@ -113,16 +116,6 @@ typedef struct evaluation {
     bytes *photo, *human;                   /* thumbnails */
     picture_job job[BLOCK];
 } evaluation;
-
-static int complain(const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    fprintf(stderr, "evaluate: ");
-    vfprintf(stderr, format, args);
-    fprintf(stderr, "\n");
-    va_end(args);
-    return 1;
-}
 
 static const sal_metric_info *metric_about(int m) {
     static const char text[] = "share of the fixations in the best box of half the area";
@@ -680,15 +673,6 @@ static int parse_metrics(evaluation *e, const char *list) {
     return e->columns ? 0 : complain("--metrics needs names; see evaluate --help");
 }
 
-static int parse_number(const char *option, const char *text, int *value) {
-    char *end;
-    long n = strtol(text, &end, 10);
-    if (*end || end == text || n < 1 || n > INT_MAX)
-        return complain("%s %s: a whole number from 1 up is expected", option, text);
-    *value = (int)n;
-    return 0;
-}
-
 /* The last part of a path, without .safetensors. */
 static void short_name(char *name, size_t size, const char *path) {
     size_t end = strlen(path), start;
@@ -853,17 +837,13 @@ static int parse_options(evaluation *e, int argc, char **argv) {
         else if (!strcmp(a, "--json")) e->json = v;
         else if (!strcmp(a, "--html")) e->html = v;
         else if (!strcmp(a, "--metrics")) status = parse_metrics(e, v);
-        else if (!strcmp(a, "--limit")) status = parse_number(a, v, &e->limit);
-        else if (!strcmp(a, "--threads")) status = parse_number(a, v, &e->ctx.threads);
-        else if (!strcmp(a, "--test-share")) e->test_share = atof(v);
-        else if (!strcmp(a, "--domain")) e->domain = atoi(v);
-        else if (!strcmp(a, "--input")) {
-            char rest;
-            if (sscanf(v, "%dx%d%c", &e->h, &e->w, &rest) != 2)
-                status = complain("--input %s: HEIGHTxWIDTH, please", v);
-        }
-        else if (!strcmp(a, "--seed")) status = parse_number(a, v, &seed);
-        else if (!strcmp(a, "--strips")) status = parse_number(a, v, &e->strips);
+        else if (!strcmp(a, "--limit")) status = read_whole(a, v, 1, INT_MAX, &e->limit);
+        else if (!strcmp(a, "--threads")) status = read_whole(a, v, 1, 1024, &e->ctx.threads);
+        else if (!strcmp(a, "--test-share")) status = read_number(a, v, 0, 0, 1, &e->test_share);
+        else if (!strcmp(a, "--domain")) status = read_whole(a, v, 0, SAL_DOMAINS - 1, &e->domain);
+        else if (!strcmp(a, "--input")) status = read_size(a, v, &e->h, &e->w);
+        else if (!strcmp(a, "--seed")) status = read_whole(a, v, 1, INT_MAX, &seed);
+        else if (!strcmp(a, "--strips")) status = read_whole(a, v, 1, INT_MAX, &e->strips);
         else status = complain("%s is not an option; see evaluate --help", a);
     }
     e->ctx.seed = (uint64_t)seed;

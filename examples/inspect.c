@@ -6,6 +6,9 @@
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 
+static const char program[] = "inspect";
+#include "options.h"
+
 static const char help[] =
     "inspect: what is in a weights file, a network, or a MATLAB file\n"
     "\n"
@@ -29,13 +32,6 @@ typedef struct options {
     const char *network, *file;
     int h, w, stats, all;
 } options;
-
-static int complain(const char *sentence, const char *about) {
-    fprintf(stderr, "inspect: ");
-    fprintf(stderr, sentence, about);
-    fprintf(stderr, "\n");
-    return 1;
-}
 
 /* --- pieces of tables ---------------------------------------------------------------------- */
 
@@ -353,8 +349,7 @@ int main(int argc, char **argv) {
         } else if (!strcmp(a, "-n") || !strcmp(a, "--size")) {
             if (!value) return complain("%s needs a value; see inspect --help", a);
             if (a[1] == 'n') o.network = value;
-            else if (sscanf(value, "%6dx%6d", &o.h, &o.w) != 2 || o.h < 1 || o.w < 1)
-                return complain("--size %s: HEIGHTxWIDTH expected, as 480x640", value);
+            else if (read_size(a, value, &o.h, &o.w)) return 1;
             i++;
         } else if (a[0] == '-' && a[1]) {
             return complain("%s is not an option; see inspect --help", a);

@@ -1,19 +1,7 @@
 /* What programs share that take pictures and folders of pictures: the list of them, names of
-   results, progress, and one sentence for each failure. Include it after saliency.h; `program` is
-   the name in front of every sentence. */
+   results, and progress. Include it after saliency.h and `program` (see options.h). */
 
-#if defined(__GNUC__)
-__attribute__((format(printf, 1, 2)))
-#endif
-static int complain(const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    fprintf(stderr, "%s: ", program);
-    vfprintf(stderr, format, args);
-    fprintf(stderr, "\n");
-    va_end(args);
-    return 1;
-}
+#include "options.h"
 
 /* --- the list of pictures ------------------------------------------------------------------ */
 
@@ -85,9 +73,7 @@ static int check_collisions(list *pictures) {
 
 static int resize_input(sal_ctx *ctx, sal_model *model, const char *size) {
     int h, w;
-    char rest;
-    if (sscanf(size, "%dx%d%c", &h, &w, &rest) != 2)
-        return complain("--input %s: HEIGHTxWIDTH, please", size);
+    if (read_size("--input", size, &h, &w)) return 1;
     return sal_model_resize(ctx, model, h, w) ? complain("%s", sal_error(ctx)) : 0;
 }
 

@@ -103,14 +103,14 @@ int main(int argc, char **argv) {
     sal_ctx ctx;
     options o;
     list pictures = { NULL, 0, 0 };
-    const char *name = NULL, *weights = NULL, *domain = NULL, *input = NULL;
-    int i, status = 0, center = 0;
+    const char *name = NULL, *weights = NULL, *input = NULL;
+    int i, status = 0, center = 0, domain = SAL_DOMAIN_NEUTRAL;
     memset(&ctx, 0, sizeof ctx);
     sal_use_lite(&ctx);
     memset(&o, 0, sizeof o);
 
     for (i = 1; i < argc && !status; i++) {
-        const char *a = argv[i], **value = NULL, *threads = NULL;
+        const char *a = argv[i], **value = NULL, *threads = NULL, *prior = NULL;
         if (!strcmp(a, "-h") || !strcmp(a, "--help")) {
             fputs(help, stdout);
             list_free(&pictures);
@@ -120,7 +120,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(a, "-o")) value = &o.out;
         else if (!strcmp(a, "--overlay")) value = &o.overlay;
         else if (!strcmp(a, "--npy")) value = &o.npy;
-        else if (!strcmp(a, "--domain")) value = &domain;
+        else if (!strcmp(a, "--domain")) value = &prior;
         else if (!strcmp(a, "--input")) value = &input;
         else if (!strcmp(a, "--threads")) value = &threads;
         else if (!strcmp(a, "--center")) center = 1;
@@ -130,11 +130,8 @@ int main(int argc, char **argv) {
         else status = list_path(&ctx, &pictures, a, &o.several);
         if (value && i + 1 == argc) status = complain("%s needs a value; see predict --help", a);
         else if (value) *value = argv[++i];
-        if (!status && threads) {
-            ctx.threads = atoi(threads);
-            if (ctx.threads < 1)
-                status = complain("--threads %s: a number from 1 up, please", threads);
-        }
+        if (!status && threads) status = read_whole(a, threads, 1, 1024, &ctx.threads);
+        if (!status && prior) status = read_whole(a, prior, 0, SAL_DOMAINS - 1, &domain);
     }
     if (!status && !pictures.count)
         status = complain("%s", "which pictures? see predict --help");
@@ -150,7 +147,7 @@ int main(int argc, char **argv) {
     if (!status && o.raw && !o.model.net)
         status = complain("--raw: %s is not a network, it has no raw output", o.model.name);
     o.model.center = center;
-    o.model.domain = domain ? atoi(domain) : SAL_DOMAIN_NEUTRAL;
+    o.model.domain = domain;
     if (!status) status = for_all(&ctx, &pictures, o.quiet, predict, &o);
     sal_model_close(&ctx, &o.model);
     list_free(&pictures);

@@ -8,6 +8,9 @@
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 
+static const char program[] = "pretrain";
+#include "options.h"
+
 static const char help[] =
     "pretrain: label photographs with a saliency model and keep the clearest\n"
     "\n"
@@ -43,13 +46,6 @@ typedef struct job {
     photo *photos;
     int size, first;
 } job;
-
-static int complain(const char *sentence, const char *about) {
-    fprintf(stderr, "pretrain: ");
-    fprintf(stderr, sentence, about);
-    fprintf(stderr, "\n");
-    return 1;
-}
 
 /* FOLDER/PART/NAME.png without the picture's own extension. */
 static void map_path(char *path, size_t size, const char *folder, const char *part,
@@ -225,19 +221,21 @@ static int pretrain(sal_ctx *ctx, job *j, int count, int most, int bar) {
 int main(int argc, char **argv) {
     sal_ctx ctx, *contexts = NULL;
     job j;
-    const char *model = "gbvs", *number[3] = { NULL, NULL, NULL }, *weights[8], *file;
+    const char *model = "gbvs", *weights[8], *file, *most = NULL, *size = NULL, *threads = NULL;
     char name[64], **names = NULL;
-    int i, count = 0, found = 0, workers = 0, quiet = 0, status = 0, center, files = 0;
+    int i, limit = INT_MAX, count = 0, found = 0, workers = 0, quiet = 0, status = 0, files = 0;
+    int center;
     memset(&ctx, 0, sizeof ctx);
     memset(&j, 0, sizeof j);
+    j.size = 32;
     for (i = 1; i < argc && !status; i++) {
         const char *a = argv[i], **value = NULL;
         if (!strcmp(a, "-h") || !strcmp(a, "--help")) { fputs(help, stdout); return 0; }
         else if (!strcmp(a, "--images")) value = &j.images;
         else if (!strcmp(a, "--out")) value = &j.out;
-        else if (!strcmp(a, "--keep")) value = &number[0];
-        else if (!strcmp(a, "--size")) value = &number[1];
-        else if (!strcmp(a, "--threads")) value = &number[2];
+        else if (!strcmp(a, "--keep")) value = &most;
+        else if (!strcmp(a, "--size")) value = &size;
+        else if (!strcmp(a, "--threads")) value = &threads;
         else if (!strcmp(a, "-m")) value = &model;
         else if (!strcmp(a, "-w") && files < 8) value = &weights[files++];
         else if (!strcmp(a, "--mirror")) j.mirror = 1;
@@ -246,15 +244,13 @@ int main(int argc, char **argv) {
         if (value && i + 1 == argc) status = complain("%s needs a value; see pretrain --help", a);
         else if (value) *value = argv[++i];
     }
-    for (i = 0; i < 3 && !status; i++)
-        if (number[i] && atoi(number[i]) < 1)
-            status = complain("%s: a number from 1 up, please", number[i]);
+    if (!status && most) status = read_whole("--keep", most, 1, INT_MAX, &limit);
+    if (!status && size) status = read_whole("--size", size, 1, 4096, &j.size);
+    if (!status && threads) status = read_whole("--threads", threads, 1, 1024, &ctx.threads);
     if (!status && (!j.images || !j.out))
         status = complain("%s", "which --images, and --out where? see pretrain --help");
     if (status) return status;
 
-    ctx.threads = number[2] ? atoi(number[2]) : 0;
-    j.size = number[1] ? atoi(number[1]) : 32;
     workers = sal_threads(&ctx);
     j.teachers = files ? files : 1;
     center = strlen(model) > 7 && !strcmp(model + strlen(model) - 7, "+center");
@@ -281,8 +277,7 @@ int main(int argc, char **argv) {
         j.model[i].center = center;
     }
     if (!status)
-        status = pretrain(&ctx, &j, found, number[0] ? atoi(number[0]) : found,
-                          !quiet && isatty(2));
+        status = pretrain(&ctx, &j, found, limit, !quiet && isatty(2));
     for (i = 0; j.model && i < workers * j.teachers; i++)
         sal_model_close(&contexts[i / j.teachers], &j.model[i]);
     sal_free(&ctx, j.model);

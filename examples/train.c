@@ -14,6 +14,9 @@
 #  include <mpi.h>
 #endif
 
+static const char program[] = "train";
+#include "options.h"
+
 static const char help[] =
     "train: a network learns where people look\n"
     "\n"
@@ -70,16 +73,6 @@ typedef struct view {
     const char *plot;
     sal_ctx *ctx;
 } view;
-
-static int complain(const char *format, ...) {
-    va_list list;
-    va_start(list, format);
-    fputs("train: ", stderr);
-    vfprintf(stderr, format, list);
-    fputc('\n', stderr);
-    va_end(list);
-    return 1;
-}
 
 static double now(void) {
     struct timespec t;
@@ -318,7 +311,7 @@ static const struct number { int option, whole; double least, most; } numbers[] 
     { DROPOUT, 0, 0, 1 }, { BLUR, 0, 0, 1000 }, { EPOCHS, 1, 1, 1e6 }, { BATCH, 1, 1, 1e6 },
     { SEED, 1, 0, 1e15 }, { DECAY, 0, 0, 1e6 }, { CLIP, 0, 0, 1e9 }, { MAX_NORM, 0, 0, 1e9 },
     { AVERAGE, 0, 0, 1 }, { PATIENCE, 1, 0, 1e6 }, { CHECKPOINT, 0, 0, 1e9 },
-    { MEMORY, 0, 0, 1e9 }, { THREADS, 1, 0, 256 }
+    { MEMORY, 0, 0, 1e9 }, { THREADS, 1, 0, 1024 }
 };
 
 static int check_numbers(const char **value) {
@@ -326,12 +319,9 @@ static int check_numbers(const char **value) {
     for (k = 0; k < SAL__COUNT(numbers); k++) {
         const struct number *n = &numbers[k];
         const char *text = value[n->option];
-        char *end;
-        double x = text ? strtod(text, &end) : n->least;
-        if (text && (end == text || *end || !(x >= n->least && x <= n->most) ||
-                     (n->whole && x != floor(x))))
-            return complain("%s %s: a %snumber from %.0f to %.0f, please", value_names[n->option],
-                            text, n->whole ? "whole " : "", n->least, n->most);
+        double x;
+        if (text && read_number(value_names[n->option], text, n->whole, n->least, n->most, &x))
+            return 1;
     }
     return 0;
 }
@@ -377,11 +367,7 @@ static sal_result make_network(sal_ctx *ctx, const char **value, uint64_t seed, 
     sal_kind kind = SAL_JUNTINGNET;
     sal_result r = SAL_OK;
     int i, he, h = 0, w = 0;
-    char rest;
-    if (value[INPUT] && (sscanf(value[INPUT], "%dx%d%c", &h, &w, &rest) != 2 || h < 1 || w < 1)) {
-        complain("--input %s: HEIGHTxWIDTH, please", value[INPUT]);
-        return SAL_ERR_ARGUMENT;
-    }
+    if (value[INPUT] && read_size("--input", value[INPUT], &h, &w)) return SAL_ERR_ARGUMENT;
     if (value[INIT]) {
         r = sal_net_load(ctx, value[INIT], net);
         if (r == SAL_OK && h) { (*net)->desc.h = h; (*net)->desc.w = w; }   /* run_open checks */
@@ -421,8 +407,8 @@ static int describe(sal_ctx *ctx, sal_train_desc *d, const char **value, const i
     if (value[LR] && !value[SCHEDULE] && strchr(value[LR], ':')) d->schedule.kind = SAL_RATE_LINEAR;
     if (value[MOMENTUM] && range("--momentum", value[MOMENTUM], &d->momentum, &d->momentum_end))
         return 1;
-    if (value[EPOCHS]) d->epochs = atoi(value[EPOCHS]);
-    if (value[BATCH]) d->batch = atoi(value[BATCH]);
+    if (value[EPOCHS]) d->epochs = (int)atof(value[EPOCHS]);
+    if (value[BATCH]) d->batch = (int)atof(value[BATCH]);
     if (value[VAL_SPLIT]) d->val_split = atof(value[VAL_SPLIT]);
     if (value[TEST_SHARE]) d->test_share = atof(value[TEST_SHARE]);
     if (value[CROP]) d->crop = atof(value[CROP]);
@@ -432,7 +418,7 @@ static int describe(sal_ctx *ctx, sal_train_desc *d, const char **value, const i
     if (value[CLIP]) d->optim.clip = atof(value[CLIP]);
     if (value[MAX_NORM]) d->optim.max_norm = atof(value[MAX_NORM]);
     if (value[AVERAGE]) d->average = atof(value[AVERAGE]);
-    if (value[PATIENCE]) d->patience = atoi(value[PATIENCE]);
+    if (value[PATIENCE]) d->patience = (int)atof(value[PATIENCE]);
     if (value[MEMORY]) d->memory_limit = atof(value[MEMORY]) * 1e6;
     if (value[SELECT]) {
         if (!strcmp(value[SELECT], "cc")) d->select = SAL_SELECT_CC;
@@ -478,9 +464,9 @@ int main(int argc, char **argv) {
     for (i = 1; i < argc; i++)
         if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help")) { fputs(help, stdout); return 0; }
     if (parse(argc, argv, value, flag)) return 1;
-    ctx.threads = value[THREADS] ? atoi(value[THREADS]) : 0;
+    ctx.threads = value[THREADS] ? (int)atof(value[THREADS]) : 0;
     ctx.log = print_log;
-    seed = value[SEED] ? (uint64_t)atoll(value[SEED]) : 1;
+    seed = value[SEED] ? (uint64_t)atof(value[SEED]) : 1;
     if (make_network(&ctx, value, seed, &net) != SAL_OK) return 1;
     d = sal_train_desc_paper(net->desc.kind);
     status = describe(&ctx, &d, value, flag);
