@@ -428,8 +428,8 @@ int main(int argc, char **argv) {
     if (!status && o.net && !sal_kind_from_name(o.net, &kind))
         status = complain("there is no network called %s", o.net);
     if (!status && size) status = read_size("--size", size, &o.h, &o.w);
-    if (!status && runs) status = read_whole("--runs", runs, 1, 1000000, &o.runs);
-    if (!status && threads) status = read_whole("--threads", threads, 1, 1024, &ctx.threads);
+    if (!status && runs) status = read_whole("--runs", runs, 1, INT_MAX, &o.runs);
+    if (!status && threads) status = read_whole("--threads", threads, 1, MOST_THREADS, &ctx.threads);
     if (!status) status = measure_machine(&ctx, &m);
     if (status) return status;
     if (!o.json)

@@ -350,7 +350,7 @@ static int parse_value(sal_ctx *ctx, options *o, const char *a, const char *v) {
     } else if (!strcmp(a, "--area")) return parse_share(a, v, &o->crop.area);
     else if (!strcmp(a, "--keep")) return parse_share(a, v, &o->crop.keep);
     else if (!strcmp(a, "--boxes")) return read_whole(a, v, 1, 256, &o->crop.boxes);
-    else if (!strcmp(a, "--threads")) return read_whole(a, v, 1, 1024, &ctx->threads);
+    else if (!strcmp(a, "--threads")) return read_whole(a, v, 1, MOST_THREADS, &ctx->threads);
     else {                                                  /* --boost */
         const char *dot = strrchr(v, '.');
         if (dot && !strcmp(dot, ".npy") ? sal_map_load_npy(ctx, v, &o->boost)

@@ -838,7 +838,7 @@ static int parse_options(evaluation *e, int argc, char **argv) {
         else if (!strcmp(a, "--html")) e->html = v;
         else if (!strcmp(a, "--metrics")) status = parse_metrics(e, v);
         else if (!strcmp(a, "--limit")) status = read_whole(a, v, 1, INT_MAX, &e->limit);
-        else if (!strcmp(a, "--threads")) status = read_whole(a, v, 1, 1024, &e->ctx.threads);
+        else if (!strcmp(a, "--threads")) status = read_whole(a, v, 1, MOST_THREADS, &e->ctx.threads);
         else if (!strcmp(a, "--test-share")) status = read_number(a, v, 0, 0, 1, &e->test_share);
         else if (!strcmp(a, "--domain")) status = read_whole(a, v, 0, SAL_DOMAINS - 1, &e->domain);
         else if (!strcmp(a, "--input")) status = read_size(a, v, &e->h, &e->w);

@@ -16,6 +16,8 @@ static inline int complain(const char *format, ...) {
     return 1;
 }
 
+enum { MOST_THREADS = 256 };            /* as many as sal_threads goes up to */
+
 /* These return 0, or 1 after a complaint. */
 
 static inline int read_number(const char *option, const char *text, int whole, double least,

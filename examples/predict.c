@@ -130,7 +130,7 @@ int main(int argc, char **argv) {
         else status = list_path(&ctx, &pictures, a, &o.several);
         if (value && i + 1 == argc) status = complain("%s needs a value; see predict --help", a);
         else if (value) *value = argv[++i];
-        if (!status && threads) status = read_whole(a, threads, 1, 1024, &ctx.threads);
+        if (!status && threads) status = read_whole(a, threads, 1, MOST_THREADS, &ctx.threads);
         if (!status && prior) status = read_whole(a, prior, 0, SAL_DOMAINS - 1, &domain);
     }
     if (!status && !pictures.count)

@@ -245,8 +245,8 @@ int main(int argc, char **argv) {
         else if (value) *value = argv[++i];
     }
     if (!status && most) status = read_whole("--keep", most, 1, INT_MAX, &limit);
-    if (!status && size) status = read_whole("--size", size, 1, 4096, &j.size);
-    if (!status && threads) status = read_whole("--threads", threads, 1, 1024, &ctx.threads);
+    if (!status && size) status = read_whole("--size", size, 1, 1 << 14, &j.size);
+    if (!status && threads) status = read_whole("--threads", threads, 1, MOST_THREADS, &ctx.threads);
     if (!status && (!j.images || !j.out))
         status = complain("%s", "which --images, and --out where? see pretrain --help");
     if (status) return status;

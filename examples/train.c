@@ -311,16 +311,18 @@ static const struct number { int option, whole; double least, most; } numbers[] 
     { DROPOUT, 0, 0, 1 }, { BLUR, 0, 0, 1000 }, { EPOCHS, 1, 1, 1e6 }, { BATCH, 1, 1, 1e6 },
     { SEED, 1, 0, 1e15 }, { DECAY, 0, 0, 1e6 }, { CLIP, 0, 0, 1e9 }, { MAX_NORM, 0, 0, 1e9 },
     { AVERAGE, 0, 0, 1 }, { PATIENCE, 1, 0, 1e6 }, { CHECKPOINT, 0, 0, 1e9 },
-    { MEMORY, 0, 0, 1e9 }, { THREADS, 1, 0, 1024 }
+    { MEMORY, 0, 0, 1e9 }, { THREADS, 1, 0, MOST_THREADS }
 };
 
-static int check_numbers(const char **value) {
+static double number[VALUES];           /* their values, 0 for those that are not given */
+
+static int read_numbers(const char **value) {
     int k;
     for (k = 0; k < SAL__COUNT(numbers); k++) {
         const struct number *n = &numbers[k];
         const char *text = value[n->option];
-        double x;
-        if (text && read_number(value_names[n->option], text, n->whole, n->least, n->most, &x))
+        if (text && read_number(value_names[n->option], text, n->whole, n->least, n->most,
+                                &number[n->option]))
             return 1;
     }
     return 0;
@@ -342,7 +344,7 @@ static int parse(int argc, char **argv, const char **value, int *flag) {
     if (!value[DATA]) return complain("which --data? see train --help");
     if (!value[MODEL] && !value[INIT])
         return complain("which network (-m)? see train --help");
-    return check_numbers(value);
+    return read_numbers(value);
 }
 
 /* The papers' N(0, 0.01^2) lets shallow networks see little of the picture for thousands of steps:
@@ -388,7 +390,7 @@ static sal_result make_network(sal_ctx *ctx, const char **value, uint64_t seed, 
         if (r == SAL_OK) r = sal_net_init(ctx, *net, seed);
         if (r == SAL_OK && he) start_he(*net);
     }
-    if (r == SAL_OK && value[BLUR]) (*net)->desc.blur = (float)atof(value[BLUR]);
+    if (r == SAL_OK && value[BLUR]) (*net)->desc.blur = (float)number[BLUR];
     if (r == SAL_OK && value[BACKBONE]) r = sal_net_load_backbone(ctx, *net, value[BACKBONE]);
     if (r != SAL_OK) complain("%s", sal_error(ctx));
     return r;
@@ -407,19 +409,19 @@ static int describe(sal_ctx *ctx, sal_train_desc *d, const char **value, const i
     if (value[LR] && !value[SCHEDULE] && strchr(value[LR], ':')) d->schedule.kind = SAL_RATE_LINEAR;
     if (value[MOMENTUM] && range("--momentum", value[MOMENTUM], &d->momentum, &d->momentum_end))
         return 1;
-    if (value[EPOCHS]) d->epochs = (int)atof(value[EPOCHS]);
-    if (value[BATCH]) d->batch = (int)atof(value[BATCH]);
-    if (value[VAL_SPLIT]) d->val_split = atof(value[VAL_SPLIT]);
-    if (value[TEST_SHARE]) d->test_share = atof(value[TEST_SHARE]);
-    if (value[CROP]) d->crop = atof(value[CROP]);
-    if (value[COLOUR]) d->colour = atof(value[COLOUR]);
-    if (value[DROPOUT]) d->dropout = atof(value[DROPOUT]);
-    if (value[DECAY]) d->optim.decay = atof(value[DECAY]);
-    if (value[CLIP]) d->optim.clip = atof(value[CLIP]);
-    if (value[MAX_NORM]) d->optim.max_norm = atof(value[MAX_NORM]);
-    if (value[AVERAGE]) d->average = atof(value[AVERAGE]);
-    if (value[PATIENCE]) d->patience = (int)atof(value[PATIENCE]);
-    if (value[MEMORY]) d->memory_limit = atof(value[MEMORY]) * 1e6;
+    if (value[EPOCHS]) d->epochs = (int)number[EPOCHS];
+    if (value[BATCH]) d->batch = (int)number[BATCH];
+    if (value[VAL_SPLIT]) d->val_split = number[VAL_SPLIT];
+    if (value[TEST_SHARE]) d->test_share = number[TEST_SHARE];
+    if (value[CROP]) d->crop = number[CROP];
+    if (value[COLOUR]) d->colour = number[COLOUR];
+    if (value[DROPOUT]) d->dropout = number[DROPOUT];
+    if (value[DECAY]) d->optim.decay = number[DECAY];
+    if (value[CLIP]) d->optim.clip = number[CLIP];
+    if (value[MAX_NORM]) d->optim.max_norm = number[MAX_NORM];
+    if (value[AVERAGE]) d->average = number[AVERAGE];
+    if (value[PATIENCE]) d->patience = (int)number[PATIENCE];
+    if (value[MEMORY]) d->memory_limit = number[MEMORY] * 1e6;
     if (value[SELECT]) {
         if (!strcmp(value[SELECT], "cc")) d->select = SAL_SELECT_CC;
         else if (!strcmp(value[SELECT], "nss")) d->select = SAL_SELECT_NSS;
@@ -464,9 +466,9 @@ int main(int argc, char **argv) {
     for (i = 1; i < argc; i++)
         if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help")) { fputs(help, stdout); return 0; }
     if (parse(argc, argv, value, flag)) return 1;
-    ctx.threads = value[THREADS] ? (int)atof(value[THREADS]) : 0;
+    ctx.threads = (int)number[THREADS];
     ctx.log = print_log;
-    seed = value[SEED] ? (uint64_t)atof(value[SEED]) : 1;
+    seed = value[SEED] ? (uint64_t)number[SEED] : 1;
     if (make_network(&ctx, value, seed, &net) != SAL_OK) return 1;
     d = sal_train_desc_paper(net->desc.kind);
     status = describe(&ctx, &d, value, flag);
@@ -480,7 +482,7 @@ int main(int argc, char **argv) {
     snprintf(state, sizeof state, "%s.state", out);
     d.out = out; d.state = state;
     v.ctx = &ctx; v.quiet = flag[QUIET]; v.terminal = isatty(1); v.plot = value[PLOT];
-    v.checkpoint = value[CHECKPOINT] ? atof(value[CHECKPOINT]) : 300;
+    v.checkpoint = value[CHECKPOINT] ? number[CHECKPOINT] : 300;
     d.progress = progress; d.user = &v;
 #ifdef SALIENCY_MPI
     MPI_Init(&argc, &argv);

@@ -33,7 +33,7 @@ check "a tensor that is not there is an error" 1 'there is no tensor nope' $file
 check "no file is an error" 1 'one file, or -n'
 check "an unknown network is an error" 1 'vgg is not a network' -n vgg
 check "a size that the network cannot take is an error" 1 'multiples of 8' -n mlnet --size 9x9
-check "a broken size is an error" 1 'HEIGHTxWIDTH' -n mlnet --size 9
+check "a broken size is an error" 1 '^inspect: --size 9: HEIGHTxWIDTH, please, as 480x640$' -n mlnet --size 9
 check "an unknown option is an error" 1 '^inspect: -x is not an option' -x
 check "a missing file is an error" 1 '^inspect: missing: cannot be opened' missing
 check "a picture is not a weights file" 1 'not a safetensors file' examples/photos/coffee.jpg

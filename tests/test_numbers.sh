@@ -7,10 +7,10 @@ here=$(mktemp -d) || exit 1
 trap 'rm -rf "$here"' EXIT
 passed=0 failed=0
 
-refused() {     # PROGRAM OPTION VALUE ARGUMENTS: status 1, one line with both, nothing on stdout
+refused() {     # PROGRAM OPTION VALUE ARGUMENTS: status 1, one line with both, nothing made
     program=$1 option=$2 value=$3; shift 3
     timeout 60 "build/$program" "$@" "$option" "$value" >"$here/out" 2>"$here/err"
-    if [ $? = 1 ] && [ "$(wc -l <"$here/err")" = 1 ] && [ ! -s "$here/out" ] &&
+    if [ $? = 1 ] && [ "$(wc -l <"$here/err")" = 1 ] && [ ! -s "$here/out" ] && [ ! -e "$here/made" ] &&
        grep -Fq -- "$program: $option $value: " "$here/err"
     then passed=$((passed + 1)); echo "ok   $program $option $value is refused"
     else failed=$((failed + 1)); echo "FAIL $program $option $value is refused"; cat "$here/err"
@@ -18,26 +18,26 @@ refused() {     # PROGRAM OPTION VALUE ARGUMENTS: status 1, one line with both, 
 }
 
 for value in 2x 0 1.5 ''; do
-    refused predict  --threads "$value" -o "$here/map.png" $photo
+    refused predict  --threads "$value" -o "$here/made" $photo
     refused evaluate --threads "$value" -m center --data nowhere
     refused bench    --threads "$value" -m juntingnet
     refused bench    --runs    "$value" -m juntingnet
-    refused pretrain --threads "$value" --images "$here" --out "$here/out"
-    refused pretrain --size    "$value" --images "$here" --out "$here/out"
-    refused crop     --boxes   "$value" -o "$here" $photo
+    refused pretrain --threads "$value" --images "$here" --out "$here/made"
+    refused pretrain --size    "$value" --images "$here" --out "$here/made"
+    refused crop     --boxes   "$value" -o "$here/made" $photo
 done
 for value in osie 1.5 -1 3; do
-    refused predict  --domain "$value" -o "$here/map.png" $photo
+    refused predict  --domain "$value" -o "$here/made" $photo
     refused evaluate --domain "$value" -m lite --data nowhere
 done
 for value in 10% abc 2 -.1; do refused evaluate --test-share "$value" -m center --data nowhere; done
 for value in 96 96x96q 96x 0x96 -96x96 99999999999x96; do
-    refused predict  --input "$value" -o "$here/map.png" $photo
-    refused crop     --input "$value" -o "$here" $photo
+    refused predict  --input "$value" -o "$here/made" $photo
+    refused crop     --input "$value" -o "$here/made" $photo
     refused evaluate --input "$value" -m lite --data nowhere
     refused bench    --size  "$value" -m juntingnet
     refused inspect  --size  "$value" -n lite
-    refused train    --input "$value" -m lite --data nowhere --out "$here/out"
+    refused train    --input "$value" -m lite --data nowhere --out "$here/made"
 done
 
 echo "$passed passed, $failed failed"

@@ -300,8 +300,8 @@ class Net:
         return self.same(x, 'head.readout', 1, 1)
 
     def lite(self, x):
-        """The same network at two scales, the smaller one mirrored; a downsampled pixel is the mean of
-        four (of the edge's, where there is half a pixel left)."""
+        """The same network at two scales, the smaller one mirrored; a downsampled pixel is the mean
+        of four (of the edge's, where there is half a pixel left)."""
         half = upsample(x, (x.shape[-2] + 1) // 2, (x.shape[-1] + 1) // 2)
         x = self.lite_scale(x)
         x = x + upsample(self.lite_scale(half.flip(3)).flip(3), *x.shape[-2:])
