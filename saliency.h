@@ -159,13 +159,18 @@ SALDEF double sal_rng_uniform(sal_rng *r);      /* [0, 1), 53 bits */
 SALDEF double sal_rng_normal(sal_rng *r);       /* N(0, 1), two draws by Box-Muller */
 SALDEF uint32_t sal_rng_below(sal_rng *r, uint32_t n);  /* 0..n-1 without bias; n > 0 */
 
+/* NAME of FOLDER/NAME: behind the last slash (on Windows also backslash). */
+SALDEF const char *sal_path_name(const char *path);
 #ifndef SALIENCY_NO_STDIO
-/* A whole file in memory, with a zero byte after its end; sal_free the data. */
+/* Files are named in UTF-8 on every system.
+   A whole file in memory, with a zero byte after its end; sal_free the data. */
 SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **data, size_t *size);
 /* Write a whole file or nothing: to a temporary name beside it, fsync, rename. */
 SALDEF sal_result sal_file_write(sal_ctx *ctx, const char *path, const void *data, size_t size);
 /* The names in a folder (without "." and ".."), sorted by byte value. One block: sal_free it. */
 SALDEF sal_result sal_dir_list(sal_ctx *ctx, const char *path, char ***names, int *count);
+/* Make a folder, in one that is there; nothing is to be done if it is there already. */
+SALDEF sal_result sal_folder_make(sal_ctx *ctx, const char *path);
 /* 1 a folder, 0 another kind of file, -1 nothing there. */
 SALDEF int sal_path_kind(const char *path);
 #endif
@@ -1391,11 +1396,18 @@ SALDEF double sal_name_share(const char *name, uint64_t seed);
 #  include <omp.h>
 #endif
 #ifndef SALIENCY_NO_STDIO
-#  include <dirent.h>
 #  include <errno.h>
 #  include <fcntl.h>
 #  include <sys/stat.h>
-#  include <unistd.h>
+#  include <time.h>
+#  ifdef _WIN32
+#    include <direct.h>
+#    include <io.h>
+#    include <process.h>
+#  else
+#    include <dirent.h>
+#    include <unistd.h>
+#  endif
 #endif
 /* stb_image (decoding, inflate) and stb_image_write (PNG, JPEG): private copies, so they never
    clash with yours. If you included them before this header, yours are used. */
@@ -1642,99 +1654,22 @@ SALDEF uint32_t sal_rng_below(sal_rng *r, uint32_t n) {
 }
 
 /* --- files ------------------------------------------------------------------------------- */
-#ifndef SALIENCY_NO_STDIO
 
-/* Open for reading, with the size of it. */
-static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t *size) {
-    long length;
-    if (sal_path_kind(path) == 1)
-        return sal__fail(ctx, SAL_ERR_IO, "%s: is a folder, not a file", path);
-    *file = fopen(path, "rb");
-    if (!*file)
-        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
-    if (fseek(*file, 0, SEEK_END) || (length = ftell(*file)) < 0 || fseek(*file, 0, SEEK_SET)) {
-        fclose(*file);
-        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
-    }
-    *size = (size_t)length;
-    return SAL_OK;
-}
-
-SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **data,
-                                size_t *size) {
-    FILE *file;
-    size_t length;
-    *data = NULL; *size = 0;
-    SAL__TRY(sal__open(ctx, path, &file, &length));
-    unsigned char *bytes = SAL__NEW(ctx, unsigned char, length + 1);
-    if (!bytes) { fclose(file); return SAL_ERR_MEMORY; }
-    if (fread(bytes, 1, length, file) != length) {
-        fclose(file);
-        sal_free(ctx, bytes);
-        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end (%.0f bytes)", path,
-                         (double)length);
-    }
-    fclose(file);
-    *data = bytes; *size = length;
-    return SAL_OK;
-}
-
-/* unistd.h hides this one in strict C99 modes. */
-#ifdef __cplusplus
-extern "C"
+/* Windows reads both slashes. */
+static int sal__is_slash(char c) {
+#ifdef _WIN32
+    if (c == '\\') return 1;
 #endif
-int fsync(int);
-
-/* Writes a file piece by piece, to a temporary name beside it. Begin, append as often as you like,
-   and always end: it puts the file in place, or says what went wrong and leaves nothing behind (as
-   it does after a failure r of the caller's, which it returns). */
-typedef struct sal__output {
-    const char *path;
-    char *temporary;
-    int file, reason;           /* reason: the first errno, 0 as long as all went well */
-} sal__output;
-
-static sal_result sal__output_begin(sal_ctx *ctx, const char *path, sal__output *out) {
-    size_t length = strlen(path) + 40;
-    out->path = path;
-    SAL__TRY_NEW(out->temporary, ctx, char, length);
-    /* process and context make the name unique: two writers never share a temporary file */
-    snprintf(out->temporary, length, "%s.%lx-%lx.tmp", path, (unsigned long)getpid(),
-             (unsigned long)((uintptr_t)ctx & 0xFFFFFFu));
-    out->file = open(out->temporary, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    out->reason = out->file < 0 ? errno : 0;
-    return SAL_OK;
+    return c == '/';
 }
 
-static void sal__output_append(sal__output *out, const void *data, size_t size) {
-    const unsigned char *bytes = (const unsigned char *)data;
-    size_t done = 0;
-    while (!out->reason && done < size) {
-        ssize_t n = write(out->file, bytes + done, SAL__MIN(size - done, (size_t)1 << 30));
-        if (n > 0) done += (size_t)n;
-        else if (n < 0 && errno != EINTR) out->reason = errno;
-    }
+SALDEF const char *sal_path_name(const char *path) {
+    const char *name = path;
+    for (; *path; path++) if (sal__is_slash(*path)) name = path + 1;
+    return name;
 }
 
-static sal_result sal__output_end(sal_ctx *ctx, sal__output *out, sal_result r) {
-    int reason = out->reason;
-    if (!reason && r == SAL_OK && fsync(out->file) && errno != EINVAL) reason = errno;
-    if (out->file >= 0 && close(out->file) && !reason) reason = errno;
-    if (!reason && r == SAL_OK && rename(out->temporary, out->path)) reason = errno;
-    if ((reason || r != SAL_OK) && out->file >= 0) unlink(out->temporary);
-    sal_free(ctx, out->temporary);
-    if (reason && r == SAL_OK)
-        r = sal__fail(ctx, SAL_ERR_IO, "%s: cannot be written: %s", out->path, strerror(reason));
-    return r;
-}
-
-SALDEF sal_result sal_file_write(sal_ctx *ctx, const char *path, const void *data, size_t size) {
-    sal__output out;
-    SAL__TRY(sal__output_begin(ctx, path, &out));
-    sal__output_append(&out, data, size);
-    return sal__output_end(ctx, &out, SAL_OK);
-}
-
+#ifndef SALIENCY_NO_STDIO
 /* Bytes that grow: zero-initialise them, add, look at failed once, sal_free the data. A zero byte
    stands behind them. */
 typedef struct sal__bytes {
@@ -1771,10 +1706,251 @@ static void sal__bytes_print(sal__bytes *b, const char *format, ...) {  /* short
     sal__bytes_add(b, text, (int)strlen(text));
 }
 
+/* --- the system --------------------------------------------------------------------------------
+
+   All that differs between Windows and other systems. Names of files are UTF-8 (Windows wants
+   UTF-16), files are bytes (no line end is translated), and larger than 2 GB where the system
+   can. The functions return -1 or NULL on failure, and errno says why. */
+#ifdef _WIN32
+/* As windows.h has them; that would bring thousands of macros. */
+#ifdef __cplusplus
+extern "C" {
+#endif
+__declspec(dllimport) int __stdcall MultiByteToWideChar(unsigned, unsigned long, const char *, int,
+                                                        wchar_t *, int);
+__declspec(dllimport) int __stdcall WideCharToMultiByte(unsigned, unsigned long, const wchar_t *,
+                                                        int, char *, int, const char *, int *);
+__declspec(dllimport) int __stdcall MoveFileExW(const wchar_t *, const wchar_t *, unsigned long);
+__declspec(dllimport) unsigned long __stdcall GetFileAttributesW(const wchar_t *);
+#ifdef __cplusplus
+}
+#endif
+
+enum { SAL__WIDE = 4096 };      /* UTF-16 units of a name */
+
+/* 0, and a name in UTF-16. What is not UTF-8 is in the code page in which main got it. */
+static int sal__wide(wchar_t *out, const char *name) {
+    enum { UTF8 = 65001, STRICT = 8 };
+    if (MultiByteToWideChar(UTF8, STRICT, name, -1, out, SAL__WIDE) ||
+        MultiByteToWideChar(0, STRICT, name, -1, out, SAL__WIDE)) return 0;
+    errno = ENOENT;
+    return -1;
+}
+
+static FILE *sal__open_file(const char *name) {
+    wchar_t wide[SAL__WIDE];
+    return sal__wide(wide, name) ? NULL : _wfopen(wide, L"rb");
+}
+
+static int sal__seek(FILE *file, int64_t by, int from) { return _fseeki64(file, by, from); }
+static int64_t sal__tell(FILE *file) { return _ftelli64(file); }
+
+static int sal__create_file(const char *name) {
+    wchar_t wide[SAL__WIDE];
+    return sal__wide(wide, name) ? -1 : _wopen(wide, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY,
+                                               _S_IREAD | _S_IWRITE);
+}
+
+static int sal__write(int file, const void *data, size_t size) {
+    return _write(file, data, (unsigned)size);
+}
+
+static int sal__flush(int file) { return _commit(file); }
+static int sal__close(int file) { return _close(file); }
+static unsigned long sal__process(void) { return (unsigned long)_getpid(); }
+
+static int sal__remove(const char *name) {
+    wchar_t wide[SAL__WIDE];
+    return sal__wide(wide, name) ? -1 : _wunlink(wide);
+}
+
+static int sal__replace(const char *from, const char *to) {
+    enum { REPLACE_EXISTING = 1, WRITE_THROUGH = 8 };
+    wchar_t wide_from[SAL__WIDE], wide_to[SAL__WIDE];
+    if (sal__wide(wide_from, from) || sal__wide(wide_to, to)) return -1;
+    if (MoveFileExW(wide_from, wide_to, REPLACE_EXISTING | WRITE_THROUGH)) return 0;
+    errno = EACCES;
+    return -1;
+}
+
+static int sal__make_folder(const char *name) {
+    wchar_t wide[SAL__WIDE];
+    return sal__wide(wide, name) ? -1 : _wmkdir(wide);
+}
+
+SALDEF int sal_path_kind(const char *path) {
+    enum { FOLDER = 0x10 };
+    wchar_t wide[SAL__WIDE];
+    unsigned long attributes = sal__wide(wide, path) ? 0xFFFFFFFFu : GetFileAttributesW(wide);
+    return attributes == 0xFFFFFFFFu ? -1 : attributes & FOLDER ? 1 : 0;
+}
+
+/* The names in a folder, each with its zero byte. */
+static int sal__folder_names(const char *path, sal__bytes *names) {
+    wchar_t wide[SAL__WIDE + 2];
+    struct _wfinddata64_t found;
+    char name[4 * 260];
+    intptr_t search;
+    if (sal__wide(wide, path)) return -1;
+    memcpy(wide + wcslen(wide), L"/*", sizeof L"/*");
+    search = _wfindfirst64(wide, &found);
+    if (search == -1) return -1;
+    do {
+        int n = WideCharToMultiByte(65001, 0, found.name, -1, name, sizeof name, NULL, NULL);
+        if (n > 0) sal__bytes_add(names, name, n);
+    } while (!_wfindnext64(search, &found));
+    _findclose(search);
+    return 0;
+}
+#else
+#ifdef __cplusplus
+extern "C"
+#endif
+int fsync(int);                 /* unistd.h hides it in strict C99 modes */
+
+static FILE *sal__open_file(const char *name) { return fopen(name, "rb"); }
+
+static int sal__seek(FILE *file, int64_t by, int from) {
+    if (by == (long)by) return fseek(file, (long)by, from);
+    errno = EOVERFLOW;
+    return -1;
+}
+
+static int64_t sal__tell(FILE *file) { return ftell(file); }
+
+static int sal__create_file(const char *name) {
+    return open(name, O_WRONLY | O_CREAT | O_EXCL, 0666);
+}
+
+static int sal__write(int file, const void *data, size_t size) {
+    return (int)write(file, data, size);
+}
+
+static int sal__flush(int file) { return fsync(file); }
+static int sal__close(int file) { return close(file); }
+static unsigned long sal__process(void) { return (unsigned long)getpid(); }
+static int sal__remove(const char *name) { return unlink(name); }
+static int sal__replace(const char *from, const char *to) { return rename(from, to); }
+static int sal__make_folder(const char *name) { return mkdir(name, 0777); }
+
 SALDEF int sal_path_kind(const char *path) {
     struct stat s;
     if (stat(path, &s)) return -1;
     return S_ISDIR(s.st_mode) ? 1 : 0;
+}
+
+/* The names in a folder, each with its zero byte. */
+static int sal__folder_names(const char *path, sal__bytes *names) {
+    struct dirent *entry;
+    DIR *dir = opendir(path);
+    if (!dir) return -1;
+    while ((entry = readdir(dir)) != NULL)
+        sal__bytes_add(names, entry->d_name, (int)strlen(entry->d_name) + 1);
+    closedir(dir);
+    return 0;
+}
+#endif
+
+/* Open for reading, with the size of it. */
+static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t *size) {
+    int64_t length;
+    if (sal_path_kind(path) == 1)
+        return sal__fail(ctx, SAL_ERR_IO, "%s: is a folder, not a file", path);
+    *file = sal__open_file(path);
+    if (!*file)
+        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    if (sal__seek(*file, 0, SEEK_END) || (length = sal__tell(*file)) < 0 ||
+        sal__seek(*file, 0, SEEK_SET)) {
+        fclose(*file);
+        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
+    }
+    if ((uint64_t)length > SIZE_MAX / 2) {
+        fclose(*file);
+        return sal__fail(ctx, SAL_ERR_MEMORY, "%s: %.0f bytes are more than fit into memory", path,
+                         (double)length);
+    }
+    *size = (size_t)length;
+    return SAL_OK;
+}
+
+SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **data,
+                                size_t *size) {
+    FILE *file;
+    size_t length;
+    *data = NULL; *size = 0;
+    SAL__TRY(sal__open(ctx, path, &file, &length));
+    unsigned char *bytes = SAL__NEW(ctx, unsigned char, length + 1);
+    if (!bytes) { fclose(file); return SAL_ERR_MEMORY; }
+    if (fread(bytes, 1, length, file) != length) {
+        fclose(file);
+        sal_free(ctx, bytes);
+        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end (%.0f bytes)", path,
+                         (double)length);
+    }
+    fclose(file);
+    *data = bytes; *size = length;
+    return SAL_OK;
+}
+
+/* Writes a file piece by piece, to a temporary name beside it. Begin, append as often as you like,
+   and always end: it puts the file in place, or says what went wrong and leaves nothing behind (as
+   it does after a failure r of the caller's, which it returns). */
+typedef struct sal__output {
+    const char *path;
+    char *temporary;
+    int file, reason;           /* reason: the first errno, 0 as long as all went well */
+} sal__output;
+
+/* The temporary file is a new one: nothing that is there already is written to or followed. */
+static sal_result sal__output_begin(sal_ctx *ctx, const char *path, sal__output *out) {
+    size_t length = strlen(path) + 40;
+    sal_rng suffix = { (uint64_t)time(NULL) ^ (uint64_t)clock() << 20 ^
+                       (uint64_t)(uintptr_t)ctx << 8 ^ (uint64_t)sal__process() << 40 };
+    int attempt = 0;
+    out->path = path;
+    SAL__TRY_NEW(out->temporary, ctx, char, length);
+    do {
+        snprintf(out->temporary, length, "%s.%08lx%08lx.tmp", path,
+                 (unsigned long)sal_rng_below(&suffix, 0xFFFFFFFFu),
+                 (unsigned long)sal_rng_below(&suffix, 0xFFFFFFFFu));
+        out->file = sal__create_file(out->temporary);
+    } while (out->file < 0 && errno == EEXIST && ++attempt < 100);
+    out->reason = out->file < 0 ? errno : 0;
+    return SAL_OK;
+}
+
+static void sal__output_append(sal__output *out, const void *data, size_t size) {
+    const unsigned char *bytes = (const unsigned char *)data;
+    size_t done = 0;
+    while (!out->reason && done < size) {
+        int n = sal__write(out->file, bytes + done, SAL__MIN(size - done, (size_t)1 << 30));
+        if (n > 0) done += (size_t)n;
+        else if (n < 0 && errno != EINTR) out->reason = errno;
+    }
+}
+
+static sal_result sal__output_end(sal_ctx *ctx, sal__output *out, sal_result r) {
+    int reason = out->reason;
+    if (!reason && r == SAL_OK && sal__flush(out->file) && errno != EINVAL) reason = errno;
+    if (out->file >= 0 && sal__close(out->file) && !reason) reason = errno;
+    if (!reason && r == SAL_OK && sal__replace(out->temporary, out->path)) reason = errno;
+    if ((reason || r != SAL_OK) && out->file >= 0) sal__remove(out->temporary);
+    sal_free(ctx, out->temporary);
+    if (reason && r == SAL_OK)
+        r = sal__fail(ctx, SAL_ERR_IO, "%s: cannot be written: %s", out->path, strerror(reason));
+    return r;
+}
+
+SALDEF sal_result sal_file_write(sal_ctx *ctx, const char *path, const void *data, size_t size) {
+    sal__output out;
+    SAL__TRY(sal__output_begin(ctx, path, &out));
+    sal__output_append(&out, data, size);
+    return sal__output_end(ctx, &out, SAL_OK);
+}
+
+SALDEF sal_result sal_folder_make(sal_ctx *ctx, const char *path) {
+    if (sal_path_kind(path) == 1 || sal__make_folder(path) == 0) return SAL_OK;
+    return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be made a folder: %s", path, strerror(errno));
 }
 
 static int sal__compare_names(const void *a, const void *b) {
@@ -1784,30 +1960,26 @@ static int sal__compare_names(const void *a, const void *b) {
 /* sal_dir_list, into an arena if that is not NULL. */
 static sal_result sal__dir_list(sal_ctx *ctx, sal__arena *arena, const char *path, char ***names,
                                 int *count) {
-    size_t bytes = 0, used = 0;
-    int n = 0, i = 0;
-    struct dirent *entry;
-    DIR *dir = opendir(path);
+    sal__bytes found = SAL__ZEROED;
+    size_t i, n = 0;
+    found.ctx = ctx;
     *names = NULL; *count = 0;
-    if (!dir) return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be listed: %s", path, strerror(errno));
-    while ((entry = readdir(dir)) != NULL) { n++; bytes += strlen(entry->d_name) + 1; }
-    /* pointers first, the names behind them, so that one sal_free releases everything */
-    size_t all = (size_t)(n + 1) * sizeof(char *) + bytes;
-    *names = (char **)(arena ? sal__arena_alloc(ctx, arena, 1, all) : sal_alloc(ctx, 1, all));
-    if (!*names) { closedir(dir); return SAL_ERR_MEMORY; }
-    char *text = (char *)(*names + n + 1);
-    rewinddir(dir);
-    while ((entry = readdir(dir)) != NULL && i < n) {   /* a folder that grows meanwhile: cut off */
-        size_t length = strlen(entry->d_name) + 1;
-        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
-        if (used + length > bytes) break;
-        memcpy(text + used, entry->d_name, length);
-        (*names)[i++] = text + used;
-        used += length;
+    if (sal__folder_names(path, &found)) {
+        sal_free(ctx, found.data);
+        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be listed: %s", path, strerror(errno));
     }
-    closedir(dir);
-    qsort(*names, (size_t)i, sizeof(char *), sal__compare_names);
-    *count = i;
+    for (i = 0; i < found.size; i++) n += !found.data[i];
+    /* pointers first, the names behind them, so that one sal_free releases everything */
+    size_t all = (n + 1) * sizeof(char *) + found.size;
+    if (!found.failed)
+        *names = (char **)(arena ? sal__arena_alloc(ctx, arena, 1, all) : sal_alloc(ctx, 1, all));
+    if (!*names) { sal_free(ctx, found.data); return SAL_ERR_MEMORY; }
+    char *name = (char *)(*names + n + 1), *end = name + found.size;
+    if (found.size) memcpy(name, found.data, found.size);
+    sal_free(ctx, found.data);
+    for (; name < end; name += strlen(name) + 1)
+        if (strcmp(name, ".") && strcmp(name, "..")) (*names)[(*count)++] = name;
+    qsort(*names, (size_t)*count, sizeof(char *), sal__compare_names);
     return SAL_OK;
 }
 
@@ -5084,21 +5256,24 @@ static sal_result sal__read_header(sal_ctx *ctx, const char *name, size_t size,
 /* Where the bytes come from: a file, or memory. */
 typedef struct sal__source {
     const char *name;
-    FILE *file;                 /* NULL: memory */
     const unsigned char *bytes;
+#ifndef SALIENCY_NO_STDIO
+    FILE *file;                 /* NULL: memory */
+#endif
 } sal__source;
 
 /* The next size bytes, which are known to be there; out NULL steps over them. */
 static sal_result sal__source_next(sal_ctx *ctx, sal__source *from, void *out, size_t size) {
-    int ok = 1;
-    if (!from->file) {
-        if (out) memcpy(out, from->bytes, size);
-        from->bytes += size;
-    } else
-        ok = out ? fread(out, 1, size, from->file) == size
-                 : fseek(from->file, (long)size, SEEK_CUR) == 0;
-    return ok ? SAL_OK
-              : sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end", from->name);
+#ifndef SALIENCY_NO_STDIO
+    if (from->file) {
+        if (out ? fread(out, 1, size, from->file) == size
+                : !sal__seek(from->file, (int64_t)size, SEEK_CUR)) return SAL_OK;
+        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end", from->name);
+    }
+#endif
+    if (out) memcpy(out, from->bytes, size);
+    from->bytes += size;
+    return SAL_OK;
 }
 
 /* Header first, checked to the end; only then memory for the numbers. On failure the caller frees
@@ -5166,7 +5341,8 @@ static sal_result sal__read_source(sal_ctx *ctx, sal__source *from, size_t size,
 
 SALDEF sal_result sal_safetensors_parse(sal_ctx *ctx, const void *bytes, size_t size,
                                         const char *name, sal_safetensors *file) {
-    sal__source from = { name, NULL, (const unsigned char *)bytes };
+    sal__source from = SAL__ZEROED;
+    from.name = name; from.bytes = (const unsigned char *)bytes;
     return sal__read_source(ctx, &from, size, file);
 }
 
@@ -5262,8 +5438,9 @@ SALDEF sal_result sal_tensor_convert(sal_ctx *ctx, const sal_tensor *in, sal_dty
 #ifndef SALIENCY_NO_STDIO
 
 SALDEF sal_result sal_safetensors_load(sal_ctx *ctx, const char *path, sal_safetensors *file) {
-    sal__source from = { path, NULL, NULL };
+    sal__source from = SAL__ZEROED;
     size_t size;
+    from.name = path;
     memset(file, 0, sizeof *file);
     SAL__TRY(sal__open(ctx, path, &from.file, &size));
     sal_result r = sal__read_source(ctx, &from, size, file);
@@ -5832,8 +6009,8 @@ static sal_result sal__map_put(sal_ctx *ctx, sal__arena *arena, int w, int h, sa
 
 /* How long is the name without its extension? */
 static size_t sal__stem(const char *name) {
-    const char *dot = strrchr(name, '.'), *slash = strrchr(name, '/');
-    return dot && (!slash || dot > slash + 1) ? (size_t)(dot - name) : strlen(name);
+    const char *dot = strrchr(name, '.');
+    return dot && dot > sal_path_name(name) ? (size_t)(dot - name) : strlen(name);
 }
 
 /* Does it end like one of these (".jpg|.png"), in small letters or capitals? */
@@ -10351,8 +10528,7 @@ SALDEF sal_result sal_crop(sal_ctx *ctx, const sal_map *map, const sal_crop_desc
    ========================================================================================== */
 
 SALDEF double sal_name_share(const char *name, uint64_t seed) {
-    const char *slash = strrchr(name, '/');
-    sal_rng rng = { sal__hash(slash ? slash + 1 : name) ^ seed };
+    sal_rng rng = { sal__hash(sal_path_name(name)) ^ seed };
     return sal_rng_uniform(&rng);
 }
 
@@ -10658,9 +10834,10 @@ static sal_result sal__batch(sal__trainer *t, int first, int count, int vary) {
     if (vary) t->run = t->size[t->picture[t->order[first]].size].run;
     for (int i = 0; t->feature_count && i < count; i++) {
         int picture = sal__pick(t, i);
-        long record = 2L * picture + sal__view_of(t, t->size, sal__key(t, picture)).mirror;
-        if (fseek(t->features, (long)t->feature_start +
-                  record * (long)(t->feature_floats * sizeof(uint16_t)), SEEK_SET) ||
+        int64_t record = 2 * (int64_t)picture +
+                         sal__view_of(t, t->size, sal__key(t, picture)).mirror;
+        if (sal__seek(t->features, (int64_t)t->feature_start +
+                      record * (int64_t)(t->feature_floats * sizeof(uint16_t)), SEEK_SET) ||
             fread(t->record + i * t->feature_floats, sizeof(uint16_t), t->feature_floats,
                   t->features) != t->feature_floats)
             return sal__fail(t->ctx, SAL_ERR_IO, "%s: features of picture %d cannot be read",
@@ -10870,7 +11047,7 @@ static sal_result sal__features_open(sal__trainer *t) {
     header[i] = ' ';
     header[sizeof header - 1] = '\n';
     SAL__TRY_PUT(t->record, t->ctx, &t->arena, uint16_t, t->feature_floats * t->run->n);
-    t->features = fopen(t->desc.features, "rb");
+    t->features = sal__open_file(t->desc.features);
     if (t->features && fread(found, 1, sizeof found, t->features) == sizeof found &&
         !memcmp(found, header, sizeof header)) return SAL_OK;
     if (t->features) fclose(t->features);
@@ -10902,7 +11079,7 @@ static sal_result sal__features_open(sal__trainer *t) {
     r = sal__output_end(t->ctx, &out, r);
     sal_run_close(t->ctx, run);
     SAL__TRY(r);
-    t->features = fopen(t->desc.features, "rb");
+    t->features = sal__open_file(t->desc.features);
     return t->features ? SAL_OK : sal__fail(t->ctx, SAL_ERR_IO, "%s: cannot be opened",
                                             t->desc.features);
 }
