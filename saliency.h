@@ -152,6 +152,14 @@ SALDEF void sal_free(sal_ctx *ctx, void *memory);
 SALDEF int sal_threads(const sal_ctx *ctx);
 SALDEF void sal_parallel_for(sal_ctx *ctx, int n, sal_task_fn *fn, void *arg);
 
+/* Numbers in files have a decimal point, whatever the locale (strtod and printf obey it).
+   Parse: 1 and the number at *text, which moves behind it, or 0 if there is none ("nan" and "inf"
+   are none). Exact with up to 15 digits and powers of ten up to 22. */
+SALDEF int sal_number_parse(const char **text, double *out);
+/* Print: as %g with so many significant digits (17 at most); 0: as few as give the same float
+   again. Returns text. */
+SALDEF const char *sal_number_print(char text[32], double value, int digits);
+
 /* Counter-based random numbers (splitmix64): the i-th value depends on seed and i alone. */
 typedef struct sal_rng { uint64_t state; } sal_rng;
 SALDEF uint64_t sal_rng_next(sal_rng *r);
@@ -1523,6 +1531,50 @@ static uint64_t sal__uint(const unsigned char *p, int bytes, int big) {
     uint64_t v = 0;
     for (int i = 0; i < bytes; i++) v = v << 8 | p[big ? i : bytes - 1 - i];
     return v;
+}
+
+/* --- numbers in text --------------------------------------------------------------------- */
+
+SALDEF int sal_number_parse(const char **text, double *out) {
+    const char *s = *text;
+    uint64_t value = 0;                     /* the first digits, 18 or 19; the others only count */
+    double power = 0;
+    int negative = *s == '-', digits = 0, point = 0, exponent = 0, sign = 1;
+    if (*s == '-' || *s == '+') s++;
+    for (; (*s >= '0' && *s <= '9') || (*s == '.' && !point); s++) {
+        if (*s == '.') { point = 1; continue; }
+        digits = 1;
+        if (value > UINT64_MAX / 20) power += !point;
+        else { value = value * 10 + (uint64_t)(*s - '0'); power -= point; }
+    }
+    if (!digits) return 0;
+    if (*s == 'e' || *s == 'E') {
+        s++;
+        if (*s == '-' || *s == '+') sign = *s++ == '-' ? -1 : 1;
+        if (*s < '0' || *s > '9') return 0;
+        for (; *s >= '0' && *s <= '9'; s++) exponent = SAL__MIN(exponent * 10 + (*s - '0'), 9999);
+        power += sign * exponent;
+    }
+    *out = value == 0 ? 0 : power < 0 ? (double)value / pow(10, -power)
+                                      : (double)value * pow(10, power);
+    if (negative) *out = -*out;
+    *text = s;
+    return 1;
+}
+
+SALDEF const char *sal_number_print(char text[32], double value, int digits) {
+    for (int d = digits ? digits : 6; ; d++) {      /* 9 are enough for any float */
+        char raw[64], *to = text;
+        const char *back = text;
+        double again;
+        snprintf(raw, sizeof raw, "%.*g", SAL__MIN(d, 17), value == value ? value : 0);
+        for (const char *s = value == value ? raw : "nan"; *s; s++)
+            if (strchr("0123456789+-einfa", *s)) *to++ = *s;
+            else if (to > text && to[-1] != '.') *to++ = '.';
+        *to = 0;
+        if (digits || d == 9 || (sal_number_parse(&back, &again) && (float)again == (float)value))
+            return text;
+    }
 }
 
 /* --- memory ------------------------------------------------------------------------------ */
@@ -3106,10 +3158,7 @@ SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss)
         int k;
         if (*p == '-' || *p == '+') p++;
         if ((*p >= '0' && *p <= '9') || *p == '.') {
-            double unit = 1;            /* (strtod depends on the locale) */
-            for (factor = 0; *p >= '0' && *p <= '9'; p++) factor = factor * 10 + (*p - '0');
-            if (*p == '.')
-                for (p++; *p >= '0' && *p <= '9'; p++) factor += (*p - '0') * (unit /= 10);
+            if (!sal_number_parse(&p, &factor)) p += strlen(p);
             p += *p == '*';
         }
         size_t length = strcspn(p, "+-");
@@ -3123,6 +3172,14 @@ SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss)
         loss->weight[k] += sign * factor;
         p += length;
     }
+    int terms = 0;
+    for (int k = 0; k < SAL_LOSS_TERMS; k++) {
+        terms += loss->weight[k] != 0;
+        if (!(fabs(loss->weight[k]) <= FLT_MAX)) terms = -SAL_LOSS_TERMS;
+    }
+    if (terms <= 0)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "the loss \"%s\" has no term, or none of finite "
+                         "weight: write sam, or a sum like 10*kl-2*cc-nss", text);
     return SAL_OK;
 }
 
@@ -5562,34 +5619,9 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
 
 /* --- networks in weights files ---------------------------------------------------------------- */
 
-/* A decimal number at *text, which moves behind it; 0 if there is none. (strtod depends on the
-   locale.) Exact to the last bit with up to 15 digits: both operands of the division are. */
-static int sal__number(const char **text, double *out) {
-    const char *s = *text;
-    double value = 0, scale = 1;
-    int negative = *s == '-', digits = 0, exponent = 0, sign = 1;
-    if (*s == '-' || *s == '+') s++;
-    for (; *s >= '0' && *s <= '9'; s++, digits++) value = value * 10 + (*s - '0');
-    if (*s == '.')
-        for (s++; *s >= '0' && *s <= '9'; s++, digits++, scale *= 10)
-            value = value * 10 + (*s - '0');
-    if (!digits) return 0;
-    if (*s == 'e' || *s == 'E') {
-        s++;
-        if (*s == '-' || *s == '+') sign = *s++ == '-' ? -1 : 1;
-        if (*s < '0' || *s > '9') return 0;
-        for (; *s >= '0' && *s <= '9'; s++) exponent = SAL__MIN(exponent * 10 + (*s - '0'), 9999);
-    }
-    value /= scale;
-    if (exponent) value *= pow(10, sign * exponent);
-    *out = negative ? -value : value;
-    *text = s;
-    return 1;
-}
-
 static int sal__parse_float(const char **text, float *out) {
     double number;
-    if (!sal__number(text, &number)) return 0;
+    if (!sal_number_parse(text, &number)) return 0;
     *out = (float)number;
     return 1;
 }
@@ -8132,7 +8164,7 @@ static int sal__csv_find(const sal__csv *c, const char *name) {
 
 /* A finite number and nothing else. */
 static int sal__csv_parse(const char *s, double *out) {
-    return sal__number(&s, out) && !*s && fabs(*out) <= DBL_MAX;
+    return sal_number_parse(&s, out) && !*s && fabs(*out) <= DBL_MAX;
 }
 
 /* --- the published sets --------------------------------------------------------------------
@@ -11200,14 +11232,15 @@ static sal_result sal__train_open(sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
     sal_ctx *ctx = t->ctx;
     sal_run_desc rd = SAL__ZEROED;
-    int i, up = SAL__MAX(d->loss.upsample, 1), workers = sal_threads(ctx), batch, seen = 0;
+    int i, up = SAL__MAX(d->loss.upsample, 1), workers = sal_threads(ctx), batch, seen = 0, terms = 0;
     for (i = 0; d->domain && i < d->datas; i++)
         if (d->domain[i] < 0 || d->domain[i] >= SAL_DOMAINS)
             return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: domain %d: they count from 0 to %d",
                              d->data[i], d->domain[i], SAL_DOMAINS - 1);
-    if (!d->datas || d->epochs < 1 || d->batch < 1 || d->crop < 0 || d->crop >= 1)
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "training needs a data set, epochs and a batch of "
-                         "at least 1, crop from 0 to below 1");
+    for (i = 0; i < SAL_LOSS_TERMS; i++) terms += d->loss.weight[i] != 0;
+    if (!d->datas || d->epochs < 1 || d->batch < 1 || !(d->crop >= 0 && d->crop < 1) || !terms)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "training needs a data set, a loss, epochs and a "
+                         "batch of at least 1, crop from 0 to below 1");
     if (d->features && (d->crop > 0 || d->colour > 0))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "cached features know pictures as they are and "
                          "mirrored: leave out crop and colour");

@@ -58,6 +58,10 @@ static void test_losses(void) {
     d = off(dx, want("sam", "dx", ""), 12);
     CHECK(fabs(value - want_value) < 1e-5 * fabs(want_value) && d < 1e-5,
           "SAM's loss is %.5g as in PyTorch (%.5g), gradient off by %.1e", value, want_value, d);
+    static const char *const no_loss[] = { "", "0*kl", "kl-kl", "1e999*kl", "kl+", "2", "-", "." };
+    for (size_t i = 0; i < sizeof no_loss / sizeof *no_loss; i++)
+        CHECK(sal_loss_parse(&ctx, no_loss[i], &loss) == SAL_ERR_ARGUMENT && *sal_error(&ctx),
+              "\"%s\" is no loss: %s", no_loss[i], sal_error(&ctx));
     CHECK(sal_loss_parse(&ctx, "kl+ccc", &loss) == SAL_ERR_ARGUMENT && strstr(ctx.error, "ccc"),
           "an unknown loss is refused by name: %.60s...", ctx.error);
 }
