@@ -8,7 +8,7 @@
 #include "../weights/saliency_lite.h"
 
 static const char program[] = "crop";
-#include "pictures.h"
+#include "cli.h"
 
 static const char help[] =
     "crop: the part of a picture that people look at\n"
@@ -29,6 +29,7 @@ static const char help[] =
     "\n"
     "Where it goes:\n"
     "  -o OUT            a .jpg or .png file; for several results, a folder for NAME.jpg ...\n"
+    "                    (so it is if its name ends in a slash or has no extension)\n"
     "  --json            print the boxes, one line of JSON for each picture; nothing is\n"
     "                    cut without -o\n"
     "  --debug OUT.png   the saliency in colours over the picture, with the boxes\n"
@@ -36,20 +37,25 @@ static const char help[] =
     "\n"
     "Where people look:\n"
     "  -m MODEL, -w WEIGHTS, --input HxW, --center    as in predict; see predict --help\n"
+    "  --recursive       folders with all that is below them; OUT gets the same sub-folders\n"
     "  --threads N       use N threads (default: all cores)\n"
-    "  -h, --help        this text\n"
+    "  -h, --help        this text; --version: the version\n"
     "\n"
     "Without -o, --json and --debug the result is NAME-crop.jpg in the current folder, .png for\n"
     "pictures that are not JPEG. EXIF orientation is applied, transparency is kept in PNG. What\n"
     "cannot be read is reported at the end and makes the exit status 1.\n";
 
 typedef struct options {
+    model_options which;
     sal_model model;
+    pictures pictures;
     sal_crop_desc crop;
-    sal_map boost;
+    const char *shape;          /* the option that gave it, or NULL */
     int w, h;                   /* of the thumbnail, or 0 */
+    const char *boost_path;
+    sal_map boost;
     const char *out, *debug;
-    int json, quiet, several;
+    int json, zoom, uncut;
 } options;
 
 /* The picture as the models see it, and as it is cut: with its transparency, or in grey. */
@@ -195,20 +201,8 @@ static sal_result cut(sal_ctx *ctx, const unsigned char *data, int pitch, int ch
     return r;
 }
 
-/* A file, but never the picture itself. */
-static sal_result save(sal_ctx *ctx, const char *path, const char *picture, int w, int h,
-                       int channels, const unsigned char *data) {
-    struct stat a, b;
-    if (!stat(path, &a) && !stat(picture, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino) {
-        snprintf(ctx->error, sizeof ctx->error, "%s: would be overwritten by its own crop; choose "
-                 "another place with -o", path);
-        return SAL_ERR_ARGUMENT;
-    }
-    return sal__save_pixels(ctx, path, w, h, channels, data);
-}
-
-static sal_result save_box(sal_ctx *ctx, const options *o, const char *path, const char *picture,
-                           const photo *p, const sal_box *b) {
+static sal_result save_box(sal_ctx *ctx, const options *o, const char *path, const photo *p,
+                           const sal_box *b) {
     int w = o->w ? o->w : b->w, h = o->h ? o->h : b->h, length = (int)strlen(path);
     int png = length > 4 && !strcmp(path + length - 4, ".png");
     int channels = p->channels == 4 && !png ? 3 : p->channels;  /* JPEG: on white */
@@ -216,7 +210,7 @@ static sal_result save_box(sal_ctx *ctx, const options *o, const char *path, con
     sal_result r = cut(ctx, channels == p->channels ? p->data : p->image.data, p->image.w, channels,
                        b, w, h, &out);
     if (r) return r;
-    r = save(ctx, path, picture, w, h, channels, out);
+    r = sal__save_pixels(ctx, path, w, h, channels, out);
     sal_free(ctx, out);
     return r;
 }
@@ -232,30 +226,19 @@ static void draw_box(sal_image *image, const sal_box *b) {
         }
 }
 
-static sal_result save_debug(sal_ctx *ctx, const options *o, const char *path, const char *picture,
-                             const photo *p, const sal_map *map, const sal_box *box) {
+static sal_result save_debug(sal_ctx *ctx, const options *o, const char *path, const photo *p,
+                             const sal_map *map, const sal_box *box) {
     sal_image colours;
     int i;
     sal_result r = sal_overlay(ctx, &p->image, map, 0.6f, &colours);
     if (r) return r;
     for (i = 0; i < o->crop.boxes; i++) draw_box(&colours, &box[i]);
-    r = save(ctx, path, picture, colours.w, colours.h, 3, colours.data);
+    r = sal_image_save(ctx, path, &colours);
     sal_image_free(ctx, &colours);
     return r;
 }
 
 /* --- one picture --------------------------------------------------------------------------- */
-
-static void result_path(char *path, size_t size, const options *o, const char *out,
-                        const char *picture, const char *end, int number) {
-    char count[16] = "";
-    int length;
-    const char *name = stem(picture, &length);
-    if (o->crop.boxes > 1 && number) snprintf(count, sizeof count, "-%d", number);
-    if (!out) snprintf(path, size, "%.*s-crop%s.%s", length, name, count, end);
-    else if (o->several) snprintf(path, size, "%s/%.*s%s.%s", out, length, name, count, end);
-    else snprintf(path, size, "%s", out);
-}
 
 static void print_name(const char *name) {
     for (; *name; name++) {
@@ -283,15 +266,33 @@ static sal_result fit_boost(sal_ctx *ctx, const sal_map *boost, const sal_map *m
     return r;
 }
 
-static sal_result crop(sal_ctx *ctx, void *arg, const char *picture) {
+/* The boxes as files, and the picture that explains them. */
+static sal_result write_results(sal_ctx *ctx, options *o, const picture *of, const photo *p,
+                                const sal_map *map, const sal_box *box) {
+    char path[PATH_ROOM], number[16] = "";
+    int i, files = o->out || (!o->json && !o->debug) ? o->crop.boxes : 0;
+    sal_result r = SAL_OK;
+    for (i = 0; !r && i < files && box[i].w; i++) {
+        if (o->crop.boxes > 1) snprintf(number, sizeof number, "-%d", i + 1);
+        r = result_path(ctx, &o->pictures, of, o->out, "-crop", number, p->jpeg ? "jpg" : "png",
+                        path);
+        if (!r) r = save_box(ctx, o, path, p, &box[i]);
+        if (!r) written(&o->pictures, path);
+    }
+    if (r || !o->debug) return r;
+    r = result_path(ctx, &o->pictures, of, o->debug, "", "", "png", path);
+    if (!r) r = save_debug(ctx, o, path, p, map, box);
+    if (!r) written(&o->pictures, path);
+    return r;
+}
+
+static sal_result crop(sal_ctx *ctx, void *arg, const picture *of) {
     options *o = (options *)arg;
     sal_crop_desc d = o->crop;
     sal_map map, boost;
-    sal_box *box = SAL__NEW(ctx, sal_box, d.boxes);
-    char path[4096];
+    sal_box *box = (sal_box *)sal_alloc(ctx, (size_t)d.boxes, sizeof *box);
     photo p;
-    int i;
-    sal_result r = box ? photo_load(ctx, picture, &p) : SAL_ERR_MEMORY;
+    sal_result r = box ? photo_load(ctx, of->path, &p) : SAL_ERR_MEMORY;
     if (r) { sal_free(ctx, box); return r; }
     memset(&boost, 0, sizeof boost);
     r = sal_model_predict(ctx, &o->model, &p.image, &map);
@@ -300,17 +301,8 @@ static sal_result crop(sal_ctx *ctx, void *arg, const char *picture) {
         d.boost = &boost;
     }
     if (!r) r = sal_crop(ctx, &map, &d, box);
-    for (i = 0; !r && i < d.boxes && box[i].w && (o->out || (!o->json && !o->debug)); i++) {
-        result_path(path, sizeof path, o, o->out, picture, p.jpeg ? "jpg" : "png", i + 1);
-        r = save_box(ctx, o, path, picture, &p, &box[i]);
-        if (!r && !o->quiet && !o->json && (!o->several || d.boxes > 1)) printf("%s\n", path);
-    }
-    if (!r && o->debug) {
-        result_path(path, sizeof path, o, o->debug, picture, "png", 0);
-        r = save_debug(ctx, o, path, picture, &p, &map, box);
-        if (!r && !o->quiet && !o->json && !o->several) printf("%s\n", path);
-    }
-    if (!r && o->json) print_json(o, picture, &p, box);
+    if (!r) r = write_results(ctx, o, of, &p, &map, box);
+    if (!r && o->json) print_json(o, of->path, &p, box);
     sal_map_free(ctx, &boost);
     sal_map_free(ctx, &map);
     photo_free(ctx, &p);
@@ -330,94 +322,83 @@ static int parse_pair(const char *text, char sign, double *a, double *b) {
     return end != text && !*end && *a > 0 && *b > 0 && *a < 1e6 && *b < 1e6;
 }
 
-static int parse_share(const char *option, const char *text, double *share) {
-    char *end;
-    *share = strtod(text, &end);
-    if (end != text && !*end && *share > 0 && *share <= 1) return 0;
-    return complain("%s %s: a share is above 0 and at most 1", option, text);
-}
-
-static int parse_value(sal_ctx *ctx, options *o, const char *a, const char *v) {
+/* -a and -s: only one of them can say what shape the box has. */
+static int read_shape(void *into, const char *option, const char *value) {
+    options *o = (options *)into;
     double w, h;
-    if (!strcmp(a, "-a")) {
-        if (!parse_pair(v, ':', &w, &h)) return complain("-a %s: W:H is expected, as 16:9", v);
-        o->crop.aspect = w / h;
-    } else if (!strcmp(a, "-s")) {
-        if (!parse_pair(v, 'x', &w, &h) || w > 32768 || h > 32768 || w < 1 || h < 1)
-            return complain("-s %s: WxH is expected, 1 to 32768 pixels, as 320x240", v);
-        o->w = (int)w; o->h = (int)h;
-        o->crop.aspect = (double)o->w / o->h;
-    } else if (!strcmp(a, "--area")) return parse_share(a, v, &o->crop.area);
-    else if (!strcmp(a, "--keep")) return parse_share(a, v, &o->crop.keep);
-    else if (!strcmp(a, "--boxes")) return read_whole(a, v, 1, 256, &o->crop.boxes);
-    else if (!strcmp(a, "--threads")) return read_whole(a, v, 1, MOST_THREADS, &ctx->threads);
-    else {                                                  /* --boost */
-        const char *dot = strrchr(v, '.');
-        if (dot && !strcmp(dot, ".npy") ? sal_map_load_npy(ctx, v, &o->boost)
-                                        : sal_map_load_image(ctx, v, &o->boost))
-            return complain("%s", sal_error(ctx));
-    }
+    int pixels = option[1] == 's';
+    if (o->shape) return complain("%s: the shape is already given by %s", option, o->shape);
+    o->shape = option;
+    if (!parse_pair(value, pixels ? 'x' : ':', &w, &h) ||
+        (pixels && (w > 32768 || h > 32768 || w < 1 || h < 1)))
+        return complain(pixels ? "%s %s: WxH is expected, 1 to 32768 pixels, as 320x240"
+                               : "%s %s: W:H is expected, as 16:9", option, value);
+    if (pixels) { o->w = (int)w; o->h = (int)h; }
+    o->crop.aspect = pixels ? (double)o->w / o->h : w / h;
     return 0;
 }
 
+static int read_share(void *into, const char *option, const char *value) {
+    double *share = (double *)into;
+    char *end;
+    *share = strtod(value, &end);
+    if (end != value && !*end && *share > 0 && *share <= 1) return 0;
+    return complain("%s %s: a share is above 0 and at most 1", option, value);
+}
+
+static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
+    const option table[] = {
+        option_call("-a", read_shape, o),
+        option_call("-s", read_shape, o),
+        option_call("--area", read_share, &o->crop.area),
+        option_flag("--zoom", &o->zoom),
+        option_call("--keep", read_share, &o->crop.keep),
+        option_flag("--uncut", &o->uncut),
+        option_whole("--boxes", &o->crop.boxes, 1, 256),
+        option_text("--boost", &o->boost_path),
+        option_text("-o", &o->out),
+        option_flag("--json", &o->json),
+        option_text("--debug", &o->debug),
+        option_text("-m", &o->which.name),
+        option_text("-w", &o->which.weights),
+        option_size("--input", o->which.input),
+        option_flag("--center", &o->which.center),
+        option_flag("--recursive", &o->pictures.recursive),
+        option_whole("--threads", &ctx->threads, 1, MOST_THREADS),
+        option_flag("--quiet", &o->pictures.quiet),
+    };
+    int count, status;
+    o->crop.boxes = 1;
+    status = read_options(argc, argv, table, SAL__COUNT(table), help, &count);
+    if (status) return status;
+    if (o->zoom && o->crop.keep <= 0) o->crop.keep = 0.75;
+    if (o->uncut) o->crop.uncut = 0.5;
+    if (o->crop.boxes > 1) o->pictures.several = 1;
+    o->pictures.unlisted = o->json;
+    return find_pictures(ctx, &o->pictures, argv, count) || check_out(&o->pictures, o->out) ||
+           check_out(&o->pictures, o->debug);
+}
+
+static int load_boost(sal_ctx *ctx, options *o) {
+    sal_result r = has_ending(o->boost_path, ".npy")
+                       ? sal_map_load_npy(ctx, o->boost_path, &o->boost)
+                       : sal_map_load_image(ctx, o->boost_path, &o->boost);
+    return r ? complain("%s", sal_error(ctx)) : 0;
+}
+
 int main(int argc, char **argv) {
-    static const char *const with_value[] = { "-a", "-s", "--area", "--keep", "--boxes",
-                                              "--threads", "--boost" };
     sal_ctx ctx;
     options o;
-    list pictures = { NULL, 0, 0 };
-    const char *name = NULL, *weights = NULL, *shape = NULL, *input = NULL;
-    int i, k, status = 0, center = 0, zoom = 0;
+    int status;
     memset(&ctx, 0, sizeof ctx);
-    sal_use_lite(&ctx);
     memset(&o, 0, sizeof o);
-    o.crop.boxes = 1;
-
-    for (i = 1; i < argc && !status; i++) {
-        const char *a = argv[i], **text = NULL;
-        int value = 0;
-        for (k = 0; k < SAL__COUNT(with_value); k++) value |= !strcmp(a, with_value[k]);
-        if (!strcmp(a, "-h") || !strcmp(a, "--help")) {
-            fputs(help, stdout);
-            list_free(&pictures);
-            sal_map_free(&ctx, &o.boost);
-            return 0;
-        } else if (!strcmp(a, "-m")) text = &name;
-        else if (!strcmp(a, "-w")) text = &weights;
-        else if (!strcmp(a, "--input")) text = &input;
-        else if (!strcmp(a, "-o")) text = &o.out;
-        else if (!strcmp(a, "--debug")) text = &o.debug;
-        else if (!strcmp(a, "--center")) center = 1;
-        else if (!strcmp(a, "--json")) o.json = 1;
-        else if (!strcmp(a, "--zoom")) zoom = 1;
-        else if (!strcmp(a, "--uncut")) o.crop.uncut = 0.5;
-        else if (!strcmp(a, "--quiet")) o.quiet = 1;
-        else if (a[0] == '-' && !value)
-            status = complain("%s is not an option; see crop --help", a);
-        else if (!value) status = list_path(&ctx, &pictures, a, &o.several);
-        if ((value || text) && i + 1 == argc)
-            status = complain("%s needs a value; see crop --help", a);
-        else if (text) *text = argv[++i];
-        else if (value) {
-            if (a[1] == 'a' || a[1] == 's') {
-                if (shape) status = complain("%s: the shape is already given by %s", a, shape);
-                shape = a;
-            }
-            if (!status) status = parse_value(&ctx, &o, a, argv[++i]);
-        }
-    }
-    if (zoom && !o.crop.keep) o.crop.keep = 0.75;
-    if (!status && !pictures.count) status = complain("which pictures? see crop --help");
-    if (pictures.count > 1 || o.crop.boxes > 1) o.several = 1;
-    if (!status && o.several)
-        status = check_collisions(&pictures) || make_folder(o.out) || make_folder(o.debug);
-    if (!status && sal_model_open(&ctx, name, weights, &o.model))
-        status = complain("%s", sal_error(&ctx));
-    o.model.center = center;
-    if (!status && input) status = resize_input(&ctx, &o.model, input);
-    if (!status) status = for_all(&ctx, &pictures, o.quiet, crop, &o);
+    sal_use_lite(&ctx);
+    status = read_command_line(&ctx, &o, argc, argv);
+    if (!status && o.boost_path) status = load_boost(&ctx, &o);
+    if (!status) status = open_model(&ctx, &o.which, &o.model);
+    if (!status) status = for_all(&ctx, &o.pictures, crop, &o);
     sal_model_close(&ctx, &o.model);
     sal_map_free(&ctx, &o.boost);
-    list_free(&pictures);
-    return status;
+    pictures_free(&o.pictures);
+    return finish(status);
 }

@@ -8,7 +8,7 @@
 #include "../weights/saliency_lite.h"
 
 static const char program[] = "predict";
-#include "pictures.h"
+#include "cli.h"
 
 static const char help[] =
     "predict: where people look in a picture\n"
@@ -29,127 +29,110 @@ static const char help[] =
     "  --raw             --npy is the network's own output, before any post-processing\n"
     "  --threads N       use N threads (default: all cores)\n"
     "  --quiet           no progress, no list of what was written\n"
-    "  -h, --help        this text\n"
+    "  --recursive       folders with all that is below them; OUT gets the same sub-folders\n"
+    "  -h, --help        this text; --version: the version\n"
     "\n"
     "Without -o, --overlay and --npy the map goes to NAME-saliency.png in the current folder.\n"
     "For several pictures or a folder, OUT is a folder and its files are called NAME.png,\n"
-    "NAME.npy. Pictures are JPEG, PNG, BMP, PPM or PGM. What cannot be read is reported at the\n"
+    "NAME.npy; so it is if there is a folder of this name, if it ends in a slash or has no\n"
+    "extension. Nothing is written over a picture. Pictures are JPEG, PNG, BMP, PPM or PGM. What cannot be read is reported at the\n"
     "end and makes the exit status 1. Networks look for weights in the folder\n"
     "$SALIENCY_WEIGHTS, or weights/.\n";
 
 typedef struct options {
+    model_options which;
     sal_model model;
+    pictures pictures;
     const char *out, *overlay, *npy;
-    int raw, quiet, several;
+    int raw;
 } options;
 
 /* --- one picture --------------------------------------------------------------------------- */
 
-/* OUT itself for one picture, OUT/NAME.end for several. */
-static void result_path(char *path, size_t size, const char *out, const char *picture,
-                        const char *end, int several) {
-    int length;
-    const char *name = stem(picture, &length);
-    if (!out) snprintf(path, size, "%.*s-saliency.%s", length, name, end);
-    else if (several) snprintf(path, size, "%s/%.*s.%s", out, length, name, end);
-    else snprintf(path, size, "%s", out);
-}
-
-static sal_result write_results(sal_ctx *ctx, const options *o, const char *picture,
-                                const sal_image *image, const sal_map *map) {
-    char path[4096];
-    sal_map raw;
-    sal_image colours;
-    sal_result r = SAL_OK;
-    if (o->out || (!o->overlay && !o->npy)) {
-        result_path(path, sizeof path, o->out, picture, "png", o->several);
-        r = sal_map_save_png(ctx, path, map);
-        if (!r && !o->quiet && !o->several) printf("%s\n", path);
-    }
-    if (!r && o->overlay) {
-        result_path(path, sizeof path, o->overlay, picture, "png", o->several);
-        r = sal_overlay(ctx, image, map, 0.6f, &colours);
-        if (!r) {
-            r = sal_image_save(ctx, path, &colours);
-            sal_image_free(ctx, &colours);
-        }
-        if (!r && !o->quiet && !o->several) printf("%s\n", path);
-    }
-    if (!r && o->npy) {
-        result_path(path, sizeof path, o->npy, picture, "npy", o->several);
-        raw = o->raw ? sal_model_raw(&o->model) : *map;     /* not to be freed */
-        r = sal_map_save_npy(ctx, path, &raw);
-        if (!r && !o->quiet && !o->several) printf("%s\n", path);
-    }
+static sal_result write_map(sal_ctx *ctx, options *o, const picture *of, const sal_map *map) {
+    char path[PATH_ROOM];
+    sal_result r = result_path(ctx, &o->pictures, of, o->out, "-saliency", "", "png", path);
+    if (!r) r = sal_map_save_png(ctx, path, map);
+    if (!r) written(&o->pictures, path);
     return r;
 }
 
-static sal_result predict(sal_ctx *ctx, void *arg, const char *picture) {
+static sal_result write_overlay(sal_ctx *ctx, options *o, const picture *of,
+                                const sal_image *image, const sal_map *map) {
+    char path[PATH_ROOM];
+    sal_image colours;
+    sal_result r = result_path(ctx, &o->pictures, of, o->overlay, "", "", "png", path);
+    if (!r) r = sal_overlay(ctx, image, map, 0.6f, &colours);
+    if (r) return r;
+    r = sal_image_save(ctx, path, &colours);
+    sal_image_free(ctx, &colours);
+    if (!r) written(&o->pictures, path);
+    return r;
+}
+
+static sal_result write_npy(sal_ctx *ctx, options *o, const picture *of, const sal_map *map) {
+    char path[PATH_ROOM];
+    sal_map numbers = o->raw ? sal_model_raw(&o->model) : *map;     /* not to be freed */
+    sal_result r = result_path(ctx, &o->pictures, of, o->npy, "", "", "npy", path);
+    if (!r) r = sal_map_save_npy(ctx, path, &numbers);
+    if (!r) written(&o->pictures, path);
+    return r;
+}
+
+static sal_result predict(sal_ctx *ctx, void *arg, const picture *of) {
     options *o = (options *)arg;
     sal_image image;
     sal_map map;
-    sal_result r = sal_image_load(ctx, picture, &image);
+    sal_result r = sal_image_load(ctx, of->path, &image);
     if (r) return r;
     r = sal_model_predict(ctx, &o->model, &image, &map);
     if (!r) {
-        r = write_results(ctx, o, picture, &image, &map);
+        if (o->out || (!o->overlay && !o->npy)) r = write_map(ctx, o, of, &map);
+        if (!r && o->overlay) r = write_overlay(ctx, o, of, &image, &map);
+        if (!r && o->npy) r = write_npy(ctx, o, of, &map);
         sal_map_free(ctx, &map);
     }
     sal_image_free(ctx, &image);
     return r;
 }
 
+/* --- options ------------------------------------------------------------------------------- */
+
+static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
+    const option table[] = {
+        option_text("-m", &o->which.name),
+        option_text("-w", &o->which.weights),
+        option_size("--input", o->which.input),
+        option_whole("--domain", &o->which.domain, 0, SAL_DOMAINS - 1),
+        option_flag("--center", &o->which.center),
+        option_text("-o", &o->out),
+        option_text("--overlay", &o->overlay),
+        option_text("--npy", &o->npy),
+        option_flag("--raw", &o->raw),
+        option_whole("--threads", &ctx->threads, 1, MOST_THREADS),
+        option_flag("--recursive", &o->pictures.recursive),
+        option_flag("--quiet", &o->pictures.quiet),
+    };
+    int count, status = read_options(argc, argv, table, SAL__COUNT(table), help, &count);
+    if (status) return status;
+    if (o->raw && !o->npy) return complain("--raw says what --npy writes: add --npy");
+    return find_pictures(ctx, &o->pictures, argv, count) || check_out(&o->pictures, o->out) ||
+           check_out(&o->pictures, o->overlay) || check_out(&o->pictures, o->npy);
+}
+
 int main(int argc, char **argv) {
     sal_ctx ctx;
     options o;
-    list pictures = { NULL, 0, 0 };
-    const char *name = NULL, *weights = NULL, *input = NULL;
-    int i, status = 0, center = 0, domain = SAL_DOMAIN_NEUTRAL;
+    int status;
     memset(&ctx, 0, sizeof ctx);
-    sal_use_lite(&ctx);
     memset(&o, 0, sizeof o);
-
-    for (i = 1; i < argc && !status; i++) {
-        const char *a = argv[i], **value = NULL, *threads = NULL, *prior = NULL;
-        if (!strcmp(a, "-h") || !strcmp(a, "--help")) {
-            fputs(help, stdout);
-            list_free(&pictures);
-            return 0;
-        } else if (!strcmp(a, "-m")) value = &name;
-        else if (!strcmp(a, "-w")) value = &weights;
-        else if (!strcmp(a, "-o")) value = &o.out;
-        else if (!strcmp(a, "--overlay")) value = &o.overlay;
-        else if (!strcmp(a, "--npy")) value = &o.npy;
-        else if (!strcmp(a, "--domain")) value = &prior;
-        else if (!strcmp(a, "--input")) value = &input;
-        else if (!strcmp(a, "--threads")) value = &threads;
-        else if (!strcmp(a, "--center")) center = 1;
-        else if (!strcmp(a, "--raw")) o.raw = 1;
-        else if (!strcmp(a, "--quiet")) o.quiet = 1;
-        else if (a[0] == '-') status = complain("%s is not an option; see predict --help", a);
-        else status = list_path(&ctx, &pictures, a, &o.several);
-        if (value && i + 1 == argc) status = complain("%s needs a value; see predict --help", a);
-        else if (value) *value = argv[++i];
-        if (!status && threads) status = read_whole(a, threads, 1, MOST_THREADS, &ctx.threads);
-        if (!status && prior) status = read_whole(a, prior, 0, SAL_DOMAINS - 1, &domain);
-    }
-    if (!status && !pictures.count)
-        status = complain("%s", "which pictures? see predict --help");
-    if (!status && o.raw && !o.npy)
-        status = complain("%s", "--raw says what --npy writes: add --npy");
-    if (pictures.count > 1) o.several = 1;
-    if (!status && o.several)
-        status = check_collisions(&pictures) || make_folder(o.out) || make_folder(o.overlay) ||
-                 make_folder(o.npy);
-    if (!status && sal_model_open(&ctx, name, weights, &o.model))
-        status = complain("%s", sal_error(&ctx));
-    if (!status && input) status = resize_input(&ctx, &o.model, input);
+    sal_use_lite(&ctx);
+    status = read_command_line(&ctx, &o, argc, argv);
+    if (!status) status = open_model(&ctx, &o.which, &o.model);
     if (!status && o.raw && !o.model.net)
         status = complain("--raw: %s is not a network, it has no raw output", o.model.name);
-    o.model.center = center;
-    o.model.domain = domain;
-    if (!status) status = for_all(&ctx, &pictures, o.quiet, predict, &o);
+    if (!status) status = for_all(&ctx, &o.pictures, predict, &o);
     sal_model_close(&ctx, &o.model);
-    list_free(&pictures);
-    return status;
+    pictures_free(&o.pictures);
+    return finish(status);
 }

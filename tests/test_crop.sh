@@ -103,8 +103,9 @@ says $? "a white boost on the right draws the box there"
 "$crop" -m center -a 1:1 "$photo" >out 2>err && [ -s coffee-crop.jpg ] && [ "$(cat out)" = coffee-crop.jpg ]
 says $? "without -o it is NAME-crop.jpg"
 "$crop" -m center -s 64x64 -o thumbs "$top/examples/photos" >out 2>err && [ "$(ls thumbs | wc -l)" = 4 ] &&
-    [ -s thumbs/rocket.jpg ] && [ ! -s err ] && [ ! -s out ]
-says $? "a folder gives one thumbnail for each picture"
+    [ -s thumbs/rocket.jpg ] && [ ! -s err ] && [ "$(head -n 1 out)" = thumbs/astronaut.jpg ] &&
+    [ "$(wc -l <out)" = 4 ]
+says $? "a folder gives one thumbnail for each picture, and the list of them"
 "$crop" -m center --boxes 3 --area 0.1 -o three "$photo" >out 2>err && [ -s three/coffee-1.jpg ] &&
     [ -s three/coffee-3.jpg ]
 says $? "three boxes are three files in a folder"

@@ -1,0 +1,524 @@
+/* cli.h: what the programs share: options, numbers, checked output, pictures and folders of them,
+   where results go, progress.
+
+   A program defines its name, which stands in front of every sentence, and includes this behind
+   saliency.h:
+
+       static const char program[] = "predict";
+       #include "cli.h"
+
+   Functions that return int return 0, or 1 after a complaint on standard error, if nothing else
+   is said. */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <time.h>
+
+/* --- what differs between systems ---------------------------------------------------------- */
+
+#include <sys/stat.h>
+#ifdef _WIN32
+#  include <direct.h>
+#  include <io.h>
+#else
+#  include <unistd.h>
+#endif
+
+enum { PATH_ROOM = 4096 };              /* bytes of a path, with its zero */
+
+/* Seconds from some moment on; never steps back. */
+static inline double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Stream 1 is standard output, 2 standard error. */
+static inline int is_terminal(int stream) { return isatty(stream); }
+
+static inline int is_slash(char c) {
+#ifdef _WIN32
+    if (c == '\\') return 1;
+#endif
+    return c == '/';
+}
+
+/* 1 if the folder is there afterwards. */
+static inline int make_one_folder(const char *path) {
+#ifdef _WIN32
+    return sal_path_kind(path) == 1 || _mkdir(path) == 0;
+#else
+    return sal_path_kind(path) == 1 || mkdir(path, 0777) == 0;
+#endif
+}
+
+/* Two paths with the same identity are one file, whatever links and capital letters are in the
+   way. Returns 0 if there is no such file. */
+typedef struct identity { unsigned long long device, file; } identity;
+
+static inline int identify(const char *path, identity *id) {
+    struct stat s;
+    if (stat(path, &s)) return 0;
+    id->device = (unsigned long long)s.st_dev;
+    id->file = (unsigned long long)s.st_ino;
+    return 1;
+}
+
+/* Called once, before anything is read or written. */
+static inline void start_program(void) {
+#ifdef SIGXFSZ
+    signal(SIGXFSZ, SIG_IGN);           /* a file that grows too large is an error to report */
+#endif
+}
+
+/* --- complaints, the end ------------------------------------------------------------------- */
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 1, 2)))
+#endif
+static inline int complain(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "%s: ", program);
+    vfprintf(stderr, format, args);
+    fprintf(stderr, "\n");
+    va_end(args);
+    return 1;
+}
+
+/* The exit status of the program: that of its work, or 1 if what it printed got lost. Below 0:
+   done early, as after --help. */
+static inline int finish(int status) {
+    errno = 0;
+    if (fflush(stdout) || ferror(stdout))
+        return complain("standard output could not be written to its end%s%s", errno ? ": " : "",
+                        errno ? strerror(errno) : "");
+    return status > 0;
+}
+
+/* --- numbers and sizes --------------------------------------------------------------------- */
+
+enum { MOST_THREADS = 256 };            /* as many as sal_threads goes up to */
+
+static inline int read_number(const char *option, const char *text, int whole, double least,
+                              double most, double *value) {
+    char *end;
+    *value = strtod(text, &end);
+    if (end != text && !*end && *value >= least && *value <= most &&
+        (!whole || *value == floor(*value))) return 0;
+    return complain("%s %s: a %snumber from %.16g to %.16g, please", option, text,
+                    whole ? "whole " : "", least, most);
+}
+
+static inline int read_whole(const char *option, const char *text, int least, int most,
+                             int *value) {
+    double x;
+    if (read_number(option, text, 1, least, most, &x)) return 1;
+    *value = (int)x;
+    return 0;
+}
+
+static inline int read_size(const char *option, const char *text, int *h, int *w) {
+    char rest;
+    if (sscanf(text, "%6dx%6d%c", h, w, &rest) == 2 && *h > 0 && *w > 0) return 0;
+    return complain("%s %s: HEIGHTxWIDTH, please, as 480x640", option, text);
+}
+
+/* --- options ------------------------------------------------------------------------------- */
+
+/* What to do with the value of an option; `into` belongs to the program. */
+typedef int option_fn(void *into, const char *option, const char *value);
+
+typedef enum option_kind {
+    OPTION_FLAG, OPTION_TEXT, OPTION_WHOLE, OPTION_NUMBER, OPTION_SIZE, OPTION_CALL
+} option_kind;
+
+typedef struct option {
+    const char *name;
+    option_kind kind;
+    void *into;
+    double least, most;                 /* of numbers */
+    option_fn *call;
+} option;
+
+static inline option option_of(const char *name, option_kind kind, void *into, double least,
+                               double most, option_fn *call) {
+    option o;
+    o.name = name; o.kind = kind; o.into = into; o.least = least; o.most = most; o.call = call;
+    return o;
+}
+/* A flag becomes 1; the others take a value. A size is HxW, kept as { H, W }. */
+static inline option option_flag(const char *name, int *into) {
+    return option_of(name, OPTION_FLAG, into, 0, 0, NULL);
+}
+static inline option option_text(const char *name, const char **into) {
+    return option_of(name, OPTION_TEXT, (void *)into, 0, 0, NULL);
+}
+static inline option option_whole(const char *name, int *into, int least, int most) {
+    return option_of(name, OPTION_WHOLE, into, least, most, NULL);
+}
+static inline option option_number(const char *name, double *into, double least, double most) {
+    return option_of(name, OPTION_NUMBER, into, least, most, NULL);
+}
+static inline option option_size(const char *name, int into[2]) {
+    return option_of(name, OPTION_SIZE, into, 0, 0, NULL);
+}
+static inline option option_call(const char *name, option_fn *call, void *into) {
+    return option_of(name, OPTION_CALL, into, 0, 0, call);
+}
+
+static inline int read_value(const option *o, const char *value) {
+    int *size = (int *)o->into;
+    switch (o->kind) {
+    case OPTION_TEXT:   *(const char **)o->into = value; return 0;
+    case OPTION_WHOLE:  return read_whole(o->name, value, (int)o->least, (int)o->most, size);
+    case OPTION_NUMBER: return read_number(o->name, value, 0, o->least, o->most,
+                                           (double *)o->into);
+    case OPTION_SIZE:   return read_size(o->name, value, &size[0], &size[1]);
+    case OPTION_CALL:   return o->call(o->into, o->name, value);
+    case OPTION_FLAG:   break;
+    }
+    return 0;
+}
+
+/* Reads the command line: -o VALUE, --opt VALUE or --opt=VALUE, -h, --help and --version; -- ends
+   the options, and - alone is none. What is no option moves to the front of argv, *count of them.
+   Returns 0 to go on, -1 if all is done (--help), 1 after a complaint: leave with finish(). */
+static inline int read_options(int argc, char **argv, const option *options, int n,
+                               const char *help, int *count) {
+    int i, k, more = 1;
+    start_program();
+    *count = 0;
+    for (i = 1; i < argc; i++) {
+        const char *a = argv[i], *value = NULL;
+        size_t length = strlen(a);
+        if (!more || a[0] != '-' || !a[1]) { argv[(*count)++] = argv[i]; continue; }
+        if (!strcmp(a, "--")) { more = 0; continue; }
+        if (a[1] == '-' && (value = strchr(a, '=')) != NULL) length = (size_t)(value++ - a);
+        for (k = 0; k < n; k++)
+            if (strlen(options[k].name) == length && !memcmp(options[k].name, a, length)) break;
+        if (k == n && (!strcmp(a, "-h") || !strcmp(a, "--help"))) { fputs(help, stdout); return -1; }
+        if (k == n && !strcmp(a, "--version")) { printf("%s %s\n", program, SAL_VERSION); return -1; }
+        if (k == n) return complain("%s is not an option; see %s --help", a, program);
+        if (options[k].kind == OPTION_FLAG) {
+            if (value) return complain("%s takes no value; see %s --help", options[k].name, program);
+            *(int *)options[k].into = 1;
+            continue;
+        }
+        if (!value && i + 1 == argc) return complain("%s needs a value; see %s --help", a, program);
+        if (read_value(&options[k], value ? value : argv[++i])) return 1;
+    }
+    return 0;
+}
+
+/* --- the model ----------------------------------------------------------------------------- */
+
+/* What -m, -w, --input, --domain and --center say; zero-initialise it. */
+typedef struct model_options {
+    const char *name, *weights;
+    int input[2], domain, center;
+} model_options;
+
+static inline int open_model(sal_ctx *ctx, const model_options *o, sal_model *model) {
+    if (sal_model_open(ctx, o->name, o->weights, model)) return complain("%s", sal_error(ctx));
+    model->center = o->center;
+    model->domain = o->domain;
+    if (!o->input[0] || !sal_model_resize(ctx, model, o->input[0], o->input[1])) return 0;
+    sal_model_close(ctx, model);
+    return complain("%s", sal_error(ctx));
+}
+
+/* --- pictures ------------------------------------------------------------------------------ */
+
+typedef struct list { char **item; int count, room; } list;
+
+/* 0 without memory. */
+static inline int list_add(list *l, const char *text) {
+    size_t size = strlen(text) + 1;
+    char *copy = (char *)malloc(size);
+    if (l->count == l->room) {
+        char **more = (char **)realloc(l->item, (size_t)(2 * l->room + 16) * sizeof(char *));
+        if (more) { l->item = more; l->room = 2 * l->room + 16; }
+    }
+    if (!copy || l->count == l->room) { free(copy); return 0; }
+    memcpy(copy, text, size);
+    l->item[l->count++] = copy;
+    return 1;
+}
+
+static inline void list_free(list *l) {
+    while (l->count) free(l->item[--l->count]);
+    free(l->item);
+    memset(l, 0, sizeof *l);
+}
+
+/* Where the name of FOLDER/NAME begins. */
+static inline const char *name_of(const char *path) {
+    const char *name = path;
+    for (; *path; path++) if (is_slash(*path)) name = path + 1;
+    return name;
+}
+
+/* The length of a path without its extension. */
+static inline int stem_length(const char *path) {
+    const char *name = name_of(path), *dot = strrchr(name, '.');
+    return (int)(dot && dot != name ? (size_t)(dot - path) : strlen(path));
+}
+
+static inline int has_ending(const char *path, const char *ending) {
+    const char *end = path + stem_length(path);
+    while (*end && (*end | 32) == (*ending | 32)) { end++; ending++; }
+    return !*end && !*ending;
+}
+
+/* A picture to work on. Results of a folder keep what is below it: its sub-folder and name. */
+typedef struct picture { char *path; const char *below; } picture;
+
+typedef struct pictures {
+    picture *item;
+    int count, room;
+    int several;                        /* a folder, or more than one picture: OUT is a folder */
+    int recursive, quiet;               /* --recursive, --quiet */
+    int unlisted;                       /* standard output is for something else */
+    list unread, unseen;                /* files of other kinds, sub-folders, met in folders */
+    identity *taken;                    /* all pictures, then all that was written */
+    int takens, takens_room;
+} pictures;
+
+static inline void pictures_free(pictures *p) {
+    while (p->count) free(p->item[--p->count].path);
+    free(p->item);
+    free(p->taken);
+    list_free(&p->unread);
+    list_free(&p->unseen);
+    memset(p, 0, sizeof *p);
+}
+
+/* From now on nothing may be written to this file. */
+static inline int take(pictures *p, const char *path) {
+    identity id;
+    if (!identify(path, &id)) return 1;
+    if (p->takens == p->takens_room) {
+        int room = 2 * p->takens_room + 64;
+        identity *more = (identity *)realloc(p->taken, (size_t)room * sizeof *more);
+        if (!more) return 0;
+        p->taken = more;
+        p->takens_room = room;
+    }
+    p->taken[p->takens++] = id;
+    return 1;
+}
+
+static inline int is_taken(const pictures *p, const char *path) {
+    identity id;
+    int i;
+    if (!identify(path, &id)) return 0;
+    for (i = 0; i < p->takens; i++)
+        if (p->taken[i].file == id.file && p->taken[i].device == id.device) return 1;
+    return 0;
+}
+
+static inline int add_picture(pictures *p, const char *folder, const char *name, size_t below) {
+    size_t size = strlen(folder) + strlen(name) + 2;
+    char *path = (char *)malloc(size);
+    if (p->count == p->room) {
+        int room = 2 * p->room + 64;
+        picture *more = (picture *)realloc(p->item, (size_t)room * sizeof *more);
+        if (more) { p->item = more; p->room = room; }
+    }
+    if (!path || p->count == p->room) { free(path); return complain("%s: out of memory", name); }
+    snprintf(path, size, *folder ? "%s/%s" : "%s%s", folder, name);
+    p->item[p->count].path = path;
+    p->item[p->count++].below = path + below;
+    return take(p, path) ? 0 : complain("%s: out of memory", name);
+}
+
+/* What lies beside pictures and need not be mentioned: hidden files, texts, tables, arrays. */
+static inline int is_companion(const char *name) {
+    static const char *const endings[] = { ".txt", ".md", ".html", ".htm", ".xml", ".json", ".yml",
+                                           ".yaml", ".csv", ".tsv", ".log", ".ini", ".db", ".mat",
+                                           ".npy", ".npz", ".safetensors", ".sh", ".py", ".c" };
+    size_t i;
+    for (i = 0; i < sizeof endings / sizeof *endings; i++) if (has_ending(name, endings[i])) return 1;
+    return name[0] == '.';
+}
+
+/* A folder on the way from the one that was named: a link to one of them would never end. */
+typedef struct way { const struct way *up; identity here; } way;
+
+/* The pictures of a folder; with --recursive, of all folders below it too. */
+static int add_folder(sal_ctx *ctx, pictures *p, const char *folder, size_t below, const way *up) {
+    way w;
+    const way *u;
+    char path[PATH_ROOM], **names;
+    int count, i, kind, status = 0;
+    w.up = up;
+    if (!identify(folder, &w.here)) memset(&w.here, 0, sizeof w.here);
+    for (u = up; u; u = u->up)
+        if (u->here.file && !memcmp(&u->here, &w.here, sizeof w.here)) return 0;
+    if (sal_dir_list(ctx, folder, &names, &count)) return complain("%s", sal_error(ctx));
+    for (i = 0; i < count && !status; i++) {
+        if (names[i][0] == '.') continue;
+        if (snprintf(path, sizeof path, "%s/%s", folder, names[i]) >= (int)sizeof path) {
+            status = complain("%s/%s: this path is too long", folder, names[i]);
+            break;
+        }
+        kind = sal_path_kind(path);
+        if (kind == 1 && p->recursive) status = add_folder(ctx, p, path, below, &w);
+        else if (kind == 1) status = !list_add(&p->unseen, path);
+        else if (sal_is_picture(names[i])) status = add_picture(p, folder, names[i], below);
+        else if (!is_companion(names[i])) status = !list_add(&p->unread, path);
+    }
+    sal_free(ctx, names);
+    return status;
+}
+
+static inline int compare_pictures(const void *a, const void *b) {
+    const char *x = ((const picture *)a)->below, *y = ((const picture *)b)->below;
+    int m = stem_length(x), n = stem_length(y), order = memcmp(x, y, (size_t)(m < n ? m : n));
+    return order ? order : m - n;
+}
+
+/* All pictures that the arguments name, sorted by name. Two of one name would have results of one
+   name, so they are refused. */
+static inline int find_pictures(sal_ctx *ctx, pictures *p, char **argument, int count) {
+    int i, before;
+    if (!count) return complain("which pictures? see %s --help", program);
+    for (i = 0; i < count; i++) {
+        const char *a = argument[i];
+        size_t length = strlen(a);
+        if (sal_path_kind(a) != 1) {
+            if (add_picture(p, "", a, (size_t)(name_of(a) - a))) return 1;
+            continue;
+        }
+        before = p->count;
+        p->several = 1;
+        while (length > 1 && is_slash(a[length - 1])) length--;
+        argument[i][length] = 0;
+        if (add_folder(ctx, p, a, length + 1, NULL)) return 1;
+        if (p->count == before) {
+            return complain(p->unseen.count ? "%s: no pictures in this folder; --recursive looks "
+                            "into its sub-folders" : "%s: no pictures in this folder", a);
+        }
+    }
+    if (p->count > 1) p->several = 1;
+    qsort(p->item, (size_t)p->count, sizeof *p->item, compare_pictures);
+    for (i = 1; i < p->count; i++)
+        if (!compare_pictures(&p->item[i - 1], &p->item[i]))
+            return complain("%s and %s would be written to one file: take them one at a time",
+                            p->item[i - 1].path, p->item[i].path);
+    return 0;
+}
+
+/* --- where results go ---------------------------------------------------------------------- */
+
+/* The reason of a failure, as the library leaves it. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+static inline sal_result fail(sal_ctx *ctx, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(ctx->error, sizeof ctx->error, format, args);
+    va_end(args);
+    return SAL_ERR_ARGUMENT;
+}
+
+/* OUT is a folder for several results; if there is one of this name; and if its name ends in a
+   slash or has no extension. */
+static inline int is_folder(const pictures *p, const char *out) {
+    size_t length = strlen(out);
+    return p->several || sal_path_kind(out) == 1 || (length && is_slash(out[length - 1])) ||
+           stem_length(out) == (int)length;
+}
+
+/* The folders in front of a file's name. */
+static inline int make_folders(const char *path) {
+    char folder[PATH_ROOM];
+    size_t i;
+    for (i = 1; path[i] && i < sizeof folder; i++) {
+        if (!is_slash(path[i]) || is_slash(path[i - 1])) continue;
+        memcpy(folder, path, i);
+        folder[i] = 0;
+        if (!make_one_folder(folder)) return 0;
+    }
+    return 1;
+}
+
+/* Better now than after an hour: the folder that OUT may be (NULL: no such option). */
+static inline int check_out(const pictures *p, const char *out) {
+    char path[PATH_ROOM];
+    if (!out || !is_folder(p, out)) return 0;
+    if (snprintf(path, sizeof path, "%s/", out) < (int)sizeof path && make_folders(path)) return 0;
+    return complain("%s: cannot be made a folder (several results need one)", out);
+}
+
+/* The file for a result of a picture: OUT, or OUT/SUB/NAME<number>.<end> if OUT is a folder, or
+   NAME<label><number>.<end> in the current folder if there is no OUT. Never one of the pictures or
+   a file that was written before. */
+static inline sal_result result_path(sal_ctx *ctx, const pictures *p, const picture *of,
+                                     const char *out, const char *label, const char *number,
+                                     const char *end, char path[PATH_ROOM]) {
+    int n, stem = stem_length(of->below), folder = out && is_folder(p, out);
+    if (out && !folder) n = snprintf(path, PATH_ROOM, "%s", out);
+    else n = snprintf(path, PATH_ROOM, "%s%s%.*s%s%s.%s", out ? out : "", out ? "/" : "", stem,
+                      of->below, out ? "" : label, number, end);
+    if (n >= PATH_ROOM) return fail(ctx, "%s: the name of its result is too long", of->path);
+    if ((!out || folder) && !make_folders(path))
+        return fail(ctx, "%s: its folder cannot be made", path);
+    if (!is_taken(p, path)) return SAL_OK;
+    return fail(ctx, "%s: a picture or another result would be overwritten by that of %s; choose "
+                "another place", path, of->path);
+}
+
+/* The file is there: it goes to the list, and stays as it is. */
+static inline void written(pictures *p, const char *path) {
+    if (!p->quiet && !p->unlisted) printf("%s\n", path);
+    take(p, path);
+}
+
+/* --- one after the other ------------------------------------------------------------------- */
+
+/* A bar, and how long it will take. `start` is now() of the beginning. */
+static inline void show_progress(int done, int count, double start) {
+    int i, width = 40, full = count ? done * width / count : width;
+    int left = done ? (int)((now() - start) / done * (count - done)) : 0;
+    fprintf(stderr, "\r[");
+    for (i = 0; i < width; i++) fputc(i < full ? '#' : '.', stderr);
+    fprintf(stderr, "] %d/%d", done, count);
+    if (done == count) fprintf(stderr, "%20s\n", "");
+    else if (done) fprintf(stderr, "  %d:%02d left   ", left / 60, left % 60);
+}
+
+static inline void name_some(const list *l, const char *one, const char *many) {
+    int i;
+    if (!l->count) return;
+    fprintf(stderr, "%s: %d %s: ", program, l->count, l->count > 1 ? many : one);
+    for (i = 0; i < l->count && i < 5; i++) fprintf(stderr, "%s%s", i ? ", " : "", l->item[i]);
+    fprintf(stderr, i < l->count ? " and %d more\n" : "\n", l->count - i);
+}
+
+typedef sal_result picture_fn(sal_ctx *ctx, void *arg, const picture *picture);
+
+/* All pictures; what fails is reported at the end, and makes the status 1. */
+static inline int for_all(sal_ctx *ctx, const pictures *p, picture_fn *fn, void *arg) {
+    list failures = { NULL, 0, 0 };
+    double start = now();
+    int i, failed = 0;
+    int bar = p->count > 1 && !p->quiet && is_terminal(2) && !is_terminal(1);   /* names go there */
+    for (i = 0; i < p->count; i++) {
+        if (bar) show_progress(i, p->count, start);
+        if (fn(ctx, arg, &p->item[i]) == SAL_OK) continue;
+        failed++;
+        if (!list_add(&failures, sal_error(ctx))) complain("%s", sal_error(ctx));
+    }
+    if (bar) show_progress(i, p->count, start);
+    for (i = 0; i < failures.count; i++) complain("%s", failures.item[i]);
+    if (failed && p->count > 1) complain("%d of %d pictures failed", failed, p->count);
+    name_some(&p->unread, "file is of a kind that cannot be read here",
+              "files are of kinds that cannot be read here");
+    name_some(&p->unseen, "sub-folder was left out (--recursive takes it)",
+              "sub-folders were left out (--recursive takes them)");
+    list_free(&failures);
+    return failed != 0;
+}
