@@ -118,6 +118,10 @@ typedef enum sal_result {
 typedef struct sal_ctx sal_ctx;
 typedef struct sal_backend sal_backend;
 
+/* Sets of vector instructions, each with those before it. */
+typedef enum sal_simd { SAL_SIMD_BEST, SAL_SIMD_NONE, SAL_SIMD_128, SAL_SIMD_AVX2,
+                        SAL_SIMD_AVX512 } sal_simd;
+
 /* One piece of a parallel loop: index is the piece, worker (below ctx->threads) owns scratch. */
 typedef void sal_task_fn(void *arg, int index, int worker);
 
@@ -126,6 +130,7 @@ typedef void sal_task_fn(void *arg, int index, int worker);
    A context owns nothing: there is no close function. */
 struct sal_ctx {
     int threads;                /* 0: all cores when built with OpenMP, else 1 */
+    sal_simd simd;              /* the CPU's instructions that may be used; 0: all it has */
     uint64_t seed;              /* of everything random */
     const sal_backend *backend; /* NULL: sal_backend_cpu() */
     void *user;                 /* handed to the hooks below */
@@ -4343,6 +4348,7 @@ SALDEF void sal_optim_close(sal_ctx *ctx, sal_optim *o) {
 /* One parameter is updated in pieces of CHUNK values: they stay in the cache from step to step, and
    the result does not depend on the number of threads. */
 typedef struct sal__optim_job {
+    const sal_ctx *ctx;
     sal_optim *o;
     float *w, *g;
     size_t count, offset;       /* values; where its memory begins in each block of state */
@@ -4353,8 +4359,9 @@ typedef struct sal__optim_job {
 
 enum { SAL__OPTIM_CHUNK = 8192 };
 
-static void sal__fast_adam(float *w, float *m, float *a, const float *g, size_t n, double rate,
-                           double beta1, double beta2, double eps, double decay, uint64_t step);
+static void sal__fast_adam(const sal_ctx *ctx, float *w, float *m, float *a, const float *g,
+                           size_t n, double rate, double beta1, double beta2, double eps,
+                           double decay, uint64_t step);
 
 static void sal__optim_norm_task(void *arg, int index, int worker) {
     const sal__optim_job *j = (const sal__optim_job *)arg;
@@ -4376,8 +4383,8 @@ static void sal__optim_task(void *arg, int index, int worker) {
     if (coupled > 0) sal_weight_decay(g, w, n, coupled);
     if (d->rule == SAL_SGD) sal_sgd_update(w, a, g, n, j->rate, j->momentum, d->nesterov);
     else if (d->rule == SAL_RMSPROP) sal_rmsprop_update(w, a, g, n, j->rate, d->rho, d->eps);
-    else sal__fast_adam(w, a, a + j->o->floats, g, n, j->rate, j->momentum, d->rho, d->eps,
-                        j->decay - coupled, j->o->step);
+    else sal__fast_adam(j->ctx, w, a, a + j->o->floats, g, n, j->rate, j->momentum, d->rho,
+                        d->eps, j->decay - coupled, j->o->step);
 }
 
 static void sal__optim_max_norm_task(void *arg, int index, int worker) {
@@ -4392,7 +4399,7 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_r
     double length = 0;
     if (run->device)
         return run->backend->device->step(ctx, o, net, run, rate, momentum, norm);
-    j.o = o; j.rate = rate; j.momentum = momentum; j.scale = 1;
+    j.ctx = ctx; j.o = o; j.rate = rate; j.momentum = momentum; j.scale = 1;
     if (norm || o->desc.clip > 0) {
         SAL__TRY_NEW(j.partial, ctx, double, chunks);
         j.g = run->gradients; j.count = run->gradient_floats;
@@ -7548,7 +7555,8 @@ static void sal__bms_task(void *arg, int channel, int worker) {
     }
 }
 
-static void sal__fast_maxpool(float *out, const float *in, const sal_pool *s, float *row);
+static void sal__fast_maxpool(const sal_ctx *ctx, float *out, const float *in, const sal_pool *s,
+                              float *row);
 
 static sal_result sal__bms(sal_ctx *ctx, sal__arena *arena, const sal_image *image, int swap,
                            sal_map *map) {
@@ -7583,7 +7591,7 @@ static sal_result sal__bms(sal_ctx *ctx, sal__arena *arena, const sal_image *ima
         map->data[k] = job.sum[k] + job.sum[n + k] + job.sum[2 * n + k];
     sal_pool widen = { 1, h, w, 9, 1, 0, 0, 0, 0 };     /* the largest within 4 pixels */
     sal_pool_fit(&widen, SAL_SAME);
-    sal__fast_maxpool(job.sum, map->data, &widen, pixels);
+    sal__fast_maxpool(ctx, job.sum, map->data, &widen, pixels);
     return sal_blur(ctx, map->data, job.sum, w, h, 9, 2, SAL_BORDER_REFLECT);
 }
 
@@ -11671,6 +11679,8 @@ typedef struct sal__isa {
     int width;      /* floats in a vector */
     void (*block)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int k,
                   int rows, int add, const float *next);
+    void (*pair)(float *c, size_t cs, size_t ldc, const float *a, size_t lda, const float *b,
+                 size_t bs, int k, int rows, int add, const float *next);
     void (*wino_input)(float *v, size_t fs, const float *in, size_t row, size_t plane, int n);
     void (*wino_weight)(float *u, size_t fs, const float *w, size_t pitch, int rows, int k, int n,
                         int r);
@@ -11698,6 +11708,57 @@ typedef struct sal__isa {
 #define sal__scalar_bf16(x) sal_bf16_to_f32(x)
 
 #ifdef SAL__X86
+/* AVX-512 as servers have it since 2019 (with VNNI): 16 lanes. */
+#if defined(__clang__)
+#  pragma clang attribute push(__attribute__((target( \
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c"))), apply_to = function)
+#else
+#  pragma GCC push_options
+#  pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")
+#endif
+#define SAL__W 16
+#define SAL__K(name) sal__avx512_##name
+#define sal__v __m512
+#define sal__vload(p) _mm512_loadu_ps(p)
+#define sal__vstore(p, x) _mm512_storeu_ps(p, x)
+#define sal__vset(x) _mm512_set1_ps(x)
+#define sal__vsqrt(a) _mm512_sqrt_ps(a)
+#define sal__vmin(a, b) _mm512_min_ps(a, b)
+#define sal__vmax(a, b) _mm512_max_ps(a, b)
+#define sal__vfma(a, b, c) _mm512_fmadd_ps(a, b, c)     /* a * b + c */
+#define sal__vfnma(a, b, c) _mm512_fnmadd_ps(a, b, c)   /* c - a * b */
+#define sal__vselect_less(a, b, yes, no) \
+    _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes)
+/* 2^n for y = 1.5 * 2^23 + n: the last bits of y are n */
+#define sal__vpow2(y) _mm512_castsi512_ps(_mm512_add_epi32( \
+    _mm512_slli_epi32(_mm512_castps_si512(y), 23), _mm512_set1_epi32(0x3F800000)))
+/* every other one of the numbers of a and b */
+#define sal__avx512_pick(a, b, first) _mm512_permutex2var_ps(a, _mm512_setr_epi32( \
+    first, first + 2, first + 4, first + 6, first + 8, first + 10, first + 12, first + 14, \
+    first + 16, first + 18, first + 20, first + 22, first + 24, first + 26, first + 28, \
+    first + 30), b)
+#define sal__veven(a, b) sal__avx512_pick(a, b, 0)
+#define sal__vodd(a, b) sal__avx512_pick(a, b, 1)
+#define sal__vload_f16(p) \
+    _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
+#define sal__vload_bf16(p) _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32( \
+    _mm256_loadu_si256((const __m256i *)(const void *)(p))), 16))
+/* 16-bit numbers, twice as many as floats; imadd: the products of neighbours, added, in 32 bits */
+#define sal__i __m512i
+#define sal__izero() _mm512_setzero_si512()
+#define sal__iload_bytes(p) \
+    _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
+#define sal__iload(p) _mm512_loadu_si512((const void *)(p))
+#define sal__iadd(a, b) _mm512_add_epi32(a, b)
+#define sal__imadd(a, b) _mm512_madd_epi16(a, b)
+#define sal__ifloat(a) _mm512_cvtepi32_ps(a)
+#include SALIENCY_FILE
+#if defined(__clang__)
+#  pragma clang attribute pop
+#else
+#  pragma GCC pop_options
+#endif
+
 /* AVX2 with FMA and half floats: 8 lanes. Every processor that has the first two has the third. */
 #if defined(__clang__)
 #  pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
@@ -11714,14 +11775,12 @@ typedef struct sal__isa {
 #define sal__vsqrt(a) _mm256_sqrt_ps(a)
 #define sal__vmin(a, b) _mm256_min_ps(a, b)
 #define sal__vmax(a, b) _mm256_max_ps(a, b)
-#define sal__vfma(a, b, c) _mm256_fmadd_ps(a, b, c)     /* a * b + c */
-#define sal__vfnma(a, b, c) _mm256_fnmadd_ps(a, b, c)   /* c - a * b */
+#define sal__vfma(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define sal__vfnma(a, b, c) _mm256_fnmadd_ps(a, b, c)
 #define sal__vselect_less(a, b, yes, no) \
     _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ))
-/* 2^n for y = 1.5 * 2^23 + n: the last bits of y are n */
 #define sal__vpow2(y) _mm256_castsi256_ps(_mm256_add_epi32( \
     _mm256_slli_epi32(_mm256_castps_si256(y), 23), _mm256_set1_epi32(0x3F800000)))
-/* every other one of the numbers of a and b */
 #define sal__veven(a, b) _mm256_castpd_ps(_mm256_permute4x64_pd( \
     _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88)), 0xD8))
 #define sal__vodd(a, b) _mm256_castpd_ps(_mm256_permute4x64_pd( \
@@ -11729,7 +11788,6 @@ typedef struct sal__isa {
 #define sal__vload_f16(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p)))
 #define sal__vload_bf16(p) _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32( \
     _mm_loadu_si128((const __m128i *)(const void *)(p))), 16))
-/* 16-bit numbers, twice as many as floats; imadd: the products of neighbours, added, in 32 bits */
 #define sal__i __m256i
 #define sal__izero() _mm256_setzero_si256()
 #define sal__iload_bytes(p) \
@@ -11826,7 +11884,9 @@ SAL__INLINE int32x4_t sal__neon_madd(int16x8_t a, int16x8_t b) {
 }
 #include SALIENCY_FILE
 
-#else   /* plain C: one lane */
+#endif
+
+/* Plain C: one lane. */
 #define SAL__W 1
 #define SAL__K(name) sal__c_##name
 #define sal__v float
@@ -11845,18 +11905,21 @@ SAL__INLINE int32x4_t sal__neon_madd(int16x8_t a, int16x8_t b) {
 #define sal__vload_f16(p) sal_f16_to_f32(*(p))
 #define sal__vload_bf16(p) sal_bf16_to_f32(*(p))
 #include SALIENCY_FILE
-#endif
 
-/* The best inner loops this processor has. */
-static const sal__isa *sal__isa_best(void) {
+/* The best inner loops that this processor has and the context allows. */
+static const sal__isa *sal__isa_of(const sal_ctx *ctx) {
+    sal_simd most = ctx->simd != SAL_SIMD_BEST ? ctx->simd : SAL_SIMD_AVX512;
 #if defined(SAL__X86)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &sal__avx2_isa;
-    return &sal__sse2_isa;
+    if (most >= SAL_SIMD_AVX512 && __builtin_cpu_supports("avx512vnni") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl")) return &sal__avx512_isa;
+    if (most >= SAL_SIMD_AVX2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return &sal__avx2_isa;
+    if (most >= SAL_SIMD_128) return &sal__sse2_isa;
 #elif defined(SAL__NEON)
-    return &sal__neon_isa;
-#else
-    return &sal__c_isa;
+    if (most >= SAL_SIMD_128) return &sal__neon_isa;
 #endif
+    return &sal__c_isa;
 }
 
 /* --- Winograd convolution ------------------------------------------------------------------- */
@@ -11892,12 +11955,12 @@ typedef struct sal__wino_job {
     int first, count;               /* the groups of this chunk */
 } sal__wino_job;
 
-/* floats of a run of finished tiles of 16 channels (also enough for a patch of 8) */
-enum { SAL__TILES = 16 * 6 * 48, SAL__KC = 128, SAL__RESIDENT = 1200000, SAL__CHUNK = 5300000 };
+/* floats of a run of finished tiles of 16 channels (also enough for a patch of 16) */
+enum { SAL__TILES = 16 * 8 * 40, SAL__KC = 128, SAL__RESIDENT = 1200000, SAL__CHUNK = 5300000 };
 
 /* Cut s for tiles of n points; 0 if that is not possible. */
 static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
-    int d = s->dilation, kp = (s->ic + 7) & ~7, ph, pw, chunks;
+    int d = s->dilation, kp = (s->ic + 15) & ~15, ph, pw, chunks;
     memset(w, 0, sizeof *w);
     if (s->stride != 1 || s->kh != s->kw) return 0;
     if (s->kh != 3 && !(s->kh == 5 && n == 8)) return 0;
@@ -11911,7 +11974,7 @@ static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
     w->resident = (size_t)kp * 16 * w->oblocks * w->f <= SAL__RESIDENT;
     w->panels = w->resident ? 1 : 2;
     w->kblocks = (kp + SAL__KC - 1) / SAL__KC;
-    w->kc = ((kp + w->kblocks - 1) / w->kblocks + 7) & ~7;
+    w->kc = ((kp + w->kblocks - 1) / w->kblocks + 15) & ~15;
     w->kblocks = (kp + w->kc - 1) / w->kc;
     w->ufs = (size_t)w->kc * 16 + 16;           /* one cache line more than a power of two: */
     w->vfs = (size_t)w->kc * 6 + 16;            /* neighbours in f fall on different sets */
@@ -11945,17 +12008,17 @@ static void sal__wino_tile(const sal__wino *w, const sal_conv *s, int t, int *sa
     *y += phase / d; *x += phase % d;
 }
 
-/* What a run of tiles side by side sees of 8 channels: patch (8, n, SAL__PATCH), every d-th pixel
-   from row y and column x on, zeros outside of the picture and for channels that are not there. */
+/* What a run of tiles side by side sees of some channels: patch (lanes, n, SAL__PATCH), every d-th
+   pixel from row y and column x on, zeros outside of the picture and for channels that are not there. */
 enum { SAL__PATCH = 40 };
 static void sal__wino_patch(float *patch, const float *in, const sal_conv *s, int channels, int n,
-                            int width, int y, int x) {
+                            int lanes, int width, int y, int x) {
     size_t plane = (size_t)s->ih * s->iw;
     int d = s->dilation;
     /* patch[first .. last-1] lies inside of the picture */
     int first = x < 0 ? SAL__MIN((-x + d - 1) / d, width) : 0;
     int last = SAL__MAX(first, SAL__MIN(width, (s->iw - x + d - 1) / d));
-    for (int c = 0; c < 8; c++)
+    for (int c = 0; c < lanes; c++)
         for (int i = 0; i < n; i++, patch += SAL__PATCH) {
             int row = y + i * d;
             const float *from = in + c * plane + (size_t)row * s->iw + x;
@@ -11978,15 +12041,15 @@ static void sal__wino_in_group(const sal__wino_job *j, int group, float *v, floa
     const sal_conv *s = j->s;
     const sal__wino *w = &j->w;
     size_t plane = (size_t)s->ih * s->iw;
-    int end = SAL__MIN(6, w->tiles - group * 6);
+    int end = SAL__MIN(6, w->tiles - group * 6), lanes = SAL__MAX(j->isa->width, 8);
     for (int q = 0; q < end; ) {
         int sample, y, x, t = group * 6 + q, run = SAL__MIN(end - q, w->tx - t % w->tx);
         sal__wino_tile(w, s, t, &sample, &y, &x);
         y -= s->top; x -= s->left;
         const float *in = j->in + (size_t)sample * s->ic * plane;
-        for (int c = 0; c < s->ic; c += 8) {
+        for (int c = 0; c < s->ic; c += lanes) {
             float *to = v + (size_t)(c / w->kc) * w->f * w->vfs + (size_t)q * w->kc + c % w->kc;
-            sal__wino_patch(patch, in + c * plane, s, SAL__MIN(8, s->ic - c), w->n,
+            sal__wino_patch(patch, in + c * plane, s, SAL__MIN(lanes, s->ic - c), w->n, lanes,
                             (run - 1) * w->m + w->n, y, x);
             for (int i = 0; i < run; i++)
                 j->isa->wino_input(to + (size_t)i * w->kc, w->vfs, patch + i * w->m, SAL__PATCH,
@@ -12014,10 +12077,11 @@ static void sal__wino_multiply(const sal__wino_job *j, int group, int kblock, in
     int k = SAL__MIN(w->kc, j->s->ic - kblock * w->kc);
     int rows = SAL__MIN(6, w->tiles - group * 6);
     v += (size_t)kblock * w->f * w->vfs;
-    for (int f = 0; f < w->f; f++, v += w->vfs)
-        for (int p = 0; p < panels; p++)
-            j->isa->block(m + (size_t)(p * w->f + f) * 96, 16, v, (size_t)w->kc,
-                          u + p * w->u + f * w->ufs, k, rows, add, v + w->vfs);
+    for (int f = 0; f < w->f; f++, m += 96, u += w->ufs, v += w->vfs)
+        if (panels == 2)
+            j->isa->pair(m, (size_t)w->f * 96, 16, v, (size_t)w->kc, u, w->u, k, rows, add,
+                         v + w->vfs);
+        else j->isa->block(m, 16, v, (size_t)w->kc, u, k, rows, add, v + w->vfs);
 }
 
 /* Floats from one plane of the output to the next. */
@@ -12157,7 +12221,7 @@ static void sal__wino_run(sal_ctx *ctx, const sal__wino *w, float *out, const fl
                           const float *weight, const sal_epilogue *e, const sal_conv *s, int pool,
                           void *scratch) {
     sal__wino_job j = SAL__ZEROED;
-    j.isa = sal__isa_best(); j.s = s; j.e = e; j.act = e->act; j.pool = pool; j.w = *w;
+    j.isa = sal__isa_of(ctx); j.s = s; j.e = e; j.act = e->act; j.pool = pool; j.w = *w;
     j.in = in; j.weight = weight; j.out = out;
     j.u = j.v = (float *)scratch;
     j.worker = j.u + sal__wino_shared(w);
@@ -12276,9 +12340,14 @@ static void sal__gemm_rows(const sal__gemm_job *j, int o, int rows, int panels, 
         int columns = SAL__MIN(SAL__GEMM_KC, j->k - k);
         const float *a = (j->pack ? j->packed + 6 * k : j->weight + k) + (size_t)o * j->k;
         size_t lda = (size_t)(j->pack ? columns : j->k);
-        for (int p = 0; p < panels; p++)
-            j->isa->block(c + p * 16, pitch, a, lda, b + ((size_t)p * j->k + k) * 16, columns,
-                          rows, k > 0, a + 6 * lda);
+        for (int p = 0; p < panels; p += 2) {
+            const float *from = b + ((size_t)p * j->k + k) * 16;
+            if (p + 1 < panels)
+                j->isa->pair(c + p * 16, 16, pitch, a, lda, from, (size_t)j->k * 16, columns, rows,
+                             k > 0, a + 6 * lda);
+            else
+                j->isa->block(c + p * 16, pitch, a, lda, from, columns, rows, k > 0, a + 6 * lda);
+        }
     }
 }
 
@@ -12319,7 +12388,7 @@ static size_t sal__gemm_scratch(const sal_conv *s, int threads) {
 
 /* What all tasks share: the packed weights. Returns the scratch behind them. */
 static float *sal__gemm_begin(sal_ctx *ctx, sal__gemm_job *j, void *scratch) {
-    j->isa = sal__isa_best();
+    j->isa = sal__isa_of(ctx);
     j->packed = (float *)scratch;
     if (j->pack) sal_parallel_for(ctx, (j->s->oc + 5) / 6, sal__gemm_pack_task, j);
     return j->packed + sal__gemm_shared(j);
@@ -12454,7 +12523,7 @@ static size_t sal__fast_dense_scratch(int n, int nin, int threads) {
 static void sal__fast_dense(sal_ctx *ctx, float *out, const float *in, const sal_tensor *weight,
                             const sal_epilogue *e, int n, int nin, int nout, void *scratch) {
     sal__dense_job j;
-    j.isa = sal__isa_best(); j.weight = weight; j.e = e; j.in = in; j.out = out;
+    j.isa = sal__isa_of(ctx); j.weight = weight; j.e = e; j.in = in; j.out = out;
     j.n = n; j.nin = nin; j.nout = nout;
     j.worker = (float *)scratch; j.worker_size = (size_t)n * 16 + 2 * 256 * 16;
     j.fixed = (int16_t *)scratch;
@@ -12557,7 +12626,7 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
     sal__lstm_job j = SAL__ZEROED;
     sal_epilogue e = SAL__ZEROED, plain = SAL__ZEROED;
     size_t hw = (size_t)h * w, shared = sal__wino_shared(&p.w);
-    j.wino.isa = sal__isa_best(); j.wino.s = &p.s; j.wino.w = p.w; j.wino.count = p.w.groups;
+    j.wino.isa = sal__isa_of(ctx); j.wino.s = &p.s; j.wino.w = p.w; j.wino.count = p.w.groups;
     j.params = params;
     j.vx = (float *)scratch; j.vh = j.vx + shared;
     j.tilde = j.vh + shared; j.cell = j.tilde + c * hw;
@@ -12634,7 +12703,7 @@ static sal__plane_job sal__plane_fit(const sal_conv *s, int training) {
     j.pitch = s->ow + reach_x / d;
     j.over = (reach_y + d - 1) / d;
     j.beside = (reach_x + d - 1) / d;
-    j.back = s->ow + 2 * j.beside + 8;
+    j.back = s->ow + 2 * j.beside + 16;
     j.plane_size = (size_t)j.rows * d * j.pitch + 16;       /* 16: whole vectors are read */
     j.border_size = (size_t)(s->oh + 2 * j.over) * j.back + 16;
     j.worker_size = j.plane_size;
@@ -12654,9 +12723,9 @@ static size_t sal__fast_depthwise_scratch(const sal_conv *s, int threads, int tr
 }
 
 /* What all planes share: the table of runs, and copies whose borders are zero and stay so. */
-static void sal__plane_begin(sal__plane_job *j, void *scratch, int threads) {
+static void sal__plane_begin(const sal_ctx *ctx, sal__plane_job *j, void *scratch, int threads) {
     const sal_conv *s = j->s;
-    j->isa = sal__isa_best();
+    j->isa = sal__isa_of(ctx);
     j->run = (size_t *)scratch;
     j->worker = (float *)scratch + sal__plane_table(s) / sizeof(float);
     for (int t = 0; t < s->kh * s->kw; t++) {
@@ -12729,7 +12798,7 @@ static void sal__fast_depthwise(sal_ctx *ctx, float *out, const float *in, const
                                 const sal_epilogue *e, const sal_conv *s, void *scratch) {
     sal__plane_job j = sal__plane_fit(s, 0);
     j.e = e; j.in = in; j.weight = weight; j.out = out;
-    sal__plane_begin(&j, scratch, sal_threads(ctx));
+    sal__plane_begin(ctx, &j, scratch, sal_threads(ctx));
     sal_parallel_for(ctx, s->n * s->ic, sal__depthwise_task, &j);
 }
 
@@ -12807,7 +12876,7 @@ static void sal__fast_wide(sal_ctx *ctx, float *out, const float *in, const floa
     sal__wide_job j = sal__wide_fit(s, d, sal_threads(ctx));
     j.gemm.e = e; j.gemm.in = in; j.gemm.weight = weight;
     j.plane.e = de; j.plane.weight = depthwise; j.plane.out = out;
-    sal__plane_begin(&j.plane, scratch, 0);
+    sal__plane_begin(ctx, &j.plane, scratch, 0);
     j.gemm.worker = sal__gemm_begin(ctx, &j.gemm, j.plane.worker);
     sal_parallel_for(ctx, s->n * j.strips, sal__wide_task, &j);
 }
@@ -12863,7 +12932,7 @@ static void sal__depthwise_back_task(void *arg, int c, int worker) {
         if (!j->dweight) continue;
         sal__plane_copy(j, copy, j->in + plane * s->ih * s->iw);
         for (int t = 0; t < taps; t += 9) {
-            float sum[9 * 8];
+            float sum[9 * 16];
             sal__plane_runs(j, copy, t, from);
             j->isa->taps_back(sum, from, step, inner, (size_t)j->back, s->ow, s->oh);
             for (int i = 0; i < 9 && t + i < taps; i++) {
@@ -12966,8 +13035,9 @@ static void sal__pool_task(void *arg, int index, int worker) {
 }
 
 /* One plane. row: sal__pool_row(s) floats of scratch. */
-static void sal__fast_maxpool(float *out, const float *in, const sal_pool *s, float *row) {
-    sal__pool_job j = { sal__isa_best(), s, in, out, row };
+static void sal__fast_maxpool(const sal_ctx *ctx, float *out, const float *in, const sal_pool *s,
+                              float *row) {
+    sal__pool_job j = { sal__isa_of(ctx), s, in, out, row };
     sal__pool_task(&j, 0, 0);
 }
 
@@ -13016,7 +13086,7 @@ static sal_result sal__forward_dense_fast(sal_ctx *ctx, sal_run *run, int i) {
 static sal_result sal__forward_maxpool_fast(sal_ctx *ctx, sal_run *run, int i) {
     sal__at a = sal__at_of(run, i);
     sal_pool s = sal__pool_of(a.l, a.n, a.from);
-    sal__pool_job j = { sal__isa_best(), &s, a.in, a.out, (float *)a.scratch };
+    sal__pool_job j = { sal__isa_of(ctx), &s, a.in, a.out, (float *)a.scratch };
     sal_parallel_for(ctx, s.n, sal__pool_task, &j);
     return SAL_OK;
 }
@@ -13189,7 +13259,7 @@ static void sal__weight_sum_task(void *arg, int index, int worker) {
 static void sal__fast_conv2d_weight(sal_ctx *ctx, float *dweight, const float *dout,
                                     const float *in, const sal_conv *s, void *scratch) {
     sal__back_job j = sal__weight_fit(s);
-    j.isa = sal__isa_best(); j.in = in; j.dout = dout; j.to = dweight;
+    j.isa = sal__isa_of(ctx); j.in = in; j.dout = dout; j.to = dweight;
     j.sums = (float *)scratch; j.worker = j.sums + (size_t)j.groups * j.k * j.width;
     sal_parallel_for(ctx, j.groups * j.blocks, sal__weight_task, &j);
     sal_parallel_for(ctx, s->oc, sal__weight_sum_task, &j);
@@ -13212,14 +13282,15 @@ static void sal__bias_task(void *arg, int index, int worker) {
 }
 
 /* As sal_adam_update. */
-static void sal__fast_adam(float *w, float *m, float *a, const float *g, size_t n, double rate,
-                           double beta1, double beta2, double eps, double decay, uint64_t step) {
+static void sal__fast_adam(const sal_ctx *ctx, float *w, float *m, float *a, const float *g,
+                           size_t n, double rate, double beta1, double beta2, double eps,
+                           double decay, uint64_t step) {
     float c[8];
     c[0] = (float)beta1; c[1] = (float)(1 - beta1); c[2] = (float)beta2; c[3] = (float)(1 - beta2);
     c[4] = (float)(rate / (1 - pow(beta1, (double)step)));
     c[5] = (float)(1 / sqrt(1 - pow(beta2, (double)step)));
     c[6] = (float)eps; c[7] = (float)(rate * decay);
-    sal__isa_best()->adam(w, m, a, g, c, n);
+    sal__isa_of(ctx)->adam(w, m, a, g, c, n);
 }
 
 static void sal__fast_bias(sal_ctx *ctx, float *dbias, const float *dout, int n, int c, int hw) {
@@ -13270,7 +13341,7 @@ static void sal__product_task(void *arg, int index, int worker) {
 
 static void sal__fast_product(sal_ctx *ctx, float *c, const float *a, const float *b, int m, int n,
                               int k, float *scratch) {
-    sal__product_job j = { sal__isa_best(), c, a, b, m, n, k, scratch };
+    sal__product_job j = { sal__isa_of(ctx), c, a, b, m, n, k, scratch };
     sal_parallel_for(ctx, (n + SAL__PRODUCT_N - 1) / SAL__PRODUCT_N, sal__product_task, &j);
 }
 
@@ -13312,7 +13383,7 @@ static sal_result sal__backward_depthwise_train(sal_ctx *ctx, sal_run *run, int 
     sal_conv s = sal__conv_of(a.l, a.n, a.from);
     sal__plane_job j = sal__plane_fit(&s, 1);
     j.in = a.in; j.weight = a.weight; j.dout = a.dout; j.din = a.din; j.dweight = a.dweight;
-    sal__plane_begin(&j, a.scratch, sal_threads(ctx));
+    sal__plane_begin(ctx, &j, a.scratch, sal_threads(ctx));
     sal_parallel_for(ctx, s.ic, sal__depthwise_back_task, &j);
     if (a.dbias) sal__fast_bias(ctx, a.dbias, a.dout, s.n, s.oc, s.oh * s.ow);
     return SAL_OK;
@@ -13453,13 +13524,14 @@ SALDEF const sal_backend *sal_backend_cpu(void) {
    (GCC and Clang calculate with vectors as with numbers.)
    ========================================================================================== */
 #ifdef SAL__K
-/* The transpose of SAL__W x SAL__W numbers: out[j][i] = in[i][j], rows os and is floats apart. */
+/* The transpose of SAL__T x SAL__T numbers: out[j][i] = in[i][j], rows os and is floats apart. */
+#define SAL__T SAL__MIN(SAL__W, 8)
 SAL__INLINE void SAL__K(turn)(float *out, size_t os, const float *in, size_t is) {
-#if SAL__W == 8
-    __m256 r0 = sal__vload(in), r1 = sal__vload(in + is), r2 = sal__vload(in + 2 * is);
-    __m256 r3 = sal__vload(in + 3 * is), r4 = sal__vload(in + 4 * is);
-    __m256 r5 = sal__vload(in + 5 * is), r6 = sal__vload(in + 6 * is);
-    __m256 r7 = sal__vload(in + 7 * is);
+#if SAL__W >= 8
+    __m256 r0 = _mm256_loadu_ps(in), r1 = _mm256_loadu_ps(in + is);
+    __m256 r2 = _mm256_loadu_ps(in + 2 * is), r3 = _mm256_loadu_ps(in + 3 * is);
+    __m256 r4 = _mm256_loadu_ps(in + 4 * is), r5 = _mm256_loadu_ps(in + 5 * is);
+    __m256 r6 = _mm256_loadu_ps(in + 6 * is), r7 = _mm256_loadu_ps(in + 7 * is);
     __m256 a0 = _mm256_unpacklo_ps(r0, r1), a1 = _mm256_unpackhi_ps(r0, r1);
     __m256 a2 = _mm256_unpacklo_ps(r2, r3), a3 = _mm256_unpackhi_ps(r2, r3);
     __m256 a4 = _mm256_unpacklo_ps(r4, r5), a5 = _mm256_unpackhi_ps(r4, r5);
@@ -13468,14 +13540,14 @@ SAL__INLINE void SAL__K(turn)(float *out, size_t os, const float *in, size_t is)
     r2 = _mm256_shuffle_ps(a1, a3, 0x44); r3 = _mm256_shuffle_ps(a1, a3, 0xEE);
     r4 = _mm256_shuffle_ps(a4, a6, 0x44); r5 = _mm256_shuffle_ps(a4, a6, 0xEE);
     r6 = _mm256_shuffle_ps(a5, a7, 0x44); r7 = _mm256_shuffle_ps(a5, a7, 0xEE);
-    sal__vstore(out, _mm256_permute2f128_ps(r0, r4, 0x20));
-    sal__vstore(out + os, _mm256_permute2f128_ps(r1, r5, 0x20));
-    sal__vstore(out + 2 * os, _mm256_permute2f128_ps(r2, r6, 0x20));
-    sal__vstore(out + 3 * os, _mm256_permute2f128_ps(r3, r7, 0x20));
-    sal__vstore(out + 4 * os, _mm256_permute2f128_ps(r0, r4, 0x31));
-    sal__vstore(out + 5 * os, _mm256_permute2f128_ps(r1, r5, 0x31));
-    sal__vstore(out + 6 * os, _mm256_permute2f128_ps(r2, r6, 0x31));
-    sal__vstore(out + 7 * os, _mm256_permute2f128_ps(r3, r7, 0x31));
+    _mm256_storeu_ps(out, _mm256_permute2f128_ps(r0, r4, 0x20));
+    _mm256_storeu_ps(out + os, _mm256_permute2f128_ps(r1, r5, 0x20));
+    _mm256_storeu_ps(out + 2 * os, _mm256_permute2f128_ps(r2, r6, 0x20));
+    _mm256_storeu_ps(out + 3 * os, _mm256_permute2f128_ps(r3, r7, 0x20));
+    _mm256_storeu_ps(out + 4 * os, _mm256_permute2f128_ps(r0, r4, 0x31));
+    _mm256_storeu_ps(out + 5 * os, _mm256_permute2f128_ps(r1, r5, 0x31));
+    _mm256_storeu_ps(out + 6 * os, _mm256_permute2f128_ps(r2, r6, 0x31));
+    _mm256_storeu_ps(out + 7 * os, _mm256_permute2f128_ps(r3, r7, 0x31));
 #elif SAL__W == 4
     sal__v r0 = sal__vload(in), r1 = sal__vload(in + is), r2 = sal__vload(in + 2 * is);
     sal__v r3 = sal__vload(in + 3 * is);
@@ -13500,16 +13572,18 @@ SAL__INLINE void SAL__K(turn)(float *out, size_t os, const float *in, size_t is)
 #define SAL__EACH5(X) X(0) X(1) X(2) X(3) X(4)
 #define SAL__EACH6(X) X(0) X(1) X(2) X(3) X(4) X(5)
 #define SAL__EACH9(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
-#if SAL__W == 8
+#if SAL__W == 16
+#  define SAL__COLUMNS(X, r) X(r, 0)
+#elif SAL__W == 8
 #  define SAL__COLUMNS(X, r) X(r, 0) X(r, 1)
 #elif SAL__W == 4
 #  define SAL__COLUMNS(X, r) X(r, 0) X(r, 1) X(r, 2) X(r, 3)
 #endif
 #define SAL__ZERO(r, i)  sal__v c##r##i = sal__vset(0);
-#define SAL__LOAD(r, i)  sal__v c##r##i = sal__vload(c + (r) * ldc + (i) * SAL__W);
+#define SAL__LOAD(r, i)  sal__v c##r##i = sal__vload(c + (r) * ldc + (i) * cs);
 #define SAL__FMA(r, i)   c##r##i = sal__vfma(x, b##i, c##r##i);
-#define SAL__STORE(r, i) sal__vstore(c + (r) * ldc + (i) * SAL__W, c##r##i);
-#define SAL__B(r, i)     sal__v b##i = sal__vload(b + (i) * SAL__W);
+#define SAL__STORE(r, i) sal__vstore(c + (r) * ldc + (i) * cs, c##r##i);
+#define SAL__B(r, i)     sal__v b##i = sal__vload(b + (i) * bs);
 #define SAL__ROW_ZERO(r) SAL__COLUMNS(SAL__ZERO, r)
 #define SAL__ROW_LOAD(r) SAL__COLUMNS(SAL__LOAD, r)
 #define SAL__ROW_FMA(r)  { sal__v x = sal__vset(a[(r) * lda]); SAL__COLUMNS(SAL__FMA, r) }
@@ -13522,30 +13596,31 @@ SAL__INLINE void SAL__K(turn)(float *out, size_t os, const float *in, size_t is)
         SAL__COLUMNS(SAL__B, 0) EACH(SAL__ROW_FMA) \
     } \
     EACH(SAL__ROW_STORE)
-#define SAL__BLOCK(n, EACH) \
-SAL__INLINE void SAL__K(block##n)(float *c, size_t ldc, const float *a, size_t lda, \
-                                  const float *b, int k, int add, \
-                                  const float *next) { \
+#define SAL__BLOCK(name, EACH) \
+SAL__INLINE void SAL__K(name)(float *c, size_t cs, size_t ldc, const float *a, size_t lda, \
+                              const float *b, size_t bs, int k, int add, const float *next) { \
     if (add) { EACH(SAL__ROW_LOAD) SAL__PRODUCTS(EACH) } \
     else     { EACH(SAL__ROW_ZERO) SAL__PRODUCTS(EACH) } \
 }
-SAL__BLOCK(1, SAL__EACH1)
-SAL__BLOCK(2, SAL__EACH2)
-SAL__BLOCK(3, SAL__EACH3)
-SAL__BLOCK(4, SAL__EACH4)
-SAL__BLOCK(5, SAL__EACH5)
-SAL__BLOCK(6, SAL__EACH6)
+#define SAL__BLOCKS(name) \
+    SAL__BLOCK(name##1, SAL__EACH1) SAL__BLOCK(name##2, SAL__EACH2) \
+    SAL__BLOCK(name##3, SAL__EACH3) SAL__BLOCK(name##4, SAL__EACH4) \
+    SAL__BLOCK(name##5, SAL__EACH5) SAL__BLOCK(name##6, SAL__EACH6)
+#define SAL__BLOCK_OF(name) \
+    switch (rows) { \
+    case 1: SAL__K(name##1)(c, cs, ldc, a, lda, b, bs, k, add, next); break; \
+    case 2: SAL__K(name##2)(c, cs, ldc, a, lda, b, bs, k, add, next); break; \
+    case 3: SAL__K(name##3)(c, cs, ldc, a, lda, b, bs, k, add, next); break; \
+    case 4: SAL__K(name##4)(c, cs, ldc, a, lda, b, bs, k, add, next); break; \
+    case 5: SAL__K(name##5)(c, cs, ldc, a, lda, b, bs, k, add, next); break; \
+    default: SAL__K(name##6)(c, cs, ldc, a, lda, b, bs, k, add, next); break; \
+    }
+SAL__BLOCKS(block)
 
 static void SAL__K(block)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int k,
                           int rows, int add, const float *next) {
-    switch (rows) {
-    case 1: SAL__K(block1)(c, ldc, a, lda, b, k, add, next); break;
-    case 2: SAL__K(block2)(c, ldc, a, lda, b, k, add, next); break;
-    case 3: SAL__K(block3)(c, ldc, a, lda, b, k, add, next); break;
-    case 4: SAL__K(block4)(c, ldc, a, lda, b, k, add, next); break;
-    case 5: SAL__K(block5)(c, ldc, a, lda, b, k, add, next); break;
-    default: SAL__K(block6)(c, ldc, a, lda, b, k, add, next); break;
-    }
+    enum { cs = SAL__W, bs = SAL__W };
+    SAL__BLOCK_OF(block)
 }
 #else
 static void SAL__K(block)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int k,
@@ -13559,6 +13634,23 @@ static void SAL__K(block)(float *c, size_t ldc, const float *a, size_t lda, cons
     }
 }
 #endif
+
+/* Two such products with the same a, whose b and c are bs and cs floats apart: with 16 lanes as one
+   of 6 x 32, in 12 registers again. */
+#if SAL__W == 16
+#undef SAL__COLUMNS
+#define SAL__COLUMNS(X, r) X(r, 0) X(r, 1)
+SAL__BLOCKS(pair)
+#endif
+static void SAL__K(pair)(float *c, size_t cs, size_t ldc, const float *a, size_t lda,
+                         const float *b, size_t bs, int k, int rows, int add, const float *next) {
+#if SAL__W == 16
+    SAL__BLOCK_OF(pair)
+#else
+    SAL__K(block)(c, ldc, a, lda, b, k, rows, add, next);
+    SAL__K(block)(c + cs, ldc, a, lda, b + bs, k, rows, add, next);
+#endif
+}
 
 /* --- Winograd transforms --------------------------------------------------------------------
    One dimension each; `in` and `out` step by is and os floats and may be the same place. n counts
@@ -13678,15 +13770,18 @@ SAL__INLINE void SAL__K(wino_a)(float *out, size_t os, const float *in, size_t i
     }
 }
 
-/* v[f][c] = (B^T d B)[f] for one tile of 8 channels: d has n rows `row` floats apart (8 of each are
-   read) in planes `plane` floats apart; v steps by fs from one f to the next. */
+/* v[f][c] = (B^T d B)[f] for one tile of SAL__LANES channels: d has n rows `row` floats apart (8 of
+   each are read) in planes `plane` floats apart; v steps by fs from one f to the next. */
+#define SAL__LANES SAL__MAX(SAL__W, 8)
 SAL__INLINE void SAL__K(wino_in)(float *v, size_t fs, const float *in, size_t row, size_t plane,
                                  int n) {
     SAL__ALIGN float t[64 * SAL__W];
-    for (int c = 0; c < 8; c += SAL__W, in += SAL__W * plane, v += SAL__W) {
+    for (int c = 0; c < SAL__LANES; c += SAL__W, in += SAL__W * plane, v += SAL__W) {
         for (int i = 0; i < n; i++) {
-            for (int j = 0; j < 8; j += SAL__W)
-                SAL__K(turn)(t + (i * 8 + j) * SAL__W, SAL__W, in + (size_t)i * row + j, plane);
+            for (int j = 0; j < 8; j += SAL__T)
+                for (int l = 0; l < SAL__W; l += SAL__T)
+                    SAL__K(turn)(t + (i * 8 + j) * SAL__W + l, SAL__W,
+                                 in + (size_t)i * row + l * plane + j, plane);
             SAL__K(wino_b)(t + i * 8 * SAL__W, SAL__W, t + i * 8 * SAL__W, SAL__W, n);
         }
         for (int j = 0; j < n; j++)
@@ -13711,8 +13806,9 @@ SAL__INLINE void SAL__K(wino_w)(float *u, size_t fs, const float *w, size_t pitc
             const float *from = w + (size_t)o * pitch + first * rr;
             float *to = g + o * rr * SAL__W;
             if (o + SAL__W <= rows && count == SAL__W) {
-                for (int e = 0; e < rr * SAL__W; e += SAL__W)
-                    SAL__K(turn)(to + e * SAL__W, SAL__W, from + e, pitch);
+                for (int e = 0; e < rr * SAL__W; e += SAL__T)
+                    for (int l = 0; l < SAL__W; l += SAL__T)
+                        SAL__K(turn)(to + e * SAL__W + l, SAL__W, from + l * pitch + e, pitch);
                 for (int i = 0; i < SAL__W; i++)        /* weights come straight from memory */
                     for (int e = 0; e < rr * SAL__W; e += 16)
                         SAL__PREFETCH(from + (size_t)i * pitch + 4 * rr * SAL__W + e, 2);
@@ -13745,8 +13841,10 @@ SAL__INLINE void SAL__K(wino_out)(float *y, size_t row, const float *p, size_t f
                            m);
         for (int i = 0; i < m; i++) {
             SAL__K(wino_a)(z, SAL__W, t + i * 8 * SAL__W, SAL__W, n, m);
-            for (int j = 0; j < 8; j += SAL__W)
-                SAL__K(turn)(y + ((size_t)o * m + i) * row + j, m * row, z + j * SAL__W, SAL__W);
+            for (int j = 0; j < 8; j += SAL__T)
+                for (int l = 0; l < SAL__W; l += SAL__T)
+                    SAL__K(turn)(y + ((size_t)(o + l) * m + i) * row + j, m * row,
+                                 z + j * SAL__W + l, SAL__W);
         }
     }
 }
@@ -14017,13 +14115,13 @@ static void SAL__K(dot_i8)(float *out, const int16_t *hi, const int16_t *lo, con
 /* b (k, 16) = the transpose of `rows` <= 16 rows of a, lda apart; zeros where rows are missing. */
 static void SAL__K(pack)(float *b, const float *a, size_t lda, int rows, int k) {
     int o, j, p;
-    for (o = 0; o < 16; o += SAL__W) {
+    for (o = 0; o < 16; o += SAL__T) {
         p = 0;
-        if (o + SAL__W <= rows)
-            for (; p + SAL__W <= k; p += SAL__W)
+        if (o + SAL__T <= rows)
+            for (; p + SAL__T <= k; p += SAL__T)
                 SAL__K(turn)(b + p * 16 + o, 16, a + (size_t)o * lda + p, lda);
         for (; p < k; p++)
-            for (j = o; j < o + SAL__W; j++) b[p * 16 + j] = j < rows ? a[(size_t)j * lda + p] : 0;
+            for (j = o; j < o + SAL__T; j++) b[p * 16 + j] = j < rows ? a[(size_t)j * lda + p] : 0;
     }
 }
 
@@ -14082,7 +14180,7 @@ static void SAL__K(adam)(float *w, float *m, float *a, const float *g, const flo
 }
 
 static const sal__isa SAL__K(isa) = {
-    SAL__W, SAL__K(block), SAL__K(wino_input), SAL__K(wino_weight), SAL__K(wino_output),
+    SAL__W, SAL__K(block), SAL__K(pair), SAL__K(wino_input), SAL__K(wino_weight), SAL__K(wino_output),
     SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(dot_i8), SAL__K(pack),
     SAL__K(lstm), SAL__K(maximum), SAL__K(taps), SAL__K(taps_back), SAL__K(deal), SAL__K(adam)
 };

@@ -25,6 +25,7 @@ static const char help[] =
     "  --threads N  use N threads (default: all cores)\n"
     "  --runs N     timed runs after one warm-up (default 5)\n"
     "  --layers     a line for each layer\n"
+    "  --simd SET   at most these instructions: none, 128 (bits), avx2, avx512 (default: all)\n"
     "  --reference  the textbook loops instead of the fast kernels (slow)\n"
     "  --json       one JSON object a line for each network, and nothing else\n"
     "  --svg OUT    a bar chart of the layers of the last network\n"
@@ -77,6 +78,7 @@ enum { CHAINS = 12, STEPS = 1 << 20 };      /* enough independent sums to hide t
 FMA_LOOP(fma_four, UNROLL, four, 4)
 #if defined(__x86_64__)
 FMA_LOOP(fma_eight, UNROLL __attribute__((target("avx2,fma"))), eight, 8)
+FMA_LOOP(fma_sixteen, UNROLL __attribute__((target("avx512f"))), sixteen, 16)
 #endif
 
 typedef struct probe { float *memory; size_t floats; float result[256]; int width; } probe;
@@ -85,6 +87,7 @@ static void compute(void *arg, int index, int worker) {
     probe *p = (probe *)arg;
     (void)worker;
 #if defined(__x86_64__)
+    if (p->width == 16) { p->result[index] = fma_sixteen(1e-3f * (index + 1)); return; }
     if (p->width == 8) { p->result[index] = fma_eight(1e-3f * (index + 1)); return; }
 #endif
     p->result[index] = fma_four(1e-3f * (index + 1));
@@ -112,6 +115,7 @@ static sal_result probe_machine(sal_ctx *ctx, machine *m) {
     p->width = 4;
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) p->width = 8;
+    if (__builtin_cpu_supports("avx512f")) p->width = 16;
 #endif
     for (i = 0; p->memory && i < 5; i++) {      /* the best of five */
         double t = now_ms();
@@ -403,7 +407,8 @@ int main(int argc, char **argv) {
     options o;
     machine m;
     sal_kind kind = SAL_JUNTINGNET;
-    const char *size = NULL, *runs = NULL, *threads = NULL;
+    static const char *const sets[] = { "", "none", "128", "avx2", "avx512" };
+    const char *size = NULL, *runs = NULL, *threads = NULL, *simd = NULL;
     int i, status = 0;
     memset(&ctx, 0, sizeof ctx);
     memset(&o, 0, sizeof o);
@@ -416,6 +421,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(a, "--dtype")) value = &o.dtype;
         else if (!strcmp(a, "--size")) value = &size;
         else if (!strcmp(a, "--svg")) value = &o.svg;
+        else if (!strcmp(a, "--simd")) value = &simd;
         else if (!strcmp(a, "--threads")) value = &threads;
         else if (!strcmp(a, "--runs")) value = &runs;
         else if (!strcmp(a, "--layers")) o.layers = 1;
@@ -427,6 +433,10 @@ int main(int argc, char **argv) {
     }
     if (!status && o.net && !sal_kind_from_name(o.net, &kind))
         status = complain("there is no network called %s", o.net);
+    for (i = 1; !status && simd && strcmp(simd, sets[i]); )
+        if (++i == SAL__COUNT(sets))
+            return complain("--simd %s: none, 128, avx2 or avx512, please", simd);
+    if (simd) ctx.simd = (sal_simd)i;
     if (!status && size) status = read_size("--size", size, &o.h, &o.w);
     if (!status && runs) status = read_whole("--runs", runs, 1, INT_MAX, &o.runs);
     if (!status && threads) status = read_whole("--threads", threads, 1, MOST_THREADS, &ctx.threads);

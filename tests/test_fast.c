@@ -2,14 +2,6 @@
    processor. Every array a kernel gets lies between two pages that must not be touched: close to
    the one behind it, then close to the one before it; scratch and outputs begin as NaN. The results
    must be the same bits wherever the arrays lie and whatever the number of threads. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(SALIENCY_NO_SIMD)
-static int avx2;                /* which kernels sal__isa_best() finds */
-static int have_avx2(void) {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
-#  define __builtin_cpu_supports(what) avx2
-#  define TWO_SETS
-#endif
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 #include "test.h"
@@ -296,7 +288,7 @@ static void depthwise_back(trial *t) {
     j.dout = given(t, count, 1);
     j.din = given(t, in_count, 1); j.dweight = given(t, taps, 1);
     want_in = copy(t, j.din, in_count); want_weight = copy(t, j.dweight, taps);
-    sal__plane_begin(&j, scratch(t, sal__fast_depthwise_scratch(&s, t->ctx.threads, 1)),
+    sal__plane_begin(&t->ctx, &j, scratch(t, sal__fast_depthwise_scratch(&s, t->ctx.threads, 1)),
                      sal_threads(&t->ctx));
     sal_depthwise_backward_data(want_in, j.dout, j.weight, &s);
     sal_depthwise_backward_weight(want_weight, j.dout, j.in, &s);
@@ -404,7 +396,7 @@ static void pooling(trial *t) {
     snprintf(what, sizeof what, "maxima of %d x %d, stride %d, in %d x %d x %d", s.k, s.k, s.stride,
              s.n, s.ih, s.iw);
     count = (size_t)s.n * s.oh * s.ow;
-    j.isa = sal__isa_best(); j.s = &s;
+    j.isa = sal__isa_of(&t->ctx); j.s = &s;
     j.in = given(t, (size_t)s.n * s.ih * s.iw, 1);
     j.out = (float *)room(t, count * sizeof(float));
     want = (float *)room(t, count * sizeof(float));
@@ -451,7 +443,7 @@ static void adam(trial *t) {
     memcpy(want + 2 * n, a, n * sizeof(float));
     snprintf(what, sizeof what, "Adam, %d weights", (int)n);
     sal_adam_update(want, want + n, want + 2 * n, g, n, .01, .9, .999, 1e-8, .01, 3);
-    sal__fast_adam(w, m, a, g, n, .01, .9, .999, 1e-8, .01, 3);
+    sal__fast_adam(&t->ctx, w, m, a, g, n, .01, .9, .999, 1e-8, .01, 3);
     agree(t, w, want, n);
     agree(t, m, want + n, n);
     agree(t, a, want + 2 * n, n);
@@ -507,7 +499,7 @@ static const struct kernel {
     { "Adam's update", adam, 40, 1e-9 },
 };
 
-static void try_kernel(const struct kernel *k, const char *set) {
+static void try_kernel(const struct kernel *k, sal_simd simd, const char *set) {
     static const int sides[] = { 0, 1, 0 }, threads[] = { 1, 1, 3 };
     double worst = 0;
     int i, way, same = 1;
@@ -518,7 +510,7 @@ static void try_kernel(const struct kernel *k, const char *set) {
             trial t;
             memset(&t, 0, sizeof t);
             t.rng.state = (uint64_t)i + 1;
-            t.side = sides[way]; t.ctx.threads = threads[way];
+            t.side = sides[way]; t.ctx.threads = threads[way]; t.ctx.simd = simd;
             what[0] = 0;
             k->run(&t);
             if (way == 0) bits = t.bits;
@@ -537,13 +529,19 @@ static void try_kernel(const struct kernel *k, const char *set) {
 }
 
 int main(void) {
+    static const char *const names[] = { "", "plain C", "128 bits", "AVX2", "AVX-512" };
+    const sal__isa *last = NULL;
     size_t i;
+    int simd;
     if (!make_slots()) { printf("no memory with fences here\n"); return 1; }
-#ifdef TWO_SETS
-    for (avx2 = have_avx2(); avx2 >= 0; avx2--)
-        for (i = 0; i < SAL__COUNT(kernels); i++) try_kernel(&kernels[i], avx2 ? "AVX2" : "SSE2");
-#else
-    for (i = 0; i < SAL__COUNT(kernels); i++) try_kernel(&kernels[i], "default");
-#endif
+    for (simd = SAL_SIMD_NONE; simd <= SAL_SIMD_AVX512; simd++) {   /* those that there are */
+        sal_ctx ctx;
+        memset(&ctx, 0, sizeof ctx);
+        ctx.simd = (sal_simd)simd;
+        if (sal__isa_of(&ctx) == last) continue;
+        last = sal__isa_of(&ctx);
+        for (i = 0; i < SAL__COUNT(kernels); i++)
+            try_kernel(&kernels[i], (sal_simd)simd, names[simd]);
+    }
     return test_done();
 }
