@@ -35,7 +35,7 @@ $(BUILD)/%: examples/%.c saliency.h weights/saliency_lite.h $(wildcard examples/
 	@mkdir -p $(BUILD)
 	$(CC) $(CFLAGS) -I. $(STB) $< -o $@ -lm
 
-$(BUILD)/test_%: tests/test_%.c saliency.h weights/saliency_lite.h $(wildcard tests/*.h)
+$(BUILD)/test_%: tests/test_%.c saliency.h weights/saliency_lite.h $(wildcard tests/*.h) examples/dataset.h
 	@mkdir -p $(BUILD)
 	$(CC) $(CFLAGS) -I. $(STB) $< -o $@ -lm -pthread
 

@@ -56,7 +56,7 @@
    FINDING YOUR WAY. Search for >>NAME:
 
        api  core  tensor  gemm  conv  layers  convlstm  losses  optim  graph  nets  weights  image
-       classical  data  metrics  predict  crop  train  fast  kernels  licence
+       classical  metrics  predict  crop  train  fast  kernels  licence
 
    CONTRACTS
        Errors       Functions that can fail return a sal_result, 0 for success; sal_error(ctx) has a
@@ -74,7 +74,7 @@
 
    CONFIGURATION, before the #include of the implementation
        SALIENCY_STATIC     all functions static: private to this source file
-       SALIENCY_NO_STB     without stb: no JPEG or PNG, no compressed MAT files
+       SALIENCY_NO_STB     without stb: no JPEG or PNG, no sal_inflate
        SALIENCY_NO_STDIO   without files: memory only
        SALIENCY_NO_SIMD    portable C kernels only
 */
@@ -263,12 +263,18 @@ SALDEF sal_result sal_image_new(sal_ctx *ctx, int w, int h, sal_image *image);
    PPM and PGM are read. */
 SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t size,
                                         const char *name, sal_image *image);
+/* Unpack a zlib stream, behind which up to 7 bytes may follow; its checksum is verified. sal_free
+   the data. `name` stands in error texts. Needs stb_image. */
+SALDEF sal_result sal_inflate(sal_ctx *ctx, const void *stream, size_t size, const char *name,
+                              unsigned char **data, size_t *unpacked);
 /* Read a map from the bytes of a NumPy .npy file: two dimensions, C order, float32, float64, uint8
    or bool. */
 SALDEF sal_result sal_map_load_npy_memory(sal_ctx *ctx, const void *bytes, size_t size,
                                           const char *name, sal_map *map);
 #ifndef SALIENCY_NO_STDIO
 SALDEF sal_result sal_image_load(sal_ctx *ctx, const char *path, sal_image *image);
+/* Width and height of a picture, without decoding it if its first bytes tell. */
+SALDEF sal_result sal_image_size(sal_ctx *ctx, const char *path, int *w, int *h);
 /* The format follows from the name: .png, .jpg or .jpeg. Like all that save, it writes the whole
    file or none. */
 SALDEF sal_result sal_image_save(sal_ctx *ctx, const char *path, const sal_image *image);
@@ -1019,46 +1025,10 @@ typedef struct sal_crop_desc {
 SALDEF sal_result sal_crop(sal_ctx *ctx, const sal_map *map, const sal_crop_desc *desc,
                            sal_box *box);
 
-/* --- api: data ------------------------------------------------------------------------------
+/* --- api: fixations -------------------------------------------------------------------------
 
-   MATLAB files of versions 5 to 7.2, either byte order, as a tree. The root stands for the file: a
-   1 x 1 struct whose fields are the variables. Everything belongs to the root: sal_mat_free it. */
-typedef enum sal_mat_kind {
-    SAL_MAT_UNKNOWN,    /* function handles and objects: recognised, their contents are not read */
-    SAL_MAT_NUMBERS,    /* every numeric class, and logical: count numbers, column by column */
-    SAL_MAT_SPARSE,     /* number[i] stands at (row[i], column[i]), counted from 0; count of them */
-    SAL_MAT_TEXT,       /* UTF-8; the rows of a char matrix are separated by newlines */
-    SAL_MAT_CELL,       /* count children */
-    SAL_MAT_STRUCT      /* count elements, each of `fields` children */
-} sal_mat_kind;
-
-typedef struct sal_mat {
-    sal_mat_kind kind;
-    const char *name;           /* of the variable or field; "" inside a cell */
-    const char *class_name;     /* as MATLAB says it: "double", "uint8", "logical", "cell", ... */
-    int ndim;
-    const int *dim;             /* at least two */
-    size_t count;               /* elements: the product of dim (sparse: entries that are stored) */
-    const double *number;       /* 64-bit integers beyond 2^53 are rounded */
-    const double *imag;         /* the imaginary part, or NULL */
-    const int *row, *column;
-    const char *text;
-    int fields;
-    struct sal_mat *child;
-    void *memory;               /* the root holds all of it */
-} sal_mat;
-
-/* Damaged files are refused (SAL_ERR_FORMAT), as are files of version 4 and of version 7.3, which
-   is HDF5 (SAL_ERR_UNSUPPORTED). `name` stands in error texts. */
-SALDEF sal_result sal_mat_load_memory(sal_ctx *ctx, const void *data, size_t size,
-                                      const char *name, sal_mat *mat);
-SALDEF void sal_mat_free(sal_ctx *ctx, sal_mat *mat);
-/* The field of one element of a struct, the content of a cell; NULL if mat is NULL or has none. */
-SALDEF const sal_mat *sal_mat_field(const sal_mat *mat, size_t index, const char *name);
-SALDEF const sal_mat *sal_mat_cell(const sal_mat *mat, size_t index);
-
-/* One look: x to the right, y down, in pixels of the picture; the centre of the top left pixel is
-   (0, 0), so that a fixation falls into the pixel floor(x + 0.5), floor(y + 0.5). */
+   x to the right, y down, in pixels of the picture; the centre of the top left pixel is (0, 0), so
+   that a fixation falls into the pixel floor(x + 0.5), floor(y + 0.5). */
 typedef struct sal_fixation {
     float x, y;
     float start_ms, duration_ms;    /* -1 where the set does not tell */
@@ -1069,82 +1039,6 @@ typedef struct sal_fixation {
    at 4 sigma with zeros outside, scaled to a maximum of 1. All zeros without fixations. */
 SALDEF sal_result sal_density(sal_ctx *ctx, const sal_fixation *fixations, int count, int w, int h,
                               double sigma, sal_map *map);
-
-#ifndef SALIENCY_NO_STDIO
-SALDEF sal_result sal_mat_load(sal_ctx *ctx, const char *path, sal_mat *mat);
-
-/* Fixation data sets in the folders their authors published. sal_dataset_open recognises:
-     plain    images/ (or stimuli/) with maps/NAME.png or fixations.csv or both, and sigma.csv
-              (image, sigma_px) if it is there. Columns of the fixations, in any order: image, x,
-              y; subject, duration_ms, start_ms if known.
-     OSIE     the same with fixations.mat, or data/stimuli/ and data/eye/fixations.mat
-     Scene    the same; the .mat says which of the two it is
-     SALICON  images/, fixations/ (NAME.mat), maps/, each with train/ and val/ inside or flat
-     iSUN     images/, training.mat, validation.mat; saliency/NAME.mat if there
-     MIT1003  ALLSTIMULI/, ALLFIXATIONMAPS/ (NAME_fixMap.jpg, NAME_fixPts.jpg), DATA/viewer/NAME.mat
-     CAT2000  Stimuli/CATEGORY/, FIXATIONLOCS/, FIXATIONMAPS/; or a folder with trainSet/ inside
-     Toronto  origfixdata.mat, pictures in "Original Image Set"/, images/ or beside it
-   Which file a picture takes its map and fixations from is settled at opening, and what is missing
-   there is an error, so that nothing fails hours later. */
-typedef enum sal_layout { SAL_PLAIN, SAL_OSIE, SAL_SCENE, SAL_SALICON, SAL_ISUN, SAL_MIT1003,
-                          SAL_CAT2000, SAL_TORONTO } sal_layout;
-
-/* All zero is the default. */
-typedef struct sal_dataset_options {
-    const char *split;      /* only this sub-folder ("train", "Action") or file ("training") */
-    const char *fixations;  /* plain, OSIE, Scene: this file in the folder, .csv or .mat */
-    double sigma;           /* > 0: blur of the density maps that are made, in pixels */
-    int make_density;       /* 1: make them from the fixations even where there are map files */
-    int pooled;             /* 1: MIT1003: the published points of all viewers, not DATA/ */
-    int keep_first;         /* 1: MIT1003: with the first fixation, forced to the centre */
-    int skip_missing;       /* 1: leave out (and log) incomplete pictures instead of failing */
-} sal_dataset_options;
-
-typedef struct sal_dataset_entry {
-    const char *name;       /* of the picture, with its sub-folder if the set has such */
-    const char *image;      /* its file */
-    const char *map;        /* file of its density map; NULL: made from the fixations */
-    const char *fixations;  /* file of its fixations; NULL: read at opening */
-    double sigma;           /* of this picture, 0: by the rule of the set */
-    int first, count;       /* its part of the fixations read at opening */
-} sal_dataset_entry;
-
-typedef struct sal_dataset {
-    sal_layout layout;
-    const char *path;
-    int count;
-    sal_dataset_entry *entry;
-    int subjects;                   /* named viewers; 0 if they have no names */
-    const char *const *subject;
-    const sal_fixation *fixation;   /* those read at opening */
-    sal_dataset_options options;
-    void *memory;
-} sal_dataset;
-
-/* One picture of a set with its ground truth. */
-typedef struct sal_item {
-    const char *name;           /* belongs to the set */
-    int w, h;                   /* of the picture, whatever parts were asked for */
-    sal_image image;
-    sal_map density;            /* maximum 1, size of the picture */
-    sal_fixation *fixation;     /* by subject, in the order of time where the set has it */
-    int fixations;
-    int subjects;               /* one more than the largest subject index, 0 without fixations */
-    int dropped;                /* fixations not handed out: more than a pixel outside */
-    double sigma;               /* of the density map, in pixels (as far as is known) */
-} sal_item;
-
-enum { SAL_ITEM_IMAGE = 1, SAL_ITEM_DENSITY = 2, SAL_ITEM_FIXATIONS = 4, SAL_ITEM_ALL = 7 };
-
-SALDEF sal_result sal_dataset_open(sal_ctx *ctx, const char *path,
-                                   const sal_dataset_options *options, sal_dataset *set);
-SALDEF void sal_dataset_close(sal_ctx *ctx, sal_dataset *set);
-SALDEF const char *sal_layout_name(sal_layout layout);
-/* Load parts of picture i. Any number of contexts may do so at once. */
-SALDEF sal_result sal_dataset_item(sal_ctx *ctx, const sal_dataset *set, int i, int parts,
-                                   sal_item *item);
-SALDEF void sal_item_free(sal_ctx *ctx, sal_item *item);
-#endif
 
 /* --- api: metrics -----------------------------------------------------------------------------
 
@@ -1284,14 +1178,42 @@ SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *desc, double *va
 #ifndef SALIENCY_NO_STDIO
 /* --- api: train -------------------------------------------------------------------------------
 
-   Training on fixation data sets:
+   Training from any source of samples, here `mine` (examples/dataset.h makes one of folders):
        sal_train_desc d = sal_train_desc_paper(net->desc.kind);
-       const char *folders[] = { "data/osie" };
-       d.data = folders; d.datas = 1; d.out = "mine.safetensors";
+       d.train = &mine; d.out = "mine.safetensors";
        r = sal_train(ctx, net, &d, &result);
    Pictures are shuffled, mirrored and cut by random numbers that depend on seed, epoch and picture
    alone, and every sum has a fixed order: the same description gives the same bits, for any number
    of threads, and also when training is stopped and resumed. */
+
+/* A picture and what people looked at in it. */
+typedef struct sal_sample {
+    sal_image image;
+    sal_map density;            /* of the picture's size, finite and not negative */
+    sal_fixation *fixation;     /* by sal_alloc; NULL without any */
+    int fixations;
+} sal_sample;
+
+/* What is known of a sample before it is loaded. All zero is the default. */
+typedef struct sal_sample_info {
+    const char *name;           /* for messages, and to know the samples again when resuming */
+    int domain;                 /* for a network with several priors: the one used for half of the
+                                   times that it is learnt from; else, and in validation, neutral */
+    int h, w;                   /* input that it is learnt at; 0, 0: the network's own, which
+                                   validation always takes. At most 7 other sizes; each batch has
+                                   one size */
+} sal_sample_info;
+
+/* Where samples come from. */
+typedef struct sal_source {
+    int count;
+    /* Fill the sample i, which is all zero, with memory of ctx: sal_image_new, sal_map_new or
+       sal_density, sal_alloc. The trainer releases it, whatever the result. On failure the sentence
+       for sal_error goes into ctx->error. Many threads call this at once, each with a context. */
+    sal_result (*load)(void *user, sal_ctx *ctx, int i, sal_sample *sample);
+    void *user;
+    const sal_sample_info *info;    /* `count` of them, or NULL */
+} sal_source;
 
 /* Where training stands; rows of history are epochs. */
 enum { SAL_TRAIN_EPOCH, SAL_TRAIN_LOSS, SAL_TRAIN_VAL_LOSS, SAL_TRAIN_VAL_CC, SAL_TRAIN_VAL_NSS,
@@ -1317,21 +1239,8 @@ enum { SAL_TRAIN_GO_ON, SAL_TRAIN_CHECKPOINT, SAL_TRAIN_STOP };
 typedef enum sal_select { SAL_SELECT_LOSS, SAL_SELECT_CC, SAL_SELECT_NSS } sal_select;
 
 typedef struct sal_train_desc {
-    /* pictures */
-    const char *const *data;    /* `datas` folders, see sal_dataset_open */
-    const char *const *val;     /* `vals` folders to validate on; without them: */
-    int datas, vals;
-    const int *domain;          /* for a network with several priors: that of each folder of data,
-                                   used for half of its samples; the others, and validation, take
-                                   the neutral one. NULL: always the neutral one */
-    const int (*size)[2];       /* height, width of the input that each folder of data is learnt at,
-                                   at most 7 different ones; 0, 0 or NULL: the network's own, which
-                                   validation always takes. A batch has one size. The same folder
-                                   at several sizes makes a network that bears them all */
-    double val_split;           /* this share of the pictures, by a hash of names and seed */
-    double test_share;          /* pictures with sal_name_share(name) below it are left out: they
-                                   are for the last test. Both count only pictures with fixations,
-                                   if there are such: what a model labelled is all for training */
+    const sal_source *train;
+    const sal_source *val;      /* to validate on; NULL or empty: no validation */
     int skip;                   /* 1: leave out and log what cannot be read, instead of failing */
     double cache_bytes;         /* pictures are kept decoded up to this size, else read again and
                                    again; 0: 8 GB */
@@ -2014,9 +1923,7 @@ static int sal__compare_names(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* sal_dir_list, into an arena if that is not NULL. */
-static sal_result sal__dir_list(sal_ctx *ctx, sal__arena *arena, const char *path, char ***names,
-                                int *count) {
+SALDEF sal_result sal_dir_list(sal_ctx *ctx, const char *path, char ***names, int *count) {
     sal__bytes found = SAL__ZEROED;
     size_t i, n = 0;
     found.ctx = ctx;
@@ -2028,8 +1935,7 @@ static sal_result sal__dir_list(sal_ctx *ctx, sal__arena *arena, const char *pat
     for (i = 0; i < found.size; i++) n += !found.data[i];
     /* pointers first, the names behind them, so that one sal_free releases everything */
     size_t all = (n + 1) * sizeof(char *) + found.size;
-    if (!found.failed)
-        *names = (char **)(arena ? sal__arena_alloc(ctx, arena, 1, all) : sal_alloc(ctx, 1, all));
+    if (!found.failed) *names = (char **)sal_alloc(ctx, 1, all);
     if (!*names) { sal_free(ctx, found.data); return SAL_ERR_MEMORY; }
     char *name = (char *)(*names + n + 1), *end = name + found.size;
     if (found.size) memcpy(name, found.data, found.size);
@@ -2040,9 +1946,6 @@ static sal_result sal__dir_list(sal_ctx *ctx, sal__arena *arena, const char *pat
     return SAL_OK;
 }
 
-SALDEF sal_result sal_dir_list(sal_ctx *ctx, const char *path, char ***names, int *count) {
-    return sal__dir_list(ctx, NULL, path, names, count);
-}
 #endif /* SALIENCY_NO_STDIO */
 
 /* ============================================================================================
@@ -6543,6 +6446,35 @@ static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t siz
 }
 #endif
 
+SALDEF sal_result sal_inflate(sal_ctx *ctx, const void *stream, size_t size, const char *name,
+                              unsigned char **data, size_t *unpacked) {
+    *data = NULL; *unpacked = 0;
+#ifdef SALIENCY_NO_STB
+    return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: has zlib streams, which need stb_image, and "
+                     "this program was built without it", name);
+#else
+    const unsigned char *p = (const unsigned char *)stream;
+    uint32_t a = 1, b = 0;                  /* Adler-32, RFC 1950: two sums modulo 65521 */
+    int n = 0, right = 0;
+    char *bytes = size < 12 || size > INT_MAX ? NULL
+                : stbi_zlib_decode_malloc_guesssize((const char *)p, (int)size, 1 << 16, &n);
+    for (int i = 0; bytes && i < n; i++) {
+        a += (unsigned char)bytes[i]; b += a;
+        if (i % 5552 == 5551) { a %= 65521; b %= 65521; }       /* before b overflows */
+    }
+    for (size_t i = 4; bytes && i <= 11; i++)       /* stb does not check the sum at the end */
+        right |= sal__uint(p + size - i, 4, 1) == ((b % 65521) << 16 | a % 65521);
+    if (right) *data = SAL__NEW(ctx, unsigned char, n);
+    if (*data) memcpy(*data, bytes, (size_t)n);
+    *unpacked = *data ? (size_t)n : 0;
+    stbi_image_free(bytes);
+    if (!right)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: damaged: a compressed part does not unpack to "
+                         "what was packed", name);
+    return *data ? SAL_OK : SAL_ERR_MEMORY;
+#endif
+}
+
 SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t size,
                                         const char *name, sal_image *image) {
     const unsigned char *p = (const unsigned char *)bytes;
@@ -6676,6 +6608,23 @@ static sal_result sal__channel(sal_ctx *ctx, const sal_image *image, int channel
         return r; \
     }
 SAL__LOADER(sal_image_load, sal_image)
+
+SALDEF sal_result sal_image_size(sal_ctx *ctx, const char *path, int *w, int *h) {
+    sal_image image;
+#ifndef SALIENCY_NO_STB
+    unsigned char *bytes;
+    size_t size;
+    SAL__TRY(sal_file_read(ctx, path, &bytes, &size));
+    int known = sal__stb_size(bytes, size, w, h);
+    sal_free(ctx, bytes);
+    if (known) return SAL_OK;
+#endif
+    SAL__TRY(sal_image_load(ctx, path, &image));
+    *w = image.w; *h = image.h;
+    sal_image_free(ctx, &image);
+    return SAL_OK;
+}
+
 SAL__LOADER(sal_map_load_npy, sal_map)
 
 /* 8-bit samples, 1 or 3 channels, as the file format that the name asks for. */
@@ -7654,405 +7603,8 @@ SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal
 }
 
 /* ============================================================================================
-   >>data  fixation data sets: folder layouts, CSV, MATLAB files
+   >>metrics  how well does a map predict fixations?
    ========================================================================================== */
-
-/* A zero-terminated copy of length bytes. */
-static char *sal__arena_text(sal_ctx *ctx, sal__arena *arena, const void *text, size_t length) {
-    char *copy = (char *)sal__arena_alloc(ctx, arena, length + 1, 1);
-    if (copy) {
-        memcpy(copy, text, length);
-        copy[length] = 0;
-    }
-    return copy;
-}
-
-/* --- MATLAB files --------------------------------------------------------------------------
-
-   "MAT-File Format", The MathWorks. A header of 128 bytes, then data elements: a tag (type and
-   size in bytes, 4 bytes each) and the data, padded to 8; up to 4 bytes of data may share the 8
-   bytes with a tag of half the width. An array is an element of elements: flags, dimensions, name,
-   then numbers or further arrays. Numbers stand in the smallest type that holds them, whatever the
-   class of the array. Since version 7 each variable is usually packed into one zlib stream.
-
-   Nothing here believes a size: elements must fit into what is left of the element around them,
-   and counts into what is left of the bytes that have to hold them. */
-
-enum { SAL__MI_INT8 = 1, SAL__MI_UINT8, SAL__MI_INT16, SAL__MI_UINT16, SAL__MI_INT32,
-       SAL__MI_UINT32, SAL__MI_SINGLE, SAL__MI_DOUBLE = 9, SAL__MI_INT64 = 12, SAL__MI_UINT64,
-       SAL__MI_MATRIX, SAL__MI_COMPRESSED, SAL__MI_UTF8, SAL__MI_UTF16, SAL__MI_UTF32 };
-enum { SAL__MX_CELL = 1, SAL__MX_STRUCT, SAL__MX_OBJECT, SAL__MX_CHAR, SAL__MX_SPARSE,
-       SAL__MX_DOUBLE, SAL__MX_UINT64 = 15, SAL__MX_FUNCTION, SAL__MX_OPAQUE,
-       SAL__MX_LOGICAL = 0x200, SAL__MX_COMPLEX = 0x800 };      /* flags */
-
-typedef struct sal__mat_reader {
-    sal_ctx *ctx;
-    const char *path;               /* for error texts */
-    sal__arena *arena;
-    const unsigned char *at, *end;  /* what is left of the element being read */
-    int big;                        /* most significant byte first */
-    int depth;
-} sal__mat_reader;
-
-typedef struct sal__mat_element {
-    unsigned type;
-    const unsigned char *data;
-    size_t size;
-} sal__mat_element;
-
-static sal_result sal__mat_bad(const sal__mat_reader *r, const char *what) {
-    return sal__fail(r->ctx, SAL_ERR_FORMAT, "%s: damaged MATLAB file: %s", r->path, what);
-}
-
-static sal_result sal__mat_next(sal__mat_reader *r, sal__mat_element *e) {
-    size_t left = (size_t)(r->end - r->at), padded;
-    if (left < 8) return sal__mat_bad(r, "an element is missing at its end");
-    unsigned word = (unsigned)sal__uint(r->at, 4, r->big);
-    if (word >> 16) {                               /* size and type in one word */
-        e->type = word & 0xFFFF; e->size = word >> 16; e->data = r->at + 4;
-        if (e->size > 4) return sal__mat_bad(r, "a small element claims more than 4 bytes");
-        r->at += 8;
-        return SAL_OK;
-    }
-    e->type = word; e->size = (size_t)sal__uint(r->at + 4, 4, r->big); e->data = r->at + 8;
-    if (e->size > left - 8)
-        return sal__fail(r->ctx, SAL_ERR_FORMAT, "%s: damaged MATLAB file: an element of %.0f "
-                         "bytes where %.0f are left", r->path, (double)e->size, (double)(left - 8));
-    padded = e->type == SAL__MI_COMPRESSED ? e->size : (e->size + 7) / 8 * 8;
-    r->at += 8 + SAL__MIN(padded, left - 8);        /* the last one may lack its padding */
-    return SAL_OK;
-}
-
-/* Bytes of one number or character of a type above; 0: it has none. */
-static size_t sal__mat_type_size(unsigned type) {
-    static const unsigned char size[] = { 0, 1, 1, 2, 2, 4, 4, 4, 0, 8, 0, 0, 8, 8, 0, 0, 1, 2, 4 };
-    return type < sizeof size ? size[type] : 0;
-}
-
-static double sal__mat_number(const sal__mat_reader *r, unsigned type, const unsigned char *p) {
-    uint64_t v = sal__uint(p, (int)sal__mat_type_size(type), r->big);
-    double d;
-    switch (type) {
-    case SAL__MI_INT8:   return (int8_t)v;
-    case SAL__MI_INT16:  return (int16_t)v;
-    case SAL__MI_INT32:  return (int32_t)v;
-    case SAL__MI_INT64:  return (double)(int64_t)v;
-    case SAL__MI_SINGLE: return (double)sal__f32_from_bits((uint32_t)v);
-    case SAL__MI_DOUBLE: memcpy(&d, &v, sizeof d); return d;
-    }
-    return (double)v;
-}
-
-static sal_result sal__mat_convert(sal__mat_reader *r, const sal__mat_element *e, size_t count,
-                                   const double **out) {
-    size_t width = sal__mat_type_size(e->type);
-    double *number;
-    if (!width) return sal__mat_bad(r, "numbers of an unknown type");
-    if (e->size % width || e->size / width != count)
-        return sal__fail(r->ctx, SAL_ERR_FORMAT, "%s: damaged MATLAB file: %.0f numbers where %.0f "
-                         "are expected", r->path, (double)(e->size / width), (double)count);
-    SAL__TRY_PUT(number, r->ctx, r->arena, double, count);
-    for (size_t i = 0; i < count; i++) number[i] = sal__mat_number(r, e->type, e->data + i * width);
-    *out = number;
-    return SAL_OK;
-}
-
-/* The next element as count numbers. */
-static sal_result sal__mat_numbers(sal__mat_reader *r, size_t count, const double **out) {
-    sal__mat_element e;
-    if (count == 0 && r->at == r->end) return SAL_OK;       /* some writers leave it out */
-    SAL__TRY(sal__mat_next(r, &e));
-    return sal__mat_convert(r, &e, count, out);
-}
-
-/* The next element as 32-bit integers of any count. */
-static sal_result sal__mat_ints(sal__mat_reader *r, const int **out, size_t *count) {
-    sal__mat_element e;
-    int *number;
-    SAL__TRY(sal__mat_next(r, &e));
-    if ((e.type != SAL__MI_INT32 && e.type != SAL__MI_UINT32) || e.size % 4)
-        return sal__mat_bad(r, "32-bit integers expected");
-    *count = e.size / 4;
-    SAL__TRY_PUT(number, r->ctx, r->arena, int, *count);
-    for (size_t i = 0; i < *count; i++) number[i] = (int32_t)sal__uint(e.data + 4 * i, 4, r->big);
-    *out = number;
-    return SAL_OK;
-}
-
-static sal_result sal__mat_name(sal__mat_reader *r, const char **out) {
-    sal__mat_element e;
-    SAL__TRY(sal__mat_next(r, &e));
-    if (sal__mat_type_size(e.type) != 1) return sal__mat_bad(r, "a name that is no text");
-    *out = sal__arena_text(r->ctx, r->arena, e.data, e.size);
-    return *out ? SAL_OK : SAL_ERR_MEMORY;
-}
-
-/* Characters stand column by column, like numbers; the text has the rows one after another. */
-static sal_result sal__mat_text(sal__mat_reader *r, sal_mat *m) {
-    sal__mat_element e;
-    size_t rows = (size_t)m->dim[0], columns = rows ? m->count / rows : 0, width;
-    char *text, *p;
-    m->text = "";
-    if (m->count == 0) return SAL_OK;
-    SAL__TRY(sal__mat_next(r, &e));
-    width = sal__mat_type_size(e.type);
-    if (e.size == 0) return SAL_OK;                 /* char(0), as MATLAB writes it */
-    if (e.type == SAL__MI_UTF8 && rows == 1) {      /* count is in UTF-16 units, e.size in bytes */
-        m->text = sal__arena_text(r->ctx, r->arena, e.data, e.size);
-        return m->text ? SAL_OK : SAL_ERR_MEMORY;
-    }
-    if (!width || width == 8 || e.size / width != m->count)
-        return sal__mat_bad(r, "as many characters as the dimensions say are not there");
-    text = p = (char *)sal__arena_alloc(r->ctx, r->arena, m->count, 5);     /* 4 bytes, a newline */
-    if (!text) return SAL_ERR_MEMORY;
-    for (size_t row = 0; row < rows; row++) {
-        if (row > 0) *p++ = '\n';
-        for (size_t column = 0; column < columns; column++) {
-            const unsigned char *at = e.data + (row + column * rows) * width;
-            uint32_t c = (uint32_t)sal__uint(at, (int)width, r->big), low;
-            if (c >= 0xD800 && c < 0xDC00 && column + 1 < columns) {        /* a surrogate pair */
-                low = (uint32_t)sal__uint(at + rows * width, (int)width, r->big);
-                if (low >= 0xDC00 && low < 0xE000) {
-                    c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
-                    column++;
-                }
-            }
-            if (c >= 0x110000 || (c >= 0xD800 && c < 0xE000)) c = 0xFFFD;
-            p += sal__put_utf8(p, c);
-        }
-    }
-    *p = 0;         /* room is there: the last row has no newline */
-    m->text = text;
-    return SAL_OK;
-}
-
-/* Row indices ir[k], then jc: column c owns the entries jc[c] to jc[c + 1]. */
-static sal_result sal__mat_sparse(sal__mat_reader *r, sal_mat *m, unsigned flags) {
-    const int *ir, *jc;
-    size_t entries, ends, k = 0;
-    int *column, rows = m->dim[0], columns = m->dim[1];
-    sal__mat_element e;
-    if (m->ndim != 2) return sal__mat_bad(r, "a sparse array that is no matrix");
-    SAL__TRY(sal__mat_ints(r, &ir, &entries));
-    SAL__TRY(sal__mat_ints(r, &jc, &ends));
-    if (ends != (size_t)columns + 1 || jc[0] != 0 || jc[columns] < 0 ||
-            (size_t)jc[columns] > entries)
-        return sal__mat_bad(r, "the columns of a sparse matrix do not fit its entries");
-    m->count = (size_t)jc[columns];
-    SAL__TRY_PUT(column, r->ctx, r->arena, int, m->count);
-    for (int c = 0; c < columns; c++) {
-        if (jc[c + 1] < jc[c]) return sal__mat_bad(r, "the columns of a sparse matrix overlap");
-        for (; k < (size_t)jc[c + 1]; k++) {
-            if (k >= m->count || ir[k] < 0 || ir[k] >= rows)
-                return sal__mat_bad(r, "an entry outside its sparse matrix");
-            column[k] = c;
-        }
-    }
-    m->row = ir; m->column = column;
-    if (r->at == r->end && m->count == 0) return SAL_OK;
-    SAL__TRY(sal__mat_next(r, &e));
-    /* MATLAB writes logical ones as bytes and calls them doubles */
-    if ((flags & SAL__MX_LOGICAL) && e.type == SAL__MI_DOUBLE && e.size / 8 < m->count)
-        e.type = SAL__MI_UINT8;
-    if (sal__mat_type_size(e.type)) entries = e.size / sal__mat_type_size(e.type);
-    if (entries < m->count) return sal__mat_bad(r, "a sparse matrix without all its numbers");
-    SAL__TRY(sal__mat_convert(r, &e, entries, &m->number));     /* there may be spare ones */
-    return flags & SAL__MX_COMPLEX ? sal__mat_numbers(r, entries, &m->imag) : SAL_OK;
-}
-
-static sal_result sal__mat_array(sal__mat_reader *r, sal_mat *m);
-
-static sal_result sal__mat_children(sal__mat_reader *r, sal_mat *m, size_t count) {
-    if (count > (size_t)(r->end - r->at) / 8)       /* each has a tag at least */
-        return sal__mat_bad(r, "more cells or fields than there are bytes for");
-    SAL__TRY_PUT(m->child, r->ctx, r->arena, sal_mat, count);
-    for (size_t i = 0; i < count; i++) SAL__TRY(sal__mat_array(r, &m->child[i]));
-    return SAL_OK;
-}
-
-static sal_result sal__mat_struct(sal__mat_reader *r, sal_mat *m) {
-    const int *length;
-    sal__mat_element names;
-    size_t n, fields;
-    SAL__TRY(sal__mat_ints(r, &length, &n));        /* of a field name, with its zero */
-    SAL__TRY(sal__mat_next(r, &names));
-    if (n != 1 || length[0] < 1 || sal__mat_type_size(names.type) != 1)
-        return sal__mat_bad(r, "a struct without proper field names");
-    fields = names.size / (size_t)length[0];
-    m->fields = (int)SAL__MIN(fields, (size_t)INT_MAX);
-    if (sal__mul_overflows(m->count, fields, &n)) return sal__mat_bad(r, "too large a struct");
-    SAL__TRY(sal__mat_children(r, m, n));
-    for (size_t i = 0; i < fields && n > 0; i++) {
-        const char *text = (const char *)names.data + i * (size_t)length[0];
-        const char *zero = (const char *)memchr(text, 0, (size_t)length[0]);
-        char *name = sal__arena_text(r->ctx, r->arena, text, zero ? (size_t)(zero - text)
-                                                                  : (size_t)length[0]);
-        if (!name) return SAL_ERR_MEMORY;
-        for (size_t k = i; k < n; k += fields) m->child[k].name = name;
-    }
-    return SAL_OK;
-}
-
-static sal_result sal__mat_array(sal__mat_reader *outer, sal_mat *m) {
-    static const char *const classes[] = {
-        "unknown", "cell", "struct", "object", "char", "sparse", "double", "single", "int8",
-        "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "function_handle",
-        "opaque" };
-    static const int none[] = { 0, 0 };
-    sal__mat_reader inner = *outer, *r = &inner;
-    sal__mat_element e;
-    size_t dims;
-    memset(m, 0, sizeof *m);
-    m->kind = SAL_MAT_NUMBERS; m->name = ""; m->class_name = "double"; m->ndim = 2; m->dim = none;
-    SAL__TRY(sal__mat_next(outer, &e));
-    if (e.type != SAL__MI_MATRIX) return sal__mat_bad(r, "an array expected, something else found");
-    if (++r->depth > 64) return sal__mat_bad(r, "arrays nested more than 64 deep");
-    if (e.size == 0) return SAL_OK;                 /* [] */
-    r->at = e.data; r->end = e.data + e.size;
-    SAL__TRY(sal__mat_next(r, &e));
-    if (e.type != SAL__MI_UINT32 || e.size != 8) return sal__mat_bad(r, "an array without flags");
-    unsigned flags = (unsigned)sal__uint(e.data, 4, r->big);
-    unsigned type = flags & 0xFF;
-    m->class_name = classes[type <= SAL__MX_OPAQUE ? type : 0];
-    if (type == SAL__MX_OPAQUE) {                 /* these have no dimensions */
-        m->kind = SAL_MAT_UNKNOWN;
-        return sal__mat_name(r, &m->name);
-    }
-    SAL__TRY(sal__mat_ints(r, &m->dim, &dims));
-    if (dims < 2) return sal__mat_bad(r, "an array of less than two dimensions");
-    m->ndim = (int)SAL__MIN(dims, (size_t)INT_MAX);
-    m->count = 1;
-    for (size_t i = 0; i < dims; i++) {
-        if (m->dim[i] < 0 || sal__mul_overflows(m->count, (size_t)m->dim[i], &m->count))
-            return sal__mat_bad(r, "impossible dimensions");
-    }
-    SAL__TRY(sal__mat_name(r, &m->name));
-    switch (type) {
-    case SAL__MX_CELL:   m->kind = SAL_MAT_CELL;   return sal__mat_children(r, m, m->count);
-    case SAL__MX_STRUCT: m->kind = SAL_MAT_STRUCT; return sal__mat_struct(r, m);
-    case SAL__MX_CHAR:   m->kind = SAL_MAT_TEXT;   return sal__mat_text(r, m);
-    case SAL__MX_SPARSE: m->kind = SAL_MAT_SPARSE; return sal__mat_sparse(r, m, flags);
-    }
-    if (type < SAL__MX_DOUBLE || type > SAL__MX_UINT64) {
-        m->kind = SAL_MAT_UNKNOWN;
-        return SAL_OK;
-    }
-    if (flags & SAL__MX_LOGICAL) m->class_name = "logical";
-    SAL__TRY(sal__mat_numbers(r, m->count, &m->number));
-    return flags & SAL__MX_COMPLEX ? sal__mat_numbers(r, m->count, &m->imag) : SAL_OK;
-}
-
-#ifndef SALIENCY_NO_STB
-/* Adler-32, RFC 1950: two sums modulo 65521; 5552 bytes fit before the larger one overflows. */
-static uint32_t sal__adler32(const unsigned char *p, size_t n) {
-    uint32_t a = 1, b = 0;
-    while (n > 0) {
-        size_t k = SAL__MIN(n, 5552);
-        for (n -= k; k > 0; k--) { a += *p++; b += a; }
-        a %= 65521; b %= 65521;
-    }
-    return b << 16 | a;
-}
-#endif
-
-/* A compressed variable. stb's inflater does not look at the checksum; we do. */
-static sal_result sal__mat_packed(sal__mat_reader *r, const sal__mat_element *e, sal_mat *m) {
-#ifdef SALIENCY_NO_STB
-    return sal__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: compressed variables need stb_image, and "
-                     "this program was built without it; save with -v6", r->path);
-#else
-    enum { START = 1 << 16 };
-    sal__mat_reader inside = *r;
-    unsigned char *data = NULL;
-    int size = 0, i, right = 0;
-    uint32_t sum;
-    sal_result result;
-    if (e->size >= 12 && e->size <= INT_MAX)
-        data = (unsigned char *)stbi_zlib_decode_malloc_guesssize((const char *)e->data,
-                                                                  (int)e->size, START, &size);
-    sum = sal__adler32(data, (size_t)size);
-    for (i = 4; data && i <= 11; i++)       /* it is last, but for padding */
-        right |= sal__uint(e->data + e->size - i, 4, 1) == sum;
-    inside.at = data; inside.end = data + size;
-    result = right ? sal__mat_array(&inside, m)
-           : sal__mat_bad(r, "a compressed variable does not unpack to what was packed");
-    stbi_image_free(data);
-    return result;
-#endif
-}
-
-static sal_result sal__mat_read(sal__mat_reader *r, const unsigned char *p, size_t size,
-                                sal_mat *root) {
-    static const int one[] = { 1, 1 };
-    static const char hdf5[] = "\x89HDF\r\n\x1A\n";      /* first, or behind MATLAB's own header */
-    sal__mat_reader ahead;
-    sal__mat_element e;
-    memset(root, 0, sizeof *root);
-    if ((size >= 8 && !memcmp(p, hdf5, 8)) || (size >= 520 && !memcmp(p + 512, hdf5, 8)) ||
-        (size >= 10 && !memcmp(p, "MATLAB 7.3", 10)))
-        return sal__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: is a MATLAB 7.3 file (HDF5), which is "
-                         "not read here; save it again in MATLAB with save(..., '-v7')", r->path);
-    if (size < 128 || (memcmp(p + 126, "IM", 2) && memcmp(p + 126, "MI", 2))) {
-        if (size >= 20 && memchr(p, 0, 4))          /* where version 5 has text, 4 has a number */
-            return sal__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: is a MATLAB 4 file, or no MATLAB "
-                             "file; save it again with save(..., '-v7')", r->path);
-        return sal__fail(r->ctx, SAL_ERR_FORMAT, "%s: is no MATLAB file (%.0f bytes, without the "
-                         "header of 128 bytes that ends in MI or IM)", r->path, (double)size);
-    }
-    r->big = p[126] == 'M';
-    unsigned version = (unsigned)sal__uint(p + 124, 2, r->big);
-    if (version != 0x0100)
-        return sal__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: MATLAB file of version 0x%04x, 0x0100 "
-                         "expected; save it again with save(..., '-v7')", r->path, version);
-    r->at = p + 128; r->end = p + size;
-    root->kind = SAL_MAT_STRUCT; root->name = ""; root->class_name = "struct";
-    root->ndim = 2; root->dim = one; root->count = 1;
-    for (ahead = *r; ahead.at < ahead.end; root->fields++) SAL__TRY(sal__mat_next(&ahead, &e));
-    SAL__TRY_PUT(root->child, r->ctx, r->arena, sal_mat, (size_t)root->fields);
-    for (int i = 0; i < root->fields; i++) {
-        ahead = *r;
-        SAL__TRY(sal__mat_next(&ahead, &e));
-        SAL__TRY(e.type == SAL__MI_COMPRESSED ? sal__mat_packed(r, &e, &root->child[i])
-                                              : sal__mat_array(r, &root->child[i]));
-        r->at = ahead.at;
-    }
-    return SAL_OK;
-}
-
-SALDEF sal_result sal_mat_load_memory(sal_ctx *ctx, const void *data, size_t size,
-                                      const char *name, sal_mat *mat) {
-    sal__arena arena = { NULL };
-    sal__mat_reader r = SAL__ZEROED;
-    r.ctx = ctx; r.path = name; r.arena = &arena;
-    sal_result result = sal__mat_read(&r, (const unsigned char *)data, size, mat);
-    if (result == SAL_OK) mat->memory = arena.head;
-    else {
-        sal__arena_free(ctx, &arena);
-        memset(mat, 0, sizeof *mat);
-    }
-    return result;
-}
-
-SALDEF void sal_mat_free(sal_ctx *ctx, sal_mat *mat) {
-    sal__arena arena = { (struct sal__arena_block *)mat->memory };
-    sal__arena_free(ctx, &arena);
-    memset(mat, 0, sizeof *mat);
-}
-
-SALDEF const sal_mat *sal_mat_field(const sal_mat *mat, size_t index, const char *name) {
-    if (!mat || mat->kind != SAL_MAT_STRUCT || index >= mat->count) return NULL;
-    for (int f = 0; f < mat->fields; f++) {
-        const sal_mat *child = &mat->child[index * (size_t)mat->fields + (size_t)f];
-        if (!strcmp(child->name, name)) return child;
-    }
-    return NULL;
-}
-
-SALDEF const sal_mat *sal_mat_cell(const sal_mat *mat, size_t index) {
-    return mat && mat->kind == SAL_MAT_CELL && index < mat->count ? &mat->child[index] : NULL;
-}
-
-/* --- density maps -------------------------------------------------------------------------- */
 
 SALDEF sal_result sal_density(sal_ctx *ctx, const sal_fixation *fixations, int count, int w, int h,
                               double sigma, sal_map *map) {
@@ -8067,1073 +7619,6 @@ SALDEF sal_result sal_density(sal_ctx *ctx, const sal_fixation *fixations, int c
     sal__map_normalise(map);
     return SAL_OK;
 }
-
-#ifndef SALIENCY_NO_STDIO
-SAL__LOADER(sal_mat_load, sal_mat)
-
-/* Room for one more item in an array that is n long: twice as much whenever n is a power of two. */
-static sal_result sal__grow(sal_ctx *ctx, void **array, int n, size_t size) {
-    if (n & (n - 1)) return SAL_OK;
-    if (n > INT_MAX / 4) return sal__fail(ctx, SAL_ERR_MEMORY, "out of memory: too long a list");
-    void *larger = sal_alloc(ctx, n > 0 ? 2 * (size_t)n : 1, size);
-    if (!larger) return SAL_ERR_MEMORY;
-    if (n > 0) memcpy(larger, *array, (size_t)n * size);
-    sal_free(ctx, *array);
-    *array = larger;
-    return SAL_OK;
-}
-
-/* --- CSV ------------------------------------------------------------------------------------
-
-   RFC 4180: cells between commas, perhaps in double quotes, in which commas and line ends are
-   text and "" is a quote. LF, CRLF or CR end a line; a byte order mark and empty lines are skipped,
-   blanks around a cell without quotes are dropped. Cells are cut out of the text in place. */
-typedef struct sal__csv {
-    const char *path;
-    char *at, *end;             /* *end is a zero byte */
-    int line, next_line;
-    int columns, cells;         /* of the first row, of this one; 0: the end */
-    char *cell[32];
-} sal__csv;
-
-static sal_result sal__csv_row(sal_ctx *ctx, sal__csv *c) {
-    char ended = ',';
-    c->cells = 0;
-    while (c->at < c->end && (*c->at == '\n' || *c->at == '\r')) {
-        if (*c->at == '\n' || c->at[1] != '\n') c->next_line++;
-        c->at++;
-    }
-    c->line = c->next_line;
-    if (c->at >= c->end) return SAL_OK;
-    while (ended == ',') {
-        char *begin, *out;
-        if (c->cells == SAL__COUNT(c->cell))
-            return sal__fail(ctx, SAL_ERR_FORMAT, "%s:%d: more than %d cells", c->path, c->line,
-                             SAL__COUNT(c->cell));
-        while (*c->at == ' ' || *c->at == '\t') c->at++;
-        begin = out = c->at;
-        if (*c->at == '"') {
-            for (c->at++; c->at < c->end && (*c->at != '"' || c->at[1] == '"'); c->at++) {
-                if (*c->at == '"') c->at++;
-                if (*c->at == '\n') c->next_line++;
-                *out++ = *c->at;
-            }
-            if (c->at >= c->end)
-                return sal__fail(ctx, SAL_ERR_FORMAT, "%s:%d: a quote is opened and not closed",
-                                 c->path, c->line);
-            for (c->at++; *c->at == ' ' || *c->at == '\t'; c->at++) {}
-        } else {
-            while (c->at < c->end && *c->at != ',' && *c->at != '\n' && *c->at != '\r') c->at++;
-            for (out = c->at; out > begin && (out[-1] == ' ' || out[-1] == '\t'); out--) {}
-        }
-        ended = c->at < c->end ? *c->at : '\n';
-        if (ended != ',' && ended != '\n' && ended != '\r')
-            return sal__fail(ctx, SAL_ERR_FORMAT, "%s:%d: text behind a closed quote", c->path,
-                             c->line);
-        if (ended == '\n' || (ended == '\r' && c->at[1] != '\n')) c->next_line++;
-        if (ended == '\r' && c->at[1] == '\n') { c->at++; c->next_line++; }
-        if (c->at < c->end) c->at++;
-        *out = 0;
-        c->cell[c->cells++] = begin;
-    }
-    return SAL_OK;
-}
-
-/* Begin, and read the first row: the names of the columns. */
-static sal_result sal__csv_start(sal_ctx *ctx, sal__csv *c, const char *path, unsigned char *text,
-                                 size_t size) {
-    memset(c, 0, sizeof *c);
-    c->path = path;
-    c->at = (char *)text; c->end = c->at + size;
-    c->next_line = 1;
-    if (size >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3)) c->at += 3;
-    SAL__TRY(sal__csv_row(ctx, c));
-    c->columns = c->cells;
-    return SAL_OK;
-}
-
-static sal_result sal__csv_next(sal_ctx *ctx, sal__csv *c) {
-    SAL__TRY(sal__csv_row(ctx, c));
-    if (c->cells == c->columns || c->cells == 0) return SAL_OK;
-    return sal__fail(ctx, SAL_ERR_FORMAT, "%s:%d: %d cells where the first line has %d", c->path,
-                     c->line, c->cells, c->columns);
-}
-
-/* Which of the cells of this row is called name (upper or lower case), -1: none. */
-static int sal__csv_find(const sal__csv *c, const char *name) {
-    int k;
-    for (int i = 0; i < c->cells; i++) {
-        const char *s = c->cell[i];
-        for (k = 0; name[k] && (s[k] | 32) == (name[k] | 32); k++) {}
-        if (!name[k] && !s[k]) return i;
-    }
-    return -1;
-}
-
-/* A finite number and nothing else. */
-static int sal__csv_parse(const char *s, double *out) {
-    return sal_number_parse(&s, out) && !*s && fabs(*out) <= DBL_MAX;
-}
-
-/* --- the published sets --------------------------------------------------------------------
-
-   The blur of density maps, in pixels of the picture, about one degree of the viewers' sight:
-     OSIE      24     src/common/config.m of the authors' repository (Xu et al. 2014)
-     Scene            33.75 px of the 1920 x 1080 screen that the picture filled (Liang et al. 2015)
-     SALICON   19     the authors' salicon-api, buildFixMap
-     MIT1003   35     screen of 1280 x 1024 at 35 px per degree (Judd et al. 2009)
-     CAT2000   38     1920 x 1080 px over 45.5 x 31 degrees: sqrt(42.2 * 34.8) (Borji, Itti 2015)
-     Toronto   21     681 x 511 px over about 32 x 24 degrees (Bruce, Tsotsos 2005; approximate)
-     iSUN, plain      not published or not known: 3 % of the longer side, about what the others are
-   Coordinates in MATLAB files count from 1, so 1 is taken off (Scene: from the corner, 0.5). */
-static const struct { const char *name; double sigma; } sal__layouts[] = {
-    { "plain", 0 }, { "OSIE", 24 }, { "Scene", 0 }, { "SALICON", 19 }, { "iSUN", 0 },
-    { "MIT1003", 35 }, { "CAT2000", 38 }, { "Toronto", 21 }
-};
-
-SALDEF const char *sal_layout_name(sal_layout layout) { return sal__layouts[layout].name; }
-
-static double sal__set_sigma(const sal_dataset *set, const sal_dataset_entry *e, int w, int h) {
-    if (set->options.sigma > 0) return set->options.sigma;
-    if (e->sigma > 0) return e->sigma;
-    if (sal__layouts[set->layout].sigma > 0) return sal__layouts[set->layout].sigma;
-    if (set->layout == SAL_SCENE) return 33.75 * SAL__MAX(h / 1080.0, w / 1920.0);
-    return 0.03 * SAL__MAX(w, h);
-}
-
-/* Fixations as they come, each with the picture it belongs to (-1: the one that is read). */
-typedef struct sal__seen { sal_fixation f; int entry, order; } sal__seen;
-typedef struct sal__looks { sal__seen *list; int count; } sal__looks;
-
-/* What a set is built from. */
-typedef struct sal__opener {
-    sal_ctx *ctx;
-    sal_dataset *set;
-    sal__arena arena;
-    struct sal__stem_entry *stem;   /* the names of the pictures, sorted */
-    sal__looks looks;
-    const char **subject;       /* in the order they turned up */
-    int subjects;
-} sal__opener;
-
-static sal_result sal__look(sal_ctx *ctx, sal__looks *looks, int entry, int subject, double x,
-                            double y, double start, double duration) {
-    sal__seen *s;
-    if (!(fabs(x) < 1e7 && fabs(y) < 1e7)) return SAL_OK;       /* not a number: no look */
-    SAL__TRY(sal__grow(ctx, (void **)&looks->list, looks->count, sizeof *s));
-    s = &looks->list[looks->count];
-    s->entry = entry; s->order = looks->count++;
-    s->f.x = (float)x; s->f.y = (float)y;
-    s->f.start_ms = start >= 0 ? (float)start : -1;
-    s->f.duration_ms = duration >= 0 ? (float)duration : -1;
-    s->f.subject = subject;
-    return SAL_OK;
-}
-
-/* --- names and files */
-
-#define SAL__MAPS ".png|.jpg|.jpeg|.npy|.mat|.pgm|.bmp"
-
-#if defined(__GNUC__)
-__attribute__((format(printf, 3, 4)))
-#endif
-/* printf into the arena. */
-static sal_result sal__text(sal__opener *b, const char **out, const char *format, ...) {
-    va_list args;
-    char *text;
-    va_start(args, format);
-    int n = vsnprintf(NULL, 0, format, args);
-    va_end(args);
-    *out = text = (char *)sal__arena_alloc(b->ctx, &b->arena, (size_t)SAL__MAX(n, 0) + 1, 1);
-    if (!text) return SAL_ERR_MEMORY;
-    va_start(args, format);
-    vsnprintf(text, (size_t)SAL__MAX(n, 0) + 1, format, args);
-    va_end(args);
-    return SAL_OK;
-}
-
-/* The first that exists of root/FOLDER/STEM.EXTENSION, over lists separated by '|' (an empty
-   extension list: a folder of that name). NULL if none does. */
-static sal_result sal__find(sal__opener *b, const char **out, const char *folders,
-                            const char *stem, size_t length, const char *extensions) {
-    char path[4096];
-    *out = NULL;
-    for (const char *f = folders; ; f += strcspn(f, "|") + 1) {
-        int n = (int)strcspn(f, "|");
-        for (const char *x = extensions; ; x += strcspn(x, "|") + 1) {
-            int m = (int)strcspn(x, "|");
-            int used = snprintf(path, sizeof path, "%s%s%.*s%s%.*s%.*s", b->set->path, n ? "/" : "",
-                                n, f, length ? "/" : "", (int)length, stem, m, x);
-            if (used > 0 && used < (int)sizeof path && sal_path_kind(path) == (*extensions ? 0 : 1))
-                return sal__text(b, out, "%s", path);
-            if (!x[m]) break;
-        }
-        if (!f[n]) break;
-    }
-    return SAL_OK;
-}
-
-static sal_result sal__find_folder(sal__opener *b, const char **out, const char *folders) {
-    return sal__find(b, out, folders, "", 0, "");
-}
-
-static sal_result sal__find_file(sal__opener *b, const char **out, const char *folders,
-                                 const char *name) {
-    size_t stem = sal__stem(name);
-    return sal__find(b, out, folders, name, stem, name + stem);
-}
-
-static sal_result sal__new_entry(sal__opener *b, const char *name, const char *image,
-                                 sal_dataset_entry **entry) {
-    SAL__TRY(sal__grow(b->ctx, (void **)&b->set->entry, b->set->count, sizeof **entry));
-    *entry = &b->set->entry[b->set->count++];
-    (*entry)->name = name; (*entry)->image = image;
-    return SAL_OK;
-}
-
-/* An entry for each picture directly in a folder, named PREFIX/NAME. */
-static sal_result sal__add_pictures(sal__opener *b, const char *folder, const char *prefix) {
-    sal_dataset_entry *e;
-    const char *name, *image;
-    char **names;
-    int n;
-    SAL__TRY(sal__dir_list(b->ctx, &b->arena, folder, &names, &n));
-    for (int i = 0; i < n; i++) {
-        if (names[i][0] == '.' || !sal__has_extension(names[i], SAL__PICTURES)) continue;
-        SAL__TRY(sal__text(b, &name, "%s%s%s", prefix, *prefix ? "/" : "", names[i]));
-        SAL__TRY(sal__text(b, &image, "%s/%s", folder, names[i]));
-        SAL__TRY(sal__new_entry(b, name, image, &e));
-    }
-    return SAL_OK;
-}
-
-/* The same with the pictures in the folders below it; with a split, only that one. */
-static sal_result sal__add_picture_tree(sal__opener *b, const char *folder) {
-    const char *split = b->set->options.split, *below;
-    char **names;
-    int n;
-    if (!split) SAL__TRY(sal__add_pictures(b, folder, ""));
-    SAL__TRY(sal__dir_list(b->ctx, &b->arena, folder, &names, &n));
-    for (int i = 0; i < n; i++) {
-        if (names[i][0] == '.' || (split ? strcmp(names[i], split) : !strcmp(names[i], "test")))
-            continue;
-        SAL__TRY(sal__text(b, &below, "%s/%s", folder, names[i]));
-        if (sal_path_kind(below) == 1) SAL__TRY(sal__add_pictures(b, below, names[i]));
-    }
-    return SAL_OK;
-}
-
-/* Order of names with numbers in them by value: s2 before s10. */
-static int sal__compare_subjects(const void *left, const void *right) {
-    static const char digits[] = "0123456789";
-    const char *a = *(const char *const *)left, *b = *(const char *const *)right;
-    while (*a && *b) {
-        size_t x = strspn(a, digits), y = strspn(b, digits);
-        if (x > 0 && y > 0) {
-            for (; *a == '0' && x > 1; a++) x--;
-            for (; *b == '0' && y > 1; b++) y--;
-            if (x != y) return x < y ? -1 : 1;
-            for (; x > 1 && *a == *b; x--) { a++; b++; }
-        }
-        if (*a != *b) break;
-        a++; b++;
-    }
-    if (*a || *b) return (int)(unsigned char)*a - (int)(unsigned char)*b;
-    return strcmp(*(const char *const *)left, *(const char *const *)right);     /* s1, s01 */
-}
-
-/* --- names of pictures to entries: binary search in the sorted stems */
-
-typedef struct sal__stem_entry { const char *name; size_t length; int entry; } sal__stem_entry;
-
-static int sal__compare_stems(const void *left, const void *right) {
-    const sal__stem_entry *a = (const sal__stem_entry *)left, *b = (const sal__stem_entry *)right;
-    int order = memcmp(a->name, b->name, SAL__MIN(a->length, b->length));
-    return order ? order : a->length < b->length ? -1 : a->length > b->length;
-}
-
-static sal_result sal__sort_stems(sal__opener *b) {
-    sal_dataset *set = b->set;
-    SAL__TRY_PUT(b->stem, b->ctx, &b->arena, sal__stem_entry, (size_t)set->count);
-    for (int i = 0; i < set->count; i++) {
-        b->stem[i].name = set->entry[i].name;
-        b->stem[i].length = sal__stem(set->entry[i].name);
-        b->stem[i].entry = i;
-    }
-    qsort(b->stem, (size_t)set->count, sizeof *b->stem, sal__compare_stems);
-    for (int i = 1; i < set->count; i++) {
-        if (!sal__compare_stems(&b->stem[i - 1], &b->stem[i]))
-            return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: the pictures %s and %s have one name; "
-                             "remove one of them", set->path, b->stem[i - 1].name, b->stem[i].name);
-    }
-    return SAL_OK;
-}
-
-static int sal__entry_of(const sal__opener *b, const char *name) {
-    sal__stem_entry key = { name, sal__stem(name), 0 }, *found = NULL;
-    for (int tries = 0; tries < 2 && !found; tries++) {
-        found = (sal__stem_entry *)bsearch(&key, b->stem, (size_t)b->set->count, sizeof key,
-                                           sal__compare_stems);
-        key.length = strlen(name);      /* perhaps a dot in a name without extension */
-    }
-    return found ? found->entry : -1;
-}
-
-/* Something that belongs to a picture, or the picture itself, is not there. */
-static sal_result sal__missing(sal__opener *b, const char *file, const char *name,
-                               const char *what) {
-    if (!b->set->options.skip_missing)
-        return sal__fail(b->ctx, SAL_ERR_IO, "%s: %s: %s; complete the set, or open it with "
-                         "skip_missing", file, name, what);
-    sal__warn(b->ctx, "%s: %s: %s; left out", file, name, what);
-    return SAL_OK;
-}
-
-static sal_result sal__subject_of(sal__opener *b, const char *name, int *subject) {
-    enum { MOST = 10000 };
-    for (*subject = 0; *subject < b->subjects; ++*subject)
-        if (!strcmp(b->subject[*subject], name)) return SAL_OK;
-    if (b->subjects == MOST)
-        return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: more than %d viewers", b->set->path, MOST);
-    SAL__TRY(sal__grow(b->ctx, (void **)&b->subject, b->subjects, sizeof(char *)));
-    SAL__TRY(sal__text(b, &b->subject[b->subjects], "%s", name));
-    b->subjects++;
-    return SAL_OK;
-}
-
-/* Viewers without names: s01, s02, ... */
-static sal_result sal__subject_number(sal__opener *b, size_t j, int *subject) {
-    char who[32];
-    snprintf(who, sizeof who, "s%02.0f", (double)j + 1);
-    return sal__subject_of(b, who, subject);
-}
-
-/* Number the viewers in the order of their names. */
-static sal_result sal__sort_subjects(sal__opener *b) {
-    size_t n = (size_t)b->subjects;
-    const char **sorted;
-    int *rank;
-    if (n == 0) return SAL_OK;
-    SAL__TRY_PUT(sorted, b->ctx, &b->arena, const char *, n);
-    SAL__TRY_PUT(rank, b->ctx, &b->arena, int, n);
-    for (int i = 0; i < b->subjects; i++) sorted[i] = b->subject[i];
-    qsort((void *)sorted, n, sizeof *sorted, sal__compare_subjects);
-    for (int i = 0; i < b->subjects; i++)
-        rank[i] = (int)((const char **)bsearch(&b->subject[i], (const void *)sorted, n,
-                                               sizeof *sorted, sal__compare_subjects) - sorted);
-    for (int i = 0; i < b->looks.count; i++)
-        b->looks.list[i].f.subject = rank[b->looks.list[i].f.subject];
-    b->set->subject = sorted;
-    b->set->subjects = b->subjects;
-    return SAL_OK;
-}
-
-/* --- fixations.csv and sigma.csv */
-
-static sal_result sal__csv_column(sal_ctx *ctx, const sal__csv *c, const char *name, int *column) {
-    *column = sal__csv_find(c, name);
-    if (*column >= 0) return SAL_OK;
-    return sal__fail(ctx, SAL_ERR_FORMAT, "%s:%d: no column is named %s", c->path, c->line, name);
-}
-
-/* The number in a cell; a column that is not there (-1) gives -1. */
-static sal_result sal__csv_number(sal_ctx *ctx, const sal__csv *c, int column, double *out) {
-    *out = -1;
-    if (column < 0 || sal__csv_parse(c->cell[column], out)) return SAL_OK;
-    return sal__fail(ctx, SAL_ERR_FORMAT, "%s:%d: \"%.40s\" in cell %d is no number", c->path,
-                     c->line, c->cell[column], column + 1);
-}
-
-static sal_result sal__read_csv(sal__opener *b, const char *path, unsigned char *text,
-                                size_t size) {
-    sal_ctx *ctx = b->ctx;
-    int image, x, y, subject, duration, start, entry = -1, who = 0;
-    const char *last = "", *last_who = NULL;
-    double at_x, at_y, time, length;
-    sal__csv c;
-    SAL__TRY(sal__csv_start(ctx, &c, path, text, size));
-    SAL__TRY(sal__csv_column(ctx, &c, "image", &image));
-    SAL__TRY(sal__csv_column(ctx, &c, "x", &x));
-    SAL__TRY(sal__csv_column(ctx, &c, "y", &y));
-    subject = sal__csv_find(&c, "subject");
-    duration = sal__csv_find(&c, "duration_ms");
-    start = sal__csv_find(&c, "start_ms");
-    for (;;) {
-        SAL__TRY(sal__csv_next(ctx, &c));
-        if (c.cells == 0) return SAL_OK;
-        SAL__TRY(sal__csv_number(ctx, &c, x, &at_x));
-        SAL__TRY(sal__csv_number(ctx, &c, y, &at_y));
-        SAL__TRY(sal__csv_number(ctx, &c, duration, &length));
-        SAL__TRY(sal__csv_number(ctx, &c, start, &time));
-        if (entry < 0 || strcmp(last, c.cell[image])) { /* mostly the picture of the last row */
-            last = c.cell[image];
-            entry = sal__entry_of(b, last);
-            if (entry < 0) SAL__TRY(sal__missing(b, path, last, "this picture is not there"));
-        }
-        if (entry < 0) continue;
-        if (subject >= 0 && (!last_who || strcmp(last_who, c.cell[subject]))) {
-            last_who = c.cell[subject];
-            SAL__TRY(sal__subject_of(b, last_who, &who));
-        }
-        SAL__TRY(sal__look(ctx, &b->looks, entry, who, at_x, at_y, time, length));
-    }
-}
-
-static sal_result sal__read_sigmas(sal__opener *b, const char *path, unsigned char *text,
-                                   size_t size) {
-    int image, column, entry;
-    double sigma;
-    sal__csv c;
-    SAL__TRY(sal__csv_start(b->ctx, &c, path, text, size));
-    SAL__TRY(sal__csv_column(b->ctx, &c, "image", &image));
-    SAL__TRY(sal__csv_column(b->ctx, &c, "sigma_px", &column));
-    for (;;) {
-        SAL__TRY(sal__csv_next(b->ctx, &c));
-        if (c.cells == 0) return SAL_OK;
-        SAL__TRY(sal__csv_number(b->ctx, &c, column, &sigma));
-        entry = sal__entry_of(b, c.cell[image]);
-        if (entry >= 0) b->set->entry[entry].sigma = sigma;
-    }
-}
-
-static sal_result sal__read_table(sal__opener *b, const char *path,
-                                  sal_result (*read)(sal__opener *, const char *, unsigned char *,
-                                                     size_t)) {
-    unsigned char *text;
-    size_t size;
-    SAL__TRY(sal_file_read(b->ctx, path, &text, &size));
-    sal_result r = read(b, path, text, size);
-    sal_free(b->ctx, text);
-    return r;
-}
-
-/* --- fixations in MATLAB files */
-
-static int sal__is_matrix(const sal_mat *m, int columns) {
-    return m && m->kind == SAL_MAT_NUMBERS &&
-           (m->count == 0 || (m->ndim == 2 && m->dim[1] >= columns));
-}
-
-/* Some exporters wrap things into 1 x 1 cells. */
-static const sal_mat *sal__unwrap(const sal_mat *m) {
-    while (m && m->kind == SAL_MAT_CELL && m->count == 1) m = m->child;
-    return m;
-}
-
-/* The pixels of a matrix that are above zero, column by column, as fixations of viewer 0. */
-static sal_result sal__mat_pixels(sal_ctx *ctx, const char *path, const sal_mat *m,
-                                  sal__looks *looks, int entry) {
-    size_t i, rows;
-    if (!m || m->ndim != 2 || (m->kind != SAL_MAT_NUMBERS && m->kind != SAL_MAT_SPARSE))
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a matrix of fixated pixels is expected", path);
-    for (i = 0, rows = (size_t)m->dim[0]; i < m->count; i++) {
-        double x = m->kind == SAL_MAT_SPARSE ? m->column[i] : (double)(i / rows);
-        double y = m->kind == SAL_MAT_SPARSE ? m->row[i] : (double)(i % rows);
-        if (m->number[i] > 0) SAL__TRY(sal__look(ctx, looks, entry, 0, x, y, -1, -1));
-    }
-    return SAL_OK;
-}
-
-/* gaze(k).fixations (SALICON) or gaze(k).fixation (iSUN) has the rows [x y] of viewer k. */
-static sal_result sal__mat_gaze(sal_ctx *ctx, const char *path, const sal_mat *gaze,
-                                sal__looks *looks, int entry) {
-    const char *field = sal_mat_field(gaze, 0, "fixation") ? "fixation" : "fixations";
-    if (gaze && gaze->count == 0) return SAL_OK;
-    if (!sal_mat_field(gaze, 0, field))
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: the struct array gaze with the field %s is "
-                         "expected", path, field);
-    for (size_t k = 0; k < gaze->count; k++) {
-        const sal_mat *m = sal_mat_field(gaze, k, field);
-        if (!sal__is_matrix(m, 2))
-            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: gaze(%.0f).%s is no matrix [x y]", path,
-                             (double)k + 1, field);
-        size_t rows = m->count ? (size_t)m->dim[0] : 0;
-        for (size_t i = 0; i < rows; i++)
-            SAL__TRY(sal__look(ctx, looks, entry, (int)k, m->number[i] - 1,
-                               m->number[rows + i] - 1, -1, -1));
-    }
-    return SAL_OK;
-}
-
-/* OSIE: fixations{i}.img, .subjects{j}.fix_x, .fix_y, .fix_duration (ms). */
-static sal_result sal__read_osie(sal__opener *b, const char *path, const sal_mat *fixations) {
-    int subject, entry;
-    for (size_t i = 0; i < fixations->count; i++) {
-        const sal_mat *one = sal__unwrap(&fixations->child[i]), *img, *subjects;
-        img = sal_mat_field(one, 0, "img");
-        subjects = sal_mat_field(one, 0, "subjects");
-        if (!img || img->kind != SAL_MAT_TEXT || !subjects || subjects->kind != SAL_MAT_CELL)
-            return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: fixations{%.0f} lacks img or subjects",
-                             path, (double)i + 1);
-        entry = sal__entry_of(b, img->text);
-        if (entry < 0) {
-            SAL__TRY(sal__missing(b, path, img->text, "this picture is not there"));
-            continue;
-        }
-        if (subjects->count == 1 && subjects->child->kind == SAL_MAT_CELL)
-            subjects = subjects->child;
-        for (size_t j = 0; j < subjects->count; j++) {
-            const sal_mat *s = sal__unwrap(&subjects->child[j]);
-            const sal_mat *x = sal_mat_field(s, 0, "fix_x"), *y = sal_mat_field(s, 0, "fix_y");
-            const sal_mat *duration = sal_mat_field(s, 0, "fix_duration");
-            SAL__TRY(sal__subject_number(b, j, &subject));
-            if (s->kind == SAL_MAT_NUMBERS && s->count == 0) continue;      /* never filled in */
-            if (!x || !y || x->kind != SAL_MAT_NUMBERS || y->kind != SAL_MAT_NUMBERS ||
-                    x->count != y->count)
-                return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: fixations{%.0f}.subjects{%.0f} lacks "
-                                 "fix_x and fix_y of one length", path, (double)i + 1,
-                                 (double)j + 1);
-            if (duration && (duration->kind != SAL_MAT_NUMBERS || duration->count != x->count))
-                duration = NULL;
-            for (size_t k = 0; k < x->count; k++)
-                SAL__TRY(sal__look(b->ctx, &b->looks, entry, subject, x->number[k] - 1,
-                                   y->number[k] - 1, -1, duration ? duration->number[k] : -1));
-        }
-    }
-    return SAL_OK;
-}
-
-/* Scene: fixations{i, j} has rows [y x latency duration] (seconds) of viewer j; i counts the
-   pictures in the order of their names. */
-static sal_result sal__read_scene(sal__opener *b, const char *path, const sal_mat *fixations) {
-    size_t rows = (size_t)fixations->dim[0], n;
-    int subject;
-    if (rows != (size_t)b->set->count)
-        return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: fixations has %.0f rows for %d pictures",
-                         path, (double)rows, b->set->count);
-    for (size_t j = 0; j < fixations->count / rows; j++) {
-        SAL__TRY(sal__subject_number(b, j, &subject));
-        for (size_t i = 0; i < rows; i++) {
-            const sal_mat *m = &fixations->child[j * rows + i];
-            const double *v = m->number;
-            if (!sal__is_matrix(m, 2))
-                return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: fixations{%.0f,%.0f} is no matrix [y "
-                                 "x latency duration]", path, (double)i + 1, (double)j + 1);
-            n = m->count ? (size_t)m->dim[0] : 0;
-            for (size_t k = 0; k < n; k++)
-                SAL__TRY(sal__look(b->ctx, &b->looks, (int)i, subject, v[n + k] - 0.5, v[k] - 0.5,
-                                   m->dim[1] > 2 ? v[2 * n + k] * 1000 : -1,
-                                   m->dim[1] > 3 ? v[3 * n + k] * 1000 : -1));
-        }
-    }
-    return SAL_OK;
-}
-
-static sal_result sal__read_fixations(sal__opener *b, const char *path, const sal_mat *file) {
-    const sal_mat *fixations = sal_mat_field(file, 0, "fixations");
-    if (!fixations || fixations->kind != SAL_MAT_CELL || fixations->count == 0)
-        return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: the cell array fixations, as in OSIE or "
-                         "Scene, is expected", path);
-    if (sal__unwrap(fixations->child)->kind == SAL_MAT_STRUCT) {
-        b->set->layout = SAL_OSIE;
-        return sal__read_osie(b, path, fixations);
-    }
-    b->set->layout = SAL_SCENE;
-    return sal__read_scene(b, path, fixations);
-}
-
-/* Toronto: white{i} is the matrix of fixated pixels of i.jpg. */
-static sal_result sal__read_toronto(sal__opener *b, const char *path, const sal_mat *file) {
-    const sal_mat *white = sal_mat_field(file, 0, "white"), *m;
-    double number;
-    char stem[32];
-    if (!white || white->kind != SAL_MAT_CELL)
-        return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: the cell array white is expected", path);
-    for (int i = 0; i < b->set->count; i++) {
-        const char *name = b->set->entry[i].name;
-        snprintf(stem, sizeof stem, "%.*s", (int)SAL__MIN(sal__stem(name), 31), name);
-        m = sal__csv_parse(stem, &number) && number >= 1 && number <= (double)white->count
-            ? sal_mat_cell(white, (size_t)number - 1) : NULL;
-        if (m) SAL__TRY(sal__mat_pixels(b->ctx, path, m, &b->looks, i));
-        else SAL__TRY(sal__missing(b, path, name, "white has no cell of this number"));
-    }
-    return SAL_OK;
-}
-
-/* iSUN: training(i).image, .gaze(k).fixation. */
-static sal_result sal__read_isun(sal__opener *b, const char *path, const sal_mat *file) {
-    const sal_mat *all = sal_mat_field(file, 0, "training");
-    if (!all) all = sal_mat_field(file, 0, "validation");
-    if (!sal_mat_field(all, 0, "image") || !sal_mat_field(all, 0, "gaze"))
-        return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: a struct array training or validation "
-                         "with the fields image and gaze is expected", path);
-    for (size_t i = 0; i < all->count; i++) {
-        const sal_mat *image = sal__unwrap(sal_mat_field(all, i, "image"));
-        const char *name, *picture, *map;
-        sal_dataset_entry *e;
-        if (!image || image->kind != SAL_MAT_TEXT)
-            return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: the image of element %.0f has no name",
-                             path, (double)i + 1);
-        SAL__TRY(sal__find(b, &picture, "images|image", image->text, strlen(image->text),
-                           SAL__PICTURES "|"));
-        if (!picture) {
-            SAL__TRY(sal__missing(b, path, image->text, "this picture is not in images/"));
-            continue;
-        }
-        SAL__TRY(sal__text(b, &name, "%s", strrchr(picture, '/') + 1));
-        SAL__TRY(sal__find(b, &map, "saliency|maps", name, sal__stem(name), SAL__MAPS));
-        SAL__TRY(sal__new_entry(b, name, picture, &e));
-        e->map = map;
-        SAL__TRY(sal__mat_gaze(b->ctx, path, sal_mat_field(all, i, "gaze"), &b->looks,
-                               b->set->count - 1));
-    }
-    return SAL_OK;
-}
-
-static sal_result sal__read_mat(sal__opener *b, const char *path,
-                                sal_result (*read)(sal__opener *, const char *, const sal_mat *)) {
-    sal_mat file;
-    SAL__TRY(sal_mat_load(b->ctx, path, &file));
-    sal_result r = read(b, path, &file);
-    sal_mat_free(b->ctx, &file);
-    return r;
-}
-
-/* --- opening */
-
-/* Leave out what has neither a map nor fixations (or fail, see sal__missing). */
-static sal_result sal__check_entries(sal__opener *b) {
-    sal_dataset *set = b->set;
-    int k = 0, maps = 0, fixated = 0;
-    int *moved;
-    SAL__TRY_PUT(moved, b->ctx, &b->arena, int, set->count);
-    for (int i = 0; i < b->looks.count; i++) set->entry[b->looks.list[i].entry].count++;
-    for (int i = 0; i < set->count; i++) {
-        sal_dataset_entry *e = &set->entry[i];
-        moved[i] = k;
-        maps += e->map != NULL;
-        fixated += e->fixations || e->count > 0;
-        if (e->map || e->fixations || e->count > 0) set->entry[k++] = *e;
-        else SAL__TRY(sal__missing(b, set->path, e->name, "there is no map and no fixation of it"));
-    }
-    set->count = k;
-    for (int i = 0; i < b->looks.count; i++)
-        b->looks.list[i].entry = moved[b->looks.list[i].entry];
-    if (maps > 0 && maps < k)
-        sal__warn(b->ctx, "%s: %d of %d pictures have no map file; their maps are made from the "
-                  "fixations", set->path, k - maps, k);
-    if (fixated > 0 && fixated < k)
-        sal__warn(b->ctx, "%s: %d of %d pictures have no fixations", set->path, k - fixated, k);
-    if (k > 0) return SAL_OK;
-    return sal__fail(b->ctx, SAL_ERR_IO, "%s: a %s set without pictures%s%s", set->path,
-                     sal_layout_name(set->layout), set->options.split ? " in its part " : "",
-                     set->options.split ? set->options.split : "");
-}
-
-/* By picture, then viewer; in time they stay as they came. */
-static int sal__compare_looks(const void *left, const void *right) {
-    const sal__seen *a = (const sal__seen *)left, *b = (const sal__seen *)right;
-    if (a->entry != b->entry) return a->entry - b->entry;
-    return a->f.subject != b->f.subject ? a->f.subject - b->f.subject : a->order - b->order;
-}
-
-static sal_result sal__sort_looks(sal__opener *b) {
-    sal_dataset *set = b->set;
-    sal_fixation *sorted;
-    int first = 0, n = b->looks.count;
-    if (n == 0) return SAL_OK;
-    qsort(b->looks.list, (size_t)n, sizeof *b->looks.list, sal__compare_looks);
-    SAL__TRY_PUT(sorted, b->ctx, &b->arena, sal_fixation, (size_t)n);
-    for (int i = 0; i < n; i++) sorted[i] = b->looks.list[i].f;
-    for (int i = 0; i < set->count; first += set->entry[i++].count) set->entry[i].first = first;
-    set->fixation = sorted;
-    return SAL_OK;
-}
-
-/* Pictures with maps and fixations beside them in files of the same name. */
-static sal_result sal__pair_files(sal__opener *b, const char *maps, const char *map_extensions,
-                                  const char *fixations, const char *fixations_extensions) {
-    for (int i = 0; i < b->set->count; i++) {
-        sal_dataset_entry *e = &b->set->entry[i];
-        const char *name = e->name, *slash = strrchr(name, '/');
-        for (;;) {              /* with its folder, then flat, beside folders of pictures */
-            size_t n = sal__stem(name);
-            if (!e->map) SAL__TRY(sal__find(b, &e->map, maps, name, n, map_extensions));
-            if (fixations && !e->fixations)
-                SAL__TRY(sal__find(b, &e->fixations, fixations, name, n, fixations_extensions));
-            if (!slash || name > slash) break;
-            name = slash + 1;
-        }
-    }
-    return SAL_OK;
-}
-
-/* MIT1003: the fixations are in DATA/, a folder for each viewer, or pooled in a picture. */
-static sal_result sal__open_mit1003(sal__opener *b, const char *stimuli, const char *data) {
-    const char *below, *folders = "";
-    char **names;
-    int n, subject;
-    b->set->layout = SAL_MIT1003;
-    SAL__TRY(sal__add_pictures(b, stimuli, ""));
-    SAL__TRY(sal__pair_files(b, "ALLFIXATIONMAPS", "_fixMap.jpg|_fixMap.jpeg|_fixMap.png",
-                             "ALLFIXATIONMAPS", "_fixPts.jpg|_fixPts.jpeg|_fixPts.png"));
-    if (!data || b->set->options.pooled) return SAL_OK;
-    SAL__TRY(sal__dir_list(b->ctx, &b->arena, data, &names, &n));
-    for (int i = 0; i < n; i++) {
-        SAL__TRY(sal__text(b, &below, "%s/%s", data, names[i]));
-        if (names[i][0] == '.' || sal_path_kind(below) != 1) continue;
-        SAL__TRY(sal__subject_of(b, names[i], &subject));
-        SAL__TRY(sal__text(b, &folders, "DATA/%s%s%s", names[i], *folders ? "|" : "", folders));
-    }
-    for (int i = 0; b->subjects > 0 && i < b->set->count; i++) {
-        sal_dataset_entry *e = &b->set->entry[i];
-        SAL__TRY(sal__find(b, &e->fixations, folders, e->name, sal__stem(e->name), ".mat"));
-    }
-    return SAL_OK;
-}
-
-/* Each file in maps/ belongs to a picture. */
-static sal_result sal__check_maps(sal__opener *b) {
-    const char *folder;
-    char **names;
-    int n;
-    SAL__TRY(sal__find_folder(b, &folder, "maps"));
-    if (!folder) return SAL_OK;
-    SAL__TRY(sal__dir_list(b->ctx, &b->arena, folder, &names, &n));
-    for (int i = 0; i < n; i++)
-        if (names[i][0] != '.' && sal__has_extension(names[i], SAL__MAPS) &&
-                sal__entry_of(b, names[i]) < 0)
-            SAL__TRY(sal__missing(b, folder, names[i], "the picture of this map is not there"));
-    return SAL_OK;
-}
-
-/* Plain, OSIE, Scene: one file has the fixations of all pictures. */
-static sal_result sal__open_plain(sal__opener *b, const char *pictures) {
-    const char *path, *sigmas, *named = b->set->options.fixations;
-    b->set->layout = SAL_PLAIN;
-    SAL__TRY(sal__add_picture_tree(b, pictures));
-    SAL__TRY(sal__pair_files(b, "maps", SAL__MAPS, NULL, NULL));
-    SAL__TRY(sal__sort_stems(b));
-    SAL__TRY(sal__check_maps(b));
-    if (named) {
-        SAL__TRY(sal__find_file(b, &path, "", named));
-        if (!path)
-            return sal__fail(b->ctx, SAL_ERR_IO, "%s/%s: no such file", b->set->path, named);
-    } else {
-        SAL__TRY(sal__find_file(b, &path, "", "fixations.csv"));
-        if (!path)
-            SAL__TRY(sal__find_file(b, &path, "|eye|fix|data/eye|fixations", "fixations.mat"));
-    }
-    SAL__TRY(sal__find_file(b, &sigmas, "", "sigma.csv"));
-    if (sigmas) SAL__TRY(sal__read_table(b, sigmas, sal__read_sigmas));
-    if (path) SAL__TRY(sal__has_extension(path, ".mat")
-                       ? sal__read_mat(b, path, sal__read_fixations)
-                       : sal__read_table(b, path, sal__read_csv));
-    return SAL_OK;
-}
-
-static sal_result sal__open_set(sal__opener *b) {
-    const char *a, *c, *table, *split = b->set->options.split;
-    if (sal_path_kind(b->set->path) != 1)
-        return sal__fail(b->ctx, SAL_ERR_IO, "%s: no such folder", b->set->path);
-    SAL__TRY(sal__find_folder(b, &a, "ALLSTIMULI"));
-    if (a) {
-        SAL__TRY(sal__find_folder(b, &c, "DATA"));
-        return sal__open_mit1003(b, a, c);
-    }
-    SAL__TRY(sal__find_folder(b, &a, "Stimuli|trainSet/Stimuli"));
-    if (a) {
-        b->set->layout = SAL_CAT2000;
-        SAL__TRY(sal__add_picture_tree(b, a));
-        return sal__pair_files(b, "FIXATIONMAPS|trainSet/FIXATIONMAPS", ".jpg|.jpeg|.png",
-                               "FIXATIONLOCS|trainSet/FIXATIONLOCS", ".mat");
-    }
-    SAL__TRY(sal__find_file(b, &c, "|fixdens|eyetrackingdata/fixdens", "origfixdata.mat"));
-    if (c) {
-        b->set->layout = SAL_TORONTO;
-        SAL__TRY(sal__find_folder(b, &a, "Original Image Set|fixdens/Original Image Set|"
-                                  "eyetrackingdata/fixdens/Original Image Set|images|Images|"));
-        SAL__TRY(sal__add_pictures(b, a, ""));
-        return sal__read_mat(b, c, sal__read_toronto);
-    }
-    SAL__TRY(sal__find_file(b, &a, "", "training.mat"));
-    SAL__TRY(sal__find_file(b, &c, "", "validation.mat"));
-    if (a || c) {
-        b->set->layout = SAL_ISUN;
-        if (a && (!split || !strcmp(split, "training")))
-            SAL__TRY(sal__read_mat(b, a, sal__read_isun));
-        if (c && (!split || !strcmp(split, "validation")))
-            SAL__TRY(sal__read_mat(b, c, sal__read_isun));
-        return SAL_OK;
-    }
-    SAL__TRY(sal__find_folder(b, &a, "images|stimuli|data/stimuli"));
-    SAL__TRY(sal__find_folder(b, &c, "fixations"));
-    SAL__TRY(sal__find_file(b, &table, "", "fixations.csv"));
-    if (a && c && !table && !b->set->options.fixations) {
-        b->set->layout = SAL_SALICON;
-        SAL__TRY(sal__add_picture_tree(b, a));
-        return sal__pair_files(b, "maps|maps/train|maps/val", SAL__MAPS,
-                               "fixations|fixations/train|fixations/val", ".mat");
-    }
-    if (a) return sal__open_plain(b, a);
-    return sal__fail(b->ctx, SAL_ERR_FORMAT, "%s: no known data set: expected images/ with maps/, "
-                     "fixations.csv, fixations.mat or fixations/; training.mat (iSUN); ALLSTIMULI/ "
-                     "(MIT1003); Stimuli/ (CAT2000); or origfixdata.mat (Toronto)", b->set->path);
-}
-
-SALDEF sal_result sal_dataset_open(sal_ctx *ctx, const char *path,
-                                   const sal_dataset_options *options, sal_dataset *set) {
-    sal__opener b = SAL__ZEROED;
-    memset(set, 0, sizeof *set);
-    b.ctx = ctx; b.set = set;
-    if (options) set->options = *options;
-    sal_result r = sal__text(&b, &set->path, "%s", path);
-    if (r == SAL_OK && set->options.split)      /* the strings may go away */
-        r = sal__text(&b, &set->options.split, "%s", set->options.split);
-    if (r == SAL_OK && set->options.fixations)
-        r = sal__text(&b, &set->options.fixations, "%s", set->options.fixations);
-    if (r == SAL_OK) r = sal__open_set(&b);
-    if (r == SAL_OK && !b.stem) r = sal__sort_stems(&b);        /* looks for double names */
-    if (r == SAL_OK) r = sal__check_entries(&b);
-    if (r == SAL_OK) r = sal__sort_subjects(&b);
-    if (r == SAL_OK) r = sal__sort_looks(&b);
-    sal_free(ctx, b.looks.list); sal_free(ctx, (void *)b.subject);
-    set->memory = b.arena.head;
-    if (r != SAL_OK) sal_dataset_close(ctx, set);
-    return r;
-}
-
-SALDEF void sal_dataset_close(sal_ctx *ctx, sal_dataset *set) {
-    sal__arena arena = { (struct sal__arena_block *)set->memory };
-    sal__arena_free(ctx, &arena);
-    sal_free(ctx, set->entry);
-    memset(set, 0, sizeof *set);
-}
-
-/* --- raw samples of MIT1003
-
-   eyeData has the gaze 240 times a second, [x y] in pixels of the picture; blinks are negative.
-   The velocity at sample t is (p[t+2] + p[t+1] - p[t-1] - p[t-2]) / 6 a sample (Engbert, Kliegl
-   2003, eq. 1). A fixation is a run slower than 30 degrees a second; runs less than half a degree
-   apart with at most 75 ms between them are one; what lasts less than 60 ms is none (Olsen, "The
-   Tobii I-VT fixation filter", 2012). Its place is the median of its samples. The authors' own
-   checkFixations.m differs in detail, so fixations at the edge of these limits will, too. */
-static int sal__compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double sal__median(const double *v, int n, double *scratch) {
-    memcpy(scratch, v, (size_t)n * sizeof *v);
-    qsort(scratch, (size_t)n, sizeof *v, sal__compare_doubles);
-    return (scratch[(n - 1) / 2] + scratch[n / 2]) / 2;
-}
-
-static int sal__is_slow(const double *x, const double *y, int n, int t, double speed) {
-    int a = SAL__MAX(t - 1, 0), aa = SAL__MAX(t - 2, 0);
-    int z = SAL__MIN(t + 1, n - 1), zz = SAL__MIN(t + 2, n - 1);
-    double dx = (x[zz] + x[z] - x[a] - x[aa]) / 6, dy = (y[zz] + y[z] - y[a] - y[aa]) / 6;
-    return x[t] >= 0 && y[t] >= 0 && dx * dx + dy * dy < speed * speed;
-}
-
-static sal_result sal__detect(sal_ctx *ctx, const double *x, const double *y, int n, int subject,
-                              int keep_first, double *scratch, sal__looks *looks) {
-    const double rate = 240, degree = 35, speed = 30 * degree / rate;
-    const int gap = (int)(0.075 * rate), shortest = (int)(0.060 * rate);
-    int t = 0, begin, end, from = 0, to = 0, skip = !keep_first;    /* a fixation from..to */
-    double at_x = 0, at_y = 0;
-    for (;;) {
-        while (t < n && !sal__is_slow(x, y, n, t, speed)) t++;
-        for (begin = t; t < n && sal__is_slow(x, y, n, t, speed); t++) {}
-        end = t;
-        if (end > begin && to > from && begin - to <= gap) {        /* does it go on? */
-            double dx = sal__median(x + begin, end - begin, scratch) - at_x;
-            double dy = sal__median(y + begin, end - begin, scratch) - at_y;
-            if (dx * dx + dy * dy < degree * degree / 4) begin = from;
-        }
-        if ((begin > from || end == begin) && to - from >= shortest) {
-            if (!skip) SAL__TRY(sal__look(ctx, looks, -1, subject, at_x - 1, at_y - 1,
-                                          1000 * from / rate, 1000 * (to - from) / rate));
-            skip = 0;
-        }
-        if (end == begin) return SAL_OK;
-        from = begin; to = end;
-        at_x = sal__median(x + from, to - from, scratch);
-        at_y = sal__median(y + from, to - from, scratch);
-    }
-}
-
-/* NAME.DATA(1).eyeData; the variable is called as the picture, cut at 63 letters. */
-static sal_result sal__read_samples(sal_ctx *ctx, const char *path, int subject, int keep_first,
-                                    sal__looks *looks) {
-    const sal_mat *samples = NULL;
-    sal_mat file;
-    sal_result r;
-    SAL__TRY(sal_mat_load(ctx, path, &file));
-    for (int f = 0; f < file.fields && !samples; f++)
-        samples = sal_mat_field(sal_mat_field(&file.child[f], 0, "DATA"), 0, "eyeData");
-    if (!sal__is_matrix(samples, 2) || samples->count > (1 << 24))
-        r = sal__fail(ctx, SAL_ERR_FORMAT, "%s: NAME.DATA.eyeData, a matrix [x y ...], is expected",
-                      path);
-    else {
-        size_t rows = samples->count ? (size_t)samples->dim[0] : 0;
-        double *scratch = SAL__NEW(ctx, double, rows);
-        r = scratch ? sal__detect(ctx, samples->number, samples->number + rows, (int)rows, subject,
-                                  keep_first, scratch, looks) : SAL_ERR_MEMORY;
-        sal_free(ctx, scratch);
-    }
-    sal_mat_free(ctx, &file);
-    return r;
-}
-
-/* --- one picture of a set */
-
-static sal_result sal__read_viewers(sal_ctx *ctx, const sal_dataset *set, const char *name,
-                                    sal__looks *looks) {
-    int n, stem = (int)SAL__MIN(sal__stem(name), 4000);
-    char path[4096];
-    for (int s = 0; s < set->subjects; s++) {
-        n = snprintf(path, sizeof path, "%s/DATA/%s/%.*s.mat", set->path, set->subject[s], stem,
-                     name);
-        if (n < 0 || n >= (int)sizeof path || sal_path_kind(path) != 0) continue;   /* not seen */
-        SAL__TRY(sal__read_samples(ctx, path, s, set->options.keep_first, looks));
-    }
-    return SAL_OK;
-}
-
-/* _fixPts.jpg: white where somebody looked, with the ripples of JPEG around. */
-static sal_result sal__read_points(sal_ctx *ctx, const char *path, sal__looks *looks) {
-    sal_map map;
-    sal_result r = SAL_OK;
-    SAL__TRY(sal_map_load_image(ctx, path, &map));
-    for (int y = 0; y < map.h && r == SAL_OK; y++)
-        for (int x = 0; x < map.w && r == SAL_OK; x++)
-            if (map.data[(size_t)y * map.w + x] > 0.5f)
-                r = sal__look(ctx, looks, -1, 0, x, y, -1, -1);
-    sal_map_free(ctx, &map);
-    return r;
-}
-
-/* Those that were not read at opening. */
-static sal_result sal__read_looks(sal_ctx *ctx, const sal_dataset *set, const sal_dataset_entry *e,
-                                  sal__looks *looks) {
-    sal_mat file;
-    sal_result r;
-    if (set->layout == SAL_MIT1003 && set->subjects > 0)
-        return sal__read_viewers(ctx, set, e->name, looks);
-    if (set->layout == SAL_MIT1003) return sal__read_points(ctx, e->fixations, looks);
-    SAL__TRY(sal_mat_load(ctx, e->fixations, &file));
-    if (set->layout == SAL_SALICON)
-        r = sal__mat_gaze(ctx, e->fixations, sal_mat_field(&file, 0, "gaze"), looks, -1);
-    else
-        r = sal__mat_pixels(ctx, e->fixations, sal_mat_field(&file, 0, "fixLocs"), looks, -1);
-    sal_mat_free(ctx, &file);
-    return r;
-}
-
-/* A map from MATLAB: the matrix I, or the only one. */
-static sal_result sal__map_load_mat(sal_ctx *ctx, const char *path, sal_map *map) {
-    sal_mat file;
-    sal_result r;
-    SAL__TRY(sal_mat_load(ctx, path, &file));
-    const sal_mat *m = sal_mat_field(&file, 0, "I");
-    if (!m && file.fields == 1) m = file.child;
-    if (!m || m->kind != SAL_MAT_NUMBERS || m->ndim != 2 || m->count == 0)
-        r = sal__fail(ctx, SAL_ERR_FORMAT, "%s: a map, the matrix I, is expected", path);
-    else r = sal_map_new(ctx, m->dim[1], m->dim[0], map);
-    for (int y = 0; r == SAL_OK && y < map->h; y++)
-        for (int x = 0; x < map->w; x++)
-            map->data[(size_t)y * map->w + x] =
-                (float)m->number[(size_t)x * map->h + y];
-    sal_mat_free(ctx, &file);
-    return r;
-}
-
-static sal_result sal__load_density(sal_ctx *ctx, const char *path, int w, int h, sal_map *map) {
-    SAL__TRY(sal__has_extension(path, ".npy") ? sal_map_load_npy(ctx, path, map)
-             : sal__has_extension(path, ".mat") ? sal__map_load_mat(ctx, path, map)
-             : sal_map_load_image(ctx, path, map));
-    if (map->w != w || map->h != h)
-        return sal__fail(ctx, SAL_ERR_SHAPE, "%s: the map is %d x %d and its picture %d x %d", path,
-                         map->w, map->h, w, h);
-    for (size_t i = 0; i < (size_t)w * h; i++)
-        if (!(map->data[i] >= 0 && map->data[i] <= FLT_MAX))
-            return sal__fail(ctx, SAL_ERR_NUMERIC, "%s: %g stands in the map; densities are finite "
-                             "and not negative", path, (double)map->data[i]);
-    sal__map_normalise(map);
-    return SAL_OK;
-}
-
-/* Width and height of a picture, from its head if stb can. */
-static sal_result sal__image_size(sal_ctx *ctx, const char *path, int *w, int *h) {
-    sal_image image;
-#ifndef SALIENCY_NO_STB
-    unsigned char *bytes;
-    size_t size;
-    int known;
-    SAL__TRY(sal_file_read(ctx, path, &bytes, &size));
-    known = sal__stb_size(bytes, size, w, h);
-    sal_free(ctx, bytes);
-    if (known) return SAL_OK;
-#endif
-    SAL__TRY(sal_image_load(ctx, path, &image));
-    *w = image.w; *h = image.h;
-    sal_image_free(ctx, &image);
-    return SAL_OK;
-}
-
-/* The loader proper; what it leaves behind on failure is released by its caller. */
-static sal_result sal__load_item(sal_ctx *ctx, const sal_dataset *set, const sal_dataset_entry *e,
-                                 int parts, sal_item *item) {
-    int make = (parts & SAL_ITEM_DENSITY) && (!e->map || set->options.make_density);
-    int count = e->count;
-    sal__looks looks = { NULL, 0 };
-    sal_result r = SAL_OK;
-    item->name = e->name;
-    if (parts & SAL_ITEM_IMAGE) {
-        SAL__TRY(sal_image_load(ctx, e->image, &item->image));
-        item->w = item->image.w; item->h = item->image.h;
-    } else {
-        SAL__TRY(sal__image_size(ctx, e->image, &item->w, &item->h));
-    }
-    item->sigma = sal__set_sigma(set, e, item->w, item->h);
-    if (make || (parts & SAL_ITEM_FIXATIONS)) {
-        if (e->fixations) {
-            r = sal__read_looks(ctx, set, e, &looks);
-            count = looks.count;
-        }
-        item->fixation = SAL__NEW(ctx, sal_fixation, count);
-        for (int i = 0; r == SAL_OK && item->fixation && i < count; i++) {
-            sal_fixation f = e->fixations ? looks.list[i].f : set->fixation[e->first + i];
-            if (f.x < -1 || f.y < -1 || f.x > (float)item->w || f.y > (float)item->h) continue;
-            item->fixation[item->fixations++] = f;
-            item->subjects = SAL__MAX(item->subjects, f.subject + 1);
-        }
-        item->dropped = count - item->fixations;
-        sal_free(ctx, looks.list);
-        SAL__TRY(r);
-        if (!item->fixation) return SAL_ERR_MEMORY;
-    }
-    if (make)
-        return sal_density(ctx, item->fixation, item->fixations, item->w, item->h, item->sigma,
-                           &item->density);
-    if (parts & SAL_ITEM_DENSITY)
-        return sal__load_density(ctx, e->map, item->w, item->h, &item->density);
-    return SAL_OK;
-}
-
-SALDEF sal_result sal_dataset_item(sal_ctx *ctx, const sal_dataset *set, int i, int parts,
-                                   sal_item *item) {
-    memset(item, 0, sizeof *item);
-    if (i < 0 || i >= set->count)
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: there is no picture %d of %d", set->path, i,
-                         set->count);
-    sal_result r = sal__load_item(ctx, set, &set->entry[i], parts, item);
-    if (r != SAL_OK) sal_item_free(ctx, item);
-    return r;
-}
-
-SALDEF void sal_item_free(sal_ctx *ctx, sal_item *item) {
-    sal_image_free(ctx, &item->image);
-    sal_map_free(ctx, &item->density);
-    sal_free(ctx, item->fixation);
-    memset(item, 0, sizeof *item);
-}
-#endif /* SALIENCY_NO_STDIO */
-
-/* ============================================================================================
-   >>metrics  how well does a map predict fixations?
-   ========================================================================================== */
 
 /* Plan: sal__eval_open checks the input, takes the statistics and looks up the fixated pixels; then
    each metric is one short function of that. sal_score calls them all on one sal__eval, whose map
@@ -10598,7 +9083,6 @@ SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind) {
     d.schedule = paper[kind].schedule;
     d.optim = paper[kind].optim;
     d.momentum = 0.9; d.momentum_end = kind == SAL_JUNTINGNET ? 0.999 : 0.9;
-    d.val_split = 0.2;
     d.dropout = -1;
     d.fixed_norm = kind == SAL_LITE;
     d.mirror = d.ranks = 1;
@@ -10610,8 +9094,9 @@ SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind) {
 /* A picture as the trainer keeps it: fitted into the network's frame, a little larger than its
    input if pieces are to be cut out. */
 typedef struct sal__picture {
-    const sal_dataset *set;
+    const sal_source *from;
     int entry, domain, size;
+    const char *name;
     unsigned char *image;       /* (ih, iw, 3) */
     uint16_t *density;          /* (dh, dw), 65535 is 1 */
     float *point;               /* `points` pairs x, y: fixations, 0 to 1 across the frame */
@@ -10635,7 +9120,6 @@ typedef struct sal__trainer {
     sal_net *net;
     sal_train_desc desc;
     sal_ctx *worker;            /* a context for each */
-    sal_dataset *set;           /* of data, then of val */
     sal__picture *picture;      /* those to train on, then those to validate on */
     int trains, vals, skipped;
     sal__size size[SAL__SIZES]; /* the first: the network's own */
@@ -10667,21 +9151,19 @@ typedef struct sal__trainer {
     sal_result *result;         /* of each worker */
 } sal__trainer;
 
-
-
 /* Picture and map in the frame; what lies around them stays zero. */
 static sal_result sal__picture_fit(sal_ctx *ctx, const sal__trainer *t, const sal__frame *f,
-                                   const sal_item *item, sal__picture *s) {
+                                   const sal_sample *sample, sal__picture *s) {
     const sal__size *z = &t->size[s->size];
     double sx = (double)z->dw / z->iw, sy = (double)z->dh / z->ih;
     int x0 = (int)(f->x * sx + 0.5), y0 = (int)(f->y * sy + 0.5);
     int w = SAL__MIN(SAL__MAX((int)(f->w * sx + 0.5), 1), z->dw - x0);
     int h = SAL__MIN(SAL__MAX((int)(f->h * sy + 0.5), 1), z->dh - y0);
     float *image = NULL, *map = NULL;
-    sal_result r = sal__fitted(ctx, item->image.data, NULL, item->w, 3, f->sx, f->sy, f->sw, f->sh,
-                               f->w, f->h, &image);
-    if (r == SAL_OK) r = sal__fitted(ctx, NULL, item->density.data, item->w, 1, f->sx, f->sy, f->sw,
-                                     f->sh, w, h, &map);
+    sal_result r = sal__fitted(ctx, sample->image.data, NULL, sample->image.w, 3, f->sx, f->sy,
+                               f->sw, f->sh, f->w, f->h, &image);
+    if (r == SAL_OK) r = sal__fitted(ctx, NULL, sample->density.data, sample->density.w, 1, f->sx,
+                                     f->sy, f->sw, f->sh, w, h, &map);
     for (int y = 0; r == SAL_OK && y < f->h; y++)
         for (int x = 0; x < 3 * f->w; x++)
             s->image[((size_t)(f->y + y) * z->iw + f->x) * 3 + x] =
@@ -10700,25 +9182,43 @@ static void sal__picture_drop(sal_ctx *ctx, sal__picture *s) {
     s->image = NULL; s->density = NULL; s->point = NULL;
 }
 
-/* Read and fit one picture. */
+static sal_result sal__sample_check(sal_ctx *ctx, const char *name, sal_sample *s) {
+    int w = s->image.w, h = s->image.h;
+    if (!s->image.data || !s->density.data || s->density.w != w || s->density.h != h)
+        return sal__fail(ctx, SAL_ERR_SHAPE, "%s: the density is %d x %d and its picture %d x %d",
+                         name, s->density.w, s->density.h, w, h);
+    for (size_t i = 0; i < (size_t)w * h; i++)
+        if (!(s->density.data[i] >= 0 && s->density.data[i] <= FLT_MAX))
+            return sal__fail(ctx, SAL_ERR_NUMERIC, "%s: a density of %g: they are finite and not "
+                             "negative", name, (double)s->density.data[i]);
+    sal__map_normalise(&s->density);
+    return SAL_OK;
+}
+
+/* Load and fit one picture. */
 static sal_result sal__picture_load(sal_ctx *ctx, const sal__trainer *t, sal__picture *s) {
     const sal__size *z = &t->size[s->size];
-    sal_item item;
-    sal_result r = sal_dataset_item(ctx, s->set, s->entry, SAL_ITEM_ALL, &item);
-    if (r != SAL_OK) return r;
-    sal__frame f = sal__frame_of(t->net->desc.fit, item.w, item.h, z->iw, z->ih);
-    s->image = SAL__NEW(ctx, unsigned char, (size_t)z->ih * z->iw * 3);
-    s->density = SAL__NEW(ctx, uint16_t, (size_t)z->dh * z->dw);
-    s->point = SAL__NEW(ctx, float, 2 * (size_t)item.fixations + 1);
-    s->points = item.fixations;
-    r = s->image && s->density && s->point ? SAL_OK : SAL_ERR_MEMORY;
-    if (r == SAL_OK) r = sal__picture_fit(ctx, t, &f, &item, s);
-    for (int i = 0; r == SAL_OK && i < item.fixations; i++) {   /* pixel centres to the frame */
-        const sal_fixation *p = &item.fixation[i];
-        s->point[2 * i]     = (float)(((p->x + 0.5 - f.sx) * f.w / f.sw + f.x) / z->iw);
-        s->point[2 * i + 1] = (float)(((p->y + 0.5 - f.sy) * f.h / f.sh + f.y) / z->ih);
+    sal_sample sample = SAL__ZEROED;
+    sal_result r = s->from->load(s->from->user, ctx, s->entry, &sample);
+    if (r == SAL_OK) r = sal__sample_check(ctx, s->name, &sample);
+    if (r == SAL_OK) {
+        sal__frame f = sal__frame_of(t->net->desc.fit, sample.image.w, sample.image.h, z->iw,
+                                     z->ih);
+        s->image = SAL__NEW(ctx, unsigned char, (size_t)z->ih * z->iw * 3);
+        s->density = SAL__NEW(ctx, uint16_t, (size_t)z->dh * z->dw);
+        s->point = SAL__NEW(ctx, float, 2 * (size_t)sample.fixations + 1);
+        s->points = sample.fixations;
+        r = s->image && s->density && s->point ? SAL_OK : SAL_ERR_MEMORY;
+        if (r == SAL_OK) r = sal__picture_fit(ctx, t, &f, &sample, s);
+        for (int i = 0; r == SAL_OK && i < sample.fixations; i++) { /* pixel centres to the frame */
+            const sal_fixation *p = &sample.fixation[i];
+            s->point[2 * i]     = (float)(((p->x + 0.5 - f.sx) * f.w / f.sw + f.x) / z->iw);
+            s->point[2 * i + 1] = (float)(((p->y + 0.5 - f.sy) * f.h / f.sh + f.y) / z->ih);
+        }
     }
-    sal_item_free(ctx, &item);
+    sal_image_free(ctx, &sample.image);
+    sal_map_free(ctx, &sample.density);
+    sal_free(ctx, sample.fixation);
     if (r != SAL_OK) sal__picture_drop(ctx, s);
     return r;
 }
@@ -11076,8 +9576,7 @@ static sal_result sal__features_open(sal__trainer *t) {
             hash = sal__hash_on(hash, p->data, sal_tensor_count(p) * sizeof(float));
     }
     for (i = 0; i < total; i++) {
-        const sal__picture *s = &t->picture[i];
-        hash = hash * 31 + sal__hash(s->set->entry[s->entry].image);
+        hash = hash * 31 + sal__hash(t->picture[i].name);
     }
     memset(header, ' ', sizeof header);
     i = snprintf(header, sizeof header, "saliency features 1, %s %d x %d, %d pictures, %.0f "
@@ -11134,8 +9633,6 @@ static int sal__train_report(sal__trainer *t) {
 static void sal__train_close(sal__trainer *t) {
     sal_ctx *ctx = t->ctx;
     for (int i = 0; i < t->trains + t->vals; i++) sal__picture_drop(ctx, &t->picture[i]);
-    for (int i = 0; i < t->desc.datas + t->desc.vals && t->set; i++)
-        if (t->set[i].memory) sal_dataset_close(ctx, &t->set[i]);
     if (t->features) fclose(t->features);
     sal_optim_close(ctx, t->optim);
     for (int i = 0; i < t->sizes; i++) sal_run_close(ctx, t->size[i].run);
@@ -11144,14 +9641,10 @@ static void sal__train_close(sal__trainer *t) {
     memset(t, 0, sizeof *t);
 }
 
-/* Nobody's fixations, only a map. */
-static int sal__weak(const sal_dataset_entry *e) { return !e->fixations && !e->count; }
-
-/* Open the data sets and share out their pictures. */
-/* The size of folder i, by its number; -1: too many. */
-static int sal__size_of(sal__trainer *t, int i) {
-    const int *hw = t->desc.size && t->desc.size[i][0] ? t->desc.size[i] : NULL;
-    int h = hw ? hw[0] : t->net->desc.h, w = hw ? hw[1] : t->net->desc.w, k = 0;
+/* The number of a size of the input; -1: too many. */
+static int sal__size_of(sal__trainer *t, int h, int w) {
+    int k = 0;
+    if (!h) { h = t->net->desc.h; w = t->net->desc.w; }
     while (k < t->sizes && (t->size[k].h != h || t->size[k].w != w)) k++;
     if (k == t->sizes) {
         if (k == SAL__SIZES) return -1;
@@ -11161,46 +9654,32 @@ static int sal__size_of(sal__trainer *t, int i) {
     return k;
 }
 
+/* The list of pictures, to train and to validate. */
 static sal_result sal__train_pictures(sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
-    sal_dataset_options options = SAL__ZEROED;
-    int sets = d->datas + d->vals, total = 0, people = 0;
-    options.skip_missing = d->skip;
-    t->size[0].h = t->net->desc.h; t->size[0].w = t->net->desc.w;
-    t->sizes = 1;
-    SAL__TRY_PUT(t->set, t->ctx, &t->arena, sal_dataset, sets);
-    for (int i = 0; i < sets; i++) {
-        const char *path = i < d->datas ? d->data[i] : d->val[i - d->datas];
-        SAL__TRY(sal_dataset_open(t->ctx, path, &options, &t->set[i]));
-        total += t->set[i].count;
-        for (int k = 0; k < t->set[i].count; k++) people |= !sal__weak(&t->set[i].entry[k]);
+    t->trains = d->train->count;
+    t->vals = d->val ? d->val->count : 0;
+    t->sizes = 0;
+    sal__size_of(t, 0, 0);
+    SAL__TRY_PUT(t->picture, t->ctx, &t->arena, sal__picture, t->trains + t->vals);
+    SAL__TRY_PUT(t->deck, t->ctx, &t->arena, int, t->trains);
+    for (int i = 0; i < t->trains + t->vals; i++) {
+        int val = i >= t->trains;
+        sal__picture *s = &t->picture[i];
+        sal_sample_info info = SAL__ZEROED;
+        s->from = val ? d->val : d->train;
+        s->entry = i - val * t->trains;
+        if (s->from->info) info = s->from->info[s->entry];
+        s->name = info.name ? info.name : "a sample without a name";
+        s->domain = info.domain;
+        s->size = val ? 0 : sal__size_of(t, info.h, info.w);
+        if (s->size < 0)
+            return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "at most %d sizes of the input, please",
+                             SAL__SIZES);
+        if (s->domain < 0 || s->domain >= SAL_DOMAINS)
+            return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s: domain %d: they count from 0 to %d",
+                             s->name, s->domain, SAL_DOMAINS - 1);
     }
-    SAL__TRY_PUT(t->picture, t->ctx, &t->arena, sal__picture, total);
-    SAL__TRY_PUT(t->deck, t->ctx, &t->arena, int, total);
-    for (int pass = 0; pass < 2; pass++)            /* to train, to validate */
-    for (int i = 0; i < sets; i++) {
-        int again = 0;
-        for (int k = 0; k < i && i < d->datas; k++) again |= !strcmp(d->data[k], d->data[i]);
-        for (int k = 0; k < t->set[i].count; k++) {
-            const char *name = t->set[i].entry[k].name;
-            int weak = people && sal__weak(&t->set[i].entry[k]), val = i >= d->datas ||
-                       (!d->vals && !weak && sal_name_share(name, d->seed + 1) < d->val_split);
-            sal__picture *s = &t->picture[t->trains + t->vals];
-            if (val != pass || (val && again) ||
-                (!weak && sal_name_share(name, 0) < d->test_share)) continue;
-            s->set = &t->set[i];
-            s->entry = k;
-            s->domain = d->domain && i < d->datas ? d->domain[i] : SAL_DOMAIN_NEUTRAL;
-            s->size = val ? 0 : sal__size_of(t, i);
-            if (s->size < 0)
-                return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "at most %d sizes of the input, please",
-                                 SAL__SIZES);
-            if (val) t->vals++; else t->trains++;
-        }
-    }
-    if (!t->trains)
-        return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s: of %d pictures none is left to train on",
-                         d->datas ? d->data[0] : "(no data set)", total);
     return SAL_OK;
 }
 
@@ -11226,7 +9705,7 @@ static sal_result sal__train_load(sal__trainer *t) {
         sal__picture *s = &t->picture[i];
         if (s->bad) {
             t->skipped++;
-            sal__warn(t->ctx, "%s cannot be read and is left out", s->set->entry[s->entry].image);
+            sal__warn(t->ctx, "%s cannot be read and is left out", s->name);
             continue;
         }
         t->picture[t->trains + t->vals] = *s;
@@ -11241,14 +9720,11 @@ static sal_result sal__train_open(sal__trainer *t) {
     sal_ctx *ctx = t->ctx;
     sal_run_desc rd = SAL__ZEROED;
     int i, up = SAL__MAX(d->loss.upsample, 1), workers = sal_threads(ctx), batch, seen = 0, terms = 0;
-    for (i = 0; d->domain && i < d->datas; i++)
-        if (d->domain[i] < 0 || d->domain[i] >= SAL_DOMAINS)
-            return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: domain %d: they count from 0 to %d",
-                             d->data[i], d->domain[i], SAL_DOMAINS - 1);
     for (i = 0; i < SAL_LOSS_TERMS; i++) terms += d->loss.weight[i] != 0;
-    if (!d->datas || d->epochs < 1 || d->batch < 1 || !(d->crop >= 0 && d->crop < 1) || !terms)
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "training needs a data set, a loss, epochs and a "
-                         "batch of at least 1, crop from 0 to below 1");
+    if (!d->train || d->train->count < 1 || d->epochs < 1 || d->batch < 1 || !terms ||
+            !(d->crop >= 0 && d->crop < 1))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "training needs samples, a loss, epochs and a batch "
+                         "of at least 1, crop from 0 to below 1");
     if (d->features && (d->crop > 0 || d->colour > 0))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "cached features know pictures as they are and "
                          "mirrored: leave out crop and colour");
@@ -11278,7 +9754,7 @@ static sal_result sal__train_open(sal__trainer *t) {
     SAL__TRY(sal_optim_open(ctx, &d->optim, t->run, &t->optim));
     if (d->features && (t->sizes > 1 || !t->size[0].run))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "cached features are those of one size: leave out "
-                         "the sizes of the folders");
+                         "the sizes of the samples");
     if (d->features) {
         t->feature_count = sal_run_features(t->run, t->feature);
         for (i = 0; i < t->feature_count; i++)
@@ -11347,7 +9823,7 @@ static sal_result sal__train_open(sal__trainer *t) {
         return sal__fail(ctx, SAL_ERR_CANCELLED, "stopped before training");
     if (t->cached) SAL__TRY(sal__train_load(t));
     if (!t->trains)
-        return sal__fail(ctx, SAL_ERR_IO, "%s: no picture can be read", d->data[0]);
+        return sal__fail(ctx, SAL_ERR_IO, "none of %d pictures can be read", d->train->count);
     i = snprintf(t->recipe, sizeof t->recipe, "%s %dx%d; %d + %d pictures, %d sizes; batch %d x "
                  "%d, %d epochs; seed %llu; freeze %.60s; rule %d %d %g %g %g %g %g; rate %d %g %g "
                  "%g %d; momentum %g %g; mirror %d crop %g colour %g; dropout %g average %g low "

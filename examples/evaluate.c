@@ -8,6 +8,8 @@
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 #include "../weights/saliency_lite.h"
+#define DATASET_IMPLEMENTATION
+#include "dataset.h"
 
 static const char program[] = "evaluate";
 #include "options.h"

@@ -5,6 +5,8 @@
    Run  inspect --help  for the options. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
+#define DATASET_IMPLEMENTATION
+#include "dataset.h"
 
 static const char program[] = "inspect";
 #include "options.h"

@@ -9,6 +9,8 @@
    Run  train --help  for the options. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
+#define DATASET_IMPLEMENTATION
+#include "dataset.h"
 #include <time.h>
 #ifdef SALIENCY_MPI
 #  include <mpi.h>
@@ -396,7 +398,8 @@ static sal_result make_network(sal_ctx *ctx, const char **value, uint64_t seed, 
     return r;
 }
 
-static int describe(sal_ctx *ctx, sal_train_desc *d, const char **value, const int *flag) {
+static int describe(sal_ctx *ctx, sal_train_desc *d, sal_folders_desc *data, const char **value,
+                    const int *flag) {
     static int domain[64];
     const char *text;
     char *end;
@@ -411,8 +414,8 @@ static int describe(sal_ctx *ctx, sal_train_desc *d, const char **value, const i
         return 1;
     if (value[EPOCHS]) d->epochs = (int)number[EPOCHS];
     if (value[BATCH]) d->batch = (int)number[BATCH];
-    if (value[VAL_SPLIT]) d->val_split = number[VAL_SPLIT];
-    if (value[TEST_SHARE]) d->test_share = number[TEST_SHARE];
+    data->val_split = value[VAL_SPLIT] ? number[VAL_SPLIT] : .2;
+    data->test_share = number[TEST_SHARE];
     if (value[CROP]) d->crop = number[CROP];
     if (value[COLOUR]) d->colour = number[COLOUR];
     if (value[DROPOUT]) d->dropout = number[DROPOUT];
@@ -434,10 +437,10 @@ static int describe(sal_ctx *ctx, sal_train_desc *d, const char **value, const i
             return complain("--domain %s: a number for each folder, please", value[DOMAIN]);
         text = end;
     }
-    if (text) d->domain = domain;
+    if (text) data->domain = domain;
     d->freeze = value[FREEZE]; d->features = value[FEATURES]; d->log = value[LOG];
     if (flag[FIXED_NORM]) d->fixed_norm = 1;
-    d->skip = flag[SKIP]; d->resume = flag[RESUME];
+    d->skip = data->skip = flag[SKIP]; d->resume = flag[RESUME];
     if (flag[NO_MIRROR]) d->mirror = 0;
     return 0;
 }
@@ -456,6 +459,7 @@ int main(int argc, char **argv) {
     sal_ctx ctx;
     sal_net *net = NULL;
     sal_train_desc d;
+    sal_folders_desc sets;
     sal_train_result result;
     view v;
     char out[512], state[528];
@@ -463,6 +467,7 @@ int main(int argc, char **argv) {
     int i, status;
     memset(&ctx, 0, sizeof ctx);
     memset(&v, 0, sizeof v);
+    memset(&sets, 0, sizeof sets);
     for (i = 1; i < argc; i++)
         if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help")) { fputs(help, stdout); return 0; }
     if (parse(argc, argv, value, flag)) return 1;
@@ -471,12 +476,12 @@ int main(int argc, char **argv) {
     seed = value[SEED] ? (uint64_t)number[SEED] : 1;
     if (make_network(&ctx, value, seed, &net) != SAL_OK) return 1;
     d = sal_train_desc_paper(net->desc.kind);
-    status = describe(&ctx, &d, value, flag);
-    d.seed = seed;
-    d.data = data; d.datas = split((char *)(uintptr_t)value[DATA], data, 64);
-    for (i = 0; i < d.datas; i++) cut_size(data[i], size[i]);
-    d.size = (const int (*)[2])size;
-    d.val = val; d.vals = split((char *)(uintptr_t)value[VAL], val, 64);
+    status = describe(&ctx, &d, &sets, value, flag);
+    d.seed = sets.seed = seed;
+    sets.data = data; sets.datas = split((char *)(uintptr_t)value[DATA], data, 64);
+    for (i = 0; i < sets.datas; i++) cut_size(data[i], size[i]);
+    sets.size = (const int (*)[2])size;
+    sets.val = val; sets.vals = split((char *)(uintptr_t)value[VAL], val, 64);
     if (value[OUT]) snprintf(out, sizeof out, "%s", value[OUT]);
     else snprintf(out, sizeof out, "%s.safetensors", net->name);
     snprintf(state, sizeof state, "%s.state", out);
@@ -492,7 +497,7 @@ int main(int argc, char **argv) {
     v.rank = d.rank;
     if (d.rank) v.quiet = 1;
 #endif
-    if (!status && sal_train(&ctx, net, &d, &result) != SAL_OK)
+    if (!status && sal_train_folders(&ctx, net, &d, &sets, &result) != SAL_OK)
         status = complain("%s", sal_error(&ctx));
     if (!status && !v.quiet) {
         printf("%s: %d epochs", out, result.epochs);

@@ -2,6 +2,8 @@
    the whole models on drawn pictures, odd pictures and human fixations. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
+#define DATASET_IMPLEMENTATION
+#include "../examples/dataset.h"
 #include "test.h"
 #include "counter.h"
 

@@ -6,6 +6,8 @@
    with what nvcc made, on a GPU. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
+#define DATASET_IMPLEMENTATION
+#include "../examples/dataset.h"
 #include "test.h"
 #include "seeded.h"
 #include <sys/stat.h>
@@ -710,11 +712,15 @@ static int stop_after_one(void *user, const sal_train_progress *at) {
 
 /* ML-Net on a few pictures, through sal_train; its weights as they are at the end. */
 static sal_net *trained(const sal_backend *backend, const sal_train_desc *d, double *loss) {
+    static const char *const folder[] = { FOLDER };
+    sal_folders_desc data;
     sal_train_result result;
     sal_net *net = NULL;
+    memset(&data, 0, sizeof data);
+    data.data = folder; data.datas = 1; data.val_split = .3; data.seed = 1;
     sal_result r = make(&ctx, SAL_MLNET, 32, 0, 32, 40, &net);
     ctx.backend = backend;
-    if (r == SAL_OK) r = sal_train(&ctx, net, d, &result);
+    if (r == SAL_OK) r = sal_train_folders(&ctx, net, d, &data, &result);
     ctx.backend = NULL;
     *loss = r == SAL_OK ? result.loss : NAN;
     if (r != SAL_OK) { sal_net_free(&ctx, net); net = NULL; }
@@ -734,14 +740,13 @@ static double nets_apart(const sal_net *a, const sal_net *b) {
 }
 
 static void test_trainer(void) {
-    static const char *const data[] = { FOLDER };
     sal_train_desc d = sal_train_desc_paper(SAL_MLNET);
     sal_net *cpu, *whole, *again = NULL;
     double loss[2], e;
     sal_rng rng;
     rng.state = 6;
     make_pictures(8, &rng);
-    d.data = data; d.datas = 1; d.epochs = 2; d.batch = 2; d.val_split = .3; d.seed = 1;
+    d.epochs = 2; d.batch = 2; d.seed = 1;
     d.average = .9;
     cpu = trained(sal_backend_cpu(), &d, &loss[0]);
     whole = trained(gpu, &d, &loss[1]);

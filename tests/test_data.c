@@ -1,6 +1,8 @@
 /* MATLAB files, CSV, density maps and the layouts of the published fixation data sets. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
+#define DATASET_IMPLEMENTATION
+#include "../examples/dataset.h"
 #include "mat_writer.h"
 #include "test.h"
 
@@ -517,7 +519,7 @@ static void test_order(void) {
     int i, k, m, below[NAMES][NAMES], wrong = 0;
     sal_rng rng = { 5 };
     for (i = 0; i + 1 < SAL__COUNT(right); i++)
-        wrong += sal__compare_subjects(&right[i], &right[i + 1]) >= 0;
+        wrong += set__compare_subjects(&right[i], &right[i + 1]) >= 0;
     CHECK(wrong == 0, "names of viewers: numbers in them are ordered by value");
     for (i = 0; i < NAMES; i++) {
         memset(text[i], 0, sizeof text[i]);
@@ -526,7 +528,7 @@ static void test_order(void) {
         name[i] = text[i];
     }
     for (i = 0; i < NAMES; i++)
-        for (k = 0; k < NAMES; k++) below[i][k] = sal__compare_subjects(&name[i], &name[k]) < 0;
+        for (k = 0; k < NAMES; k++) below[i][k] = set__compare_subjects(&name[i], &name[k]) < 0;
     for (i = 0; i < NAMES; i++)
         for (k = 0; k < NAMES; k++) {
             wrong += below[i][k] + below[k][i] != (strcmp(name[i], name[k]) != 0);

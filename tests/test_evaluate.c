@@ -8,6 +8,8 @@
 #endif
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
+#define DATASET_IMPLEMENTATION
+#include "../examples/dataset.h"
 #include "test.h"
 #include <sys/wait.h>
 

@@ -2,6 +2,8 @@
    the program when something is wrong, so that lines missing at the end are a failure, too. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
+#define DATASET_IMPLEMENTATION
+#include "../examples/dataset.h"
 #include "test.h"
 
 #define LLVMFuzzerTestOneInput fuzz_safetensors

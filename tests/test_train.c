@@ -3,6 +3,8 @@
    numbers is said. Works in build/test_train_files/. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
+#define DATASET_IMPLEMENTATION
+#include "../examples/dataset.h"
 #include "test.h"
 #include <pthread.h>
 #include <signal.h>
@@ -61,10 +63,17 @@ static sal_net *make_net(sal_ctx *ctx, sal_kind kind, int h, int w, int narrow) 
 
 static sal_train_desc short_desc(void) {
     sal_train_desc d = sal_train_desc_paper(SAL_JUNTINGNET);
-    d.data = small_set; d.datas = 1;
-    d.epochs = 5; d.batch = 3; d.dropout = .3; d.val_split = .3;
+    d.epochs = 5; d.batch = 3; d.dropout = .3;
     d.seed = 4;
     return d;
+}
+
+static sal_folders_desc short_data(void) {
+    sal_folders_desc data;
+    memset(&data, 0, sizeof data);
+    data.data = small_set; data.datas = 1;
+    data.val_split = .3; data.seed = 4;
+    return data;
 }
 
 static uint64_t digest(const sal_net *net) {
@@ -101,6 +110,7 @@ static void test_overfit(void) {
     for (k = 0; k < SAL__COUNT(cases); k++) {
         sal_ctx ctx;
         sal_train_desc d = sal_train_desc_paper(cases[k].kind);
+        sal_folders_desc data = short_data();
         sal_train_result result;
         sal_net *net;
         sal_result r;
@@ -113,20 +123,19 @@ static void test_overfit(void) {
             const sal_tensor *w = &net->param[i].value;
             for (j = 0; w->ndim > 1 && j < sal_tensor_count(w); j++) ((float *)w->data)[j] *= 8;
         }
-        d.data = small_set; d.datas = 1;
-        d.val_split = 0; d.mirror = 0; d.batch = 8; d.epochs = cases[k].epochs; d.dropout = 0;
-        d.test_share = .2;      /* 8 to 10 pictures are left */
+        d.mirror = 0; d.batch = 8; d.epochs = cases[k].epochs; d.dropout = 0;
+        data.val_split = 0; data.test_share = .2;      /* 8 to 10 pictures are left */
         d.optim.rule = SAL_ADAM; d.optim.rho = .999; d.optim.eps = 1e-8; d.optim.max_norm = 0;
         d.schedule.kind = SAL_RATE_COSINE; d.schedule.rate = cases[k].rate;
         d.schedule.rate_end = 0;
         if (deep) sal_loss_parse(&ctx, "kl", &d.loss);
-        r = sal_train(&ctx, net, &d, &result);
+        r = sal_train_folders(&ctx, net, &d, &data, &result);
         {
             double zero = 0;    /* what the untrained network's loss would be */
             sal_train_result first = { 0, 0, 0, 0, 0, 0, 0 };
             sal_net *fresh = make_net(&ctx, cases[k].kind, cases[k].h, cases[k].w, cases[k].narrow);
             d.epochs = 1; d.schedule.rate = 0;
-            if (r == SAL_OK) r = sal_train(&ctx, fresh, &d, &first);
+            if (r == SAL_OK) r = sal_train_folders(&ctx, fresh, &d, &data, &first);
             zero = first.loss;
             CHECK(r == SAL_OK && result.loss < cases[k].goal * zero,
                   "%s learns a few pictures by heart: %s from %.4f to %.4f %s",
@@ -153,14 +162,15 @@ static int stop_at(void *user, const sal_train_progress *p) {
 
 /* Train from scratch (or resume); the digest of the weights, 0 on failure. */
 static uint64_t train_kind(sal_kind kind, int height, int width, int narrow, sal_train_desc *d,
-                           int threads, sal_train_result *result, char *error) {
+                           const sal_folders_desc *data, int threads, sal_train_result *result,
+                           char *error) {
     sal_ctx ctx;
     sal_net *net;
     uint64_t h = 0;
     memset(&ctx, 0, sizeof ctx);
     ctx.threads = threads;
     net = make_net(&ctx, kind, height, width, narrow);
-    if (sal_train(&ctx, net, d, result) == SAL_OK) h = digest(net);
+    if (sal_train_folders(&ctx, net, d, data, result) == SAL_OK) h = digest(net);
     if (error) snprintf(error, 300, "%.299s", h ? "" : ctx.error);
     sal_net_free(&ctx, net);
     return h;
@@ -168,7 +178,8 @@ static uint64_t train_kind(sal_kind kind, int height, int width, int narrow, sal
 
 static uint64_t run_training(sal_train_desc *d, int threads, sal_train_result *result,
                              char *error) {
-    return train_kind(SAL_JUNTINGNET, 48, 48, 8, d, threads, result, error);
+    sal_folders_desc data = short_data();
+    return train_kind(SAL_JUNTINGNET, 48, 48, 8, d, &data, threads, result, error);
 }
 
 static void test_same_bits(void) {
@@ -279,18 +290,20 @@ static void *run_rank(void *arg) {
     rank *me = (rank *)arg;
     sal_ctx ctx;
     sal_train_desc d = short_desc();
+    sal_folders_desc data = short_data();
     sal_train_result result;
     memset(&ctx, 0, sizeof ctx);
     ctx.threads = 1;
     d.batch = 2; d.ranks = 2; d.rank = me->rank; d.reduce = add_up; d.user = me; d.dropout = 0;
     me->net = make_net(&ctx, SAL_JUNTINGNET, 48, 48, 8);
-    me->result = sal_train(&ctx, me->net, &d, &result);
+    me->result = sal_train_folders(&ctx, me->net, &d, &data, &result);
     return NULL;
 }
 
 static void test_ranks(void) {
     sal_ctx ctx;
     sal_train_desc d = short_desc();
+    sal_folders_desc data = short_data();
     sal_train_result result;
     sal_net *net;
     pthread_t thread[2];
@@ -301,7 +314,7 @@ static void test_ranks(void) {
     ctx.threads = 1;
     d.batch = 4; d.dropout = 0;
     net = make_net(&ctx, SAL_JUNTINGNET, 48, 48, 8);
-    r = sal_train(&ctx, net, &d, &result);
+    r = sal_train_folders(&ctx, net, &d, &data, &result);
     pthread_barrier_init(&barrier, NULL, 2);
     for (i = 0; i < 2; i++) {
         ranks[i].rank = i;
@@ -367,10 +380,11 @@ static uint64_t run_sizes(const int (*size)[2], int sizes, int threads, int stop
                                         FOLDER "/set", FOLDER "/set", FOLDER "/set", FOLDER "/set",
                                         FOLDER "/set" };
     sal_train_desc d = short_desc();
+    sal_folders_desc data = short_data();
     stopper s = { 0, 0, 0 };
     sal_ctx ctx;
     memset(&ctx, 0, sizeof ctx);
-    d.data = sets; d.datas = sizes; d.size = size;
+    data.data = sets; data.datas = sizes; data.size = size;
     d.fixed_norm = 1; d.epochs = 2; d.crop = .2; d.optim.max_norm = 0;
     d.progress = count_steps; d.user = c;
     sal_loss_parse(&ctx, "kl-cc", &d.loss);
@@ -379,7 +393,7 @@ static uint64_t run_sizes(const int (*size)[2], int sizes, int threads, int stop
         s.stop_at = stop > 0 ? stop : 0;
         d.state = FOLDER "/sizes.state"; d.resume = 1; d.progress = stop_at; d.user = &s;
     }
-    return train_kind(SAL_LITE, 48, 64, 16, &d, threads, &c->result, c->error);
+    return train_kind(SAL_LITE, 48, 64, 16, &d, &data, threads, &c->result, c->error);
 }
 
 static void test_sizes(void) {
@@ -445,12 +459,14 @@ static void make_maps(sal_ctx *ctx, const char *folder, int pictures) {
     sal_image_free(ctx, &image);
 }
 
+#define TRAIN sal_train_folders(&ctx, net, &d, &data, &result)
 static void test_bad_data(void) {
     static const char *const map_set[] = { FOLDER "/maps" };
     static const char *const bad_set[] = { FOLDER "/bad" };
     static const char *const no_set[] = { FOLDER "/nothing" };
     sal_ctx ctx;
     sal_train_desc d = short_desc();
+    sal_folders_desc data = short_data();
     sal_train_result result;
     sal_net *net;
     sal_map map;
@@ -461,24 +477,24 @@ static void test_bad_data(void) {
     make_set(&ctx, FOLDER "/bad", 8);
     sal_file_write(&ctx, FOLDER "/bad/images/p03.png", "\x89PNG\r\n\x1a\nnothing", 15);
     net = make_net(&ctx, SAL_JUNTINGNET, 48, 48, 8);
-    d.data = bad_set; d.val_split = 0; d.epochs = 1;
-    CHECK(sal_train(&ctx, net, &d, &result) != SAL_OK && strstr(ctx.error, "p03.png"),
+    data.data = bad_set; data.val_split = 0; d.epochs = 1;
+    CHECK(TRAIN != SAL_OK && strstr(ctx.error, "p03.png"),
           "a damaged picture is refused by name: %.70s", ctx.error);
-    d.skip = 1;
-    CHECK(sal_train(&ctx, net, &d, &result) == SAL_OK && warnings == 1,
+    d.skip = data.skip = 1;
+    CHECK(TRAIN == SAL_OK && warnings == 1,
           "or left out with a warning, when asked for");
     d.cache_bytes = 1;
-    CHECK(sal_train(&ctx, net, &d, &result) == SAL_OK, "also when pictures are not kept in memory");
+    CHECK(TRAIN == SAL_OK, "also when pictures are not kept in memory");
     d.cache_bytes = 0;
     make_maps(&ctx, FOLDER "/maps", 8);
-    d.data = map_set;
-    d.skip = 0;
+    data.data = map_set;
+    d.skip = data.skip = 0;
     remove(FOLDER "/maps/maps/m05.png");
-    CHECK(sal_train(&ctx, net, &d, &result) != SAL_OK && strstr(ctx.error, "m05"),
+    CHECK(TRAIN != SAL_OK && strstr(ctx.error, "m05"),
           "a missing map is refused by name: %.80s", ctx.error);
     warnings = 0;
-    d.skip = 1;
-    CHECK(sal_train(&ctx, net, &d, &result) == SAL_OK && warnings == 1, "or its picture left out");
+    d.skip = data.skip = 1;
+    CHECK(TRAIN == SAL_OK && warnings == 1, "or its picture left out");
     sal_map_new(&ctx, SIDE, SIDE / 2, &map);
     map.data[0] = 1;
     sal_map_save_png(&ctx, FOLDER "/maps/maps/m06.png", &map);
@@ -487,23 +503,24 @@ static void test_bad_data(void) {
         sal_file_write(&ctx, FOLDER "/maps/images/m07.jpg", jpeg, size / 2);
     sal_free(&ctx, jpeg);
     warnings = 0;
-    CHECK(sal_train(&ctx, net, &d, &result) == SAL_OK && warnings == 3,
+    CHECK(TRAIN == SAL_OK && warnings == 3,
           "so are a picture with a map of another size and half a JPEG");
-    d.skip = 0;
+    d.skip = data.skip = 0;
     make_maps(&ctx, FOLDER "/maps", 6);
     remove(FOLDER "/maps/images/m07.jpg");
     remove(FOLDER "/maps/maps/m07.png");
-    CHECK(sal_train(&ctx, net, &d, &result) != SAL_OK && strstr(ctx.error, "m06") &&
+    CHECK(TRAIN != SAL_OK && strstr(ctx.error, "m06") &&
           strstr(ctx.error, "48 x 24"), "a map of another size is otherwise refused: %.100s",
           ctx.error);
-    d.data = no_set;
-    CHECK(sal_train(&ctx, net, &d, &result) != SAL_OK && strstr(ctx.error, "nothing"),
+    data.data = no_set;
+    CHECK(TRAIN != SAL_OK && strstr(ctx.error, "nothing"),
           "a folder that is not there is named: %.60s", ctx.error);
-    d.datas = 0;
-    CHECK(sal_train(&ctx, net, &d, &result) == SAL_ERR_ARGUMENT, "no data set is refused: %.60s...",
+    data.datas = 0;
+    CHECK(TRAIN == SAL_ERR_ARGUMENT, "no data set is refused: %.60s...",
           ctx.error);
     sal_net_free(&ctx, net);
 }
+#undef TRAIN
 
 static void test_limits(void) {
     sal_train_desc d = short_desc();

@@ -9,6 +9,10 @@
 #define SALIENCY_IMPLEMENTATION
 #endif
 #include "../../saliency.h"
+#ifndef DATASET_IMPLEMENTATION
+#define DATASET_IMPLEMENTATION
+#endif
+#include "../../examples/dataset.h"
 #include "fuzz.h"
 
 static void csv_try(const uint8_t *data, size_t size, int sigmas, int skip) {
@@ -16,7 +20,7 @@ static void csv_try(const uint8_t *data, size_t size, int sigmas, int skip) {
     unsigned char *text = (unsigned char *)malloc(size + 1);
     fuzz_use use = { 0, 0 };
     sal_dataset set;
-    sal__opener b;
+    set__opener b;
     sal_dataset_entry *e;
     sal_ctx ctx;
     int i;
@@ -28,13 +32,13 @@ static void csv_try(const uint8_t *data, size_t size, int sigmas, int skip) {
     b.ctx = &ctx; b.set = &set;
     set.path = "fuzz";
     set.options.skip_missing = skip;
-    for (i = 0; i < 3; i++) fuzz_must(sal__new_entry(&b, names[i], names[i], &e) == SAL_OK);
-    fuzz_must(sal__sort_stems(&b) == SAL_OK);
-    if ((sigmas ? sal__read_sigmas : sal__read_csv)(&b, "fuzz", text, size) != SAL_OK)
+    for (i = 0; i < 3; i++) fuzz_must(set__new_entry(&b, names[i], names[i], &e) == SAL_OK);
+    fuzz_must(set__sort_stems(&b) == SAL_OK);
+    if ((sigmas ? set__read_sigmas : set__read_csv)(&b, "fuzz", text, size) != SAL_OK)
         fuzz_must(!strncmp(sal_error(&ctx), "fuzz:", 5));
-    else if (sal__check_entries(&b) == SAL_OK) {
+    else if (set__check_entries(&b) == SAL_OK) {
         int n = 0;
-        fuzz_must(sal__sort_subjects(&b) == SAL_OK && sal__sort_looks(&b) == SAL_OK);
+        fuzz_must(set__sort_subjects(&b) == SAL_OK && set__sort_looks(&b) == SAL_OK);
         for (i = 0; i < set.count; i++) n += set.entry[i].count;
         fuzz_must(n == b.looks.count);
         for (i = 0; i < n; i++) {
@@ -45,7 +49,7 @@ static void csv_try(const uint8_t *data, size_t size, int sigmas, int skip) {
         for (i = 1; i < set.subjects; i++) fuzz_must(strcmp(set.subject[i - 1], set.subject[i]));
     }
     sal_free(&ctx, b.looks.list); sal_free(&ctx, (void *)b.subject);
-    sal__arena_free(&ctx, &b.arena);
+    set__arena_free(&ctx, &b.arena);
     sal_free(&ctx, set.entry);
     fuzz_must(use.live == 0 && use.bytes < ((size_t)1 << 20) + 1000 * size);
     free(text);

@@ -10,6 +10,10 @@
 #define SALIENCY_IMPLEMENTATION
 #endif
 #include "../../saliency.h"
+#ifndef DATASET_IMPLEMENTATION
+#define DATASET_IMPLEMENTATION
+#endif
+#include "../../examples/dataset.h"
 #include "fuzz.h"
 
 /* Look at everything a program could look at. */
@@ -38,7 +42,7 @@ static void mat_layouts(sal_ctx *ctx, const sal_mat *file) {
     int reader, i;
     for (reader = 0; reader < 5; reader++) {
         sal_dataset set;
-        sal__opener b;
+        set__opener b;
         sal_dataset_entry *e;
         double scratch[64];
         memset(&set, 0, sizeof set);
@@ -46,28 +50,28 @@ static void mat_layouts(sal_ctx *ctx, const sal_mat *file) {
         b.ctx = ctx; b.set = &set;
         set.path = "fuzz";
         set.options.skip_missing = 1;
-        for (i = 0; i < 3; i++) fuzz_must(sal__new_entry(&b, names[i], names[i], &e) == SAL_OK);
-        fuzz_must(sal__sort_stems(&b) == SAL_OK);
-        if (reader == 0) sal__read_fixations(&b, "fuzz", file);
-        if (reader == 1) sal__read_toronto(&b, "fuzz", file);
-        if (reader == 2) sal__mat_gaze(ctx, "fuzz", sal_mat_field(file, 0, "gaze"), &b.looks, 0);
+        for (i = 0; i < 3; i++) fuzz_must(set__new_entry(&b, names[i], names[i], &e) == SAL_OK);
+        fuzz_must(set__sort_stems(&b) == SAL_OK);
+        if (reader == 0) set__read_fixations(&b, "fuzz", file);
+        if (reader == 1) set__read_toronto(&b, "fuzz", file);
+        if (reader == 2) set__mat_gaze(ctx, "fuzz", sal_mat_field(file, 0, "gaze"), &b.looks, 0);
         if (reader == 3)
-            sal__mat_pixels(ctx, "fuzz", sal_mat_field(file, 0, "fixLocs"), &b.looks, 1);
+            set__mat_pixels(ctx, "fuzz", sal_mat_field(file, 0, "fixLocs"), &b.looks, 1);
         for (i = 0; i < file->fields && reader == 4; i++) {
             const sal_mat *m = &file->child[i];
-            int n = sal__is_matrix(m, 2) && m->count ? m->dim[0] : 0;
-            if (n > 0 && n <= SAL__COUNT(scratch))
-                sal__detect(ctx, m->number, m->number + n, n, 0, 1, scratch, &b.looks);
+            int n = set__is_matrix(m, 2) && m->count ? m->dim[0] : 0;
+            if (n > 0 && n <= SET__COUNT(scratch))
+                set__detect(ctx, m->number, m->number + n, n, 0, 1, scratch, &b.looks);
         }
-        if (reader != 4 && sal__check_entries(&b) == SAL_OK && sal__sort_subjects(&b) == SAL_OK &&
-                sal__sort_looks(&b) == SAL_OK) {
+        if (reader != 4 && set__check_entries(&b) == SAL_OK && set__sort_subjects(&b) == SAL_OK &&
+                set__sort_looks(&b) == SAL_OK) {
             for (i = 0; i < b.looks.count; i++) {
                 const sal_fixation *f = &set.fixation[i];
                 fuzz_must(fabs(f->x) <= 1e7 && fabs(f->y) <= 1e7 && f->subject >= 0);
             }
         }
         sal_free(ctx, b.looks.list); sal_free(ctx, (void *)b.subject);
-        sal__arena_free(ctx, &b.arena);
+        set__arena_free(ctx, &b.arena);
         sal_free(ctx, set.entry);
     }
 }
