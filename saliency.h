@@ -648,8 +648,8 @@ SALDEF sal_result sal_net_load_memory(sal_ctx *ctx, const void *bytes, size_t si
 #ifndef SALIENCY_NO_STDIO
 /* Network and weights from a safetensors file. Its metadata key sal.model says which network
    (without it, the tensors' names do); sal.input "HxW", sal.preprocess, sal.fit, sal.blur,
-   sal.tone "POWER FLOOR" and sal.resnet_stride override the description. Every tensor must be there
-   with its shape, and no other. */
+   sal.tone "POWER FLOOR", sal.dropout and sal.resnet_stride override the description. Every tensor
+   must be there with its shape, and no other. */
 SALDEF sal_result sal_net_load(sal_ctx *ctx, const char *path, sal_net **net);
 /* The backbone.* parameters from a public ImageNet checkpoint (torchvision VGG-16 or ResNet-50
    names, batch-norm apart or folded into weight and bias) or from a file with our own names. Takes
@@ -4770,6 +4770,57 @@ SALDEF sal_net_desc sal_net_desc_default(sal_kind kind) {
     return d;
 }
 
+/* --- descriptions -----------------------------------------------------------------------------
+
+   The fields of a description that stand in a weights file under a key of their own: numbers of
+   them, side by side, that may be 0 to most; or, if numbers is 0, an int from 0 to most, which
+   stands there by its name if it has one. */
+typedef struct sal__field {
+    const char *key;
+    size_t offset;
+    int numbers;
+    float most;
+    const char *name[3];
+} sal__field;
+
+static const sal__field sal__fields[] = {
+    { "sal.fit",           offsetof(sal_net_desc, fit), 0, 2, { "stretch", "letterbox", "square" } },
+    { "sal.resnet_stride", offsetof(sal_net_desc, stride_on_3x3), 0, 1, { "1x1", "3x3", NULL } },
+    { "sal.narrow",        offsetof(sal_net_desc, narrow),  0, 4096, { NULL, NULL, NULL } },
+    { "sal.dropout",       offsetof(sal_net_desc, dropout), 1, .99f, { NULL, NULL, NULL } },
+    { "sal.blur",          offsetof(sal_net_desc, blur),    1, 100,  { NULL, NULL, NULL } },
+    { "sal.tone",          offsetof(sal_net_desc, power),   2, 100,  { NULL, NULL, NULL } }
+};
+
+static void sal__field_get(const sal__field *f, const sal_net_desc *d, float *number, int *whole) {
+    const char *from = (const char *)d + f->offset;
+    if (f->numbers) memcpy(number, from, (size_t)f->numbers * sizeof *number);
+    else memcpy(whole, from, sizeof *whole);
+}
+
+/* Is every number of it in its range? What is not a number is in none. */
+static sal_result sal__desc_ok(sal_ctx *ctx, const sal_net_desc *d) {
+    int ok = d->scale > 0 && d->scale <= FLT_MAX, whole = 0;
+    for (int c = 0; c < 3; c++)
+        ok = ok && fabsf(d->mean[c]) <= FLT_MAX && d->std[c] > 0 && d->std[c] <= FLT_MAX;
+    if (!ok) return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: scale and std must be positive, and mean "
+                              "finite", sal_kind_name(d->kind));
+    for (int k = 0; k < SAL__COUNT(sal__fields); k++) {
+        const sal__field *f = &sal__fields[k];
+        float x[2] = { 0, 0 };
+        sal__field_get(f, d, x, &whole);
+        if (!f->numbers) x[0] = (float)whole;
+        for (int i = 0; i < 2; i++)
+            if (!(x[i] >= 0 && x[i] <= f->most))
+                return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: %s is %g; 0 to %g will do",
+                                 sal_kind_name(d->kind), f->key, (double)x[i], (double)f->most);
+    }
+    if (d->floor <= .5f && (d->power == 0 || d->power >= .01f)) return SAL_OK;
+    return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: sal.tone is %g %g, not a power from 0.01 to 100 "
+                     "and a floor from 0 to 0.5", sal_kind_name(d->kind), (double)d->power,
+                     (double)d->floor);
+}
+
 /* --- making and filling networks -------------------------------------------------------------- */
 
 SALDEF sal_result sal_net_new(sal_ctx *ctx, const sal_net_desc *desc, sal_net **out) {
@@ -4778,6 +4829,7 @@ SALDEF sal_result sal_net_new(sal_ctx *ctx, const sal_net_desc *desc, sal_net **
     *out = NULL;
     if ((int)desc->kind < 0 || desc->kind >= SAL_KINDS)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no network number %d", (int)desc->kind);
+    SAL__TRY(sal__desc_ok(ctx, desc));
     SAL__TRY_NEW(net, ctx, sal_net, 1);
     net->name = sal_kind_name(desc->kind);
     net->desc = *desc;
@@ -5564,7 +5616,40 @@ static int sal__parse_preprocess(const char *text, sal_net_desc *d) {
     return ok && !*text && d->scale > 0 && d->std[0] > 0 && d->std[1] > 0 && d->std[2] > 0;
 }
 
-static const char *const sal__fit_names[] = { "stretch", "letterbox", "square" };
+/* What stands under a field's key, into a description; 0 if it is not of that kind. */
+static int sal__field_parse(const sal__field *f, const char *text, sal_net_desc *d) {
+    float *number = (float *)(void *)((char *)d + f->offset);
+    double x;
+    for (int i = 0; i < f->numbers; i++) {
+        if (i && *text++ != ' ') return 0;
+        if (!sal__parse_float(&text, &number[i])) return 0;
+    }
+    if (f->numbers) return !*text;
+    int whole = 0;
+    while (f->name[0] && whole < 3 && f->name[whole] && strcmp(text, f->name[whole])) whole++;
+    if (f->name[0] ? whole > f->most : !sal_number_parse(&text, &x) || *text || x != floor(x) ||
+                     !(x >= 0 && x <= f->most)) return 0;
+    if (!f->name[0]) whole = (int)x;
+    memcpy((char *)d + f->offset, &whole, sizeof whole);
+    return 1;
+}
+
+/* The opposite, into text; 0 if the field is as usual in this kind and need not be written. */
+static int sal__field_print(const sal__field *f, const sal_net_desc *d, char text[80]) {
+    sal_net_desc usual = sal_net_desc_default(d->kind);
+    float x[2] = { 0, 0 };
+    int whole = 0;
+    char word[2][32];
+    if (!memcmp((char *)&usual + f->offset, (const char *)d + f->offset,
+                f->numbers > 1 ? sizeof x : sizeof whole)) return 0;
+    sal__field_get(f, d, x, &whole);
+    if (f->numbers)
+        snprintf(text, 80, f->numbers > 1 ? "%s %s" : "%s", sal_number_print(word[0], x[0], 0),
+                 sal_number_print(word[1], x[1], 0));
+    else if (f->name[0]) snprintf(text, 80, "%s", f->name[whole]);
+    else snprintf(text, 80, "%d", whole);
+    return 1;
+}
 
 /* The kind of network that has these tensors, if the file does not say. */
 static int sal__guess_kind(const sal_safetensors *file, sal_kind *kind) {
@@ -5583,7 +5668,7 @@ static sal_result sal__read_desc(sal_ctx *ctx, const char *name, const sal_safet
                                  sal_net_desc *d) {
     const char *model = sal_safetensors_meta(file, "sal.model"), *text;
     sal_kind kind;
-    int i, end = 0;
+    int end = 0;
     if (model ? !sal_kind_from_name(model, &kind) : !sal__guess_kind(file, &kind))
         return sal__fail(ctx, SAL_ERR_FORMAT, model
                          ? "%s: sal.model is \"%s\", which is not a network this version has"
@@ -5594,30 +5679,18 @@ static sal_result sal__read_desc(sal_ctx *ctx, const char *name, const sal_safet
     if (text && (sscanf(text, "%5dx%5d%n", &d->h, &d->w, &end) != 2 || text[end]))
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.input is \"%s\", not HEIGHTxWIDTH", name,
                          text);
-    text = sal_safetensors_meta(file, "sal.narrow");
-    if (text && (sscanf(text, "%5d%n", &d->narrow, &end) != 1 || text[end]))
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.narrow is \"%s\", not a number", name, text);
     text = sal_safetensors_meta(file, "sal.preprocess");
     if (text && !sal__parse_preprocess(text, d))
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.preprocess is \"%s\", not like \"rgb/255, "
                          "mean .485 .456 .406, std .229 .224 .225\"", name, text);
-    text = sal_safetensors_meta(file, "sal.resnet_stride");
-    if (text) d->stride_on_3x3 = !strcmp(text, "3x3");
-    text = sal_safetensors_meta(file, "sal.blur");
-    if (text && (!sal__parse_float(&text, &d->blur) || *text || d->blur < 0 || d->blur > 100))
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.blur is not a number from 0 to 100", name);
-    text = sal_safetensors_meta(file, "sal.tone");
-    if (text && (!sal__parse_float(&text, &d->power) || *text++ != ' ' ||
-                 !sal__parse_float(&text, &d->floor) || *text ||
-                 !(d->power >= .01f && d->power <= 100) || !(d->floor >= 0 && d->floor <= .5f)))
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.tone is not a power from 0.01 to 100 and a "
-                         "floor from 0 to 0.5", name);
-    text = sal_safetensors_meta(file, "sal.fit");
-    for (i = 0; text && strcmp(text, sal__fit_names[i]); )
-        if (++i == SAL__COUNT(sal__fit_names))
-            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.fit is \"%s\", not stretch, letterbox "
-                             "or square", name, text);
-    if (text) d->fit = (sal_fit)i;
+    for (int i = 0; i < SAL__COUNT(sal__fields); i++) {
+        const sal__field *f = &sal__fields[i];
+        text = sal_safetensors_meta(file, f->key);
+        if (text && !sal__field_parse(f, text, d))
+            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %s is \"%.80s\", not %s%s%s", name, f->key,
+                             text, f->numbers > 1 ? "two numbers" : f->name[0] ? f->name[0] :
+                             "a number", f->name[0] ? ", " : "", f->name[0] ? f->name[1] : "");
+    }
     return SAL_OK;
 }
 
@@ -5760,15 +5833,6 @@ static int sal__backbone_name(const char *name, char *ours, size_t size) {
     return length > 0 && (size_t)length < size ? 1 : -1;
 }
 
-/* Numbers with decimal points, whatever the locale thinks of them; a ; of the format becomes a , */
-static void sal__print_numbers(char *text, size_t size, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, size, format, args);
-    va_end(args);
-    for (char *p = text; *p; p++) *p = *p == ',' ? '.' : *p == ';' ? ',' : *p;
-}
-
 /* The tensor of a public checkpoint that is parameter `ours`, or NULL. */
 static const sal_named_tensor *sal__find_public(const sal_safetensors *file, const char *ours) {
     char name[160];
@@ -5862,14 +5926,14 @@ SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *
 
 SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *path, sal_dtype dtype,
                                const char *const *extra, int extras) {
-    enum { OWN = 16, SMALL = 8192 };
+    enum { OWN = 6 + 2 * SAL__COUNT(sal__fields), SMALL = 8192 };
     const sal_net_desc *d = &net->desc;
-    char input[32], preprocess[160], narrow[16], blur[16], tone[32];
-    int i, metas = 0;
-    sal_result r = SAL_OK;
+    char input[32], preprocess[320], field[SAL__COUNT(sal__fields)][80];
+    int i, metas = 0, used = 0;
+    sal_result r = sal__desc_ok(ctx, d);
     sal_named_tensor *tensor = SAL__NEW(ctx, sal_named_tensor, net->params);
     const char **meta = SAL__NEW(ctx, const char *, OWN + 2 * extras);
-    if (!tensor || !meta) r = SAL_ERR_MEMORY;
+    if (r == SAL_OK && (!tensor || !meta)) r = SAL_ERR_MEMORY;
     for (i = 0; i < net->params && r == SAL_OK; i++) {
         const sal_tensor *value = &net->param[i].value;
         tensor[i].name = net->param[i].name;
@@ -5882,25 +5946,20 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
     }
     if (r == SAL_OK) {
         snprintf(input, sizeof input, "%dx%d", d->h, d->w);
-        sal__print_numbers(preprocess, sizeof preprocess, "%s/%.9g; mean %.9g %.9g %.9g; "
-                           "std %.9g %.9g %.9g", d->bgr ? "bgr" : "rgb", (double)d->scale,
-                           (double)d->mean[0], (double)d->mean[1], (double)d->mean[2],
-                           (double)d->std[0], (double)d->std[1], (double)d->std[2]);
-        snprintf(narrow, sizeof narrow, "%d", d->narrow);
-        sal__print_numbers(blur, sizeof blur, "%.2f", (double)d->blur);
-        sal__print_numbers(tone, sizeof tone, "%.3f %.3f", d->power > 0 ? (double)d->power : 1.0,
-                           (double)d->floor);
+        for (i = 0; i < 7; i++) {
+            static const char *const before[] = { "/", ", mean ", " ", " ", ", std ", " ", " " };
+            char number[32];
+            sal_number_print(number, i ? i < 4 ? d->mean[i - 1] : d->std[i - 4] : d->scale, 0);
+            used += snprintf(preprocess + used, sizeof preprocess - (size_t)used, "%s%s%s",
+                             i ? "" : d->bgr ? "bgr" : "rgb", before[i], number);
+        }
         meta[metas++] = "sal.model";      meta[metas++] = net->name;
         meta[metas++] = "sal.input";      meta[metas++] = input;
         meta[metas++] = "sal.preprocess"; meta[metas++] = preprocess;
-        meta[metas++] = "sal.fit";        meta[metas++] = sal__fit_names[d->fit];
-        if (d->kind == SAL_SAM_RESNET) {
-            meta[metas++] = "sal.resnet_stride";
-            meta[metas++] = d->stride_on_3x3 ? "3x3" : "1x1";
-        }
-        if (d->kind == SAL_JUNTINGNET) { meta[metas++] = "sal.blur"; meta[metas++] = blur; }
-        if (d->power > 0 || d->floor > 0) { meta[metas++] = "sal.tone"; meta[metas++] = tone; }
-        if (d->narrow > 1) { meta[metas++] = "sal.narrow"; meta[metas++] = narrow; }
+        for (i = 0; i < SAL__COUNT(sal__fields); i++)
+            if (sal__field_print(&sal__fields[i], d, field[i])) {
+                meta[metas++] = sal__fields[i].key; meta[metas++] = field[i];
+            }
         for (i = 0; i < 2 * extras; i++) meta[metas++] = extra[i];
         r = sal_safetensors_save(ctx, path, tensor, net->params, meta, metas / 2);
     }
@@ -9731,7 +9790,7 @@ static sal_result sal__train_open(sal__trainer *t) {
     SAL__TRY(sal_net_to_float(ctx, t->net));
     for (i = 0; i < t->net->layers; i++)
         if (d->dropout >= 0 && t->net->layer[i].op == SAL_OP_DROPOUT)
-            t->net->layer[i].rate = (float)d->dropout;
+            t->net->layer[i].rate = t->net->desc.dropout = (float)d->dropout;
     SAL__TRY_PUT(t->worker, ctx, &t->arena, sal_ctx, workers);
     SAL__TRY_PUT(t->result, ctx, &t->arena, sal_result, workers);
     for (i = 0; i < workers; i++) {

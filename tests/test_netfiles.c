@@ -160,7 +160,7 @@ static void edit_counter(sal_named_tensor *list, int *count, const char **meta, 
     list[(*count)++].name = "bn1.num_batches_tracked";
 }
 
-/* Load OUT, change it, or the value of a key if there is one, write EDITED. */
+/* Load OUT, change it, or put a value under a key if there is one, write EDITED. */
 static void edit(sal_ctx *ctx, edit_fn *change, const char *key, const char *value) {
     sal_named_tensor list[64];
     const char *meta[64];
@@ -171,7 +171,8 @@ static void edit(sal_ctx *ctx, edit_fn *change, const char *key, const char *val
     memcpy(list, file.tensor, (size_t)count * sizeof *list);
     memcpy(meta, file.meta, 2 * (size_t)metas * sizeof *meta);
     if (change) change(list, &count, meta, &metas);
-    for (i = 0; key && i < metas; i++) if (!strcmp(meta[2 * i], key)) meta[2 * i + 1] = value;
+    for (i = 0; key && i < metas && strcmp(meta[2 * i], key); i++) {}
+    if (key) { meta[2 * i] = key; meta[2 * i + 1] = value; metas += i == metas; }
     if (sal_safetensors_save(ctx, EDITED, list, count, meta, metas))
         printf("     %s\n", sal_error(ctx));
     sal_safetensors_free(ctx, &file);
@@ -200,8 +201,14 @@ static void test_refusals(sal_ctx *ctx) {
         { NULL, "sal.fit", "tight", "an unknown fit", "sal.fit is \"tight\"", "" },
         { NULL, "sal.preprocess", "hsv/255", "unknown preprocessing",
                                              "sal.preprocess is \"hsv/255\"", "" },
-        { NULL, "sal.tone", "1.5", "a tone without a floor", "sal.tone is not a power", "" },
-        { NULL, "sal.tone", "1.5 0.9", "a floor near 1", "sal.tone is not a power", "" },
+        { NULL, "sal.tone", "1.5", "a tone without a floor", "sal.tone is \"1.5\"", "two numbers" },
+        { NULL, "sal.tone", "1.5 0.9", "a floor near 1", EDITED, "sal.tone is 1.5 0.9" },
+        { NULL, "sal.blur", "-1", "a blur below 0", EDITED, "sal.blur is -1" },
+        { NULL, "sal.blur", "2,5", "a blur with a decimal comma", "sal.blur is \"2,5\"", "" },
+        { NULL, "sal.narrow", "1.5", "a part of a network", "sal.narrow is \"1.5\"", "" },
+        { NULL, "sal.resnet_stride", "2x2", "an unknown stride", "sal.resnet_stride is \"2x2\"",
+                                            "1x1, 3x3" },
+        { NULL, "sal.dropout", "1", "a dropout of everything", EDITED, "sal.dropout is 1" },
         { edit_stranger, NULL, NULL, "an unknown set of tensors without metadata",
                                      "not a network", "" }
     };
@@ -230,6 +237,40 @@ static void test_refusals(sal_ctx *ctx) {
     sal_net_free(ctx, again);
     sal_net_free(ctx, net);
     remove(EDITED);
+    remove(OUT);
+}
+
+/* A saved network is the one in memory: every field, with one odd value after the other. */
+static void test_description(sal_ctx *ctx) {
+    enum { FIELDS = sizeof(sal_net_desc) / 4, ODD = 5 };    /* all of them have four bytes */
+    static const float odd[ODD] = { 1.0004f, 0.0004f, 0.25f, 0.333333343f, 1e-7f };
+    for (int kind = 0; kind < SAL_KINDS; kind++)
+        for (int v = 0; v < ODD; v++) {
+            sal_net *net = new_net(ctx, (sal_kind)kind, 32, 1), *again = NULL;
+            sal_net_desc *d = &net->desc, usual = *d;
+            int same = 0;
+            for (size_t f = 0; f < FIELDS; f++) memcpy((char *)d + 4 * f, &odd[(f + v) % ODD], 4);
+            d->kind = usual.kind; d->h = usual.h; d->w = usual.w; d->narrow = usual.narrow;
+            d->fit = (sal_fit)(v % 3); d->bgr = v & 1; d->stride_on_3x3 = v >> 1 & 1;
+            d->power = SAL__MAX(d->power, .01f);
+            d->floor = SAL__MIN(d->floor, .5f); d->dropout = SAL__MIN(d->dropout, .99f);
+            if (sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0) == SAL_OK &&
+                sal_net_load(ctx, OUT, &again) == SAL_OK)
+                for (size_t f = 0; f < FIELDS; f++)
+                    same += !memcmp((char *)d + 4 * f, (char *)&again->desc + 4 * f, 4);
+            CHECK(same == FIELDS, "%s: all %d fields of its description are in the file, to the "
+                  "last bit (%d of %d)", net->name, FIELDS, same, v + 1);
+            sal_net_free(ctx, again);
+            sal_net_free(ctx, net);
+        }
+    sal_net *net = new_net(ctx, SAL_WEPSAM, 8, 1);
+    net->desc.blur = -1;
+    CHECK(sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0) == SAL_ERR_ARGUMENT &&
+          strstr(ctx->error, "sal.blur is -1"), "what could not be read again is not saved: %.60s...",
+          ctx->error);
+    net->desc.blur = (float)NAN;
+    CHECK(sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0) == SAL_ERR_ARGUMENT, "nor is NaN");
+    sal_net_free(ctx, net);
     remove(OUT);
 }
 
@@ -492,6 +533,7 @@ int main(void) {
     sal_ctx ctx;
     memset(&ctx, 0, sizeof ctx);
     test_round_trip(&ctx);
+    test_description(&ctx);
     test_tone(&ctx);
     test_refusals(&ctx);
     test_guess(&ctx);
