@@ -267,8 +267,9 @@ SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t 
    the data. `name` stands in error texts. Needs stb_image. */
 SALDEF sal_result sal_inflate(sal_ctx *ctx, const void *stream, size_t size, const char *name,
                               unsigned char **data, size_t *unpacked);
-/* Read a map from the bytes of a NumPy .npy file: two dimensions, C order, float32, float64, uint8
-   or bool. */
+/* Read a map from the bytes of a NumPy .npy file: bool, int, uint and float of up to 64 bits, in
+   either byte order and either order of dimensions: (height, width), or with further dimensions of
+   length 1, as (1, 1, height, width). */
 SALDEF sal_result sal_map_load_npy_memory(sal_ctx *ctx, const void *bytes, size_t size,
                                           const char *name, sal_map *map);
 #ifndef SALIENCY_NO_STDIO
@@ -6578,54 +6579,133 @@ static unsigned char sal__level(float value, float most) {
 /* --- NumPy's array files -----------------------------------------------------------------
 
    "\x93NUMPY", major and minor version, length of the header (2 bytes, from version 2 on 4), the
-   header - {'descr': '<f4', 'fortran_order': False, 'shape': (h, w), } - and the numbers. */
+   header, and the numbers. The header is a Python literal, its keys in any order:
+   {'descr': '<f4', 'fortran_order': False, 'shape': (h, w), } */
 
 static double sal__f64_from_bits(uint64_t bits) { double d; memcpy(&d, &bits, 8); return d; }
+
+typedef struct sal__literal {
+    const unsigned char *at, *end;
+    char text[32];
+} sal__literal;
+
+/* The next token: 's' for a string and 'w' for a name or a number, with (the first 31 characters
+   of) their text, else the character itself; 0 at the end. */
+static int sal__token(sal__literal *t) {
+    int quote, n = 0;
+    while (t->at < t->end && (*t->at == ' ' || (*t->at >= 9 && *t->at <= 13))) t->at++;
+    if (t->end - t->at > 1 && (*t->at == 'u' || *t->at == 'b') &&
+        (t->at[1] == '\'' || t->at[1] == '"')) t->at++;         /* u'<f4' of Python 2 */
+    if (t->at == t->end) return 0;
+    quote = *t->at == '\'' || *t->at == '"' ? *t->at++ : 0;
+    for (; t->at < t->end; t->at++) {
+        int c = *t->at, word = (c | 32) >= 'a' && (c | 32) <= 'z';
+        if (quote ? c == quote : !word && c != '_' && (c < '0' || c > '9')) break;
+        if (n < (int)sizeof t->text - 1) t->text[n++] = (char)c;
+    }
+    t->text[n] = 0;
+    if (!quote) return n ? 'w' : *t->at++;
+    if (t->at == t->end) return 0;          /* not closed */
+    t->at++;
+    return 's';
+}
+
+typedef struct sal__npy {
+    char type[32];              /* as '<f4': byte order, kind, bytes of a number */
+    int fortran, dims;
+    double dim[64];             /* as many as NumPy can have */
+} sal__npy;
+
+/* (6, 10): whole numbers, Python 2's 6L among them. */
+static int sal__npy_shape(sal__literal *t, sal__npy *a) {
+    int token = sal__token(t) == '(' ? sal__token(t) : 0;
+    for (a->dims = 0; token == 'w' && a->dims < SAL__COUNT(a->dim); a->dims++) {
+        const char *c = t->text;
+        double value = 0;
+        for (; *c >= '0' && *c <= '9'; c++) value = value * 10 + (*c - '0');
+        if (c == t->text || (*c && strcmp(c, "L"))) return 0;
+        a->dim[a->dims] = value;
+        token = sal__token(t);
+        if (token == ',') token = sal__token(t); else if (token != ')') return 0;
+    }
+    return token == ')';
+}
+
+/* The dictionary; a type that is no string (a record) stays "". */
+static int sal__npy_header(sal__literal *t, sal__npy *a) {
+    int token = sal__token(t) == '{' ? sal__token(t) : 0, known = 0;
+    while (token == 's') {
+        int key = !strcmp(t->text, "descr") ? 1 : !strcmp(t->text, "fortran_order") ? 2
+                : !strcmp(t->text, "shape") ? 4 : 0;
+        if (!key || sal__token(t) != ':') return 0;
+        known |= key;
+        if (key == 4) {
+            if (!sal__npy_shape(t, a)) return 0;
+        } else {
+            token = sal__token(t);
+            if (key == 1 && token == '[') return 1;
+            if (token != (key == 1 ? 's' : 'w')) return 0;
+            if (key == 1) memcpy(a->type, t->text, sizeof a->type);
+            else a->fortran = !strcmp(t->text, "True");
+        }
+        token = sal__token(t);
+        if (token == ',') token = sal__token(t); else if (token != '}') return 0;
+    }
+    return token == '}' && known == 7;
+}
+
+/* A number of so many bytes: b boolean, u and i whole, f floating. */
+static float sal__npy_number(const unsigned char *p, int kind, int wide, int big) {
+    uint64_t bits = sal__uint(p, wide, big), sign = (uint64_t)1 << (8 * wide - 1);
+    if (kind == 'b') return bits != 0;
+    if (kind == 'u') return (float)bits;
+    if (kind == 'i') return bits & sign ? -(float)(2 * sign - bits) : (float)bits;
+    return wide == 2 ? sal_f16_to_f32((uint16_t)bits)
+         : wide == 4 ? sal__f32_from_bits((uint32_t)bits) : (float)sal__f64_from_bits(bits);
+}
 
 SALDEF sal_result sal_map_load_npy_memory(sal_ctx *ctx, const void *bytes, size_t size,
                                           const char *name, sal_map *map) {
     const unsigned char *p = (const unsigned char *)bytes;
-    char header[512], order, kind;
-    int w = 0, h = 0, used = 0, wide;
+    sal__npy a = SAL__ZEROED;
     memset(map, 0, sizeof *map);
     if (size < 12 || memcmp(p, "\x93NUMPY", 6) || p[6] < 1 || p[6] > 3)
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: is not a NumPy .npy file", name);
-    size_t start = p[6] == 1 ? 10 : 12;
-    size_t length = p[6] == 1 ? p[8] + 256u * p[9] : sal__u32_le(p + 8);
+    size_t start = p[6] == 1 ? 10 : 12, length = (size_t)sal__uint(p + 8, p[6] == 1 ? 2 : 4, 0);
     if (length > size - start)
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: truncated in its header", name);
-    size_t n = SAL__MIN(length, sizeof header - 1);
-    memcpy(header, p + start, n);
-    header[n] = 0;
+    sal__literal text = { p + start, p + start + length, "" };
+    if (!sal__npy_header(&text, &a))
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: damaged: its header is not the dictionary of "
+                         "descr, fortran_order and shape that NumPy writes", name);
     p += start + length; size -= start + length;
-    const char *descr = strstr(header, "'descr': '");
-    const char *fortran = strstr(header, "'fortran_order': ");
-    const char *shape = strstr(header, "'shape': (");
-    if (!descr || !fortran || !shape)
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: its header lacks descr, fortran_order or shape",
-                         name);
-    order = descr[10]; kind = order ? descr[11] : 0; wide = kind ? descr[12] - '0' : 0;
-    if (!strchr("<>|=", order) || descr[13] != '\'' ||
-        !((kind == 'f' && (wide == 4 || wide == 8)) || ((kind == 'u' || kind == 'b') && wide == 1)))
-        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: numbers of type '%.*s'; save it with "
-                         ".astype('float32')", name, (int)strcspn(descr + 10, "'"), descr + 10);
-    if (fortran[17] != 'F')
-        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: in Fortran order; save "
-                         "numpy.ascontiguousarray(map)", name);
-    if (sscanf(shape + 10, "%9d, %9d%n", &h, &w, &used) != 2 || shape[10 + used] != ')')
-        return sal__fail(ctx, SAL_ERR_SHAPE, "%s: shape (%.*s), a map has two dimensions "
-                         "(height, width)", name, (int)strcspn(shape + 10, ")"), shape + 10);
-    SAL__TRY(sal__check_size(ctx, name, w, h));
-    n = (size_t)w * h;
-    if (size != n * (size_t)wide)
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %d x %d values of %d bytes, but %.0f bytes in "
-                         "the file", name, h, w, wide, (double)size);
+    const char *type = a.type;
+    int order = *type && strchr("<>=|", *type) ? *type++ : '<', kind = *type;
+    int wide = kind && type[1] > '0' && type[1] <= '8' && !type[2] ? type[1] - '0' : 0;
+    if (!((kind == 'b' && wide == 1) || (kind == 'f' && (wide == 2 || wide == 4 || wide == 8)) ||
+          ((kind == 'i' || kind == 'u') && (wide == 1 || wide == 2 || wide == 4 || wide == 8))))
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: %s%s, not real numbers of up to 8 bytes; "
+                         "save it with .astype('float32')", name, *a.type ? "values of type " :
+                         "records of several fields", a.type);
+    /* Dimensions of length 1, as of a batch or of channels, are left away. */
+    int wanted = 0, n = a.dims;
+    for (int i = 0; i < a.dims; i++)
+        if (a.dim[i] != 1 || n <= 2) a.dim[wanted++] = a.dim[i]; else n--;
+    if (wanted != 2)
+        return sal__fail(ctx, SAL_ERR_SHAPE, "%s: a %d-dimensional array%s; a map has two "
+                         "dimensions, height and width", name, a.dims, a.dims > 2 ?
+                         ", more than two of them longer than 1" : "");
+    SAL__TRY(sal__check_size(ctx, name, a.dim[1], a.dim[0]));
+    int w = (int)a.dim[1], h = (int)a.dim[0];
+    if (size / (size_t)wide / (size_t)w < (size_t)h)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: truncated: %d x %d values of %d bytes, but %.0f "
+                         "bytes behind the header", name, h, w, wide, (double)size);
     SAL__TRY(sal_map_new(ctx, w, h, map));
-    for (size_t i = 0; i < n; i++, p += wide) {
-        uint64_t bits = sal__uint(p, wide, order == '>');
-        map->data[i] = wide == 1 ? (float)bits : wide == 4 ? sal__f32_from_bits((uint32_t)bits)
-                                               : (float)sal__f64_from_bits(bits);
-    }
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++, p += wide) {    /* in Fortran order columns come first */
+            size_t i = (size_t)y * w + x, to = a.fortran ? i % h * w + i / h : i;
+            map->data[to] = sal__npy_number(p, kind, wide, order == '>');
+        }
     return SAL_OK;
 }
 

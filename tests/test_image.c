@@ -363,46 +363,123 @@ static void test_saving(sal_ctx *ctx) {
     sal_map_free(ctx, &map);
 }
 
-/* A version 1 .npy file of this type, order and shape around some bytes. */
-static sal_result npy(sal_ctx *ctx, const char *type, const char *fortran, const char *shape,
-                      const void *data, size_t size, sal_map *map) {
-    unsigned char file[512];
-    int n = snprintf((char *)file + 10, 400, "{'descr': '%s', 'fortran_order': %s, "
-                     "'shape': %s, }\n", type, fortran, shape);
-    memcpy(file, "\x93NUMPY\x01\x00", 8);
-    file[8] = (unsigned char)n; file[9] = 0;
-    memcpy(file + 10 + n, data, size);
-    return sal_map_load_npy_memory(ctx, file, 10 + (size_t)n + size, "x.npy", map);
+/* A version 1 .npy file with this header around some bytes, as a map. */
+static sal_result npy(sal_ctx *ctx, const char *header, const void *bytes, size_t size,
+                      sal_map *map) {
+    unsigned char file[700] = { 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0 };
+    size_t n = strlen(header);
+    file[8] = (unsigned char)n; file[9] = (unsigned char)(n >> 8);
+    memcpy(file + 10, header, n);
+    memcpy(file + 10 + n, bytes, size);
+    return sal_map_load_npy_memory(ctx, file, 10 + n + size, "x.npy", map);
+}
+
+#define NPY(TYPE, FORTRAN, SHAPE) \
+    "{'descr': '" TYPE "', 'fortran_order': " FORTRAN ", 'shape': " SHAPE ", }"
+
+/* Is the array read as the h x w numbers of `want`? */
+static void reads(sal_ctx *ctx, const char *what, const char *header, const void *bytes,
+                  size_t size, int h, int w, const float *want) {
+    sal_map m;
+    sal_result r = npy(ctx, header, bytes, size, &m);
+    CHECK(r == SAL_OK && m.h == h && m.w == w &&
+          !memcmp(m.data, want, sizeof(float) * (size_t)h * (size_t)w),
+          "%s is read%s%s", what, r ? ": " : "", r ? sal_error(ctx) : "");
+    sal_map_free(ctx, &m);
+}
+
+static void no_map(sal_ctx *ctx, const char *what, const char *header, const void *bytes,
+                   size_t size, sal_result as) {
+    sal_map m;
+    sal_result r = npy(ctx, header, bytes, size, &m);
+    CHECK(r == as && !m.data && strstr(sal_error(ctx), "x.npy"), "%s: %s", what,
+          r == SAL_OK ? "was read" : sal_error(ctx));
+    sal_map_free(ctx, &m);
 }
 
 static void test_npy(sal_ctx *ctx) {
+    static const float two[2] = { 0.5f, -3 }, whole[2] = { 7, -2 }, levels[2] = { 7, 255 };
+    static const float six[6] = { 0, 1, 2, 3, 4, 5 }, turned[6] = { 0, 2, 4, 1, 3, 5 };
+    static const float large[2] = { 18446744073709551616.0f, -9223372036854775808.0f };
     static const double doubles[2] = { 0.5, -3 };
-    static const unsigned char big[8] = { 0x3F, 0x00, 0, 0, 0xC0, 0x40, 0, 0 };
-    static const unsigned char levels[2] = { 7, 255 };
+    static const char bytes[6] = { 0, 1, 2, 3, 4, 5 };
+    char header[600];
+    int i;
     sal_map m;
-    CHECK(npy(ctx, "<f8", "False", "(1, 2)", doubles, 16, &m) == SAL_OK && m.w == 2 && m.h == 1 &&
-          m.data[0] == 0.5f && m.data[1] == -3, "float64 is read");
-    sal_map_free(ctx, &m);
-    CHECK(npy(ctx, ">f4", "False", "(2, 1)", big, 8, &m) == SAL_OK && m.h == 2 &&
-          m.data[0] == 0.5f && m.data[1] == -3, "big-endian float32 is read");
-    sal_map_free(ctx, &m);
-    CHECK(npy(ctx, "|u1", "False", "(1, 2)", levels, 2, &m) == SAL_OK && m.data[1] == 255,
-          "uint8 is read");
-    sal_map_free(ctx, &m);
-    CHECK(npy(ctx, "<f8", "True", "(1, 2)", doubles, 16, &m) == SAL_ERR_UNSUPPORTED,
-          "Fortran order is refused: %s", sal_error(ctx));
-    CHECK(npy(ctx, "<i8", "False", "(1, 2)", doubles, 16, &m) == SAL_ERR_UNSUPPORTED,
-          "int64 is refused: %s", sal_error(ctx));
-    CHECK(npy(ctx, "<f8", "False", "(1, 2, 1)", doubles, 16, &m) == SAL_ERR_SHAPE,
-          "three dimensions are refused: %s", sal_error(ctx));
-    CHECK(npy(ctx, "<f8", "False", "(2,)", doubles, 16, &m) == SAL_ERR_SHAPE,
-          "one dimension is refused: %s", sal_error(ctx));
-    CHECK(npy(ctx, "<f8", "False", "(0, 2)", doubles, 0, &m) == SAL_ERR_ARGUMENT,
-          "an empty map is refused: %s", sal_error(ctx));
-    CHECK(npy(ctx, "<f4", "False", "(1, 2)", doubles, 16, &m) == SAL_ERR_FORMAT,
-          "too many bytes are refused: %s", sal_error(ctx));
+    reads(ctx, "float64", NPY("<f8", "False", "(1, 2)"), doubles, 16, 1, 2, two);
+    reads(ctx, "float16", NPY("<f2", "False", "(1, 2)"), "\0\x38\0\xC2", 4, 1, 2, two);
+    reads(ctx, "big-endian float32", NPY(">f4", "False", "(2, 1)"), "\x3F\0\0\0\xC0\x40\0\0", 8,
+          2, 1, two);
+    reads(ctx, "uint8", NPY("|u1", "False", "(1, 2)"), "\x07\xFF", 2, 1, 2, levels);
+    reads(ctx, "int8", NPY("|i1", "False", "(1, 2)"), "\x07\xFE", 2, 1, 2, whole);
+    reads(ctx, "uint16", NPY("<u2", "False", "(1, 2)"), "\x07\0\xFF\0", 4, 1, 2, levels);
+    reads(ctx, "big-endian int16", NPY(">i2", "False", "(1, 2)"), "\0\x07\xFF\xFE", 4, 1, 2, whole);
+    reads(ctx, "int32", NPY("<i4", "False", "(1, 2)"), "\x07\0\0\0\xFE\xFF\xFF\xFF", 8, 1, 2,
+          whole);
+    reads(ctx, "uint64", NPY("<u8", "False", "(1, 1)"), "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 8, 1, 1,
+          large);
+    reads(ctx, "int64", NPY(">i8", "False", "(1, 1)"), "\x80\0\0\0\0\0\0\0", 8, 1, 1, large + 1);
+    reads(ctx, "an array in Fortran order", NPY("|u1", "True", "(2, 3)"), bytes, 6, 2, 3, turned);
+    reads(ctx, "an array of channels", NPY("|u1", "False", "(1, 2, 3)"), bytes, 6, 2, 3, six);
+    reads(ctx, "a batch of one", NPY("|u1", "True", "(1, 2, 3, 1)"), bytes, 6, 2, 3, turned);
+    reads(ctx, "a row in three dimensions", NPY("|u1", "False", "(1, 1, 6)"), bytes, 6, 1, 6, six);
+    reads(ctx, "a header without blanks", "{'descr':'|u1','fortran_order':False,'shape':(2,3)}",
+          bytes, 6, 2, 3, six);
+    reads(ctx, "a header in another order, with double quotes and a last comma",
+          "{ \"shape\" :(\t2 ,3 , ),\"fortran_order\":False, u'descr':b'|u1' }\n", bytes, 6, 2, 3,
+          six);
+    reads(ctx, "a shape of Python 2", NPY("|u1", "False", "(2L, 3L)"), bytes, 6, 2, 3, six);
+    reads(ctx, "an array with another behind it", NPY("|u1", "False", "(1, 2)"), bytes, 6, 1, 2,
+          six);
+    memset(header, ' ', sizeof header);
+    strcpy(header + 500, NPY("|u1", "False", "(2, 3)"));
+    reads(ctx, "a long header", header, bytes, 6, 2, 3, six);
+    no_map(ctx, "complex numbers", NPY("<c8", "False", "(1, 2)"), doubles, 16, SAL_ERR_UNSUPPORTED);
+    no_map(ctx, "text", NPY("<U4", "False", "(1, 1)"), doubles, 16, SAL_ERR_UNSUPPORTED);
+    no_map(ctx, "records", "{'descr': [('x', '<f4'), ('y', '<f4')], 'fortran_order': False, "
+           "'shape': (3,), }", doubles, 16, SAL_ERR_UNSUPPORTED);
+    no_map(ctx, "three long dimensions", NPY("|u1", "False", "(1, 2, 3, 1, 2)"), doubles, 12,
+           SAL_ERR_SHAPE);
+    no_map(ctx, "one dimension", NPY("<f8", "False", "(2,)"), doubles, 16, SAL_ERR_SHAPE);
+    no_map(ctx, "a single number", NPY("<f8", "False", "()"), doubles, 8, SAL_ERR_SHAPE);
+    no_map(ctx, "an empty map", NPY("<f8", "False", "(0, 2)"), doubles, 0, SAL_ERR_ARGUMENT);
+    no_map(ctx, "too few bytes", NPY("<f8", "False", "(1, 3)"), doubles, 16, SAL_ERR_FORMAT);
+    no_map(ctx, "a huge shape", NPY("<f8", "False", "(99999999999999999999999999999999999999, 1)"),
+           doubles, 16, SAL_ERR_ARGUMENT);
+    no_map(ctx, "a shape that is no tuple", NPY("<f8", "False", "(1 2)"), doubles, 16,
+           SAL_ERR_FORMAT);
+    no_map(ctx, "a header without a shape", "{'descr': '<f8', 'fortran_order': False}", doubles, 16,
+           SAL_ERR_FORMAT);
+    for (i = 0; i < 512; i++) {     /* nothing is read behind the header, wherever it is cut off */
+        memset(header, ' ', sizeof header);
+        strcpy(header + i, "{'descr': '");
+        if (npy(ctx, header, "", 0, &m) == SAL_OK) break;
+    }
+    CHECK(i == 512, "a header that ends within its first string is refused");
     CHECK(sal_map_load_npy_memory(ctx, "PK\x03\x04 and so on", 14, "x.npz", &m) == SAL_ERR_FORMAT,
           "another file is refused: %s", sal_error(ctx));
+}
+
+/* 200 arrays that NumPy has written, beside what numpy.load makes of them. */
+static void test_numpy(sal_ctx *ctx) {
+    char command[200], name[40];
+    int i, right = 0;
+    snprintf(command, sizeof command, "python3 tests/npy_arrays.py %s/arrays", folder);
+    if (system(command)) { SKIP("python3 with numpy is not here"); return; }
+    for (i = 0; i < 200; i++) {
+        sal_map map, want;
+        snprintf(name, sizeof name, "arrays/%d.npy", i);
+        if (sal_map_load_npy(ctx, path_of(name), &map)) printf("%s\n", sal_error(ctx));
+        snprintf(name, sizeof name, "arrays/%d-want.npy", i);
+        sal_map_load_npy(ctx, path_of(name), &want);
+        right += map.data && want.data && map.w == want.w && map.h == want.h &&
+                 !memcmp(map.data, want.data, sizeof(float) * (size_t)map.w * (size_t)map.h);
+        sal_map_free(ctx, &map);
+        sal_map_free(ctx, &want);
+    }
+    CHECK(right == 200, "%d of 200 arrays are read as numpy.load reads them", right);
+    snprintf(command, sizeof command, "rm -r %s/arrays", folder);
+    if (system(command)) SKIP("%s/arrays is left behind", folder);
 }
 
 /* L* of CIE L*a*b* of an 8-bit sRGB colour. */
@@ -514,6 +591,7 @@ int main(void) {
     test_odd_files(&ctx);
     test_saving(&ctx);
     test_npy(&ctx);
+    test_numpy(&ctx);
     test_colours(&ctx);
     test_memory();
     sal_dir_list(&ctx, folder, &names, &count);
