@@ -182,7 +182,7 @@ SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **
 SALDEF sal_result sal_file_write(sal_ctx *ctx, const char *path, const void *data, size_t size);
 /* The names in a folder (without "." and ".."), sorted by byte value. One block: sal_free it. */
 SALDEF sal_result sal_dir_list(sal_ctx *ctx, const char *path, char ***names, int *count);
-/* Make a folder, in one that is there; nothing is to be done if it is there already. */
+/* Make a folder, and those above it that are missing. Fine if it is there already. */
 SALDEF sal_result sal_folder_make(sal_ctx *ctx, const char *path);
 /* 1 a folder, 0 another kind of file, -1 nothing there. */
 SALDEF int sal_path_kind(const char *path);
@@ -1916,6 +1916,12 @@ SALDEF sal_result sal_file_write(sal_ctx *ctx, const char *path, const void *dat
 }
 
 SALDEF sal_result sal_folder_make(sal_ctx *ctx, const char *path) {
+    char *above;
+    if (sal_path_kind(path) == 1) return SAL_OK;
+    SAL__TRY_NEW(above, ctx, char, strlen(path) + 1);
+    for (size_t i = 0; path[i]; above[i] = path[i], i++)    /* the last failure is what counts */
+        if (i && sal__is_slash(path[i]) && sal_path_kind(above) < 0) sal__make_folder(above);
+    sal_free(ctx, above);
     if (sal_path_kind(path) == 1 || sal__make_folder(path) == 0) return SAL_OK;
     return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be made a folder: %s", path, strerror(errno));
 }

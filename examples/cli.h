@@ -16,16 +16,88 @@
 
 /* --- what differs between systems ---------------------------------------------------------- */
 
-#include <sys/stat.h>
 #ifdef _WIN32
-#  include <direct.h>
-#  include <io.h>
+#  ifndef WIN32_LEAN_AND_MEAN
+#    define WIN32_LEAN_AND_MEAN
+#  endif
+#  ifndef NOMINMAX
+#    define NOMINMAX
+#  endif
+#  include <windows.h>
+#  include <shellapi.h>
 #else
+#  include <sys/stat.h>
 #  include <unistd.h>
 #endif
 
 enum { PATH_ROOM = 4096 };              /* bytes of a path, with its zero */
 
+static inline int is_slash(char c) { return sal__is_slash(c); }
+
+/* Two paths with the same identity are one file, whatever links and capital letters are in the
+   way. */
+typedef struct identity { unsigned long long device, file; } identity;
+
+#ifdef _WIN32
+#ifdef _MSC_VER
+#  pragma comment(lib, "shell32")
+#endif
+#ifdef __MINGW32__
+int _dowildcard = 0;                    /* find_pictures does it, in UTF-8 */
+#endif
+
+static inline double now(void) {
+    LARGE_INTEGER ticks, second;
+    QueryPerformanceCounter(&ticks);
+    QueryPerformanceFrequency(&second);
+    return (double)ticks.QuadPart / (double)second.QuadPart;
+}
+
+static inline int is_terminal(int stream) { return _isatty(stream); }
+
+static inline int identify(const char *path, identity *id) {
+    wchar_t wide[SAL__WIDE];
+    BY_HANDLE_FILE_INFORMATION info;
+    HANDLE file;
+    BOOL ok;
+    if (sal__wide(wide, path)) return 0;
+    file = CreateFileW(wide, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
+                       OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, NULL);
+    if (file == INVALID_HANDLE_VALUE) return 0;
+    ok = GetFileInformationByHandle(file, &info);
+    CloseHandle(file);
+    if (!ok) return 0;
+    id->device = info.dwVolumeSerialNumber;
+    id->file = (unsigned long long)info.nFileIndexHigh << 32 | info.nFileIndexLow;
+    return 1;
+}
+
+/* main gets its arguments in the code page of the system: here they become UTF-8. They are kept
+   to the end of the program. */
+static inline void utf8_arguments(int argc, char **argv) {
+    int i, count, size;
+    wchar_t **wide = CommandLineToArgvW(GetCommandLineW(), &count);
+    for (i = 1; wide && count == argc && i < argc; i++) {
+        char *text;
+        size = WideCharToMultiByte(CP_UTF8, 0, wide[i], -1, NULL, 0, NULL, NULL);
+        text = size > 0 ? (char *)malloc((size_t)size) : NULL;
+        if (text && WideCharToMultiByte(CP_UTF8, 0, wide[i], -1, text, size, NULL, NULL))
+            argv[i] = text;
+    }
+    LocalFree(wide);
+}
+
+/* Called once, before anything is read or written. */
+static inline void start_program(int argc, char **argv) {
+    DWORD mode;
+    HANDLE console = GetStdHandle(STD_OUTPUT_HANDLE);
+    utf8_arguments(argc, argv);
+    SetConsoleOutputCP(CP_UTF8);
+    if (GetConsoleMode(console, &mode)) SetConsoleMode(console, mode | 4);  /* escape sequences */
+    _setmode(0, _O_BINARY);             /* what - reads and writes; no line end is translated */
+    _setmode(1, _O_BINARY);
+}
+#else
 /* Seconds from some moment on; never steps back. */
 static inline double now(void) {
     struct timespec t;
@@ -36,26 +108,7 @@ static inline double now(void) {
 /* Stream 1 is standard output, 2 standard error. */
 static inline int is_terminal(int stream) { return isatty(stream); }
 
-static inline int is_slash(char c) {
-#ifdef _WIN32
-    if (c == '\\') return 1;
-#endif
-    return c == '/';
-}
-
-/* 1 if the folder is there afterwards. */
-static inline int make_one_folder(const char *path) {
-#ifdef _WIN32
-    return sal_path_kind(path) == 1 || _mkdir(path) == 0;
-#else
-    return sal_path_kind(path) == 1 || mkdir(path, 0777) == 0;
-#endif
-}
-
-/* Two paths with the same identity are one file, whatever links and capital letters are in the
-   way. Returns 0 if there is no such file. */
-typedef struct identity { unsigned long long device, file; } identity;
-
+/* 0 if there is no such file. */
 static inline int identify(const char *path, identity *id) {
     struct stat s;
     if (stat(path, &s)) return 0;
@@ -65,11 +118,13 @@ static inline int identify(const char *path, identity *id) {
 }
 
 /* Called once, before anything is read or written. */
-static inline void start_program(void) {
+static inline void start_program(int argc, char **argv) {
+    (void)argc; (void)argv;
 #ifdef SIGXFSZ
     signal(SIGXFSZ, SIG_IGN);           /* a file that grows too large is an error to report */
 #endif
 }
+#endif
 
 /* --- complaints, the end ------------------------------------------------------------------- */
 
@@ -187,7 +242,7 @@ static inline int read_value(const option *o, const char *value) {
 static inline int read_options(int argc, char **argv, const option *options, int n,
                                const char *help, int *count) {
     int i, k, more = 1;
-    start_program();
+    start_program(argc, argv);
     *count = 0;
     for (i = 1; i < argc; i++) {
         const char *a = argv[i], *value = NULL;
@@ -252,16 +307,9 @@ static inline void list_free(list *l) {
     memset(l, 0, sizeof *l);
 }
 
-/* Where the name of FOLDER/NAME begins. */
-static inline const char *name_of(const char *path) {
-    const char *name = path;
-    for (; *path; path++) if (is_slash(*path)) name = path + 1;
-    return name;
-}
-
 /* The length of a path without its extension. */
 static inline int stem_length(const char *path) {
-    const char *name = name_of(path), *dot = strrchr(name, '.');
+    const char *name = sal_path_name(path), *dot = strrchr(name, '.');
     return (int)(dot && dot != name ? (size_t)(dot - path) : strlen(path));
 }
 
@@ -373,6 +421,29 @@ static int add_folder(sal_ctx *ctx, pictures *p, const char *folder, size_t belo
     return status;
 }
 
+#ifdef _WIN32
+/* The pictures that a pattern (*.jpg) names: the shell leaves that to the program. */
+static inline int add_pattern(pictures *p, const char *pattern) {
+    wchar_t wide[SAL__WIDE];
+    WIN32_FIND_DATAW found;
+    char folder[PATH_ROOM], name[4 * MAX_PATH];
+    size_t length = (size_t)(sal_path_name(pattern) - pattern);
+    int status = 0;
+    HANDLE search = sal__wide(wide, pattern) ? INVALID_HANDLE_VALUE : FindFirstFileW(wide, &found);
+    if (search == INVALID_HANDLE_VALUE || length >= sizeof folder)
+        return complain("%s: no pictures of such names", pattern);
+    memcpy(folder, pattern, length);
+    folder[length - (length > 0)] = 0;
+    do {
+        if (found.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) continue;
+        if (WideCharToMultiByte(CP_UTF8, 0, found.cFileName, -1, name, sizeof name, NULL, NULL))
+            status = add_picture(p, folder, name, length);
+    } while (!status && FindNextFileW(search, &found));
+    FindClose(search);
+    return status;
+}
+#endif
+
 static inline int compare_pictures(const void *a, const void *b) {
     const char *x = ((const picture *)a)->below, *y = ((const picture *)b)->below;
     int m = stem_length(x), n = stem_length(y), order = memcmp(x, y, (size_t)(m < n ? m : n));
@@ -387,8 +458,14 @@ static inline int find_pictures(sal_ctx *ctx, pictures *p, char **argument, int 
     for (i = 0; i < count; i++) {
         const char *a = argument[i];
         size_t length = strlen(a);
+#ifdef _WIN32
+        if (strpbrk(a, "*?")) {
+            if (add_pattern(p, a)) return 1;
+            continue;
+        }
+#endif
         if (sal_path_kind(a) != 1) {
-            if (add_picture(p, "", a, (size_t)(name_of(a) - a))) return 1;
+            if (add_picture(p, "", a, (size_t)(sal_path_name(a) - a))) return 1;
             continue;
         }
         before = p->count;
@@ -432,17 +509,16 @@ static inline int is_folder(const pictures *p, const char *out) {
            stem_length(out) == (int)length;
 }
 
-/* The folders in front of a file's name. */
+/* The folders in front of a file's name; 0 if they cannot be made. */
 static inline int make_folders(const char *path) {
+    sal_ctx ctx;
     char folder[PATH_ROOM];
-    size_t i;
-    for (i = 1; path[i] && i < sizeof folder; i++) {
-        if (!is_slash(path[i]) || is_slash(path[i - 1])) continue;
-        memcpy(folder, path, i);
-        folder[i] = 0;
-        if (!make_one_folder(folder)) return 0;
-    }
-    return 1;
+    size_t length = (size_t)(sal_path_name(path) - path);
+    if (!length || length >= sizeof folder) return !length;
+    memset(&ctx, 0, sizeof ctx);
+    memcpy(folder, path, length);
+    folder[length] = 0;
+    return sal_folder_make(&ctx, folder) == SAL_OK;
 }
 
 /* Better now than after an hour: the folder that OUT may be (NULL: no such option). */
