@@ -56,7 +56,7 @@ $(BUILD)/test_cuda: tests/test_cuda.c saliency_cuda.cu saliency.h $(wildcard tes
 	$(CC) $(CFLAGS) -DCUDA_ON_CPU -I. $(STB) -c $< -o $@.o
 	$(CXX) $(CFLAGS) $@.o $@.cu.o -o $@ -lm -pthread
 
-$(BUILD)/%_gpu: tests/%.c $(BUILD)/saliency_cuda.o $(wildcard tests/*.h) examples/timing.h
+$(BUILD)/%_gpu: tests/%.c $(BUILD)/saliency_cuda.o $(wildcard tests/*.h) examples/cli.h
 	$(CC) $(CFLAGS) -I. $(STB) -c $< -o $@.o
 	$(NVCC) -Xcompiler -fopenmp $@.o $(BUILD)/saliency_cuda.o -o $@ -lm
 

@@ -8,10 +8,9 @@
 
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include "timing.h"
 
 static const char program[] = "bench";
-#include "options.h"
+#include "cli.h"
 
 static const char help[] =
     "bench: milliseconds, GFLOP/s and bytes of each network and layer\n"
@@ -29,7 +28,7 @@ static const char help[] =
     "  --reference  the textbook loops instead of the fast kernels (slow)\n"
     "  --json       one JSON object a line for each network, and nothing else\n"
     "  --svg OUT    a bar chart of the layers of the last network\n"
-    "  -h, --help   this text\n"
+    "  -h, --help   this text; --version: the version\n"
     "\n"
     "GFLOP/s counts two operations for each multiply-add of the plain definition of a layer;\n"
     "Winograd kernels do fewer, so the share of the machine's peak can pass 100 %. The peak is\n"
@@ -118,13 +117,13 @@ static sal_result probe_machine(sal_ctx *ctx, machine *m) {
     if (__builtin_cpu_supports("avx512f")) p->width = 16;
 #endif
     for (i = 0; p->memory && i < 5; i++) {      /* the best of five */
-        double t = now_ms();
+        double t = now() * 1e3;
         sal_parallel_for(ctx, m->threads, compute, p);
-        t = now_ms() - t;
+        t = now() * 1e3 - t;
         m->gflops = SAL__MAX(m->gflops, 2.0 * m->threads * STEPS * CHAINS * p->width / t * 1e-6);
-        t = now_ms();
+        t = now() * 1e3;
         sal_parallel_for(ctx, m->threads, read_memory, p);
-        t = now_ms() - t;
+        t = now() * 1e3 - t;
         m->gbytes = SAL__MAX(m->gbytes, (double)m->threads * (double)p->floats * 4 / t * 1e-6);
     }
     sal_free(ctx, p->memory);
@@ -199,10 +198,10 @@ static sal_result random_weights(sal_ctx *ctx, sal_net *net, sal_dtype dtype) {
 
 static void watch(void *arg, const sal_run *run, int i) {
     report *r = (report *)arg;
-    double now = now_ms();
+    double t = now() * 1e3;
     (void)run;
-    if (r->now >= 0) r->sample[(size_t)i * (size_t)r->runs + (size_t)r->now] = now - r->last;
-    r->last = now;
+    if (r->now >= 0) r->sample[(size_t)i * (size_t)r->runs + (size_t)r->now] = t - r->last;
+    r->last = t;
 }
 
 /* Bytes of a layer's inputs, output and weights. */
@@ -239,10 +238,10 @@ static sal_result measure(sal_ctx *ctx, report *r) {
     for (i = 0; !result && i < count; i++) input[i] = (float)(2 * sal_rng_uniform(&rng) - 1);
     r->run->watch = watch; r->run->watch_arg = r;
     for (r->now = -1; !result && r->now < r->runs; r->now++) {
-        start = r->last = now_ms();
+        start = r->last = now() * 1e3;
         result = sal_run_forward(ctx, r->run, input);
-        if (r->now < 0) r->first = now_ms() - start;
-        else whole[r->now] = now_ms() - start;
+        if (r->now < 0) r->first = now() * 1e3 - start;
+        else whole[r->now] = now() * 1e3 - start;
     }
     for (k = 1; !result && k < net->layers; k++) {
         r->layer[k].ms = median(r->sample + (size_t)k * (size_t)r->runs, r->runs);
@@ -367,8 +366,9 @@ static sal_result write_svg(sal_ctx *ctx, const char *path, const report *r, con
 
 typedef struct options {
     const char *net, *weights, *dtype, *svg;
-    int h, w, runs;
-    int layers, json;
+    int size[2], runs;
+    int layers, json, reference;
+    sal_simd simd;
 } options;
 
 static int bench(sal_ctx *ctx, const options *o, const machine *m, sal_kind kind) {
@@ -377,7 +377,7 @@ static int bench(sal_ctx *ctx, const options *o, const machine *m, sal_kind kind
     sal_net *net = NULL;
     report r;
     int dtype = 0;
-    double start = now_ms();
+    double start = now() * 1e3;
     sal_result result;
     memset(&r, 0, sizeof r);
     while (o->dtype && strcmp(o->dtype, names[dtype]))
@@ -388,8 +388,8 @@ static int bench(sal_ctx *ctx, const options *o, const machine *m, sal_kind kind
         if (!result) result = random_weights(ctx, net, (sal_dtype)dtype);
     }
     r.runs = o->runs;
-    if (!result) result = sal_run_open(ctx, net, 1, o->h, o->w, &r.run);
-    r.load = now_ms() - start;
+    if (!result) result = sal_run_open(ctx, net, 1, o->size[0], o->size[1], &r.run);
+    r.load = now() * 1e3 - start;
     if (!result) result = measure(ctx, &r);
     r.peak_mb = peak_mb();
     if (!result && o->json) show_json(&r, m);
@@ -402,50 +402,46 @@ static int bench(sal_ctx *ctx, const options *o, const machine *m, sal_kind kind
     return result ? complain("%s", sal_error(ctx)) : 0;
 }
 
+static int read_simd(void *into, const char *option, const char *value) {
+    static const char *const sets[] = { "", "none", "128", "avx2", "avx512" };
+    int i;
+    for (i = 1; i < SAL__COUNT(sets); i++)
+        if (!strcmp(value, sets[i])) { *(sal_simd *)into = (sal_simd)i; return 0; }
+    return complain("%s %s: none, 128, avx2 or avx512, please", option, value);
+}
+
 int main(int argc, char **argv) {
-    sal_ctx ctx;
-    options o;
+    sal_ctx ctx = { 0 };
+    options o = { 0 };
+    const option table[] = {
+        option_text("-m", &o.net),
+        option_text("-w", &o.weights),
+        option_text("--dtype", &o.dtype),
+        option_size("--size", o.size),
+        option_whole("--threads", &ctx.threads, 1, MOST_THREADS),
+        option_whole("--runs", &o.runs, 1, INT_MAX),
+        option_flag("--layers", &o.layers),
+        option_call("--simd", read_simd, &o.simd),
+        option_flag("--reference", &o.reference),
+        option_flag("--json", &o.json),
+        option_text("--svg", &o.svg),
+    };
     machine m;
     sal_kind kind = SAL_JUNTINGNET;
-    static const char *const sets[] = { "", "none", "128", "avx2", "avx512" };
-    const char *size = NULL, *runs = NULL, *threads = NULL, *simd = NULL;
-    int i, status = 0;
-    memset(&ctx, 0, sizeof ctx);
-    memset(&o, 0, sizeof o);
+    int i, rest, status;
     o.runs = 5;
-    for (i = 1; i < argc && !status; i++) {
-        const char *a = argv[i], **value = NULL;
-        if (!strcmp(a, "-h") || !strcmp(a, "--help")) { fputs(help, stdout); return 0; }
-        else if (!strcmp(a, "-m")) value = &o.net;
-        else if (!strcmp(a, "-w")) value = &o.weights;
-        else if (!strcmp(a, "--dtype")) value = &o.dtype;
-        else if (!strcmp(a, "--size")) value = &size;
-        else if (!strcmp(a, "--svg")) value = &o.svg;
-        else if (!strcmp(a, "--simd")) value = &simd;
-        else if (!strcmp(a, "--threads")) value = &threads;
-        else if (!strcmp(a, "--runs")) value = &runs;
-        else if (!strcmp(a, "--layers")) o.layers = 1;
-        else if (!strcmp(a, "--json")) o.json = 1;
-        else if (!strcmp(a, "--reference")) ctx.backend = sal_backend_ref();
-        else status = complain("%s is not an option; see bench --help", a);
-        if (value && i + 1 == argc) status = complain("%s needs a value; see bench --help", a);
-        else if (value) *value = argv[++i];
-    }
+    status = read_options(argc, argv, table, SAL__COUNT(table), help, &rest);
+    if (!status && rest) status = complain("%s: what to do with it? see bench --help", argv[0]);
     if (!status && o.net && !sal_kind_from_name(o.net, &kind))
         status = complain("there is no network called %s", o.net);
-    for (i = 1; !status && simd && strcmp(simd, sets[i]); )
-        if (++i == SAL__COUNT(sets))
-            return complain("--simd %s: none, 128, avx2 or avx512, please", simd);
-    if (simd) ctx.simd = (sal_simd)i;
-    if (!status && size) status = read_size("--size", size, &o.h, &o.w);
-    if (!status && runs) status = read_whole("--runs", runs, 1, INT_MAX, &o.runs);
-    if (!status && threads) status = read_whole("--threads", threads, 1, MOST_THREADS, &ctx.threads);
+    ctx.simd = o.simd;
+    if (o.reference) ctx.backend = sal_backend_ref();
     if (!status) status = measure_machine(&ctx, &m);
-    if (status) return status;
+    if (status) return finish(status);
     if (!o.json)
         printf("this machine, %d thread%s: %.1f GFLOP/s of multiply-adds, %.1f GB/s read\n",
                m.threads, m.threads > 1 ? "s" : "", m.gflops, m.gbytes);
-    if (o.net || o.weights) return bench(&ctx, &o, &m, kind);
+    if (o.net || o.weights) return finish(bench(&ctx, &o, &m, kind));
     for (i = 0; i < SAL_KINDS && !status; i++) status = bench(&ctx, &o, &m, (sal_kind)i);
-    return status;
+    return finish(status);
 }

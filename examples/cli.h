@@ -126,6 +126,19 @@ static inline void start_program(int argc, char **argv) {
 }
 #endif
 
+/* --- medians of times ---------------------------------------------------------------------- */
+
+static inline int compare_numbers(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Leaves x sorted. */
+static inline double median(double *x, int n) {
+    qsort(x, (size_t)n, sizeof *x, compare_numbers);
+    return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+}
+
 /* --- complaints, the end ------------------------------------------------------------------- */
 
 #if defined(__GNUC__)
@@ -326,7 +339,7 @@ typedef struct pictures {
     picture *item;
     int count, room;
     int several;                        /* a folder, or more than one picture: OUT is a folder */
-    int recursive, quiet;               /* --recursive, --quiet */
+    int recursive, quiet;               /* --recursive (-1: there is no such option), --quiet */
     int unlisted;                       /* standard output is for something else */
     list unread, unseen;                /* files of other kinds, sub-folders, met in folders */
     identity *taken;                    /* all pictures, then all that was written */
@@ -412,8 +425,8 @@ static int add_folder(sal_ctx *ctx, pictures *p, const char *folder, size_t belo
             break;
         }
         kind = sal_path_kind(path);
-        if (kind == 1 && p->recursive) status = add_folder(ctx, p, path, below, &w);
-        else if (kind == 1) status = !list_add(&p->unseen, path);
+        if (kind == 1 && p->recursive > 0) status = add_folder(ctx, p, path, below, &w);
+        else if (kind == 1) status = p->recursive == 0 && !list_add(&p->unseen, path);
         else if (sal_is_picture(names[i])) status = add_picture(p, folder, names[i], below);
         else if (!is_companion(names[i])) status = !list_add(&p->unread, path);
     }
@@ -574,6 +587,14 @@ static inline void name_some(const list *l, const char *one, const char *many) {
     fprintf(stderr, i < l->count ? " and %d more\n" : "\n", l->count - i);
 }
 
+/* What a folder had that was not taken. */
+static inline void name_unread(const pictures *p) {
+    name_some(&p->unread, "file is of a kind that cannot be read here",
+              "files are of kinds that cannot be read here");
+    name_some(&p->unseen, "sub-folder was left out (--recursive takes it)",
+              "sub-folders were left out (--recursive takes them)");
+}
+
 typedef sal_result picture_fn(sal_ctx *ctx, void *arg, const picture *picture);
 
 /* All pictures; what fails is reported at the end, and makes the status 1. */
@@ -591,10 +612,7 @@ static inline int for_all(sal_ctx *ctx, const pictures *p, picture_fn *fn, void 
     if (bar) show_progress(i, p->count, start);
     for (i = 0; i < failures.count; i++) complain("%s", failures.item[i]);
     if (failed && p->count > 1) complain("%d of %d pictures failed", failed, p->count);
-    name_some(&p->unread, "file is of a kind that cannot be read here",
-              "files are of kinds that cannot be read here");
-    name_some(&p->unseen, "sub-folder was left out (--recursive takes it)",
-              "sub-folders were left out (--recursive takes them)");
+    name_unread(p);
     list_free(&failures);
     return failed != 0;
 }

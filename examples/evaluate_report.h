@@ -1,6 +1,62 @@
 /* The report of evaluate for the browser: one file, no scripts, nothing fetched from elsewhere.
 
-   Part of evaluate.c, which includes it after `evaluation` and `text`. */
+   Part of evaluate.c, which includes it behind evaluate_table.h. */
+
+/* --- thumbnails ---------------------------------------------------------------------------- */
+
+static void append_bytes(void *context, void *data, int size) {
+    bytes *b = (bytes *)context;
+    unsigned char *more = b->size < 0 ? NULL : (unsigned char *)realloc(b->data,
+                                                                        (size_t)(b->size + size));
+    if (!more) { free(b->data); b->data = NULL; b->size = -1; return; }
+    memcpy(more + b->size, data, (size_t)size);
+    b->data = more;
+    b->size += size;
+}
+
+/* A plane set of 1 channel (in the colours of sal_colormap) or 3 (0..255), as a small JPEG. */
+static sal_result make_thumb(sal_ctx *ctx, const float *in, int w, int h, int channels,
+                             bytes *out) {
+    double scale = SAL__MIN(1.0, (double)THUMB / SAL__MAX(w, h));
+    int tw = SAL__MAX(1, (int)(w * scale + 0.5)), th = SAL__MAX(1, (int)(h * scale + 0.5)), i;
+    float *small = SAL__NEW(ctx, float, tw * th * channels), top = 0;
+    unsigned char *rgb = SAL__NEW(ctx, unsigned char, tw * th * 3);
+    sal_result r = small && rgb ? SAL_OK : SAL_ERR_MEMORY;
+    if (!r) r = sal_resize(ctx, small, tw, th, in, w, h, channels, SAL_AREA);
+    if (!r) {
+        for (i = 0; i < tw * th * channels; i++) if (small[i] > top) top = small[i];
+        for (i = 0; i < tw * th; i++)
+            if (channels == 1) sal_colormap(top > 0 ? small[i] / top : 0, rgb + 3 * i);
+        for (i = 0; channels == 3 && i < tw * th * 3; i++)
+            rgb[i] = (unsigned char)sal__clamp(small[i] + 0.5, 0, 255);
+        free(out->data);
+        out->data = NULL; out->size = 0;
+        if (!stbi_write_jpg_to_func(append_bytes, out, tw, th, 3, rgb, 85) || out->size <= 0)
+            r = SAL_ERR_MEMORY;
+    }
+    sal_free(ctx, rgb); sal_free(ctx, small);
+    return r;
+}
+
+static sal_result make_thumbs(sal_ctx *ctx, evaluation *e, picture_job *j) {
+    const sal_image *photo = &j->item.image;
+    size_t i, n = (size_t)photo->w * (size_t)photo->h * 3;
+    float *plane = SAL__NEW(ctx, float, n);
+    sal_result r = plane ? SAL_OK : SAL_ERR_MEMORY;
+    int k;
+    for (i = 0; plane && i < n; i++) plane[i] = photo->data[i];
+    if (!r) r = make_thumb(ctx, plane, photo->w, photo->h, 3, &e->photo[j->image]);
+    if (!r) r = make_thumb(ctx, j->item.density.data, j->item.density.w, j->item.density.h, 1,
+                           &e->human[j->image]);
+    for (k = 0; k < e->rows && !r; k++)
+        if (j->map[k].data)
+            r = make_thumb(ctx, j->map[k].data, j->map[k].w, j->map[k].h, 1,
+                           &e->row[k].thumb[j->image]);
+    sal_free(ctx, plane);
+    return r;
+}
+
+/* --- the page ------------------------------------------------------------------------------ */
 
 static const char style[] =
     "body{font:15px/1.45 system-ui,sans-serif;color:#1d2430;background:#fafbfc;margin:0 auto;"

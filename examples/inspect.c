@@ -9,7 +9,7 @@
 #include "dataset.h"
 
 static const char program[] = "inspect";
-#include "options.h"
+#include "cli.h"
 
 static const char help[] =
     "inspect: what is in a weights file, a network, or a MATLAB file\n"
@@ -28,11 +28,11 @@ static const char help[] =
     "  -n NETWORK      the layers of a network without weights:\n"
     "                  juntingnet wepsam mlnet sam-vgg sam-resnet lite\n"
     "  --size HxW      the layers at this input size, as 480x640\n"
-    "  -h, --help      this text\n";
+    "  -h, --help      this text; --version: the version\n";
 
 typedef struct options {
     const char *network, *file;
-    int h, w, stats, all;
+    int size[2], stats, all;
 } options;
 
 /* --- pieces of tables ---------------------------------------------------------------------- */
@@ -202,7 +202,7 @@ static void print_layer(const sal_net *net, int i, const sal_shape *shapes) {
 }
 
 static sal_result print_layers(sal_ctx *ctx, const options *o, const sal_net *net) {
-    int i, h = o->h ? o->h : net->desc.h, w = o->w ? o->w : net->desc.w;
+    int i, h = o->size[0] ? o->size[0] : net->desc.h, w = o->size[1] ? o->size[1] : net->desc.w;
     sal_shape *shapes = (sal_shape *)sal_alloc(ctx, (size_t)net->layers, sizeof *shapes);
     double parameters = 0, macs = 0, floats = 0;
     char all[32], planned[32];
@@ -304,7 +304,7 @@ static int inspect_weights(sal_ctx *ctx, const options *o, char **names, int cou
             if (print_layers(ctx, o, net)) status = complain("%s", sal_error(ctx));
         } else if (sal_safetensors_meta(content, "sal.model")) {    /* says it were a network */
             status = complain("%s", reason);
-        } else if (o->h) {
+        } else if (o->size[0]) {
             status = complain("--size is for networks, and %s is none", o->file);
         }
     }
@@ -328,41 +328,21 @@ static int inspect_mat(sal_ctx *ctx, const options *o, char **names, int count) 
     return status;
 }
 
-static int ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && !strcmp(text + n - m, end);
-}
-
 int main(int argc, char **argv) {
-    sal_ctx ctx;
-    options o;
-    int i, names = 0;               /* of tensors, variables: moved to the front of argv */
-    memset(&ctx, 0, sizeof ctx);
-    memset(&o, 0, sizeof o);
-    for (i = 1; i < argc; i++) {
-        const char *a = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
-        if (!strcmp(a, "-h") || !strcmp(a, "--help")) {
-            fputs(help, stdout);
-            return 0;
-        } else if (!strcmp(a, "--stats")) {
-            o.stats = 1;
-        } else if (!strcmp(a, "--all")) {
-            o.all = 1;
-        } else if (!strcmp(a, "-n") || !strcmp(a, "--size")) {
-            if (!value) return complain("%s needs a value; see inspect --help", a);
-            if (a[1] == 'n') o.network = value;
-            else if (read_size(a, value, &o.h, &o.w)) return 1;
-            i++;
-        } else if (a[0] == '-' && a[1]) {
-            return complain("%s is not an option; see inspect --help", a);
-        } else if (!o.file) {
-            o.file = a;
-        } else {
-            argv[names++] = argv[i];
-        }
-    }
-    if (!o.file == !o.network) return complain("%s", "one file, or -n NETWORK; see inspect --help");
-    if (o.network) return inspect_network(&ctx, &o);
-    if (ends_with(o.file, ".mat")) return inspect_mat(&ctx, &o, argv, names);
-    return inspect_weights(&ctx, &o, argv, names);
+    sal_ctx ctx = { 0 };
+    options o = { 0 };
+    const option table[] = {
+        option_flag("--stats", &o.stats),
+        option_flag("--all", &o.all),
+        option_text("-n", &o.network),
+        option_size("--size", o.size),
+    };
+    int count, status = read_options(argc, argv, table, SAL__COUNT(table), help, &count);
+    if (!status && !count == !o.network)
+        status = complain("one file, or -n NETWORK; see inspect --help");
+    if (status) return finish(status);
+    if (o.network) return finish(inspect_network(&ctx, &o));
+    o.file = argv[0];
+    return finish(has_ending(o.file, ".mat") ? inspect_mat(&ctx, &o, argv + 1, count - 1)
+                                             : inspect_weights(&ctx, &o, argv + 1, count - 1));
 }

@@ -9,7 +9,7 @@
 #include "../saliency.h"
 
 static const char program[] = "pretrain";
-#include "options.h"
+#include "cli.h"
 
 static const char help[] =
     "pretrain: label photographs with a saliency model and keep the clearest\n"
@@ -25,7 +25,7 @@ static const char help[] =
     "  --mirror         and of those of the mirrored photograph, turned back\n"
     "  --threads N      use N threads (default: all cores)\n"
     "  --quiet          no progress\n"
-    "  -h, --help       this text\n"
+    "  -h, --help       this text; --version: the version\n"
     "\n"
     "The entropy of a map is that of the histogram of its 256 grey levels, in bits: few grey\n"
     "levels mean one clear peak on black. A run that was cut off goes on where it stopped; maps\n"
@@ -33,18 +33,22 @@ static const char help[] =
     "Photographs that cannot be read are reported, left out, and make the exit status 1.\n";
 
 typedef struct photo {
-    char *name;
+    const char *name;
     double entropy;         /* bits; negative: no map */
     char error[sizeof ((sal_ctx *)0)->error];
 } photo;
 
+enum { MOST_TEACHERS = 8 };
+
 typedef struct job {
     sal_ctx *ctx;           /* one for each worker: a context belongs to one thread */
     sal_model *model;       /* likewise, teachers of them */
-    int teachers, mirror;
+    const char *name, *weights[MOST_TEACHERS];
+    int workers, files, teachers, mirror;
     const char *images, *out;
+    pictures found;
     photo *photos;
-    int size, first;
+    int size, keep, first;
 } job;
 
 /* FOLDER/PART/NAME.png without the picture's own extension. */
@@ -186,103 +190,135 @@ static sal_result write_ranking(sal_ctx *ctx, const job *j, int count, int kept)
     return r;
 }
 
-static int make_folders(const char *out) {
-    static const char *const parts[] = { "", "/candidates", "/images", "/maps" };
-    char path[4096];
-    size_t i;
-    for (i = 0; i < sizeof parts / sizeof *parts; i++) {
-        snprintf(path, sizeof path, "%s%s", out, parts[i]);
-        if (sal_path_kind(path) != 1 && mkdir(path, 0777))
-            return complain("%s: cannot be made a folder", path);
+/* The folders of the data set. The photographs must not lie in it: what is not kept is removed. */
+static int make_set(const job *j) {
+    static const char *const parts[] = { "candidates", "images", "maps" };
+    char path[PATH_ROOM];
+    identity from, to;
+    int i;
+    for (i = 0; i < 3; i++) {
+        if (snprintf(path, sizeof path, "%s/%s/", j->out, parts[i]) >= (int)sizeof path ||
+            !make_folders(path)) return complain("%s/%s: cannot be made a folder", j->out, parts[i]);
+        if (identify(j->images, &from) && identify(path, &to) && from.file == to.file &&
+            from.device == to.device)
+            return complain("%s: these photographs would be overwritten; choose another --out",
+                            j->images);
     }
     return 0;
 }
 
-/* Label all, rank, keep the first `most`. */
-static int pretrain(sal_ctx *ctx, job *j, int count, int most, int bar) {
+/* Label all, rank, keep the first. */
+static int pretrain(sal_ctx *ctx, job *j) {
     enum { STRIDE = 64 };
-    int i, failed = 0, kept;
+    int i, failed = 0, kept, count = j->found.count, bar = !j->found.quiet && is_terminal(2);
+    double start = now();
     for (j->first = 0; j->first < count; j->first += STRIDE) {
+        if (bar) show_progress(j->first, count, start);
         sal_parallel_for(ctx, count - j->first < STRIDE ? count - j->first : STRIDE, label, j);
-        if (bar) fprintf(stderr, "\r%d/%d", j->first, count);
     }
-    if (bar) fprintf(stderr, "\r%d/%d\n", count, count);
+    if (bar) show_progress(count, count, start);
     qsort(j->photos, (size_t)count, sizeof *j->photos, by_entropy);
     for (i = 0; i < count; i++)
         if (j->photos[i].entropy < 0) { failed = 1; complain("%s", j->photos[i].error); }
-    for (kept = 0; kept < count && kept < most && j->photos[kept].entropy >= 0; kept++)
+    for (kept = 0; kept < count && kept < j->keep && j->photos[kept].entropy >= 0; kept++)
         if (keep(ctx, j, &j->photos[kept])) return complain("%s", sal_error(ctx));
     for (i = kept; i < count; i++) drop(j, &j->photos[i]);
     if (write_ranking(ctx, j, count, kept)) return complain("%s", sal_error(ctx));
     if (bar) fprintf(stderr, "%d of %d kept in %s\n", kept, count, j->out);
+    name_unread(&j->found);
     return failed;
 }
 
-int main(int argc, char **argv) {
-    sal_ctx ctx, *contexts = NULL;
-    job j;
-    const char *model = "gbvs", *weights[8], *file, *most = NULL, *size = NULL, *threads = NULL;
-    char name[64], **names = NULL;
-    int i, limit = INT_MAX, count = 0, found = 0, workers = 0, quiet = 0, status = 0, files = 0;
-    int center;
-    memset(&ctx, 0, sizeof ctx);
-    memset(&j, 0, sizeof j);
-    j.size = 32;
-    for (i = 1; i < argc && !status; i++) {
-        const char *a = argv[i], **value = NULL;
-        if (!strcmp(a, "-h") || !strcmp(a, "--help")) { fputs(help, stdout); return 0; }
-        else if (!strcmp(a, "--images")) value = &j.images;
-        else if (!strcmp(a, "--out")) value = &j.out;
-        else if (!strcmp(a, "--keep")) value = &most;
-        else if (!strcmp(a, "--size")) value = &size;
-        else if (!strcmp(a, "--threads")) value = &threads;
-        else if (!strcmp(a, "-m")) value = &model;
-        else if (!strcmp(a, "-w") && files < 8) value = &weights[files++];
-        else if (!strcmp(a, "--mirror")) j.mirror = 1;
-        else if (!strcmp(a, "--quiet")) quiet = 1;
-        else status = complain("%s is not an option; see pretrain --help", a);
-        if (value && i + 1 == argc) status = complain("%s needs a value; see pretrain --help", a);
-        else if (value) *value = argv[++i];
-    }
-    if (!status && most) status = read_whole("--keep", most, 1, INT_MAX, &limit);
-    if (!status && size) status = read_whole("--size", size, 1, 1 << 14, &j.size);
-    if (!status && threads) status = read_whole("--threads", threads, 1, MOST_THREADS, &ctx.threads);
-    if (!status && (!j.images || !j.out))
-        status = complain("%s", "which --images, and --out where? see pretrain --help");
-    if (status) return status;
+/* --- options ------------------------------------------------------------------------------- */
 
-    workers = sal_threads(&ctx);
-    j.teachers = files ? files : 1;
-    center = strlen(model) > 7 && !strcmp(model + strlen(model) - 7, "+center");
-    snprintf(name, sizeof name, "%.*s", (int)strlen(model) - 7 * center, model);
-    if (sal_dir_list(&ctx, j.images, &names, &count)) return complain("%s", sal_error(&ctx));
-    j.photos = (photo *)sal_alloc(&ctx, (size_t)count + 1, sizeof *j.photos);
-    contexts = (sal_ctx *)sal_alloc(&ctx, (size_t)workers, sizeof *contexts);
-    j.model = (sal_model *)sal_alloc(&ctx, (size_t)workers * j.teachers, sizeof *j.model);
-    j.ctx = contexts;
-    if (!j.photos || !contexts || !j.model) status = complain("%s", sal_error(&ctx));
-    for (i = 0; i < count && !status; i++) {
-        if (!sal_is_picture(names[i])) continue;
-        j.photos[found].name = names[i];
-        j.photos[found++].entropy = -1;
+static int read_weights(void *into, const char *option, const char *value) {
+    job *j = (job *)into;
+    if (j->files == MOST_TEACHERS) return complain("%s: at most %d of them", option, MOST_TEACHERS);
+    j->weights[j->files++] = value;
+    return 0;
+}
+
+static int read_command_line(sal_ctx *ctx, job *j, int argc, char **argv) {
+    const option table[] = {
+        option_text("--images", &j->images),
+        option_text("--out", &j->out),
+        option_whole("--keep", &j->keep, 1, INT_MAX),
+        option_whole("--size", &j->size, 1, 1 << 14),
+        option_text("-m", &j->name),
+        option_call("-w", read_weights, j),
+        option_flag("--mirror", &j->mirror),
+        option_whole("--threads", &ctx->threads, 1, MOST_THREADS),
+        option_flag("--quiet", &j->found.quiet),
+    };
+    int count, status = read_options(argc, argv, table, SAL__COUNT(table), help, &count);
+    if (status) return status;
+    if (count) return complain("%s: what to do with it? see pretrain --help", argv[0]);
+    if (!j->images || !j->out)
+        return complain("which --images, and --out where? see pretrain --help");
+    return 0;
+}
+
+static int find_photos(sal_ctx *ctx, job *j) {
+    char *folder = (char *)(uintptr_t)j->images;
+    int i;
+    if (sal_path_kind(j->images) != 1) return complain("%s: is not a folder", j->images);
+    if (find_pictures(ctx, &j->found, &folder, 1)) return 1;
+    j->photos = (photo *)sal_alloc(ctx, (size_t)j->found.count, sizeof *j->photos);
+    if (!j->photos) return complain("%s", sal_error(ctx));
+    for (i = 0; i < j->found.count; i++) {
+        j->photos[i].name = j->found.item[i].below;
+        j->photos[i].entropy = -1;
     }
-    if (!status && !found) status = complain("%s: no pictures in this folder", j.images);
-    if (!status) status = make_folders(j.out);
-    for (i = 0; i < workers * j.teachers && !status; i++) {
-        sal_ctx *own = &contexts[i / j.teachers];
+    return 0;
+}
+
+/* All teachers once for each worker: a model predicts one picture at a time. */
+static int open_teachers(sal_ctx *ctx, job *j) {
+    size_t length = strlen(j->name);
+    char name[64];
+    model_options which = { 0 };
+    int i;
+    j->workers = sal_threads(ctx);
+    j->teachers = j->files ? j->files : 1;
+    j->ctx = (sal_ctx *)sal_alloc(ctx, (size_t)j->workers, sizeof *j->ctx);
+    j->model = (sal_model *)sal_alloc(ctx, (size_t)j->workers * j->teachers, sizeof *j->model);
+    if (!j->ctx || !j->model) return complain("%s", sal_error(ctx));
+    which.center = length > 7 && !strcmp(j->name + length - 7, "+center");
+    snprintf(name, sizeof name, "%.*s", (int)length - 7 * which.center, j->name);
+    for (i = 0; i < j->workers * j->teachers; i++) {
+        sal_ctx *own = &j->ctx[i / j->teachers];
         own->threads = 1;
-        file = files ? weights[i % files] : NULL;
-        if (sal_model_open(own, file ? NULL : name, file, &j.model[i]))
-            status = complain("%s", sal_error(own));
-        j.model[i].center = center;
+        which.weights = j->files ? j->weights[i % j->files] : NULL;
+        which.name = j->files ? NULL : name;
+        if (open_model(own, &which, &j->model[i])) return 1;
     }
-    if (!status)
-        status = pretrain(&ctx, &j, found, limit, !quiet && isatty(2));
-    for (i = 0; j.model && i < workers * j.teachers; i++)
-        sal_model_close(&contexts[i / j.teachers], &j.model[i]);
-    sal_free(&ctx, j.model);
-    sal_free(&ctx, contexts);
-    sal_free(&ctx, j.photos);
-    sal_free(&ctx, names);
-    return status;
+    return 0;
+}
+
+static void close_all(sal_ctx *ctx, job *j) {
+    int i;
+    for (i = 0; j->ctx && j->model && i < j->workers * j->teachers; i++)
+        sal_model_close(&j->ctx[i / j->teachers], &j->model[i]);
+    sal_free(ctx, j->model);
+    sal_free(ctx, j->ctx);
+    sal_free(ctx, j->photos);
+    pictures_free(&j->found);
+}
+
+int main(int argc, char **argv) {
+    sal_ctx ctx = { 0 };
+    job j;
+    int status;
+    memset(&j, 0, sizeof j);
+    j.found.recursive = -1;
+    j.size = 32;
+    j.keep = INT_MAX;
+    j.name = "gbvs";
+    status = read_command_line(&ctx, &j, argc, argv);
+    if (!status) status = find_photos(&ctx, &j);
+    if (!status) status = make_set(&j);
+    if (!status) status = open_teachers(&ctx, &j);
+    if (!status) status = pretrain(&ctx, &j);
+    close_all(&ctx, &j);
+    return finish(status);
 }

@@ -11,13 +11,12 @@
 #include "../saliency.h"
 #define DATASET_IMPLEMENTATION
 #include "dataset.h"
-#include <time.h>
 #ifdef SALIENCY_MPI
 #  include <mpi.h>
 #endif
 
 static const char program[] = "train";
-#include "options.h"
+#include "cli.h"
 
 static const char help[] =
     "train: a network learns where people look\n"
@@ -66,7 +65,19 @@ static const char help[] =
     "  --checkpoint S       write FILE and FILE.state every S seconds (default 300)\n"
     "  --log FILE.csv       a line per epoch     --plot FILE.svg   the learning curves\n"
     "  --memory MB          refuse to start if more is needed\n"
-    "  --threads N  --quiet  -h, --help\n";
+    "  --threads N  --quiet  -h, --help  --version\n";
+
+/* The command line. Texts are NULL, numbers below 0 for options that are not given. */
+typedef struct options {
+    const char *model, *data, *val, *domain;
+    const char *init, *start, *backbone, *freeze, *features;
+    const char *loss, *rule, *rate, *schedule, *momentum, *select;
+    const char *out, *log, *plot;
+    int input[2], skip, no_mirror, fixed_norm, resume, quiet;
+    double val_split, test_share, crop, colour, dropout, blur, decay, clip, max_norm, average;
+    double memory, checkpoint;
+    int epochs, batch, patience, seed;
+} options;
 
 typedef struct view {
     int quiet, terminal, rank;
@@ -75,12 +86,6 @@ typedef struct view {
     const char *plot;
     sal_ctx *ctx;
 } view;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* --- learning curves as SVG ---------------------------------------------------------------- */
 
@@ -292,63 +297,6 @@ static int parse_schedule(sal_schedule *s, const char *text) {
     return 0;
 }
 
-enum { MODEL, DATA, OUT, VAL, VAL_SPLIT, TEST_SHARE, CROP, COLOUR, INIT, START, BACKBONE,
-       FREEZE, FEATURES, DROPOUT, INPUT, BLUR, LOSS, OPT, EPOCHS, BATCH, SEED, LR,
-       SCHEDULE, MOMENTUM, DECAY, CLIP, MAX_NORM, AVERAGE, SELECT, PATIENCE, CHECKPOINT,
-       LOG, PLOT, MEMORY, THREADS, DOMAIN, VALUES };
-static const char *const value_names[VALUES] = {
-    "-m", "--data", "--out", "--val", "--val-split", "--test-share", "--crop", "--colour",
-    "--init", "--start", "--backbone", "--freeze", "--features", "--dropout", "--input",
-    "--blur", "--loss", "--opt", "--epochs", "--batch", "--seed", "--lr", "--schedule",
-    "--momentum", "--decay", "--clip", "--max-norm", "--average", "--select", "--patience",
-    "--checkpoint", "--log", "--plot", "--memory", "--threads", "--domain"
-};
-enum { SKIP, NO_MIRROR, FIXED_NORM, RESUME, QUIET, FLAGS };
-static const char *const flag_names[FLAGS] = { "--skip", "--no-mirror", "--fixed-norm", "--resume",
-                                               "--quiet" };
-
-/* What has to be a number, from least to most; whole: without a fraction. */
-static const struct number { int option, whole; double least, most; } numbers[] = {
-    { VAL_SPLIT, 0, 0, 1 }, { TEST_SHARE, 0, 0, 1 }, { CROP, 0, 0, 1 }, { COLOUR, 0, 0, 1 },
-    { DROPOUT, 0, 0, 1 }, { BLUR, 0, 0, 1000 }, { EPOCHS, 1, 1, 1e6 }, { BATCH, 1, 1, 1e6 },
-    { SEED, 1, 0, 1e15 }, { DECAY, 0, 0, 1e6 }, { CLIP, 0, 0, 1e9 }, { MAX_NORM, 0, 0, 1e9 },
-    { AVERAGE, 0, 0, 1 }, { PATIENCE, 1, 0, 1e6 }, { CHECKPOINT, 0, 0, 1e9 },
-    { MEMORY, 0, 0, 1e9 }, { THREADS, 1, 0, MOST_THREADS }
-};
-
-static double number[VALUES];           /* their values, 0 for those that are not given */
-
-static int read_numbers(const char **value) {
-    int k;
-    for (k = 0; k < SAL__COUNT(numbers); k++) {
-        const struct number *n = &numbers[k];
-        const char *text = value[n->option];
-        if (text && read_number(value_names[n->option], text, n->whole, n->least, n->most,
-                                &number[n->option]))
-            return 1;
-    }
-    return 0;
-}
-
-static int parse(int argc, char **argv, const char **value, int *flag) {
-    int i, k;
-    for (i = 1; i < argc; i++) {
-        for (k = 0; k < VALUES && strcmp(argv[i], value_names[k]); k++) {}
-        if (k < VALUES) {
-            if (i + 1 == argc) return complain("%s needs a value; see train --help", argv[i]);
-            value[k] = argv[++i];
-            continue;
-        }
-        for (k = 0; k < FLAGS && strcmp(argv[i], flag_names[k]); k++) {}
-        if (k == FLAGS) return complain("%s is not an option; see train --help", argv[i]);
-        flag[k] = 1;
-    }
-    if (!value[DATA]) return complain("which --data? see train --help");
-    if (!value[MODEL] && !value[INIT])
-        return complain("which network (-m)? see train --help");
-    return read_numbers(value);
-}
-
 /* The papers' N(0, 0.01^2) lets shallow networks see little of the picture for thousands of steps:
    here N(0, 2 / inputs), but for the last layer, and no biases. The input runs from -2 to 2, as the
    description now says. */
@@ -365,83 +313,82 @@ static void start_he(sal_net *net) {
     }
 }
 
-/* The network: from a file, or new with random weights and perhaps a backbone. */
-static sal_result make_network(sal_ctx *ctx, const char **value, uint64_t seed, sal_net **net) {
+/* A new network with random weights. */
+static int new_network(sal_ctx *ctx, const options *o, sal_net **net) {
     sal_net_desc desc;
     sal_kind kind = SAL_JUNTINGNET;
-    sal_result r = SAL_OK;
-    int i, he, h = 0, w = 0;
-    if (value[INPUT] && read_size("--input", value[INPUT], &h, &w)) return SAL_ERR_ARGUMENT;
-    if (value[INIT]) {
-        r = sal_net_load(ctx, value[INIT], net);
-        if (r == SAL_OK && h) { (*net)->desc.h = h; (*net)->desc.w = w; }   /* run_open checks */
-    } else {
-        if (!sal_kind_from_name(value[MODEL], &kind)) {
-            complain("%s is not a network; see train --help", value[MODEL]);
-            return SAL_ERR_ARGUMENT;
-        }
-        desc = sal_net_desc_default(kind);
-        if (h) { desc.h = h; desc.w = w; }
-        he = value[START] && !strcmp(value[START], "he");
-        if (value[START] && (kind > SAL_WEPSAM || (!he && strcmp(value[START], "paper")))) {
-            complain("--start %s: paper or he, for juntingnet and wepsam only", value[START]);
-            return SAL_ERR_ARGUMENT;
-        }
-        for (i = 0; he && i < 3; i++) { desc.mean[i] = .5f; desc.std[i] = .25f; }
-        r = sal_net_new(ctx, &desc, net);
-        if (r == SAL_OK) r = sal_net_init(ctx, *net, seed);
-        if (r == SAL_OK && he) start_he(*net);
-    }
-    if (r == SAL_OK && value[BLUR]) (*net)->desc.blur = (float)number[BLUR];
-    if (r == SAL_OK && value[BACKBONE]) r = sal_net_load_backbone(ctx, *net, value[BACKBONE]);
-    if (r != SAL_OK) complain("%s", sal_error(ctx));
-    return r;
+    sal_result r;
+    int i, he = o->start && !strcmp(o->start, "he");
+    if (!sal_kind_from_name(o->model, &kind))
+        return complain("%s is not a network; see train --help", o->model);
+    if (o->start && (kind > SAL_WEPSAM || (!he && strcmp(o->start, "paper"))))
+        return complain("--start %s: paper or he, for juntingnet and wepsam only", o->start);
+    desc = sal_net_desc_default(kind);
+    if (o->input[0]) { desc.h = o->input[0]; desc.w = o->input[1]; }
+    for (i = 0; he && i < 3; i++) { desc.mean[i] = .5f; desc.std[i] = .25f; }
+    r = sal_net_new(ctx, &desc, net);
+    if (!r) r = sal_net_init(ctx, *net, (uint64_t)o->seed);
+    if (!r && he) start_he(*net);
+    return r ? complain("%s", sal_error(ctx)) : 0;
 }
 
-static int describe(sal_ctx *ctx, sal_train_desc *d, sal_folders_desc *data, const char **value,
-                    const int *flag) {
-    static int domain[64];
-    const char *text;
+/* The network: from a file, or new and perhaps with a backbone. */
+static int make_network(sal_ctx *ctx, const options *o, sal_net **net) {
+    if (o->init) {
+        if (sal_net_load(ctx, o->init, net)) return complain("%s", sal_error(ctx));
+        if (o->input[0]) {                                      /* sal_run_open checks it */
+            (*net)->desc.h = o->input[0];
+            (*net)->desc.w = o->input[1];
+        }
+    } else if (new_network(ctx, o, net)) return 1;
+    if (o->blur >= 0) (*net)->desc.blur = (float)o->blur;
+    if (o->backbone && sal_net_load_backbone(ctx, *net, o->backbone))
+        return complain("%s", sal_error(ctx));
+    return 0;
+}
+
+/* "N,N,...": a number for each folder. */
+static int read_domains(const char *text, int domain[64]) {
+    const char *from = text;
     char *end;
     int count = 0;
-    if (value[LOSS] && sal_loss_parse(ctx, value[LOSS], &d->loss) != SAL_OK)
-        return complain("%s", sal_error(ctx));
-    if (value[OPT] && parse_rule(d, value[OPT])) return 1;
-    if (value[SCHEDULE] && parse_schedule(&d->schedule, value[SCHEDULE])) return 1;
-    if (value[LR] && range("--lr", value[LR], &d->schedule.rate, &d->schedule.rate_end)) return 1;
-    if (value[LR] && !value[SCHEDULE] && strchr(value[LR], ':')) d->schedule.kind = SAL_RATE_LINEAR;
-    if (value[MOMENTUM] && range("--momentum", value[MOMENTUM], &d->momentum, &d->momentum_end))
-        return 1;
-    if (value[EPOCHS]) d->epochs = (int)number[EPOCHS];
-    if (value[BATCH]) d->batch = (int)number[BATCH];
-    data->val_split = value[VAL_SPLIT] ? number[VAL_SPLIT] : .2;
-    data->test_share = number[TEST_SHARE];
-    if (value[CROP]) d->crop = number[CROP];
-    if (value[COLOUR]) d->colour = number[COLOUR];
-    if (value[DROPOUT]) d->dropout = number[DROPOUT];
-    if (value[DECAY]) d->optim.decay = number[DECAY];
-    if (value[CLIP]) d->optim.clip = number[CLIP];
-    if (value[MAX_NORM]) d->optim.max_norm = number[MAX_NORM];
-    if (value[AVERAGE]) d->average = number[AVERAGE];
-    if (value[PATIENCE]) d->patience = (int)number[PATIENCE];
-    if (value[MEMORY]) d->memory_limit = number[MEMORY] * 1e6;
-    if (value[SELECT]) {
-        if (!strcmp(value[SELECT], "cc")) d->select = SAL_SELECT_CC;
-        else if (!strcmp(value[SELECT], "nss")) d->select = SAL_SELECT_NSS;
-        else if (!strcmp(value[SELECT], "loss")) d->select = SAL_SELECT_LOSS;
-        else return complain("--select %s: loss, cc or nss, please", value[SELECT]);
+    for (; from && *from && count < 64; from += *from == ',') {
+        domain[count++] = (int)strtol(from, &end, 10);
+        if (end == from || (*end && *end != ','))
+            return complain("--domain %s: a number for each folder, please", text);
+        from = end;
     }
-    for (text = value[DOMAIN]; text && *text && count < 64; text += *text == ',') {
-        domain[count++] = (int)strtol(text, &end, 10);
-        if (end == text || (*end && *end != ','))
-            return complain("--domain %s: a number for each folder, please", value[DOMAIN]);
-        text = end;
-    }
-    if (text) data->domain = domain;
-    d->freeze = value[FREEZE]; d->features = value[FEATURES]; d->log = value[LOG];
-    if (flag[FIXED_NORM]) d->fixed_norm = 1;
-    d->skip = data->skip = flag[SKIP]; d->resume = flag[RESUME];
-    if (flag[NO_MIRROR]) d->mirror = 0;
+    return 0;
+}
+
+/* What the command line changes of the paper's recipe. */
+static int change_recipe(sal_ctx *ctx, sal_train_desc *d, const options *o) {
+    if (o->loss && sal_loss_parse(ctx, o->loss, &d->loss)) return complain("%s", sal_error(ctx));
+    if (o->rule && parse_rule(d, o->rule)) return 1;
+    if (o->schedule && parse_schedule(&d->schedule, o->schedule)) return 1;
+    if (o->rate && range("--lr", o->rate, &d->schedule.rate, &d->schedule.rate_end)) return 1;
+    if (o->rate && !o->schedule && strchr(o->rate, ':')) d->schedule.kind = SAL_RATE_LINEAR;
+    if (o->momentum && range("--momentum", o->momentum, &d->momentum, &d->momentum_end)) return 1;
+    if (o->epochs >= 0) d->epochs = o->epochs;
+    if (o->batch >= 0) d->batch = o->batch;
+    if (o->crop >= 0) d->crop = o->crop;
+    if (o->colour >= 0) d->colour = o->colour;
+    if (o->dropout >= 0) d->dropout = o->dropout;
+    if (o->decay >= 0) d->optim.decay = o->decay;
+    if (o->clip >= 0) d->optim.clip = o->clip;
+    if (o->max_norm >= 0) d->optim.max_norm = o->max_norm;
+    if (o->average >= 0) d->average = o->average;
+    if (o->patience >= 0) d->patience = o->patience;
+    if (o->memory >= 0) d->memory_limit = o->memory * 1e6;
+    if (o->fixed_norm) d->fixed_norm = 1;
+    if (o->no_mirror) d->mirror = 0;
+    d->skip = o->skip; d->resume = o->resume; d->seed = (uint64_t)o->seed;
+    d->freeze = o->freeze; d->features = o->features; d->log = o->log;
+    if (!o->select) return 0;
+    if (!strcmp(o->select, "cc")) d->select = SAL_SELECT_CC;
+    else if (!strcmp(o->select, "nss")) d->select = SAL_SELECT_NSS;
+    else if (!strcmp(o->select, "loss")) d->select = SAL_SELECT_LOSS;
+    else return complain("--select %s: loss, cc or nss, please", o->select);
     return 0;
 }
 
@@ -452,64 +399,135 @@ static void cut_size(const char *folder, int size[2]) {
     else size[0] = size[1] = 0;
 }
 
+static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
+    const option table[] = {
+        option_text("-m", &o->model),
+        option_text("--data", &o->data),
+        option_text("--out", &o->out),
+        option_text("--domain", &o->domain),
+        option_text("--val", &o->val),
+        option_number("--val-split", &o->val_split, 0, 1),
+        option_number("--test-share", &o->test_share, 0, 1),
+        option_flag("--skip", &o->skip),
+        option_flag("--no-mirror", &o->no_mirror),
+        option_number("--crop", &o->crop, 0, 1),
+        option_number("--colour", &o->colour, 0, 1),
+        option_text("--init", &o->init),
+        option_text("--start", &o->start),
+        option_text("--backbone", &o->backbone),
+        option_text("--freeze", &o->freeze),
+        option_flag("--fixed-norm", &o->fixed_norm),
+        option_text("--features", &o->features),
+        option_number("--dropout", &o->dropout, 0, 1),
+        option_size("--input", o->input),
+        option_number("--blur", &o->blur, 0, 1000),
+        option_text("--loss", &o->loss),
+        option_text("--opt", &o->rule),
+        option_whole("--epochs", &o->epochs, 1, 1000000),
+        option_whole("--batch", &o->batch, 1, 1000000),
+        option_whole("--seed", &o->seed, 0, INT_MAX),
+        option_text("--lr", &o->rate),
+        option_text("--schedule", &o->schedule),
+        option_text("--momentum", &o->momentum),
+        option_number("--decay", &o->decay, 0, 1e6),
+        option_number("--clip", &o->clip, 0, 1e9),
+        option_number("--max-norm", &o->max_norm, 0, 1e9),
+        option_number("--average", &o->average, 0, 1),
+        option_text("--select", &o->select),
+        option_whole("--patience", &o->patience, 0, 1000000),
+        option_flag("--resume", &o->resume),
+        option_number("--checkpoint", &o->checkpoint, 0, 1e9),
+        option_text("--log", &o->log),
+        option_text("--plot", &o->plot),
+        option_number("--memory", &o->memory, 0, 1e9),
+        option_whole("--threads", &ctx->threads, 1, MOST_THREADS),
+        option_flag("--quiet", &o->quiet),
+    };
+    int count, status;
+    o->val_split = 0.2;
+    o->crop = o->colour = o->dropout = o->blur = -1;
+    o->decay = o->clip = o->max_norm = o->average = o->memory = -1;
+    o->epochs = o->batch = o->patience = -1;
+    o->seed = 1;
+    o->checkpoint = 300;
+    status = read_options(argc, argv, table, SAL__COUNT(table), help, &count);
+    if (status) return status;
+    if (count) return complain("%s is not an option; see train --help", argv[0]);
+    if (!o->data) return complain("which --data? see train --help");
+    if (!o->model && !o->init) return complain("which network (-m)? see train --help");
+    return 0;
+}
+
+/* The folders to learn from and to validate on. */
+typedef struct folders {
+    const char *data[64], *val[64];
+    int size[64][2], domain[64];
+} folders;
+
+static int choose_folders(sal_folders_desc *sets, const options *o, folders *f) {
+    int i;
+    memset(sets, 0, sizeof *sets);
+    sets->data = f->data;
+    sets->val = f->val;
+    sets->datas = split((char *)(uintptr_t)o->data, f->data, 64);
+    sets->vals = split((char *)(uintptr_t)o->val, f->val, 64);
+    for (i = 0; i < sets->datas; i++) cut_size(f->data[i], f->size[i]);
+    sets->size = (const int (*)[2])f->size;
+    sets->val_split = o->val_split;
+    sets->test_share = o->test_share;
+    sets->skip = o->skip;
+    sets->seed = (uint64_t)o->seed;
+    if (o->domain) sets->domain = f->domain;
+    return read_domains(o->domain, f->domain);
+}
+
+static int train(sal_ctx *ctx, sal_net *net, sal_train_desc *d, const sal_folders_desc *sets,
+                 const options *o) {
+    sal_train_result result;
+    view v;
+    char out[PATH_ROOM], state[PATH_ROOM + 8];
+    memset(&v, 0, sizeof v);
+    snprintf(out, sizeof out, "%s%s", o->out ? o->out : net->name, o->out ? "" : ".safetensors");
+    snprintf(state, sizeof state, "%s.state", out);
+    d->out = out; d->state = state;
+    v.ctx = ctx; v.plot = o->plot; v.rank = d->rank; v.checkpoint = o->checkpoint;
+    v.quiet = o->quiet || d->rank;
+    v.terminal = is_terminal(1);
+    d->progress = progress; d->user = &v;
+    if (sal_train_folders(ctx, net, d, sets, &result)) return complain("%s", sal_error(ctx));
+    if (v.quiet) return 0;
+    printf("%s: %d epochs", out, result.epochs);
+    if (result.best_epoch)
+        printf(", best after %d: CC %.3f, NSS %.3f on validation", result.best_epoch,
+               result.val_cc, result.val_nss);
+    printf("\n");
+    return 0;
+}
+
 int main(int argc, char **argv) {
-    static const char *value[VALUES], *data[64], *val[64];
-    static int size[64][2];
-    static int flag[FLAGS];
-    sal_ctx ctx;
+    sal_ctx ctx = { 0 };
+    options o = { 0 };
+    folders f;
     sal_net *net = NULL;
     sal_train_desc d;
     sal_folders_desc sets;
-    sal_train_result result;
-    view v;
-    char out[512], state[528];
-    uint64_t seed;
-    int i, status;
-    memset(&ctx, 0, sizeof ctx);
-    memset(&v, 0, sizeof v);
-    memset(&sets, 0, sizeof sets);
-    for (i = 1; i < argc; i++)
-        if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help")) { fputs(help, stdout); return 0; }
-    if (parse(argc, argv, value, flag)) return 1;
-    ctx.threads = (int)number[THREADS];
+    int status = read_command_line(&ctx, &o, argc, argv);
     ctx.log = print_log;
-    seed = value[SEED] ? (uint64_t)number[SEED] : 1;
-    if (make_network(&ctx, value, seed, &net) != SAL_OK) return 1;
+    if (!status) status = make_network(&ctx, &o, &net);
+    if (status) { sal_net_free(&ctx, net); return finish(status); }
     d = sal_train_desc_paper(net->desc.kind);
-    status = describe(&ctx, &d, &sets, value, flag);
-    d.seed = sets.seed = seed;
-    sets.data = data; sets.datas = split((char *)(uintptr_t)value[DATA], data, 64);
-    for (i = 0; i < sets.datas; i++) cut_size(data[i], size[i]);
-    sets.size = (const int (*)[2])size;
-    sets.val = val; sets.vals = split((char *)(uintptr_t)value[VAL], val, 64);
-    if (value[OUT]) snprintf(out, sizeof out, "%s", value[OUT]);
-    else snprintf(out, sizeof out, "%s.safetensors", net->name);
-    snprintf(state, sizeof state, "%s.state", out);
-    d.out = out; d.state = state;
-    v.ctx = &ctx; v.quiet = flag[QUIET]; v.terminal = isatty(1); v.plot = value[PLOT];
-    v.checkpoint = value[CHECKPOINT] ? number[CHECKPOINT] : 300;
-    d.progress = progress; d.user = &v;
+    status = change_recipe(&ctx, &d, &o) || choose_folders(&sets, &o, &f);
 #ifdef SALIENCY_MPI
     MPI_Init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &d.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &d.ranks);
     d.reduce = reduce;
-    v.rank = d.rank;
-    if (d.rank) v.quiet = 1;
 #endif
-    if (!status && sal_train_folders(&ctx, net, &d, &sets, &result) != SAL_OK)
-        status = complain("%s", sal_error(&ctx));
-    if (!status && !v.quiet) {
-        printf("%s: %d epochs", out, result.epochs);
-        if (result.best_epoch)
-            printf(", best after %d: CC %.3f, NSS %.3f on validation", result.best_epoch,
-                   result.val_cc, result.val_nss);
-        printf("\n");
-    }
+    if (!status) status = train(&ctx, net, &d, &sets, &o);
     sal_net_free(&ctx, net);
 #ifdef SALIENCY_MPI
     if (status) MPI_Abort(MPI_COMM_WORLD, status);      /* the others wait for this one */
     MPI_Finalize();
 #endif
-    return status;
+    return finish(status);
 }

@@ -8,7 +8,9 @@
    same network. Times are medians; each ends when the result is on the host. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
-#include "../examples/timing.h"
+
+static const char program[] = "bench_cuda";
+#include "../examples/cli.h"
 
 enum { RUNS = 20, WARM = 5 };
 
@@ -34,10 +36,10 @@ static sal_result predict(sal_ctx *ctx, const sal_net *net, int batch, bench *b)
         rng.state = 1;
         for (k = 0; k < n; k++) in[k] = (float)sal_rng_normal(&rng);
         for (t = -WARM; t < RUNS && r == SAL_OK; t++) {
-            double start = now_ms();
+            double start = now() * 1e3;
             r = sal_run_forward(ctx, run, in);
             if (t < 0) continue;
-            if (!pass) time[t] = now_ms() - start;
+            if (!pass) time[t] = now() * 1e3 - start;
             for (i = 0; pass && i < net->layers; i++) all[i][t] = each[i];
         }
         free(in);
@@ -77,14 +79,14 @@ static sal_result train(sal_ctx *ctx, sal_net *net, int batch, bench *b) {
     for (t = 0; t < batch; t++) weight[t] = 1.0 / batch;
     r = sal_optim_open(ctx, &od, run, &optim);
     for (t = -WARM; t < RUNS && r == SAL_OK; t++) {
-        double start = now_ms();
+        double start = now() * 1e3;
         r = sal_run_forward(ctx, run, in);
         if (r == SAL_OK) r = sal_run_loss(ctx, run, &loss, maps, maps, weight, value, NULL);
         sal_run_clear(run);
         if (r == SAL_OK) r = sal_run_backward(ctx, run, NULL);
         if (r == SAL_OK) r = sal_optim_step(ctx, optim, net, run, 1e-6, .9, NULL);
         if (r == SAL_OK) r = sal_run_fetch(ctx, run, NULL, 0);      /* waits */
-        if (t >= 0) time[t] = now_ms() - start;
+        if (t >= 0) time[t] = now() * 1e3 - start;
     }
     if (r == SAL_OK) b->step = median(time, RUNS);
     free(in); free(maps); free(weight);
