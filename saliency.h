@@ -590,7 +590,9 @@ typedef enum sal_kind {
 typedef enum sal_fit { SAL_STRETCH, SAL_LETTERBOX, SAL_SQUARE } sal_fit;
 
 /* The data sets that lite has priors for: pass them as a run's domain. */
-enum { SAL_DOMAIN_NEUTRAL, SAL_DOMAIN_OSIE, SAL_DOMAIN_SCENE, SAL_DOMAINS };
+enum { SAL_DOMAIN_NEUTRAL, SAL_DOMAIN_OSIE, SAL_DOMAIN_SCENE, SAL_DOMAIN_MIT1003,
+       SAL_DOMAIN_FIGRIM, SAL_DOMAINS };
+#define SAL_DOMAIN_NAMES "neutral osie scene mit1003 figrim"    /* in this order */
 
 /* Everything but the weights that tells two networks of a kind apart; kept in the weights file. */
 typedef struct sal_net_desc {
@@ -5731,6 +5733,15 @@ static sal_result sal__check_tensor(sal_ctx *ctx, const char *name, const sal_ne
     return SAL_OK;
 }
 
+/* Priors of fewer data sets than there are now: the others begin as the neutral one. */
+static sal_result sal__add_domains(sal_ctx *ctx, sal_param *p, const sal_tensor *from) {
+    size_t n = sal_tensor_count(from) / (size_t)from->dim[0];
+    SAL__TRY(sal__param_own(ctx, p));
+    for (int d = 0; d < p->value.dim[0]; d++)
+        sal_tensor_read(from, d < from->dim[0] ? d * n : 0, n, (float *)p->value.data + d * n);
+    return SAL_OK;
+}
+
 /* Point all parameters at the tensors of net->file, which holds all of them and nothing else. */
 static sal_result sal__bind(sal_ctx *ctx, const char *name, sal_net *net) {
     const sal_safetensors *file = net->file;
@@ -5748,7 +5759,15 @@ static sal_result sal__bind(sal_ctx *ctx, const char *name, sal_net *net) {
         if (p->value.data) continue;                    /* an earlier layer has it, too */
         if (!t) return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s is missing; %s needs it", name,
                                  p->name, net->name);
-        SAL__TRY(sal__check_tensor(ctx, name, net, p, t));
+        sal_named_tensor all = *t;
+        int fewer = net->layer[i].op == SAL_OP_LOGPRIOR && t->tensor.dim[0] > 0 &&
+                    t->tensor.dim[0] < p->value.dim[0];
+        if (fewer) all.tensor.dim[0] = p->value.dim[0];
+        SAL__TRY(sal__check_tensor(ctx, name, net, p, &all));
+        if (fewer) {
+            SAL__TRY(sal__add_domains(ctx, p, &t->tensor));
+            continue;
+        }
         p->value = t->tensor;
         if (!as_it_is && t->tensor.dtype != SAL_F32) SAL__TRY(sal__param_own(ctx, p));
     }
@@ -5967,6 +5986,9 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
             if (sal__field_print(&sal__fields[i], d, field[i])) {
                 meta[metas++] = sal__fields[i].key; meta[metas++] = field[i];
             }
+        if (d->kind == SAL_LITE) {
+            meta[metas++] = "sal.domains"; meta[metas++] = SAL_DOMAIN_NAMES;
+        }
         for (i = 0; i < 2 * extras; i++) meta[metas++] = extra[i];
         r = sal_safetensors_save(ctx, path, tensor, net->params, meta, metas / 2);
     }
@@ -9864,12 +9886,13 @@ static sal_result sal__train_open(sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
     sal_ctx *ctx = t->ctx;
     sal_run_desc rd = SAL__ZEROED;
-    int i, up = SAL__MAX(d->loss.upsample, 1), workers = sal_threads(ctx), batch, seen = 0, terms = 0;
+    int i, up = SAL__MAX(d->loss.upsample, 1), workers = sal_threads(ctx), batch;
+    int seen = 0, terms = 0;
     for (i = 0; i < SAL_LOSS_TERMS; i++) terms += d->loss.weight[i] != 0;
     if (!d->train || d->train->count < 1 || d->epochs < 1 || d->batch < 1 || !terms ||
             !(d->crop >= 0 && d->crop < 1))
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "training needs samples, a loss, epochs and a batch "
-                         "of at least 1, crop from 0 to below 1");
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "training needs samples, a loss, epochs and a "
+                         "batch of at least 1, crop from 0 to below 1");
     if (d->features && (d->crop > 0 || d->colour > 0))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "cached features know pictures as they are and "
                          "mirrored: leave out crop and colour");

@@ -84,8 +84,48 @@ static void test_default(sal_ctx *ctx) {
     r = map_of(ctx, "examples/photos/astronaut.jpg", SAL_DOMAINS, &osie);
     CHECK(r == SAL_ERR_ARGUMENT && strstr(sal_error(ctx), "domain"),
           "a domain that does not exist is refused: %s", sal_error(ctx));
+    r = map_of(ctx, "examples/photos/astronaut.jpg", SAL_DOMAIN_FIGRIM, &osie);
+    CHECK(r == SAL_OK && s == SAL_OK && !memcmp(osie.data, from_file.data,
+                                                (size_t)osie.w * osie.h * sizeof(float)),
+          "a data set that the file has no prior of takes the neutral one");
+    sal_map_free(ctx, &osie);
     sal_map_free(ctx, &built_in);
     sal_map_free(&plain, &from_file);
+}
+
+/* A file with fewer priors than there are data sets: what is there stays, the others begin as the
+   neutral one, and what is saved has all of them, and their names. */
+static void test_fewer_domains(sal_ctx *ctx) {
+    const char *path = "build/test_lite.safetensors", *names;
+    sal_net *net = NULL;
+    sal_safetensors before, after;
+    const sal_named_tensor *a, *b;
+    int d, same = 1;
+    size_t k, n;
+    memset(&before, 0, sizeof before); memset(&after, 0, sizeof after);
+    sal_result r = sal_net_load(ctx, "weights/lite.safetensors", &net);
+    if (r == SAL_OK) r = sal_net_save(ctx, net, path, SAL_F32, NULL, 0);
+    if (r == SAL_OK) r = sal_safetensors_load(ctx, "weights/lite.safetensors", &before);
+    if (r == SAL_OK) r = sal_safetensors_load(ctx, path, &after);
+    a = r ? NULL : sal_safetensors_find(&before, "head.prior");
+    b = r ? NULL : sal_safetensors_find(&after, "head.prior");
+    names = r ? NULL : sal_safetensors_meta(&after, "sal.domains");
+    n = b ? sal_tensor_count(&b->tensor) / SAL_DOMAINS : 0;
+    for (d = 0; a && b && d < SAL_DOMAINS; d++)
+        for (k = 0; k < n; k++) {
+            float old, kept;
+            sal_tensor_read(&a->tensor, (d < a->tensor.dim[0] ? d : 0) * n + k, 1, &old);
+            sal_tensor_read(&b->tensor, d * n + k, 1, &kept);
+            same &= old == kept;
+        }
+    CHECK(b && b->tensor.dim[0] == SAL_DOMAINS && same, "priors that a file lacks begin as the "
+          "neutral one %s", r ? sal_error(ctx) : "");
+    CHECK(names && !strcmp(names, "neutral osie scene mit1003 figrim"),
+          "and a weights file names their data sets: %s", names ? names : "none");
+    remove(path);
+    sal_safetensors_free(ctx, &before);
+    sal_safetensors_free(ctx, &after);
+    sal_net_free(ctx, net);
 }
 
 /* How alike two maps are: their correlation. */
@@ -129,6 +169,7 @@ int main(void) {
     memset(&ctx, 0, sizeof ctx);
     test_files(&ctx);
     test_default(&ctx);
+    test_fewer_domains(&ctx);
     test_sizes(&ctx);
     return test_done();
 }

@@ -59,8 +59,8 @@ static const golden_case golden_cases[] = {
     { "sam-vgg.8",        SAL_SAM_VGG,    8, 0,  72,  40, 1, 856745 },
     { "sam-resnet.8",     SAL_SAM_RESNET, 8, 0,  72,  40, 1, 1154489 },
     { "sam-resnet.8.v15", SAL_SAM_RESNET, 8, 1,  72,  40, 1, 1154489 },
-    { "lite.8",           SAL_LITE,       8, 0,  72,  40, 1, 51771 },
-    { "lite.1",           SAL_LITE,       1, 0,  96, 128, 0, 2675441 },
+    { "lite.8",           SAL_LITE,       8, 0,  72,  40, 1, 51867 },
+    { "lite.1",           SAL_LITE,       1, 0,  96, 128, 0, 2675537 },
     { "mlnet.1",          SAL_MLNET,      1, 0,  80,  96, 0, 15452098 },   /* a prior of 1 x 1 */
     { "sam-vgg.1",        SAL_SAM_VGG,    1, 0,  48,  64, 0, 51835841 },
     { "sam-resnet.1",     SAL_SAM_RESNET, 1, 0,  48,  64, 0, 70120001 }

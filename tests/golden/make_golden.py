@@ -305,7 +305,7 @@ class Net:
         half = upsample(x, (x.shape[-2] + 1) // 2, (x.shape[-1] + 1) // 2)
         x = self.lite_scale(x)
         x = x + upsample(self.lite_scale(half.flip(3)).flip(3), *x.shape[-2:])
-        x = x + upsample(self.param('head.prior', 3, 1, 6, 8)[:1], *x.shape[-2:])
+        x = x + upsample(self.param('head.prior', 5, 1, 6, 8)[:1], *x.shape[-2:])
         return torch.softmax(x.flatten(1), 1).view_as(x)
 
     def sam_head(self, x):
