@@ -178,7 +178,8 @@ SALDEF const char *sal_path_name(const char *path);
 /* Files are named in UTF-8 on every system.
    A whole file in memory, with a zero byte after its end; sal_free the data. */
 SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **data, size_t *size);
-/* Write a whole file or nothing: to a temporary name beside it, fsync, rename. */
+/* Write a whole file or nothing: to a temporary name beside it, fsync, rename. A symbolic link
+   stays, and its target is written; pipes and devices are written to directly. */
 SALDEF sal_result sal_file_write(sal_ctx *ctx, const char *path, const void *data, size_t size);
 /* The names in a folder (without "." and ".."), sorted by byte value. One block: sal_free it. */
 SALDEF sal_result sal_dir_list(sal_ctx *ctx, const char *path, char ***names, int *count);
@@ -1680,6 +1681,8 @@ static void sal__bytes_print(sal__bytes *b, const char *format, ...) {  /* short
    All that differs between Windows and other systems. Names of files are UTF-8 (Windows wants
    UTF-16), files are bytes (no line end is translated), and larger than 2 GB where the system
    can. The functions return -1 or NULL on failure, and errno says why. */
+enum { SAL__PATH = 4096 };      /* bytes of a name that is written to */
+
 #ifdef _WIN32
 /* As windows.h has them; that would bring thousands of macros. */
 #ifdef __cplusplus
@@ -1747,6 +1750,9 @@ static int sal__make_folder(const char *name) {
     return sal__wide(wide, name) ? -1 : _wmkdir(wide);
 }
 
+static int sal__follow_links(char *name) { (void)name; return 0; }
+static int sal__open_stream(const char *name) { (void)name; return -1; }
+
 SALDEF int sal_path_kind(const char *path) {
     enum { FOLDER = 0x10 };
     wchar_t wide[SAL__WIDE];
@@ -1775,7 +1781,10 @@ static int sal__folder_names(const char *path, sal__bytes *names) {
 #ifdef __cplusplus
 extern "C"
 #endif
-int fsync(int);                 /* unistd.h hides it in strict C99 modes */
+int fsync(int);                 /* unistd.h hides it in strict C99 modes, and readlink */
+#ifndef __cplusplus
+ssize_t readlink(const char *, char *, size_t);
+#endif
 
 static FILE *sal__open_file(const char *name) { return fopen(name, "rb"); }
 
@@ -1801,6 +1810,27 @@ static unsigned long sal__process(void) { return (unsigned long)getpid(); }
 static int sal__remove(const char *name) { return unlink(name); }
 static int sal__replace(const char *from, const char *to) { return rename(from, to); }
 static int sal__make_folder(const char *name) { return mkdir(name, 0777); }
+
+/* Replaces a name by that at the end of its symbolic links, where there need not be a file. */
+static int sal__follow_links(char name[SAL__PATH]) {
+    char to[SAL__PATH];
+    for (int links = 0; links < 40; links++) {
+        ssize_t n = readlink(name, to, sizeof to - 1);
+        size_t at = n > 0 && to[0] == '/' ? 0 : (size_t)(sal_path_name(name) - name);
+        if (n < 0) return 0;
+        if (at + (size_t)n >= SAL__PATH) { errno = ENAMETOOLONG; return -1; }
+        memcpy(name + at, to, (size_t)n);
+        name[at + (size_t)n] = 0;
+    }
+    errno = ELOOP;
+    return -1;
+}
+
+/* A pipe, a terminal, /dev/null: written to as it is, or -1 for files. */
+static int sal__open_stream(const char *name) {
+    struct stat s;
+    return stat(name, &s) || S_ISREG(s.st_mode) || S_ISDIR(s.st_mode) ? -1 : open(name, O_WRONLY);
+}
 
 SALDEF int sal_path_kind(const char *path) {
     struct stat s;
@@ -1865,21 +1895,27 @@ SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **
    and always end: it puts the file in place, or says what went wrong and leaves nothing behind (as
    it does after a failure r of the caller's, which it returns). */
 typedef struct sal__output {
-    const char *path;
-    char *temporary;
+    const char *path;           /* as given */
+    char *target, *temporary;   /* the file itself; what is written first, "" for streams */
     int file, reason;           /* reason: the first errno, 0 as long as all went well */
 } sal__output;
 
 /* The temporary file is a new one: nothing that is there already is written to or followed. */
 static sal_result sal__output_begin(sal_ctx *ctx, const char *path, sal__output *out) {
-    size_t length = strlen(path) + 40;
+    enum { ROOM = SAL__PATH + 24 };
     sal_rng suffix = { (uint64_t)time(NULL) ^ (uint64_t)clock() << 20 ^
                        (uint64_t)(uintptr_t)ctx << 8 ^ (uint64_t)sal__process() << 40 };
     int attempt = 0;
-    out->path = path;
-    SAL__TRY_NEW(out->temporary, ctx, char, length);
+    out->path = path; out->file = -1;
+    SAL__TRY_NEW(out->target, ctx, char, SAL__PATH + ROOM);
+    out->temporary = out->target + SAL__PATH;
+    out->reason = strlen(path) < SAL__PATH ? 0 : ENAMETOOLONG;
+    if (!out->reason) out->file = sal__open_stream(path);
+    if (out->reason || out->file >= 0) return SAL_OK;
+    strcpy(out->target, path);
+    if (sal__follow_links(out->target)) { out->reason = errno; return SAL_OK; }
     do {
-        snprintf(out->temporary, length, "%s.%08lx%08lx.tmp", path,
+        snprintf(out->temporary, ROOM, "%s.%08lx%08lx.tmp", out->target,
                  (unsigned long)sal_rng_below(&suffix, 0xFFFFFFFFu),
                  (unsigned long)sal_rng_below(&suffix, 0xFFFFFFFFu));
         out->file = sal__create_file(out->temporary);
@@ -1900,11 +1936,13 @@ static void sal__output_append(sal__output *out, const void *data, size_t size) 
 
 static sal_result sal__output_end(sal_ctx *ctx, sal__output *out, sal_result r) {
     int reason = out->reason;
+    int placed = *out->temporary && out->file >= 0;
     if (!reason && r == SAL_OK && sal__flush(out->file) && errno != EINVAL) reason = errno;
     if (out->file >= 0 && sal__close(out->file) && !reason) reason = errno;
-    if (!reason && r == SAL_OK && sal__replace(out->temporary, out->path)) reason = errno;
-    if ((reason || r != SAL_OK) && out->file >= 0) sal__remove(out->temporary);
-    sal_free(ctx, out->temporary);
+    if (!reason && r == SAL_OK && placed && sal__replace(out->temporary, out->target))
+        reason = errno;
+    if ((reason || r != SAL_OK) && placed) sal__remove(out->temporary);
+    sal_free(ctx, out->target);
     if (reason && r == SAL_OK)
         r = sal__fail(ctx, SAL_ERR_IO, "%s: cannot be written: %s", out->path, strerror(reason));
     return r;
