@@ -5990,7 +5990,7 @@ SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *
 
 SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *path, sal_dtype dtype,
                                const char *const *extra, int extras) {
-    enum { OWN = 6 + 2 * SAL__COUNT(sal__fields), SMALL = 8192 };
+    enum { OWN = 8 + 2 * SAL__COUNT(sal__fields), SMALL = 8192 };
     const sal_net_desc *d = &net->desc;
     char input[32], preprocess[320], field[SAL__COUNT(sal__fields)][80];
     int i, metas = 0, used = 0;
@@ -9279,7 +9279,7 @@ SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind) {
         { 10, 10, "sam", { SAL_RATE_STEP, 1e-4, 0, 0.1, 2 },
           { SAL_RMSPROP, 1, 0.9, 1e-7, 0, 0, 0 } },
         { 12, 8, "kl-cc", { SAL_RATE_ONE_CYCLE, 5e-4, 0, 0, 0 },
-          { SAL_ADAMW, 1, 0, 0, 1e-4, 0, 0 } }      /* ours: see weights/README.md */
+          { SAL_ADAMW, 1, 0.999, 1e-8, 1e-4, 0, 0 } }      /* ours: see weights/README.md */
     };
     sal_ctx ctx = SAL__ZEROED;
     sal_train_desc d = SAL__ZEROED;

@@ -522,6 +522,81 @@ static void test_bad_data(void) {
 }
 #undef TRAIN
 
+/* A source of two samples without names, with something wrong in the second, or nothing. */
+typedef struct source { int density_w; float value; sal_result result; } source;
+
+static sal_result load_sample(void *user, sal_ctx *ctx, int i, sal_sample *s) {
+    source *from = (source *)user;
+    SAL__TRY(sal_image_new(ctx, 20, 16, &s->image));
+    SAL__TRY(sal_map_new(ctx, i ? from->density_w : 20, 16, &s->density));
+    s->image.data[30] = 255;
+    s->density.data[10] = i ? from->value : 7;          /* any positive maximum is taken as 1 */
+    if (i && from->result) snprintf(ctx->error, sizeof ctx->error, "the camera is off");
+    return i ? from->result : SAL_OK;
+}
+
+static uint64_t run_source(source *from, int threads, char *error) {
+    sal_source two = { 2, load_sample, NULL, NULL };
+    sal_train_desc d = short_desc();
+    sal_train_result result;
+    uint64_t h = 0;
+    sal_ctx ctx;
+    memset(&ctx, 0, sizeof ctx);
+    ctx.threads = threads;
+    two.user = from;
+    d.train = &two; d.epochs = 2; d.batch = 2;
+    sal_net *net = make_net(&ctx, SAL_JUNTINGNET, 48, 48, 8);
+    if (sal_train(&ctx, net, &d, &result) == SAL_OK) h = digest(net);
+    snprintf(error, 300, "%.299s", h ? "" : ctx.error);
+    sal_net_free(&ctx, net);
+    return h;
+}
+
+static void test_source(void) {
+    source good = { 20, 1, SAL_OK }, s;
+    char error[300];
+    uint64_t h = run_source(&good, 1, error);
+    CHECK(h && h == run_source(&good, 2, error), "a source without names, fixations and validation "
+          "trains, to the same bits with two threads %s", error);
+    s = good; s.value = 3;
+    CHECK(run_source(&s, 1, error) == h, "densities are scaled to a maximum of 1");
+    s = good; s.density_w = 19;
+    CHECK(!run_source(&s, 1, error) && strstr(error, "19 x 16") && strstr(error, "20 x 16"),
+          "a density of another size is refused: %s", error);
+    s = good; s.value = NAN;
+    CHECK(!run_source(&s, 1, error) && strstr(error, "finite"),
+          "a density that is no number is refused: %s", error);
+    s = good; s.value = -1;
+    CHECK(!run_source(&s, 1, error) && strstr(error, "-1"), "and a negative one: %s", error);
+    s = good; s.result = SAL_ERR_IO;
+    CHECK(!run_source(&s, 1, error) && !strcmp(error, "the camera is off"),
+          "what a source says went wrong is what is said: %s", error);
+}
+
+/* One step of each recipe as it comes leaves finite weights. */
+static void test_recipes(void) {
+    source good = { 20, 1, SAL_OK };
+    sal_source two = { 2, load_sample, NULL, NULL };
+    sal_ctx ctx;
+    int kind, i, wrong = 0;
+    size_t k;
+    memset(&ctx, 0, sizeof ctx);
+    two.user = &good;
+    for (kind = 0; kind < SAL_KINDS; kind++) {
+        sal_train_desc d = sal_train_desc_paper((sal_kind)kind);
+        sal_train_result result;
+        sal_net *net = make_net(&ctx, (sal_kind)kind, kind == SAL_WEPSAM ? 64 : 48,
+                                kind == SAL_JUNTINGNET ? 48 : 64, 16);
+        d.train = &two; d.epochs = 2;
+        wrong += sal_train(&ctx, net, &d, &result) != SAL_OK;
+        for (i = 0; i < net->params; i++)
+            for (k = 0; k < sal_tensor_count(&net->param[i].value); k++)
+                wrong += !(fabs(((float *)net->param[i].value.data)[k]) < 1e6);
+        sal_net_free(&ctx, net);
+    }
+    CHECK(!wrong, "every network's own recipe trains to finite weights");
+}
+
 static void test_limits(void) {
     sal_train_desc d = short_desc();
     sal_train_result result;
@@ -578,6 +653,8 @@ int main(void) {
     test_features();
     test_sizes();
     test_bad_data();
+    test_source();
+    test_recipes();
     test_limits();
     test_overfit();
     return test_done();

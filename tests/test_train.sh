@@ -45,6 +45,9 @@ learn plain $whole && learn cached $whole --features features.bin &&
     awk -F, 'FNR == 2 { loss[++n] = $2 } END { d = loss[1] / loss[2] - 1; if (d < 0) d = -d
              print d; exit !(n == 2 && d < 3e-3) }' plain.csv cached.csv >err
 says $? "the features of a frozen backbone, cached as half floats, teach the same (loss off by $(cat err))"
+"$top/build/train_yours" >out 2>err && [ ! -s err ] && [ -s yours.safetensors ] &&
+    awk '{ sub(".*CC ", ""); exit !($1 > 0.8) }' out
+says $? "train_yours learns from pictures that it draws: $(cat out)"
 "$train" --help >out 2>err && [ ! -s err ] && grep -q "FOLDER@HxW" out
 says $? "--help tells of sizes"
 
