@@ -1274,7 +1274,8 @@ typedef struct sal_train_desc {
     int resume;                 /* 1: go on from state if it exists */
     const char *log;            /* CSV, a line per epoch */
     const char *features;       /* cache of what the frozen beginning makes of each picture (half
-                                   floats); needs crop = colour = 0 */
+                                   floats), made if it is not there, continued if it is not whole;
+                                   needs crop = colour = 0; twice as large with mirror */
     /* called after every step; answers SAL_TRAIN_GO_ON, ... */
     int (*progress)(void *user, const sal_train_progress *p);
     void *user;
@@ -1709,10 +1710,14 @@ static int sal__wide(wchar_t *out, const char *name) {
     return -1;
 }
 
-static FILE *sal__open_file(const char *name) {
-    wchar_t wide[SAL__WIDE];
-    return sal__wide(wide, name) ? NULL : _wfopen(wide, L"rb");
+static FILE *sal__open_file(const char *name, const char *mode) {
+    wchar_t wide[SAL__WIDE], how[4];
+    int i = 0;
+    do how[i] = (wchar_t)mode[i]; while (mode[i++]);
+    return sal__wide(wide, name) ? NULL : _wfopen(wide, how);
 }
+
+static void sal__expect(FILE *file, int64_t at, size_t size) { }
 
 static int sal__seek(FILE *file, int64_t by, int from) { return _fseeki64(file, by, from); }
 static int64_t sal__tell(FILE *file) { return _ftelli64(file); }
@@ -1786,7 +1791,14 @@ int fsync(int);                 /* unistd.h hides it in strict C99 modes, and re
 ssize_t readlink(const char *, char *, size_t);
 #endif
 
-static FILE *sal__open_file(const char *name) { return fopen(name, "rb"); }
+static FILE *sal__open_file(const char *name, const char *mode) { return fopen(name, mode); }
+
+/* These bytes are read soon: the system may fetch them meanwhile. */
+static void sal__expect(FILE *file, int64_t at, size_t size) {
+#ifdef POSIX_FADV_WILLNEED
+    posix_fadvise(fileno(file), (off_t)at, (off_t)size, POSIX_FADV_WILLNEED);
+#endif
+}
 
 static int sal__seek(FILE *file, int64_t by, int from) {
     if (by == (long)by) return fseek(file, (long)by, from);
@@ -1855,7 +1867,7 @@ static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t 
     int64_t length;
     if (sal_path_kind(path) == 1)
         return sal__fail(ctx, SAL_ERR_IO, "%s: is a folder, not a file", path);
-    *file = sal__open_file(path);
+    *file = sal__open_file(path, "rb");
     if (!*file)
         return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
     if (sal__seek(*file, 0, SEEK_END) || (length = sal__tell(*file)) < 0 ||
@@ -4939,18 +4951,15 @@ static void sal__fill_normal(float *x, size_t n, double sd, sal_rng *rng) {
     for (size_t i = 0; i < n; i++) x[i] = (float)(sd * sal_rng_normal(rng));
 }
 
+static void sal__fast_project(sal_ctx *ctx, float *row, const float *x, int rows, int columns);
+
 /* Saxe et al. 2014: rows of a Gaussian matrix made orthonormal (Gram-Schmidt); rows <= columns. */
-static void sal__fill_orthogonal(float *x, int rows, int columns, sal_rng *rng) {
+static void sal__fill_orthogonal(sal_ctx *ctx, float *x, int rows, int columns, sal_rng *rng) {
     sal__fill_normal(x, (size_t)rows * columns, 1, rng);
     for (int i = 0; i < rows; i++) {
         float *row = x + (size_t)i * columns;
         double norm = 0;
-        for (int j = 0; j < i; j++) {
-            const float *other = x + (size_t)j * columns;
-            double dot = 0;
-            for (int k = 0; k < columns; k++) dot += (double)row[k] * other[k];
-            for (int k = 0; k < columns; k++) row[k] -= (float)(dot * other[k]);
-        }
+        sal__fast_project(ctx, row, x, i, columns);
         for (int k = 0; k < columns; k++) norm += (double)row[k] * row[k];
         norm = sqrt(norm);
         for (int k = 0; k < columns; k++) row[k] = (float)(row[k] / norm);
@@ -4979,7 +4988,7 @@ SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed) {
         } else if (l->op == SAL_OP_CONVLSTM && p->value.ndim == 4) {
             const char *gate = p->name + strlen(l->name) + 1;
             if (gate[0] == 'U' && gate[1] != 'a')
-                sal__fill_orthogonal(x, dim[0], (int)fan_in, &rng);
+                sal__fill_orthogonal(ctx, x, dim[0], (int)fan_in, &rng);
             else
                 sal__fill_normal(x, n, gate[0] == 'V' ? 0 : .05, &rng);
         } else if (p->value.ndim >= 2 && l->op != SAL_OP_PRIOR && l->op != SAL_OP_LOGPRIOR) {
@@ -9307,6 +9316,7 @@ typedef struct sal__picture {
     float *point;               /* `points` pairs x, y: fixations, 0 to 1 across the frame */
     int points;
     int bad;                    /* cannot be read, and that is to be overlooked */
+    int record;                 /* its place in the file of features */
 } sal__picture;
 
 /* A size of the input, the sizes in which its pictures and densities are kept, and that of the maps
@@ -9341,7 +9351,10 @@ typedef struct sal__trainer {
     size_t *place, block_floats;    /* place[i] on; SIZE_MAX: it does not */
     FILE *features;
     int feature[8], feature_count;
-    size_t feature_floats, feature_start;
+    size_t feature_floats;
+    int feature_kinds;          /* records of a picture: plain, perhaps mirrored */
+    sal__picture **by_record;   /* `records` of them, one of each name */
+    int records;
     uint16_t *record;           /* features of a batch */
     char recipe[512];
     sal__epoch *history;
@@ -9573,21 +9586,32 @@ static sal_result sal__first_failure(sal__trainer *t) {
     return SAL_OK;
 }
 
+/* Where the features of a picture, as it is shown now, lie in their file. */
+enum { SAL__FEATURE_HEADER = 128 };
+static int64_t sal__feature_place(const sal__trainer *t, int picture) {
+    int mirror = sal__view_of(t, t->size, sal__key(t, picture)).mirror;
+    return SAL__FEATURE_HEADER + ((int64_t)t->picture[picture].record * t->feature_kinds + mirror) *
+           (int64_t)(t->feature_floats * sizeof(uint16_t));
+}
+
 /* Inputs and targets of `count` samples from `first` on (in the order of this epoch). */
 static sal_result sal__batch(sal__trainer *t, int first, int count, int vary) {
+    int last;
     t->first = first; t->count = count; t->vary = vary;
     if (vary) t->run = t->size[t->picture[t->order[first]].size].run;
     for (int i = 0; t->feature_count && i < count; i++) {
         int picture = sal__pick(t, i);
-        int64_t record = 2 * (int64_t)picture +
-                         sal__view_of(t, t->size, sal__key(t, picture)).mirror;
-        if (sal__seek(t->features, (int64_t)t->feature_start +
-                      record * (int64_t)(t->feature_floats * sizeof(uint16_t)), SEEK_SET) ||
+        if (sal__seek(t->features, sal__feature_place(t, picture), SEEK_SET) ||
             fread(t->record + i * t->feature_floats, sizeof(uint16_t), t->feature_floats,
                   t->features) != t->feature_floats)
             return sal__fail(t->ctx, SAL_ERR_IO, "%s: features of picture %d cannot be read",
                              t->desc.features, picture);
     }
+    last = SAL__MIN(first + 2 * count, vary ? t->at.steps * t->desc.batch * t->desc.ranks : t->vals);
+    for (t->first += count; t->feature_count && t->first < last; t->first++)    /* the next batch */
+        sal__expect(t->features, sal__feature_place(t, sal__pick(t, 0)),
+                    t->feature_floats * sizeof(uint16_t));
+    t->first = first;
     sal_parallel_for(t->ctx, count, sal__batch_task, t);
     return sal__first_failure(t);
 }
@@ -9749,8 +9773,9 @@ static sal_result sal__train_resume(sal__trainer *t) {
 
 /* --- features of the frozen beginning, on disk -------------------------------------------------
 
-   128 bytes that say what they belong to, then a record for every picture (training, then
-   validation), plain and mirrored: half floats, too large ones clipped. */
+   128 bytes that say what they belong to, then for every picture, sorted by names, a record as it
+   is and, if pictures are mirrored, one mirrored: half floats, too large ones clipped. A file that
+   ends early is continued. */
 static void sal__feature_watch(void *arg, const sal_run *run, int i) {
     const sal__trainer *t = (const sal__trainer *)arg;
     uint16_t *to = t->record;
@@ -9768,64 +9793,114 @@ static void sal__feature_watch(void *arg, const sal_run *run, int i) {
 
 static int sal__train_report(sal__trainer *t);
 
-static sal_result sal__features_open(sal__trainer *t) {
-    char header[128], found[128];
-    uint64_t hash = sal__hash(t->recipe);
-    sal_run *run = NULL;
-    sal__output out;
-    int i, total = t->trains + t->vals;
-    t->feature_start = sizeof header;
+static int sal__picture_order(const void *a, const void *b) {
+    return strcmp((*(const sal__picture *const *)a)->name, (*(const sal__picture *const *)b)->name);
+}
+
+/* The first bytes of the file: network, size, pictures, frozen weights, how pictures are shown. */
+static void sal__feature_header(sal__trainer *t, char *header) {
+    const sal_net_desc *d = &t->net->desc;
+    uint64_t hash = sal__hash(t->net->name);
+    int i;
     for (i = 0; i < t->net->params; i++) {
         const sal_tensor *p = &t->net->param[i].value;
         if (!t->run->gradient[i])               /* a weight of the beginning */
             hash = sal__hash_on(hash, p->data, sal_tensor_count(p) * sizeof(float));
     }
-    for (i = 0; i < total; i++) {
-        hash = hash * 31 + sal__hash(t->picture[i].name);
+    for (i = 0; i < 3; i++) {
+        float shown[4] = { d->mean[i], d->std[i], d->scale, (float)(d->bgr + 2 * (int)d->fit) };
+        hash = sal__hash_on(hash, shown, sizeof shown);
     }
-    memset(header, ' ', sizeof header);
-    i = snprintf(header, sizeof header, "saliency features 1, %s %d x %d, %d pictures, %.0f "
-                 "halves, %08lx%08lx", t->net->name, t->run->h, t->run->w, total,
-                 (double)t->feature_floats,
+    for (i = 0; i < t->records; i++) hash = hash * 31 + sal__hash(t->by_record[i]->name);
+    memset(header, ' ', SAL__FEATURE_HEADER);
+    i = snprintf(header, SAL__FEATURE_HEADER, "saliency features 2, %s %d x %d, %d pictures%s, %.0f "
+                 "halves, %08lx%08lx", t->net->name, t->run->h, t->run->w, t->records,
+                 t->feature_kinds == 2 ? " and mirrored" : "", (double)t->feature_floats,
                  (unsigned long)(hash >> 32), (unsigned long)(hash & 0xFFFFFFFFu));
     header[i] = ' ';
-    header[sizeof header - 1] = '\n';
+    header[SAL__FEATURE_HEADER - 1] = '\n';
+}
+
+/* One picture's records, behind those that are there. */
+static sal_result sal__feature_make(sal__trainer *t, sal_run *run, sal__picture *s) {
+    sal__picture fresh = *s;
+    int loaded = s->image != NULL;
+    sal_result r = SAL_OK;
+    t->vary = 0;
+    sal__view v = sal__view_of(t, t->size, 0);
+    if (!loaded && !s->bad) { r = sal__picture_load(t->ctx, t, &fresh); s = &fresh; }
+    for (int k = 0; k < t->feature_kinds && r == SAL_OK; k++) {
+        v.mirror = k;
+        if (!s->bad) r = sal__view_image(t->ctx, t, s, &v, t->input);
+        if (r == SAL_OK) r = sal_run_forward(t->ctx, run, t->input);
+        if (r == SAL_OK && fwrite(t->record, sizeof(uint16_t), t->feature_floats, t->features) !=
+                           t->feature_floats)
+            r = sal__fail(t->ctx, SAL_ERR_IO, "%s: cannot be written: %s", t->desc.features,
+                          strerror(errno));
+    }
+    if (!loaded) sal__picture_drop(t->ctx, &fresh);
+    return r;
+}
+
+static sal_result sal__features_open(sal__trainer *t) {
+    char header[SAL__FEATURE_HEADER], found[SAL__FEATURE_HEADER];
+    const char *path = t->desc.features;
+    int i, total = t->trains + t->vals, mirror = t->desc.mirror != 0, done;
+    size_t size = t->feature_floats * sizeof(uint16_t), length = 0;
+    sal_run *run = NULL;
+    sal_result r = SAL_OK;
+    SAL__TRY_PUT(t->by_record, t->ctx, &t->arena, sal__picture *, total);
+    for (i = 0; i < total; i++) t->by_record[i] = &t->picture[i];
+    qsort(t->by_record, (size_t)total, sizeof *t->by_record, sal__picture_order);
+    for (i = 0; i < total; i++) {       /* one of each name */
+        sal__picture *s = t->by_record[i];
+        if (!s->from->info || !s->from->info[s->entry].name)
+            return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "cached features need pictures with names");
+        if (!i || strcmp(t->by_record[t->records - 1]->name, s->name))
+            t->by_record[t->records++] = s;
+        s->record = t->records - 1;
+    }
     SAL__TRY_PUT(t->record, t->ctx, &t->arena, uint16_t, t->feature_floats * t->run->n);
-    t->features = sal__open_file(t->desc.features);
-    if (t->features && fread(found, 1, sizeof found, t->features) == sizeof found &&
-        !memcmp(found, header, sizeof header)) return SAL_OK;
-    if (t->features) fclose(t->features);
-    t->features = NULL;
+    if (sal_path_kind(path) < 0) {
+        t->features = sal__open_file(path, "w+b");
+        t->feature_kinds = 1 + mirror;
+        sal__feature_header(t, header);
+        if (!t->features || fwrite(header, sizeof header, 1, t->features) != 1)
+            return sal__fail(t->ctx, SAL_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+        length = sizeof header;
+    } else {
+        SAL__TRY(sal__open(t->ctx, path, &t->features, &length));
+        i = fread(found, sizeof found, 1, t->features) == 1;
+        for (t->feature_kinds = 2; ; t->feature_kinds--) {      /* mirrored ones do no harm */
+            if (t->feature_kinds == mirror)
+                return sal__fail(t->ctx, SAL_ERR_FORMAT, "%s: does not hold the features of these "
+                                 "pictures at this size, with these weights: name another file, or "
+                                 "delete it", path);
+            sal__feature_header(t, header);
+            if (i && !memcmp(found, header, sizeof header)) break;
+        }
+    }
+    size *= (size_t)t->feature_kinds;
+    done = (int)SAL__MIN((length - sizeof header) / size, (size_t)t->records);
+    if (done == t->records) return SAL_OK;
+    fclose(t->features);
+    t->features = sal__open_file(path, "r+b");
+    if (!t->features || sal__seek(t->features, (int64_t)(sizeof header + done * size), SEEK_SET))
+        return sal__fail(t->ctx, SAL_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
     SAL__TRY(sal_run_open(t->ctx, t->net, 1, t->run->h, t->run->w, &run));
     run->watch = sal__feature_watch; run->watch_arg = t;
     run->end = t->run->frozen;
-    sal_result r = sal__output_begin(t->ctx, t->desc.features, &out);
-    if (r != SAL_OK) { sal_run_close(t->ctx, run); return r; }
-    sal__output_append(&out, header, sizeof header);
-    for (i = 0; r == SAL_OK && i < total; i++) {
-        sal__picture *s = &t->picture[i], fresh = *s;
-        int loaded = s->image != NULL;
-        t->vary = 0;
-        sal__view v = sal__view_of(t, t->size, 0);
-        if (!loaded && !s->bad) { r = sal__picture_load(t->ctx, t, &fresh); s = &fresh; }
-        for (int k = 0; k < 2 && r == SAL_OK; k++) {
-            v.mirror = k;
-            if (!s->bad) r = sal__view_image(t->ctx, t, s, &v, t->input);
-            if (r == SAL_OK) r = sal_run_forward(t->ctx, run, t->input);
-            if (r == SAL_OK)
-                sal__output_append(&out, t->record, t->feature_floats * sizeof(uint16_t));
-        }
-        if (!loaded) sal__picture_drop(t->ctx, &fresh);
+    for (i = done; r == SAL_OK && i < t->records; i++) {
+        r = sal__feature_make(t, run, t->by_record[i]);
         t->at.pictures = i + 1;
         if (r == SAL_OK && sal__train_report(t) == SAL_TRAIN_STOP)
-            r = sal__fail(t->ctx, SAL_ERR_CANCELLED, "stopped while making features");
+            r = sal__fail(t->ctx, SAL_ERR_CANCELLED, "stopped while making features; they are kept "
+                          "and continued next time");
     }
-    r = sal__output_end(t->ctx, &out, r);
+    if (fflush(t->features) && r == SAL_OK)
+        r = sal__fail(t->ctx, SAL_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
     sal_run_close(t->ctx, run);
-    SAL__TRY(r);
-    t->features = sal__open_file(t->desc.features);
-    return t->features ? SAL_OK : sal__fail(t->ctx, SAL_ERR_IO, "%s: cannot be opened",
-                                            t->desc.features);
+    return r;
 }
 
 /* --- preparing -------------------------------------------------------------------------------- */
@@ -11973,6 +12048,19 @@ static void sal__fast_adam(const sal_ctx *ctx, float *w, float *m, float *a, con
     c[5] = (float)(1 / sqrt(1 - pow(beta2, (double)step)));
     c[6] = (float)eps; c[7] = (float)(rate * decay);
     sal__isa_of(ctx)->adam(w, m, a, g, c, n);
+}
+
+/* row -= (row . r) r for each row r of x, which are orthonormal; 64 at a time stay in the cache. */
+static void sal__fast_project(sal_ctx *ctx, float *row, const float *x, int rows, int columns) {
+    const sal__isa *isa = sal__isa_of(ctx);
+    float dot[64];
+    for (int i = 0, n; i < rows; i += n) {
+        n = SAL__MIN(64, rows - i);
+        isa->dot(dot, row, x + (size_t)i * columns, SAL_F32, n, columns);
+        for (int k = 0; k < n; k++)
+            isa->finish(row, x + (size_t)(i + k) * columns, row, -dot[k], 0, SAL_IDENTITY,
+                        (size_t)columns);
+    }
 }
 
 static void sal__fast_bias(sal_ctx *ctx, float *dbias, const float *dout, int n, int c, int hw) {

@@ -338,30 +338,68 @@ static void test_ranks(void) {
 
 /* --- features --------------------------------------------------------------------------------- */
 
+static int stop_loading(void *user, const sal_train_progress *p) {
+    int *calls = (int *)user;
+    return p->loading && ++*calls == 7 ? SAL_TRAIN_STOP : SAL_TRAIN_GO_ON;
+}
+
 static void test_features(void) {
-    sal_train_desc d = short_desc();
+    static const char path[] = FOLDER "/features";
+    sal_ctx ctx;
+    sal_train_desc d = short_desc(), other;
     sal_train_result plain, cached, again;
     memset(&plain, 0, sizeof plain); memset(&cached, 0, sizeof cached);
+    memset(&ctx, 0, sizeof ctx);
     char error[300];
-    struct stat before, after;
-    int done;
+    struct stat whole, part, single;
+    uint64_t bytes;
+    int done, calls = 0;
     d.freeze = "conv"; d.dropout = 0;
     CHECK(run_training(&d, 1, &plain, error) != 0, "a network with frozen convolutions learns %s",
           error);
-    remove(FOLDER "/features");
-    d.features = FOLDER "/features";
+    remove(path);
+    d.features = path;
     done = run_training(&d, 1, &cached, error) != 0;
     CHECK(done && fabs(cached.loss - plain.loss) < 1e-3 * plain.loss,
           "from features on disk it learns the same: loss %.6f and %.6f %s", plain.loss,
           cached.loss, error);
-    stat(FOLDER "/features", &before);
+    stat(path, &whole);
+    bytes = file_digest(&ctx, path);
+    other = d;
+    other.seed = 5; other.schedule.rate /= 2; other.mirror = 0; other.val_split = .1;
+    done = run_training(&other, 1, &again, error) != 0;
+    CHECK(done && file_digest(&ctx, path) == bytes,
+          "another recipe, seed and share of validation use the file that is there %s", error);
     run_training(&d, 1, &again, error);
-    stat(FOLDER "/features", &after);
-    CHECK(again.loss == cached.loss && before.st_ino == after.st_ino,
-          "a second training uses the file that is there");
+    CHECK(again.loss == cached.loss && file_digest(&ctx, path) == bytes,
+          "a second training does too, and ends with the same loss");
+    remove(path);
+    other = d;
+    other.progress = stop_loading; other.user = &calls;
+    done = run_training(&other, 1, &again, error) != 0;
+    stat(path, &part);
+    CHECK(!done && part.st_size < whole.st_size && part.st_size > 128,
+          "stopped while it makes features: %.40s...", error);
+    CHECK(truncate(path, part.st_size - 11) == 0 && run_training(&d, 2, &again, error) != 0 &&
+          file_digest(&ctx, path) == bytes && again.loss == cached.loss,
+          "the next training makes the rest, after half a record too: the same bytes %s", error);
+    other = d;
+    other.freeze = "conv1";
+    done = run_training(&other, 1, &again, error) != 0;
+    CHECK(!done && strstr(error, "delete it") && file_digest(&ctx, path) == bytes,
+          "features of other layers are refused, and the file stays: %.60s...", error);
+    remove(path);
+    other = d;
+    other.mirror = 0;
+    done = run_training(&other, 1, &again, error) != 0;
+    stat(path, &single);
+    CHECK(done && single.st_size - 128 == (whole.st_size - 128) / 2,
+          "without mirrored pictures the file is half as large %s", error);
+    CHECK(run_training(&d, 1, &again, error) == 0, "and not enough for a training with them");
     d.crop = .1;
     CHECK(run_training(&d, 1, &again, error) == 0 && strstr(error, "features"),
           "features and crops together are refused: %.50s...", error);
+    remove(path);
 }
 
 /* --- inputs of several sizes ------------------------------------------------------------------ */
