@@ -9607,7 +9607,8 @@ static sal_result sal__batch(sal__trainer *t, int first, int count, int vary) {
             return sal__fail(t->ctx, SAL_ERR_IO, "%s: features of picture %d cannot be read",
                              t->desc.features, picture);
     }
-    last = SAL__MIN(first + 2 * count, vary ? t->at.steps * t->desc.batch * t->desc.ranks : t->vals);
+    last = vary ? t->at.steps * t->desc.batch * t->desc.ranks : t->vals;
+    last = SAL__MIN(first + 2 * count, last);
     for (t->first += count; t->feature_count && t->first < last; t->first++)    /* the next batch */
         sal__expect(t->features, sal__feature_place(t, sal__pick(t, 0)),
                     t->feature_floats * sizeof(uint16_t));
@@ -9813,12 +9814,16 @@ static void sal__feature_header(sal__trainer *t, char *header) {
     }
     for (i = 0; i < t->records; i++) hash = hash * 31 + sal__hash(t->by_record[i]->name);
     memset(header, ' ', SAL__FEATURE_HEADER);
-    i = snprintf(header, SAL__FEATURE_HEADER, "saliency features 2, %s %d x %d, %d pictures%s, %.0f "
-                 "halves, %08lx%08lx", t->net->name, t->run->h, t->run->w, t->records,
+    i = snprintf(header, SAL__FEATURE_HEADER, "saliency features 2, %s %d x %d, %d pictures%s, "
+                 "%.0f halves, %08lx%08lx", t->net->name, t->run->h, t->run->w, t->records,
                  t->feature_kinds == 2 ? " and mirrored" : "", (double)t->feature_floats,
                  (unsigned long)(hash >> 32), (unsigned long)(hash & 0xFFFFFFFFu));
     header[i] = ' ';
     header[SAL__FEATURE_HEADER - 1] = '\n';
+}
+
+static sal_result sal__unwritten(sal_ctx *ctx, const char *path) {
+    return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
 }
 
 /* One picture's records, behind those that are there. */
@@ -9835,8 +9840,7 @@ static sal_result sal__feature_make(sal__trainer *t, sal_run *run, sal__picture 
         if (r == SAL_OK) r = sal_run_forward(t->ctx, run, t->input);
         if (r == SAL_OK && fwrite(t->record, sizeof(uint16_t), t->feature_floats, t->features) !=
                            t->feature_floats)
-            r = sal__fail(t->ctx, SAL_ERR_IO, "%s: cannot be written: %s", t->desc.features,
-                          strerror(errno));
+            r = sal__unwritten(t->ctx, t->desc.features);
     }
     if (!loaded) sal__picture_drop(t->ctx, &fresh);
     return r;
@@ -9866,7 +9870,7 @@ static sal_result sal__features_open(sal__trainer *t) {
         t->feature_kinds = 1 + mirror;
         sal__feature_header(t, header);
         if (!t->features || fwrite(header, sizeof header, 1, t->features) != 1)
-            return sal__fail(t->ctx, SAL_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+            return sal__unwritten(t->ctx, path);
         length = sizeof header;
     } else {
         SAL__TRY(sal__open(t->ctx, path, &t->features, &length));
@@ -9886,7 +9890,7 @@ static sal_result sal__features_open(sal__trainer *t) {
     fclose(t->features);
     t->features = sal__open_file(path, "r+b");
     if (!t->features || sal__seek(t->features, (int64_t)(sizeof header + done * size), SEEK_SET))
-        return sal__fail(t->ctx, SAL_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+        return sal__unwritten(t->ctx, path);
     SAL__TRY(sal_run_open(t->ctx, t->net, 1, t->run->h, t->run->w, &run));
     run->watch = sal__feature_watch; run->watch_arg = t;
     run->end = t->run->frozen;
@@ -9898,7 +9902,7 @@ static sal_result sal__features_open(sal__trainer *t) {
                           "and continued next time");
     }
     if (fflush(t->features) && r == SAL_OK)
-        r = sal__fail(t->ctx, SAL_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+        r = sal__unwritten(t->ctx, path);
     sal_run_close(t->ctx, run);
     return r;
 }

@@ -347,6 +347,7 @@ static void test_features(void) {
     static const char path[] = FOLDER "/features";
     sal_ctx ctx;
     sal_train_desc d = short_desc(), other;
+    sal_folders_desc data = short_data();
     sal_train_result plain, cached, again;
     memset(&plain, 0, sizeof plain); memset(&cached, 0, sizeof cached);
     memset(&ctx, 0, sizeof ctx);
@@ -366,8 +367,8 @@ static void test_features(void) {
     stat(path, &whole);
     bytes = file_digest(&ctx, path);
     other = d;
-    other.seed = 5; other.schedule.rate /= 2; other.mirror = 0; other.val_split = .1;
-    done = run_training(&other, 1, &again, error) != 0;
+    other.seed = data.seed = 5; other.schedule.rate /= 2; other.mirror = 0; data.val_split = .1;
+    done = train_kind(SAL_JUNTINGNET, 48, 48, 8, &other, &data, 1, &again, error) != 0;
     CHECK(done && file_digest(&ctx, path) == bytes,
           "another recipe, seed and share of validation use the file that is there %s", error);
     run_training(&d, 1, &again, error);
