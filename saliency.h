@@ -590,6 +590,10 @@ typedef enum sal_kind {
    or its central square stretched. */
 typedef enum sal_fit { SAL_STRETCH, SAL_LETTERBOX, SAL_SQUARE } sal_fit;
 
+/* How a network learns that people look at the middle: not at all; by Gaussians beside its features
+   (SAM eq. 10); by a coarse mask that its map is multiplied with (ML-Net). */
+typedef enum sal_priors { SAL_PRIORS_NONE, SAL_PRIORS_GAUSSIAN, SAL_PRIORS_MASK } sal_priors;
+
 /* The data sets that lite has priors for: pass them as a run's domain. */
 enum { SAL_DOMAIN_NEUTRAL, SAL_DOMAIN_OSIE, SAL_DOMAIN_SCENE, SAL_DOMAIN_MIT1003,
        SAL_DOMAIN_FIGRIM, SAL_DOMAINS };
@@ -608,6 +612,10 @@ typedef struct sal_net_desc {
     float power, floor;         /* the finished map m, 0 to 1, becomes max(m^power, floor); power 0
                                    counts as 1. A regression gives too little contrast and
                                    certainties (0) that the logarithm of KL does not forgive. */
+    /* variants: SAM takes all of them, ML-Net no priors or its mask */
+    int plain;                  /* 1: the backbone's own strides, 32 in all, not dilations and 8 */
+    int steps;                  /* of the ConvLSTM, 1 to 4; 0: no ConvLSTM */
+    sal_priors priors;
     int narrow;                 /* tests: divide every inner channel count by this; 0 counts as 1 */
 } sal_net_desc;
 
@@ -637,6 +645,9 @@ SALDEF void sal_net_free(sal_ctx *ctx, sal_net *net);
 /* Random parameters as the papers start from (NETWORKS: Gaussian, Glorot, orthogonal ...). A
    parameter's values depend on seed and its name alone. */
 SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed);
+/* Runs opened later stop the ConvLSTM after so many steps, from 1 to 4: its weights fit any number
+   (SAM's Table IV). Sets net->desc.steps; fails if the network has no ConvLSTM. */
+SALDEF sal_result sal_net_steps(sal_ctx *ctx, sal_net *net, int steps);
 /* All parameters as float32 in memory of their own: before training or changing them. */
 SALDEF sal_result sal_net_to_float(sal_ctx *ctx, sal_net *net);
 /* The shapes of all values for an input of h x w; shapes has net->layers elements. Fails, with the
@@ -652,8 +663,9 @@ SALDEF sal_result sal_net_load_memory(sal_ctx *ctx, const void *bytes, size_t si
 #ifndef SALIENCY_NO_STDIO
 /* Network and weights from a safetensors file. Its metadata key sal.model says which network
    (without it, the tensors' names do); sal.input "HxW", sal.preprocess, sal.fit, sal.blur,
-   sal.tone "POWER FLOOR", sal.dropout and sal.resnet_stride override the description. Every tensor
-   must be there with its shape, and no other. */
+   sal.tone "POWER FLOOR", sal.dropout, sal.resnet_stride, sal.backbone "dilated" or "plain",
+   sal.steps and sal.priors "none", "gaussian" or "mask" override the description. Every tensor must
+   be there with its shape, and no other. */
 SALDEF sal_result sal_net_load(sal_ctx *ctx, const char *path, sal_net **net);
 /* The backbone.* parameters from a public ImageNet checkpoint (torchvision VGG-16 or ResNet-50
    names, batch-norm apart or folded into weight and bias) or from a file with our own names. Takes
@@ -4624,42 +4636,48 @@ static void sal__build_wepsam(sal__builder *b) {
     sal__maxout(b, x, 2, 1, h, w);
 }
 
-/* Simonyan, Zisserman, 2014: the 13 convolutions of VGG-16 with stride 8 in all; block[1..5] are
-   the outputs of its blocks. */
+/* Simonyan, Zisserman, 2014: the 13 convolutions of VGG-16 with stride 8 in all (plain: with all of
+   its pools, 32); block[1..5] are the outputs of its blocks. */
 static void sal__vgg(sal__builder *b, int x, int dilation5, int *block) {
+    int plain = b->net->desc.plain;
     static const int channels[] = { 64, 128, 256, 512, 512 }, convs[] = { 2, 2, 3, 3, 3 };
     for (int k = 1; k <= 5; k++) {
         for (int i = 1; i <= convs[k - 1]; i++) {
-            int dilation = k == 5 ? dilation5 : 1;
+            int dilation = k == 5 && !plain ? dilation5 : 1;
             char name[32];
             snprintf(name, sizeof name, "backbone.conv%d_%d", k, i);
             x = sal__conv(b, x, name, sal__width(b, channels[k - 1]), 3, dilation, dilation);
             x = sal__relu(b, x);
         }
-        if (k <= 4) x = sal__maxpool(b, x, 2, k == 4 ? 1 : 2, SAL_SAME);
+        if (k <= 4 || plain) x = sal__maxpool(b, x, 2, k == 4 && !plain ? 1 : 2, SAL_SAME);
         block[k] = x;
     }
 }
 
+/* ML-Net's prior: a tenth of the map. */
+static int sal__mask(sal__builder *b, int x, const char *name) {
+    int h = b->shapes[x].h / 10, w = b->shapes[x].w / 10;
+    return sal__relu(b, sal__prior(b, x, name, SAL__MAX(h, 1), SAL__MAX(w, 1)));
+}
+
 /* Cornia, Baraldi, Serra, Cucchiara, "A deep multi-level network for saliency prediction", 2016 */
 static void sal__build_mlnet(sal__builder *b) {
-    int h = b->net->desc.h / 8, w = b->net->desc.w / 8;         /* the map: 60 x 80 */
     int block[6], x;
     sal__vgg(b, sal__input(b, 3), 1, block);
     x = sal__concat(b, block + 3, 3);
     x = sal__dropout(b, x);
     x = sal__relu(b, sal__conv(b, x, "encode", sal__width(b, 64), 3, 1, 1));
     x = sal__relu(b, sal__conv(b, x, "readout", 1, 1, 0, 1));
-    x = sal__prior(b, x, "prior", SAL__MAX(h / 10, 1), SAL__MAX(w / 10, 1));
-    sal__relu(b, x);
+    if (b->net->desc.priors) sal__mask(b, x, "prior");
 }
 
 /* Cornia, Baraldi, Serra, Cucchiara, "Predicting human eye fixations via an LSTM-based saliency
    attentive model", 2018: what follows the backbone */
 static void sal__sam_head(sal__builder *b, int x) {
+    const sal_net_desc *d = &b->net->desc;
     int both[2];
-    x = sal__convlstm(b, x, "head.lstm", 4);
-    for (int k = 1; k <= 2; k++) {
+    if (d->steps) x = sal__convlstm(b, x, "head.lstm", d->steps);
+    for (int k = 1; k <= 2 && d->priors == SAL_PRIORS_GAUSSIAN; k++) {
         char prior[40], conv[40];
         snprintf(prior, sizeof prior, "head.prior%d", k);
         snprintf(conv, sizeof conv, "head.prior%d_conv", k);
@@ -4668,7 +4686,8 @@ static void sal__sam_head(sal__builder *b, int x) {
         x = sal__concat(b, both, 2);
         x = sal__relu(b, sal__conv(b, x, conv, sal__width(b, 512), 5, 8, 4));
     }
-    sal__relu(b, sal__conv(b, x, "head.readout", 1, 1, 0, 1));
+    x = sal__relu(b, sal__conv(b, x, "head.readout", 1, 1, 0, 1));
+    if (d->priors == SAL_PRIORS_MASK) sal__mask(b, x, "head.prior");
 }
 
 static void sal__build_sam_vgg(sal__builder *b) {
@@ -4699,10 +4718,11 @@ static int sal__bottleneck(sal__builder *b, int x, const char *name, int mid, in
     return sal__relu(b, sal__add(b, y, x));
 }
 
-/* ResNet-50 with strides 8 in all; dilation takes the place of the others. */
+/* ResNet-50 with strides 8 in all; dilation takes the place of the others (unless plain). */
 static void sal__build_sam_resnet(sal__builder *b) {
     static const int blocks[] = { 3, 4, 6, 3 };
-    static const int stride[] = { 1, 2, 1, 1 }, dilation[] = { 1, 1, 2, 4 };
+    int deep = b->net->desc.plain ? 2 : 1, wide = 2 / deep;
+    int stride[] = { 1, 2, deep, deep }, dilation[] = { 1, 1, wide, wide * wide };
     int x = sal__input(b, 3);
     x = sal__relu(b, sal__conv_norm(b, x, "backbone", "conv1", "bn1", sal__width(b, 64), 7, 2, 1));
     x = sal__maxpool(b, x, 3, 2, SAL_SAME);
@@ -4811,6 +4831,8 @@ static const sal__kind sal__kinds[SAL_KINDS] = {
     { "lite",       sal__build_lite,       240, 320, 8, SAL_STRETCH, 0, 127.5f, { 1, 1, 1 }, 0 }
 };
 
+static int sal__is_sam(sal_kind kind) { return kind == SAL_SAM_VGG || kind == SAL_SAM_RESNET; }
+
 SALDEF const char *sal_kind_name(sal_kind kind) { return sal__kinds[kind].name; }
 
 SALDEF int sal_kind_from_name(const char *name, sal_kind *kind) {
@@ -4826,6 +4848,9 @@ SALDEF sal_net_desc sal_net_desc_default(sal_kind kind) {
     for (int c = 0; c < 3; c++) { d.mean[c] = k->mean[c]; d.std[c] = 1; }
     d.dropout = k->dropout;
     d.blur = kind == SAL_JUNTINGNET ? 3.f : 0.f;        /* as the released code */
+    d.steps = sal__is_sam(kind) ? 4 : 0;
+    d.priors = sal__is_sam(kind) ? SAL_PRIORS_GAUSSIAN
+             : kind == SAL_MLNET ? SAL_PRIORS_MASK : SAL_PRIORS_NONE;
     return d;
 }
 
@@ -4845,6 +4870,9 @@ typedef struct sal__field {
 static const sal__field sal__fields[] = {
     { "sal.fit",           offsetof(sal_net_desc, fit), 0, 2, { "stretch", "letterbox", "square" } },
     { "sal.resnet_stride", offsetof(sal_net_desc, stride_on_3x3), 0, 1, { "1x1", "3x3", NULL } },
+    { "sal.backbone",      offsetof(sal_net_desc, plain),   0, 1, { "dilated", "plain", NULL } },
+    { "sal.steps",         offsetof(sal_net_desc, steps),   0, 4, { NULL, NULL, NULL } },
+    { "sal.priors",        offsetof(sal_net_desc, priors),  0, 2, { "none", "gaussian", "mask" } },
     { "sal.narrow",        offsetof(sal_net_desc, narrow),  0, 4096, { NULL, NULL, NULL } },
     { "sal.dropout",       offsetof(sal_net_desc, dropout), 1, .99f, { NULL, NULL, NULL } },
     { "sal.blur",          offsetof(sal_net_desc, blur),    1, 100,  { NULL, NULL, NULL } },
@@ -4857,7 +4885,8 @@ static void sal__field_get(const sal__field *f, const sal_net_desc *d, float *nu
     else memcpy(whole, from, sizeof *whole);
 }
 
-/* Is every number of it in its range? What is not a number is in none. */
+/* Is every number of it in its range, and has this kind of network the variant? What is not a
+   number is in no range. */
 static sal_result sal__desc_ok(sal_ctx *ctx, const sal_net_desc *d) {
     int ok = d->scale > 0 && d->scale <= FLT_MAX, whole = 0;
     for (int c = 0; c < 3; c++)
@@ -4874,6 +4903,11 @@ static sal_result sal__desc_ok(sal_ctx *ctx, const sal_net_desc *d) {
                 return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: %s is %g; 0 to %g will do",
                                  sal_kind_name(d->kind), f->key, (double)x[i], (double)f->most);
     }
+    if (!sal__is_sam(d->kind) && (d->plain || d->steps || (d->priors &&
+        (d->kind != SAL_MLNET || d->priors != SAL_PRIORS_MASK))))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s does not come so: a plain backbone, steps of a "
+                         "ConvLSTM and Gaussian priors are for sam-vgg and sam-resnet, a mask is "
+                         "for mlnet, too", sal_kind_name(d->kind));
     if (d->floor <= .5f && (d->power == 0 || d->power >= .01f)) return SAL_OK;
     return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: sal.tone is %g %g, not a power from 0.01 to 100 "
                      "and a floor from 0 to 0.5", sal_kind_name(d->kind), (double)d->power,
@@ -4913,6 +4947,17 @@ SALDEF void sal_net_free(sal_ctx *ctx, sal_net *net) {
     sal_free(ctx, net->layer);
     sal_free(ctx, net->param);
     sal_free(ctx, net);
+}
+
+SALDEF sal_result sal_net_steps(sal_ctx *ctx, sal_net *net, int steps) {
+    if (!net->desc.steps || steps < 1 || steps > 4)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, net->desc.steps ? "%s takes 1 to 4 steps of its "
+                         "ConvLSTM, not %d" : "%s has no ConvLSTM to take %d steps of", net->name,
+                         steps);
+    net->desc.steps = steps;
+    for (int i = 0; i < net->layers; i++)
+        if (net->layer[i].op == SAL_OP_CONVLSTM) net->layer[i].steps = steps;
+    return SAL_OK;
 }
 
 /* Give parameter p float32 memory of its own, with the values it had (or zeros). */
@@ -5743,9 +5788,10 @@ static sal_result sal__read_desc(sal_ctx *ctx, const char *name, const sal_safet
         const sal__field *f = &sal__fields[i];
         text = sal_safetensors_meta(file, f->key);
         if (text && !sal__field_parse(f, text, d))
-            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %s is \"%.80s\", not %s%s%s", name, f->key,
-                             text, f->numbers > 1 ? "two numbers" : f->name[0] ? f->name[0] :
-                             "a number", f->name[0] ? ", " : "", f->name[0] ? f->name[1] : "");
+            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %s is \"%.80s\", not %s%s%s%s%s", name,
+                             f->key, text, f->numbers > 1 ? "two numbers" : f->name[0] ? f->name[0]
+                             : "a number", f->name[0] ? ", " : "", f->name[0] ? f->name[1] : "",
+                             f->name[2] ? ", " : "", f->name[2] ? f->name[2] : "");
     }
     return SAL_OK;
 }
@@ -5807,6 +5853,8 @@ static sal_result sal__bind(sal_ctx *ctx, const char *name, sal_net *net) {
         if (!t) return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s is missing; %s needs it", name,
                                  p->name, net->name);
         sal_named_tensor all = *t;
+        if (net->layer[i].op == SAL_OP_PRIOR && sal_tensor_count(&t->tensor) && t->tensor.ndim == 4)
+            memcpy(p->value.dim + 2, t->tensor.dim + 2, 2 * sizeof(int));   /* upsampled: any size */
         int fewer = net->layer[i].op == SAL_OP_LOGPRIOR && t->tensor.dim[0] > 0 &&
                     t->tensor.dim[0] < p->value.dim[0];
         if (fewer) all.tensor.dim[0] = p->value.dim[0];
@@ -8707,7 +8755,6 @@ SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_ima
 
 SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float *raw, int rh,
                                   int rw, int h, int w, int image_w, int image_h, sal_map *map) {
-    sal_kind kind = net->desc.kind;
     sal__frame f = sal__frame_of(net->desc.fit, image_w, image_h, w, h);
     float *smooth = NULL;
     sal__tap *across = NULL;
@@ -8742,7 +8789,7 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
             to[x] = (float)((1 - u.t) * line[u.low] + u.t * line[u.high]);
         }
     }
-    if (r == SAL_OK && (kind == SAL_SAM_VGG || kind == SAL_SAM_RESNET))
+    if (r == SAL_OK && sal__is_sam(net->desc.kind))
         r = sal_blur(ctx, map->data, map->data, image_w, image_h, 7.0, 4.0, SAL_BORDER_REPLICATE);
     if (r == SAL_OK) {
         float power = net->desc.power > 0 ? net->desc.power : 1;

@@ -205,12 +205,19 @@ static sal_result print_layers(sal_ctx *ctx, const options *o, const sal_net *ne
     int i, h = o->size[0] ? o->size[0] : net->desc.h, w = o->size[1] ? o->size[1] : net->desc.w;
     sal_shape *shapes = (sal_shape *)sal_alloc(ctx, (size_t)net->layers, sizeof *shapes);
     double parameters = 0, macs = 0, floats = 0;
+    static const char *const priors[] = { "no priors", "Gaussian priors", "a mask as prior" };
     char all[32], planned[32];
     sal_run *run = NULL;
     sal_result r = shapes ? sal_net_shapes(ctx, net, h, w, shapes) : SAL_ERR_MEMORY;
     if (!r) r = sal_run_open(ctx, net, 1, h, w, &run);      /* plans the memory */
     if (!r) {
-        printf("%s, input %d x %d (height x width)\n", net->name, h, w);
+        printf("%s, input %d x %d (height x width)", net->name, h, w);
+        if (net->desc.kind == SAL_SAM_VGG || net->desc.kind == SAL_SAM_RESNET)
+            printf(", %s backbone, %d steps of the ConvLSTM", net->desc.plain ? "plain" : "dilated",
+                   net->desc.steps);
+        if (net->desc.kind >= SAL_MLNET && net->desc.kind <= SAL_SAM_RESNET)
+            printf(", %s", priors[net->desc.priors]);
+        printf("\n");
         printf("   #  %-32s %-9s %-9s %-11s %-16s %10s %10s %9s\n", "layer", "operator", "window",
                "reads", "output", "parameters", "M mul-adds", "output kB");
         for (i = 0; i < net->layers; i++) {

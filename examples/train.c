@@ -42,6 +42,9 @@ static const char help[] =
     "  --init FILE          start from these weights instead of random ones\n"
     "  --start S            random weights: paper, or he (He et al. 2015; the input is centred)\n"
     "  --backbone FILE      load the backbone from a public checkpoint\n"
+    "  --plain              sam-vgg, sam-resnet: the backbone's own strides, 32 in all, not 8\n"
+    "  --steps N            of their ConvLSTM, 1 to 4; 0: without it (default 4, or --init's)\n"
+    "  --priors P           none, gaussian or mask (mlnet: none or mask)\n"
     "  --freeze PREFIX,...  parameters whose names begin so do not learn\n"
     "  --fixed-norm         batch-norms keep their statistics\n"
     "  --features FILE      keep what the frozen beginning makes of the pictures in this file; it\n"
@@ -72,10 +75,10 @@ static const char help[] =
 /* The command line. Texts are NULL, numbers below 0 for options that are not given. */
 typedef struct options {
     const char *model, *data, *val, *domain;
-    const char *init, *start, *backbone, *freeze, *features;
+    const char *init, *start, *backbone, *priors, *freeze, *features;
     const char *loss, *rule, *rate, *schedule, *momentum, *select;
     const char *out, *log, *plot;
-    int input[2], skip, no_mirror, fixed_norm, resume, quiet;
+    int input[2], plain, steps, skip, no_mirror, fixed_norm, resume, quiet;
     double val_split, test_share, crop, colour, dropout, blur, decay, clip, max_norm, average;
     double memory, checkpoint;
     int epochs, batch, patience, seed;
@@ -317,6 +320,7 @@ static void start_he(sal_net *net) {
 
 /* A new network with random weights. */
 static int new_network(sal_ctx *ctx, const options *o, sal_net **net) {
+    static const char *const priors[] = { "none", "gaussian", "mask" };
     sal_net_desc desc;
     sal_kind kind = SAL_JUNTINGNET;
     sal_result r;
@@ -326,6 +330,12 @@ static int new_network(sal_ctx *ctx, const options *o, sal_net **net) {
     if (o->start && (kind > SAL_WEPSAM || (!he && strcmp(o->start, "paper"))))
         return complain("--start %s: paper or he, for juntingnet and wepsam only", o->start);
     desc = sal_net_desc_default(kind);
+    desc.plain = o->plain;
+    if (o->steps >= 0) desc.steps = o->steps;
+    for (i = 0; o->priors && i < 3 && strcmp(o->priors, priors[i]); i++) {}
+    if (o->priors && i == 3)
+        return complain("--priors %s: none, gaussian or mask, please", o->priors);
+    if (o->priors) desc.priors = (sal_priors)i;
     if (o->input[0]) { desc.h = o->input[0]; desc.w = o->input[1]; }
     for (i = 0; he && i < 3; i++) { desc.mean[i] = .5f; desc.std[i] = .25f; }
     r = sal_net_new(ctx, &desc, net);
@@ -337,7 +347,12 @@ static int new_network(sal_ctx *ctx, const options *o, sal_net **net) {
 /* The network: from a file, or new and perhaps with a backbone. */
 static int make_network(sal_ctx *ctx, const options *o, sal_net **net) {
     if (o->init) {
-        if (sal_net_load(ctx, o->init, net)) return complain("%s", sal_error(ctx));
+        if (o->plain || o->priors)
+            return complain("--plain and --priors are for a new network; that of --init %s says "
+                            "what it has", o->init);
+        if (sal_net_load(ctx, o->init, net) ||
+            (o->steps >= 0 && sal_net_steps(ctx, *net, o->steps)))
+            return complain("%s", sal_error(ctx));
         if (o->input[0]) {                                      /* sal_run_open checks it */
             (*net)->desc.h = o->input[0];
             (*net)->desc.w = o->input[1];
@@ -418,6 +433,9 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
         option_text("--start", &o->start),
         option_text("--backbone", &o->backbone),
         option_text("--freeze", &o->freeze),
+        option_flag("--plain", &o->plain),
+        option_whole("--steps", &o->steps, 0, 4),
+        option_text("--priors", &o->priors),
         option_flag("--fixed-norm", &o->fixed_norm),
         option_text("--features", &o->features),
         option_number("--dropout", &o->dropout, 0, 1),
@@ -449,7 +467,7 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
     o->val_split = 0.2;
     o->crop = o->colour = o->dropout = o->blur = -1;
     o->decay = o->clip = o->max_norm = o->average = o->memory = -1;
-    o->epochs = o->batch = o->patience = -1;
+    o->epochs = o->batch = o->patience = o->steps = -1;
     o->seed = 1;
     o->checkpoint = 300;
     status = read_options(argc, argv, table, SAL__COUNT(table), help, &count);

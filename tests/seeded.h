@@ -34,20 +34,24 @@ static void fill_param(sal_param *p) {
     else fill(x, n, p->name, -.1, .1);
 }
 
-static sal_result make(sal_ctx *ctx, sal_kind kind, int narrow, int v15, int h, int w,
-                       sal_net **net) {
-    sal_net_desc desc = sal_net_desc_default(kind);
+static sal_result make_desc(sal_ctx *ctx, const sal_net_desc *desc, sal_net **net) {
     int i;
-    desc.narrow = narrow;
-    desc.stride_on_3x3 = v15;
-    if (h) { desc.h = h; desc.w = w; }
-    SAL__TRY(sal_net_new(ctx, &desc, net));
+    SAL__TRY(sal_net_new(ctx, desc, net));
     for (i = 0; i < (*net)->params; i++) {
         sal_result r = sal__param_own(ctx, &(*net)->param[i]);
         if (r != SAL_OK) { sal_net_free(ctx, *net); *net = NULL; return r; }
         fill_param(&(*net)->param[i]);
     }
     return SAL_OK;
+}
+
+static sal_result make(sal_ctx *ctx, sal_kind kind, int narrow, int v15, int h, int w,
+                       sal_net **net) {
+    sal_net_desc desc = sal_net_desc_default(kind);
+    desc.narrow = narrow;
+    desc.stride_on_3x3 = v15;
+    if (h) { desc.h = h; desc.w = w; }
+    return make_desc(ctx, &desc, net);
 }
 
 #endif

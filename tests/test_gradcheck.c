@@ -346,10 +346,10 @@ static void lively(sal_net *net, int fixed) {
     }
 }
 
-static void check_network(sal_kind kind, int h, int w, int narrow, const char *freeze, int fixed,
-                          double step) {
+static void check_desc(sal_net_desc desc, const char *freeze, int fixed, double step) {
     sal_ctx ctx;
-    sal_net_desc desc = sal_net_desc_default(kind);
+    static const char *const priors[] = { "no priors", "Gaussians", "mask" };
+    char variant[40] = "";
     sal_run_desc run;
     sal_net *net = NULL;
     sal_gradcheck_result result = { 0, "", 0, 0, 0 };
@@ -358,8 +358,10 @@ static void check_network(sal_kind kind, int h, int w, int narrow, const char *f
     memset(&run, 0, sizeof run);
     ctx.seed = 3;
     ctx.backend = sal_backend_ref();        /* fast kernels know float only */
-    desc.h = h; desc.w = w; desc.narrow = narrow;
-    if (kind == SAL_JUNTINGNET) desc.dropout = .5;
+    if (desc.kind == SAL_JUNTINGNET) desc.dropout = .5;
+    if (desc.kind >= SAL_MLNET && desc.kind <= SAL_SAM_RESNET)
+        snprintf(variant, sizeof variant, " (%s, %d steps, %s)", desc.plain ? "plain" : "dilated",
+                 desc.steps, priors[desc.priors]);
     r = sal_net_new(&ctx, &desc, &net);
     if (r == SAL_OK) r = sal_net_init(&ctx, net, 1);
     if (r == SAL_OK) lively(net, fixed);
@@ -367,11 +369,26 @@ static void check_network(sal_kind kind, int h, int w, int narrow, const char *f
     if (r == SAL_OK) r = sal_gradcheck(&ctx, net, &run, 3, step, &result);
     CHECK(r == SAL_OK && result.worst < 1e-5 && result.silent == 0 && result.checked > 30 &&
           result.rough < result.checked / 10,
-          "%s%s%s: %d derivatives agree with differences (worst %.1e in %s, %d at kinks, %d silent)"
-          "%s", sal_kind_name(kind), freeze ? " without " : "", freeze ? freeze : "",
+          "%s%s%s%s: %d derivatives agree with differences (worst %.1e in %s, %d at kinks, %d silent)"
+          "%s", sal_kind_name(desc.kind), variant, freeze ? " without " : "", freeze ? freeze : "",
           result.checked, result.worst, result.where, result.rough, result.silent,
           r ? sal_error(&ctx) : "");
     sal_net_free(&ctx, net);
+}
+
+static void check_network(sal_kind kind, int h, int w, int narrow, const char *freeze, int fixed,
+                          double step) {
+    sal_net_desc desc = sal_net_desc_default(kind);
+    desc.h = h; desc.w = w; desc.narrow = narrow;
+    check_desc(desc, freeze, fixed, step);
+}
+
+static void check_variant(sal_kind kind, int narrow, int plain, int steps, sal_priors priors,
+                          double step) {
+    sal_net_desc desc = sal_net_desc_default(kind);
+    desc.h = plain ? 72 : 24; desc.w = plain ? 40 : 32; desc.narrow = narrow;
+    desc.plain = plain; desc.steps = steps; desc.priors = priors;
+    check_desc(desc, NULL, kind == SAL_SAM_RESNET, step);
 }
 
 int main(void) {
@@ -389,5 +406,12 @@ int main(void) {
     check_network(SAL_LITE, 32, 48, 16, NULL, 0, 1e-6);
     check_network(SAL_SAM_RESNET, 24, 32, 32, NULL, 0, 1e-7);
     check_network(SAL_SAM_RESNET, 24, 32, 32, "backbone.", 1, 1e-4);
+    check_variant(SAL_MLNET, 16, 0, 0, SAL_PRIORS_NONE, 1e-5);
+    check_variant(SAL_SAM_VGG, 64, 1, 0, SAL_PRIORS_NONE, 1e-5);
+    check_variant(SAL_SAM_VGG, 64, 0, 0, SAL_PRIORS_GAUSSIAN, 1e-5);
+    check_variant(SAL_SAM_VGG, 64, 0, 2, SAL_PRIORS_MASK, 1e-5);
+    check_variant(SAL_SAM_VGG, 64, 1, 2, SAL_PRIORS_GAUSSIAN, 1e-5);
+    check_variant(SAL_SAM_RESNET, 32, 1, 3, SAL_PRIORS_NONE, 1e-5);
+    check_variant(SAL_SAM_RESNET, 32, 0, 4, SAL_PRIORS_MASK, 1e-5);
     return test_done();
 }

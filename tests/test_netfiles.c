@@ -24,6 +24,7 @@ static int same_desc(const sal_net_desc *a, const sal_net_desc *b) {
     return a->kind == b->kind && a->h == b->h && a->w == b->w && a->fit == b->fit &&
            a->bgr == b->bgr && a->scale == b->scale && !memcmp(a->mean, b->mean, sizeof a->mean) &&
            !memcmp(a->std, b->std, sizeof a->std) && a->stride_on_3x3 == b->stride_on_3x3 &&
+           a->plain == b->plain && a->steps == b->steps && a->priors == b->priors &&
            a->narrow == b->narrow && a->power == b->power && a->floor == b->floor;
 }
 
@@ -117,6 +118,41 @@ static void test_round_trip(sal_ctx *ctx) {
         }
         sal_net_free(ctx, net);
     }
+}
+
+/* Every variant of a network comes back, in its description and with its own parameters. */
+static void test_variants(sal_ctx *ctx) {
+    int k, plain, steps, priors, good = 0, tried = 0;
+    for (k = SAL_MLNET; k <= SAL_SAM_RESNET; k++)
+    for (plain = 0; plain < 2; plain++) for (steps = 0; steps < 5; steps++)
+    for (priors = 0; priors < 3; priors++) {
+        sal_net_desc desc = sal_net_desc_default((sal_kind)k);
+        sal_net *net, *again = NULL;
+        desc.narrow = 64; desc.h = 64; desc.w = 80;
+        desc.plain = plain; desc.steps = steps; desc.priors = (sal_priors)priors;
+        if (sal_net_new(ctx, &desc, &net)) continue;
+        tried++;
+        if (!sal_net_init(ctx, net, 7) && !sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0) &&
+            !sal_net_load(ctx, OUT, &again) && same_desc(&net->desc, &again->desc) &&
+            again->params == net->params && same_params(ctx, net, again) == net->params) good++;
+        else printf("     %s %d %d %d: %s\n", net->name, plain, steps, priors, sal_error(ctx));
+        sal_net_free(ctx, again);
+        sal_net_free(ctx, net);
+    }
+    CHECK(good == 62 && tried == 62, "%d of 62 variants of mlnet, sam-vgg and sam-resnet are saved "
+          "and loaded", good);
+}
+
+/* A mask was made for one input size and fits all. */
+static void test_mask_size(sal_ctx *ctx) {
+    sal_net *net = new_net(ctx, SAL_MLNET, 64, 1), *again = NULL;
+    net->desc.h = 480; net->desc.w = 640;           /* as training at another size does */
+    CHECK(sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0) == SAL_OK &&
+          sal_net_load(ctx, OUT, &again) == SAL_OK && same_desc(&net->desc, &again->desc) &&
+          same_params(ctx, net, again) == net->params, "a mask made for 64 x 80 comes back in a "
+          "network of 480 x 640");
+    sal_net_free(ctx, again);
+    sal_net_free(ctx, net);
 }
 
 /* --- files that do not hold the network they claim -------------------------------------------- */
@@ -251,6 +287,7 @@ static void test_description(sal_ctx *ctx) {
             int same = 0;
             for (size_t f = 0; f < FIELDS; f++) memcpy((char *)d + 4 * f, &odd[(f + v) % ODD], 4);
             d->kind = usual.kind; d->h = usual.h; d->w = usual.w; d->narrow = usual.narrow;
+            d->plain = usual.plain; d->steps = usual.steps; d->priors = usual.priors;
             d->fit = (sal_fit)(v % 3); d->bgr = v & 1; d->stride_on_3x3 = v >> 1 & 1;
             d->power = SAL__MAX(d->power, .01f);
             d->floor = SAL__MIN(d->floor, .5f); d->dropout = SAL__MIN(d->dropout, .99f);
@@ -272,6 +309,28 @@ static void test_description(sal_ctx *ctx) {
     CHECK(sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0) == SAL_ERR_ARGUMENT, "nor is NaN");
     sal_net_free(ctx, net);
     remove(OUT);
+}
+
+/* Variants in the metadata that there are not. */
+static void test_variant_refusals(sal_ctx *ctx) {
+    static const char *const cases[][3] = {
+        { "sal.steps", "four", "sal.steps is \"four\", not a number" },
+        { "sal.steps", "5", "sal.steps is \"5\"" },
+        { "sal.steps", "0", "tensor head.lstm.Wa.weight does not belong" },
+        { "sal.priors", "centre", "sal.priors is \"centre\", not none, gaussian, mask" },
+        { "sal.priors", "mask", "does not belong" },
+        { "sal.backbone", "deep", "sal.backbone is \"deep\", not dilated, plain" }
+    };
+    sal_net *net = new_net(ctx, SAL_SAM_VGG, 64, 1), *again = NULL;
+    int i;
+    sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0);
+    for (i = 0; i < SAL__COUNT(cases); i++) {
+        edit(ctx, NULL, cases[i][0], cases[i][1]);
+        CHECK(sal_net_load(ctx, EDITED, &again) != SAL_OK && !again &&
+              strstr(sal_error(ctx), cases[i][2]), "%s \"%s\" is refused: %s", cases[i][0],
+              cases[i][1], sal_error(ctx));
+    }
+    sal_net_free(ctx, net);
 }
 
 static void test_tone(sal_ctx *ctx) {
@@ -534,8 +593,11 @@ int main(void) {
     memset(&ctx, 0, sizeof ctx);
     test_round_trip(&ctx);
     test_description(&ctx);
+    test_variants(&ctx);
+    test_mask_size(&ctx);
     test_tone(&ctx);
     test_refusals(&ctx);
+    test_variant_refusals(&ctx);
     test_guess(&ctx);
     test_backbone(&ctx, SAL_MLNET);
     test_backbone(&ctx, SAL_SAM_RESNET);

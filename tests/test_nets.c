@@ -66,6 +66,17 @@ static const golden_case golden_cases[] = {
     { "sam-resnet.1",     SAL_SAM_RESNET, 1, 0,  48,  64, 0, 70120001 }
 };
 
+static const struct { golden_case g; int plain, steps; sal_priors priors; } variants[] = {
+    { { "sam-vgg.8.plain.0.none", SAL_SAM_VGG, 8, 0, 72, 104, 1, 230633 }, 1, 0, SAL_PRIORS_NONE },
+    { { "sam-vgg.8.dilated.2.gaussian", SAL_SAM_VGG, 8, 0, 72, 40, 1, 856745 }, 0, 2,
+      SAL_PRIORS_GAUSSIAN },
+    { { "sam-resnet.8.plain.1.gaussian", SAL_SAM_RESNET, 8, 0, 72, 104, 1, 1154489 }, 1, 1,
+      SAL_PRIORS_GAUSSIAN },
+    { { "sam-resnet.8.dilated.0.mask", SAL_SAM_RESNET, 8, 0, 88, 168, 1, 528379 }, 0, 0,
+      SAL_PRIORS_MASK },
+    { { "mlnet.8.dilated.4.none", SAL_MLNET, 8, 0, 72, 40, 1, 242105 }, 0, 0, SAL_PRIORS_NONE }
+};
+
 static const sal_tensor *find(const sal_safetensors *golden, const char *name, const char *key) {
     char text[64];
     const sal_named_tensor *t;
@@ -80,7 +91,8 @@ static int inner_value(const sal_net *net, const char *key) {
     for (i = 0; i < net->layers; i++) {
         const sal_layer *l = &net->layer[i];
         if (!strcmp(key, "lstm")) { if (l->op == SAL_OP_CONVLSTM) return i; }
-        else if (l->op == SAL_OP_DENSE || l->op == SAL_OP_CONVLSTM) return l->input[0];
+        else if (l->op == SAL_OP_DENSE || l->op == SAL_OP_CONVLSTM ||
+                 !strcmp(l->name, "head.readout")) return l->input[0];
         else if (l->op == SAL_OP_CONCAT) return i;
     }
     return -1;
@@ -105,16 +117,20 @@ static void check_inner(sal_ctx *ctx, const sal_net *net, const golden_case *g, 
           key, ctx->backend->name, error);
 }
 
-static void check_golden(sal_ctx *ctx, const sal_safetensors *golden, const golden_case *g) {
+static void check_golden(sal_ctx *ctx, const sal_safetensors *golden, const golden_case *g,
+                         sal_net_desc desc) {
     static const char *const keys[] = { "features", "lstm" };
     const sal_tensor *want = find(golden, g->name, "out");
     sal_net *net;
     size_t params = 0;
     float *in = inputs(1, g->h, g->w);
-    int i, backend, fixed = g->kind == SAL_JUNTINGNET || g->kind == SAL_WEPSAM;
+    int i, backend;
+    sal_result r;
+    desc.narrow = g->narrow;
+    desc.stride_on_3x3 = g->v15;
     /* SAM's weights fit every size: the network is that of 240 x 320, the run that of the case */
-    int own = fixed || g->kind == SAL_MLNET;
-    sal_result r = make(ctx, g->kind, g->narrow, g->v15, own ? g->h : 0, own ? g->w : 0, &net);
+    if (g->kind < SAL_SAM_VGG || desc.priors == SAL_PRIORS_MASK) { desc.h = g->h; desc.w = g->w; }
+    r = make_desc(ctx, &desc, &net);
     if (!want || r != SAL_OK) {
         CHECK(0, "%s is built and has golden values: %s", g->name, sal_error(ctx));
         free(in);
@@ -156,6 +172,30 @@ static void check_golden(sal_ctx *ctx, const sal_safetensors *golden, const gold
     free(in);
 }
 
+/* SAM's Table IV: a network of four steps that stops after two is a network of two. */
+static void check_fewer_steps(sal_ctx *ctx, const sal_safetensors *golden) {
+    const sal_tensor *want = find(golden, "sam-vgg.8.dilated.2.gaussian", "out");
+    float *in = inputs(1, 72, 40);
+    sal_net *net = NULL;
+    sal_run *run = NULL;
+    double error = INFINITY;
+    if (want && make(ctx, SAL_SAM_VGG, 8, 0, 0, 0, &net) == SAL_OK &&
+        sal_net_steps(ctx, net, 2) == SAL_OK && sal_run_open(ctx, net, 1, 72, 40, &run) == SAL_OK &&
+        sal_run_forward(ctx, run, in) == SAL_OK)
+        error = off(run->output, (const float *)want->data, out_size(run));
+    CHECK(error <= 1e-4 && net->desc.steps == 2, "four steps of the ConvLSTM, cut to two, give "
+          "PyTorch's two (off by %.1e)", error);
+    CHECK(net && sal_net_steps(ctx, net, 0) == SAL_ERR_ARGUMENT && net->desc.steps == 2,
+          "no step at all is refused: %s", sal_error(ctx));
+    sal_run_close(ctx, run);
+    sal_net_free(ctx, net);
+    if (make_small(ctx, SAL_MLNET, &net) == SAL_OK)
+        CHECK(sal_net_steps(ctx, net, 2) == SAL_ERR_ARGUMENT, "steps of a network without ConvLSTM "
+              "are refused: %s", sal_error(ctx));
+    sal_net_free(ctx, net);
+    free(in);
+}
+
 static void test_golden(sal_ctx *ctx) {
     sal_safetensors golden;
     int i;
@@ -168,8 +208,16 @@ static void test_golden(sal_ctx *ctx) {
         if (!g->textbook && seconds > 30)       /* in an emulator: it would take minutes */
             SKIP("%s: this machine is too slow, %.0f s until here", g->name, seconds);
         else
-            check_golden(ctx, &golden, g);
+            check_golden(ctx, &golden, g, sal_net_desc_default(g->kind));
     }
+    for (i = 0; i < SAL__COUNT(variants); i++) {
+        const golden_case *g = &variants[i].g;
+        sal_net_desc desc = sal_net_desc_default(g->kind);
+        desc.plain = variants[i].plain; desc.steps = variants[i].steps;
+        desc.priors = variants[i].priors;
+        check_golden(ctx, &golden, g, desc);
+    }
+    check_fewer_steps(ctx, &golden);
     sal_safetensors_free(ctx, &golden);
 }
 
@@ -243,6 +291,16 @@ static void test_other_sizes(sal_ctx *ctx) {
 }
 
 static void test_refusals(sal_ctx *ctx) {
+    static const struct { sal_kind kind; int plain, steps, priors; const char *part; } odd[] = {
+        { SAL_LITE, 1, 0, 0, "lite does not come so: a plain backbone" },
+        { SAL_MLNET, 0, 1, 2, "mlnet does not come so" },
+        { SAL_SAM_VGG, 0, 5, 1, "sal.steps is 5; 0 to 4" },
+        { SAL_SAM_RESNET, 0, -1, 1, "sal.steps is -1" },
+        { SAL_MLNET, 0, 0, 1, "mlnet does not come so" },
+        { SAL_JUNTINGNET, 0, 0, 2, "a mask is for mlnet, too" },
+        { SAL_SAM_VGG, 0, 4, 3, "sal.priors is 3" }
+    };
+    int i;
     sal_net_desc desc = sal_net_desc_default(SAL_MLNET);
     sal_net *net = NULL;
     sal_run *run = NULL;
@@ -256,6 +314,13 @@ static void test_refusals(sal_ctx *ctx) {
     desc.kind = SAL_KINDS;
     CHECK(sal_net_new(ctx, &desc, &net) == SAL_ERR_ARGUMENT && !net, "an unknown kind is refused: "
           "%s", sal_error(ctx));
+    for (i = 0; i < SAL__COUNT(odd); i++) {
+        desc = sal_net_desc_default(odd[i].kind);
+        desc.plain = odd[i].plain; desc.steps = odd[i].steps; desc.priors = (sal_priors)odd[i].priors;
+        CHECK(sal_net_new(ctx, &desc, &net) == SAL_ERR_ARGUMENT && !net &&
+              strstr(sal_error(ctx), odd[i].part), "a variant that makes no sense is refused: %s",
+              sal_error(ctx));
+    }
     if (make_small(ctx, SAL_JUNTINGNET, &net) != SAL_OK) { CHECK(0, "%s", sal_error(ctx)); return; }
     CHECK(sal_run_open(ctx, net, 1, 96, 104, &run) == SAL_ERR_SHAPE && !run &&
           strstr(sal_error(ctx), "96 x 96"), "a run of another size than the dense layer's is "

@@ -70,6 +70,15 @@ refused "a schedule without its numbers is refused"  "step:FACTOR"    $set --sch
 refused "an unknown loss is refused by name"         "ccc"            $set --loss kl+ccc
 refused "an unknown optimiser is refused by name"    "sgdd"           $set --opt sgdd
 refused "a domain that is no number is refused"      "--domain x"     $set --domain x
+refused "a ConvLSTM where there is none is refused"  "lite does not come so" $set --steps 2
+refused "five steps are refused"                     "from 0 to 4"    -m sam-vgg --data set --steps 5
+refused "unknown priors are refused by name"         "--priors centre" -m mlnet --data set \
+        --priors centre
+refused "Gaussian priors of mlnet are refused"       "mlnet does not come so" -m mlnet --data set \
+        --priors gaussian
+refused "a plain lite is refused"                    "lite does not come so" $set --plain
+refused "other priors than the file's are refused"   "says what it has" --init two.safetensors \
+        --data set --priors none
 refused "an unknown option is refused by name"       "--epoch is"     $set --epoch 3
 refused "an option without its value is refused"     "--lr needs"     $set --lr
 refused "a training that explodes says what to do"   "lower the learning rate" $set --val set \

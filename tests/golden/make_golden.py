@@ -170,11 +170,14 @@ class Net:
     """A network made while it runs: a parameter comes into being when it is asked for.
 
     values(name, shape) gives its value; `seen` collects intermediate values by name. Widths of
-    inner layers are divided by `narrow`. stride_on_3x3 is torchvision's ResNet."""
+    inner layers are divided by `narrow`. stride_on_3x3 is torchvision's ResNet. plain, steps and
+    priors are the variants of SAM and ML-Net (None: the paper's)."""
 
-    def __init__(self, kind, values, narrow=1, stride_on_3x3=False):
+    def __init__(self, kind, values, narrow=1, stride_on_3x3=False, plain=False, steps=4,
+                 priors=None):
         self.kind, self.values, self.narrow = kind, values, narrow
-        self.stride_on_3x3 = stride_on_3x3
+        self.stride_on_3x3, self.plain, self.steps = stride_on_3x3, plain, steps
+        self.priors = priors or ('mask' if kind == 'mlnet' else 'gaussian')
         self.params, self.seen = {}, {}
 
     def forward(self, x):
@@ -222,12 +225,12 @@ class Net:
         blocks = []
         for block, (channels, count) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)],
                                                   1):
-            d = dilation5 if block == 5 else 1
+            d = dilation5 if block == 5 and not self.plain else 1
             for i in range(1, count + 1):
                 x = F.relu(self.conv(x, 'backbone.conv%d_%d' % (block, i), self.width(channels), 3,
                                      pad=d, dilation=d))
-            if block <= 4:
-                x = maxpool(x, 2, 1 if block == 4 else 2, True)[0]
+            if block <= 4 or self.plain:
+                x = maxpool(x, 2, 1 if block == 4 and not self.plain else 2, True)[0]
             blocks.append(x)
         return blocks
 
@@ -235,8 +238,11 @@ class Net:
         self.seen['features'] = x = torch.cat(self.vgg(x, 1)[2:], 1)
         x = F.relu(self.conv(x, 'encode', self.width(64), 3, pad=1))
         x = F.relu(self.conv(x, 'readout', 1, 1))
+        return x if self.priors == 'none' else self.mask(x, 'prior')
+
+    def mask(self, x, name):
         h, w = x.shape[-2:]
-        return F.relu(prior(x, self.param('prior', 1, 1, max(h // 10, 1), max(w // 10, 1))))
+        return F.relu(prior(x, self.param(name, 1, 1, max(h // 10, 1), max(w // 10, 1))))
 
     def bottleneck(self, x, name, mid, stride, dilation, project):
         def conv_norm(x, conv, norm, channels, k, stride=1, dilation=1):
@@ -260,8 +266,10 @@ class Net:
     def resnet(self, x):
         x = self.conv(x, 'backbone.conv1', self.width(64), 7, 2, 3, bias=False)
         x = maxpool(F.relu(self.norm(x, 'backbone.bn1')), 3, 2, True)[0]
+        strides, dilations = ((1, 2, 2, 2), (1, 1, 1, 1)) if self.plain else ((1, 2, 1, 1),
+                                                                              (1, 1, 2, 4))
         for layer, (count, mid, stride, dilation) in enumerate(
-                [(3, 64, 1, 1), (4, 128, 2, 1), (6, 256, 1, 2), (3, 512, 1, 4)], 1):
+                zip((3, 4, 6, 3), (64, 128, 256, 512), strides, dilations), 1):
             for block in range(count):
                 x = self.bottleneck(x, 'backbone.layer%d.%d' % (layer, block), self.width(mid),
                                     stride if block == 0 else 1, dilation, block == 0)
@@ -312,17 +320,19 @@ class Net:
         self.seen['features'] = x
         c = x.shape[1]
         p = {}
-        for gate in GATES:
+        for gate in GATES if self.steps else ():
             p[gate + '.weight'] = self.param('head.lstm.%s.weight' % gate,
                                              1 if gate == 'Va' else c, c, 3, 3)
             if gate != 'Va':
                 p[gate + '.bias'] = self.param('head.lstm.%s.bias' % gate, c)
-        self.seen['lstm'] = x = convlstm(x, p)
-        for k in (1, 2):
+        if self.steps:
+            self.seen['lstm'] = x = convlstm(x, p, self.steps)
+        for k in (1, 2) if self.priors == 'gaussian' else ():
             maps = gaussians(self.param('head.prior%d.params' % k, 64), *x.shape[-2:])
             x = torch.cat([x, maps.expand(len(x), -1, -1, -1)], 1)
             x = F.relu(self.conv(x, 'head.prior%d_conv' % k, self.width(512), 5, pad=8, dilation=4))
-        return F.relu(self.conv(x, 'head.readout', 1, 1))
+        x = F.relu(self.conv(x, 'head.readout', 1, 1))
+        return self.mask(x, 'head.prior') if self.priors == 'mask' else x
 
     def sam_vgg(self, x):
         return self.sam_head(self.vgg(x, 2)[4])
@@ -543,17 +553,25 @@ def make_nets():
     """KIND.NARROW.out and a few values from inside, for the input uniform(-1, 1) called "input".
 
     NARROW divides all inner channels: a narrow network is small enough for the textbook loops.
-    KIND.NARROW.v15 has torchvision's stride placement."""
+    KIND.NARROW.v15 has torchvision's stride placement, KIND.NARROW.plain.STEPS.PRIORS and
+    KIND.NARROW.dilated.STEPS.PRIORS are variants."""
     tensors = {}
-    for kind, narrow, h, w, *v15 in [('juntingnet', 1, 96, 96), ('wepsam', 1, 128, 128),
+    for kind, narrow, h, w, *more in [('juntingnet', 1, 96, 96), ('wepsam', 1, 128, 128),
                                      ('mlnet', 1, 80, 96), ('mlnet', 8, 168, 240),
                                      ('sam-vgg', 1, 48, 64), ('sam-vgg', 8, 72, 40),
                                      ('sam-resnet', 1, 48, 64), ('sam-resnet', 8, 72, 40),
                                      ('sam-resnet', 8, 72, 40, True),
-                                     ('lite', 1, 96, 128), ('lite', 8, 72, 40)]:
-        net = Net(kind, seeded, narrow, bool(v15))
+                                     ('lite', 1, 96, 128), ('lite', 8, 72, 40),
+                                     ('sam-vgg', 8, 72, 104, 'plain', 0, 'none'),
+                                     ('sam-vgg', 8, 72, 40, 'dilated', 2, 'gaussian'),
+                                     ('sam-resnet', 8, 72, 104, 'plain', 1, 'gaussian'),
+                                     ('sam-resnet', 8, 88, 168, 'dilated', 0, 'mask'),
+                                     ('mlnet', 8, 72, 40, 'dilated', 4, 'none')]:
+        v15 = len(more) == 1
+        plain, steps, priors = (more[0] == 'plain', *more[1:]) if len(more) > 1 else (False, 4, None)
+        net = Net(kind, seeded, narrow, v15, plain, steps, priors)
         out = net.forward(tensor('input', (1, 3, h, w), -1, 1, SEED))
-        name = '%s.%d' % (kind, narrow) + ('.v15' if v15 else '')
+        name = '.'.join(str(part) for part in [kind, narrow] + (['v15'] if v15 else more))
         tensors[name + '.out'] = out.numpy()
         for key, value in net.seen.items():     # 64 values spread over all
             count = value.numel()
