@@ -833,6 +833,9 @@ struct sal_backend {
     int (*carries)(const sal_run *run, int i, int next);    /* 1: the conv2d of layer i could take
                                     `next`, a 2x2 max-pool or a depthwise layer, along; NULL: no */
     const sal_device *device;   /* NULL: works in the host's memory */
+    /* as sal_adam_update; NULL: that */
+    void (*adam)(const sal_ctx *ctx, float *w, float *m, float *a, const float *g, size_t n,
+                 double rate, double beta1, double beta2, double eps, double decay, uint64_t step);
 };
 SALDEF const sal_backend *sal_backend_ref(void);    /* the textbook */
 SALDEF const sal_backend *sal_backend_cpu(void);    /* fast kernels; the default */
@@ -2094,6 +2097,15 @@ SALDEF void sal_tensor_read(const sal_tensor *t, size_t start, size_t count, flo
         }
         break;
     }
+}
+
+SALDEF void sal_safetensors_free(sal_ctx *ctx, sal_safetensors *file) {
+    sal_free(ctx, file->data);
+    sal_free(ctx, (void *)file->meta);
+    sal_free(ctx, file->by_name);
+    sal_free(ctx, file->tensor);
+    sal_free(ctx, file->text);
+    memset(file, 0, sizeof *file);
 }
 
 /* ============================================================================================
@@ -4000,7 +4012,7 @@ static size_t sal__aux_ref(const sal_run *run, int i) {
 SALDEF const sal_backend *sal_backend_ref(void) {
     static const sal_backend backend = { "reference", 0,
         { SAL_OPERATORS(SAL__OP_FORWARD) }, sal__scratch_ref, { SAL_OPERATORS(SAL__OP_FORWARD) },
-        { SAL_OPERATORS(SAL__OP_BACKWARD) }, sal__aux_ref, NULL, NULL };
+        { SAL_OPERATORS(SAL__OP_BACKWARD) }, sal__aux_ref, NULL, NULL, NULL };
     return &backend;
 }
 
@@ -4323,6 +4335,7 @@ SALDEF void sal_optim_close(sal_ctx *ctx, sal_optim *o) {
    the result does not depend on the number of threads. */
 typedef struct sal__optim_job {
     const sal_ctx *ctx;
+    const sal_backend *backend;
     sal_optim *o;
     float *w, *g;
     size_t count, offset;       /* values; where its memory begins in each block of state */
@@ -4332,10 +4345,6 @@ typedef struct sal__optim_job {
 } sal__optim_job;
 
 enum { SAL__OPTIM_CHUNK = 8192 };
-
-static void sal__fast_adam(const sal_ctx *ctx, float *w, float *m, float *a, const float *g,
-                           size_t n, double rate, double beta1, double beta2, double eps,
-                           double decay, uint64_t step);
 
 static void sal__optim_norm_task(void *arg, int index, int worker) {
     const sal__optim_job *j = (const sal__optim_job *)arg;
@@ -4357,8 +4366,11 @@ static void sal__optim_task(void *arg, int index, int worker) {
     if (coupled > 0) sal_weight_decay(g, w, n, coupled);
     if (d->rule == SAL_SGD) sal_sgd_update(w, a, g, n, j->rate, j->momentum, d->nesterov);
     else if (d->rule == SAL_RMSPROP) sal_rmsprop_update(w, a, g, n, j->rate, d->rho, d->eps);
-    else sal__fast_adam(j->ctx, w, a, a + j->o->floats, g, n, j->rate, j->momentum, d->rho,
-                        d->eps, j->decay - coupled, j->o->step);
+    else if (j->backend->adam)
+        j->backend->adam(j->ctx, w, a, a + j->o->floats, g, n, j->rate, j->momentum, d->rho, d->eps,
+                         j->decay - coupled, j->o->step);
+    else sal_adam_update(w, a, a + j->o->floats, g, n, j->rate, j->momentum, d->rho, d->eps,
+                         j->decay - coupled, j->o->step);
 }
 
 static void sal__optim_max_norm_task(void *arg, int index, int worker) {
@@ -4373,7 +4385,8 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_r
     double length = 0;
     if (run->device)
         return run->backend->device->step(ctx, o, net, run, rate, momentum, norm);
-    j.ctx = ctx; j.o = o; j.rate = rate; j.momentum = momentum; j.scale = 1;
+    j.ctx = ctx; j.backend = run->backend;
+    j.o = o; j.rate = rate; j.momentum = momentum; j.scale = 1;
     if (norm || o->desc.clip > 0) {
         SAL__TRY_NEW(j.partial, ctx, double, chunks);
         j.g = run->gradients; j.count = run->gradient_floats;
@@ -5464,15 +5477,6 @@ SALDEF sal_result sal_safetensors_parse(sal_ctx *ctx, const void *bytes, size_t 
     sal__source from = SAL__ZEROED;
     from.name = name; from.bytes = (const unsigned char *)bytes;
     return sal__read_source(ctx, &from, size, file);
-}
-
-SALDEF void sal_safetensors_free(sal_ctx *ctx, sal_safetensors *file) {
-    sal_free(ctx, file->data);
-    sal_free(ctx, (void *)file->meta);
-    sal_free(ctx, file->by_name);
-    sal_free(ctx, file->tensor);
-    sal_free(ctx, file->text);
-    memset(file, 0, sizeof *file);
 }
 
 SALDEF const sal_named_tensor *sal_safetensors_find(const sal_safetensors *file, const char *name) {
@@ -7766,8 +7770,21 @@ static void sal__bms_task(void *arg, int channel, int worker) {
     }
 }
 
-static void sal__fast_maxpool(const sal_ctx *ctx, float *out, const float *in, const sal_pool *s,
-                              float *row);
+/* out[y][x] = the largest value of in within 4 pixels; row (w) is scratch. */
+static void sal__widen(float *out, const float *in, float *row, int w, int h) {
+    for (int y = 0; y < h; y++, out += w) {
+        int above = SAL__MAX(y - 4, 0), below = SAL__MIN(y + 4, h - 1);
+        memcpy(row, in + (size_t)above * w, (size_t)w * sizeof(float));
+        for (int i = above + 1; i <= below; i++)
+            for (int x = 0; x < w; x++) row[x] = SAL__MAX(row[x], in[(size_t)i * w + x]);
+        for (int x = 0; x < w; x++) {
+            float most = row[x];
+            for (int i = SAL__MAX(x - 4, 0); i <= SAL__MIN(x + 4, w - 1); i++)
+                most = SAL__MAX(most, row[i]);
+            out[x] = most;
+        }
+    }
+}
 
 static sal_result sal__bms(sal_ctx *ctx, sal__arena *arena, const sal_image *image, int swap,
                            sal_map *map) {
@@ -7800,9 +7817,7 @@ static sal_result sal__bms(sal_ctx *ctx, sal__arena *arena, const sal_image *ima
     sal_parallel_for(ctx, 3, sal__bms_task, &job);
     for (size_t k = 0; k < n; k++)
         map->data[k] = job.sum[k] + job.sum[n + k] + job.sum[2 * n + k];
-    sal_pool widen = { 1, h, w, 9, 1, 0, 0, 0, 0 };     /* the largest within 4 pixels */
-    sal_pool_fit(&widen, SAL_SAME);
-    sal__fast_maxpool(ctx, job.sum, map->data, &widen, pixels);
+    sal__widen(job.sum, map->data, pixels, w, h);
     return sal_blur(ctx, map->data, job.sum, w, h, 9, 2, SAL_BORDER_REFLECT);
 }
 
@@ -9839,7 +9854,10 @@ static void sal__feature_watch(void *arg, const sal_run *run, int i) {
     }
 }
 
-static int sal__train_report(sal__trainer *t);
+static int sal__train_report(sal__trainer *t) {
+    t->at.history = (const float (*)[SAL_TRAIN_COLUMNS])t->history;
+    return t->desc.progress ? t->desc.progress(t->desc.user, &t->at) : SAL_TRAIN_GO_ON;
+}
 
 static int sal__picture_order(const void *a, const void *b) {
     return strcmp((*(const sal__picture *const *)a)->name, (*(const sal__picture *const *)b)->name);
@@ -9955,11 +9973,6 @@ static sal_result sal__features_open(sal__trainer *t) {
 }
 
 /* --- preparing -------------------------------------------------------------------------------- */
-
-static int sal__train_report(sal__trainer *t) {
-    t->at.history = (const float (*)[SAL_TRAIN_COLUMNS])t->history;
-    return t->desc.progress ? t->desc.progress(t->desc.user, &t->at) : SAL_TRAIN_GO_ON;
-}
 
 static void sal__train_close(sal__trainer *t) {
     sal_ctx *ctx = t->ctx;
@@ -11842,13 +11855,6 @@ static void sal__pool_task(void *arg, int index, int worker) {
     }
 }
 
-/* One plane. row: sal__pool_row(s) floats of scratch. */
-static void sal__fast_maxpool(const sal_ctx *ctx, float *out, const float *in, const sal_pool *s,
-                              float *row) {
-    sal__pool_job j = { sal__isa_of(ctx), s, in, out, row };
-    sal__pool_task(&j, 0, 0);
-}
-
 /* --- the default backend ---------------------------------------------------------------------- */
 
 static sal_result sal__forward_conv2d_fast(sal_ctx *ctx, sal_run *run, int i) {
@@ -12328,7 +12334,7 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
 SALDEF const sal_backend *sal_backend_cpu(void) {
     static const sal_backend backend = { "cpu", 1,
         { SAL_OPERATORS(SAL__OP_FAST) }, sal__scratch_fast, { SAL_OPERATORS(SAL__OP_TRAIN) },
-        { SAL_OPERATORS(SAL__OP_BACK) }, sal__aux_ref, sal__carries_fast, NULL };
+        { SAL_OPERATORS(SAL__OP_BACK) }, sal__aux_ref, sal__carries_fast, NULL, sal__fast_adam };
     return &backend;
 }
 
