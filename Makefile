@@ -31,13 +31,24 @@ all: $(PROGRAMS)
 weights/saliency_lite.h: weights/lite.safetensors weights/embed.sh
 	sh weights/embed.sh weights/lite.safetensors > $@.tmp && mv $@.tmp $@
 
-$(BUILD)/%: examples/%.c saliency.h weights/saliency_lite.h $(wildcard examples/*.h)
-	@mkdir -p $(BUILD)
-	$(CC) $(CFLAGS) -I. $(STB) $< -o $@ -lm
+# Each program compiles by itself with one line. Here the implementation is compiled once and linked to all of them:
+# SALIENCY_IMPLEMENTED says so. Tests that look inside or configure the header compile it themselves.
+LIBRARY = $(BUILD)/saliency.o
+INSIDE  = $(patsubst tests/%.c,$(BUILD)/%,$(shell grep -lE 'sal__|SAL__|stbi_|define SALIENCY_NO_' tests/test_*.c))
 
-$(BUILD)/test_%: tests/test_%.c saliency.h weights/saliency_lite.h $(wildcard tests/*.h) examples/dataset.h
+$(LIBRARY): saliency.h
+	@mkdir -p $(BUILD)
+	$(CC) $(CFLAGS) -I. $(STB) -DSALIENCY_IMPLEMENTATION -x c -c saliency.h -o $@
+
+$(BUILD)/%: examples/%.c $(LIBRARY) weights/saliency_lite.h $(wildcard examples/*.h)
+	$(CC) $(CFLAGS) -I. $(STB) -DSALIENCY_IMPLEMENTED $< $(LIBRARY) -o $@ -lm
+
+$(INSIDE): $(BUILD)/test_%: tests/test_%.c saliency.h weights/saliency_lite.h $(wildcard tests/*.h examples/*.h)
 	@mkdir -p $(BUILD)
 	$(CC) $(CFLAGS) -I. $(STB) $< -o $@ -lm -pthread
+
+$(BUILD)/test_%: tests/test_%.c $(LIBRARY) weights/saliency_lite.h $(wildcard tests/*.h examples/*.h)
+	$(CC) $(CFLAGS) -I. $(STB) -DSALIENCY_IMPLEMENTED $< $(LIBRARY) -o $@ -lm -pthread
 
 # The GPU backend. Its tests also run without a GPU, in an emulation (see tests/cuda_on_cpu.h).
 comma := ,
