@@ -132,6 +132,7 @@ struct sal_ctx {
     int threads;                /* 0: all cores when built with OpenMP, else 1 */
     sal_simd simd;              /* the CPU's instructions that may be used; 0: all it has */
     uint64_t seed;              /* of everything random */
+    int as_stored;              /* 1: pictures as their files have them, not turned upright */
     const sal_backend *backend; /* NULL: sal_backend_cpu() */
     void *user;                 /* handed to the hooks below */
     void *(*alloc)(void *user, size_t size);      /* NULL: malloc and free */
@@ -220,7 +221,10 @@ SALDEF uint16_t sal_f32_to_bf16(float f);           /* to nearest even */
 typedef struct sal_image {
     int w, h;
     int grey;               /* 1: the source had no colour (R = G = B everywhere) */
-    unsigned char *data;    /* h * w * 3 */
+    unsigned char *data;    /* h * w * 3, what a person sees */
+    unsigned char *rgba;    /* NULL: all is opaque; else h * w * 4, with the opacity */
+    unsigned char *profile; /* ICC colour profile of profile_size bytes, NULL: none, so sRGB */
+    size_t profile_size;
 } sal_image;
 
 typedef struct sal_map {
@@ -259,11 +263,21 @@ SALDEF int sal_is_picture(const char *name);
 /* A new black picture. */
 SALDEF sal_result sal_image_new(sal_ctx *ctx, int w, int h, sal_image *image);
 /* Decode a JPEG, PNG, BMP, PPM or PGM file held in memory; `name` stands in error texts. 16-bit
-   samples are reduced to 8, CMYK is converted, what is transparent shows white behind it. Damaged
-   and truncated files are errors. The EXIF orientation is not applied. With SALIENCY_NO_STB only
-   PPM and PGM are read. */
+   samples are reduced to 8, CMYK is converted. The picture is turned upright by its EXIF
+   orientation (not with ctx->as_stored). Behind what is transparent `data` is white, or black if
+   what is opaque is so bright that white would hide it. Colours are not converted by the profile:
+   it is kept for sal_image_save. Damaged (PNG: by the checksums of its chunks) and truncated files
+   are errors. With SALIENCY_NO_STB only BMP, PPM and PGM are read. */
 SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t size,
                                         const char *name, sal_image *image);
+/* A picture of 8-bit pixels in memory, from a decoder or a camera; they are copied. `stride` is the
+   number of bytes from one row to the next: 0 if there are no gaps, negative if `pixels`, the row
+   on top, is the last in memory. Alpha is not premultiplied. */
+typedef enum sal_pixels {
+    SAL_GREY, SAL_GREY_ALPHA, SAL_RGB, SAL_RGBA, SAL_BGR, SAL_BGRA
+} sal_pixels;
+SALDEF sal_result sal_image_from_pixels(sal_ctx *ctx, const void *pixels, int width, int height,
+                                        ptrdiff_t stride, sal_pixels format, sal_image *image);
 /* Unpack a zlib stream, behind which up to 7 bytes may follow; its checksum is verified. sal_free
    the data. `name` stands in error texts. Needs stb_image. */
 SALDEF sal_result sal_inflate(sal_ctx *ctx, const void *stream, size_t size, const char *name,
@@ -277,8 +291,9 @@ SALDEF sal_result sal_map_load_npy_memory(sal_ctx *ctx, const void *bytes, size_
 SALDEF sal_result sal_image_load(sal_ctx *ctx, const char *path, sal_image *image);
 /* Width and height of a picture, without decoding it if its first bytes tell. */
 SALDEF sal_result sal_image_size(sal_ctx *ctx, const char *path, int *w, int *h);
-/* The format follows from the name: .png, .jpg or .jpeg. Like all that save, it writes the whole
-   file or none. */
+/* The format follows from the name: .png, .jpg, .jpeg, .jpe or .jfif. PNG keeps transparency (rgba
+   instead of data), both keep the profile; a picture without colour is written as grey. Like all
+   that save, it writes the whole file or none. */
 SALDEF sal_result sal_image_save(sal_ctx *ctx, const char *path, const sal_image *image);
 /* A grey picture as a map from 0 to 1 (a coloured one by its luma). */
 SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *map);
@@ -1368,6 +1383,7 @@ SALDEF double sal_name_share(const char *name, uint64_t seed);
 #    define stbi__unpremultiply_on_load_thread stbi_set_unpremultiply_on_load_thread
 #    define STBI_NO_HDR
 #    define STBI_NO_LINEAR
+#    define STBI_NO_BMP
 #    define STBI_NO_GIF
 #    define STBI_NO_PSD
 #    define STBI_NO_TGA
@@ -1509,6 +1525,47 @@ SALDEF const char *sal_number_print(char text[32], double value, int digits) {
         if (digits || d == 9 || (sal_number_parse(&back, &again) && (float)again == (float)value))
             return text;
     }
+}
+
+/* What the first bytes of a file say that it is, for a sentence that refuses it. */
+static const char *sal__kind_of_file(const unsigned char *p, size_t size) {
+    static const struct { int at, length; const char *magic, *kind; } kinds[] = {
+        { 8, 4, "WEBP", "a WebP picture" }, { 4, 7, "ftypavi", "an AVIF picture" },
+        { 4, 7, "ftyphei", "a HEIC picture" }, { 4, 7, "ftyphev", "a HEIC picture" },
+        { 4, 7, "ftypmif", "a HEIF picture" }, { 4, 7, "ftypmsf", "a HEIF picture" },
+        { 4, 7, "ftypcrx", "a raw picture of a camera" }, { 4, 4, "ftyp", "a video" },
+        { 0, 4, "GIF8", "a GIF picture" }, { 0, 4, "II*\0", "a TIFF or raw picture" },
+        { 0, 4, "MM\0*", "a TIFF or raw picture" }, { 0, 2, "\xFF\x0A", "a JPEG XL picture" },
+        { 4, 4, "JXL ", "a JPEG XL picture" }, { 4, 4, "jP  ", "a JPEG 2000 picture" },
+        { 0, 4, "\xFF\x4F\xFF\x51", "a JPEG 2000 picture" }, { 0, 4, "8BPS", "a Photoshop file" },
+        { 0, 4, "%PDF", "a PDF document" }, { 0, 4, "%!PS", "a PostScript document" },
+        { 0, 4, "qoif", "a QOI picture" }, { 0, 4, "\x76\x2F\x31\x01", "an OpenEXR picture" },
+        { 0, 10, "#?RADIANCE", "a Radiance HDR picture" }, { 0, 4, "\0\0\1\0", "an icon" },
+        { 0, 3, "\xFF\xD8\xFF", "a JPEG picture" }, { 0, 4, "\x89PNG", "a PNG picture" },
+        { 0, 2, "PK", "a zip archive" }, { 0, 2, "\x1F\x8B", "a gzip archive" },
+        { 0, 4, "\x89HDF", "an HDF5 file" }, { 0, 6, "\x93NUMPY", "a NumPy array" },
+        { 0, 6, "MATLAB", "a MATLAB file" },
+        { 0, 23, "version https://git-lfs", "a Git LFS pointer, not the file itself" }
+    };
+    static const struct { const char *tag, *kind; } tags[] = {
+        { "<!doctype html", "an HTML page" }, { "<html", "an HTML page" },
+        { "<svg", "an SVG drawing" }, { "<?xml", "an XML file" }
+    };
+    size_t i, k, printable = 0, begin = SAL__MIN(size, 64);
+    for (i = 0; i < (size_t)SAL__COUNT(kinds); i++)
+        if (size >= (size_t)(kinds[i].at + kinds[i].length) &&
+            !memcmp(p + kinds[i].at, kinds[i].magic, (size_t)kinds[i].length))
+            return kinds[i].kind;
+    for (k = 0; k < (size_t)SAL__COUNT(tags); k++) {
+        size_t length = strlen(tags[k].tag), same = 0;
+        for (i = 0; i < size && i < 1024 && same < length; i++)     /* small letters or capitals */
+            if (p[i] == tags[k].tag[same] || (p[i] | 32) == tags[k].tag[same]) same++;
+            else same = p[i] == '<';
+        if (same == length) return tags[k].kind;
+    }
+    for (i = 0; i < begin; i++)
+        printable += (p[i] >= ' ' && p[i] < 127) || (p[i] >= 9 && p[i] <= 13);
+    return printable == begin ? "a text file" : "an unknown kind of file";
 }
 
 /* --- memory ------------------------------------------------------------------------------ */
@@ -6104,6 +6161,8 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
 
 SALDEF void sal_image_free(sal_ctx *ctx, sal_image *image) {
     sal_free(ctx, image->data);
+    sal_free(ctx, image->rgba);
+    sal_free(ctx, image->profile);
     memset(image, 0, sizeof *image);
 }
 
@@ -6153,7 +6212,8 @@ static int sal__has_extension(const char *name, const char *list) {
     return 0;
 }
 
-#define SAL__PICTURES ".jpg|.jpeg|.png|.bmp|.ppm|.pgm"
+#define SAL__JPEGS ".jpg|.jpeg|.jpe|.jfif"
+#define SAL__PICTURES SAL__JPEGS "|.png|.bmp|.ppm|.pgm|.pnm"
 
 SALDEF int sal_is_picture(const char *name) { return sal__has_extension(name, SAL__PICTURES); }
 
@@ -6472,11 +6532,72 @@ SALDEF sal_result sal_image_new(sal_ctx *ctx, int w, int h, sal_image *image) {
     return SAL_OK;
 }
 
-static int sal__is_grey(const sal_image *image) {
-    size_t n = (size_t)image->w * image->h * 3;
-    for (size_t i = 0; i < n; i += 3)
-        if (image->data[i] != image->data[i + 1] || image->data[i] != image->data[i + 2]) return 0;
-    return 1;
+/* sal_image_from_pixels of rows `stride` bytes apart, turned upright: by the EXIF orientation, 1 to
+   8 (Exif 2.3, table 5), row 0 of the pixels is the top or bottom of the picture, or a side. */
+static sal_result sal__image_from(sal_ctx *ctx, const unsigned char *pixels, int w, int h,
+                                  ptrdiff_t stride, sal_pixels format, int turn,
+                                  sal_image *image) {
+    static const struct { int bytes, red, green, blue, alpha; } formats[] = {
+        { 1, 0, 0, 0, -1 }, { 2, 0, 0, 0, 1 }, { 3, 0, 1, 2, -1 }, { 4, 0, 1, 2, 3 },
+        { 3, 2, 1, 0, -1 }, { 4, 2, 1, 0, 3 }
+    };
+    int bytes = formats[format].bytes, alpha = formats[format].alpha;
+    int red = formats[format].red, green = formats[format].green, blue = formats[format].blue;
+    int left = turn == 2 || turn == 3 || turn == 7 || turn == 8;        /* pixels run to the left */
+    int up = turn == 3 || turn == 4 || turn == 6 || turn == 7;          /* rows run upwards */
+    ptrdiff_t across = left ? -bytes : bytes, down = up ? -stride : stride, swap = across;
+    double opaque = 0, light = 0;
+    int x, y, behind = 255, clear = 0, colour = 0;
+    if (left) pixels += (ptrdiff_t)(w - 1) * bytes;
+    if (up) pixels += (h - 1) * stride;
+    if (turn > 4) { across = down; down = swap; x = w; w = h; h = x; }
+    SAL__TRY(sal_image_new(ctx, w, h, image));
+    for (y = 0; alpha >= 0 && y < h; y++)
+        for (x = 0; x < w; x++) {
+            const unsigned char *p = pixels + y * down + x * across;
+            clear |= p[alpha] < 255;
+            opaque += p[alpha];
+            light += p[alpha] * (299 * p[red] + 587 * p[green] + 114 * p[blue]) / 1000.0;
+        }
+    if (light > 0.75 * 255 * opaque) behind = 0;
+    if (clear) image->rgba = SAL__NEW(ctx, unsigned char, (size_t)w * h * 4);
+    if (clear && !image->rgba) { sal_image_free(ctx, image); return SAL_ERR_MEMORY; }
+    for (y = 0; y < h; y++) {
+        const unsigned char *p = pixels + y * down;
+        unsigned char *to = image->data + (size_t)y * w * 3;
+        unsigned char *rgba = clear ? image->rgba + (size_t)y * w * 4 : NULL;
+        for (x = 0; x < w; x++, p += across, to += 3) {
+            to[0] = p[red]; to[1] = p[green]; to[2] = p[blue];
+            if (rgba) {
+                int a = p[alpha];
+                memcpy(rgba, to, 3);
+                rgba[3] = (unsigned char)a;
+                for (int c = 0; c < 3; c++)
+                    to[c] = (unsigned char)((to[c] * a + behind * (255 - a) + 127) / 255);
+                rgba += 4;
+            }
+            colour |= (to[0] ^ to[1]) | (to[0] ^ to[2]);
+        }
+    }
+    image->grey = !colour;
+    return SAL_OK;
+}
+
+SALDEF sal_result sal_image_from_pixels(sal_ctx *ctx, const void *pixels, int width, int height,
+                                        ptrdiff_t stride, sal_pixels format, sal_image *image) {
+    static const char bytes[] = { 1, 2, 3, 4, 3, 4 };
+    ptrdiff_t row;
+    memset(image, 0, sizeof *image);
+    SAL__TRY(sal__check_size(ctx, "pixels", width, height));
+    if ((int)format < 0 || (int)format > (int)SAL_BGRA)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "pixels: there is no format %d", (int)format);
+    row = (ptrdiff_t)width * bytes[format];
+    if (stride == 0) stride = row;
+    if ((stride < 0 ? -stride : stride) < row)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "pixels: a row has %.0f bytes, more than the "
+                         "stride of %.0f", (double)row, (double)stride);
+    return sal__image_from(ctx, (const unsigned char *)pixels, width, height, stride, format, 1,
+                           image);
 }
 
 static uint32_t sal__u32_le(const unsigned char *p) { return (uint32_t)sal__uint(p, 4, 0); }
@@ -6497,77 +6618,277 @@ static long sal__pnm_number(const unsigned char *p, size_t size, size_t *at) {
    missing from a truncated file from uninitialised memory. */
 static sal_result sal__pnm_load(sal_ctx *ctx, const unsigned char *p, size_t size, const char *name,
                                 sal_image *image) {
-    size_t at = 2, pixels, samples;
+    size_t at = 2, samples;
     int channels = p[1] == '6' ? 3 : 1, bytes;
     long w = sal__pnm_number(p, size, &at), h = sal__pnm_number(p, size, &at);
     long most = sal__pnm_number(p, size, &at);
+    unsigned char *levels;
     at++;       /* one white space before the samples */
     if (w < 1 || h < 1 || most < 1 || most > 65535)
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a PPM/PGM header without a proper width, height "
                          "and maximum", name);
     SAL__TRY(sal__check_size(ctx, name, (double)w, (double)h));
     bytes = most > 255 ? 2 : 1;
-    pixels = (size_t)w * h;
-    samples = pixels * (size_t)channels;
+    samples = (size_t)w * h * channels;
     if (at > size || (size - at) / (size_t)bytes < samples)
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: truncated: %ld x %ld pixels need %.0f bytes, "
                          "the file has %.0f", name, w, h, (double)samples * bytes + (double)at,
                          (double)size);
-    SAL__TRY(sal_image_new(ctx, (int)w, (int)h, image));
-    for (size_t i = 0; i < samples; i++) {
-        const unsigned char *s = p + at + i * (size_t)bytes;
-        long v = bytes == 2 ? s[0] * 256L + s[1] : s[0];
-        unsigned char v8 = (unsigned char)((SAL__MIN(v, most) * 255 + most / 2) / most);
-        if (channels == 3) image->data[i] = v8;
-        else memset(image->data + i * 3, v8, 3);
+    SAL__TRY_NEW(levels, ctx, unsigned char, samples);
+    p += at;
+    for (size_t i = 0; i < samples; i++, p += bytes) {
+        long v = bytes == 2 ? p[0] * 256L + p[1] : p[0];
+        levels[i] = (unsigned char)((SAL__MIN(v, most) * 255 + most / 2) / most);
     }
+    sal_result r = sal__image_from(ctx, levels, (int)w, (int)h, (ptrdiff_t)w * channels,
+                                   channels == 3 ? SAL_RGB : SAL_GREY, 1, image);
+    sal_free(ctx, levels);
+    return r;
+}
+
+/* BMP of every header from OS/2's first to Windows' fifth, with 1 to 32 bits a pixel, run lengths
+   among them: stb_image lacks some, and loses colours of OS/2's palettes. */
+typedef struct sal__bmp {
+    int w, h, bits, rle;
+    const unsigned char *palette, *pixels, *end;
+    uint32_t colours, entry;        /* so many entries of so many bytes, blue first */
+    uint32_t mask[4];               /* of red, green, blue and alpha in 16 or 32 bits */
+} sal__bmp;
+
+static sal_result sal__bmp_open(sal_ctx *ctx, const unsigned char *p, size_t size,
+                                const char *name, sal__bmp *b) {
+    static const uint32_t masks[2][4] = { { 0x7C00, 0x3E0, 0x1F, 0 },
+                                          { 0xFF0000, 0xFF00, 0xFF, 0xFF000000u } };
+    const char *truncated = "%s: a truncated BMP file (%.0f bytes)";
+    uint32_t header = sal__u32_le(p + 14), at = sal__u32_le(p + 10), way = 0;
+    size_t behind = 14 + (size_t)header;
+    if (size < 26 || size < behind) return sal__fail(ctx, SAL_ERR_FORMAT, truncated, name,
+                                                     (double)size);
+    int core = header < 16;
+    b->w = core ? p[18] | p[19] << 8 : (int32_t)sal__u32_le(p + 18);
+    b->h = core ? p[20] | p[21] << 8 : (int32_t)sal__u32_le(p + 22);
+    b->bits = core ? p[24] : p[28];
+    SAL__TRY(sal__check_size(ctx, name, b->w, fabs((double)b->h)));
+    if (header >= 40) way = sal__u32_le(p + 30);
+    b->rle = way == 1 || way == 2;
+    memcpy(b->mask, masks[b->bits == 32], sizeof b->mask);
+    if (way == 3 || way == 6) {         /* in the header, or behind it */
+        if (header < 52) behind += way == 3 ? 12 : 16;
+        for (int i = 0; i < 4; i++)
+            b->mask[i] = size < (size_t)(58 + 4 * i) || (i == 3 && header < 56 && way == 3)
+                             ? 0 : sal__u32_le(p + 54 + 4 * i);
+    }
+    int plain = b->bits == 1 || b->bits == 2 || b->bits == 4 || b->bits == 8 || b->bits == 24;
+    if (!(way == 0 ? plain || b->bits == 16 || b->bits == 32 : way == 1 ? b->bits == 8
+          : way == 2 ? b->bits == 4 : (way == 3 || way == 6) && (b->bits == 16 || b->bits == 32)))
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: a BMP file of %d bits a pixel and "
+                         "compression %.0f, which is not read here: convert it to PNG", name,
+                         b->bits, (double)way);
+    b->entry = core ? 3 : 4;
+    b->colours = b->bits > 8 ? 0 : 1u << b->bits;
+    if (header >= 40 && sal__u32_le(p + 46)) b->colours = SAL__MIN(b->colours, sal__u32_le(p + 46));
+    if (at > size || behind > size)
+        return sal__fail(ctx, SAL_ERR_FORMAT, truncated, name, (double)size);
+    if (at > behind) b->colours = SAL__MIN(b->colours, (uint32_t)(at - behind) / b->entry);
+    b->colours = (uint32_t)SAL__MIN(b->colours, (size - behind) / b->entry);
+    b->palette = p + behind;
+    b->pixels = p + at; b->end = p + size;
+    double row = ((double)b->w * b->bits + 7) / 8, pitch = ceil((double)b->w * b->bits / 32) * 4;
+    if (!b->rle && at + pitch * (fabs((double)b->h) - 1) + floor(row) > (double)size)
+        return sal__fail(ctx, SAL_ERR_FORMAT, truncated, name, (double)size);
     return SAL_OK;
+}
+
+/* A colour of the palette; those that it lacks are black. */
+static void sal__bmp_colour(const sal__bmp *b, unsigned index, unsigned char *rgba) {
+    for (int c = 0; c < 3; c++)
+        rgba[c] = index < b->colours ? b->palette[index * b->entry + 2 - c] : 0;
+    rgba[3] = 255;
+}
+
+/* The runs: (n, v) is v n times; (0, n) with n > 2 n values; 0 0 and 0 1 end a row and the picture;
+   0 2 goes right and on by the two bytes behind. Returns 0 if they end too early. */
+static int sal__bmp_runs(const sal__bmp *b, int h, unsigned char *rgba) {
+    const unsigned char *p = b->pixels;
+    int x = 0, y = 0;
+    while (b->end - p >= 2) {
+        int n = p[0], v = p[1], same = n > 0;
+        p += 2;
+        if (!same && v == 0) { x = 0; y++; continue; }
+        if (!same && v == 1) return 1;
+        if (!same && v == 2) {
+            if (b->end - p < 2) return 0;
+            x = SAL__MIN(x + p[0], b->w); y += p[1]; p += 2;
+            continue;
+        }
+        int bytes = same ? 0 : b->bits == 8 ? v : (v + 1) / 2;
+        if (!same) n = v;
+        if (b->end - p < bytes) return 0;
+        for (int k = 0; k < n; k++, x++) {
+            int value = same ? v : b->bits == 8 ? p[k] : p[k / 2];
+            if (b->bits == 4) value = k % 2 ? value & 15 : value >> 4;
+            if (x < b->w && y < h)
+                sal__bmp_colour(b, (unsigned)value, rgba + ((size_t)y * b->w + x) * 4);
+        }
+        p += bytes + bytes % 2;
+    }
+    return y >= h - (x >= b->w);
+}
+
+static sal_result sal__bmp_load(sal_ctx *ctx, const unsigned char *p, size_t size, const char *name,
+                                sal_image *image) {
+    sal__bmp b = SAL__ZEROED;
+    unsigned char *rgba, any = 0;
+    sal_result r = SAL_OK;
+    SAL__TRY(sal__bmp_open(ctx, p, size, name, &b));
+    int h = b.h < 0 ? -b.h : b.h, wide = b.bits / 8;
+    size_t pixels = (size_t)b.w * h, pitch = ((size_t)b.w * b.bits + 31) / 32 * 4;
+    SAL__TRY_NEW(rgba, ctx, unsigned char, pixels * 4);
+    for (size_t i = 0; b.rle && i < pixels; i++) sal__bmp_colour(&b, 0, rgba + i * 4);
+    any = (unsigned char)b.rle;
+    if (b.rle && !sal__bmp_runs(&b, h, rgba))
+        r = sal__fail(ctx, SAL_ERR_FORMAT, "%s: a truncated BMP file (%.0f bytes)", name,
+                      (double)size);
+    for (int y = 0; !b.rle && y < h; y++)
+        for (int x = 0; x < b.w; x++) {
+            const unsigned char *row = b.pixels + y * pitch;
+            unsigned char *to = rgba + ((size_t)y * b.w + x) * 4;
+            if (b.bits <= 8) {
+                size_t bit = (size_t)x * b.bits;
+                int index = row[bit / 8] >> (8 - b.bits - bit % 8);
+                sal__bmp_colour(&b, (unsigned)index & ((1u << b.bits) - 1), to);
+            } else if (b.bits == 24) {
+                for (int c = 0; c < 3; c++) to[c] = row[3 * x + 2 - c];
+                to[3] = 255;
+            } else {
+                uint32_t v = (uint32_t)sal__uint(row + (size_t)x * wide, wide, 0);
+                for (int c = 0; c < 4; c++) {
+                    uint32_t m = b.mask[c];
+                    to[c] = m ? (unsigned char)((v & m) * 255.0 / m + 0.5) : c == 3 ? 255 : 0;
+                }
+            }
+            any |= to[3];
+        }
+    for (size_t i = 0; !any && i < pixels; i++) rgba[i * 4 + 3] = 255;      /* unused bits */
+    ptrdiff_t row = (ptrdiff_t)b.w * 4;
+    if (r == SAL_OK)
+        r = sal__image_from(ctx, b.h > 0 ? rgba + (h - 1) * row : rgba, b.w, h,
+                            b.h > 0 ? -row : row, SAL_RGBA, 1, image);
+    sal_free(ctx, rgba);
+    return r;
+}
+
+static uint32_t sal__adler32(const unsigned char *p, size_t n) {    /* RFC 1950 */
+    uint32_t a = 1, b = 0;                  /* two sums modulo 65521 */
+    for (size_t i = 0; i < n; i++) {
+        a += p[i]; b += a;
+        if (i % 5552 == 5551) { a %= 65521; b %= 65521; }       /* before b overflows */
+    }
+    return (b % 65521) << 16 | a % 65521;
 }
 
 #ifdef SALIENCY_NO_STB
 static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t size, const char *name,
                                 sal_image *image) {
-    return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: JPEG, PNG and BMP are not built in "
-                     "(SALIENCY_NO_STB); convert it to PPM or PGM", name);
+    return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: JPEG and PNG are not built in "
+                     "(SALIENCY_NO_STB); convert it to BMP, PPM or PGM", name);
 }
 #else
-/* stb_image fills in black for what a truncated BMP lacks: do its pixels fit into the file? */
-static int sal__bmp_is_whole(const unsigned char *p, size_t size) {
-    double w, h, bits;
-    if (size < 30) return 0;
-    if (sal__u32_le(p + 14) == 12) {        /* the old OS/2 header */
-        w = p[18] + 256.0 * p[19]; h = p[20] + 256.0 * p[21]; bits = p[24];
-    } else {                                /* a negative height has its rows from the top */
-        w = (int32_t)sal__u32_le(p + 18); h = fabs((double)(int32_t)sal__u32_le(p + 22));
-        bits = p[28];
+static uint32_t sal__crc32(const unsigned char *p, size_t n) {      /* four bits at a time */
+    static const uint32_t table[16] = {
+        0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4, 0x4DB26158,
+        0x5005713C, 0xEDB88320, 0xF00F9344, 0xD6D6A3E8, 0xCB61B38C, 0x9B64C2B0, 0x86D3D2D4,
+        0xA00AE278, 0xBDBDF21C
+    };
+    uint32_t crc = 0xFFFFFFFFu;
+    for (; n; n--) {
+        crc ^= *p++;
+        crc = table[crc & 15] ^ crc >> 4;
+        crc = table[crc & 15] ^ crc >> 4;
     }
-    return sal__u32_le(p + 10) + ceil(w * bits / 32) * 4 * h <= (double)size;
+    return ~crc;
+}
+
+/* What a file has beside the pixels. */
+typedef struct sal__about {
+    int turn;                   /* EXIF orientation, 0: none was found */
+    int apple;                  /* a PNG as Xcode writes it: BGRA, premultiplied */
+    unsigned char *profile;
+    size_t profile_size;
+    unsigned profile_parts;
+} sal__about;
+
+/* The orientation in EXIF data, which are a TIFF file: entry 0x112 of its first directory. */
+static int sal__exif_turn(const unsigned char *tiff, size_t size) {
+    int big = size > 8 && tiff[0] == 'M';
+    size_t first = size > 8 ? (size_t)sal__uint(tiff + 4, 4, big) : size, i, entries;
+    if (first > size || size - first < 2) return 0;
+    entries = (size_t)sal__uint(tiff + first, 2, big);
+    for (i = 0, first += 2; i < entries && size - first >= 12; i++, first += 12) {
+        const unsigned char *entry = tiff + first;
+        uint64_t turn = sal__uint(entry + 8, entry[big ? 3 : 2] == 4 ? 4 : 2, big);    /* 4: long */
+        if (sal__uint(entry, 2, big) == 0x112) return turn >= 1 && turn <= 8 ? (int)turn : 0;
+    }
+    return 0;
+}
+
+/* Only a profile of colours as they are in sal_image: CMYK was converted. */
+static void sal__check_profile(sal_ctx *ctx, sal__about *a) {
+    const unsigned char *p = a->profile;
+    if (p && a->profile_size >= 128 && sal__uint(p, 4, 1) <= a->profile_size &&
+        (!memcmp(p + 16, "RGB ", 4) || !memcmp(p + 16, "GRAY", 4))) return;
+    sal_free(ctx, a->profile);
+    a->profile = NULL; a->profile_size = 0;
 }
 
 static unsigned sal__byte(const unsigned char *p, size_t size, size_t at) {
     return at < size ? p[at] : 0;
 }
 
-/* stb_image before 2.28 writes beyond its tables when a JPEG file defines a Huffman table of more
-   than 256 codes, and reads anywhere when a scan names a table that was never defined. This goes
-   from segment to segment, as stb does, and finds both. */
-static int sal__jpeg_is_safe(const unsigned char *p, size_t size) {
-    size_t at = 2, end, t;
+/* From segment to segment of a JPEG file, as stb_image goes. Before 2.28 it writes beyond its
+   tables when a file defines a Huffman table of more than 256 codes, and reads anywhere when a scan
+   names a table that was never defined: both are refused. */
+static sal_result sal__jpeg_walk(sal_ctx *ctx, const unsigned char *p, size_t size,
+                                 const char *name, sal__about *a) {
+    size_t at = 2, end, t, length;
     unsigned known = 0, need, frame = 0, i;     /* tables: bits 0..3 DC, 4..7 AC */
+    const char *fault = "%s: a damaged JPEG file: a Huffman table is missing, or has more than 256 "
+                        "codes";
     while (at + 4 <= size) {
         unsigned type = p[at + 1];
         if (p[at] != 0xFF || type == 0 || type == 0xFF || (type >= 0xD0 && type <= 0xD8)) {
             at++;                               /* filling, or inside a scan */
             continue;
         }
-        if (type == 0xD9) return 1;
+        if (type == 0xD9) break;
         end = at + 2 + ((size_t)p[at + 2] << 8 | p[at + 3]);
-        if (!frame && type >= 0xC0 && type <= 0xC2) frame = type;
+        length = SAL__MIN(end, size) - SAL__MIN(at + 4, SAL__MIN(end, size));
+        if (type >= 0xC0 && type <= 0xCF && type != 0xC4 && type != 0xC8) {
+            if (type > 0xC2)
+                return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: a JPEG picture with %s, which is "
+                                 "not read here: convert it to an ordinary JPEG or PNG first", name,
+                                 type >= 0xC9 ? "arithmetic coding" : type == 0xC3 ?
+                                 "lossless coding" : "hierarchical coding");
+            if (!frame) frame = type;
+        }
+        if (type == 0xE1 && !a->turn && length > 6 && !memcmp(p + at + 4, "Exif\0", 6))
+            a->turn = sal__exif_turn(p + at + 10, length - 6);
+        if (type == 0xE2 && length > 14 && !memcmp(p + at + 4, "ICC_PROFILE", 12)) {
+            unsigned part = p[at + 16], parts = p[at + 17];     /* from 1 on, all in order */
+            if (part == 1 && !a->profile)
+                SAL__TRY_NEW(a->profile, ctx, unsigned char, parts * (size_t)65519);
+            if (part == a->profile_parts + 1 && part <= parts && a->profile &&
+                (part == 1 || parts == sal__byte(p, size, at + 17))) {
+                memcpy(a->profile + a->profile_size, p + at + 18, length - 14);
+                a->profile_size += length - 14;
+                a->profile_parts = part;
+            }
+        }
         for (t = at + 4; type == 0xC4 && t < end; ) {       /* class and number, 16 counts, codes */
-            unsigned codes = 0, name = sal__byte(p, size, t);
+            unsigned codes = 0, table = sal__byte(p, size, t);
             for (i = 1; i <= 16; i++) codes += sal__byte(p, size, t + i);
-            if (codes > 256) return 0;
-            known |= 1u << ((name >> 4 & 1) * 4 + (name & 3));
+            if (codes > 256) return sal__fail(ctx, SAL_ERR_FORMAT, fault, name);
+            known |= 1u << ((table >> 4 & 1) * 4 + (table & 3));
             t += 17 + codes;
         }
         if (type == 0xDA) {             /* count, component and tables each, spectrum, bits */
@@ -6580,54 +6901,89 @@ static int sal__jpeg_is_safe(const unsigned char *p, size_t size) {
                 if (frame != 0xC2 || (first == 0 && bits >> 4 == 0))
                     need |= 1u << (tables >> 4 & 3);
                 if (frame != 0xC2 || first > 0) need |= 16u << (tables & 3);
-                if (need & ~known) return 0;
+                if (need & ~known) return sal__fail(ctx, SAL_ERR_FORMAT, fault, name);
             }
         }
         at = end;
     }
-    return 1;
+    return SAL_OK;
 }
 
-/* The size of a picture, from its first bytes; 0 if stb cannot tell. */
-static int sal__stb_size(const unsigned char *p, size_t size, int *w, int *h) {
+/* From chunk to chunk of a PNG file: stb_image does not verify the checksums. A damaged chunk that
+   is not needed for the pixels is ignored. */
+static sal_result sal__png_walk(sal_ctx *ctx, const unsigned char *p, size_t size,
+                                const char *name, sal__about *a) {
+    size_t at = 8, length;
+    for (; size - at >= 12; at += 12 + length) {
+        const unsigned char *type = p + at + 4, *data = p + at + 8;
+        length = (size_t)sal__uint(p + at, 4, 1);
+        if (length > size - at - 12) break;
+        if (sal__uint(data + length, 4, 1) != sal__crc32(type, length + 4)) {
+            if (!(type[0] & 32) || !memcmp(type, "tRNS", 4))
+                return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a damaged PNG file: the checksum of "
+                                 "chunk %.4s at byte %.0f is wrong", name, (const char *)type,
+                                 (double)at);
+        } else if (!memcmp(type, "IEND", 4)) return SAL_OK;
+        else if (!memcmp(type, "CgBI", 4)) a->apple = 1;
+        else if (!memcmp(type, "eXIf", 4)) a->turn = sal__exif_turn(data, length);
+        else if (!memcmp(type, "iCCP", 4) && !a->profile && length <= 1 << 20) {
+            size_t skip = 0;            /* a name, a zero byte, the kind of compression */
+            while (skip < length && data[skip]) skip++;
+            skip = SAL__MIN(skip + 2, length);
+            if (sal_inflate(ctx, data + skip, length - skip, name, &a->profile,
+                            &a->profile_size) == SAL_ERR_MEMORY) return SAL_ERR_MEMORY;
+        }
+    }
+    return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a truncated PNG file (%.0f bytes)", name,
+                     (double)size);
+}
+
+/* Everything but the pixels: what is beside them, and the size of the picture as it is stored, 0
+   if only the decoder can tell what is wrong. The caller frees the profile. */
+static sal_result sal__stb_open(sal_ctx *ctx, const unsigned char *p, size_t size, const char *name,
+                                sal__about *a, int *w, int *h) {
     int n;
-    return size > 14 && size <= INT_MAX && (p[0] != 0xFF || sal__jpeg_is_safe(p, size)) &&
-           stbi_info_from_memory(p, (int)size, w, h, &n);
+    *w = *h = 0;
+    if (size > INT_MAX)
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: %.0f bytes, pictures may have at most %d",
+                         name, (double)size, INT_MAX);
+    SAL__TRY((p[0] == 0xFF ? sal__jpeg_walk : sal__png_walk)(ctx, p, size, name, a));
+    sal__check_profile(ctx, a);
+    if (ctx->as_stored || !a->turn) a->turn = 1;
+    if (!stbi_info_from_memory(p, (int)size, w, h, &n)) { *w = *h = 0; return SAL_OK; }
+    return sal__check_size(ctx, name, *w, *h);
 }
 
 static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t size, const char *name,
                                 sal_image *image) {
-    int w = 0, h = 0, n = 0;
-    size_t i, pixels;
-    if (size > INT_MAX)
-        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: %.0f bytes, pictures may have at most %d",
-                         name, (double)size, INT_MAX);
-    if (p[0] == 'B' && !sal__bmp_is_whole(p, size))
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a truncated BMP file (%.0f bytes)", name,
-                         (double)size);
-    if (p[0] == 0xFF && !sal__jpeg_is_safe(p, size))
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a damaged JPEG file: a Huffman table is "
-                         "missing, or has more than 256 codes", name);
-    if (sal__stb_size(p, size, &w, &h))
-        SAL__TRY(sal__check_size(ctx, name, w, h));
-    unsigned char *decoded = stbi_load_from_memory(p, (int)size, &w, &h, &n, 0);
-    if (!decoded) {
+    static const sal_pixels formats[5] = { SAL_GREY, SAL_GREY, SAL_GREY_ALPHA, SAL_RGB, SAL_RGBA };
+    sal__about a = SAL__ZEROED;
+    unsigned char *decoded = NULL;
+    int w, h, n = 0;
+    sal_result r = sal__stb_open(ctx, p, size, name, &a, &w, &h);
+    if (r == SAL_OK) decoded = stbi_load_from_memory(p, (int)size, &w, &h, &n, 0);
+    if (r == SAL_OK && !decoded) {
         const char *why = stbi_failure_reason();
         if (why && !strcmp(why, "outofmem"))
-            return sal__fail(ctx, SAL_ERR_MEMORY, "%s: not enough memory to decode it", name);
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: damaged, truncated or of an unknown variant; it "
-                         "cannot be decoded (%s)", name, why ? why : "no reason given");
+            r = sal__fail(ctx, SAL_ERR_MEMORY, "%s: not enough memory to decode it", name);
+        else
+            r = sal__fail(ctx, SAL_ERR_FORMAT, "%s: damaged, truncated or of an unknown variant; "
+                          "it cannot be decoded%s%s", name, why && *why ? ": " : "",
+                          why ? why : "");
     }
-    sal_result r = sal__check_size(ctx, name, w, h);
-    if (r == SAL_OK) r = sal_image_new(ctx, w, h, image);
-    pixels = r == SAL_OK ? (size_t)w * h : 0;
-    for (i = 0; i < pixels; i++) {          /* n: 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha */
-        const unsigned char *s = decoded + i * (size_t)n;
-        int alpha = n == 2 || n == 4 ? s[n - 1] : 255;
-        for (int c = 0; c < 3; c++)
-            image->data[i * 3 + (size_t)c] = (unsigned char)
-                (((n < 3 ? s[0] : s[c]) * alpha + 255 * (255 - alpha) + 127) / 255);
+    if (r == SAL_OK) r = sal__check_size(ctx, name, w, h);
+    if (r == SAL_OK) {
+        sal_pixels format = formats[n];
+        if (a.apple && n >= 3) format = n == 3 ? SAL_BGR : SAL_BGRA;
+        for (size_t i = 0; a.apple && n == 4 && i < (size_t)w * h; i++)
+            for (unsigned char *c = decoded + i * 4, *end = c + 3; c < end; c++)
+                *c = *end ? (unsigned char)SAL__MIN((*c * 255 + *end / 2) / *end, 255) : 0;
+        r = sal__image_from(ctx, decoded, w, h, (ptrdiff_t)w * n, format, a.turn, image);
     }
+    if (r == SAL_OK) {
+        image->profile = a.profile;
+        image->profile_size = a.profile_size;
+    } else sal_free(ctx, a.profile);
     stbi_image_free(decoded);
     return r;
 }
@@ -6641,16 +6997,12 @@ SALDEF sal_result sal_inflate(sal_ctx *ctx, const void *stream, size_t size, con
                      "this program was built without it", name);
 #else
     const unsigned char *p = (const unsigned char *)stream;
-    uint32_t a = 1, b = 0;                  /* Adler-32, RFC 1950: two sums modulo 65521 */
     int n = 0, right = 0;
     char *bytes = size < 12 || size > INT_MAX ? NULL
                 : stbi_zlib_decode_malloc_guesssize((const char *)p, (int)size, 1 << 16, &n);
-    for (int i = 0; bytes && i < n; i++) {
-        a += (unsigned char)bytes[i]; b += a;
-        if (i % 5552 == 5551) { a %= 65521; b %= 65521; }       /* before b overflows */
-    }
+    uint32_t sum = bytes ? sal__adler32((const unsigned char *)bytes, (size_t)n) : 0;
     for (size_t i = 4; bytes && i <= 11; i++)       /* stb does not check the sum at the end */
-        right |= sal__uint(p + size - i, 4, 1) == ((b % 65521) << 16 | a % 65521);
+        right |= sal__uint(p + size - i, 4, 1) == sum;
     if (right) *data = SAL__NEW(ctx, unsigned char, n);
     if (*data) memcpy(*data, bytes, (size_t)n);
     *unpacked = *data ? (size_t)n : 0;
@@ -6666,21 +7018,15 @@ SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t 
                                         const char *name, sal_image *image) {
     const unsigned char *p = (const unsigned char *)bytes;
     int pnm = size > 2 && p[0] == 'P' && (p[1] == '5' || p[1] == '6') && p[2] <= ' ';
-    int stb = size > 14 && (!memcmp(p, "\xFF\xD8\xFF", 3) || !memcmp(p, "\x89PNG\r\n\x1A\n", 8) ||
-                            (!memcmp(p, "BM", 2) && !memcmp(p + 6, "\0\0\0\0", 4)));
+    int bmp = size > 18 && !memcmp(p, "BM", 2) && sal__u32_le(p + 14) >= 12 &&
+              sal__u32_le(p + 14) <= 124;
+    int stb = size > 14 && (!memcmp(p, "\xFF\xD8\xFF", 3) || !memcmp(p, "\x89PNG\r\n\x1A\n", 8));
     memset(image, 0, sizeof *image);
     if (size == 0) return sal__fail(ctx, SAL_ERR_FORMAT, "%s: is empty (0 bytes)", name);
-    if (!pnm && !stb) {
-        size_t printable = 0, look = SAL__MIN(size, 64);
-        for (size_t i = 0; i < look; i++)
-            printable += (p[i] >= ' ' && p[i] < 127) || (p[i] >= 9 && p[i] <= 13);
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %s, not a picture that can be read here (JPEG, "
-                         "PNG, BMP, binary PPM or PGM)", name,
-                         printable == look ? "a text file" : "an unknown kind of file");
-    }
-    SAL__TRY((pnm ? sal__pnm_load : sal__stb_load)(ctx, p, size, name, image));
-    image->grey = sal__is_grey(image);
-    return SAL_OK;
+    if (!pnm && !bmp && !stb)
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %s, which is not read here; convert it to PNG "
+                         "or JPEG first", name, sal__kind_of_file(p, size));
+    return (pnm ? sal__pnm_load : bmp ? sal__bmp_load : sal__stb_load)(ctx, p, size, name, image);
 }
 
 /* The largest value; 0 if none is positive (NaN counts as nothing). */
@@ -6696,6 +7042,18 @@ static void sal__map_normalise(sal_map *map) {
     float top = sal__positive_max(map->data, n);
     for (size_t i = 0; i < n; i++)
         map->data[i] = map->data[i] > 0 ? SAL__MIN(map->data[i] / top, 1.0f) : 0;
+}
+
+/* What is transparent has no saliency: nobody can see it. */
+static void sal__map_hide(const sal_image *image, sal_map *map) {
+    for (int y = 0; image->rgba && y < map->h; y++) {
+        size_t row = (size_t)((y + 0.5) * image->h / map->h) * image->w;
+        for (int x = 0; x < map->w; x++) {
+            size_t at = row + (size_t)((x + 0.5) * image->w / map->w);
+            map->data[(size_t)y * map->w + x] *= image->rgba[at * 4 + 3] / 255.0f;
+        }
+    }
+    sal__map_normalise(map);
 }
 
 /* value / most * 255, rounded, from 0 to 255. */
@@ -6877,41 +7235,91 @@ SAL__LOADER(sal_image_load, sal_image)
 
 SALDEF sal_result sal_image_size(sal_ctx *ctx, const char *path, int *w, int *h) {
     sal_image image;
-#ifndef SALIENCY_NO_STB
     unsigned char *bytes;
     size_t size;
+    sal_result r;
     SAL__TRY(sal_file_read(ctx, path, &bytes, &size));
-    int known = sal__stb_size(bytes, size, w, h);
-    sal_free(ctx, bytes);
-    if (known) return SAL_OK;
+#ifndef SALIENCY_NO_STB
+    if (size > 14 && (bytes[0] == 0xFF || bytes[0] == 0x89)) {      /* without the pixels */
+        sal__about a = SAL__ZEROED;
+        r = sal__stb_open(ctx, bytes, size, path, &a, w, h);
+        sal_free(ctx, a.profile);
+        if (a.turn > 4) { int side = *w; *w = *h; *h = side; }
+        if (r == SAL_OK && *w) { sal_free(ctx, bytes); return r; }
+    }
 #endif
-    SAL__TRY(sal_image_load(ctx, path, &image));
+    r = sal_image_load_memory(ctx, bytes, size, path, &image);
+    sal_free(ctx, bytes);
     *w = image.w; *h = image.h;
     sal_image_free(ctx, &image);
-    return SAL_OK;
+    return r;
 }
 
 SAL__LOADER(sal_map_load_npy, sal_map)
 
-/* 8-bit samples, 1 or 3 channels, as the file format that the name asks for. */
+#ifndef SALIENCY_NO_STB
+static void sal__put_u32_be(unsigned char *p, uint32_t v) {
+    for (int i = 0; i < 4; i++) p[i] = (unsigned char)(v >> (24 - 8 * i));
+}
+
+/* The profile as a chunk iCCP (PNG, chapter 11.3.3.3), in deflate's blocks that are only copied, or
+   as segments APP2 of a JPEG file (ICC.1, annex B.4). */
+static void sal__put_profile(sal__bytes *b, int png, unsigned char *profile, size_t size) {
+    unsigned char head[18] = "\0\0\0\0iCCPICC\0\0\x78\x01", tail[4];
+    const size_t most = png ? 65535 : 65519, start = b->size;
+    if (png) sal__bytes_add(b, head, 15);
+    else memcpy(head, "\xFF\xE2\0\0ICC_PROFILE", 16);
+    head[17] = (unsigned char)((size + most - 1) / most);
+    for (size_t at = 0, n; at < size; at += n) {
+        n = SAL__MIN(size - at, most);
+        if (png) {
+            unsigned char block[5] = { at + n == size, (unsigned char)n, (unsigned char)(n >> 8),
+                                       (unsigned char)~n, (unsigned char)(~n >> 8) };
+            sal__bytes_add(b, block, 5);
+        } else {
+            head[2] = (unsigned char)((n + 16) >> 8); head[3] = (unsigned char)(n + 16);
+            head[16]++;
+            sal__bytes_add(b, head, 18);
+        }
+        sal__bytes_add(b, profile + at, (int)n);
+    }
+    if (!png) return;
+    sal__put_u32_be(tail, sal__adler32(profile, size));
+    sal__bytes_add(b, tail, 4);
+    if (b->failed) return;
+    sal__put_u32_be(b->data + start, (uint32_t)(b->size - start - 8));
+    sal__put_u32_be(tail, sal__crc32(b->data + start + 4, b->size - start - 4));
+    sal__bytes_add(b, tail, 4);
+}
+#endif
+
+/* 8-bit samples, 1, 3 or 4 channels, as the file format that the name asks for; profile may be
+   NULL. */
 static sal_result sal__save_pixels(sal_ctx *ctx, const char *path, int w, int h, int channels,
-                                   const unsigned char *data) {
+                                   const unsigned char *data, unsigned char *profile, size_t size) {
 #ifdef SALIENCY_NO_STB
     return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: writing pictures is not built in "
                      "(SALIENCY_NO_STB)", path);
 #else
-    sal__bytes b = SAL__ZEROED;
+    sal__bytes b = SAL__ZEROED, file = SAL__ZEROED;
     sal_result r;
-    int png = sal__has_extension(path, ".png"), done;
-    if (!png && !sal__has_extension(path, ".jpg|.jpeg"))
+    int png = sal__has_extension(path, ".png"), done, begin = png ? 33 : 20;    /* IHDR, JFIF */
+    if (!png && !sal__has_extension(path, SAL__JPEGS))
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: pictures are written as .png, .jpg or "
                          ".jpeg", path);
     if (!png && (w > 65535 || h > 65535))
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: %d x %d pixels, a JPEG side has at most "
                          "65535; use .png", path, w, h);
-    b.ctx = ctx;
+    b.ctx = file.ctx = ctx;
     done = png ? stbi_write_png_to_func(sal__bytes_add, &b, w, h, channels, data, w * channels)
                : stbi_write_jpg_to_func(sal__bytes_add, &b, w, h, channels, data, 95);
+    if (done && !b.failed && profile && size <= 255 * 65519) {
+        sal__bytes_add(&file, b.data, begin);
+        sal__put_profile(&file, png, profile, size);
+        sal__bytes_add(&file, b.data + begin, (int)b.size - begin);
+        sal_free(ctx, b.data);
+        b = file;
+    }
     if (!done || b.failed)
         r = sal__fail(ctx, SAL_ERR_MEMORY, "%s: not enough memory to encode it", path);
     else
@@ -6922,7 +7330,23 @@ static sal_result sal__save_pixels(sal_ctx *ctx, const char *path, int w, int h,
 }
 
 SALDEF sal_result sal_image_save(sal_ctx *ctx, const char *path, const sal_image *image) {
-    return sal__save_pixels(ctx, path, image->w, image->h, 3, image->data);
+    size_t i = 0, n = (size_t)image->w * image->h;
+    const unsigned char *data = image->data;
+    unsigned char *grey, *profile = image->profile;
+    int of_grey = profile && image->profile_size >= 128 && !memcmp(profile + 16, "GRAY", 4);
+    if (image->rgba && sal__has_extension(path, ".png"))
+        return sal__save_pixels(ctx, path, image->w, image->h, 4, image->rgba,
+                                of_grey ? NULL : profile, image->profile_size);
+    while (i < n && data[i * 3] == data[i * 3 + 1] && data[i * 3] == data[i * 3 + 2]) i++;
+    if (i < n || (profile && !of_grey))     /* a profile is of colours or of grey */
+        return sal__save_pixels(ctx, path, image->w, image->h, 3, data, of_grey ? NULL : profile,
+                                image->profile_size);
+    SAL__TRY_NEW(grey, ctx, unsigned char, n);
+    for (i = 0; i < n; i++) grey[i] = data[i * 3];
+    sal_result r = sal__save_pixels(ctx, path, image->w, image->h, 1, grey, profile,
+                                    image->profile_size);
+    sal_free(ctx, grey);
+    return r;
 }
 
 SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *map) {
@@ -6943,7 +7367,7 @@ SALDEF sal_result sal_map_save_png(sal_ctx *ctx, const char *path, const sal_map
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: maps are written as .png (or .npy)", path);
     SAL__TRY_NEW(levels, ctx, unsigned char, n);
     for (size_t i = 0; i < n; i++) levels[i] = sal__level(map->data[i], most);
-    sal_result r = sal__save_pixels(ctx, path, map->w, map->h, 1, levels);
+    sal_result r = sal__save_pixels(ctx, path, map->w, map->h, 1, levels, NULL, 0);
     sal_free(ctx, levels);
     return r;
 }
@@ -7874,7 +8298,7 @@ SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal
         for (size_t i = 0; r == SAL_OK && i < n; i++) map->data[i] *= prior.data[i];
     }
     sal__arena_free(ctx, &arena);
-    if (r == SAL_OK) sal__map_normalise(map);
+    if (r == SAL_OK) sal__map_hide(image, map);
     else sal_map_free(ctx, map);
     return r;
 }
@@ -8829,8 +9253,10 @@ SALDEF sal_result sal_predict_run(sal_ctx *ctx, sal_run *run, const sal_image *i
     if (r == SAL_OK) r = sal_run_forward(ctx, run, input);
     sal_free(ctx, input);
     SAL__TRY(r);
-    return sal_postprocess(ctx, run->net, run->output, run->shape.h, run->shape.w, run->h, run->w,
-                           image->w, image->h, map);
+    SAL__TRY(sal_postprocess(ctx, run->net, run->output, run->shape.h, run->shape.w, run->h, run->w,
+                             image->w, image->h, map));
+    if (image->rgba) sal__map_hide(image, map);
+    return SAL_OK;
 }
 
 SALDEF sal_result sal_predict(sal_ctx *ctx, const sal_net *net, const sal_image *image,

@@ -10,6 +10,32 @@
 static const char program[] = "crop";
 #include "cli.h"
 
+/* stb's resizer, whichever of its two versions is there */
+#if defined(__GNUC__)
+#  pragma GCC diagnostic push
+#  pragma GCC diagnostic ignored "-Wunused-function"
+#endif
+#define STB_IMAGE_RESIZE_STATIC
+#define STB_IMAGE_RESIZE_IMPLEMENTATION
+#if defined(__has_include)
+#  if __has_include(<stb/stb_image_resize2.h>)
+#    include <stb/stb_image_resize2.h>
+#    define RESIZE2
+#  elif __has_include("stb_image_resize2.h")
+#    include "stb_image_resize2.h"
+#    define RESIZE2
+#  elif __has_include(<stb/stb_image_resize.h>)
+#    include <stb/stb_image_resize.h>
+#  else
+#    include "stb_image_resize.h"
+#  endif
+#else
+#  include "stb_image_resize.h"
+#endif
+#if defined(__GNUC__)
+#  pragma GCC diagnostic pop
+#endif
+
 static const char help[] =
     "crop: the part of a picture that people look at\n"
     "\n"
@@ -42,8 +68,8 @@ static const char help[] =
     "  -h, --help        this text; --version: the version\n"
     "\n"
     "Without -o, --json and --debug the result is NAME-crop.jpg in the current folder, .png for\n"
-    "pictures that are not JPEG. EXIF orientation is applied, transparency is kept in PNG. What\n"
-    "cannot be read is reported at the end and makes the exit status 1.\n";
+    "pictures that are not JPEG. EXIF orientation is applied, the colour profile is kept, and in\n"
+    "PNG transparency. What cannot be read is reported at the end and makes the exit status 1.\n";
 
 typedef struct options {
     model_options which;
@@ -58,160 +84,69 @@ typedef struct options {
     int json, zoom, uncut;
 } options;
 
-/* The picture as the models see it, and as it is cut: with its transparency, or in grey. */
 typedef struct photo {
     sal_image image;
-    unsigned char *data;        /* (h, w, channels) */
-    int channels, jpeg;
+    int jpeg;
 } photo;
 
-/* --- reading ------------------------------------------------------------------------------- */
-
-static unsigned number(const unsigned char *p, int bytes, int little) {
-    unsigned v = 0;
-    int i;
-    for (i = 0; i < bytes; i++) v |= (unsigned)p[i] << 8 * (little ? i : bytes - 1 - i);
-    return v;
-}
-
-/* The EXIF orientation of a JPEG file, 1 (upright) to 8; see the TIFF 6.0 specification, where it
-   is entry 0x112 of the first directory. */
-static int orientation(const unsigned char *data, size_t size) {
-    size_t at, end, first;
-    if (size < 4 || data[0] != 0xFF || data[1] != 0xD8) return 1;
-    for (at = 2; at + 4 <= size && data[at] == 0xFF && data[at + 1] != 0xDA; at = end) {
-        const unsigned char *tiff = data + at + 10;
-        unsigned i, entries;
-        int little;
-        end = at + 2 + number(data + at + 2, 2, 0);
-        if (end > size || end < at + 4) break;
-        if (data[at + 1] != 0xE1 || end < at + 20 || memcmp(data + at + 4, "Exif\0", 6)) continue;
-        little = tiff[0] == 'I';
-        first = number(tiff + 4, 4, little);
-        if (first > end - at - 12) break;
-        entries = number(tiff + first, 2, little);
-        for (i = 0; i < entries && at + 12 + first + 12 * (i + 1) <= end; i++) {
-            const unsigned char *entry = tiff + first + 2 + 12 * i;
-            unsigned value = number(entry + 8, 2, little);
-            if (number(entry, 2, little) == 0x112) return value >= 1 && value <= 8 ? (int)value : 1;
-        }
-    }
-    return 1;
-}
-
-/* The picture turned upright. */
-static sal_result turn(sal_ctx *ctx, unsigned char **data, int w, int h, int channels, int how) {
-    unsigned char *out = SAL__NEW(ctx, unsigned char, (size_t)w * h * channels);
-    int x, y, ow = how > 4 ? h : w, oh = how > 4 ? w : h;
-    if (!out) return SAL_ERR_MEMORY;
-    for (y = 0; y < oh; y++)
-        for (x = 0; x < ow; x++) {      /* from (u, v): mirrored, then transposed */
-            int mirror_x = how == 2 || how == 3 || how == 7 || how == 8;
-            int mirror_y = how == 3 || how == 4 || how == 6 || how == 7;
-            int u = how > 4 ? y : x, v = how > 4 ? x : y;
-            u = mirror_x ? w - 1 - u : u;
-            v = mirror_y ? h - 1 - v : v;
-            memcpy(out + ((size_t)y * ow + x) * channels, *data + ((size_t)v * w + u) * channels,
-                   (size_t)channels);
-        }
-    sal_free(ctx, *data);
-    *data = out;
-    return SAL_OK;
-}
-
-static void photo_free(sal_ctx *ctx, photo *p) {
-    sal_free(ctx, p->data);
-    sal_image_free(ctx, &p->image);
-}
+static void photo_free(sal_ctx *ctx, photo *p) { sal_image_free(ctx, &p->image); }
 
 static sal_result photo_load(sal_ctx *ctx, const char *path, photo *p) {
-    unsigned char *file, *rgba = NULL;
-    size_t size, i, n;
-    int w, h, c, how;
+    unsigned char *file;
+    size_t size;
     sal_result r = sal_file_read(ctx, path, &file, &size);
     memset(p, 0, sizeof *p);
     if (r) return r;
+    p->jpeg = size > 2 && file[0] == 0xFF && file[1] == 0xD8;
     r = sal_image_load_memory(ctx, file, size, path, &p->image);
-    if (!r) {
-        n = (size_t)p->image.w * (size_t)p->image.h;
-        p->jpeg = size > 2 && file[0] == 0xFF && file[1] == 0xD8;
-        p->channels = p->image.grey ? 1 : 3;
-        if (size <= INT_MAX && stbi_info_from_memory(file, (int)size, &w, &h, &c) &&
-            (c == 2 || c == 4) && w == p->image.w && h == p->image.h && !p->jpeg)
-            rgba = stbi_load_from_memory(file, (int)size, &w, &h, &c, 4);
-        if (rgba) p->channels = 4;
-        p->data = SAL__NEW(ctx, unsigned char, n * (size_t)p->channels);
-        if (!p->data) r = SAL_ERR_MEMORY;
-        else if (rgba) memcpy(p->data, rgba, 4 * n);
-        else if (p->channels == 3) memcpy(p->data, p->image.data, 3 * n);
-        else for (i = 0; i < n; i++) p->data[i] = p->image.data[3 * i];
-        stbi_image_free(rgba);
-    }
-    how = r ? 1 : orientation(file, size);
-    if (how > 1) {
-        w = p->image.w; h = p->image.h;
-        r = turn(ctx, &p->image.data, w, h, 3, how);
-        if (!r) r = turn(ctx, &p->data, w, h, p->channels, how);
-        if (how > 4) { p->image.w = h; p->image.h = w; }
-    }
     sal_free(ctx, file);
-    if (r) photo_free(ctx, p);
     return r;
 }
 
 /* --- cutting and resizing ------------------------------------------------------------------ */
 
-/* The box as w x h pixels. Colours are weighted by their opacity, so that what is transparent does
-   not shine through at edges. */
-static sal_result cut(sal_ctx *ctx, const unsigned char *data, int pitch, int channels,
-                      const sal_box *b, int w, int h, unsigned char **out) {
-    size_t k, n = (size_t)w * h, row = (size_t)b->w * channels;
-    float *plane, *fitted;
+/* Of (h, w, channels) bytes, the last of four the opacity. stb's filters work in linear light: a fine
+   pattern of black and white keeps its brightness. */
+static int fit(const unsigned char *in, int w, int h, int pitch, unsigned char *out, int ow, int oh,
+               int channels) {
+#ifdef RESIZE2
+    return stbir_resize_uint8_srgb(in, w, h, pitch, out, ow, oh, ow * channels,
+                                   channels == 4 ? STBIR_RGBA : STBIR_RGB) != NULL;
+#else
+    return stbir_resize_uint8_srgb(in, w, h, pitch, out, ow, oh, ow * channels, channels,
+                                   channels == 4 ? 3 : STBIR_ALPHA_CHANNEL_NONE, 0);
+#endif
+}
+
+/* The box as w x h pixels; without its transparency if it cannot be kept. */
+static sal_result cut(sal_ctx *ctx, const sal_image *image, int opaque, const sal_box *b, int w,
+                      int h, sal_image *out) {
+    const unsigned char *data = image->rgba && !opaque ? image->rgba : image->data;
+    int channels = data == image->rgba ? 4 : 3, pitch = image->w * channels;
+    sal_pixels format = channels == 4 ? SAL_RGBA : SAL_RGB;
+    unsigned char *fitted;
     sal_result r;
-    int x, y, c, colours = channels == 4 ? 3 : channels;
-    *out = SAL__NEW(ctx, unsigned char, n * channels);
-    if (!*out) return SAL_ERR_MEMORY;
-    if (w == b->w && h == b->h) {
-        for (y = 0; y < h; y++)
-            memcpy(*out + y * row, data + ((size_t)(b->y + y) * pitch + b->x) * channels, row);
-        return SAL_OK;
-    }
-    plane = SAL__NEW(ctx, float, row * b->h);
-    fitted = SAL__NEW(ctx, float, n * channels);
-    r = plane && fitted ? SAL_OK : SAL_ERR_MEMORY;
-    for (y = 0; !r && y < b->h; y++)
-        for (x = 0; x < b->w; x++) {
-            const unsigned char *p = data + ((size_t)(b->y + y) * pitch + b->x + x) * channels;
-            float *q = plane + y * row + (size_t)x * channels;
-            for (c = 0; c < channels; c++)
-                q[c] = channels == 4 && c < 3 ? (float)p[c] * p[3] / 255 : (float)p[c];
-        }
-    if (!r) r = sal_resize(ctx, fitted, w, h, plane, b->w, b->h, channels, SAL_CUBIC);
-    for (k = 0; !r && k < n; k++) {
-        const float *q = fitted + k * channels;
-        unsigned char *p = *out + k * channels;
-        double opacity = channels == 4 ? sal__clamp(q[3], 0, 255) : 255;
-        for (c = 0; c < colours; c++)
-            p[c] = (unsigned char)(opacity < 0.5 ? 0 :
-                                   sal__clamp(q[c] * 255 / opacity + 0.5, 0, 255));
-        if (channels == 4) p[3] = (unsigned char)(opacity + 0.5);
-    }
-    sal_free(ctx, fitted); sal_free(ctx, plane);
-    if (r) sal_free(ctx, *out);
+    data += ((size_t)b->y * image->w + b->x) * channels;
+    if (w == b->w && h == b->h) return sal_image_from_pixels(ctx, data, w, h, pitch, format, out);
+    fitted = SAL__NEW(ctx, unsigned char, (size_t)w * h * channels);
+    if (!fitted) return SAL_ERR_MEMORY;
+    r = fit(data, b->w, b->h, pitch, fitted, w, h, channels) ? SAL_OK : SAL_ERR_MEMORY;
+    if (!r) r = sal_image_from_pixels(ctx, fitted, w, h, 0, format, out);
+    sal_free(ctx, fitted);
     return r;
 }
 
 static sal_result save_box(sal_ctx *ctx, const options *o, const char *path, const photo *p,
                            const sal_box *b) {
-    int w = o->w ? o->w : b->w, h = o->h ? o->h : b->h, length = (int)strlen(path);
-    int png = length > 4 && !strcmp(path + length - 4, ".png");
-    int channels = p->channels == 4 && !png ? 3 : p->channels;  /* JPEG: on white */
-    unsigned char *out;
-    sal_result r = cut(ctx, channels == p->channels ? p->data : p->image.data, p->image.w, channels,
-                       b, w, h, &out);
+    sal_image out;
+    sal_result r = cut(ctx, &p->image, !has_ending(path, ".png"), b, o->w ? o->w : b->w,
+                       o->h ? o->h : b->h, &out);
     if (r) return r;
-    r = sal__save_pixels(ctx, path, w, h, channels, out);
-    sal_free(ctx, out);
+    out.profile = p->image.profile;             /* lent */
+    out.profile_size = p->image.profile_size;
+    r = sal_image_save(ctx, path, &out);
+    out.profile = NULL;
+    sal_image_free(ctx, &out);
     return r;
 }
 

@@ -1686,16 +1686,19 @@ static sal_result set__load_density(sal_ctx *ctx, const char *path, int w, int h
 static sal_result set__load_item(sal_ctx *ctx, const sal_dataset *set, const sal_dataset_entry *e,
                                  int parts, sal_item *item) {
     int make = (parts & SAL_ITEM_DENSITY) && (!e->map || set->options.make_density);
-    int count = e->count;
+    int count = e->count, as_stored = ctx->as_stored;
     set__looks looks = { NULL, 0 };
     sal_result r = SAL_OK;
     item->name = e->name;
+    ctx->as_stored = 1;             /* as people were shown it: MATLAB ignores the orientation */
     if (parts & SAL_ITEM_IMAGE) {
-        SET__TRY(sal_image_load(ctx, e->image, &item->image));
+        r = sal_image_load(ctx, e->image, &item->image);
         item->w = item->image.w; item->h = item->image.h;
     } else {
-        SET__TRY(sal_image_size(ctx, e->image, &item->w, &item->h));
+        r = sal_image_size(ctx, e->image, &item->w, &item->h);
     }
+    ctx->as_stored = as_stored;
+    if (r != SAL_OK) return r;
     item->sigma = set__set_sigma(set, e, item->w, item->h);
     if (make || (parts & SAL_ITEM_FIXATIONS)) {
         if (e->fixations) {
