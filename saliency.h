@@ -141,8 +141,8 @@ struct sal_ctx {
     /* Run fn(arg, i, worker) once for each i in 0..n-1, worker < ctx->threads, and return when all
        are done. NULL: OpenMP if the compiler enables it, else a plain loop. */
     void (*parallel_for)(void *user, int n, sal_task_fn *fn, void *arg);
-    const void *weights;        /* a weights file built into the program, weights_size bytes, as */
-    size_t weights_size;        /* sal_use_lite of weights/saliency_lite.h sets it; or NULL */
+    const uint64_t *weights;    /* a weights file built into the program, see */
+    size_t weights_size;        /* sal_net_load_words; sal_use_lite sets it. Or NULL */
     char error[512];            /* the last failure, see sal_error */
 };
 
@@ -675,6 +675,10 @@ SALDEF double sal_layer_macs(const sal_net *net, int i, const sal_shape *shapes)
    texts. */
 SALDEF sal_result sal_net_load_memory(sal_ctx *ctx, const void *bytes, size_t size,
                                       const char *name, sal_net **net);
+/* The same from a C array of the file's bytes, eight to a word, the first one the least significant;
+   size counts bytes. */
+SALDEF sal_result sal_net_load_words(sal_ctx *ctx, const uint64_t *words, size_t size,
+                                     const char *name, sal_net **net);
 #ifndef SALIENCY_NO_STDIO
 /* Network and weights from a safetensors file. Its metadata key sal.model says which network
    (without it, the tensors' names do); sal.input "HxW", sal.preprocess, sal.fit, sal.blur,
@@ -1568,6 +1572,25 @@ static const char *sal__kind_of_file(const unsigned char *p, size_t size) {
     return printable == begin ? "a text file" : "an unknown kind of file";
 }
 
+/* Files hold numbers with the least significant byte first; nearly all machines do. */
+static int sal__is_big_endian(void) {
+    const uint16_t one = 1;
+    unsigned char first;
+    memcpy(&first, &one, 1);
+    return !first;
+}
+
+/* Numbers of so many bytes, in place, from a file to memory or back. */
+static void sal__file_order(void *data, size_t count, size_t bytes) {
+    unsigned char *p = (unsigned char *)data;
+    if (bytes == 1 || !sal__is_big_endian()) return;
+    for (; count; count--, p += bytes)
+        for (size_t i = 0; i < bytes / 2; i++) {
+            unsigned char c = p[i];
+            p[i] = p[bytes - 1 - i]; p[bytes - 1 - i] = c;
+        }
+}
+
 /* --- memory ------------------------------------------------------------------------------ */
 
 /* 0 and *out = a * b, or 1 if that does not fit. */
@@ -2015,6 +2038,18 @@ static void sal__output_append(sal__output *out, const void *data, size_t size) 
         int n = sal__write(out->file, bytes + done, SAL__MIN(size - done, (size_t)1 << 30));
         if (n > 0) done += (size_t)n;
         else if (n < 0 && errno != EINTR) out->reason = errno;
+    }
+}
+
+/* count numbers of so many bytes (which divide 4096). */
+static void sal__output_numbers(sal__output *out, const void *data, size_t count, size_t bytes) {
+    unsigned char piece[4096];
+    if (!sal__is_big_endian()) { sal__output_append(out, data, count * bytes); return; }
+    for (size_t done = 0, n; done < count; done += n) {
+        n = SAL__MIN(count - done, sizeof piece / bytes);
+        memcpy(piece, (const unsigned char *)data + done * bytes, n * bytes);
+        sal__file_order(piece, n, bytes);
+        sal__output_append(out, piece, n * bytes);
     }
 }
 
@@ -5447,6 +5482,7 @@ static sal_result sal__read_header(sal_ctx *ctx, const char *name, size_t size,
 typedef struct sal__source {
     const char *name;
     const unsigned char *bytes;
+    size_t at, turn;            /* in memory; byte i is bytes[i ^ turn] */
 #ifndef SALIENCY_NO_STDIO
     FILE *file;                 /* NULL: memory */
 #endif
@@ -5461,8 +5497,10 @@ static sal_result sal__source_next(sal_ctx *ctx, sal__source *from, void *out, s
         return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end", from->name);
     }
 #endif
-    if (out) memcpy(out, from->bytes, size);
-    from->bytes += size;
+    if (out && !from->turn) memcpy(out, from->bytes + from->at, size);
+    for (size_t i = 0; out && from->turn && i < size; i++)
+        ((unsigned char *)out)[i] = from->bytes[(from->at + i) ^ from->turn];
+    from->at += size;
     return SAL_OK;
 }
 
@@ -5504,6 +5542,9 @@ static sal_result sal__read_file(sal_ctx *ctx, sal__source *from, size_t size,
             bytes += SAL__ALIGNED(t->end - t->begin);
         }
         SAL__TRY(sal__source_next(ctx, from, t->tensor.data, t->end - t->begin));
+        if (t->tensor.data)
+            sal__file_order(t->tensor.data, sal_tensor_count(&t->tensor),
+                            sal_dtype_size(t->tensor.dtype));
     }
     for (i = 0; i < file->count; i++) {         /* hand the scales to their tensors ... */
         sal_named_tensor *t = &file->tensor[i], *s;
@@ -5732,7 +5773,8 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
         sal__put_header(&header, piece, pieces, meta, metas);   /* the check unescaped the text */
         sal__output_append(&out, header.data, header.size);
         for (int i = 0; i < pieces; i++)
-            sal__output_append(&out, piece[i].tensor.data, piece[i].bytes);
+            sal__output_numbers(&out, piece[i].tensor.data, sal_tensor_count(&piece[i].tensor),
+                                sal_dtype_size(piece[i].tensor.dtype));
         r = sal__output_end(ctx, &out, SAL_OK);
     }
     sal_free(ctx, header.data);
@@ -5964,6 +6006,17 @@ SALDEF sal_result sal_net_load_memory(sal_ctx *ctx, const void *bytes, size_t si
     sal_safetensors file;
     *net = NULL;
     SAL__TRY(sal_safetensors_parse(ctx, bytes, size, name, &file));
+    return sal__net_from(ctx, name, &file, net);
+}
+
+SALDEF sal_result sal_net_load_words(sal_ctx *ctx, const uint64_t *words, size_t size,
+                                     const char *name, sal_net **net) {
+    sal_safetensors file;
+    sal__source from = SAL__ZEROED;
+    from.name = name; from.bytes = (const unsigned char *)words;
+    if (sal__is_big_endian()) from.turn = 7;
+    *net = NULL;
+    SAL__TRY(sal__read_source(ctx, &from, size, &file));
     return sal__net_from(ctx, name, &file, net);
 }
 
@@ -7374,8 +7427,8 @@ SALDEF sal_result sal_map_save_png(sal_ctx *ctx, const char *path, const sal_map
 
 SALDEF sal_result sal_map_save_npy(sal_ctx *ctx, const char *path, const sal_map *map) {
     enum { START = 128 };       /* the numbers begin at a multiple of 64 */
-    size_t i, n = (size_t)map->w * map->h;
-    unsigned char *file = SAL__NEW(ctx, unsigned char, START + n * 4), *p;
+    size_t n = (size_t)map->w * map->h;
+    unsigned char *file = SAL__NEW(ctx, unsigned char, START + n * 4);
     if (!file) return SAL_ERR_MEMORY;
     memset(file, ' ', START);
     memcpy(file, "\x93NUMPY\x01\x00\x76\x00", 10);      /* version 1.0, 118 bytes of header */
@@ -7383,11 +7436,8 @@ SALDEF sal_result sal_map_save_npy(sal_ctx *ctx, const char *path, const sal_map
                           "'shape': (%d, %d), }", map->h, map->w);
     file[10 + length] = ' ';
     file[START - 1] = '\n';
-    for (i = 0, p = file + START; i < n; i++, p += 4) {
-        uint32_t bits = sal__f32_bits(map->data[i]);
-        p[0] = (unsigned char)bits; p[1] = (unsigned char)(bits >> 8);
-        p[2] = (unsigned char)(bits >> 16); p[3] = (unsigned char)(bits >> 24);
-    }
+    memcpy(file + START, map->data, n * 4);
+    sal__file_order(file + START, n, 4);
     sal_result r = sal_file_write(ctx, path, file, START + n * 4);
     sal_free(ctx, file);
     return r;
@@ -9321,8 +9371,8 @@ SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *wei
                              "it, or name another file or folder", name, path);
         weights = path;
     }
-    if (built_in) r = sal_net_load_memory(ctx, ctx->weights, ctx->weights_size, "built-in weights",
-                                          &model->net);
+    if (built_in) r = sal_net_load_words(ctx, ctx->weights, ctx->weights_size, "built-in weights",
+                                         &model->net);
 #ifdef SALIENCY_NO_STDIO
     else r = sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: built without files", weights);
 #else
@@ -10263,8 +10313,9 @@ static sal_result sal__train_resume(sal__trainer *t) {
 /* --- features of the frozen beginning, on disk -------------------------------------------------
 
    128 bytes that say what they belong to, then for every picture, sorted by names, a record as it
-   is and, if pictures are mirrored, one mirrored: half floats, too large ones clipped. A file that
-   ends early is continued. */
+   is and, if pictures are mirrored, one mirrored: half floats in the byte
+   order of the machine (with another one the hash of the weights is another, too), too large ones
+   clipped. A file that ends early is continued. */
 static void sal__feature_watch(void *arg, const sal_run *run, int i) {
     const sal__trainer *t = (const sal__trainer *)arg;
     uint16_t *to = t->record;
