@@ -1,19 +1,20 @@
 #!/bin/sh
 # The tests again, in every way they can be run here: sanitizers, clang, other optimisation levels,
-# without SIMD, 64-bit ARM in an emulator. A way whose tools are missing is skipped with a line that
-# says so. The last line counts ways: "N passed, N failed".
+# without SIMD, 64-bit ARM and big-endian s390x in an emulator. A way whose tools are missing is
+# skipped with a line that says so. The last line counts ways: "N passed, N failed".
 cd "$(dirname "$0")/.." || exit 1
 passed=0 failed=0 skipped=0
 
-# way NAME COMPILER FLAGS [RUNNER]
+# way NAME COMPILER FLAGS [RUNNER [TESTS]]
 way() {
-    folder="build/$1"
+    folder="build/$1" targets=tests programs="build/$1/test_*"
+    [ -n "$5" ] && targets=$(printf "$folder/test_%s " $5) && programs=$targets
     echo "=== $1: $2 $3"
     if ! command -v "${2%% *}" >/dev/null || { [ -n "$4" ] && ! command -v "${4%% *}" >/dev/null; }; then
         echo "skip $1: ${2%% *} $4 is not installed"
         skipped=$((skipped + 1))
-    elif make -s -j"$(nproc)" BUILD="$folder" CC="$2" CFLAGS="$3" tests &&
-         RUNNER="$4" sh tests/run.sh "$folder"/test_*
+    elif make -s -j"$(nproc)" BUILD="$folder" CC="$2" CFLAGS="$3" $targets &&
+         RUNNER="$4" sh tests/run.sh $programs
     then passed=$((passed + 1)); echo "ok   $1"
     else failed=$((failed + 1)); echo "FAIL $1"
     fi
@@ -30,6 +31,8 @@ way serial     gcc   "-O2"
 way no-simd    gcc   "-O2 -fopenmp -DSALIENCY_NO_SIMD"
 way native     gcc   "-O2 -fopenmp -march=native -ffp-contract=off"
 way arm        aarch64-linux-gnu-gcc "-O2 -static -isystem /usr/include/stb" qemu-aarch64
+way big-endian s390x-linux-gnu-gcc "-O2 -static -isystem /usr/include/stb" qemu-s390x \
+    "weights netfiles image data metrics ops"
 
 echo "--- all ways"
 if [ "$skipped" = 0 ]; then echo "$passed passed, $failed failed"
