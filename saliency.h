@@ -138,6 +138,9 @@ struct sal_ctx {
     void *(*alloc)(void *user, size_t size);      /* NULL: malloc and free */
     void (*free)(void *user, void *memory);
     void (*log)(void *user, const char *message); /* warnings, one sentence each; NULL: silent */
+    /* NULL: what is saved goes to files. Else all functions that save hand the bytes over here,
+       piece by piece: 0 to go on, or an errno. Encodes to memory, a socket, standard output. */
+    int (*write)(void *user, const char *path, const void *data, size_t size);
     /* Run fn(arg, i, worker) once for each i in 0..n-1, worker < ctx->threads, and return when all
        are done. NULL: OpenMP if the compiler enables it, else a plain loop. */
     void (*parallel_for)(void *user, int n, sal_task_fn *fn, void *arg);
@@ -175,6 +178,8 @@ SALDEF uint32_t sal_rng_below(sal_rng *r, uint32_t n);  /* 0..n-1 without bias; 
 
 /* NAME of FOLDER/NAME: behind the last slash (on Windows also backslash). */
 SALDEF const char *sal_path_name(const char *path);
+/* What kind of file begins with these bytes, for a sentence: "a WebP picture", "a text file". */
+SALDEF const char *sal_file_kind(const void *bytes, size_t size);
 #ifndef SALIENCY_NO_STDIO
 /* Files are named in UTF-8 on every system.
    A whole file in memory, with a zero byte after its end; sal_free the data. */
@@ -1532,7 +1537,8 @@ SALDEF const char *sal_number_print(char text[32], double value, int digits) {
 }
 
 /* What the first bytes of a file say that it is, for a sentence that refuses it. */
-static const char *sal__kind_of_file(const unsigned char *p, size_t size) {
+SALDEF const char *sal_file_kind(const void *bytes, size_t size) {
+    const unsigned char *p = (const unsigned char *)bytes;
     static const struct { int at, length; const char *magic, *kind; } kinds[] = {
         { 8, 4, "WEBP", "a WebP picture" }, { 4, 7, "ftypavi", "an AVIF picture" },
         { 4, 7, "ftyphei", "a HEIC picture" }, { 4, 7, "ftyphev", "a HEIC picture" },
@@ -2002,6 +2008,7 @@ SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **
    and always end: it puts the file in place, or says what went wrong and leaves nothing behind (as
    it does after a failure r of the caller's, which it returns). */
 typedef struct sal__output {
+    sal_ctx *ctx;
     const char *path;           /* as given */
     char *target, *temporary;   /* the file itself; what is written first, "" for streams */
     int file, reason;           /* reason: the first errno, 0 as long as all went well */
@@ -2013,12 +2020,12 @@ static sal_result sal__output_begin(sal_ctx *ctx, const char *path, sal__output 
     sal_rng suffix = { (uint64_t)time(NULL) ^ (uint64_t)clock() << 20 ^
                        (uint64_t)(uintptr_t)ctx << 8 ^ (uint64_t)sal__process() << 40 };
     int attempt = 0;
-    out->path = path; out->file = -1;
+    out->ctx = ctx; out->path = path; out->file = -1;
     SAL__TRY_NEW(out->target, ctx, char, SAL__PATH + ROOM);
     out->temporary = out->target + SAL__PATH;
     out->reason = strlen(path) < SAL__PATH ? 0 : ENAMETOOLONG;
-    if (!out->reason) out->file = sal__open_stream(path);
-    if (out->reason || out->file >= 0) return SAL_OK;
+    if (!out->reason && !ctx->write) out->file = sal__open_stream(path);
+    if (out->reason || out->file >= 0 || ctx->write) return SAL_OK;
     strcpy(out->target, path);
     if (sal__follow_links(out->target)) { out->reason = errno; return SAL_OK; }
     do {
@@ -2034,6 +2041,10 @@ static sal_result sal__output_begin(sal_ctx *ctx, const char *path, sal__output 
 static void sal__output_append(sal__output *out, const void *data, size_t size) {
     const unsigned char *bytes = (const unsigned char *)data;
     size_t done = 0;
+    if (out->ctx->write) {
+        if (!out->reason) out->reason = out->ctx->write(out->ctx->user, out->path, data, size);
+        return;
+    }
     while (!out->reason && done < size) {
         int n = sal__write(out->file, bytes + done, SAL__MIN(size - done, (size_t)1 << 30));
         if (n > 0) done += (size_t)n;
@@ -2056,7 +2067,7 @@ static void sal__output_numbers(sal__output *out, const void *data, size_t count
 static sal_result sal__output_end(sal_ctx *ctx, sal__output *out, sal_result r) {
     int reason = out->reason;
     int placed = *out->temporary && out->file >= 0;
-    if (!reason && r == SAL_OK && sal__flush(out->file) && errno != EINVAL) reason = errno;
+    if (out->file >= 0 && !reason && !r && sal__flush(out->file) && errno != EINVAL) reason = errno;
     if (out->file >= 0 && sal__close(out->file) && !reason) reason = errno;
     if (!reason && r == SAL_OK && placed && sal__replace(out->temporary, out->target))
         reason = errno;
@@ -7078,7 +7089,7 @@ SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t 
     if (size == 0) return sal__fail(ctx, SAL_ERR_FORMAT, "%s: is empty (0 bytes)", name);
     if (!pnm && !bmp && !stb)
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %s, which is not read here; convert it to PNG "
-                         "or JPEG first", name, sal__kind_of_file(p, size));
+                         "or JPEG first", name, sal_file_kind(p, size));
     return (pnm ? sal__pnm_load : bmp ? sal__bmp_load : sal__stb_load)(ctx, p, size, name, image);
 }
 

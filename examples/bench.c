@@ -120,11 +120,11 @@ static sal_result probe_machine(sal_ctx *ctx, machine *m) {
         double t = now() * 1e3;
         sal_parallel_for(ctx, m->threads, compute, p);
         t = now() * 1e3 - t;
-        m->gflops = SAL__MAX(m->gflops, 2.0 * m->threads * STEPS * CHAINS * p->width / t * 1e-6);
+        m->gflops = MAX(m->gflops, 2.0 * m->threads * STEPS * CHAINS * p->width / t * 1e-6);
         t = now() * 1e3;
         sal_parallel_for(ctx, m->threads, read_memory, p);
         t = now() * 1e3 - t;
-        m->gbytes = SAL__MAX(m->gbytes, (double)m->threads * (double)p->floats * 4 / t * 1e-6);
+        m->gbytes = MAX(m->gbytes, (double)m->threads * (double)p->floats * 4 / t * 1e-6);
     }
     sal_free(ctx, p->memory);
     sal_free(ctx, p);
@@ -332,7 +332,7 @@ static sal_result write_svg(sal_ctx *ctx, const char *path, const report *r, con
     if (!text) return SAL_ERR_MEMORY;
     for (i = 1; i < run->net->layers; i++) {
         if (run->step[i].skip) continue;
-        longest = SAL__MAX(longest, r->layer[i].ms);
+        longest = MAX(longest, r->layer[i].ms);
         rows++;
     }
     used = snprintf(text, room, "<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%d' "
@@ -349,7 +349,7 @@ static sal_result write_svg(sal_ctx *ctx, const char *path, const report *r, con
         if (run->step[i].skip) continue;
         rows++;
         layer_title(title, sizeof title, run, i);
-        sal_colormap((float)SAL__MIN(0.15 + share * 0.35, 0.85), rgb);
+        sal_colormap((float)MIN(0.15 + share * 0.35, 0.85), rgb);
         used += snprintf(text + used, room - (size_t)used, "<text x='%d' y='%d' text-anchor='end'>"
                          "%s</text><rect x='%d' y='%d' width='%.1f' height='%d' "
                          "fill='#%02x%02x%02x'/>"
@@ -405,7 +405,7 @@ static int bench(sal_ctx *ctx, const options *o, const machine *m, sal_kind kind
 static int read_simd(void *into, const char *option, const char *value) {
     static const char *const sets[] = { "", "none", "128", "avx2", "avx512" };
     int i;
-    for (i = 1; i < SAL__COUNT(sets); i++)
+    for (i = 1; i < COUNT(sets); i++)
         if (!strcmp(value, sets[i])) { *(sal_simd *)into = (sal_simd)i; return 0; }
     return complain("%s %s: none, 128, avx2 or avx512, please", option, value);
 }
@@ -430,7 +430,7 @@ int main(int argc, char **argv) {
     sal_kind kind = SAL_JUNTINGNET;
     int i, rest, status;
     o.runs = 5;
-    status = read_options(argc, argv, table, SAL__COUNT(table), help, &rest);
+    status = read_options(argc, argv, table, COUNT(table), help, &rest);
     if (!status && rest) status = complain("%s: what to do with it? see bench --help", argv[0]);
     if (!status && o.net && !sal_kind_from_name(o.net, &kind))
         status = complain("there is no network called %s", o.net);

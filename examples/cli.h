@@ -10,9 +10,26 @@
    Functions that return int return 0, or 1 after a complaint on standard error, if nothing else
    is said. */
 #include <errno.h>
+#include <limits.h>
+#include <math.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
+
+#undef MIN
+#undef MAX
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+/* An array of n zeroed T, or NULL. sal_free it. */
+#define NEW(ctx, T, n) ((T *)sal_alloc(ctx, (size_t)(n), sizeof(T)))
+
+static inline double clamp(double x, double low, double high) {
+    return x < low ? low : x > high ? high : x;
+}
 
 /* --- what differs between systems ---------------------------------------------------------- */
 
@@ -32,7 +49,13 @@
 
 enum { PATH_ROOM = 4096 };              /* bytes of a path, with its zero */
 
-static inline int is_slash(char c) { return sal__is_slash(c); }
+/* Where the system wants it, a backslash is a slash, too. */
+static inline int is_slash(char c) {
+#ifdef _WIN32
+    if (c == '\\') return 1;
+#endif
+    return c == '/';
+}
 
 /* Two paths with the same identity are one file, whatever links and capital letters are in the
    way. */
@@ -46,6 +69,14 @@ typedef struct identity { unsigned long long device, file; } identity;
 int _dowildcard = 0;                    /* find_pictures does it, in UTF-8 */
 #endif
 
+#  include <io.h>
+#  include <fcntl.h>
+
+/* 0, and a name in UTF-16. */
+static inline int utf16(wchar_t wide[PATH_ROOM], const char *name) {
+    return !MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, name, -1, wide, PATH_ROOM);
+}
+
 static inline double now(void) {
     LARGE_INTEGER ticks, second;
     QueryPerformanceCounter(&ticks);
@@ -55,12 +86,17 @@ static inline double now(void) {
 
 static inline int is_terminal(int stream) { return _isatty(stream); }
 
+static inline FILE *open_file(const char *path) {
+    wchar_t wide[PATH_ROOM];
+    return utf16(wide, path) ? NULL : _wfopen(wide, L"rb");
+}
+
 static inline int identify(const char *path, identity *id) {
-    wchar_t wide[SAL__WIDE];
+    wchar_t wide[PATH_ROOM];
     BY_HANDLE_FILE_INFORMATION info;
     HANDLE file;
     BOOL ok;
-    if (sal__wide(wide, path)) return 0;
+    if (utf16(wide, path)) return 0;
     file = CreateFileW(wide, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
                        OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, NULL);
     if (file == INVALID_HANDLE_VALUE) return 0;
@@ -87,6 +123,16 @@ static inline void utf8_arguments(int argc, char **argv) {
     LocalFree(wide);
 }
 
+/* The folder of the program itself; 0 if that cannot be told. */
+static inline int program_folder(char path[PATH_ROOM]) {
+    wchar_t wide[PATH_ROOM];
+    DWORD n = GetModuleFileNameW(NULL, wide, PATH_ROOM);
+    if (!n || n >= PATH_ROOM ||
+        !WideCharToMultiByte(CP_UTF8, 0, wide, -1, path, PATH_ROOM, NULL, NULL)) return 0;
+    path[sal_path_name(path) - path] = 0;
+    return 1;
+}
+
 /* Called once, before anything is read or written. */
 static inline void start_program(int argc, char **argv) {
     DWORD mode;
@@ -108,6 +154,8 @@ static inline double now(void) {
 /* Stream 1 is standard output, 2 standard error. */
 static inline int is_terminal(int stream) { return isatty(stream); }
 
+static inline FILE *open_file(const char *path) { return fopen(path, "rb"); }
+
 /* 0 if there is no such file. */
 static inline int identify(const char *path, identity *id) {
     struct stat s;
@@ -117,9 +165,21 @@ static inline int identify(const char *path, identity *id) {
     return 1;
 }
 
+static const char *called = "";         /* how this program was started */
+
+/* The folder of the program itself, with a slash; 0 if that cannot be told. */
+static inline int program_folder(char path[PATH_ROOM]) {
+    ssize_t n = readlink("/proc/self/exe", path, PATH_ROOM - 1);        /* Linux */
+    if (n < 0) n = snprintf(path, PATH_ROOM, "%s", strchr(called, '/') ? called : "");
+    if (n <= 0 || n >= PATH_ROOM) return 0;
+    path[n] = 0;
+    path[sal_path_name(path) - path] = 0;
+    return 1;
+}
+
 /* Called once, before anything is read or written. */
 static inline void start_program(int argc, char **argv) {
-    (void)argc; (void)argv;
+    if (argc > 0) called = argv[0];
 #ifdef SIGXFSZ
     signal(SIGXFSZ, SIG_IGN);           /* a file that grows too large is an error to report */
 #endif
@@ -162,6 +222,89 @@ static inline int finish(int status) {
         return complain("standard output could not be written to its end%s%s", errno ? ": " : "",
                         errno ? strerror(errno) : "");
     return status > 0;
+}
+
+/* The reason of a failure, as the library leaves it. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+static inline sal_result fail(sal_ctx *ctx, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(ctx->error, sizeof ctx->error, format, args);
+    va_end(args);
+    return SAL_ERR_ARGUMENT;
+}
+
+/* --- text for JSON ------------------------------------------------------------------------- */
+
+enum { JSON_ROOM = 6 * PATH_ROOM };
+
+/* The length of the UTF-8 character at the front of a text; 0 if it is none. */
+static inline int utf8_length(const char *text) {
+    const unsigned char *c = (const unsigned char *)text;
+    int n = *c < 0x80 ? 1 : *c < 0xC2 ? 0 : *c < 0xE0 ? 2 : *c < 0xF0 ? 3 : *c < 0xF5 ? 4 : 0, i;
+    for (i = 1; i < n; i++) if ((c[i] & 0xC0) != 0x80) return 0;
+    if (n > 2 && ((*c == 0xE0 && c[1] < 0xA0) || (*c == 0xED && c[1] > 0x9F) ||
+                  (*c == 0xF0 && c[1] < 0x90) || (*c == 0xF4 && c[1] > 0x8F))) return 0;
+    return n;
+}
+
+/* What stands between the quotes of a JSON string, and in HTML means nothing else. Bytes that are
+   not UTF-8 become U+FFFD. */
+static inline const char *json_text(char out[JSON_ROOM], const char *text) {
+    char *to = out;
+    while (*text && to < out + JSON_ROOM - 7) {
+        int n = utf8_length(text);
+        unsigned char c = (unsigned char)*text;
+        if (!n) to += sprintf(to, "\\ufffd");
+        else if (c < ' ' || strchr("<>&\"'\\\x7f", c)) to += sprintf(to, "\\u%04x", c);
+        else { memcpy(to, text, (size_t)n); to += n; }
+        text += n ? n : 1;
+    }
+    *to = 0;
+    return out;
+}
+
+/* --- standard input and output: the name - ------------------------------------------------- */
+
+static inline int is_standard(const char *path) { return path[0] == '-' && !path[1]; }
+
+/* What ctx->write is while a result goes to standard output. */
+static inline int write_stdout(void *user, const char *path, const void *data, size_t size) {
+    (void)user; (void)path;
+    errno = 0;
+    return fwrite(data, 1, size, stdout) == size ? 0 : errno ? errno : EIO;
+}
+
+/* A whole file. sal_free the data. */
+static inline sal_result read_file(sal_ctx *ctx, const char *path, unsigned char **data,
+                                   size_t *size) {
+    size_t room = 1 << 16, n;
+    unsigned char *more;
+    if (!is_standard(path)) return sal_file_read(ctx, path, data, size);
+    *size = 0;
+    *data = (unsigned char *)sal_alloc(ctx, room + 1, 1);
+    while (*data && (n = fread(*data + *size, 1, room - *size, stdin)) > 0) {
+        if ((*size += n) < room) continue;
+        room *= 2;
+        more = (unsigned char *)sal_alloc(ctx, room + 1, 1);
+        if (more) memcpy(more, *data, *size);
+        sal_free(ctx, *data);
+        *data = more;
+    }
+    return *data ? SAL_OK : SAL_ERR_MEMORY;
+}
+
+static inline sal_result load_image(sal_ctx *ctx, const char *path, sal_image *image) {
+    unsigned char *data;
+    size_t size;
+    sal_result r;
+    if (!is_standard(path)) return sal_image_load(ctx, path, image);
+    r = read_file(ctx, path, &data, &size);
+    if (!r) r = sal_image_load_memory(ctx, data, size, "standard input", image);
+    sal_free(ctx, data);
+    return r;
 }
 
 /* --- numbers and sizes --------------------------------------------------------------------- */
@@ -287,13 +430,55 @@ typedef struct model_options {
     int input[2], domain, center;
 } model_options;
 
+/* The weights file of a network: in the folder $SALIENCY_WEIGHTS, in weights/, beside the program,
+   or where `make install` puts it. */
+static inline int find_weights(const char *name, char path[PATH_ROOM]) {
+    const char *folder = getenv("SALIENCY_WEIGHTS");
+    char beside[PATH_ROOM];
+    int known = program_folder(beside), k;
+    static const char *const shape[] = { "%s/%s.safetensors", "weights/%s%s.safetensors",
+                                         "%s%s.safetensors", "%s../share/saliency/%s.safetensors" };
+    for (k = 0; k < 4; k++) {
+        if (k == 0 ? !folder || !*folder : k > 1 && !known) continue;
+        if (snprintf(path, PATH_ROOM, shape[k], k == 0 ? folder : k == 1 ? "" : beside, name) <
+            PATH_ROOM && sal_path_kind(path) == 0) return 0;
+    }
+    return complain("%s needs weights, and there is no %s.safetensors in %s%sweights/, beside the "
+                    "program or in ../share/saliency/ from there: train it, or name a file with -w",
+                    name, name, folder && *folder ? folder : "", folder && *folder ? ", " : "");
+}
+
 static inline int open_model(sal_ctx *ctx, const model_options *o, sal_model *model) {
-    if (sal_model_open(ctx, o->name, o->weights, model)) return complain("%s", sal_error(ctx));
+    char path[PATH_ROOM];
+    const char *weights = o->weights;
+    sal_kind kind;
+    if (o->name && !weights && sal_kind_from_name(o->name, &kind) &&
+        !(kind == SAL_LITE && ctx->weights)) {                          /* not built in */
+        if (find_weights(o->name, path)) return 1;
+        weights = path;
+    }
+    if (sal_model_open(ctx, o->name, weights, model)) return complain("%s", sal_error(ctx));
     model->center = o->center;
     model->domain = o->domain;
     if (!o->input[0] || !sal_model_resize(ctx, model, o->input[0], o->input[1])) return 0;
     sal_model_close(ctx, model);
     return complain("%s", sal_error(ctx));
+}
+
+/* --- shares of the work -------------------------------------------------------------------- */
+
+/* --part K/N: of N machines this is number K. Which pictures it takes depends on their names. */
+typedef struct part { int k, n; } part;
+
+static inline int read_part(void *into, const char *option, const char *value) {
+    part *p = (part *)into;
+    char rest;
+    if (sscanf(value, "%6d/%6d%c", &p->k, &p->n, &rest) == 2 && p->k >= 1 && p->k <= p->n) return 0;
+    return complain("%s %s: K/N, please, as 1/4 for the first of four parts", option, value);
+}
+
+static inline int in_part(const part *p, const char *name) {
+    return !p->n || (int)(sal_name_share(name, 0x70617274) * p->n) == p->k - 1;
 }
 
 /* --- pictures ------------------------------------------------------------------------------ */
@@ -341,6 +526,7 @@ typedef struct pictures {
     int several;                        /* a folder, or more than one picture: OUT is a folder */
     int recursive, quiet;               /* --recursive (-1: there is no such option), --quiet */
     int unlisted;                       /* standard output is for something else */
+    part part;                          /* --part */
     list unread, unseen;                /* files of other kinds, sub-folders, met in folders */
     identity *taken;                    /* all pictures, then all that was written */
     int takens, takens_room;
@@ -391,7 +577,7 @@ static inline int add_picture(pictures *p, const char *folder, const char *name,
     snprintf(path, size, *folder ? "%s/%s" : "%s%s", folder, name);
     p->item[p->count].path = path;
     p->item[p->count++].below = path + below;
-    return take(p, path) ? 0 : complain("%s: out of memory", name);
+    return is_standard(path) || take(p, path) ? 0 : complain("%s: out of memory", name);
 }
 
 /* What lies beside pictures and need not be mentioned: hidden files, texts, tables, arrays. */
@@ -437,12 +623,12 @@ static int add_folder(sal_ctx *ctx, pictures *p, const char *folder, size_t belo
 #ifdef _WIN32
 /* The pictures that a pattern (*.jpg) names: the shell leaves that to the program. */
 static inline int add_pattern(pictures *p, const char *pattern) {
-    wchar_t wide[SAL__WIDE];
+    wchar_t wide[PATH_ROOM];
     WIN32_FIND_DATAW found;
     char folder[PATH_ROOM], name[4 * MAX_PATH];
     size_t length = (size_t)(sal_path_name(pattern) - pattern);
     int status = 0;
-    HANDLE search = sal__wide(wide, pattern) ? INVALID_HANDLE_VALUE : FindFirstFileW(wide, &found);
+    HANDLE search = utf16(wide, pattern) ? INVALID_HANDLE_VALUE : FindFirstFileW(wide, &found);
     if (search == INVALID_HANDLE_VALUE || length >= sizeof folder)
         return complain("%s: no pictures of such names", pattern);
     memcpy(folder, pattern, length);
@@ -477,7 +663,7 @@ static inline int find_pictures(sal_ctx *ctx, pictures *p, char **argument, int 
             continue;
         }
 #endif
-        if (sal_path_kind(a) != 1) {
+        if (is_standard(a) || sal_path_kind(a) != 1) {
             if (add_picture(p, "", a, (size_t)(sal_path_name(a) - a))) return 1;
             continue;
         }
@@ -492,6 +678,10 @@ static inline int find_pictures(sal_ctx *ctx, pictures *p, char **argument, int 
         }
     }
     if (p->count > 1) p->several = 1;
+    for (i = before = 0; i < p->count; i++)
+        if (in_part(&p->part, p->item[i].below)) p->item[before++] = p->item[i];
+        else free(p->item[i].path);
+    p->count = before;
     qsort(p->item, (size_t)p->count, sizeof *p->item, compare_pictures);
     for (i = 1; i < p->count; i++)
         if (!compare_pictures(&p->item[i - 1], &p->item[i]))
@@ -502,24 +692,16 @@ static inline int find_pictures(sal_ctx *ctx, pictures *p, char **argument, int 
 
 /* --- where results go ---------------------------------------------------------------------- */
 
-/* The reason of a failure, as the library leaves it. */
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
-#endif
-static inline sal_result fail(sal_ctx *ctx, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(ctx->error, sizeof ctx->error, format, args);
-    va_end(args);
-    return SAL_ERR_ARGUMENT;
+/* OUT is a folder if there is one of this name, or if its name ends in a slash. */
+static inline int names_folder(const char *out) {
+    size_t length = strlen(out);
+    return sal_path_kind(out) == 1 || (length && is_slash(out[length - 1]));
 }
 
-/* OUT is a folder for several results; if there is one of this name; and if its name ends in a
-   slash or has no extension. */
+/* It is one for several results, too, and if it is new and its name has no extension. */
 static inline int is_folder(const pictures *p, const char *out) {
-    size_t length = strlen(out);
-    return p->several || sal_path_kind(out) == 1 || (length && is_slash(out[length - 1])) ||
-           stem_length(out) == (int)length;
+    return p->several || names_folder(out) ||
+           (sal_path_kind(out) < 0 && stem_length(out) == (int)strlen(out));
 }
 
 /* The folders in front of a file's name; 0 if they cannot be made. */
@@ -534,9 +716,15 @@ static inline int make_folders(const char *path) {
     return sal_folder_make(&ctx, folder) == SAL_OK;
 }
 
-/* Better now than after an hour: the folder that OUT may be (NULL: no such option). */
-static inline int check_out(const pictures *p, const char *out) {
+/* Better now than after an hour: the folder that OUT may be (NULL: no such option), or that one
+   result alone can go to standard output. */
+static inline int check_out(pictures *p, const char *out) {
     char path[PATH_ROOM];
+    if (out && is_standard(out)) {
+        if (p->several || p->unlisted) return complain("-: standard output takes one result only");
+        p->unlisted = 1;
+        return 0;
+    }
     if (!out || !is_folder(p, out)) return 0;
     if (snprintf(path, sizeof path, "%s/", out) < (int)sizeof path && make_folders(path)) return 0;
     return complain("%s: cannot be made a folder (several results need one)", out);
@@ -544,14 +732,19 @@ static inline int check_out(const pictures *p, const char *out) {
 
 /* The file for a result of a picture: OUT, or OUT/SUB/NAME<number>.<end> if OUT is a folder, or
    NAME<label><number>.<end> in the current folder if there is no OUT. Never one of the pictures or
-   a file that was written before. */
+   a file that was written before. From here to the next call, what is saved goes to standard
+   output if OUT is -. */
 static inline sal_result result_path(sal_ctx *ctx, const pictures *p, const picture *of,
                                      const char *out, const char *label, const char *number,
                                      const char *end, char path[PATH_ROOM]) {
-    int n, stem = stem_length(of->below), folder = out && is_folder(p, out);
+    const char *below = is_standard(of->below) ? "stdin" : of->below;
+    int n, stem = stem_length(below), standard = out && is_standard(out);
+    int folder = out && !standard && is_folder(p, out);
+    ctx->write = standard ? write_stdout : NULL;
+    if (standard) { snprintf(path, PATH_ROOM, "-.%s", end); return SAL_OK; }
     if (out && !folder) n = snprintf(path, PATH_ROOM, "%s", out);
     else n = snprintf(path, PATH_ROOM, "%s%s%.*s%s%s.%s", out ? out : "", out ? "/" : "", stem,
-                      of->below, out ? "" : label, number, end);
+                      below, out ? "" : label, number, end);
     if (n >= PATH_ROOM) return fail(ctx, "%s: the name of its result is too long", of->path);
     if ((!out || folder) && !make_folders(path))
         return fail(ctx, "%s: its folder cannot be made", path);
@@ -564,6 +757,20 @@ static inline sal_result result_path(sal_ctx *ctx, const pictures *p, const pict
 static inline void written(pictures *p, const char *path) {
     if (!p->quiet && !p->unlisted) printf("%s\n", path);
     take(p, path);
+}
+
+/* OUT of a program with one result: if it is a folder, the file `name` in it. It must not be one of
+   the files that were taken. */
+static inline int out_path(sal_ctx *ctx, const pictures *p, const char *out, const char *name,
+                           char path[PATH_ROOM]) {
+    int folder = names_folder(out);
+    ctx->write = is_standard(out) ? write_stdout : NULL;
+    if (snprintf(path, PATH_ROOM, "%s%s%s", out, folder ? "/" : "", folder ? name : "") >= PATH_ROOM)
+        return complain("%s: this path is too long", out);
+    if (folder && !make_folders(path)) return complain("%s: cannot be made a folder", out);
+    if (!is_standard(out) && is_taken(p, path))
+        return complain("%s: is read, too; choose another place", path);
+    return 0;
 }
 
 /* --- one after the other ------------------------------------------------------------------- */
@@ -579,19 +786,32 @@ static inline void show_progress(int done, int count, double start) {
     else if (done) fprintf(stderr, "  %d:%02d left   ", left / 60, left % 60);
 }
 
-static inline void name_some(const list *l, const char *one, const char *many) {
+/* What kind of file this is, by its first bytes. */
+static inline const char *kind_of(const char *path) {
+    unsigned char begin[1024];
+    FILE *file = open_file(path);
+    size_t size = file ? fread(begin, 1, sizeof begin, file) : 0;
+    if (file) fclose(file);
+    return file ? sal_file_kind(begin, size) : "cannot be opened";
+}
+
+static inline void name_some(const list *l, int kinds, const char *one, const char *many) {
     int i;
     if (!l->count) return;
     fprintf(stderr, "%s: %d %s: ", program, l->count, l->count > 1 ? many : one);
-    for (i = 0; i < l->count && i < 5; i++) fprintf(stderr, "%s%s", i ? ", " : "", l->item[i]);
-    fprintf(stderr, i < l->count ? " and %d more\n" : "\n", l->count - i);
+    for (i = 0; i < l->count && i < 5; i++) {
+        fprintf(stderr, "%s%s", i ? ", " : "", l->item[i]);
+        if (kinds) fprintf(stderr, " (%s)", kind_of(l->item[i]));
+    }
+    if (i < l->count) fprintf(stderr, " and %d more", l->count - i);
+    fprintf(stderr, "\n");
 }
 
 /* What a folder had that was not taken. */
 static inline void name_unread(const pictures *p) {
-    name_some(&p->unread, "file is of a kind that cannot be read here",
+    name_some(&p->unread, 1, "file is of a kind that cannot be read here",
               "files are of kinds that cannot be read here");
-    name_some(&p->unseen, "sub-folder was left out (--recursive takes it)",
+    name_some(&p->unseen, 0, "sub-folder was left out (--recursive takes it)",
               "sub-folders were left out (--recursive takes them)");
 }
 

@@ -16,7 +16,8 @@ static const char help[] =
     "usage: convert [--tone POWER,FLOOR] f32|f16|bf16|i8 IN.safetensors [IN2 ...] OUT.safetensors\n"
     "\n"
     "Several inputs must be trainings of the same network: OUT gets the mean of their weights.\n"
-    "The texts that were kept with the first go along.\n"
+    "The texts that were kept with the first go along. OUT may be a folder, or - for standard\n"
+    "output.\n"
     "\n"
     "  --tone POWER,FLOOR   a map m, 0 to 1, of OUT becomes the larger of m^POWER and FLOOR\n"
     "  -h, --help           this text; --version: the version\n";
@@ -90,17 +91,23 @@ int main(int argc, char **argv) {
     tone t = { 0, 0 };
     const option table[] = { option_call("--tone", read_tone, &t) };
     const char *extra[64];
-    int count, type = 0, extras, status;
-    status = read_options(argc, argv, table, SAL__COUNT(table), help, &count);
+    char out[PATH_ROOM];
+    pictures files;             /* what must not be written over */
+    int i, count, type = 0, extras, status;
+    memset(&files, 0, sizeof files);
+    status = read_options(argc, argv, table, COUNT(table), help, &count);
     if (!status && count < 3) { fputs(help, stderr); status = 1; }
     if (status) return finish(status);
     while (type < 4 && strcmp(argv[0], names[type])) type++;
     if (type == 4) return complain("%s: the format is f32, f16, bf16 or i8", argv[0]);
-    status = load_mean(&ctx, argv + 1, count - 2, &net);
+    for (i = 1; i < count - 1; i++) take(&files, argv[i]);
+    status = out_path(&ctx, &files, argv[count - 1], sal_path_name(argv[1]), out);
+    if (!status) status = load_mean(&ctx, argv + 1, count - 2, &net);
     if (!status && t.power > 0) { net->desc.power = t.power; net->desc.floor = t.floor; }
     extras = status ? 0 : other_texts(net, extra);
-    if (!status && sal_net_save(&ctx, net, argv[count - 1], types[type], extra, extras))
+    if (!status && sal_net_save(&ctx, net, out, types[type], extra, extras))
         status = complain("%s", sal_error(&ctx));
     sal_net_free(&ctx, net);
+    pictures_free(&files);
     return finish(status);
 }

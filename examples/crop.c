@@ -44,18 +44,20 @@ static const char help[] =
     "What to cut out:\n"
     "  -a W:H            this shape, as 16:9 or 1.91:1 (default: the picture's)\n"
     "  -s WxH            a thumbnail: cut in this shape, then resize to W x H pixels\n"
+    "  --box WxH         a box of exactly W x H pixels, not resized\n"
     "  --area F          the box has this share of the picture's area, 0 to 1\n"
     "                    (default: the largest box that fits)\n"
     "  --zoom            the smallest box that keeps three quarters of the saliency\n"
     "  --keep F          the same with another share; with --area, the box is not smaller\n"
     "  --uncut           do not cut through salient regions that fit into the box\n"
     "  --boxes N         the N best boxes that do not overlap\n"
-    "  --boost MAP       add this to the saliency: a picture (white counts as the most salient\n"
-    "                    point) or NumPy .npy, where negative numbers repel\n"
+    "  --boost MAP[:F]   add this to the saliency, F (default 1) times: a picture (white counts\n"
+    "                    as the most salient point) or NumPy .npy; negative numbers repel\n"
     "\n"
     "Where it goes:\n"
     "  -o OUT            a .jpg or .png file; for several results, a folder for NAME.jpg ...\n"
-    "                    (so it is if its name ends in a slash or has no extension)\n"
+    "                    (so it is if its name ends in a slash or has no extension); - is\n"
+    "                    standard output\n"
     "  --json            print the boxes, one line of JSON for each picture; nothing is\n"
     "                    cut without -o\n"
     "  --debug OUT.png   the saliency in colours over the picture, with the boxes\n"
@@ -63,6 +65,7 @@ static const char help[] =
     "\n"
     "Where people look:\n"
     "  -m MODEL, -w WEIGHTS, --input HxW, --center    as in predict; see predict --help\n"
+    "  --part K/N        only share K of N of the pictures, by their names: for several machines\n"
     "  --recursive       folders with all that is below them; OUT gets the same sub-folders\n"
     "  --threads N       use N threads (default: all cores)\n"
     "  -h, --help        this text; --version: the version\n"
@@ -78,7 +81,8 @@ typedef struct options {
     sal_crop_desc crop;
     const char *shape;          /* the option that gave it, or NULL */
     int w, h;                   /* of the thumbnail, or 0 */
-    const char *boost_path;
+    char boost_path[PATH_ROOM];
+    double boost_weight;
     sal_map boost;
     const char *out, *debug;
     int json, zoom, uncut;
@@ -94,11 +98,12 @@ static void photo_free(sal_ctx *ctx, photo *p) { sal_image_free(ctx, &p->image);
 static sal_result photo_load(sal_ctx *ctx, const char *path, photo *p) {
     unsigned char *file;
     size_t size;
-    sal_result r = sal_file_read(ctx, path, &file, &size);
+    sal_result r = read_file(ctx, path, &file, &size);
     memset(p, 0, sizeof *p);
     if (r) return r;
     p->jpeg = size > 2 && file[0] == 0xFF && file[1] == 0xD8;
-    r = sal_image_load_memory(ctx, file, size, path, &p->image);
+    r = sal_image_load_memory(ctx, file, size, is_standard(path) ? "standard input" : path,
+                              &p->image);
     sal_free(ctx, file);
     return r;
 }
@@ -128,7 +133,7 @@ static sal_result cut(sal_ctx *ctx, const sal_image *image, int opaque, const sa
     sal_result r;
     data += ((size_t)b->y * image->w + b->x) * channels;
     if (w == b->w && h == b->h) return sal_image_from_pixels(ctx, data, w, h, pitch, format, out);
-    fitted = SAL__NEW(ctx, unsigned char, (size_t)w * h * channels);
+    fitted = NEW(ctx, unsigned char, (size_t)w * h * channels);
     if (!fitted) return SAL_ERR_MEMORY;
     r = fit(data, b->w, b->h, pitch, fitted, w, h, channels) ? SAL_OK : SAL_ERR_MEMORY;
     if (!r) r = sal_image_from_pixels(ctx, fitted, w, h, 0, format, out);
@@ -151,11 +156,11 @@ static sal_result save_box(sal_ctx *ctx, const options *o, const char *path, con
 }
 
 static void draw_box(sal_image *image, const sal_box *b) {
-    int x, y, thick = 1 + SAL__MAX(image->w, image->h) / 250;
+    int x, y, thick = 1 + MAX(image->w, image->h) / 250;
     for (y = b->y; y < b->y + b->h; y++)
         for (x = b->x; x < b->x + b->w; x++) {
-            int edge = SAL__MIN(SAL__MIN(x - b->x, b->x + b->w - 1 - x),
-                                SAL__MIN(y - b->y, b->y + b->h - 1 - y));
+            int edge = MIN(MIN(x - b->x, b->x + b->w - 1 - x),
+                           MIN(y - b->y, b->y + b->h - 1 - y));
             if (edge < 2 * thick)       /* a white frame with a dark one inside */
                 memset(image->data + 3 * ((size_t)y * image->w + x), edge < thick ? 255 : 0, 3);
         }
@@ -175,17 +180,10 @@ static sal_result save_debug(sal_ctx *ctx, const options *o, const char *path, c
 
 /* --- one picture --------------------------------------------------------------------------- */
 
-static void print_name(const char *name) {
-    for (; *name; name++) {
-        unsigned char c = (unsigned char)*name;
-        if (c < ' ' || c == '"' || c == '\\') printf("\\u%04x", c); else putchar(c);
-    }
-}
-
 static void print_json(const options *o, const char *picture, const photo *p, const sal_box *box) {
     int i;
-    printf("{\"picture\": \"");
-    print_name(picture);
+    char name[JSON_ROOM];
+    printf("{\"picture\": \"%s", json_text(name, picture));
     printf("\", \"width\": %d, \"height\": %d, \"boxes\": [", p->image.w, p->image.h);
     for (i = 0; i < o->crop.boxes && box[i].w; i++)
         printf("%s{\"x\": %d, \"y\": %d, \"w\": %d, \"h\": %d, \"kept\": %.4f}", i ? ", " : "",
@@ -257,19 +255,20 @@ static int parse_pair(const char *text, char sign, double *a, double *b) {
     return end != text && !*end && *a > 0 && *b > 0 && *a < 1e6 && *b < 1e6;
 }
 
-/* -a and -s: only one of them can say what shape the box has. */
+/* -a, -s and --box: only one of them can say what shape the box has. */
 static int read_shape(void *into, const char *option, const char *value) {
     options *o = (options *)into;
     double w, h;
-    int pixels = option[1] == 's';
+    int pixels = option[1] != 'a', exact = option[1] == '-';
     if (o->shape) return complain("%s: the shape is already given by %s", option, o->shape);
     o->shape = option;
     if (!parse_pair(value, pixels ? 'x' : ':', &w, &h) ||
-        (pixels && (w > 32768 || h > 32768 || w < 1 || h < 1)))
+        (pixels && (w > 32768 || h > 32768 || w < 1 || h < 1 || w > floor(w) || h > floor(h))))
         return complain(pixels ? "%s %s: WxH is expected, 1 to 32768 pixels, as 320x240"
                                : "%s %s: W:H is expected, as 16:9", option, value);
+    if (exact) { o->crop.w = (int)w; o->crop.h = (int)h; return 0; }
     if (pixels) { o->w = (int)w; o->h = (int)h; }
-    o->crop.aspect = pixels ? (double)o->w / o->h : w / h;
+    o->crop.aspect = w / h;
     return 0;
 }
 
@@ -281,16 +280,36 @@ static int read_share(void *into, const char *option, const char *value) {
     return complain("%s %s: a share is above 0 and at most 1", option, value);
 }
 
+/* FILE[:WEIGHT]; a colon that no number follows belongs to the name. */
+static int read_boost(void *into, const char *option, const char *value) {
+    options *o = (options *)into;
+    const char *colon = strrchr(value, ':');
+    char *end = NULL;
+    size_t length = strlen(value);
+    o->boost_weight = 1;
+    if (colon && sal_path_kind(value) < 0) {
+        o->boost_weight = strtod(colon + 1, &end);
+        if (end == colon + 1 || *end) o->boost_weight = 1;
+        else length = (size_t)(colon - value);
+    }
+    if (!(fabs(o->boost_weight) <= 1e6) || length >= sizeof o->boost_path)
+        return complain("%s %s: a weight from -1000000 to 1000000, please", option, value);
+    memcpy(o->boost_path, value, length);
+    o->boost_path[length] = 0;
+    return 0;
+}
+
 static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
     const option table[] = {
         option_call("-a", read_shape, o),
         option_call("-s", read_shape, o),
+        option_call("--box", read_shape, o),
         option_call("--area", read_share, &o->crop.area),
         option_flag("--zoom", &o->zoom),
         option_call("--keep", read_share, &o->crop.keep),
         option_flag("--uncut", &o->uncut),
         option_whole("--boxes", &o->crop.boxes, 1, 256),
-        option_text("--boost", &o->boost_path),
+        option_call("--boost", read_boost, o),
         option_text("-o", &o->out),
         option_flag("--json", &o->json),
         option_text("--debug", &o->debug),
@@ -299,17 +318,20 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
         option_size("--input", o->which.input),
         option_flag("--center", &o->which.center),
         option_flag("--recursive", &o->pictures.recursive),
+        option_call("--part", read_part, &o->pictures.part),
         option_whole("--threads", &ctx->threads, 1, MOST_THREADS),
         option_flag("--quiet", &o->pictures.quiet),
     };
     int count, status;
     o->crop.boxes = 1;
-    status = read_options(argc, argv, table, SAL__COUNT(table), help, &count);
+    status = read_options(argc, argv, table, COUNT(table), help, &count);
     if (status) return status;
     if (o->zoom && o->crop.keep <= 0) o->crop.keep = 0.75;
     if (o->uncut) o->crop.uncut = 0.5;
     if (o->crop.boxes > 1) o->pictures.several = 1;
-    o->pictures.unlisted = o->json;
+    o->pictures.unlisted = o->json;             /* nothing else on standard output */
+    if (o->which.weights) take(&o->pictures, o->which.weights);
+    if (*o->boost_path) take(&o->pictures, o->boost_path);
     return find_pictures(ctx, &o->pictures, argv, count) || check_out(&o->pictures, o->out) ||
            check_out(&o->pictures, o->debug);
 }
@@ -318,6 +340,8 @@ static int load_boost(sal_ctx *ctx, options *o) {
     sal_result r = has_ending(o->boost_path, ".npy")
                        ? sal_map_load_npy(ctx, o->boost_path, &o->boost)
                        : sal_map_load_image(ctx, o->boost_path, &o->boost);
+    size_t i, n = r ? 0 : (size_t)o->boost.w * (size_t)o->boost.h;
+    for (i = 0; i < n; i++) o->boost.data[i] *= (float)o->boost_weight;
     return r ? complain("%s", sal_error(ctx)) : 0;
 }
 
@@ -329,7 +353,7 @@ int main(int argc, char **argv) {
     memset(&o, 0, sizeof o);
     sal_use_lite(&ctx);
     status = read_command_line(&ctx, &o, argc, argv);
-    if (!status && o.boost_path) status = load_boost(&ctx, &o);
+    if (!status && *o.boost_path) status = load_boost(&ctx, &o);
     if (!status) status = open_model(&ctx, &o.which, &o.model);
     if (!status) status = for_all(&ctx, &o.pictures, crop, &o);
     sal_model_close(&ctx, &o.model);

@@ -81,7 +81,7 @@ static sal_result read_map(sal_ctx *ctx, const char *folder, const char *name, s
     for (whole = 1; whole >= 0; whole--) {
         if (!whole && slash) name = slash + 1;
         dot = strrchr(name, '.');
-        for (k = 0; k < SAL__COUNT(end); k++) {
+        for (k = 0; k < COUNT(end); k++) {
             snprintf(path, sizeof path, "%s/%.*s.%s", folder,
                      dot ? (int)(dot - name) : (int)strlen(name), name, end[k]);
             if (sal_path_kind(path) == 0)
@@ -164,13 +164,13 @@ static int evaluate(evaluation *e) {
             return complain("%s", sal_error(&e->ctx));
         for (first = 0; first < g->fixations; first++) {    /* up to a pixel may be outside */
             sal_fixation *f = &g->fixation[first];
-            f->x = (float)sal__clamp(f->x, 0, g->w - 1);
-            f->y = (float)sal__clamp(f->y, 0, g->h - 1);
+            f->x = (float)clamp(f->x, 0, g->w - 1);
+            f->y = (float)clamp(f->y, 0, g->h - 1);
         }
     }
     for (first = 0; first < e->images; first += BLOCK) {
         if (bar) show_progress(first, e->images, start);
-        if (evaluate_block(e, first, SAL__MIN(BLOCK, e->images - first))) {
+        if (evaluate_block(e, first, MIN(BLOCK, e->images - first))) {
             if (bar) fprintf(stderr, "\n");
             return 1;
         }
@@ -313,7 +313,7 @@ static int open_all(evaluation *e) {
         return complain("%s", sal_error(&e->ctx));
     e->set_open = 1;
     count = e->test_share > 0 ? test_share_first(&e->set, e->test_share) : e->set.count;
-    e->images = e->limit ? SAL__MIN(e->limit, count) : count;
+    e->images = e->limit ? MIN(e->limit, count) : count;
     if (e->images < 1) return complain("%s: no pictures in this data set", e->data);
     if (e->prior_path && load_prior(e)) return 1;
     if (add_baselines(e)) return 1;
@@ -417,7 +417,7 @@ static int read_command_line(evaluation *e, int argc, char **argv) {
     int count, status;
     e->seed = 1;
     e->strips = 100;
-    status = read_options(argc, argv, table, SAL__COUNT(table), whole_help(text, sizeof text),
+    status = read_options(argc, argv, table, COUNT(table), whole_help(text, sizeof text),
                           &count);
     if (status) return status;
     if (count) return complain("%s: what to do with it? see evaluate --help", argv[0]);

@@ -4,44 +4,53 @@
 
 /* --- thumbnails ---------------------------------------------------------------------------- */
 
-static void append_bytes(void *context, void *data, int size) {
-    bytes *b = (bytes *)context;
-    unsigned char *more = b->size < 0 ? NULL : (unsigned char *)realloc(b->data,
-                                                                        (size_t)(b->size + size));
-    if (!more) { free(b->data); b->data = NULL; b->size = -1; return; }
-    memcpy(more + b->size, data, (size_t)size);
+/* ctx->write of a context whose user is bytes: a file is kept in memory. */
+static int keep_bytes(void *user, const char *path, const void *data, size_t size) {
+    bytes *b = (bytes *)user;
+    unsigned char *more = (unsigned char *)realloc(b->data, (size_t)b->size + size);
+    (void)path;
+    if (!more) return ENOMEM;
+    memcpy(more + b->size, data, size);
     b->data = more;
-    b->size += size;
+    b->size += (int)size;
+    return 0;
+}
+
+static sal_result keep_jpeg(sal_ctx *ctx, const sal_image *image, bytes *out) {
+    sal_result r;
+    free(out->data);
+    out->data = NULL; out->size = 0;
+    ctx->write = keep_bytes; ctx->user = out;
+    r = sal_image_save(ctx, "thumbnail.jpg", image);
+    ctx->write = NULL; ctx->user = NULL;
+    return r;
 }
 
 /* A plane set of 1 channel (in the colours of sal_colormap) or 3 (0..255), as a small JPEG. */
 static sal_result make_thumb(sal_ctx *ctx, const float *in, int w, int h, int channels,
                              bytes *out) {
-    double scale = SAL__MIN(1.0, (double)THUMB / SAL__MAX(w, h));
-    int tw = SAL__MAX(1, (int)(w * scale + 0.5)), th = SAL__MAX(1, (int)(h * scale + 0.5)), i;
-    float *small = SAL__NEW(ctx, float, tw * th * channels), top = 0;
-    unsigned char *rgb = SAL__NEW(ctx, unsigned char, tw * th * 3);
-    sal_result r = small && rgb ? SAL_OK : SAL_ERR_MEMORY;
-    if (!r) r = sal_resize(ctx, small, tw, th, in, w, h, channels, SAL_AREA);
-    if (!r) {
-        for (i = 0; i < tw * th * channels; i++) if (small[i] > top) top = small[i];
-        for (i = 0; i < tw * th; i++)
-            if (channels == 1) sal_colormap(top > 0 ? small[i] / top : 0, rgb + 3 * i);
-        for (i = 0; channels == 3 && i < tw * th * 3; i++)
-            rgb[i] = (unsigned char)sal__clamp(small[i] + 0.5, 0, 255);
-        free(out->data);
-        out->data = NULL; out->size = 0;
-        if (!stbi_write_jpg_to_func(append_bytes, out, tw, th, 3, rgb, 85) || out->size <= 0)
-            r = SAL_ERR_MEMORY;
-    }
-    sal_free(ctx, rgb); sal_free(ctx, small);
+    double scale = MIN(1.0, (double)THUMB / MAX(w, h));
+    int tw = MAX(1, (int)(w * scale + 0.5)), th = MAX(1, (int)(h * scale + 0.5)), i;
+    float *small = NEW(ctx, float, tw * th * channels), top = 0;
+    sal_image thumb;
+    sal_result r = small ? sal_image_new(ctx, tw, th, &thumb) : SAL_ERR_MEMORY;
+    if (r) { sal_free(ctx, small); return r; }
+    r = sal_resize(ctx, small, tw, th, in, w, h, channels, SAL_AREA);
+    for (i = 0; !r && i < tw * th * channels; i++) top = MAX(top, small[i]);
+    for (i = 0; !r && channels == 1 && i < tw * th; i++)
+        sal_colormap(top > 0 ? small[i] / top : 0, thumb.data + 3 * i);
+    for (i = 0; !r && channels == 3 && i < tw * th * 3; i++)
+        thumb.data[i] = (unsigned char)clamp(small[i] + 0.5, 0, 255);
+    if (!r) r = keep_jpeg(ctx, &thumb, out);
+    sal_image_free(ctx, &thumb);
+    sal_free(ctx, small);
     return r;
 }
 
 static sal_result make_thumbs(sal_ctx *ctx, evaluation *e, picture_job *j) {
     const sal_image *photo = &j->item.image;
     size_t i, n = (size_t)photo->w * (size_t)photo->h * 3;
-    float *plane = SAL__NEW(ctx, float, n);
+    float *plane = NEW(ctx, float, n);
     sal_result r = plane ? SAL_OK : SAL_ERR_MEMORY;
     int k;
     for (i = 0; plane && i < n; i++) plane[i] = photo->data[i];
@@ -81,7 +90,7 @@ static const char style[] =
 
 static const char *const colour[] = { "#2563eb", "#ea580c", "#059669", "#9333ea", "#db2777",
                                       "#0891b2", "#ca8a04", "#475569" };
-#define COLOUR(k) colour[(k) % SAL__COUNT(colour)]
+#define COLOUR(k) colour[(k) % COUNT(colour)]
 
 static void say_summary_table(const evaluation *e, text *t) {
     int c, k;
@@ -131,7 +140,7 @@ static void say_distribution(const evaluation *e, text *t, int metric) {
         for (i = 0; i < e->images; i++) {
             double v = e->row[k].value[i][metric];
             if (!isfinite(v)) continue;
-            low = SAL__MIN(low, v); high = SAL__MAX(high, v);
+            low = MIN(low, v); high = MAX(high, v);
         }
     if (low > high) return;
     if (high - low < 1e-9) { low -= .5; high += .5; }
@@ -161,7 +170,7 @@ static void say_distribution(const evaluation *e, text *t, int metric) {
                     curve[p] += exp(-.5 * d * d);
                 }
         }
-        for (i = 0; i <= STEPS; i++) top = SAL__MAX(top, curve[i]);
+        for (i = 0; i <= STEPS; i++) top = MAX(top, curve[i]);
         say(t, "\n<path fill=\"%s\" fill-opacity=.25 stroke=\"%s\" d=\"M%d %.1f", COLOUR(k),
             COLOUR(k), LEFT, base);
         for (i = 0; i <= STEPS; i++)
@@ -215,7 +224,7 @@ static void say_strip(const evaluation *e, text *t, int image) {
         say(t, "<figcaption><span class=dot style=\"background:%s\"></span>", COLOUR(k));
         say_name(t, e->row[k].name, 0);
         say(t, "<br>");
-        for (c = 0; c < SAL__MIN(e->columns, 4); c++) {
+        for (c = 0; c < MIN(e->columns, 4); c++) {
             say(t, "%s%s ", c ? ", " : "", metric_name(e->order[c]));
             say_number(t, e->row[k].value[image][e->order[c]], "%.2f", "&ndash;");
         }
@@ -261,8 +270,8 @@ static void make_html(const evaluation *e, text *t) {
     say(t, "</p>\n<div class=cards>\n");
     for (c = 0; c < e->columns; c++) say_distribution(e, t, e->order[c]);
     say(t, "</div>\n");
-    half = SAL__MIN(e->strips, n) / 2;
-    half += SAL__MIN(e->strips, n) % 2;
+    half = MIN(e->strips, n) / 2;
+    half += MIN(e->strips, n) % 2;
     say(t, "<h2>Best pictures</h2>\n<p class=dim>By %s of ", metric_name(metric));
     say_name(t, e->row[0].name, 0);
     say(t, ", the best first. Photograph, density of human fixations, maps; brighter is "

@@ -83,7 +83,7 @@ static sal_result other_fixations(sal_ctx *ctx, const evaluation *e, int image, 
     for (k = 0; k < e->images; k++)
         if (k != image && (!only || only[k])) n += e->gaze[k].fixations;
     *count = n;
-    *fixation = SAL__NEW(ctx, sal_fixation, n + 1);
+    *fixation = NEW(ctx, sal_fixation, n + 1);
     if (!*fixation) return SAL_ERR_MEMORY;
     for (n = k = 0; k < e->images; k++) {
         const sal_item *g = &e->gaze[k];
@@ -108,7 +108,7 @@ static sal_points points_of(const sal_fixation *f, int count) {
 
 static sal_result density_of(sal_ctx *ctx, const sal_item *item, const sal_fixation *f, int count,
                              sal_map *map) {
-    double sigma = item->sigma > 0 ? item->sigma : SAL__MAX(item->w, item->h) / 32.0;
+    double sigma = item->sigma > 0 ? item->sigma : MAX(item->w, item->h) / 32.0;
     return sal_density(ctx, f, count, item->w, item->h, sigma, map);
 }
 
@@ -171,7 +171,7 @@ static sal_result score(sal_ctx *ctx, const evaluation *e, const target *t, cons
 static sal_result compare_viewers(sal_ctx *ctx, const evaluation *e, const target *t,
                                   const sal_item *item, const char *chosen, double *sum, int *n,
                                   sal_map *keep) {
-    sal_fixation *f = SAL__NEW(ctx, sal_fixation, item->fixations);
+    sal_fixation *f = NEW(ctx, sal_fixation, item->fixations);
     sal_map map, density;
     double value[SCORES];
     sal_result r = f ? SAL_OK : SAL_ERR_MEMORY;
@@ -196,7 +196,7 @@ static sal_result compare_viewers(sal_ctx *ctx, const evaluation *e, const targe
 
 static sal_result score_viewers(sal_ctx *ctx, const evaluation *e, const target *t, row_kind kind,
                                 const sal_item *item, double *value, sal_map *map) {
-    char *chosen = SAL__NEW(ctx, char, item->subjects + 1);
+    char *chosen = NEW(ctx, char, item->subjects + 1);
     double sum[SCORES] = { 0 };
     int n[SCORES] = { 0 }, s, m, viewers = item->subjects;
     sal_result r = chosen ? SAL_OK : SAL_ERR_MEMORY;

@@ -52,7 +52,7 @@ static void say_number(text *t, double x, const char *format, const char *none) 
     if (isfinite(x)) say(t, format, x); else say(t, "%s", none);
 }
 
-static int column_width(const score_row *row) { return SAL__MAX(16, (int)strlen(row->name)); }
+static int column_width(const score_row *row) { return MAX(16, (int)strlen(row->name)); }
 
 static void make_table(const evaluation *e, text *t) {
     int c, k, i;

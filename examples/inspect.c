@@ -23,6 +23,8 @@ static const char help[] =
     "dilation 4). With names of tensors: only these, with statistics and the first values. Of a\n"
     "MATLAB file (version 5 to 7.2): its tree of variables, or of those that are named.\n"
     "\n"
+    "FILE is - for a weights file from standard input.\n"
+    "\n"
     "  --stats         statistics of every tensor; what is not finite is counted as nan only\n"
     "  --all           of MATLAB cells and structs all elements, not only the first three\n"
     "  -n NETWORK      the layers of a network without weights:\n"
@@ -290,18 +292,32 @@ static int inspect_network(sal_ctx *ctx, const options *o) {
     return r ? complain("%s", sal_error(ctx)) : 0;
 }
 
+/* A network, or what is in the file if it is none; `reason` says why. */
+static sal_result load_weights(sal_ctx *ctx, const char *path, sal_net **net,
+                               sal_safetensors *file, char reason[512]) {
+    unsigned char *data = NULL;
+    size_t size = 0;
+    int standard = is_standard(path);
+    sal_result r = standard ? read_file(ctx, path, &data, &size) : SAL_OK;
+    memset(file, 0, sizeof *file);
+    if (r) return r;
+    r = standard ? sal_net_load_memory(ctx, data, size, "standard input", net)
+                 : sal_net_load(ctx, path, net);
+    snprintf(reason, 512, "%s", sal_error(ctx));
+    if (r) r = standard ? sal_safetensors_parse(ctx, data, size, "standard input", file)
+                        : sal_safetensors_load(ctx, path, file);
+    sal_free(ctx, data);
+    return r;
+}
+
 static int inspect_weights(sal_ctx *ctx, const options *o, char **names, int count) {
     sal_net *net = NULL;
     sal_safetensors file;
     const sal_safetensors *content;
     int i, status = 0;
+    char reason[512];
     /* a network has the file in it; other files (backbones) are read by themselves */
-    sal_result r = sal_net_load(ctx, o->file, &net);
-    char reason[sizeof ctx->error];
-    snprintf(reason, sizeof reason, "%s", sal_error(ctx));
-    memset(&file, 0, sizeof file);
-    if (r) r = sal_safetensors_load(ctx, o->file, &file);
-    if (r) return complain("%s", sal_error(ctx));
+    if (load_weights(ctx, o->file, &net, &file, reason)) return complain("%s", sal_error(ctx));
     content = net ? net->file : &file;
     for (i = 0; i < count; i++) status |= print_tensor(content, names[i]);
     if (!count) {
@@ -344,7 +360,7 @@ int main(int argc, char **argv) {
         option_text("-n", &o.network),
         option_size("--size", o.size),
     };
-    int count, status = read_options(argc, argv, table, SAL__COUNT(table), help, &count);
+    int count, status = read_options(argc, argv, table, COUNT(table), help, &count);
     if (!status && !count == !o.network)
         status = complain("one file, or -n NETWORK; see inspect --help");
     if (status) return finish(status);

@@ -14,31 +14,36 @@ static const char help[] =
     "predict: where people look in a picture\n"
     "\n"
     "usage: predict [options] PICTURE|FOLDER ...\n"
+    "       predict --frames WxH [options] - -o -\n"
     "\n"
-    "  -m MODEL          a model by name; a network needs its file in weights/\n"
+    "  -m MODEL          a model by name; a network needs its weights file (see below)\n"
     "                      without weights: center spectral itti gbvs bms\n"
     "                      networks:        lite juntingnet wepsam mlnet sam-vgg sam-resnet\n"
     "  -w WEIGHTS        a network from a .safetensors file\n"
     "                    (neither: lite, which is built in)\n"
     "  --input HxW       pictures as the network sees them: smaller is faster (default: its own)\n"
-    "  --domain N        lite: with the prior of 1 osie, 2 scene, 3 mit1003, 4 figrim\n"
-    "                    (default 0: any picture)\n"
+    "  --domain N        lite: with the prior of 1 osie, 2 scene (default 0: any picture)\n"
     "  --center          multiply by a centre prior: people look at the middle first\n"
     "  -o OUT.png        the map as an 8-bit grey picture\n"
     "  --overlay OUT.png the map in colours over the picture\n"
     "  --npy OUT.npy     the map as NumPy float32 (height, width), maximum 1\n"
     "  --raw             --npy is the network's own output, before any post-processing\n"
+    "  --recursive       folders with all that is below them; OUT gets the same sub-folders\n"
+    "  --part K/N        only share K of N of the pictures, by their names: for several machines\n"
+    "  --frames WxH      video: raw rgb24 frames from standard input; for each one a raw grey8\n"
+    "                    frame (-o -) or an rgb24 frame (--overlay -) on standard output\n"
+    "  --smooth F        video: so much of the map before stays in each map, 0 (default) to 1\n"
     "  --threads N       use N threads (default: all cores)\n"
     "  --quiet           no progress, no list of what was written\n"
-    "  --recursive       folders with all that is below them; OUT gets the same sub-folders\n"
     "  -h, --help        this text; --version: the version\n"
     "\n"
     "Without -o, --overlay and --npy the map goes to NAME-saliency.png in the current folder.\n"
     "For several pictures or a folder, OUT is a folder and its files are called NAME.png,\n"
     "NAME.npy; so it is if there is a folder of this name, if it ends in a slash or has no\n"
-    "extension. Nothing is written over a picture. Pictures are JPEG, PNG, BMP, PPM or PGM. What cannot be read is reported at the\n"
-    "end and makes the exit status 1. Networks look for weights in the folder\n"
-    "$SALIENCY_WEIGHTS, or weights/.\n";
+    "extension. - is standard input or output, -- ends the options. Nothing is written over a\n"
+    "picture. Pictures are JPEG, PNG, BMP, PPM or PGM. What cannot be read is reported at the\n"
+    "end and makes the exit status 1. Weights are looked for in the folder $SALIENCY_WEIGHTS, in\n"
+    "weights/, beside the program, and in ../share/saliency/ from there.\n";
 
 typedef struct options {
     model_options which;
@@ -46,6 +51,8 @@ typedef struct options {
     pictures pictures;
     const char *out, *overlay, *npy;
     int raw;
+    int frame[2];               /* --frames: width, height; 0: pictures */
+    double smooth;
 } options;
 
 /* --- one picture --------------------------------------------------------------------------- */
@@ -84,7 +91,7 @@ static sal_result predict(sal_ctx *ctx, void *arg, const picture *of) {
     options *o = (options *)arg;
     sal_image image;
     sal_map map;
-    sal_result r = sal_image_load(ctx, of->path, &image);
+    sal_result r = load_image(ctx, of->path, &image);
     if (r) return r;
     r = sal_model_predict(ctx, &o->model, &image, &map);
     if (!r) {
@@ -97,7 +104,101 @@ static sal_result predict(sal_ctx *ctx, void *arg, const picture *of) {
     return r;
 }
 
+/* --- video --------------------------------------------------------------------------------- */
+
+/* What goes from frame to frame. */
+typedef struct video {
+    sal_image frame;
+    sal_map smooth;             /* the map before, and as it is shown */
+    unsigned char *grey;
+    int count;
+} video;
+
+/* The next frame: 1, 0 at the end, -1 after a complaint. */
+static int read_frame(video *v) {
+    size_t size = (size_t)v->frame.w * (size_t)v->frame.h * 3;
+    size_t got = fread(v->frame.data, 1, size, stdin);
+    if (got == size) return 1;
+    if (ferror(stdin)) complain("standard input: cannot be read: %s", strerror(errno));
+    else if (!got) return 0;
+    else complain("frame %d is cut off: %.0f of %.0f bytes", v->count + 1, (double)got, (double)size);
+    return -1;
+}
+
+static sal_result write_frame(sal_ctx *ctx, const options *o, video *v) {
+    size_t i, n = (size_t)v->frame.w * (size_t)v->frame.h;
+    sal_image colours;
+    sal_result r;
+    if (!o->overlay) {
+        for (i = 0; i < n; i++) v->grey[i] = (unsigned char)(v->smooth.data[i] * 255 + 0.5f);
+        fwrite(v->grey, 1, n, stdout);
+    } else {
+        r = sal_overlay(ctx, &v->frame, &v->smooth, 0.6f, &colours);
+        if (r) return r;
+        fwrite(colours.data, 1, 3 * n, stdout);
+        sal_image_free(ctx, &colours);
+    }
+    return fflush(stdout) ? SAL_ERR_IO : SAL_OK;        /* finish() says why */
+}
+
+/* shown = F * shown before + (1 - F) * map. Maps run from 0 to 1. */
+static sal_result predict_frame(sal_ctx *ctx, options *o, video *v) {
+    size_t i, n = (size_t)v->frame.w * (size_t)v->frame.h;
+    float keep = v->count ? (float)o->smooth : 0;
+    sal_map map;
+    sal_result r = sal_model_predict(ctx, &o->model, &v->frame, &map);
+    if (r) return r;
+    for (i = 0; i < n; i++)
+        v->smooth.data[i] = keep * v->smooth.data[i] + (1 - keep) * map.data[i];
+    sal_map_free(ctx, &map);
+    return write_frame(ctx, o, v);
+}
+
+static int predict_frames(sal_ctx *ctx, options *o) {
+    int w = o->frame[0], h = o->frame[1], status = 0, more = 0, bar;
+    double start = now(), last = start;
+    video v;
+    memset(&v, 0, sizeof v);
+    v.grey = (unsigned char *)sal_alloc(ctx, (size_t)w * (size_t)h, 1);
+    if (!v.grey || sal_image_new(ctx, w, h, &v.frame) || sal_map_new(ctx, w, h, &v.smooth))
+        status = complain("%s", sal_error(ctx));
+    bar = !o->pictures.quiet && is_terminal(2);
+    while (!status && (more = read_frame(&v)) > 0) {
+        if (predict_frame(ctx, o, &v)) status = *sal_error(ctx) ? complain("%s", sal_error(ctx)) : 1;
+        v.count++;
+        if (!bar || now() < last + 0.5) continue;
+        last = now();
+        fprintf(stderr, "\r%d frames, %.1f frames/second ", v.count, v.count / (last - start));
+    }
+    if (!o->pictures.quiet && v.count)
+        fprintf(stderr, "%s%d frames, %.1f frames/second\n", bar ? "\r" : "", v.count,
+                v.count / (now() - start));
+    sal_map_free(ctx, &v.smooth);
+    sal_image_free(ctx, &v.frame);
+    sal_free(ctx, v.grey);
+    return status || more < 0;
+}
+
 /* --- options ------------------------------------------------------------------------------- */
+
+static int read_frame_size(void *into, const char *option, const char *value) {
+    int *frame = (int *)into;
+    char rest;
+    if (sscanf(value, "%5dx%5d%c", &frame[0], &frame[1], &rest) == 2 && frame[0] > 0 &&
+        frame[1] > 0) return 0;
+    return complain("%s %s: WIDTHxHEIGHT, please, as 640x360", option, value);
+}
+
+/* Frames come from standard input and go to standard output. */
+static int check_frames(options *o, char **argv, int count) {
+    if (count != 1 || !is_standard(argv[0]))
+        return complain("--frames reads raw rgb24 frames from standard input: give - and nothing "
+                        "else");
+    if (o->npy || (o->out && o->overlay) || (o->out && !is_standard(o->out)) ||
+        (o->overlay && !is_standard(o->overlay)))
+        return complain("--frames writes to standard output: -o - or --overlay -");
+    return 0;
+}
 
 static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
     const option table[] = {
@@ -112,11 +213,17 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
         option_flag("--raw", &o->raw),
         option_whole("--threads", &ctx->threads, 1, MOST_THREADS),
         option_flag("--recursive", &o->pictures.recursive),
+        option_call("--part", read_part, &o->pictures.part),
+        option_call("--frames", read_frame_size, o->frame),
+        option_number("--smooth", &o->smooth, 0, 1),
         option_flag("--quiet", &o->pictures.quiet),
     };
-    int count, status = read_options(argc, argv, table, SAL__COUNT(table), help, &count);
+    int count, status = read_options(argc, argv, table, COUNT(table), help, &count);
     if (status) return status;
     if (o->raw && !o->npy) return complain("--raw says what --npy writes: add --npy");
+    if (o->frame[0]) return check_frames(o, argv, count);
+    if (o->smooth > 0) return complain("--smooth is for video: add --frames");
+    if (o->which.weights) take(&o->pictures, o->which.weights);
     return find_pictures(ctx, &o->pictures, argv, count) || check_out(&o->pictures, o->out) ||
            check_out(&o->pictures, o->overlay) || check_out(&o->pictures, o->npy);
 }
@@ -132,7 +239,8 @@ int main(int argc, char **argv) {
     if (!status) status = open_model(&ctx, &o.which, &o.model);
     if (!status && o.raw && !o.model.net)
         status = complain("--raw: %s is not a network, it has no raw output", o.model.name);
-    if (!status) status = for_all(&ctx, &o.pictures, predict, &o);
+    if (!status && o.frame[0]) status = predict_frames(&ctx, &o);
+    else if (!status) status = for_all(&ctx, &o.pictures, predict, &o);
     sal_model_close(&ctx, &o.model);
     pictures_free(&o.pictures);
     return finish(status);

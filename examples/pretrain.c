@@ -250,7 +250,7 @@ static int read_command_line(sal_ctx *ctx, job *j, int argc, char **argv) {
         option_whole("--threads", &ctx->threads, 1, MOST_THREADS),
         option_flag("--quiet", &j->found.quiet),
     };
-    int count, status = read_options(argc, argv, table, SAL__COUNT(table), help, &count);
+    int count, status = read_options(argc, argv, table, COUNT(table), help, &count);
     if (status) return status;
     if (count) return complain("%s: what to do with it? see pretrain --help", argv[0]);
     if (!j->images || !j->out)

@@ -470,7 +470,7 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
     o->epochs = o->batch = o->patience = o->steps = -1;
     o->seed = 1;
     o->checkpoint = 300;
-    status = read_options(argc, argv, table, SAL__COUNT(table), help, &count);
+    status = read_options(argc, argv, table, COUNT(table), help, &count);
     if (status) return status;
     if (count) return complain("%s is not an option; see train --help", argv[0]);
     if (!o->data) return complain("which --data? see train --help");

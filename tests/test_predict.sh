@@ -73,7 +73,7 @@ refused "an unknown option is refused by name"    "--wrong"           --wrong "$
 refused "no picture at all is refused"            "which pictures"
 refused "a picture is not a weights file"         "coffee.jpg"        -w "$photo" "$photo"
 refused "missing weights are refused by name"     "nothing.safe"      -w nothing.safetensors "$photo"
-refused "a network without weights says where it looked" "weights/mlnet.safetensors" -m mlnet "$photo"
+refused "a network without weights says where it looked" "no mlnet.safetensors in weights/" -m mlnet "$photo"
 refused "--raw is for networks"                   "raw"               -m gbvs --raw "$photo"
 refused "--threads 0 is refused"                  "threads"           --threads 0 "$photo"
 "$predict" -m center -o no-folder/map.png "$photo" >out 2>err

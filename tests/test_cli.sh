@@ -1,0 +1,193 @@
+#!/bin/sh
+# What all programs share, as a person meets it: options, standard input and output, folders for
+# results, nothing written over what is read, full disks. Needs build/.
+top=$(cd "$(dirname "$0")/.." && pwd)
+build=$top/build
+photos=$top/examples/photos
+photo=$photos/coffee.jpg
+here=$(mktemp -d) && cd "$here" || exit 1
+trap 'rm -rf "$here"' EXIT
+passed=0 failed=0 skipped=0
+
+says() {        # says STATUS STATEMENT: one line for a statement that holds if STATUS is 0
+    if [ "$1" = 0 ]; then passed=$((passed + 1)); echo "ok   $2"
+    else failed=$((failed + 1)); echo "FAIL $2"; [ -s err ] && head -n 3 err; fi
+}
+refused() {     # refused STATEMENT PATTERN COMMAND...: status 1, one line on stderr with PATTERN
+    statement=$1 pattern=$2; shift 2
+    "$@" >out 2>err </dev/null
+    [ $? = 1 ] && [ "$(wc -l <err)" = 1 ] && grep -q -- "$pattern" err && [ ! -s out ] &&
+        [ -z "$(find . -name '*.tmp')" ]
+    says $? "$statement"
+}
+keeps() {       # keeps STATEMENT FILE COMMAND...: refused, and FILE is as it was
+    statement=$1 file=$2; shift 2
+    cp -L "$file" before
+    "$@" >out 2>err </dev/null
+    [ $? = 1 ] && cmp -s "$file" before && [ -s err ]
+    says $? "$statement"
+}
+predict="$build/predict -m center --threads 1"
+crop="$build/crop -m center --threads 1"
+
+# --- options -----------------------------------------------------------------------------------
+for program in predict crop evaluate inspect train pretrain bench convert; do
+    "$build/$program" --version >out 2>err && [ ! -s err ] && grep -q "^$program [0-9]" out
+    says $? "$program --version"
+    "$build/$program" --help >out 2>err && [ ! -s err ] && grep -q "^$program: " out
+    says $? "$program --help"
+    refused "$program refuses what is no option" "--nonsense is not an option" \
+            "$build/$program" --nonsense
+    refused "and with a value, too" "--nonsense=3 is not an option" "$build/$program" --nonsense=3
+    if [ -e /dev/full ]; then
+        "$build/$program" --help >/dev/full 2>err
+        [ $? = 1 ] && [ "$(wc -l <err)" = 1 ] && grep -q "standard output" err
+        says $? "$program: help that is lost is an error"
+    else
+        skipped=$((skipped + 1)); echo "skip there is no /dev/full here"
+    fi
+done
+$predict --threads=1 --overlay=over.png "$photo" >out 2>err && [ -s over.png ]
+says $? "--opt=value is --opt value"
+refused "a flag takes no value" "--quiet takes no value" $predict --quiet=yes "$photo"
+refused "a value may be empty, and is then refused" "--threads : " $predict --threads= "$photo"
+
+# --- standard input and output -----------------------------------------------------------------
+$predict -o file.png "$photo" >/dev/null && $predict -o - - <"$photo" >pipe.png 2>err &&
+    cmp -s file.png pipe.png
+says $? "predict - -o - is the same map"
+$predict --npy file.npy "$photo" >/dev/null && $predict --npy - - <"$photo" >pipe.npy 2>err &&
+    cmp -s file.npy pipe.npy
+says $? "--npy - is the same map"
+$predict --overlay - "$photo" 2>err | cmp -s - over.png
+says $? "--overlay - is the same picture"
+$crop -a 1:1 -o file.jpg "$photo" >/dev/null && $crop -a 1:1 -o - - <"$photo" >pipe.jpg 2>err &&
+    cmp -s file.jpg pipe.jpg
+says $? "crop - -o - is the same JPEG"
+refused "two results cannot go to standard output" "one result" $predict -o - --npy - "$photo"
+refused "nor those of a folder" "one result" $predict -o - "$photos"
+refused "nothing on standard input is no picture" "standard input" $predict -o x.png -
+cp "$photo" ./-x.jpg
+$predict -- -x.jpg >out 2>err && [ -s ./-x-saliency.png ]
+says $? "-- ends the options"
+$predict -- --quiet >out 2>err
+[ $? = 1 ] && grep -q -- "--quiet: cannot be opened" err
+says $? "what follows is never an option"
+"$build/inspect" - <"$top/weights/lite.safetensors" >out 2>err &&
+    "$build/inspect" "$top/weights/lite.safetensors" | diff - out >/dev/null
+says $? "inspect - reads a weights file"
+
+# --- nothing is written over what is read ------------------------------------------------------
+cp file.png in.png && ln in.png hard.png && ln -s in.png soft.png
+for option in -o --overlay --npy; do
+    for name in in.png hard.png soft.png ./in.png; do
+        keeps "predict $option $name in.png" in.png $predict $option $name in.png
+    done
+done
+for name in in.png hard.png soft.png; do
+    keeps "crop -o $name in.png" in.png $crop -a 1:1 -o $name in.png
+    keeps "crop --debug $name in.png" in.png $crop -a 1:1 --debug $name in.png
+done
+[ -z "$(find . -name '*.tmp')" ]
+says $? "and no temporary file is left"
+mkdir originals && cp file.png originals/a.png && cp "$photo" originals/b.jpg
+keeps "predict -o FOLDER FOLDER" originals/a.png $predict -o originals originals
+keeps "crop -o FOLDER FOLDER" originals/b.jpg $crop -o originals originals
+ln -s originals other
+keeps "through a linked folder, too" originals/a.png $predict -o other originals
+keeps "two results are never one file" over.png $predict -o same.png --overlay same.png "$photo"
+cp "$top/weights/lite.safetensors" lite.safetensors
+keeps "convert does not write over its input" lite.safetensors \
+      "$build/convert" f16 lite.safetensors ./lite.safetensors
+keeps "pretrain does not work on its own photographs" originals/b.jpg sh -c \
+      "mkdir -p own && cp -r originals own/images && '$build/pretrain' --images own/images --out own \
+       -m center --keep 1 --quiet --threads 1; status=\$?; cmp own/images/b.jpg originals/b.jpg; exit \$status"
+
+# --- where results go --------------------------------------------------------------------------
+mkdir one && cp "$photo" one/coffee.jpg && mkdir there
+$crop -s 32x32 -o thumbs one/*.jpg >out 2>err && [ -s thumbs/coffee.jpg ]
+says $? "crop -o thumbs one/*.jpg, where one file matches"
+$predict -o there "$photo" >out 2>err && [ "$(cat out)" = there/coffee.png ] && [ -s there/coffee.png ]
+says $? "an existing folder is a folder for one picture, too"
+$predict -o new/deep/ "$photo" >out 2>err && [ -s new/deep/coffee.png ]
+says $? "so is a name with a slash at its end"
+$predict -o maps "$photos" >out 2>err && [ "$(wc -l <out)" = 4 ] && [ "$(sort out | head -n 1)" = maps/astronaut.png ]
+says $? "several pictures: the list of what was written"
+$predict --quiet -o maps "$photos" >out 2>err && [ ! -s out ] && [ ! -s err ]
+says $? "which --quiet leaves out"
+mkdir -p tree/a/b && cp "$photo" tree/top.jpg && cp "$photo" tree/a/same.jpg && cp "$photo" tree/a/b/same.jpg
+ln -s .. tree/a/up
+$predict --recursive -o mirror tree >out 2>err && [ ! -s err ] && [ "$(find mirror -type f | sort | tr '\n' ' ')" = \
+    "mirror/a/b/same.png mirror/a/same.png mirror/top.png " ]
+says $? "--recursive keeps the tree below -o, and links that lead back end"
+$predict -o flat tree >out 2>err && [ "$(find flat -type f)" = flat/top.png ] && grep -q "1 sub-folder" err
+says $? "without it, sub-folders are mentioned"
+ln -s target.png link.png
+$predict -o link.png "$photo" >out 2>err && [ -h link.png ] && [ -s target.png ]
+says $? "an output that is a symbolic link is written through it"
+if [ -e /dev/full ]; then
+    ln -s /dev/full full.png
+    refused "a device is not replaced, and its error is told" "No space left" $predict -o full.png "$photo"
+    [ -c /dev/full ] && [ -h full.png ]
+    says $? "and it is still there"
+fi
+
+# --- what folders hide -------------------------------------------------------------------------
+mkdir mixed && cp "$photo" mixed/a.jpg && printf 'RIFF\020\000\000\000WEBPVP8 ' >mixed/b.webp &&
+    printf 'GIF89a\001\000' >mixed/c.gif && printf '\000\000\000\030ftypheic' >mixed/d.heic &&
+    echo "notes" >mixed/notes.txt && cp "$photo" mixed/e.jfif && cp "$photo" mixed/f.jpe &&
+    printf 'P5 2 1 255\n\000\377' >mixed/g.pnm
+$predict -o seen mixed >out 2>err && [ "$(ls seen | tr '\n' ' ')" = "a.png e.png f.png g.png " ]
+says $? "known endings are read: .jfif, .jpe, .pnm"
+[ "$(wc -l <err)" = 1 ] && grep -q "3 files are of kinds that cannot be read here" err &&
+    grep -q "b.webp (a WebP" err && grep -q "c.gif (a GIF" err && grep -q "d.heic (a HEI" err
+says $? "what cannot be read is counted and named"
+
+# --- shares of the work ------------------------------------------------------------------------
+mkdir many && for i in 1 2 3 4 5 6 7 8 9 10 11 12; do cp file.png many/photo$i.png; done
+for k in 1 2 3; do $crop --json --part $k/3 many 2>>err2 >part$k; done
+cat part1 part2 part3 | sort >parts && $crop --json many 2>err | sort | cmp -s - parts &&
+    [ -s part1 ] && [ -s part2 ] && [ -s part3 ] && [ ! -s err2 ]
+says $? "--part 1/3, 2/3 and 3/3 share out a folder"
+refused "a part that is none" "--part 4/3" $predict --part 4/3 -o x many
+
+# --- what is printed and lost ------------------------------------------------------------------
+if [ -e /dev/full ]; then
+    lost() {    # lost STATEMENT COMMAND...
+        statement=$1; shift
+        "$@" >/dev/full 2>err
+        [ $? = 1 ] && grep -q "standard output" err
+        says $? "$statement on a full disk is an error"
+    }
+    lost "crop --json" $crop --json "$photo"
+    lost "predict -o -" $predict -o - "$photo"
+    lost "the list of what was written" $predict -o x.png "$photo"
+    lost "inspect" "$build/inspect" -n lite
+fi
+(ulimit -f 300; $predict -m center -o limit.png --npy limit.npy "$photo" >out 2>err)
+[ $? = 1 ] && [ ! -e limit.npy ] && [ -z "$(find . -name '*.tmp')" ] && grep -q "limit.npy" err
+says $? "a file-size limit is an error, and no temporary file is left"
+
+# --- weights -----------------------------------------------------------------------------------
+cp "$top/weights/juntingnet.safetensors" . 2>/dev/null || : >juntingnet.safetensors
+mkdir -p prefix/bin prefix/share/saliency bare && cp "$build/predict" prefix/bin && cp "$build/predict" bare
+refused "a network without weights says where it looked" "beside the program" \
+        bare/predict -m juntingnet -o x.png "$photo"
+mv juntingnet.safetensors prefix/share/saliency/
+if [ -s prefix/share/saliency/juntingnet.safetensors ]; then
+    prefix/bin/predict -m juntingnet --threads 1 -o installed.png "$photo" >out 2>err && [ -s installed.png ]
+    says $? "weights are found in PREFIX/share/saliency"
+    SALIENCY_WEIGHTS=$here/prefix/share/saliency bare/predict -m juntingnet --threads 1 -o named.png "$photo" >out 2>err &&
+        cmp -s installed.png named.png
+    says $? "in \$SALIENCY_WEIGHTS"
+    mv prefix/share/saliency/juntingnet.safetensors bare/ &&
+        bare/predict -m juntingnet --threads 1 -o beside.png "$photo" >out 2>err && cmp -s installed.png beside.png
+    says $? "beside the program"
+    mkdir weights && mv bare/juntingnet.safetensors weights/ &&
+        bare/predict -m juntingnet --threads 1 -o folder.png "$photo" >out 2>err && cmp -s installed.png folder.png
+    says $? "and in weights/"
+fi
+
+if [ "$skipped" = 0 ]; then echo "$passed passed, $failed failed"
+else echo "$passed passed, $failed failed, $skipped skipped"; fi
+[ "$failed" = 0 ]
