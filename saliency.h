@@ -742,6 +742,7 @@ typedef struct sal_run_desc {
 
 typedef struct sal_run {
     const sal_net *net;
+    sal_net *learning;          /* training: the same network, whose batch-norms forward changes */
     const sal_backend *backend;
     int n, h, w, threads;
     int training, fixed_norm;
@@ -775,7 +776,7 @@ SALDEF sal_result sal_run_open(sal_ctx *ctx, const sal_net *net, int n, int h, i
                                sal_run **run);
 /* For training too. What is to learn must be float32 (sal_net_to_float); a batch-norm that learns
    moves its running statistics, parameters of the network, with every forward. */
-SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, const sal_net *net, const sal_run_desc *desc,
+SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, sal_net *net, const sal_run_desc *desc,
                                     sal_run **run);
 SALDEF void sal_run_close(sal_ctx *ctx, sal_run *run);
 /* input (n, 3, h, w), already pre-processed; it is only read. The result is run->output. With
@@ -926,7 +927,7 @@ SALDEF double sal_schedule_rate(const sal_schedule *s, uint64_t step, uint64_t e
 typedef struct sal_optim_desc {
     sal_rule rule;
     int nesterov;               /* SGD: 1 looks ahead */
-    double rho, eps;            /* RMSprop; Adam: beta2 */
+    double rho, eps;            /* RMSprop; Adam: beta2. eps > 0, or a gradient of 0 makes NaN */
     double decay;               /* L2 on matrices (AdamW: decoupled), not on biases and priors */
     double clip;                /* > 0: the longest gradient (Euclidean norm over all of it) */
     double max_norm;            /* > 0: of each unit's weights in front of maxout layers */
@@ -3738,8 +3739,8 @@ static sal_result sal__run_plan(sal_ctx *ctx, sal_run *run, const sal_run_desc *
     return run->backend->device ? run->backend->device->open(ctx, run) : SAL_OK;
 }
 
-SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, const sal_net *net, const sal_run_desc *desc,
-                                    sal_run **out) {
+static sal_result sal__run_open(sal_ctx *ctx, const sal_net *net, sal_net *learning,
+                                const sal_run_desc *desc, sal_run **out) {
     sal_run *run;
     sal_shape shapes[SAL__MAX_LAYERS];
     int n = desc->n ? desc->n : 1, h = desc->h, w = desc->w;
@@ -3752,7 +3753,7 @@ SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, const sal_net *net, const sal_
             return sal__fail(ctx, SAL_ERR_MEMORY, "a batch of %d pictures of %d x %d is too large",
                              n, w, h);
     SAL__TRY_NEW(run, ctx, sal_run, 1);
-    run->net = net; run->n = n; run->h = h; run->w = w;
+    run->net = net; run->learning = learning; run->n = n; run->h = h; run->w = w;
     run->backend = ctx->backend ? ctx->backend : sal_backend_cpu();
     run->threads = sal_threads(ctx);
     run->training = desc->training; run->fixed_norm = desc->fixed_norm;
@@ -3763,13 +3764,18 @@ SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, const sal_net *net, const sal_
     return r;
 }
 
+SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, sal_net *net, const sal_run_desc *desc,
+                                    sal_run **run) {
+    return sal__run_open(ctx, net, desc->training ? net : NULL, desc, run);
+}
+
 SALDEF sal_result sal_run_open(sal_ctx *ctx, const sal_net *net, int n, int h, int w,
                                sal_run **run) {
     sal_run_desc desc = SAL__ZEROED;
     desc.n = n; desc.h = h; desc.w = w;
     *run = NULL;
     if (n < 1) return sal__fail(ctx, SAL_ERR_ARGUMENT, "a batch of %d pictures", n);
-    return sal_run_open_desc(ctx, net, &desc, run);
+    return sal__run_open(ctx, net, NULL, &desc, run);
 }
 
 SALDEF void sal_run_close(sal_ctx *ctx, sal_run *run) {
@@ -3942,9 +3948,10 @@ static void sal__layer_batchnorm(const sal__at *a) {
     float eps = a->l->eps, *aux = (float *)a->aux;      /* mean, 1 / sd */
     int c = a->to.c, hw = a->to.h * a->to.w;
     if (sal__norm_learns(a->run, a->i)) {
-        sal_batchnorm_forward_train(a->out, aux, aux + c, (float *)(uintptr_t)mean,
-                                    (float *)(uintptr_t)var, a->in, a->weight, a->bias, eps, .1f,
-                                    a->n, c, hw);
+        const sal_param *moved = &a->run->learning->param[a->l->param + 2];
+        sal_batchnorm_forward_train(a->out, aux, aux + c, (float *)moved[0].value.data,
+                                    (float *)moved[1].value.data, a->in, a->weight, a->bias, eps,
+                                    .1f, a->n, c, hw);
         return;
     }
     sal_batchnorm_forward(a->out, a->in, a->weight, a->bias, mean, var, eps, a->n, c, hw);
@@ -4418,6 +4425,12 @@ SALDEF sal_result sal_optim_open(sal_ctx *ctx, const sal_optim_desc *desc, const
     *out = NULL;
     if (!run->training || !run->gradient_floats)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "an optimiser needs a run that learns");
+    if ((desc->rule != SAL_SGD && !(desc->eps > 0 && desc->rho >= 0 && desc->rho < 1)) ||
+        !(desc->decay >= 0) || !(desc->clip >= 0) || !(desc->max_norm >= 0))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "an optimiser with rho %g, eps %g, decay %g, clip "
+                         "%g, max_norm %g: rho is 0 to below 1 and eps above 0, but for SGD, and "
+                         "none of the others is below 0", desc->rho, desc->eps, desc->decay,
+                         desc->clip, desc->max_norm);
     SAL__TRY_NEW(o, ctx, sal_optim, 1);
     o->desc = *desc;
     o->slots = desc->rule == SAL_ADAM || desc->rule == SAL_ADAMW ? 2 : 1;
@@ -4486,27 +4499,28 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_r
     sal__optim_job j = SAL__ZEROED;
     size_t chunks = (run->gradient_floats + SAL__OPTIM_CHUNK - 1) / SAL__OPTIM_CHUNK;
     double length = 0;
+    if (!(fabs(rate) <= DBL_MAX) || !(fabs(momentum) <= DBL_MAX))
+        return sal__fail(ctx, SAL_ERR_NUMERIC, "a learning rate of %g and a momentum of %g: both "
+                         "must be finite", rate, momentum);
     if (run->device)
         return run->backend->device->step(ctx, o, net, run, rate, momentum, norm);
     j.ctx = ctx; j.backend = run->backend;
     j.o = o; j.rate = rate; j.momentum = momentum; j.scale = 1;
-    if (norm || o->desc.clip > 0) {
-        SAL__TRY_NEW(j.partial, ctx, double, chunks);
-        j.g = run->gradients; j.count = run->gradient_floats;
-        sal_parallel_for(ctx, (int)chunks, sal__optim_norm_task, &j);
-        for (size_t k = 0; k < chunks; k++) length += j.partial[k];
-        sal_free(ctx, j.partial);
-        length = sqrt(length);
-        if (norm) *norm = length;
-        for (int i = 0; !(length <= DBL_MAX) && i < net->params; i++) {     /* whose fault is it? */
-            size_t count = run->gradient[i] ? sal_tensor_count(&net->param[i].value) : 0;
-            for (size_t k = 0; k < count; k++)
-                if (!(fabs((double)run->gradient[i][k]) <= FLT_MAX))
-                    return sal__fail(ctx, SAL_ERR_NUMERIC, "the gradient of %s is no longer finite"
-                                     ": lower the learning rate", net->param[i].name);
-        }
-        if (o->desc.clip > 0 && length > o->desc.clip) j.scale = o->desc.clip / length;
+    SAL__TRY_NEW(j.partial, ctx, double, chunks);
+    j.g = run->gradients; j.count = run->gradient_floats;
+    sal_parallel_for(ctx, (int)chunks, sal__optim_norm_task, &j);
+    for (size_t k = 0; k < chunks; k++) length += j.partial[k];
+    sal_free(ctx, j.partial);
+    length = sqrt(length);
+    if (norm) *norm = length;
+    for (int i = 0; !(length <= DBL_MAX) && i < net->params; i++) {     /* whose fault is it? */
+        size_t count = run->gradient[i] ? sal_tensor_count(&net->param[i].value) : 0;
+        for (size_t k = 0; k < count; k++)
+            if (!(fabs((double)run->gradient[i][k]) <= FLT_MAX))
+                return sal__fail(ctx, SAL_ERR_NUMERIC, "the gradient of %s is no longer finite"
+                                 ": lower the learning rate", net->param[i].name);
     }
+    if (o->desc.clip > 0 && length > o->desc.clip) j.scale = o->desc.clip / length;
     o->step++;
     for (int i = 0; i < net->params; i++) {
         const sal_tensor *t = &net->param[i].value;
@@ -5831,6 +5845,18 @@ static int sal__parse_preprocess(const char *text, sal_net_desc *d) {
     return ok && !*text && d->scale > 0 && d->std[0] > 0 && d->std[1] > 0 && d->std[2] > 0;
 }
 
+enum { SAL__PREPROCESS = 320 };
+static void sal__print_preprocess(const sal_net_desc *d, char text[SAL__PREPROCESS]) {
+    static const char *const before[] = { "/", ", mean ", " ", " ", ", std ", " ", " " };
+    int used = snprintf(text, SAL__PREPROCESS, "%s", d->bgr ? "bgr" : "rgb");
+    for (int i = 0; i < SAL__COUNT(before); i++) {
+        float value = i == 0 ? d->scale : i < 4 ? d->mean[i - 1] : d->std[i - 4];
+        char number[32];
+        used += snprintf(text + used, (size_t)(SAL__PREPROCESS - used), "%s%s", before[i],
+                         sal_number_print(number, value, 0));
+    }
+}
+
 /* What stands under a field's key, into a description; 0 if it is not of that kind. */
 static int sal__field_parse(const sal__field *f, const char *text, sal_net_desc *d) {
     float *number = (float *)(void *)((char *)d + f->offset);
@@ -5855,15 +5881,14 @@ static int sal__field_print(const sal__field *f, const sal_net_desc *d, char tex
     float x[2] = { 0, 0 };
     int whole = 0;
     char word[2][32];
-    if (!memcmp((char *)&usual + f->offset, (const char *)d + f->offset,
-                f->numbers > 1 ? sizeof x : sizeof whole)) return 0;
     sal__field_get(f, d, x, &whole);
     if (f->numbers)
         snprintf(text, 80, f->numbers > 1 ? "%s %s" : "%s", sal_number_print(word[0], x[0], 0),
                  sal_number_print(word[1], x[1], 0));
     else if (f->name[0]) snprintf(text, 80, "%s", f->name[whole]);
     else snprintf(text, 80, "%d", whole);
-    return 1;
+    return memcmp((char *)&usual + f->offset, (const char *)d + f->offset,
+                  f->numbers > 1 ? sizeof x : sizeof whole) != 0;
 }
 
 /* The kind of network that has these tensors, if the file does not say. */
@@ -6174,8 +6199,8 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
                                const char *const *extra, int extras) {
     enum { OWN = 8 + 2 * SAL__COUNT(sal__fields), SMALL = 8192 };
     const sal_net_desc *d = &net->desc;
-    char input[32], preprocess[320], field[SAL__COUNT(sal__fields)][80];
-    int i, metas = 0, used = 0;
+    char input[32], preprocess[SAL__PREPROCESS], field[SAL__COUNT(sal__fields)][80];
+    int i, metas = 0;
     sal_result r = sal__desc_ok(ctx, d);
     sal_named_tensor *tensor = SAL__NEW(ctx, sal_named_tensor, net->params);
     const char **meta = SAL__NEW(ctx, const char *, OWN + 2 * extras);
@@ -6192,13 +6217,7 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
     }
     if (r == SAL_OK) {
         snprintf(input, sizeof input, "%dx%d", d->h, d->w);
-        for (i = 0; i < 7; i++) {
-            static const char *const before[] = { "/", ", mean ", " ", " ", ", std ", " ", " " };
-            char number[32];
-            sal_number_print(number, i ? i < 4 ? d->mean[i - 1] : d->std[i - 4] : d->scale, 0);
-            used += snprintf(preprocess + used, sizeof preprocess - (size_t)used, "%s%s%s",
-                             i ? "" : d->bgr ? "bgr" : "rgb", before[i], number);
-        }
+        sal__print_preprocess(d, preprocess);
         meta[metas++] = "sal.model";      meta[metas++] = net->name;
         meta[metas++] = "sal.input";      meta[metas++] = input;
         meta[metas++] = "sal.preprocess"; meta[metas++] = preprocess;
@@ -9894,7 +9913,7 @@ typedef struct sal__trainer {
     float *input;               /* of a batch */
     float *density, *fixations, *scratch;
     double *loss, *cc, *nss, *weight;   /* of each sample of the batch */
-    int *domain;                /* likewise */
+    int *domain, *bad;          /* likewise; bad: it cannot be read, and that is to be overlooked */
     int *deck, *order;          /* pictures, shuffled; the same in batches of one size */
     float *best, *average;      /* block_floats each: copies of what changes, parameter i from */
     size_t *place, block_floats;    /* place[i] on; SIZE_MAX: it does not */
@@ -9905,7 +9924,7 @@ typedef struct sal__trainer {
     sal__picture **by_record;   /* `records` of them, one of each name */
     int records;
     uint16_t *record;           /* features of a batch */
-    char recipe[512];
+    sal__bytes recipe;          /* see sal__recipe */
     sal__epoch *history;
     sal_named_tensor *tensor;   /* all that a checkpoint holds */
     int tensors;
@@ -10098,12 +10117,14 @@ static void sal__batch_task(void *arg, int index, int worker) {
     sal_rng coin = { ~key };
     sal_result r = SAL_OK;
     t->domain[index] = t->vary && sal_rng_below(&coin, 2) ? kept->domain : SAL_DOMAIN_NEUTRAL;
-    if (!kept->bad && !t->cached) {
+    int bad = kept->bad;
+    if (!bad && !t->cached) {
         s = &fresh;
         r = sal__picture_load(ctx, t, s);
-        if (r != SAL_OK && t->desc.skip) { kept->bad = 1; r = SAL_OK; }
+        if (r != SAL_OK && t->desc.skip) { bad = 1; r = SAL_OK; }
     }
-    if (kept->bad) {            /* weighs nothing */
+    t->bad[index] = bad;        /* not in *kept: a batch may hold a picture twice */
+    if (bad) {                  /* weighs nothing */
         memset(t->input + index * pixels, 0, pixels * sizeof(float));
         memset(t->density + index * map, 0, map * sizeof(float));
         memset(t->fixations + index * map, 0, map * sizeof(float));
@@ -10163,6 +10184,7 @@ static sal_result sal__batch(sal__trainer *t, int first, int count, int vary) {
                     t->feature_floats * sizeof(uint16_t));
     t->first = first;
     sal_parallel_for(t->ctx, count, sal__batch_task, t);
+    for (int i = 0; i < count; i++) t->picture[sal__pick(t, i)].bad |= t->bad[i];
     return sal__first_failure(t);
 }
 
@@ -10220,10 +10242,12 @@ static sal_result sal__train_log(sal__trainer *t) {
     text.ctx = t->ctx;
     sal__bytes_print(&text, "epoch,loss,val_loss,val_cc,val_nss,rate,momentum\n");
     for (int i = 0; i < t->at.rows; i++) {
-        const float *h = t->history[i];
-        sal__bytes_print(&text, "%d,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g\n", (int)h[0], (double)h[1],
-                         (double)h[2], (double)h[3], (double)h[4], (double)h[5], (double)h[6]);
+        char number[32];
+        for (int k = 0; k < SAL_TRAIN_COLUMNS; k++)
+            sal__bytes_print(&text, "%s%s", k ? "," : i ? "\n" : "",
+                             sal_number_print(number, t->history[i][k], 6));
     }
+    if (t->at.rows) sal__bytes_print(&text, "\n");
     sal_result r = text.failed ? SAL_ERR_MEMORY
                  : sal_file_write(t->ctx, t->desc.log, text.data, text.size);
     sal_free(t->ctx, text.data);
@@ -10256,9 +10280,58 @@ static sal_result sal__train_tensors(sal__trainer *t) {
     return SAL_OK;
 }
 
+/* All that decides where a training goes, one line for each, to know it again by. */
+static void sal__recipe(const sal__trainer *t, sal__bytes *text) {
+    const sal_train_desc *d = &t->desc;
+    const sal_net_desc *net = &t->net->desc;
+    const sal_optim_desc *o = &d->optim;
+    const sal_schedule *s = &d->schedule;
+    uint64_t names = sal__hash(""), kinds = names;
+    char piece[SAL__PREPROCESS];
+    for (int i = 0; i < t->trains + t->vals; i++) {
+        const sal__picture *p = &t->picture[i];
+        names = sal__hash_on(names, p->name, strlen(p->name) + 1);
+        kinds = ((kinds * 31 + (unsigned)p->domain) * 31 + (unsigned)t->size[p->size].h) * 31 +
+                (unsigned)t->size[p->size].w;
+    }
+    text->ctx = t->ctx;
+    sal__bytes_print(text, "network %s %dx%d\n", t->net->name, net->h, net->w);
+    sal__print_preprocess(net, piece);
+    sal__bytes_print(text, "pictures %s\n", piece);
+    for (int i = 0; i < SAL__COUNT(sal__fields); i++) {
+        sal__field_print(&sal__fields[i], net, piece);
+        sal__bytes_print(text, "%s %s\n", sal__fields[i].key, piece);
+    }
+    sal__bytes_print(text, "%d samples to learn from\n%d to validate on\nhash of their names "
+                     "%016llx\nhash of their sizes and domains %016llx\nseed %llu\nfreeze ",
+                     t->trains, t->vals, (unsigned long long)names, (unsigned long long)kinds,
+                     (unsigned long long)d->seed);
+    if (d->freeze) sal__bytes_add(text, (void *)(uintptr_t)d->freeze, (int)strlen(d->freeze));
+    const struct { const char *name; double value; } item[] = {
+        { "fixed norms", (double)d->fixed_norm }, { "features from a file", d->features ? 1. : 0. },
+        { "epochs", (double)d->epochs }, { "batch", (double)d->batch },
+        { "processes", (double)d->ranks }, { "rule", (double)o->rule },
+        { "nesterov", (double)o->nesterov }, { "rho", o->rho }, { "eps", o->eps },
+        { "decay", o->decay }, { "clip", o->clip }, { "max-norm", o->max_norm },
+        { "schedule", (double)s->kind }, { "rate", s->rate }, { "last rate", s->rate_end },
+        { "factor", s->factor }, { "every", (double)s->every }, { "momentum", d->momentum },
+        { "last momentum", d->momentum_end }, { "mirror", (double)d->mirror }, { "crop", d->crop },
+        { "colour", d->colour }, { "average", d->average }, { "lowest target", d->target_low },
+        { "select", (double)d->select }, { "loss enlarged", (double)d->loss.upsample },
+        { "loss of the peak", (double)d->loss.peak }
+    };
+    for (int i = 0; i < SAL__COUNT(item); i++)
+        sal__bytes_print(text, "\n%s %s", item[i].name,
+                         sal_number_print(piece, item[i].value, 15));
+    for (int k = 0; k < SAL_LOSS_TERMS; k++)
+        sal__bytes_print(text, "\nloss %s %s", sal__loss_names[k],
+                         sal_number_print(piece, d->loss.weight[k], 15));
+    sal__bytes_print(text, "\n");
+}
+
 /* The best weights to out, everything to state; each file is whole or not there. */
 static sal_result sal__train_checkpoint(sal__trainer *t) {
-    const char *meta[4] = { "train.recipe", t->recipe, "train.at", NULL };
+    const char *meta[4] = { "train.recipe", (char *)t->recipe.data, "train.at", NULL };
     char numbers[80];
     uint64_t loss, best;
     sal_result r = SAL_OK;
@@ -10284,11 +10357,14 @@ static sal_result sal__train_resume(sal__trainer *t) {
     sal_safetensors file;
     sal_result r = SAL_OK;
     SAL__TRY(sal_safetensors_load(t->ctx, t->desc.state, &file));
-    const char *recipe = sal_safetensors_meta(&file, "train.recipe");
-    if (!recipe || strcmp(recipe, t->recipe))
-        r = sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s was written by another recipe or for other "
-                      "pictures: (%s), not (%s)", t->desc.state, recipe ? recipe : "none",
-                      t->recipe);
+    const char *was = sal_safetensors_meta(&file, "train.recipe"), *is = (char *)t->recipe.data;
+    if (!was) was = "";
+    for (size_t n; *is && (n = strcspn(is, "\n") + 1, !strncmp(was, is, n)); is += n) was += n;
+    if (*is || *was)
+        r = sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s is of another recipe, or for other samples: "
+                      "there \"%.*s\", here \"%.*s\"", t->desc.state,
+                      (int)SAL__MIN(strcspn(was, "\n"), (size_t)80), was,
+                      (int)SAL__MIN(strcspn(is, "\n"), (size_t)80), is);
     for (int i = 0; r == SAL_OK && i < t->tensors; i++) {
         const sal_named_tensor *to = &t->tensor[i], *from = sal_safetensors_find(&file, to->name);
         size_t n = sal_tensor_count(&to->tensor);
@@ -10303,7 +10379,7 @@ static sal_result sal__train_resume(sal__trainer *t) {
         if (!numbers || sscanf(numbers, "%d %d %d %llx %llx", &t->at.epoch, &t->at.step,
                                &t->at.best_epoch, &loss, &best) != 5 ||
             t->at.epoch < 0 || t->at.epoch > t->desc.epochs || t->at.step < 0 ||
-            t->at.step >= t->at.steps)
+            t->at.step >= t->at.steps || t->at.best_epoch < 0 || t->at.best_epoch > t->at.epoch)
             r = sal__fail(t->ctx, SAL_ERR_FORMAT, "%s: does not say where training stood",
                           t->desc.state);
         else {
@@ -10467,6 +10543,7 @@ static void sal__train_close(sal__trainer *t) {
     for (int i = 0; i < t->trains + t->vals; i++) sal__picture_drop(ctx, &t->picture[i]);
     if (t->features) fclose(t->features);
     sal_optim_close(ctx, t->optim);
+    sal_free(ctx, t->recipe.data);
     for (int i = 0; i < t->sizes; i++) sal_run_close(ctx, t->size[i].run);
     sal_run_close(ctx, t->test);
     sal__arena_free(ctx, &t->arena);
@@ -10611,6 +10688,7 @@ static sal_result sal__train_open(sal__trainer *t) {
         }
     }
     SAL__TRY_PUT(t->domain, ctx, &t->arena, int, batch);
+    SAL__TRY_PUT(t->bad, ctx, &t->arena, int, batch);
     size_t map = 0, pixels = 0, scratch = 0;            /* of the largest size */
     double runs = (double)sal_run_bytes(t->test), store = 0;
     for (i = 0; i < t->sizes; i++) {
@@ -10657,21 +10735,8 @@ static sal_result sal__train_open(sal__trainer *t) {
     if (t->cached) SAL__TRY(sal__train_load(t));
     if (!t->trains)
         return sal__fail(ctx, SAL_ERR_IO, "none of %d pictures can be read", d->train->count);
-    i = snprintf(t->recipe, sizeof t->recipe, "%s %dx%d; %d + %d pictures, %d sizes; batch %d x "
-                 "%d, %d epochs; seed %llu; freeze %.60s; rule %d %d %g %g %g %g %g; rate %d %g %g "
-                 "%g %d; momentum %g %g; mirror %d crop %g colour %g; dropout %g average %g low "
-                 "%g; loss",
-                 t->net->name, t->size[0].h, t->size[0].w, t->trains, t->vals, t->sizes, batch,
-                 d->ranks, d->epochs, (unsigned long long)d->seed, d->freeze ? d->freeze : "-",
-                 (int)d->optim.rule, d->optim.nesterov, d->optim.rho, d->optim.eps, d->optim.decay,
-                 d->optim.clip, d->optim.max_norm, (int)d->schedule.kind, d->schedule.rate,
-                 d->schedule.rate_end, d->schedule.factor, d->schedule.every, d->momentum,
-                 d->momentum_end, d->mirror, d->crop, d->colour, d->dropout, d->average,
-                 d->target_low);
-    for (int k = 0; k < SAL_LOSS_TERMS && i < (int)sizeof t->recipe; k++)
-        if (d->loss.weight[k] != 0)
-            i += snprintf(t->recipe + i, sizeof t->recipe - (size_t)i, " %g*%s", d->loss.weight[k],
-                          sal__loss_names[k]);
+    sal__recipe(t, &t->recipe);
+    if (t->recipe.failed) return SAL_ERR_MEMORY;
     if (d->features) SAL__TRY(sal__features_open(t));
     for (i = 0; t->feature_count && t->cached && i < t->trains + t->vals; i++) {
         sal_free(ctx, t->picture[i].image);     /* its features stand for it */
@@ -10750,7 +10815,7 @@ static sal_result sal__train_step(sal__trainer *t) {
             loss += penalty;
         }
         for (int k = 2; d->ranks > 1 && l->op == SAL_OP_BATCHNORM && k < 4; k++) {
-            float *moved = (float *)run->net->param[l->param + k].value.data;
+            float *moved = (float *)t->net->param[l->param + k].value.data;
             int n = p->dim[0];
             if (!sal__norm_learns(run, i)) continue;
             SAL__TRY(d->reduce(d->user, moved, (size_t)n));

@@ -3197,7 +3197,7 @@ sal_result run_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_run *run, doub
     Backend *b = d->b;
     double length = 0;
     Step s;
-    int i;
+    int i, pieces;
     size_t k;
     cudaSetDevice(b->id);
     TRY(weights_up(ctx, d));
@@ -3214,25 +3214,23 @@ sal_result run_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_run *run, doub
     }
     memset(&s, 0, sizeof s);
     s.scale = 1;
-    if (norm || c->clip > 0) {
-        int pieces = (int)((run->gradient_floats + PIECE - 1) / PIECE);
-        GO(d, pieces, 256, squares_of_pieces)(d->numbers + 1, d->gradients, run->gradient_floats);
-        GO(d, 1, 256, sum_up)(d->numbers, d->numbers + 1, pieces);
-        TRY(check(ctx, b, cudaGetLastError(), "the length of the gradient"));
-        TRY(down(ctx, b, &length, d->numbers, sizeof length));
-        TRY(wait(ctx, b));
-        length = sqrt(length);
-        if (norm) *norm = length;
-        if (!(length <= 1.7e308)) {     /* whose fault is it? */
-            TRY(run_fetch(ctx, run, NULL, SAL_GRADIENTS));
-            for (i = 0; i < net->params; i++)
-                for (k = 0; run->gradient[i] && k < sal_tensor_count(&net->param[i].value); k++)
-                    if (!(fabs((double)run->gradient[i][k]) <= 3.4e38))
-                        return fail(ctx, SAL_ERR_NUMERIC, "the gradient of %s is no longer finite",
-                                    net->param[i].name);
-        }
-        if (c->clip > 0 && length > c->clip) s.scale = c->clip / length;
+    pieces = (int)((run->gradient_floats + PIECE - 1) / PIECE);
+    GO(d, pieces, 256, squares_of_pieces)(d->numbers + 1, d->gradients, run->gradient_floats);
+    GO(d, 1, 256, sum_up)(d->numbers, d->numbers + 1, pieces);
+    TRY(check(ctx, b, cudaGetLastError(), "the length of the gradient"));
+    TRY(down(ctx, b, &length, d->numbers, sizeof length));
+    TRY(wait(ctx, b));
+    length = sqrt(length);
+    if (norm) *norm = length;
+    if (!(length <= 1.7e308)) {     /* whose fault is it? */
+        TRY(run_fetch(ctx, run, NULL, SAL_GRADIENTS));
+        for (i = 0; i < net->params; i++)
+            for (k = 0; run->gradient[i] && k < sal_tensor_count(&net->param[i].value); k++)
+                if (!(fabs((double)run->gradient[i][k]) <= 3.4e38))
+                    return fail(ctx, SAL_ERR_NUMERIC, "the gradient of %s is no longer finite",
+                                net->param[i].name);
     }
+    if (c->clip > 0 && length > c->clip) s.scale = c->clip / length;
     o->step++;
     s.rule = (int)c->rule; s.nesterov = c->nesterov; s.momentum = (float)momentum;
     s.rho = (float)c->rho; s.take1 = (float)(1 - momentum); s.take2 = (float)(1 - c->rho);

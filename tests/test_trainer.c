@@ -1,0 +1,366 @@
+/* What the trainer promises, on samples that are drawn in memory: it goes on only where it stopped,
+   chooses the best epoch as it was told, and says what is wrong. */
+#define SALIENCY_IMPLEMENTATION
+#include "../saliency.h"
+#include "test.h"
+#include <pthread.h>
+
+#define STATE "build/test_trainer.state"
+#define LOG   "build/test_trainer.csv"
+enum { SIDE = 48, LEARN = 6, JUDGE = 4 };
+
+/* A bright spot on noise; people looked at the spot. Of `user`, an int, it cannot load sample i. */
+static sal_result load(void *user, sal_ctx *ctx, int i, sal_sample *sample) {
+    sal_rng rng = { (uint64_t)i + 1 };
+    int x0 = 8 + (int)sal_rng_below(&rng, 32), y0 = 8 + (int)sal_rng_below(&rng, 32);
+    if (user && *(int *)user == i)
+        return sal__fail(ctx, SAL_ERR_IO, "sample %d is not there", i);
+    SAL__TRY(sal_image_new(ctx, SIDE, SIDE, &sample->image));
+    SAL__TRY(sal_map_new(ctx, SIDE, SIDE, &sample->density));
+    SAL__TRY_NEW(sample->fixation, ctx, sal_fixation, 1);
+    sample->fixations = 1;
+    sample->fixation[0].x = (float)x0; sample->fixation[0].y = (float)y0;
+    for (int k = 0; k < SIDE * SIDE; k++) {
+        int dx = k % SIDE - x0, dy = k / SIDE - y0, d = dx * dx + dy * dy;
+        sample->density.data[k] = (float)exp(-d / 40.0);
+        memset(sample->image.data + 3 * k, d < 30 ? 230 : 60 + (int)sal_rng_below(&rng, 60), 3);
+    }
+    return SAL_OK;
+}
+
+static sal_sample_info info[LEARN] = { { "a", 0, 0, 0 }, { "b", 0, 0, 0 }, { "c", 0, 0, 0 },
+                                       { "d", 0, 0, 0 }, { "e", 0, 0, 0 }, { "f", 0, 0, 0 } };
+static sal_source learn = { LEARN, load, NULL, info }, judge = { JUDGE, load, NULL, info };
+
+static sal_train_desc desc(void) {
+    sal_train_desc d = sal_train_desc_paper(SAL_JUNTINGNET);
+    d.train = &learn; d.val = &judge;
+    d.epochs = 3; d.batch = 3; d.seed = 4;
+    return d;
+}
+
+static sal_net *new_net(sal_ctx *ctx, sal_kind kind, int h, int w, int narrow) {
+    sal_net_desc d = sal_net_desc_default(kind);
+    sal_net *net = NULL;
+    d.h = h; d.w = w; d.narrow = narrow;
+    if (sal_net_new(ctx, &d, &net) || sal_net_init(ctx, net, 1)) CHECK(0, "%s", sal_error(ctx));
+    return net;
+}
+
+/* --- going on --------------------------------------------------------------------------------- */
+
+static int stop_after_two(void *user, const sal_train_progress *p) {
+    (void)user;
+    return !p->loading && p->epoch * p->steps + p->step == 2 ? SAL_TRAIN_STOP : SAL_TRAIN_GO_ON;
+}
+
+static sal_result resume(sal_ctx *ctx, sal_train_desc *d, float mean) {
+    sal_net *net = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
+    sal_train_result result;
+    net->desc.mean[0] = mean;
+    sal_result r = sal_train(ctx, net, d, &result);
+    sal_net_free(ctx, net);
+    return r;
+}
+
+static void test_resume(sal_ctx *ctx) {
+    static const char long_a[] = "fc1.weight,fc1.bias,conv1.weight,conv1.bias,conv2.weight,conv2.b";
+    static const char long_b[] = "fc1.weight,fc1.bias,conv1.weight,conv1.bias,conv2.weight,conv3.w";
+    sal_train_desc d = desc(), base;
+    d.state = STATE; d.freeze = long_a; d.progress = stop_after_two; d.loss.upsample = 1;
+    remove(STATE);
+    CHECK(resume(ctx, &d, 0) == SAL_OK, "a training is stopped %s", sal_error(ctx));
+    d.progress = NULL; d.resume = 1;
+    base = d;
+#define REFUSED(change, part) do {                                                              \
+        d = base;                                                                               \
+        change;                                                                                 \
+        CHECK(resume(ctx, &d, 0) == SAL_ERR_ARGUMENT && strstr(ctx->error, "another recipe") && \
+              strstr(ctx->error, part), "not gone on with after %s: %s", #change, ctx->error);  \
+        ctx->error[0] = 0;                                                                      \
+    } while (0)
+    REFUSED(d.epochs = 4, "epochs 3");
+    REFUSED(d.batch = 2, "batch 3");
+    REFUSED(d.seed = 5, "seed 4");
+    REFUSED(d.freeze = long_b, "conv2.b");
+    REFUSED(d.fixed_norm = 1, "norm");
+    REFUSED(d.dropout = .25, "sal.dropout 0\"");
+    REFUSED(d.loss.weight[SAL_LOSS_KL] = 1e-9, "loss kl 0");
+    REFUSED(d.loss.upsample = 2, "enlarged 1");
+    REFUSED(d.loss.peak = 1, "peak 0");
+    REFUSED(d.target_low = -1, "lowest target 0");
+    REFUSED((d.optim.rule = SAL_ADAM, d.optim.rho = .9, d.optim.eps = .1), "rule");
+    REFUSED(d.optim.nesterov = 0, "nesterov 1");
+    REFUSED(d.optim.decay = 1e-5, "decay 0");
+    REFUSED(d.optim.clip = 1, "clip 0");
+    REFUSED(d.optim.max_norm = 1.93650001, "max-norm 1.9365");
+    REFUSED(d.schedule.rate *= 1 + 1e-9, "rate 0.03");
+    REFUSED(d.momentum_end = .99, "last momentum 0.999");
+    REFUSED(d.mirror = 0, "mirror 1");
+    REFUSED(d.crop = .1, "crop 0");
+    REFUSED(d.colour = .1, "colour 0");
+    REFUSED(d.average = .9, "average 0");
+    REFUSED(d.select = SAL_SELECT_CC, "select 0");
+    REFUSED(d.val = NULL, "4 to validate on");
+    REFUSED(info[2].name = "g", "hash of their names");
+    info[2].name = "c";
+    REFUSED(info[2].domain = 1, "sizes and domains");
+    info[2].domain = 0;
+    learn.count--;
+    REFUSED((void)0, "6 samples to learn from");
+    learn.count++;
+    d = base;
+    CHECK(resume(ctx, &d, .5f) == SAL_ERR_ARGUMENT && strstr(ctx->error, "mean 0 0 0"),
+          "nor with other pixels: %s", ctx->error);
+
+    sal_safetensors file;
+    const char *meta[4];
+    if (sal_safetensors_load(ctx, STATE, &file) == SAL_OK) {
+        static const char *const at[] = { "1 0 2 0 0", "-1 0 0 0 0", "4 0 0 0 0", "1 9 0 0 0",
+                                          "1 0 -1 0 0", "1 0 1 0", "" };
+        for (int i = 0; i < SAL__COUNT(at); i++) {
+            memcpy(meta, file.meta, sizeof meta);
+            meta[3] = at[i];
+            d.state = "build/test_trainer_bad.state";
+            sal_safetensors_save(ctx, d.state, file.tensor, file.count, meta, 2);
+            CHECK(resume(ctx, &d, 0) == SAL_ERR_FORMAT, "a state that claims to stand at \"%s\" is "
+                  "refused: %s", at[i], ctx->error);
+            remove(d.state);
+        }
+        sal_safetensors_free(ctx, &file);
+    }
+    d = base;
+    d.patience = 9; d.cache_bytes = 1; d.skip = 1;
+    CHECK(resume(ctx, &d, 0) == SAL_OK, "patience and memory may change %s", ctx->error);
+    remove(STATE);
+}
+
+/* --- the best epoch --------------------------------------------------------------------------- */
+
+typedef struct history { float row[64][SAL_TRAIN_COLUMNS]; int rows; } history;
+
+static int keep_history(void *user, const sal_train_progress *p) {
+    history *h = (history *)user;
+    h->rows = p->rows;
+    if (p->rows) memcpy(h->row, p->history, (size_t)p->rows * sizeof h->row[0]);
+    return SAL_TRAIN_GO_ON;
+}
+
+static void test_best(sal_ctx *ctx) {
+    static const int column[] = { SAL_TRAIN_VAL_LOSS, SAL_TRAIN_VAL_CC, SAL_TRAIN_VAL_NSS };
+    static const char *const names[] = { "loss", "CC", "NSS" };
+    static history h;
+    sal_train_result result;
+    int best[3] = { 0, 0, 0 };
+    for (int s = 0; s < 3; s++) {
+        sal_train_desc d = desc();
+        sal_net *net = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
+        d.select = (sal_select)s; d.progress = keep_history; d.user = &h;
+        d.epochs = 16; d.schedule.rate = .6; d.schedule.rate_end = .6; d.optim.max_norm = 0;
+        sal_result r = sal_train(ctx, net, &d, &result);
+        for (int i = 0; i < h.rows; i++) {
+            float value = h.row[i][column[s]], most = best[s] ? h.row[best[s] - 1][column[s]] : 0;
+            if (!best[s] || (s ? value > most : value < most)) best[s] = i + 1;
+        }
+        const float *row = h.row[SAL__MAX(best[s], 1) - 1];
+        CHECK(r == SAL_OK && result.best_epoch == best[s] && h.rows == 16 &&
+              (float)result.best == (s ? -row[column[s]] : row[column[s]]) &&
+              (float)result.val_cc == row[SAL_TRAIN_VAL_CC] &&
+              (float)result.val_nss == row[SAL_TRAIN_VAL_NSS],
+              "selected by %s, epoch %d of %d is the best %s", names[s], best[s], h.rows,
+              r ? ctx->error : "");
+        sal_net_free(ctx, net);
+    }
+    CHECK(best[0] != best[1] || best[0] != best[2], "and it is not always the same");
+    for (int patience = 1; patience < 4; patience++) {  /* nothing moves: the first is the best */
+        sal_train_desc d = desc();
+        sal_net *net = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
+        d.epochs = 9; d.patience = patience; d.schedule.rate = d.schedule.rate_end = 0;
+        d.optim.max_norm = 0;
+        sal_result r = sal_train(ctx, net, &d, &result);
+        CHECK(r == SAL_OK && result.epochs == 1 + patience && result.best_epoch == 1,
+              "with a patience of %d, training ends after epoch %d", patience, result.epochs);
+        sal_net_free(ctx, net);
+    }
+}
+
+/* --- several processes, here threads ---------------------------------------------------------- */
+
+typedef struct rank { int rank; sal_net *net; sal_result result; float *values; } rank;
+static pthread_barrier_t barrier;
+static rank ranks[2];
+
+static sal_result add_up(void *user, float *values, size_t count) {
+    rank *me = (rank *)user;
+    me->values = (float *)malloc(count * sizeof(float));
+    memcpy(me->values, values, count * sizeof(float));
+    pthread_barrier_wait(&barrier);
+    for (size_t i = 0; i < count; i++) values[i] = ranks[0].values[i] + ranks[1].values[i];
+    pthread_barrier_wait(&barrier);
+    free(me->values);
+    return SAL_OK;
+}
+
+/* One step that changes no weight: only the statistics of the batch-norms move. */
+static sal_result one_step(sal_ctx *ctx, sal_net *net, rank *me) {
+    sal_train_desc d = desc();
+    sal_train_result result;
+    sal_source four = learn;
+    four.count = 4;
+    d.train = &four; d.val = NULL; d.epochs = 1; d.batch = me ? 2 : 4; d.mirror = 0;
+    d.schedule.rate = d.schedule.rate_end = 0; d.optim.max_norm = 0; d.dropout = 0;
+    if (me) { d.ranks = 2; d.rank = me->rank; d.reduce = add_up; d.user = me; }
+    return sal_train(ctx, net, &d, &result);
+}
+
+static void *run_rank(void *arg) {
+    rank *me = (rank *)arg;
+    sal_ctx ctx = { 0 };
+    ctx.threads = 1;
+    me->net = new_net(&ctx, SAL_SAM_RESNET, 48, 64, 32);
+    me->result = one_step(&ctx, me->net, me);
+    return NULL;
+}
+
+static void test_norm(sal_ctx *ctx) {
+    sal_net *net = new_net(ctx, SAL_SAM_RESNET, 48, 64, 32);
+    pthread_t thread[2];
+    int first = 0, same = 1, moved = 0;
+    double off = 0;
+    sal_result r = one_step(ctx, net, NULL);
+    pthread_barrier_init(&barrier, NULL, 2);
+    for (int i = 0; i < 2; i++) {
+        ranks[i].rank = i;
+        pthread_create(&thread[i], NULL, run_rank, &ranks[i]);
+    }
+    for (int i = 0; i < 2; i++) pthread_join(thread[i], NULL);
+    for (int i = 0; i < net->params; i++) {
+        const sal_tensor *a = &ranks[0].net->param[i].value, *b = &ranks[1].net->param[i].value;
+        same &= !memcmp(a->data, b->data, sal_tensor_count(a) * sizeof(float));
+        if (!sal__ends_with(net->param[i].name, "running_mean") || first++) continue;
+        for (size_t k = 0; k < sal_tensor_count(a); k++) {
+            float all = ((float *)net->param[i].value.data)[k], half = ((float *)a->data)[k];
+            off = SAL__MAX(off, fabs((double)all - half));
+            moved += all != 0;
+        }
+    }
+    CHECK(r == SAL_OK && !ranks[0].result && !ranks[1].result && same && first > 10,
+          "after a step, two processes have the same statistics of %d batch-norms", first);
+    CHECK(moved > 0 && off < 1e-6, "and the first mean is that of both batches (off by %.0e)", off);
+    sal_net_free(ctx, net);
+    for (int i = 0; i < 2; i++) sal_net_free(ctx, ranks[i].net);
+
+    sal_train_desc d = desc();
+    sal_train_result result;
+    net = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
+    d.ranks = 2;
+    CHECK(sal_train(ctx, net, &d, &result) == SAL_ERR_ARGUMENT && strstr(ctx->error, "reduce"),
+          "several processes need a function that adds up: %s", ctx->error);
+    d.reduce = add_up; d.rank = 2;
+    CHECK(sal_train(ctx, net, &d, &result) == SAL_ERR_ARGUMENT && strstr(ctx->error, "2 of 2"),
+          "and count from 0: %s", ctx->error);
+    d = desc();
+    memset(&d.loss, 0, sizeof d.loss);
+    CHECK(sal_train(ctx, net, &d, &result) == SAL_ERR_ARGUMENT && strstr(ctx->error, "loss"),
+          "without a loss nothing is learnt: %s", ctx->error);
+    sal_net_free(ctx, net);
+}
+
+/* --- what is not finite ----------------------------------------------------------------------- */
+
+static void test_gradient(sal_ctx *ctx) {
+    static const float bad[] = { (float)NAN, (float)INFINITY };
+    static const sal_rule rules[] = { SAL_SGD, SAL_RMSPROP, SAL_ADAM, SAL_ADAMW };
+    for (int k = 0; k < 8; k++) {
+        sal_net *net = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
+        sal_run_desc rd = SAL__ZEROED;
+        sal_optim_desc od = SAL__ZEROED;
+        sal_run *run = NULL;
+        sal_optim *optim = NULL;
+        od.rule = rules[k / 2]; od.rho = .9; od.eps = 1e-7;
+        rd.training = 1;
+        if (sal_net_to_float(ctx, net) || sal_run_open_desc(ctx, net, &rd, &run) ||
+            sal_optim_open(ctx, &od, run, &optim)) CHECK(0, "%s", sal_error(ctx));
+        int p = 4 + k % 2;
+        size_t n = sal_tensor_count(&net->param[p].value) * sizeof(float);
+        float *before = (float *)malloc(n);
+        memcpy(before, net->param[p].value.data, n);
+        run->gradient[p][1] = bad[k % 2];
+        sal_result r = sal_optim_step(ctx, optim, net, run, .1, .9, NULL);
+        int untouched = !memcmp(before, net->param[p].value.data, n) && optim->step == 0;
+        for (size_t i = 0; i < optim->slots * optim->floats; i++) untouched &= !optim->state[i];
+        CHECK(r == SAL_ERR_NUMERIC && strstr(ctx->error, net->param[p].name) && untouched,
+              "rule %d, without clipping: a gradient of %g changes nothing: %s", (int)od.rule,
+              (double)bad[k % 2], ctx->error);
+        run->gradient[p][1] = 0;
+        CHECK(sal_optim_step(ctx, optim, net, run, bad[k % 2], .9, NULL) == SAL_ERR_NUMERIC &&
+              !memcmp(before, net->param[p].value.data, n), "nor does such a learning rate");
+        sal_optim *none;
+        od.eps = od.rule == SAL_SGD ? .1 : 0; od.decay = od.rule == SAL_SGD ? -1 : 0;
+        CHECK(sal_optim_open(ctx, &od, run, &none) == SAL_ERR_ARGUMENT && !none,
+              "what would make NaN of a gradient of 0, or is below 0, is refused: %.60s...",
+              ctx->error);
+        free(before);
+        sal_optim_close(ctx, optim);
+        sal_run_close(ctx, run);
+        sal_net_free(ctx, net);
+    }
+}
+
+/* Samples that cannot be read and are overlooked, while many threads make a batch that has them
+   several times. (The thread sanitizer looks on.) */
+static void test_overlooked(sal_ctx *ctx) {
+    int missing = 0;
+    sal_source some = learn, few = judge;
+    some.user = few.user = &missing;
+    few.count = 3;
+    info[0].h = info[0].w = SIDE; info[1].h = info[1].w = 96;
+    for (int i = 2; i < LEARN; i++) info[i].h = info[i].w = 64;
+    sal_result r[2];
+    float loss[2];
+    for (int k = 0; k < 2; k++) {
+        sal_train_desc d = sal_train_desc_paper(SAL_LITE);
+        sal_net *net = new_net(ctx, SAL_LITE, 96, 96, 32);
+        sal_train_result result;
+        d.train = &some; d.val = &few; d.skip = 1; d.cache_bytes = 1; d.epochs = 2; d.batch = 4;
+        ctx->threads = k ? 4 : 1;
+        r[k] = sal_train(ctx, net, &d, &result);
+        loss[k] = (float)result.loss;
+        sal_net_free(ctx, net);
+    }
+    CHECK(!r[0] && !r[1] && loss[0] == loss[1] && loss[0] == loss[0], "a sample that is not there is "
+          "overlooked, whatever the number of threads (loss %g) %s", (double)loss[0],
+          r[0] ? sal_error(ctx) : "");
+    for (int i = 0; i < LEARN; i++) info[i].h = info[i].w = 0;
+    ctx->threads = 2;
+}
+
+/* The paper's recipe of every kind makes two epochs of finite weights out of random ones. */
+static void test_recipes(sal_ctx *ctx) {
+    for (int kind = 0; kind < SAL_KINDS; kind++) {
+        int deep = kind > SAL_WEPSAM, good = 1;
+        sal_net *net = new_net(ctx, (sal_kind)kind, deep ? 48 : 64, 64, 32);
+        sal_train_desc d = sal_train_desc_paper((sal_kind)kind);
+        sal_train_result result;
+        d.train = &learn; d.epochs = 2; d.batch = 3; d.schedule.rate *= .1;
+        sal_result r = sal_train(ctx, net, &d, &result);
+        for (int i = 0; i < net->params; i++)
+            for (size_t k = 0; k < sal_tensor_count(&net->param[i].value); k++)
+                good &= fabsf(((float *)net->param[i].value.data)[k]) <= FLT_MAX;
+        CHECK(r == SAL_OK && good, "%s learns by its own recipe %s", net->name, r ? ctx->error : "");
+        sal_net_free(ctx, net);
+    }
+}
+
+int main(void) {
+    sal_ctx ctx = { 0 };
+    ctx.threads = 2;
+    test_recipes(&ctx);
+    test_resume(&ctx);
+    test_best(&ctx);
+    test_norm(&ctx);
+    test_gradient(&ctx);
+    test_overlooked(&ctx);
+    remove(LOG);
+    return test_done();
+}
