@@ -10632,9 +10632,13 @@ static sal_result sal__train_open(sal__trainer *t) {
     int seen = 0, terms = 0;
     for (i = 0; i < SAL_LOSS_TERMS; i++) terms += d->loss.weight[i] != 0;
     if (!d->train || d->train->count < 1 || d->epochs < 1 || d->batch < 1 || !terms ||
-            !(d->crop >= 0 && d->crop < 1))
+        !(d->crop >= 0 && d->crop < 1))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "training needs samples, a loss, epochs and a "
                          "batch of at least 1, crop from 0 to below 1");
+    if (d->ranks > 1 && (!d->reduce || d->rank < 0 || d->rank >= d->ranks))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "process %d of %d: they count from 0, and several "
+                         "need the function reduce, which adds up their gradients", d->rank,
+                         d->ranks);
     if (d->features && (d->crop > 0 || d->colour > 0))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "cached features know pictures as they are and "
                          "mirrored: leave out crop and colour");
