@@ -386,7 +386,7 @@ enum { SAL_WA, SAL_WA_BIAS, SAL_UA, SAL_UA_BIAS, SAL_VA, SAL_WI, SAL_WI_BIAS, SA
        SAL_WF, SAL_WF_BIAS, SAL_UF, SAL_UF_BIAS, SAL_WC, SAL_WC_BIAS, SAL_UC, SAL_UC_BIAS,
        SAL_WO, SAL_WO_BIAS, SAL_UO, SAL_UO_BIAS, SAL_LSTM_PARAMS };
 /* Floats of scratch that sal_convlstm_forward needs; of the states that it leaves for backward
-   (states may be NULL); of scratch for sal_convlstm_backward. */
+   (states may be NULL); of scratch for sal_convlstm_backward, which uses the states up. */
 SALDEF size_t sal_convlstm_scratch(int n, int c, int h, int w);
 SALDEF size_t sal_convlstm_states(int steps, int n, int c, int h, int w);
 SALDEF size_t sal_convlstm_backward_scratch(int n, int c, int h, int w);
@@ -434,7 +434,7 @@ SALDEF void sal_logprior_backward(float *din, float *dprior, const float *dout, 
 SALDEF void sal_gaussians_backward(float *dparams, const float *dout, const float *out,
                                    const float *params, int n, int count, int h, int w);
 SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float *dout,
-                                  const float *in, const float *const *params, const float *states,
+                                  const float *in, const float *const *params, float *states,
                                   int steps, int n, int c, int h, int w, float *scratch);
 
 /* --- api: losses ----------------------------------------------------------------------------
@@ -788,7 +788,7 @@ SALDEF sal_result sal_run_forward(sal_ctx *ctx, sal_run *run, const float *input
 SALDEF sal_result sal_run_loss(sal_ctx *ctx, sal_run *run, const sal_loss *loss,
                                const float *density, const float *fixations, const double *weight,
                                double *value, float *scratch);
-/* After forward: dout (n, shape) is the gradient with respect to the output. Adds to
+/* Once after each forward: dout (n, shape) is the gradient with respect to the output. Adds to
    run->gradient[...]; clear them first with sal_run_clear. */
 SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout);
 SALDEF void sal_run_clear(sal_run *run);
@@ -2872,13 +2872,13 @@ static size_t sal__lstm_step(int n, int c, int h, int w) {
     return (size_t)n * ((size_t)c * 8 + 1) * h * w;     /* what one step computes: sal__lstm */
 }
 SALDEF size_t sal_convlstm_scratch(int n, int c, int h, int w) {
-    return sal__lstm_step(n, c, h, w) + (size_t)n * ((size_t)c + 1) * h * w;
+    return sal__lstm_step(n, c, h, w) + (size_t)n * ((size_t)c * 2 + 1) * h * w + (size_t)c;
 }
 SALDEF size_t sal_convlstm_states(int steps, int n, int c, int h, int w) {
     return (size_t)steps * sal__lstm_step(n, c, h, w);
 }
 SALDEF size_t sal_convlstm_backward_scratch(int n, int c, int h, int w) {
-    return (size_t)n * ((size_t)c * 6 + 2) * h * w;
+    return (size_t)n * ((size_t)c * 5 + 2) * h * w;
 }
 
 /* The values of one step in a block of memory: X~, tanh(Wa * X + Ua * H), I, F, O, G, C, H (each
@@ -2903,64 +2903,66 @@ static const int sal__lstm_gates[4][3] = { { SAL__LSTM_I, SAL_WI, SAL_UI },
     { SAL__LSTM_F, SAL_WF, SAL_UF }, { SAL__LSTM_O, SAL_WO, SAL_UO },
     { SAL__LSTM_G, SAL_WC, SAL_UC } };
 
-/* The convolutions that the cell is made of: the textbook's if k is NULL, else those of >>fast. */
+/* What the cell is made of: the textbook's if k is NULL, else that of >>fast.
+   forward: out = act(weight * in + bias + add), without in act(add); add may be out, sum is scratch
+   of that size. weight: over `times` steps, `step` floats apart. cell: C and H from the gates I, F,
+   O, G, `stride` floats apart, and C before or NULL. */
+enum { SAL__ACT_SIGMOID = 100, SAL__ACT_TANH };
 typedef struct sal__convs { sal_ctx *ctx; void *scratch; } sal__convs;
-static void sal__convs_forward(const sal__convs *k, float *out, const float *in,
-                               const float *weight, const float *bias, const sal_conv *s);
+static void sal__convs_forward(const sal__convs *k, float *out, float *sum, const float *in,
+                               const float *weight, const float *bias, const float *add, int act,
+                               const sal_conv *s);
 static void sal__convs_data(const sal__convs *k, float *din, const float *dout,
                             const float *weight, const sal_conv *s);
 static void sal__convs_weight(const sal__convs *k, float *dweight, const float *dout,
-                              const float *in, const sal_conv *s);
-
-/* out = w * a + u * b, before it is squashed; sum is scratch of the same size. */
-static void sal__lstm_sum(const sal__convs *k, float *out, float *sum, const float *a,
-                          const float *b, const float *const *p, int w, int u, const sal_conv *s) {
-    sal__convs_forward(k, out, a, p[w], p[w + 1], s);
-    sal__convs_forward(k, sum, b, p[u], p[u + 1], s);
-    sal_add_forward(out, out, sum, (size_t)s->n * s->oc * s->oh * s->ow);
-}
+                              const float *in, int times, size_t step, const sal_conv *s);
+static void sal__convs_cell(const sal__convs *k, float *h, float *c, const float *before,
+                            const float *gates, size_t stride, size_t n);
+static void sal__convs_cell_back(const sal__convs *k, float *dh, float *dc, float *gates,
+                                 size_t stride, const float *c, const float *before, size_t n);
 
 static void sal__convlstm_forward(const sal__convs *convs, float *out, const float *in,
                                   const float *const *params, int steps, int n, int c, int h, int w,
                                   float *scratch, float *states) {
-    size_t hw = (size_t)h * w, size = n * c * hw;
-    float *v[SAL__LSTM_VALUES], *sum = scratch + sal__lstm_step(n, c, h, w), *z = sum + size;
-    float *cell = NULL;
+    size_t hw = (size_t)h * w, size = n * c * hw, step = sal__lstm_step(n, c, h, w);
+    float *v[SAL__LSTM_VALUES], *wax = scratch + step, *sum = wax + size, *z = sum + size;
+    float *bias = z + n * hw;
+    const float *hidden = NULL, *cell = NULL;
     sal_conv s = sal__lstm_conv(n, c, h, w), to_one = s;
     to_one.oc = 1;
-    memset(out, 0, size * sizeof(float));       /* H */
+    for (int i = 0; i < c; i++) bias[i] = params[SAL_WA_BIAS][i] + params[SAL_UA_BIAS][i];
+    sal__convs_forward(convs, wax, sum, in, params[SAL_WA], bias, NULL, SAL_IDENTITY, &s);
     for (int t = 0; t < steps; t++) {
-        sal__lstm_at(v, states ? states + t * sal__lstm_step(n, c, h, w) : scratch, size);
-        sal__lstm_sum(convs, v[SAL__LSTM_E], sum, in, out, params, SAL_WA, SAL_UA, &s);
-        sal_tanh_forward(v[SAL__LSTM_E], v[SAL__LSTM_E], size);
-        sal__convs_forward(convs, z, v[SAL__LSTM_E], params[SAL_VA], NULL, &to_one);
+        sal__lstm_at(v, states ? states + t * step : scratch, size);
+        sal__convs_forward(convs, v[SAL__LSTM_E], sum, hidden, params[SAL_UA], NULL, wax,
+                           SAL__ACT_TANH, &s);
+        sal__convs_forward(convs, z, sum, v[SAL__LSTM_E], params[SAL_VA], NULL, NULL, SAL_IDENTITY,
+                           &to_one);
         sal_softmax_forward(v[SAL__LSTM_A], z, n, (int)hw);
-        for (size_t i = 0; i < size; i++)
-            v[SAL__LSTM_X][i] = in[i] * v[SAL__LSTM_A][i / (c * hw) * hw + i % hw];
+        for (size_t i = 0; i < (size_t)n * c; i++)
+            for (size_t k = 0; k < hw; k++)
+                v[SAL__LSTM_X][i * hw + k] = in[i * hw + k] * v[SAL__LSTM_A][i / c * hw + k];
         for (int k = 0; k < 4; k++) {
             const int *gate = sal__lstm_gates[k];
             float *g = v[gate[0]];
-            sal__lstm_sum(convs, g, sum, v[SAL__LSTM_X], out, params, gate[1], gate[2], &s);
-            if (k < 3) sal_sigmoid_forward(g, g, size); else sal_tanh_forward(g, g, size);
+            int act = k < 3 ? SAL__ACT_SIGMOID : SAL__ACT_TANH;
+            if (k == 1 && t == 0) continue;         /* there is nothing to keep yet */
+            for (int i = 0; i < c; i++) bias[i] = params[gate[1] + 1][i] + params[gate[2] + 1][i];
+            sal__convs_forward(convs, g, sum, v[SAL__LSTM_X], params[gate[1]], bias, NULL,
+                               t ? SAL_IDENTITY : act, &s);
+            if (t) sal__convs_forward(convs, g, sum, hidden, params[gate[2]], NULL, g, act, &s);
         }
-        for (size_t i = 0; i < size; i++) {
-            float old = t ? v[SAL__LSTM_F][i] * cell[i] : 0;
-            v[SAL__LSTM_C][i] = old + v[SAL__LSTM_I][i] * v[SAL__LSTM_G][i];
-            out[i] = v[SAL__LSTM_O][i] * (float)tanh((double)v[SAL__LSTM_C][i]);
-        }
-        memcpy(v[SAL__LSTM_H], out, size * sizeof(float));
-        cell = v[SAL__LSTM_C];
+        sal__convs_cell(convs, v[SAL__LSTM_H], v[SAL__LSTM_C], cell, v[SAL__LSTM_I], size, size);
+        hidden = v[SAL__LSTM_H]; cell = v[SAL__LSTM_C];
     }
+    memcpy(out, hidden, size * sizeof(float));
 }
 
-/* One convolution of the cell, backwards: into what it read (din), its weight and its bias. */
-static void sal__lstm_back(const sal__convs *convs, float *din, float *const *dparams, int k,
-                           const float *dout, const float *in, const float *const *params,
-                           const sal_conv *s) {
-    if (din) sal__convs_data(convs, din, dout, params[k], s);
-    if (dparams[k] && in) sal__convs_weight(convs, dparams[k], dout, in, s);
-    if (k != SAL_VA && dparams[k + 1])
-        sal_bias_backward(dparams[k + 1], dout, s->n, s->oc, s->oh * s->ow);
+/* The gradients of a convolution's weights and of its bias, over `times` steps. */
+static void sal__lstm_weights(const sal__convs *convs, float *const *dparams, int k,
+                              const float *dout, const float *in, int times, size_t step,
+                              const sal_conv *s) {
+    if (dparams[k] && times > 0) sal__convs_weight(convs, dparams[k], dout, in, times, step, s);
 }
 
 /* Backpropagation through time: the steps from last to first, each read from below. With dH and dC
@@ -2971,59 +2973,70 @@ static void sal__lstm_back(const sal__convs *convs, float *din, float *const *dp
        dX~ = sum over gates of W backwards,   dH_before = sum over gates and Ua of U backwards
        dX += A . dX~,   dA = sum over channels of X . dX~,   then softmax, Va, tanh, Wa and Ua
        dC_before = dC . F
-   H and C before the first step are zero. */
+   H and C before the first step are zero. dE', dI' ... take the place of E, I ... in the states;
+   from them the gradients of the weights are summed over all steps at once. */
 static void sal__convlstm_backward(const sal__convs *convs, float *din, float *const *dparams,
                                    const float *dout, const float *in, const float *const *params,
-                                   const float *states, int steps, int n, int c, int h, int w,
+                                   float *states, int steps, int n, int c, int h, int w,
                                    float *scratch) {
-    size_t hw = (size_t)h * w, size = n * c * hw;
-    float *dh = scratch, *dh_before = dh + size, *dc = dh_before + size, *dp = dc + size;
-    float *dx = dp + size, *de = dx + size, *da = de + size, *dz = da + n * hw;
-    float *v[SAL__LSTM_VALUES], *before[SAL__LSTM_VALUES], *swap;
+    size_t hw = (size_t)h * w, size = n * c * hw, step = sal__lstm_step(n, c, h, w);
+    float *dh = scratch, *dh_before = dh + size, *dc = dh_before + size;
+    float *dx = dc + size, *de = dx + size, *da = de + size, *dz = da + n * hw;
+    float *v[SAL__LSTM_VALUES], *swap;
     sal_conv s = sal__lstm_conv(n, c, h, w), to_one = s;
     to_one.oc = 1;
     memcpy(dh, dout, size * sizeof(float));
     memset(dc, 0, size * sizeof(float));
     for (int t = steps - 1; t >= 0; t--) {
-        const float *h_before = NULL;
-        float *dh_to = t ? dh_before : NULL;
-        sal__lstm_at(v, (float *)(uintptr_t)states + t * sal__lstm_step(n, c, h, w), size);
-        if (t) {
-            sal__lstm_at(before, (float *)(uintptr_t)states + (t - 1) * sal__lstm_step(n, c, h, w),
-                         size);
-            h_before = before[SAL__LSTM_H];
-        }
-        memset(dh_before, 0, size * sizeof(float));
+        sal__lstm_at(v, states + t * step, size);
+        sal__convs_cell_back(convs, dh, dc, v[SAL__LSTM_I], size, v[SAL__LSTM_C],
+                             t ? v[SAL__LSTM_C] - step : NULL, size);
         memset(dx, 0, (2 * size + 2 * n * hw) * sizeof(float));     /* dX~, dE, dA, dZ */
-        for (size_t i = 0; i < size; i++) {
-            double th = tanh((double)v[SAL__LSTM_C][i]);
-            dc[i] += (float)(dh[i] * v[SAL__LSTM_O][i] * (1 - th * th));
-        }
-        for (int k = 0; k < 4; k++) {
-            const int *gate = sal__lstm_gates[k];
-            const float *g = v[gate[0]];
-            for (size_t i = 0; i < size; i++)
-                dp[i] = k == 0 ? dc[i] * v[SAL__LSTM_G][i] * g[i] * (1 - g[i])
-                      : k == 1 ? (t ? dc[i] * before[SAL__LSTM_C][i] * g[i] * (1 - g[i]) : 0)
-                      : k == 2 ? dh[i] * (float)tanh((double)v[SAL__LSTM_C][i]) * g[i] * (1 - g[i])
-                               : dc[i] * v[SAL__LSTM_I][i] * (1 - g[i] * g[i]);
-            sal__lstm_back(convs, dx, dparams, gate[1], dp, v[SAL__LSTM_X], params, &s);
-            sal__lstm_back(convs, dh_to, dparams, gate[2], dp, h_before, params, &s);
-        }
-        for (size_t i = 0; i < size; i++) {
-            size_t at = i / (c * hw) * hw + i % hw;
-            da[at] += dx[i] * in[i];
-            if (din) din[i] += dx[i] * v[SAL__LSTM_A][at];
-            dc[i] *= v[SAL__LSTM_F][i];
+        for (int k = 0; k < 4; k++)
+            if (t || k != 1)
+                sal__convs_data(convs, dx, v[sal__lstm_gates[k][0]], params[sal__lstm_gates[k][1]],
+                                &s);
+        for (size_t i = 0; i < (size_t)n * c; i++) {
+            const float *x = in + i * hw, *d = dx + i * hw, *a = v[SAL__LSTM_A] + i / c * hw;
+            float *sum = da + i / c * hw;
+            for (size_t k = 0; k < hw; k++) sum[k] += d[k] * x[k];
+            for (size_t k = 0; din && k < hw; k++) din[i * hw + k] += d[k] * a[k];
         }
         sal_softmax_backward(dz, da, v[SAL__LSTM_A], n, (int)hw);
-        sal__lstm_back(convs, de, dparams, SAL_VA, dz, v[SAL__LSTM_E], params, &to_one);
-        memset(dp, 0, size * sizeof(float));
-        sal_tanh_backward(dp, de, v[SAL__LSTM_E], size);
-        sal__lstm_back(convs, din, dparams, SAL_WA, dp, in, params, &s);
-        sal__lstm_back(convs, dh_to, dparams, SAL_UA, dp, h_before, params, &s);
+        sal__convs_data(convs, de, dz, params[SAL_VA], &to_one);
+        sal__lstm_weights(convs, dparams, SAL_VA, dz, v[SAL__LSTM_E], 1, 0, &to_one);
+        for (size_t i = 0; i < size; i++)
+            v[SAL__LSTM_E][i] = de[i] * (1 - v[SAL__LSTM_E][i] * v[SAL__LSTM_E][i]);
+        if (t == 0) break;
+        memset(dh_before, 0, size * sizeof(float));
+        for (int k = 0; k < 4; k++)
+            sal__convs_data(convs, dh_before, v[sal__lstm_gates[k][0]],
+                            params[sal__lstm_gates[k][2]], &s);
+        sal__convs_data(convs, dh_before, v[SAL__LSTM_E], params[SAL_UA], &s);
         swap = dh; dh = dh_before; dh_before = swap;
     }
+    sal__lstm_at(v, states, size);      /* the first step; the second begins `step` behind it */
+    for (int k = 0; k < 5; k++) {       /* Ua goes along with the gates' U */
+        int which = k < 4 ? sal__lstm_gates[k][0] : SAL__LSTM_E, u = k < 4 ? sal__lstm_gates[k][2]
+                                                                        : SAL_UA;
+        sal__lstm_weights(convs, dparams, u, v[which] + step, v[SAL__LSTM_H], steps - 1, step, &s);
+        for (int t = 0; t < steps; t++) {
+            if (dparams[u + 1])
+                sal_bias_backward(dparams[u + 1], v[which] + t * step, n, c, (int)hw);
+            if (k < 4 && dparams[sal__lstm_gates[k][1] + 1])
+                sal_bias_backward(dparams[sal__lstm_gates[k][1] + 1], v[which] + t * step, n, c,
+                                  (int)hw);
+        }
+        if (k < 4)
+            sal__lstm_weights(convs, dparams, sal__lstm_gates[k][1], v[which] + (k == 1) * step,
+                              v[SAL__LSTM_X] + (k == 1) * step, steps - (k == 1), step, &s);
+    }
+    for (int t = 1; t < steps; t++)     /* Wa saw the same X in every step */
+        for (size_t i = 0; i < size; i++) v[SAL__LSTM_E][i] += v[SAL__LSTM_E][t * step + i];
+    sal__lstm_weights(convs, dparams, SAL_WA, v[SAL__LSTM_E], in, 1, 0, &s);
+    if (dparams[SAL_WA_BIAS])
+        sal_bias_backward(dparams[SAL_WA_BIAS], v[SAL__LSTM_E], n, c, (int)hw);
+    if (din) sal__convs_data(convs, din, v[SAL__LSTM_E], params[SAL_WA], &s);
 }
 
 SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const *params, int steps,
@@ -3032,7 +3045,7 @@ SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const
 }
 
 SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float *dout,
-                                  const float *in, const float *const *params, const float *states,
+                                  const float *in, const float *const *params, float *states,
                                   int steps, int n, int c, int h, int w, float *scratch) {
     sal__convlstm_backward(NULL, din, dparams, dout, in, params, states, steps, n, c, h, w,
                            scratch);
@@ -11049,9 +11062,6 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
 
 #define SAL__SQRT_HALF 0.70710678118654752440
 #define SAL__SQRT_TWO  1.41421356237309504880
-/* What finish() can apply besides the public activations. */
-enum { SAL__ACT_SIGMOID = 100, SAL__ACT_TANH };
-
 /* The inner loops of one instruction set; each is described where it is defined (>>kernels). */
 typedef struct sal__isa {
     int width;      /* floats in a vector */
@@ -11059,7 +11069,10 @@ typedef struct sal__isa {
                   int rows, int add, const float *next);
     void (*pair)(float *c, size_t cs, size_t ldc, const float *a, size_t lda, const float *b,
                  size_t bs, int k, int rows, int add, const float *next);
-    void (*wino_input)(float *v, size_t fs, const float *in, size_t row, size_t plane, int n);
+    void (*outer)(float *c, size_t ldc, const float *a, const float *b, size_t bs, int panels,
+                  int k, int add);
+    void (*wino_input)(float *v, size_t fs, const float *in, size_t row, size_t plane, int n,
+                       int taps);
     void (*wino_weight)(float *u, size_t fs, const float *w, size_t pitch, int rows, int k, int n,
                         int r);
     void (*wino_output)(float *y, size_t row, const float *p, size_t fs, int n, int m);
@@ -11071,7 +11084,10 @@ typedef struct sal__isa {
     void (*dot_i8)(float *out, const int16_t *hi, const int16_t *lo, const int8_t *weight, int rows,
                    int k);
     void (*pack)(float *b, const float *a, size_t lda, int rows, int k);
-    void (*lstm)(float *h, float *c, const float *gates, size_t hw, int channels, int first);
+    void (*lstm)(float *h, float *c, const float *before, const float *gates, size_t stride,
+                 size_t n);
+    void (*lstm_back)(float *dh, float *dc, float *gates, size_t stride, const float *c,
+                      const float *before, size_t n);
     void (*maximum)(float *out, const float *a, const float *b, size_t n);
     void (*taps)(float *out, size_t pitch, const float *const *from, size_t step,
                  const float *weight, float start, int add, float low, float high, int n, int rows);
@@ -11431,7 +11447,7 @@ static void sal__wino_in_group(const sal__wino_job *j, int group, float *v, floa
                             (run - 1) * w->m + w->n, y, x);
             for (int i = 0; i < run; i++)
                 j->isa->wino_input(to + (size_t)i * w->kc, w->vfs, patch + i * w->m, SAL__PATCH,
-                                   (size_t)w->n * SAL__PATCH, w->n);
+                                   (size_t)w->n * SAL__PATCH, w->n, 0);
         }
         q += run;
     }
@@ -11961,8 +11977,8 @@ static void sal__lstm_gates_task(void *arg, int index, int worker) {
     }
     for (int p = 0; p < panels; p++) {
         size_t at = (size_t)(first + p) * 16 * hw;
-        t.isa->lstm(j->out + at, j->cell + at, gates + p * 64 * hw, hw,
-                    SAL__MIN(16, t.s->oc - (first + p) * 16), j->step == 0);
+        t.isa->lstm(j->out + at, j->cell + at, j->step ? j->cell + at : NULL, gates + p * 64 * hw,
+                    16 * hw, SAL__MIN(16, t.s->oc - (first + p) * 16) * hw);
     }
 }
 
@@ -12521,24 +12537,31 @@ static void sal__data_task(void *arg, int index, int worker) {
                              j->dout + (size_t)index * s.oc * s.oh * s.ow, j->weight, &s);
 }
 
+/* The kernels of one input channel, turned round. */
+static void sal__turn_task(void *arg, int c, int worker) {
+    const sal__back_job *j = (const sal__back_job *)arg;
+    const sal_conv *s = j->s;
+    int taps = s->kh * s->kw;
+    for (int o = 0; o < s->oc; o++)
+        for (int i = 0; i < taps; i++)
+            j->to[((size_t)c * s->oc + o) * taps + i] =
+                j->weight[((size_t)o * s->ic + c) * taps + taps - 1 - i];
+}
+
 /* din += ... */
 static void sal__fast_conv2d_data(sal_ctx *ctx, float *din, const float *dout, const float *weight,
                                   const sal_conv *s, void *scratch) {
     sal_conv t;
     sal_epilogue e = SAL__ZEROED;
+    sal__back_job j = SAL__ZEROED;
     float *turned = (float *)scratch;
-    int taps = s->kh * s->kw;
+    j.s = s; j.to = din; j.dout = dout; j.weight = weight;
     if (!sal__turned(&t, s)) {
-        sal__back_job j = SAL__ZEROED;
-        j.s = s; j.to = din; j.dout = dout; j.weight = weight;
         sal_parallel_for(ctx, s->n, sal__data_task, &j);
         return;
     }
-    for (int c = 0; c < s->ic; c++)
-        for (int o = 0; o < s->oc; o++)
-            for (int i = 0; i < taps; i++)
-                turned[((size_t)c * s->oc + o) * taps + i] =
-                    weight[((size_t)o * s->ic + c) * taps + taps - 1 - i];
+    j.to = turned;
+    sal_parallel_for(ctx, s->ic, sal__turn_task, &j);
     e.add = din;
     sal__fast_conv2d(ctx, din, dout, turned, &e, &t, 0,
                      turned + (sal__kernel_count(s) + 15) / 16 * 16);
@@ -12558,11 +12581,6 @@ static sal__back_job sal__weight_fit(const sal_conv *s) {
     j.blocks = (j.k + j.rows - 1) / j.rows;
     j.worker_size = ((size_t)j.width + SAL__BACK_ROWS) * SAL__BACK_KC;
     return j;
-}
-
-static size_t sal__fast_weight_scratch(const sal_conv *s, int threads) {
-    sal__back_job j = sal__weight_fit(s);
-    return ((size_t)j.groups * j.k * j.width + threads * j.worker_size) * sizeof(float);
 }
 
 /* Row `row` of columns at the positions p .. p + count - 1: the inputs under one tap. */
@@ -12626,14 +12644,154 @@ static void sal__weight_sum_task(void *arg, int index, int worker) {
     }
 }
 
-/* dweight += ... */
-static void sal__fast_conv2d_weight(sal_ctx *ctx, float *dweight, const float *dout,
-                                    const float *in, const sal_conv *s, void *scratch) {
+/* By Winograd: the k x k weights are the results, the m x m tiles of dout the taps of F(k x k,
+   m x m), whose products are summed over all tiles before they are transformed back: for each of
+   the 64 points f
+       c[f] (oc, ic) = sum over tiles of  (G dout G^T)[f] (tiles, oc)^T  (B^T in B)[f] (tiles, ic)
+   Both are kept in panels (tiles, 16) of channels, for a chunk of tiles. */
+typedef struct sal__sums_job {
+    const sal__isa *isa;
+    const sal_conv *s;
+    sal__wino w;
+    const float *in, *dout;
+    float *to, *v, *g, *c, *patch;
+    int rows, first, count;     /* rows of tiles in a chunk; of this chunk */
+    int slice, channel, channels;       /* input channels worked on together; of this slice */
+    size_t step;                /* floats from each batch to the next */
+    size_t fs;                  /* floats of c for one f */
+} sal__sums_job;
+
+/* For `times` batches; 0 if a matrix product is faster. */
+static int sal__sums_fit(sal__sums_job *j, const sal_conv *s, int times) {
+    double tiles, pairs = (double)s->ic * s->oc, panels;
+    memset(j, 0, sizeof *j);
+    if (!sal__wino_fit(&j->w, s, 8)) return 0;
+    tiles = (double)j->w.tiles * times;
+    panels = (s->oc + 15) / 16 * 16;
+    j->slice = (int)SAL__MAX(1 << 24, 64 * 32 * panels) / (64 * (int)panels) / 32 * 32;
+    j->slice = SAL__MIN(j->slice, (s->ic + 31) / 32 * 32);
+    j->fs = (size_t)panels * j->slice + 16;
+    j->rows = (int)(6e6 / (64 * (panels + j->slice))) / j->w.tx;
+    j->rows = SAL__MIN(SAL__MAX(j->rows, 320 / j->w.tx + 1), j->w.tiles / j->w.tx * times);
+    return tiles * (64 * pairs * 0.07 + 64 * (panels + s->ic)) + pairs * 60 <
+           (double)times * s->n * s->oh * s->ow * s->kh * s->kw * pairs * 0.09;
+}
+
+static size_t sal__sums_floats(const sal__sums_job *j, int threads) {
+    size_t panels = (size_t)(j->s->oc + 15) / 16 * 16;
+    return 64 * ((size_t)j->rows * j->w.tx * (panels + j->slice) + j->fs) +
+           (size_t)threads * 16 * 8 * SAL__PATCH;
+}
+
+/* One run of tiles of x: B^T x B, or G x G^T if taps. to (64, panels, tiles of the chunk, 16) */
+static void sal__sums_transform(const sal__sums_job *j, float *to, const float *x, const sal_conv *s,
+                                int channels, int run, int y0, int x0, int taps, float *patch) {
+    size_t tiles = (size_t)j->count * j->w.tx * 16, plane = (size_t)s->ih * s->iw;
+    int lanes = SAL__MAX(j->isa->width, 8), n = taps ? taps : 8, panels = (channels + 15) / 16;
+    for (int c = 0; c < panels * 16; c += lanes) {
+        sal__wino_patch(patch, x + c * plane, s, channels - c, n, lanes, (run - 1) * j->w.m + n, y0,
+                        x0);
+        for (int i = 0; i < run; i++)
+            j->isa->wino_input(to + c / 16 * tiles + i * 16 + c % 16, panels * tiles,
+                               patch + i * j->w.m, SAL__PATCH, (size_t)n * SAL__PATCH, 8, taps);
+    }
+}
+
+static void sal__sums_tiles_task(void *arg, int index, int worker) {
+    const sal__sums_job *j = (const sal__sums_job *)arg;
+    const sal_conv *s = j->s;
+    const sal__wino *w = &j->w;
+    sal_conv g = *s;
+    float *patch = j->patch + (size_t)worker * 16 * 8 * SAL__PATCH;
+    int most = (SAL__PATCH - 8) / w->m + 1, sample, y, x;
+    size_t plane = (size_t)s->ih * s->iw;
+    g.ih = s->oh; g.iw = s->ow;
+    for (int t = 0, run; t < w->tx; t += run) {
+        size_t at = ((size_t)index * w->tx + t) * 16;
+        run = SAL__MIN(most, w->tx - t);
+        sal__wino_tile(w, s, (j->first + index) * w->tx + t, &sample, &y, &x);
+        size_t batch = sample / s->n * j->step;
+        sample %= s->n;
+        sal__sums_transform(j, j->v + at, j->in + batch + ((size_t)sample * s->ic + j->channel) *
+                            plane, s, j->channels, run, y - s->top, x - s->left, 0, patch);
+        sal__sums_transform(j, j->g + at, j->dout + batch + (size_t)sample * s->oc * s->oh * s->ow,
+                            &g, s->oc, run, y, x, w->m, patch);
+    }
+}
+
+static void sal__sums_point_task(void *arg, int f, int worker) {
+    enum { KC = 128 };
+    const sal__sums_job *j = (const sal__sums_job *)arg;
+    int tiles = j->count * j->w.tx, outs = (j->s->oc + 15) / 16, ins = (j->channels + 15) / 16;
+    size_t panel = (size_t)tiles * 16;
+    for (int k = 0; k < tiles; k += KC)
+        for (int i = 0; i < ins; i += 2)
+            for (int o = 0; o < outs; o++)
+                j->isa->outer(j->c + f * j->fs + (size_t)o * 16 * j->slice + i * 16,
+                              (size_t)j->slice, j->g + (f * outs + o) * panel + k * 16,
+                              j->v + (f * ins + i) * panel + k * 16, panel, SAL__MIN(2, ins - i),
+                              SAL__MIN((int)KC, tiles - k), k > 0 || j->first > 0);
+}
+
+/* One output channel: its sums become weights. */
+static void sal__sums_weight_task(void *arg, int o, int worker) {
+    const sal__sums_job *j = (const sal__sums_job *)arg;
+    int r = j->w.r, taps = r * r;
+    float y[16 * 5 * 8], *to = j->to + ((size_t)o * j->s->ic + j->channel) * taps;
+    for (int c = 0; c < j->channels; c += 16) {
+        j->isa->wino_output(y, 8, j->c + (size_t)o * j->slice + c, j->fs, 8, r);
+        for (int i = 0; i < SAL__MIN(16, j->channels - c); i++)
+            for (int k = 0; k < taps; k++, to++) *to += y[(i * r + k / r) * 8 + k % r];
+    }
+}
+
+static void sal__sums_run(sal_ctx *ctx, sal__sums_job *j, int times, float *scratch) {
+    const sal_conv *s = j->s;
+    size_t tiles = (size_t)j->rows * j->w.tx * 64;
+    int all = j->w.tiles / j->w.tx * times;
+    j->c = scratch; j->v = j->c + 64 * j->fs;
+    j->g = j->v + tiles * j->slice;
+    j->patch = j->g + tiles * ((size_t)(s->oc + 15) / 16 * 16);
+    for (j->channel = 0; j->channel < s->ic; j->channel += j->slice) {
+        j->channels = SAL__MIN(j->slice, s->ic - j->channel);
+        for (j->first = 0; j->first < all; j->first += j->rows) {
+            j->count = SAL__MIN(j->rows, all - j->first);
+            sal_parallel_for(ctx, j->count, sal__sums_tiles_task, j);
+            sal_parallel_for(ctx, 64, sal__sums_point_task, j);
+        }
+        sal_parallel_for(ctx, s->oc, sal__sums_weight_task, j);
+    }
+}
+
+static size_t sal__fast_weight_scratch(const sal_conv *s, int times, int threads) {
     sal__back_job j = sal__weight_fit(s);
+    sal__sums_job sums;
+    size_t product = (size_t)j.groups * j.k * j.width + threads * j.worker_size, points = 0;
+    if (sal__sums_fit(&sums, s, times)) {       /* then perhaps not for fewer times */
+        sums.s = s;
+        points = sal__sums_floats(&sums, threads);
+    }
+    return SAL__MAX(product, points) * sizeof(float);
+}
+
+/* dweight += the sums over `times` batches, whose in and dout are `step` floats apart */
+static void sal__fast_conv2d_weight(sal_ctx *ctx, float *dweight, const float *dout,
+                                    const float *in, const sal_conv *s, int times, size_t step,
+                                    void *scratch) {
+    sal__back_job j = sal__weight_fit(s);
+    sal__sums_job sums;
+    if (sal__sums_fit(&sums, s, times)) {
+        sums.isa = sal__isa_of(ctx); sums.s = s; sums.in = in; sums.dout = dout; sums.to = dweight;
+        sums.step = step;
+        sal__sums_run(ctx, &sums, times, (float *)scratch);
+        return;
+    }
     j.isa = sal__isa_of(ctx); j.in = in; j.dout = dout; j.to = dweight;
     j.sums = (float *)scratch; j.worker = j.sums + (size_t)j.groups * j.k * j.width;
-    sal_parallel_for(ctx, j.groups * j.blocks, sal__weight_task, &j);
-    sal_parallel_for(ctx, s->oc, sal__weight_sum_task, &j);
+    for (; times > 0; times--, j.in += step, j.dout += step) {
+        sal_parallel_for(ctx, j.groups * j.blocks, sal__weight_task, &j);
+        sal_parallel_for(ctx, s->oc, sal__weight_sum_task, &j);
+    }
 }
 
 typedef struct sal__bias_job { float *dbias; const float *dout; int n, c, hw; } sal__bias_job;
@@ -12757,7 +12915,7 @@ static sal_result sal__backward_conv2d_train(sal_ctx *ctx, sal_run *run, int i) 
     sal__at a = sal__at_of(run, i);
     sal_conv s = sal__conv_of(a.l, a.n, a.from);
     if (a.din) sal__fast_conv2d_data(ctx, a.din, a.dout, a.weight, &s, a.scratch);
-    if (a.dweight) sal__fast_conv2d_weight(ctx, a.dweight, a.dout, a.in, &s, a.scratch);
+    if (a.dweight) sal__fast_conv2d_weight(ctx, a.dweight, a.dout, a.in, &s, 1, 0, a.scratch);
     if (a.dbias) sal__fast_bias(ctx, a.dbias, a.dout, s.n, s.oc, s.oh * s.ow);
     return SAL_OK;
 }
@@ -12809,13 +12967,47 @@ static sal_result sal__backward_maxpool_train(sal_ctx *ctx, sal_run *run, int i)
     return SAL_OK;
 }
 
-/* The textbook ConvLSTM with fast convolutions. */
-static void sal__convs_forward(const sal__convs *k, float *out, const float *in,
-                               const float *weight, const float *bias, const sal_conv *s) {
-    sal_epilogue e = SAL__ZEROED;
-    e.bias = bias;
-    if (k) sal__fast_conv2d(k->ctx, out, in, weight, &e, s, 0, k->scratch);
-    else sal_conv2d_forward(out, in, weight, bias, s);
+/* What the ConvLSTM is made of, see >>convlstm. */
+typedef struct sal__cell_job {
+    const sal__isa *isa;        /* NULL: the textbook */
+    float *h, *c, *gates, *dh, *dc;
+    const float *before, *add;
+    size_t stride, n;
+    int act;
+} sal__cell_job;
+
+enum { SAL__CELL = 8192 };      /* numbers of a task */
+static void sal__cell_task(void *arg, int index, int worker) {
+    const sal__cell_job *j = (const sal__cell_job *)arg;
+    size_t i = (size_t)index * SAL__CELL, n = SAL__MIN(j->n - i, (size_t)SAL__CELL);
+    const float *before = j->before ? j->before + i : NULL;
+    if (j->dh) j->isa->lstm_back(j->dh + i, j->dc + i, j->gates + i, j->stride, j->c + i, before, n);
+    else if (j->gates) j->isa->lstm(j->h + i, j->c + i, before, j->gates + i, j->stride, n);
+    else j->isa->finish(j->h + i, j->add + i, NULL, 1, 0, j->act, n);
+}
+static void sal__cell_run(sal_ctx *ctx, sal__cell_job *j) {
+    j->isa = sal__isa_of(ctx);
+    sal_parallel_for(ctx, (int)((j->n + SAL__CELL - 1) / SAL__CELL), sal__cell_task, j);
+}
+
+static void sal__convs_forward(const sal__convs *k, float *out, float *sum, const float *in,
+                               const float *weight, const float *bias, const float *add, int act,
+                               const sal_conv *s) {
+    size_t n = (size_t)s->n * s->oc * s->oh * s->ow;
+    if (k && in) {
+        sal_epilogue e = SAL__ZEROED;
+        e.bias = bias; e.add = add; e.act = (sal_act)act;
+        sal__fast_conv2d(k->ctx, out, in, weight, &e, s, 0, k->scratch);
+    } else if (k) {
+        sal__cell_job j = SAL__ZEROED;
+        j.h = out; j.add = add; j.act = act; j.n = n;
+        sal__cell_run(k->ctx, &j);
+    } else {
+        if (in) sal_conv2d_forward(sum, in, weight, bias, s);
+        for (size_t i = 0; i < n; i++) out[i] = (in ? sum[i] : 0) + (add ? add[i] : 0);
+        if (act == SAL__ACT_SIGMOID) sal_sigmoid_forward(out, out, n);
+        if (act == SAL__ACT_TANH) sal_tanh_forward(out, out, n);
+    }
 }
 static void sal__convs_data(const sal__convs *k, float *din, const float *dout,
                             const float *weight, const sal_conv *s) {
@@ -12823,9 +13015,41 @@ static void sal__convs_data(const sal__convs *k, float *din, const float *dout,
     else sal_conv2d_backward_data(din, dout, weight, s);
 }
 static void sal__convs_weight(const sal__convs *k, float *dweight, const float *dout,
-                              const float *in, const sal_conv *s) {
-    if (k) sal__fast_conv2d_weight(k->ctx, dweight, dout, in, s, k->scratch);
-    else sal_conv2d_backward_weight(dweight, dout, in, s);
+                              const float *in, int times, size_t step, const sal_conv *s) {
+    if (k) sal__fast_conv2d_weight(k->ctx, dweight, dout, in, s, times, step, k->scratch);
+    else for (; times > 0; times--, dout += step, in += step)
+        sal_conv2d_backward_weight(dweight, dout, in, s);
+}
+static void sal__convs_cell(const sal__convs *k, float *h, float *c, const float *before,
+                            const float *gates, size_t stride, size_t n) {
+    if (k) {
+        sal__cell_job j = SAL__ZEROED;
+        j.h = h; j.c = c; j.before = before; j.gates = (float *)(uintptr_t)gates;
+        j.stride = stride; j.n = n;
+        sal__cell_run(k->ctx, &j);
+    } else for (size_t i = 0; i < n; i++) {
+        const float *g = gates + i;
+        c[i] = (before ? g[stride] * before[i] : 0) + g[0] * g[3 * stride];
+        h[i] = g[2 * stride] * (float)tanh((double)c[i]);
+    }
+}
+static void sal__convs_cell_back(const sal__convs *k, float *dh, float *dc, float *gates,
+                                 size_t stride, const float *c, const float *before, size_t n) {
+    if (k) {
+        sal__cell_job j = SAL__ZEROED;
+        j.dh = dh; j.dc = dc; j.gates = gates; j.c = (float *)(uintptr_t)c; j.before = before;
+        j.stride = stride; j.n = n;
+        sal__cell_run(k->ctx, &j);
+    } else for (size_t i = 0; i < n; i++) {
+        float *g = gates + i, gi = g[0], gf = before ? g[stride] : 0, go = g[2 * stride];
+        float gg = g[3 * stride], th = (float)tanh((double)c[i]), d = dc[i] + dh[i] * go *
+                                                                      (1 - th * th);
+        g[0] = d * gg * gi * (1 - gi);
+        g[stride] = before ? d * before[i] * gf * (1 - gf) : 0;
+        g[2 * stride] = dh[i] * th * go * (1 - go);
+        g[3 * stride] = d * gi * (1 - gg * gg);
+        dc[i] = d * gf;
+    }
 }
 
 static sal_result sal__convlstm_train(sal_ctx *ctx, sal_run *run, int i, int backward) {
@@ -12853,13 +13077,20 @@ static int sal__carries_fast(const sal_run *run, int i, int next) {
            (size_t)s.oc * s.oh * s.ow >= 1 << 17;
 }
 
+static size_t sal__conv_scratch(const sal_conv *s, int training, int times, int threads) {
+    size_t forward = sal__fast_conv2d_scratch(s, threads);
+    if (!training) return forward;
+    forward = SAL__MAX(forward, sal__fast_data_scratch(s, threads));
+    return SAL__MAX(forward, sal__fast_weight_scratch(s, times, threads));
+}
+
 static size_t sal__scratch_fast(const sal_run *run, int i) {
     const sal_layer *l = &run->net->layer[i];
     int training = run->training, threads = run->threads;
     sal_shape in = sal__in_shape(run, i, 0);
     sal_conv s = sal__conv_of(l, run->n, in), d;
     sal_pool p = sal__pool_of(l, run->n, in);
-    size_t ref = sal__scratch_ref(run, i), forward, data, weight;
+    size_t ref = sal__scratch_ref(run, i), forward, data;
     switch (l->op) {
     case SAL_OP_DEPTHWISE: return sal__fast_depthwise_scratch(&s, threads, training);
     case SAL_OP_UPSAMPLE:  return sal__upsample_scratch(in, run->value[i].shape, threads);
@@ -12874,15 +13105,13 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
         return sal__wide_scratch(&s, &d, threads);
     case SAL_OP_CONVLSTM:
         if (!training) return sal__fast_convlstm_scratch(in.c, in.h, in.w, threads);
-        s = sal__lstm_conv(run->n, in.c, in.h, in.w);
-        break;
+        s = d = sal__lstm_conv(run->n, in.c, in.h, in.w);
+        d.oc = 1;
+        return ref + SAL__MAX(sal__conv_scratch(&s, 1, l->steps, threads),
+                              sal__conv_scratch(&d, 1, 1, threads));
     default: return ref;
     }
-    forward = sal__fast_conv2d_scratch(&s, threads);
-    if (!training) return forward;
-    data = sal__fast_data_scratch(&s, threads);
-    weight = sal__fast_weight_scratch(&s, threads);
-    return ref + SAL__MAX(forward, SAL__MAX(data, weight));
+    return ref + sal__conv_scratch(&s, training, 1, threads);
 }
 
 #define SAL__OP_FAST(ENUM, name, shape, fast, train) sal__forward_##name##fast,
@@ -12975,14 +13204,15 @@ SAL__INLINE void SAL__K(turn)(float *out, size_t os, const float *in, size_t is)
 
 #if SAL__W > 1
 #define SAL__PRODUCTS(EACH) \
-    for (; k > 0; k--, a++, b += 16, next += 6) { \
+    for (; k > 0; k--, a += as, b += 16, next += 6) { \
         SAL__PREFETCH(next, 3); \
         SAL__COLUMNS(SAL__B, 0) EACH(SAL__ROW_FMA) \
     } \
     EACH(SAL__ROW_STORE)
 #define SAL__BLOCK(name, EACH) \
-SAL__INLINE void SAL__K(name)(float *c, size_t cs, size_t ldc, const float *a, size_t lda, \
-                              const float *b, size_t bs, int k, int add, const float *next) { \
+SAL__INLINE void SAL__K(name)(float *c, size_t cs, size_t ldc, const float *a, size_t as, \
+                              size_t lda, const float *b, size_t bs, int k, int add, \
+                              const float *next) { \
     if (add) { EACH(SAL__ROW_LOAD) SAL__PRODUCTS(EACH) } \
     else     { EACH(SAL__ROW_ZERO) SAL__PRODUCTS(EACH) } \
 }
@@ -12992,12 +13222,12 @@ SAL__INLINE void SAL__K(name)(float *c, size_t cs, size_t ldc, const float *a, s
     SAL__BLOCK(name##5, SAL__EACH5) SAL__BLOCK(name##6, SAL__EACH6)
 #define SAL__BLOCK_OF(name) \
     switch (rows) { \
-    case 1: SAL__K(name##1)(c, cs, ldc, a, lda, b, bs, k, add, next); break; \
-    case 2: SAL__K(name##2)(c, cs, ldc, a, lda, b, bs, k, add, next); break; \
-    case 3: SAL__K(name##3)(c, cs, ldc, a, lda, b, bs, k, add, next); break; \
-    case 4: SAL__K(name##4)(c, cs, ldc, a, lda, b, bs, k, add, next); break; \
-    case 5: SAL__K(name##5)(c, cs, ldc, a, lda, b, bs, k, add, next); break; \
-    default: SAL__K(name##6)(c, cs, ldc, a, lda, b, bs, k, add, next); break; \
+    case 1: SAL__K(name##1)(c, cs, ldc, a, 1, lda, b, bs, k, add, next); break; \
+    case 2: SAL__K(name##2)(c, cs, ldc, a, 1, lda, b, bs, k, add, next); break; \
+    case 3: SAL__K(name##3)(c, cs, ldc, a, 1, lda, b, bs, k, add, next); break; \
+    case 4: SAL__K(name##4)(c, cs, ldc, a, 1, lda, b, bs, k, add, next); break; \
+    case 5: SAL__K(name##5)(c, cs, ldc, a, 1, lda, b, bs, k, add, next); break; \
+    default: SAL__K(name##6)(c, cs, ldc, a, 1, lda, b, bs, k, add, next); break; \
     }
 SAL__BLOCKS(block)
 
@@ -13036,6 +13266,31 @@ static void SAL__K(pair)(float *c, size_t cs, size_t ldc, const float *a, size_t
 #endif
 }
 
+/* c (16, panels * 16) = or += the sums over k of a[k][row] * b[panel][k][column], for panels (k, 16)
+   on both sides; those of b, one or two, are bs floats apart. */
+#define SAL__OUTER(name, cs, bs) \
+    SAL__K(name##6)(c, cs, ldc, a, 16, 1, b, bs, k, add, a); \
+    SAL__K(name##6)(c + 6 * ldc, cs, ldc, a + 6, 16, 1, b, bs, k, add, a); \
+    SAL__K(name##4)(c + 12 * ldc, cs, ldc, a + 12, 16, 1, b, bs, k, add, a);
+static void SAL__K(outer)(float *c, size_t ldc, const float *a, const float *b, size_t bs,
+                          int panels, int k, int add) {
+#if SAL__W == 16
+    if (panels == 2) { SAL__OUTER(pair, 16, bs) return; }
+#endif
+    for (; panels > 0; panels--, c += 16, b += bs) {
+#if SAL__W > 1
+        SAL__OUTER(block, SAL__W, SAL__W)
+#else
+        for (int r = 0; r < 16; r++)
+            for (int j = 0; j < 16; j++) {
+                float sum = add ? c[r * ldc + j] : 0;
+                for (int p = 0; p < k; p++) sum += a[p * 16 + r] * b[p * 16 + j];
+                c[r * ldc + j] = sum;
+            }
+#endif
+    }
+}
+
 /* --- Winograd transforms --------------------------------------------------------------------
    One dimension each; `in` and `out` step by is and os floats and may be the same place. n counts
    the points: 6 (0, +-sqrt(1/2), +-sqrt(2), infinity) or 8 (0, +-1, +-2, +-1/2, infinity). */
@@ -13069,29 +13324,31 @@ SAL__INLINE void SAL__K(wino_b)(float *out, size_t os, const float *in, size_t i
     }
 }
 
-/* Row p of G gives g0 + p^2 g2 + p^4 g4 +- p (g1 + p^2 g3) for the pair of points +-p. Its divisor
-   N (the product of the distances to the other points) is left to A, where it costs less. */
-#define SAL__EVEN(p, x0, x2, x4) \
-    (r == 5 ? sal__vfma(sal__vset((float)((p) * (p) * (p) * (p))), x4, \
-                        sal__vfma(sal__vset((float)((p) * (p))), x2, x0)) \
-            : sal__vfma(sal__vset((float)((p) * (p))), x2, x0))
-#define SAL__ODD(p, x1, x3) (r == 5 ? sal__vfma(sal__vset((float)((p) * (p))), x3, x1) : x1)
+/* Row p of G gives g0 + p^2 g2 + p^4 g4 +- p (g1 + p^2 g3 + p^4 g5) for the pair of points +-p and
+   r taps, 3 to 6. Its divisor N (the product of the distances to the other points) is left to A,
+   where it costs less. */
+#define SAL__POLY(p, x0, x1, x2, terms) \
+    (terms == 3 ? sal__vfma(sal__vset((float)((p) * (p) * (p) * (p))), x2, \
+                            sal__vfma(sal__vset((float)((p) * (p))), x1, x0)) \
+     : terms == 2 ? sal__vfma(sal__vset((float)((p) * (p))), x1, x0) : x0)
+#define SAL__EVEN(p, x0, x2, x4) SAL__POLY(p, x0, x2, x4, (r + 1) / 2)
+#define SAL__ODD(p, x1, x3, x5) SAL__POLY(p, x1, x3, x5, r / 2)
 
-/* out = G (g0 ... g4): r taps become n numbers. */
+/* out = G (g0 ... g5): r taps become n numbers. */
 SAL__INLINE void SAL__K(wino_g)(float *out, size_t os, sal__v g0, sal__v g1, sal__v g2, sal__v g3,
-                                sal__v g4, int n, int r) {
+                                sal__v g4, sal__v g5, int n, int r) {
     SAL__ST(0, g0);
     if (n == 6) {
-        SAL__ST_PAIR(1, SAL__EVEN(SAL__SQRT_HALF, g0, g2, g4), SAL__ODD(SAL__SQRT_HALF, g1, g3),
+        SAL__ST_PAIR(1, SAL__EVEN(SAL__SQRT_HALF, g0, g2, g4), SAL__ODD(SAL__SQRT_HALF, g1, g3, g5),
                      SAL__SQRT_HALF)
-        SAL__ST_PAIR(3, SAL__EVEN(SAL__SQRT_TWO, g0, g2, g4), SAL__ODD(SAL__SQRT_TWO, g1, g3),
+        SAL__ST_PAIR(3, SAL__EVEN(SAL__SQRT_TWO, g0, g2, g4), SAL__ODD(SAL__SQRT_TWO, g1, g3, g5),
                      SAL__SQRT_TWO)
     } else {
-        SAL__ST_PAIR(1, SAL__EVEN(1.0, g0, g2, g4), SAL__ODD(1.0, g1, g3), 1)
-        SAL__ST_PAIR(3, SAL__EVEN(2.0, g0, g2, g4), SAL__ODD(2.0, g1, g3), 2)
-        SAL__ST_PAIR(5, SAL__EVEN(0.5, g0, g2, g4), SAL__ODD(0.5, g1, g3), 0.5)
+        SAL__ST_PAIR(1, SAL__EVEN(1.0, g0, g2, g4), SAL__ODD(1.0, g1, g3, g5), 1)
+        SAL__ST_PAIR(3, SAL__EVEN(2.0, g0, g2, g4), SAL__ODD(2.0, g1, g3, g5), 2)
+        SAL__ST_PAIR(5, SAL__EVEN(0.5, g0, g2, g4), SAL__ODD(0.5, g1, g3, g5), 0.5)
     }
-    SAL__ST(n - 1, r == 5 ? g4 : g2);
+    SAL__ST(n - 1, r == 6 ? g5 : r == 5 ? g4 : r == 4 ? g3 : g2);
 }
 
 /* out[f] = (G g G^T)[f] for the r x r taps of one pair of channels: rows of G g first, two at a
@@ -13099,9 +13356,10 @@ SAL__INLINE void SAL__K(wino_g)(float *out, size_t os, sal__v g0, sal__v g1, sal
 #define SAL__TAP(i, j) sal__vload(tap + ((i) * r + (j)) * SAL__W)
 #define SAL__ROW_OF_TAPS(i, row) \
     SAL__K(wino_g)(out + (size_t)(i) * n * fs, fs, SAL__TAP(row, 0), SAL__TAP(row, 1), \
-                   SAL__TAP(row, 2), SAL__TAP(row, r - 2), SAL__TAP(row, r - 1), n, r);
+                   SAL__TAP(row, 2), SAL__TAP(row, r - 2), SAL__TAP(row, r - 1), \
+                   SAL__TAP(row, 0), n, r);
 #define SAL__EVEN_TAPS(p, j) SAL__EVEN(p, SAL__TAP(0, j), SAL__TAP(2, j), SAL__TAP(r - 1, j))
-#define SAL__ODD_TAPS(p, j) SAL__ODD(p, SAL__TAP(1, j), SAL__TAP(r - 2, j))
+#define SAL__ODD_TAPS(p, j) SAL__ODD(p, SAL__TAP(1, j), SAL__TAP(r - 2, j), SAL__TAP(0, j))
 #define SAL__PAIR_OF_TAPS(i, p) { \
     sal__v e0 = SAL__EVEN_TAPS(p, 0), e1 = SAL__EVEN_TAPS(p, 1), e2 = SAL__EVEN_TAPS(p, 2); \
     sal__v e3 = SAL__EVEN_TAPS(p, r - 2), e4 = SAL__EVEN_TAPS(p, r - 1); \
@@ -13109,10 +13367,10 @@ SAL__INLINE void SAL__K(wino_g)(float *out, size_t os, sal__v g0, sal__v g1, sal
     sal__v o3 = SAL__ODD_TAPS(p, r - 2), o4 = SAL__ODD_TAPS(p, r - 1); \
     sal__v q = sal__vset((float)(p)); \
     SAL__K(wino_g)(out + (size_t)(i) * n * fs, fs, sal__vfma(q, o0, e0), sal__vfma(q, o1, e1), \
-                   sal__vfma(q, o2, e2), sal__vfma(q, o3, e3), sal__vfma(q, o4, e4), n, r); \
+                   sal__vfma(q, o2, e2), sal__vfma(q, o3, e3), sal__vfma(q, o4, e4), e0, n, r); \
     SAL__K(wino_g)(out + (size_t)(i + 1) * n * fs, fs, sal__vfnma(q, o0, e0), \
                    sal__vfnma(q, o1, e1), sal__vfnma(q, o2, e2), sal__vfnma(q, o3, e3), \
-                   sal__vfnma(q, o4, e4), n, r); }
+                   sal__vfnma(q, o4, e4), e0, n, r); }
 SAL__INLINE void SAL__K(wino_taps)(float *out, size_t fs, const float *tap, int n, int r) {
     SAL__ROW_OF_TAPS(0, 0)
     if (n == 6) {
@@ -13131,6 +13389,8 @@ SAL__INLINE void SAL__K(wino_taps)(float *out, size_t fs, const float *tap, int 
 #define SAL__SUM2(x, kx, y, ky) sal__vfma(sal__vset((float)(kx)), x, sal__vset((float)(ky)) * (y))
 #define SAL__SUM3(x, kx, y, ky, z, kz) \
     sal__vfma(sal__vset((float)((kx) / -4.5)), x, SAL__SUM2(y, (ky) / 90.0, z, (kz) * 32 / 45.0))
+#define SAL__ST_LAST(i, x) \
+    if (m == i + 1) SAL__ST(i, m7 + x); else if (m > i) SAL__ST(i, x);
 SAL__INLINE void SAL__K(wino_a)(float *out, size_t os, const float *in, size_t is, int n, int m) {
     sal__v m0 = SAL__LD(0), m1 = SAL__LD(1), m2 = SAL__LD(2), m3 = SAL__LD(3), m4 = SAL__LD(4);
     sal__v m5 = SAL__LD(5), a = m1 + m2, b = m3 + m4;
@@ -13140,42 +13400,49 @@ SAL__INLINE void SAL__K(wino_a)(float *out, size_t os, const float *in, size_t i
         SAL__ST(1, SAL__SUM2(p, -2 / 3.0 * SAL__SQRT_HALF, q, SAL__SQRT_TWO / 6));
         SAL__ST(2, SAL__SUM2(a, -1 / 3.0, b, 1 / 3.0));
         SAL__ST(3, m5 + SAL__SUM2(p, -1 / 3.0 * SAL__SQRT_HALF, q, SAL__SQRT_TWO / 3));
-    } else {
+    } else {            /* m is 3 to 6 */
         sal__v m6 = SAL__LD(6), m7 = SAL__LD(7), c = m5 + m6, s = m5 - m6;
         SAL__ST(0, m0 + SAL__SUM3(a, 1, b, 1, c, 1));
         SAL__ST(1, SAL__SUM3(p, 1, q, 2, s, 0.5));
-        SAL__ST(2, SAL__SUM3(a, 1, b, 4, c, 0.25));
-        if (m == 4) SAL__ST(3, m7 + SAL__SUM3(p, 1, q, 8, s, 0.125));
-        else {
-            SAL__ST(3, SAL__SUM3(p, 1, q, 8, s, 0.125));
-            SAL__ST(4, SAL__SUM3(a, 1, b, 16, c, 0.0625));
-            SAL__ST(5, m7 + SAL__SUM3(p, 1, q, 32, s, 0.03125));
-        }
+        SAL__ST_LAST(2, SAL__SUM3(a, 1, b, 4, c, 0.25))
+        SAL__ST_LAST(3, SAL__SUM3(p, 1, q, 8, s, 0.125))
+        SAL__ST_LAST(4, SAL__SUM3(a, 1, b, 16, c, 0.0625))
+        SAL__ST_LAST(5, SAL__SUM3(p, 1, q, 32, s, 0.03125))
     }
 }
 
 /* v[f][c] = (B^T d B)[f] for one tile of SAL__LANES channels: d has n rows `row` floats apart (8 of
-   each are read) in planes `plane` floats apart; v steps by fs from one f to the next. */
+   each are read) in planes `plane` floats apart; v steps by fs from one f to the next. With taps
+   it is (G d G^T)[f] for taps x taps numbers. */
 #define SAL__LANES SAL__MAX(SAL__W, 8)
+SAL__INLINE void SAL__K(wino_t)(float *out, size_t os, const float *in, size_t is, int n, int r) {
+    SAL__K(wino_g)(out, os, SAL__LD(0), SAL__LD(1), SAL__LD(2), SAL__LD(3), SAL__LD(r > 4 ? 4 : 0),
+                   SAL__LD(r > 5 ? 5 : 0), n, r);
+}
 SAL__INLINE void SAL__K(wino_in)(float *v, size_t fs, const float *in, size_t row, size_t plane,
-                                 int n) {
+                                 int n, int taps) {
     SAL__ALIGN float t[64 * SAL__W];
     for (int c = 0; c < SAL__LANES; c += SAL__W, in += SAL__W * plane, v += SAL__W) {
-        for (int i = 0; i < n; i++) {
+        for (int i = 0; i < (taps ? taps : n); i++) {
             for (int j = 0; j < 8; j += SAL__T)
                 for (int l = 0; l < SAL__W; l += SAL__T)
                     SAL__K(turn)(t + (i * 8 + j) * SAL__W + l, SAL__W,
                                  in + (size_t)i * row + l * plane + j, plane);
-            SAL__K(wino_b)(t + i * 8 * SAL__W, SAL__W, t + i * 8 * SAL__W, SAL__W, n);
+            if (taps) SAL__K(wino_t)(t + i * 8 * SAL__W, SAL__W, t + i * 8 * SAL__W, SAL__W, n, taps);
+            else SAL__K(wino_b)(t + i * 8 * SAL__W, SAL__W, t + i * 8 * SAL__W, SAL__W, n);
         }
         for (int j = 0; j < n; j++)
-            SAL__K(wino_b)(v + (size_t)j * fs, (size_t)n * fs, t + j * SAL__W, 8 * SAL__W, n);
+            if (taps) SAL__K(wino_t)(v + (size_t)j * fs, (size_t)n * fs, t + j * SAL__W,
+                                     8 * SAL__W, n, taps);
+            else SAL__K(wino_b)(v + (size_t)j * fs, (size_t)n * fs, t + j * SAL__W, 8 * SAL__W, n);
     }
 }
 static void SAL__K(wino_input)(float *v, size_t fs, const float *in, size_t row, size_t plane,
-                               int n) {
-    if (n == 6) SAL__K(wino_in)(v, fs, in, row, plane, 6);
-    else SAL__K(wino_in)(v, fs, in, row, plane, 8);
+                               int n, int taps) {
+    if (n == 6) SAL__K(wino_in)(v, fs, in, row, plane, 6, 0);
+    else if (taps == 4) SAL__K(wino_in)(v, fs, in, row, plane, 8, 4);
+    else if (taps == 6) SAL__K(wino_in)(v, fs, in, row, plane, 8, 6);
+    else SAL__K(wino_in)(v, fs, in, row, plane, 8, 0);
 }
 
 /* u[f][c][o] = (G g G^T)[f] for up to 16 output channels o (rows of w, `pitch` floats apart) and k
@@ -13234,8 +13501,10 @@ SAL__INLINE void SAL__K(wino_out)(float *y, size_t row, const float *p, size_t f
 }
 static void SAL__K(wino_output)(float *y, size_t row, const float *p, size_t fs, int n, int m) {
     if (n == 6) SAL__K(wino_out)(y, row, p, fs, 6, 4);
-    else if (m == 6) SAL__K(wino_out)(y, row, p, fs, 8, 6);
-    else SAL__K(wino_out)(y, row, p, fs, 8, 4);
+    else if (m == 3) SAL__K(wino_out)(y, row, p, fs, 8, 3);
+    else if (m == 4) SAL__K(wino_out)(y, row, p, fs, 8, 4);
+    else if (m == 5) SAL__K(wino_out)(y, row, p, fs, 8, 5);
+    else SAL__K(wino_out)(y, row, p, fs, 8, 6);
 }
 
 /* --- functions of one number ---------------------------------------------------------------- */
@@ -13510,26 +13779,63 @@ static void SAL__K(pack)(float *b, const float *a, size_t lda, int rows, int k) 
 }
 
 /* --- ConvLSTM --------------------------------------------------------------------------------
-   C = F . C + I . G,  H = O . tanh(C)  for `channels` planes; gates (4, 16, hw) holds I, F, O, G;
-   first: C was zero, F is not there. */
-static void SAL__K(lstm)(float *h, float *c, const float *gates, size_t hw, int channels,
-                         int first) {
-    const float *gi = gates, *gf = gi + 16 * hw, *go = gf + 16 * hw, *gg = go + 16 * hw;
-    size_t i = 0, k, n = channels * hw;
+   C = F . C_before + I . G,  H = O . tanh(C)  for n numbers; the gates I, F, O, G are `stride`
+   floats apart; without C before, which may be C, F is not read. */
+static void SAL__K(lstm)(float *h, float *c, const float *before, const float *gates, size_t stride,
+                         size_t n) {
+    const float *gi = gates, *gf = gi + stride, *go = gf + stride, *gg = go + stride;
+    size_t i = 0, k;
     for (; i + SAL__W <= n; i += SAL__W) {
         sal__v x = sal__vload(gi + i) * sal__vload(gg + i);
-        if (!first) x = sal__vfma(sal__vload(gf + i), sal__vload(c + i), x);
+        if (before) x = sal__vfma(sal__vload(gf + i), sal__vload(before + i), x);
         sal__vstore(c + i, x);
         sal__vstore(h + i, sal__vload(go + i) * SAL__K(tanh)(x));
     }
-    if (i < n) {
-        float tail[2][SAL__W];
-        for (k = 0; k < SAL__W; k++) {
-            tail[0][k] = i + k < n ? gi[i + k] * gg[i + k] : 0;
-            if (i + k < n && !first) tail[0][k] += gf[i + k] * c[i + k];
+    if (i < n) {                /* the rest through whole vectors */
+        float part[7][SAL__W] = { { 0 } };
+        for (k = 0; i + k < n; k++) {
+            for (int g = 0; g < 4; g++) if (g != 1 || before) part[g][k] = gates[g * stride + i + k];
+            if (before) part[4][k] = before[i + k];
         }
-        sal__vstore(tail[1], SAL__K(tanh)(sal__vload(tail[0])));
-        for (k = 0; i + k < n; k++) { c[i + k] = tail[0][k]; h[i + k] = go[i + k] * tail[1][k]; }
+        SAL__K(lstm)(part[5], part[6], before ? part[4] : NULL, part[0], SAL__W, SAL__W);
+        for (k = 0; i + k < n; k++) { h[i + k] = part[5][k]; c[i + k] = part[6][k]; }
+    }
+}
+
+/* The gradients of that: dc += dh . O (1 - tanh(C)^2); gates become their pre-activations'
+   gradients; dc = dc . F, what reaches C before. */
+static void SAL__K(lstm_back)(float *dh, float *dc, float *gates, size_t stride, const float *c,
+                              const float *before, size_t n) {
+    float *gi = gates, *gf = gi + stride, *go = gf + stride, *gg = go + stride;
+    sal__v one = sal__vset(1), f = sal__vset(0);
+    size_t i = 0, k;
+    for (; i + SAL__W <= n; i += SAL__W) {
+        sal__v th = SAL__K(tanh)(sal__vload(c + i)), x = sal__vload(gi + i), o = sal__vload(go + i);
+        sal__v g = sal__vload(gg + i), d = sal__vload(dh + i);
+        sal__v e = sal__vfma(d * o, sal__vfnma(th, th, one), sal__vload(dc + i));
+        sal__vstore(gi + i, e * g * x * (one - x));
+        sal__vstore(gg + i, e * x * sal__vfnma(g, g, one));
+        sal__vstore(go + i, d * th * o * (one - o));
+        if (before) {
+            f = sal__vload(gf + i);
+            sal__vstore(dc + i, e * f);
+            f = e * sal__vload(before + i) * f * (one - f);
+        }
+        sal__vstore(gf + i, f);
+    }
+    if (i < n) {
+        float part[8][SAL__W] = { { 0 } };
+        for (k = 0; i + k < n; k++) {
+            for (int g = 0; g < 4; g++) if (g != 1 || before) part[g][k] = gates[g * stride + i + k];
+            part[4][k] = dh[i + k]; part[5][k] = dc[i + k]; part[6][k] = c[i + k];
+            if (before) part[7][k] = before[i + k];
+        }
+        SAL__K(lstm_back)(part[4], part[5], part[0], SAL__W, part[6], before ? part[7] : NULL,
+                          SAL__W);
+        for (k = 0; i + k < n; k++) {
+            for (int g = 0; g < 4; g++) gates[g * stride + i + k] = part[g][k];
+            dc[i + k] = part[5][k];
+        }
     }
 }
 
@@ -13564,9 +13870,9 @@ static void SAL__K(adam)(float *w, float *m, float *a, const float *g, const flo
 }
 
 static const sal__isa SAL__K(isa) = {
-    SAL__W, SAL__K(block), SAL__K(pair), SAL__K(wino_input), SAL__K(wino_weight), SAL__K(wino_output),
-    SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(dot_i8), SAL__K(pack),
-    SAL__K(lstm), SAL__K(maximum), SAL__K(taps), SAL__K(taps_back), SAL__K(deal), SAL__K(adam)
+    SAL__W, SAL__K(block), SAL__K(pair), SAL__K(outer), SAL__K(wino_input), SAL__K(wino_weight),
+    SAL__K(wino_output), SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(dot_i8), SAL__K(pack),
+    SAL__K(lstm), SAL__K(lstm_back), SAL__K(maximum), SAL__K(taps), SAL__K(taps_back), SAL__K(deal), SAL__K(adam)
 };
 
 /* What differs from one set to the next; the other macros may be defined again as they are. */

@@ -228,23 +228,48 @@ static void conv_data(trial *t) {
     agree(t, din, want, in_count);
 }
 
-static void conv_weight(trial *t) {
-    sal_conv s;
-    size_t count;
-    float *dout, *in, *dweight, *want;
-    any_kernel(t, &s);
-    s.ic = size(t, 40); s.oc = size(t, 40);
-    if (!shape(t, &s)) return;
-    describe("gradient of the weights", &s);
-    count = sal__kernel_count(&s);
-    dout = weights(t, (size_t)s.oc, (size_t)s.n * s.oh * s.ow);
-    in = given(t, (size_t)s.n * s.ic * s.ih * s.iw, 1);
+/* winograd: its sums, in chunks of any size; else whatever is planned */
+static void weight_gradient(trial *t, sal_conv *s, int winograd) {
+    size_t count, in_step, out_step, k;
+    int times = between(t, 1, 3), i;
+    float *dout, *in, *dweight, *want, *noise;
+    sal__sums_job j;
+    s->ic = size(t, 40); s->oc = size(t, 40);
+    if (!shape(t, s)) return;
+    describe(winograd ? "Winograd gradient of the weights" : "gradient of the weights", s);
+    count = sal__kernel_count(s);
+    in_step = (size_t)s->n * s->ic * s->ih * s->iw; out_step = (size_t)s->n * s->oc * s->oh * s->ow;
+    in_step = SAL__MAX(in_step, out_step) + 3;
+    noise = weights(t, (size_t)s->oc, (size_t)s->n * s->oh * s->ow);
+    dout = (float *)room(t, ((times - 1) * in_step + out_step) * sizeof(float));
+    for (i = 0; i < times; i++)
+        for (k = 0; k < out_step; k++) dout[i * in_step + k] = noise[(k + (size_t)i) % out_step];
+    in = given(t, (times - 1) * in_step + (size_t)s->n * s->ic * s->ih * s->iw, 1);
     dweight = given(t, count, 1);
     want = copy(t, dweight, count);
-    sal_conv2d_backward_weight(want, dout, in, &s);
-    sal__fast_conv2d_weight(&t->ctx, dweight, dout, in, &s,
-                            scratch(t, sal__fast_weight_scratch(&s, t->ctx.threads)));
+    for (i = 0; i < times; i++)
+        sal_conv2d_backward_weight(want, dout + i * in_step, in + i * in_step, s);
+    if (!winograd) {
+        sal__fast_conv2d_weight(&t->ctx, dweight, dout, in, s, times, in_step,
+                                scratch(t, sal__fast_weight_scratch(s, times, t->ctx.threads)));
+    } else {
+        sal__sums_fit(&j, s, times);
+        if (!j.rows) { t->error = INFINITY; return; }
+        j.rows = between(t, 1, j.rows);
+        if (below(t, 2)) { j.slice = 32; j.fs = (size_t)(s->oc + 15) / 16 * 16 * 32 + 16; }
+        j.isa = sal__isa_of(&t->ctx); j.s = s; j.in = in; j.dout = dout; j.to = dweight;
+        j.step = in_step;
+        sal__sums_run(&t->ctx, &j, times, (float *)scratch(t, sizeof(float) *
+                      sal__sums_floats(&j, t->ctx.threads)));
+    }
     agree(t, dweight, want, count);
+}
+static void conv_weight(trial *t) { sal_conv s; any_kernel(t, &s); weight_gradient(t, &s, 0); }
+static void conv_sums(trial *t) {
+    sal_conv s;
+    memset(&s, 0, sizeof s);
+    s.kh = s.kw = 3 + 2 * below(t, 2); s.stride = 1; s.dilation = 1 + below(t, 4) * !below(t, 2);
+    weight_gradient(t, &s, 1);
 }
 
 static int depthwise_shape(trial *t, sal_conv *s, const char *name) {
@@ -486,7 +511,8 @@ static const struct kernel {
     { "Winograd F(4x4, 5x5)", f45, 80, 1e-7 },
     { "the faster of these", planned, 80, 1e-7 },
     { "gradient of a convolution's input", conv_data, 120, 1e-7 },
-    { "gradient of a convolution's weights", conv_weight, 120, 1e-9 },
+    { "gradient of a convolution's weights", conv_weight, 120, 1e-7 },
+    { "the same by Winograd", conv_sums, 80, 1e-7 },
     { "depthwise convolution", depthwise, 150, 1e-9 },
     { "gradients of a depthwise convolution", depthwise_back, 150, 1e-9 },
     { "1x1 and depthwise convolution in strips", wide, 60, 1e-9 },
