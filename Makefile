@@ -4,7 +4,8 @@
 #   make demo       set up, build, and turn the sample photographs into maps and overlays
 #   make test       set up, build and run all tests
 #   make bench      how fast is each network, layer by layer
-#   make install    the header and the programs, under PREFIX (/usr/local)
+#   make install    headers, programs, weights, saliency.pc and a CMake package, under PREFIX (/usr/local)
+#   make uninstall  removes what make install puts there
 #   make check-all  the tests again: sanitizers, other compilers, other processors
 #   make reproduce-wepsam   WEPSAM's Fig. 2 on the data sets in DATA (about 20 minutes on two cores)
 #   make cuda       the GPU backend for every architecture that nvcc knows (needs no GPU)
@@ -109,14 +110,74 @@ check-all: setup
 reproduce-wepsam: setup $(BUILD)/train $(BUILD)/pretrain
 	@sh examples/reproduce_wepsam.sh $(DATA) $(BUILD)/wepsam $(BUILD)
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin
-	install -m 644 saliency.h weights/saliency_lite.h $(DESTDIR)$(PREFIX)/include
-	for program in $(PROGRAMS); do \
-	    install $$program $(DESTDIR)$(PREFIX)/bin/saliency-$$(basename $$program) || exit 1; \
+# As programs find it: pkg-config --cflags --libs saliency, or find_package(saliency) and saliency::saliency. The one-line
+# headers in include/saliency lead from the places that the examples name, so these build unchanged.
+VERSION   = $(shell sed -n 's/^.define SAL_VERSION "\(.*\)"/\1/p' saliency.h)
+DEST      = $(DESTDIR)$(PREFIX)
+SHARED    = $(notdir $(wildcard weights/*.safetensors))
+COMMANDS  = $(notdir $(filter-out %/hello %/train_yours,$(PROGRAMS)))
+INSTALLED = include/saliency.h include/saliency_lite.h include/saliency/saliency.h include/saliency/weights/saliency_lite.h \
+            lib/pkgconfig/saliency.pc lib/cmake/saliency/saliency-config.cmake lib/cmake/saliency/saliency-config-version.cmake \
+            $(addprefix bin/saliency-,$(COMMANDS)) $(addprefix share/saliency/,$(SHARED))
+
+define PKG_CONFIG
+prefix=$(PREFIX)
+includedir=$${prefix}/include
+
+Name: saliency
+Description: where people look in a picture; one C header
+Version: $(VERSION)
+Cflags: -I"$${includedir}" -I"$${includedir}/saliency/weights"
+Libs: -lm
+endef
+
+define CMAKE_CONFIG
+get_filename_component(_prefix "$${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
+set(saliency_WEIGHTS "$${_prefix}/share/saliency")
+if(NOT TARGET saliency::saliency)
+    add_library(saliency::saliency INTERFACE IMPORTED)
+    set_target_properties(saliency::saliency PROPERTIES INTERFACE_INCLUDE_DIRECTORIES
+                          "$${_prefix}/include;$${_prefix}/include/saliency/weights")
+    if(NOT WIN32)
+        set_target_properties(saliency::saliency PROPERTIES INTERFACE_LINK_LIBRARIES m)
+    endif()
+endif()
+unset(_prefix)
+endef
+
+define CMAKE_VERSION
+set(PACKAGE_VERSION $(VERSION))
+if(NOT PACKAGE_FIND_VERSION VERSION_GREATER PACKAGE_VERSION)
+    set(PACKAGE_VERSION_COMPATIBLE TRUE)
+    if(PACKAGE_FIND_VERSION VERSION_EQUAL PACKAGE_VERSION)
+        set(PACKAGE_VERSION_EXACT TRUE)
+    endif()
+endif()
+endef
+export PKG_CONFIG CMAKE_CONFIG CMAKE_VERSION
+
+install: $(addprefix $(BUILD)/,$(COMMANDS))
+	@for folder in bin include/saliency/weights lib/pkgconfig lib/cmake/saliency share/saliency; do \
+	    install -d "$(DEST)/$$folder" || exit 1; \
+	done
+	install -m 644 saliency.h weights/saliency_lite.h "$(DEST)/include"
+	for program in $(COMMANDS); do \
+	    install $(BUILD)/$$program "$(DEST)/bin/saliency-$$program" || exit 1; \
+	done
+	install -m 644 $(addprefix weights/,$(SHARED)) "$(DEST)/share/saliency"
+	@echo '#include "../saliency.h"' > "$(DEST)/include/saliency/saliency.h"
+	@echo '#include "../../saliency_lite.h"' > "$(DEST)/include/saliency/weights/saliency_lite.h"
+	@echo "$$PKG_CONFIG" > "$(DEST)/lib/pkgconfig/saliency.pc"
+	@echo "$$CMAKE_CONFIG" > "$(DEST)/lib/cmake/saliency/saliency-config.cmake"
+	@echo "$$CMAKE_VERSION" > "$(DEST)/lib/cmake/saliency/saliency-config-version.cmake"
+
+uninstall:
+	@for file in $(INSTALLED); do rm -f "$(DEST)/$$file" || exit 1; done
+	@for folder in include/saliency/weights include/saliency lib/cmake/saliency share/saliency; do \
+	    rmdir "$(DEST)/$$folder" 2>/dev/null || :; \
 	done
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all setup demo tests test bench cuda test-cuda bench-cuda check-all reproduce-wepsam install clean
+.PHONY: all setup demo tests test bench cuda test-cuda bench-cuda check-all reproduce-wepsam install uninstall clean

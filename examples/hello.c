@@ -1,6 +1,7 @@
 /* hello: the shortest complete program. A photograph in, a saliency map out.
 
        gcc -O2 examples/hello.c -o hello -lm  &&  ./hello examples/photos/coffee.jpg map.png */
+#include <stdio.h>
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 #include "../weights/saliency_lite.h"

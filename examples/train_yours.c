@@ -3,6 +3,7 @@
        gcc -O2 -fopenmp examples/train_yours.c -o train_yours -lm  &&  ./train_yours
 
    Replace draw() by what loads yours. Pictures in folders: train.c and dataset.h. */
+#include <stdio.h>
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 #include "../weights/saliency_lite.h"
