@@ -168,6 +168,10 @@ SALDEF int sal_number_parse(const char **text, double *out);
 /* Print: as %g with so many significant digits (17 at most); 0: as few as give the same float
    again. Returns text. */
 SALDEF const char *sal_number_print(char text[32], double value, int digits);
+/* Bytes of the UTF-8 character at s, which ends with a zero byte; 0: there is none. */
+SALDEF int sal_utf8_length(const char *s);
+/* One code point as UTF-8, at most 4 bytes; returns how many. */
+SALDEF size_t sal_utf8_put(char *out, uint32_t c);
 
 /* Counter-based random numbers (splitmix64): the i-th value depends on seed and i alone. */
 typedef struct sal_rng { uint64_t state; } sal_rng;
@@ -1491,6 +1495,26 @@ static uint64_t sal__uint(const unsigned char *p, int bytes, int big) {
     uint64_t v = 0;
     for (int i = 0; i < bytes; i++) v = v << 8 | p[big ? i : bytes - 1 - i];
     return v;
+}
+
+/* --- UTF-8 ------------------------------------------------------------------------------- */
+
+SALDEF int sal_utf8_length(const char *s) {
+    const unsigned char *u = (const unsigned char *)s;
+    int i, n = u[0] < 0x80 ? 1 : u[0] < 0xC2 ? 0 : u[0] < 0xE0 ? 2 : u[0] < 0xF0 ? 3
+             : u[0] < 0xF5 ? 4 : 0;
+    for (i = 1; i < n; i++) if ((u[i] & 0xC0) != 0x80) return 0;
+    if ((u[0] == 0xE0 && u[1] < 0xA0) || (u[0] == 0xF0 && u[1] < 0x90)) return 0;   /* too long */
+    if ((u[0] == 0xED && u[1] > 0x9F) || (u[0] == 0xF4 && u[1] > 0x8F)) return 0;   /* no such */
+    return n;
+}
+
+SALDEF size_t sal_utf8_put(char *out, uint32_t c) {
+    int n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    static const unsigned char lead[] = { 0, 0, 0xC0, 0xE0, 0xF0 };
+    for (int i = n - 1; i > 0; i--, c >>= 6) out[i] = (char)(0x80 | (c & 0x3F));
+    out[0] = (char)(lead[n] | c);
+    return (size_t)n;
 }
 
 /* --- numbers in text --------------------------------------------------------------------- */
@@ -5236,26 +5260,6 @@ static sal_result sal__json_expect(sal__json *j, char c) {
     return sal__json_fail(j, what);
 }
 
-/* Bytes of the well-formed UTF-8 character at s, 0 if it is none (Unicode, table 3-7). */
-static int sal__utf8(const char *s) {
-    const unsigned char *u = (const unsigned char *)s;
-    int i, n = u[0] < 0x80 ? 1 : u[0] < 0xC2 ? 0 : u[0] < 0xE0 ? 2 : u[0] < 0xF0 ? 3
-             : u[0] < 0xF5 ? 4 : 0;
-    for (i = 1; i < n; i++) if ((u[i] & 0xC0) != 0x80) return 0;
-    if ((u[0] == 0xE0 && u[1] < 0xA0) || (u[0] == 0xF0 && u[1] < 0x90)) return 0;   /* too long */
-    if ((u[0] == 0xED && u[1] > 0x9F) || (u[0] == 0xF4 && u[1] > 0x8F)) return 0;   /* no such */
-    return n;
-}
-
-/* One code point as UTF-8; returns how many bytes. */
-static size_t sal__put_utf8(char *out, uint32_t c) {
-    int n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    static const unsigned char lead[] = { 0, 0, 0xC0, 0xE0, 0xF0 };
-    for (int i = n - 1; i > 0; i--, c >>= 6) out[i] = (char)(0x80 | (c & 0x3F));
-    out[0] = (char)(lead[n] | c);
-    return (size_t)n;
-}
-
 /* The four hexadecimal digits behind \u, or -1. */
 static long sal__json_hex(sal__json *j) {
     static const char digits[] = "0123456789abcdef0123456789ABCDEF";
@@ -5274,7 +5278,7 @@ static sal_result sal__json_string(sal__json *j, char **string) {
     char *out = *string = j->at;
     while (*j->at != '"') {
         if (*j->at != '\\') {
-            int n = sal__utf8(j->at);
+            int n = sal_utf8_length(j->at);
             if ((unsigned char)*j->at < 0x20)
                 return sal__json_fail(j, "a string is not closed, or holds a control character");
             if (!n) return sal__json_fail(j, "a string is not UTF-8");
@@ -5295,7 +5299,7 @@ static sal_result sal__json_string(sal__json *j, char **string) {
         }
         if (c <= 0 || (c >= 0xD800 && c < 0xE000))
             return sal__json_fail(j, "\\u needs four digits of a character other than zero");
-        out += sal__put_utf8(out, (uint32_t)c);
+        out += sal_utf8_put(out, (uint32_t)c);
     }
     j->at++;
     *out = 0;

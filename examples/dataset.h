@@ -80,7 +80,9 @@ SALDEF sal_result sal_mat_load(sal_ctx *ctx, const char *path, sal_mat *mat);
               y; subject, duration_ms, start_ms if known.
      OSIE     the same with fixations.mat, or data/stimuli/ and data/eye/fixations.mat
      Scene    the same; the .mat says which of the two it is
-     SALICON  images/, fixations/ (NAME.mat), maps/, each with train/ and val/ inside or flat
+              Or, instead of the table, fixations/NAME.png or .bmp: black, but for fixated pixels.
+     SALICON  images/, fixations/ (NAME.mat, of either release), maps/, each with train/ and val/
+              inside or flat
      iSUN     images/, training.mat, validation.mat; saliency/NAME.mat if there
      MIT1003  ALLSTIMULI/, ALLFIXATIONMAPS/ (NAME_fixMap.jpg, NAME_fixPts.jpg), DATA/viewer/NAME.mat
      CAT2000  Stimuli/CATEGORY/, FIXATIONLOCS/, FIXATIONMAPS/; or a folder with trainSet/ inside
@@ -131,7 +133,8 @@ typedef struct sal_item {
     sal_fixation *fixation;     /* by subject, in the order of time where the set has it */
     int fixations;
     int subjects;               /* one more than the largest subject index, 0 without fixations */
-    int dropped;                /* fixations not handed out: more than a pixel outside */
+    int dropped;                /* fixations not handed out: more than a pixel outside, or (if they
+                                   are read now) without numbers */
     double sigma;               /* of the density map, in pixels (as far as is known) */
 } sal_item;
 
@@ -261,14 +264,38 @@ static void set__arena_free(sal_ctx *ctx, set__arena *arena) {
     }
 }
 
-/* A zero-terminated copy of length bytes. */
+/* A zero-terminated copy of length bytes; what is not UTF-8 becomes U+FFFD. */
 static char *set__arena_text(sal_ctx *ctx, set__arena *arena, const void *text, size_t length) {
-    char *copy = (char *)set__arena_alloc(ctx, arena, length + 1, 1);
-    if (copy) {
-        memcpy(copy, text, length);
-        copy[length] = 0;
+    char *copy = (char *)set__arena_alloc(ctx, arena, length + 1, 1), *whole, *out;
+    const char *at = copy;
+    if (!copy) return NULL;
+    memcpy(copy, text, length);
+    while (*at && sal_utf8_length(at)) at += sal_utf8_length(at);
+    if (!*at) return copy;
+    whole = out = (char *)set__arena_alloc(ctx, arena, length, 3);
+    for (at = copy; whole && *at; ) {
+        int n = sal_utf8_length(at);
+        if (n) memcpy(out, at, (size_t)n);
+        out += n ? (size_t)n : sal_utf8_put(out, 0xFFFD);
+        at += n ? n : 1;
     }
-    return copy;
+    return whole;
+}
+
+/* The code point at `at`, where `left` numbers of so many bytes stand `step` bytes apart; *taken of
+   them are its own: a UTF-16 pair is two. */
+static uint32_t set__code_point(const unsigned char *at, size_t step, int bytes, int big,
+                                size_t left, int *taken) {
+    uint32_t c = (uint32_t)set__uint(at, bytes, big), low;
+    *taken = 1;
+    if (c >= 0xD800 && c < 0xDC00 && left > 1) {
+        low = (uint32_t)set__uint(at + step, bytes, big);
+        if (low >= 0xDC00 && low < 0xE000) {
+            *taken = 2;
+            return 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
+        }
+    }
+    return c >= 0x110000 || (c >= 0xD800 && c < 0xE000) ? 0xFFFD : c;
 }
 
 /* --- MATLAB files --------------------------------------------------------------------------
@@ -393,15 +420,6 @@ static sal_result set__mat_name(set__mat_reader *r, const char **out) {
     return *out ? SAL_OK : SAL_ERR_MEMORY;
 }
 
-/* One code point as UTF-8; returns how many bytes. */
-static size_t set__put_utf8(char *out, uint32_t c) {
-    static const unsigned char lead[] = { 0, 0, 0xC0, 0xE0, 0xF0 };
-    int n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    for (int i = n - 1; i > 0; i--, c >>= 6) out[i] = (char)(0x80 | (c & 0x3F));
-    out[0] = (char)(lead[n] | c);
-    return (size_t)n;
-}
-
 /* Characters stand column by column, like numbers; the text has the rows one after another. */
 static sal_result set__mat_text(set__mat_reader *r, sal_mat *m) {
     set__mat_element e;
@@ -423,17 +441,11 @@ static sal_result set__mat_text(set__mat_reader *r, sal_mat *m) {
     for (size_t row = 0; row < rows; row++) {
         if (row > 0) *p++ = '\n';
         for (size_t column = 0; column < columns; column++) {
-            const unsigned char *at = e.data + (row + column * rows) * width;
-            uint32_t c = (uint32_t)set__uint(at, (int)width, r->big), low;
-            if (c >= 0xD800 && c < 0xDC00 && column + 1 < columns) {        /* a surrogate pair */
-                low = (uint32_t)set__uint(at + rows * width, (int)width, r->big);
-                if (low >= 0xDC00 && low < 0xE000) {
-                    c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
-                    column++;
-                }
-            }
-            if (c >= 0x110000 || (c >= 0xD800 && c < 0xE000)) c = 0xFFFD;
-            p += set__put_utf8(p, c);
+            int taken;
+            p += sal_utf8_put(p, set__code_point(e.data + (row + column * rows) * width,
+                                                 rows * width, (int)width, r->big, columns - column,
+                                                 &taken));
+            column += (size_t)taken - 1;
         }
     }
     *p = 0;         /* room is there: the last row has no newline */
@@ -704,67 +716,109 @@ static sal_result set__grow(sal_ctx *ctx, void **array, int n, size_t size) {
 /* --- CSV ------------------------------------------------------------------------------------
 
    RFC 4180: cells between commas, perhaps in double quotes, in which commas and line ends are
-   text and "" is a quote. LF, CRLF or CR end a line; a byte order mark and empty lines are skipped,
+   text and "" is a quote. If the first line has more semicolons or tabs than commas, these stand
+   between the cells. LF, CRLF or CR end a line; a byte order mark and empty lines are skipped,
    blanks around a cell without quotes are dropped. Cells are cut out of the text in place. */
 typedef struct set__csv {
     const char *path;
     char *at, *end;             /* *end is a zero byte */
+    char between;
     int line, next_line;
     int columns, cells;         /* of the first row, of this one; 0: the end */
     char *cell[32];
 } set__csv;
 
-static sal_result set__csv_row(sal_ctx *ctx, set__csv *c) {
-    char ended = ',';
-    c->cells = 0;
-    while (c->at < c->end && (*c->at == '\n' || *c->at == '\r')) {
-        if (*c->at == '\n' || c->at[1] != '\n') c->next_line++;
-        c->at++;
-    }
-    c->line = c->next_line;
-    if (c->at >= c->end) return SAL_OK;
-    while (ended == ',') {
-        char *begin, *out;
-        if (c->cells == SET__COUNT(c->cell))
-            return set__fail(ctx, SAL_ERR_FORMAT, "%s:%d: more than %d cells", c->path, c->line,
-                             SET__COUNT(c->cell));
-        while (*c->at == ' ' || *c->at == '\t') c->at++;
-        begin = out = c->at;
-        if (*c->at == '"') {
-            for (c->at++; c->at < c->end && (*c->at != '"' || c->at[1] == '"'); c->at++) {
-                if (*c->at == '"') c->at++;
-                if (*c->at == '\n') c->next_line++;
-                *out++ = *c->at;
-            }
-            if (c->at >= c->end)
-                return set__fail(ctx, SAL_ERR_FORMAT, "%s:%d: a quote is opened and not closed",
-                                 c->path, c->line);
-            for (c->at++; *c->at == ' ' || *c->at == '\t'; c->at++) {}
-        } else {
-            while (c->at < c->end && *c->at != ',' && *c->at != '\n' && *c->at != '\r') c->at++;
-            for (out = c->at; out > begin && (out[-1] == ' ' || out[-1] == '\t'); out--) {}
+static int set__csv_blank(const set__csv *c, char x) {
+    return x == ' ' || (x == '\t' && c->between != '\t');
+}
+
+static int set__csv_ends(const set__csv *c) {
+    return c->at >= c->end || *c->at == c->between || *c->at == '\n' || *c->at == '\r';
+}
+
+static void set__csv_line_end(set__csv *c) {
+    if (*c->at == '\r' && c->at[1] == '\n') c->at++;
+    c->at++;
+    c->next_line++;
+}
+
+/* The cell from c->at to *out; c->at moves to what ends it. */
+static sal_result set__csv_cell(sal_ctx *ctx, set__csv *c, char **out) {
+    char *begin;
+    while (set__csv_blank(c, *c->at)) c->at++;
+    begin = *out = c->at;
+    if (*c->at == '"') {
+        for (c->at++; c->at < c->end && (*c->at != '"' || c->at[1] == '"'); c->at++) {
+            if (*c->at == '"') c->at++;
+            if (*c->at == '\n') c->next_line++;
+            *(*out)++ = *c->at;
         }
-        ended = c->at < c->end ? *c->at : '\n';
-        if (ended != ',' && ended != '\n' && ended != '\r')
+        if (c->at >= c->end)
+            return set__fail(ctx, SAL_ERR_FORMAT, "%s:%d: a quote is opened and not closed",
+                             c->path, c->line);
+        for (c->at++; set__csv_blank(c, *c->at); c->at++) {}
+        if (!set__csv_ends(c))
             return set__fail(ctx, SAL_ERR_FORMAT, "%s:%d: text behind a closed quote", c->path,
                              c->line);
-        if (ended == '\n' || (ended == '\r' && c->at[1] != '\n')) c->next_line++;
-        if (ended == '\r' && c->at[1] == '\n') { c->at++; c->next_line++; }
-        if (c->at < c->end) c->at++;
-        *out = 0;
-        c->cell[c->cells++] = begin;
+    } else {
+        while (!set__csv_ends(c)) c->at++;
+        for (*out = c->at; *out > begin && set__csv_blank(c, (*out)[-1]); --*out) {}
     }
+    if (c->cells == SET__COUNT(c->cell))
+        return set__fail(ctx, SAL_ERR_FORMAT, "%s:%d: more than %d cells", c->path, c->line,
+                         SET__COUNT(c->cell));
+    c->cell[c->cells++] = begin;
+    return SAL_OK;
+}
+
+static sal_result set__csv_row(sal_ctx *ctx, set__csv *c) {
+    int more = 1;
+    c->cells = 0;
+    while (c->at < c->end && (*c->at == '\n' || *c->at == '\r')) set__csv_line_end(c);
+    c->line = c->next_line;
+    if (c->at >= c->end) return SAL_OK;
+    while (more) {
+        char *end;
+        SET__TRY(set__csv_cell(ctx, c, &end));
+        more = c->at < c->end && *c->at == c->between;
+        if (more) c->at++;
+        else if (c->at < c->end) set__csv_line_end(c);
+        *end = 0;
+    }
+    return SAL_OK;
+}
+
+/* Text in UTF-16, with its byte order mark or without, becomes UTF-8. */
+static sal_result set__to_utf8(sal_ctx *ctx, const char *path, unsigned char **text, size_t *size) {
+    const unsigned char *p = *text;
+    int mark = *size > 1 && ((p[0] == 0xFF && p[1] == 0xFE) || (p[0] == 0xFE && p[1] == 0xFF));
+    int big = mark ? p[0] == 0xFE : *size > 1 && !p[0], taken;
+    size_t n = *size / 2;
+    if (*size < 2 || (!mark && p[0] && p[1])) return SAL_OK;
+    if (*size % 2)
+        return set__fail(ctx, SAL_ERR_FORMAT, "%s: UTF-16 text of an odd number of bytes", path);
+    char *utf8 = SET__NEW(ctx, char, 3 * n + 1), *out = utf8;
+    if (!utf8) return SAL_ERR_MEMORY;
+    for (size_t i = (size_t)mark; i < n; i += (size_t)taken)
+        out += sal_utf8_put(out, set__code_point(p + 2 * i, 2, 2, big, n - i, &taken));
+    sal_free(ctx, *text);
+    *text = (unsigned char *)utf8; *size = (size_t)(out - utf8);
     return SAL_OK;
 }
 
 /* Begin, and read the first row: the names of the columns. */
 static sal_result set__csv_start(sal_ctx *ctx, set__csv *c, const char *path, unsigned char *text,
                                  size_t size) {
+    int commas = 0, semicolons = 0, tabs = 0;
     memset(c, 0, sizeof *c);
     c->path = path;
     c->at = (char *)text; c->end = c->at + size;
     c->next_line = 1;
     if (size >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3)) c->at += 3;
+    for (const char *t = c->at; t < c->end && *t != '\n' && *t != '\r'; t++) {
+        commas += *t == ','; semicolons += *t == ';'; tabs += *t == '\t';
+    }
+    c->between = tabs > commas && tabs > semicolons ? '\t' : semicolons > commas ? ';' : ',';
     SET__TRY(set__csv_row(ctx, c));
     c->columns = c->cells;
     return SAL_OK;
@@ -777,14 +831,15 @@ static sal_result set__csv_next(sal_ctx *ctx, set__csv *c) {
                      c->line, c->cells, c->columns);
 }
 
-/* Which of the cells of this row is called name (upper or lower case), -1: none. */
+/* The same words, but for upper and lower case? */
+static int set__same(const char *a, const char *b) {
+    for (; *a && *b && (*a | 32) == (*b | 32); a++) b++;
+    return !*a && !*b;
+}
+
+/* Which of the cells of this row is called name, -1: none. */
 static int set__csv_find(const set__csv *c, const char *name) {
-    int k;
-    for (int i = 0; i < c->cells; i++) {
-        const char *s = c->cell[i];
-        for (k = 0; name[k] && (s[k] | 32) == (name[k] | 32); k++) {}
-        if (!name[k] && !s[k]) return i;
-    }
+    for (int i = 0; i < c->cells; i++) if (set__same(c->cell[i], name)) return i;
     return -1;
 }
 
@@ -821,7 +876,7 @@ static double set__set_sigma(const sal_dataset *set, const sal_dataset_entry *e,
 
 /* Fixations as they come, each with the picture it belongs to (-1: the one that is read). */
 typedef struct set__seen { sal_fixation f; int entry, order; } set__seen;
-typedef struct set__looks { set__seen *list; int count; } set__looks;
+typedef struct set__looks { set__seen *list; int count, dropped; } set__looks;
 
 /* What a set is built from. */
 typedef struct set__opener {
@@ -832,12 +887,17 @@ typedef struct set__opener {
     set__looks looks;
     const char **subject;       /* in the order they turned up */
     int subjects;
+    int unknown;                /* files of kinds that are not read here */
+    const char *one_unknown;    /* one of them */
 } set__opener;
 
 static sal_result set__look(sal_ctx *ctx, set__looks *looks, int entry, int subject, double x,
                             double y, double start, double duration) {
     set__seen *s;
-    if (!(fabs(x) < 1e7 && fabs(y) < 1e7)) return SAL_OK;       /* not a number: no look */
+    if (!(fabs(x) < 1e7 && fabs(y) < 1e7)) {    /* not a number, or nowhere near a screen */
+        looks->dropped++;
+        return SAL_OK;
+    }
     SET__TRY(set__grow(ctx, (void **)&looks->list, looks->count, sizeof *s));
     s = &looks->list[looks->count];
     s->entry = entry; s->order = looks->count++;
@@ -850,8 +910,10 @@ static sal_result set__look(sal_ctx *ctx, set__looks *looks, int entry, int subj
 
 /* --- names and files */
 
-#define SET__PICTURES ".jpg|.jpeg|.png|.bmp|.ppm|.pgm"
+#define SET__PICTURES ".jpg|.jpeg|.png|.bmp|.ppm|.pgm|.jfif|.jpe|.pnm"
 #define SET__MAPS ".png|.jpg|.jpeg|.npy|.mat|.pgm|.bmp"
+#define SET__POINTS ".mat|.png|.bmp|.pgm"
+#define SET__UNKNOWN ".webp|.heic|.heif|.avif|.gif|.tif|.tiff|.jxl|.jp2|.psd|.svg|.exr|.hdr"
 
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
@@ -871,8 +933,8 @@ static sal_result set__text(set__opener *b, const char **out, const char *format
     return SAL_OK;
 }
 
-/* The first that exists of root/FOLDER/STEM.EXTENSION, over lists separated by '|' (an empty
-   extension list: a folder of that name). NULL if none does. */
+/* The first that exists of root/FOLDER/STEM.EXTENSION, over lists separated by '|', the extension
+   in small letters or capitals (an empty extension list: a folder of that name). NULL: none. */
 static sal_result set__find(set__opener *b, const char **out, const char *folders,
                             const char *stem, size_t length, const char *extensions) {
     char path[4096];
@@ -881,10 +943,15 @@ static sal_result set__find(set__opener *b, const char **out, const char *folder
         int n = (int)strcspn(f, "|");
         for (const char *x = extensions; ; x += strcspn(x, "|") + 1) {
             int m = (int)strcspn(x, "|");
-            int used = snprintf(path, sizeof path, "%s%s%.*s%s%.*s%.*s", b->set->path, n ? "/" : "",
-                                n, f, length ? "/" : "", (int)length, stem, m, x);
-            if (used > 0 && used < (int)sizeof path && sal_path_kind(path) == (*extensions ? 0 : 1))
-                return set__text(b, out, "%s", path);
+            for (int capitals = 0; capitals < (m > 0 ? 2 : 1); capitals++) {
+                int used = snprintf(path, sizeof path, "%s%s%.*s%s%.*s%.*s", b->set->path,
+                                    n ? "/" : "", n, f, length ? "/" : "", (int)length, stem, m, x);
+                if (used <= 0 || used >= (int)sizeof path) continue;
+                for (char *p = path + used - m; capitals && *p; p++)
+                    if (*p >= 'a' && *p <= 'z') *p = (char)(*p - 'a' + 'A');
+                if (sal_path_kind(path) == (*extensions ? 0 : 1))
+                    return set__text(b, out, "%s", path);
+            }
             if (!x[m]) break;
         }
         if (!f[n]) break;
@@ -918,7 +985,12 @@ static sal_result set__add_pictures(set__opener *b, const char *folder, const ch
     int n;
     SET__TRY(set__dir_list(b->ctx, &b->arena, folder, &names, &n));
     for (int i = 0; i < n; i++) {
-        if (names[i][0] == '.' || !sal_is_picture(names[i])) continue;
+        if (names[i][0] == '.' || !sal_is_picture(names[i])) {
+            if (!set__has_extension(names[i], SET__UNKNOWN)) continue;
+            b->unknown++;
+            SET__TRY(set__text(b, &b->one_unknown, "%s", names[i]));
+            continue;
+        }
         SET__TRY(set__text(b, &name, "%s%s%s", prefix, *prefix ? "/" : "", names[i]));
         SET__TRY(set__text(b, &image, "%s/%s", folder, names[i]));
         SET__TRY(set__new_entry(b, name, image, &e));
@@ -1003,7 +1075,7 @@ static sal_result set__missing(set__opener *b, const char *file, const char *nam
                                const char *what) {
     if (!b->set->options.skip_missing)
         return set__fail(b->ctx, SAL_ERR_IO, "%s: %s: %s; complete the set, or open it with "
-                         "skip_missing", file, name, what);
+                         "skip_missing (--skip-missing)", file, name, what);
     set__warn(b->ctx, "%s: %s: %s; left out", file, name, what);
     return SAL_OK;
 }
@@ -1055,12 +1127,19 @@ static sal_result set__csv_column(sal_ctx *ctx, const set__csv *c, const char *n
     return set__fail(ctx, SAL_ERR_FORMAT, "%s:%d: no column is named %s", c->path, c->line, name);
 }
 
-/* The number in a cell; a column that is not there (-1) gives -1. */
+/* The number in a cell; a column that is not there (-1) gives -1, an empty cell and what programs
+   write for "no number" NaN, as in MATLAB files. */
 static sal_result set__csv_number(sal_ctx *ctx, const set__csv *c, int column, double *out) {
+    static const char *const none[] = { "", "nan", "na", "inf", "-inf" };
+    const char *text = column < 0 ? NULL : c->cell[column];
     *out = -1;
-    if (column < 0 || set__csv_parse(c->cell[column], out)) return SAL_OK;
-    return set__fail(ctx, SAL_ERR_FORMAT, "%s:%d: \"%.40s\" in cell %d is no number", c->path,
-                     c->line, c->cell[column], column + 1);
+    if (!text) return SAL_OK;
+    if (sal_number_parse(&text, out) && !*text) return SAL_OK;
+    for (int i = 0; i < SET__COUNT(none); i++)
+        if (set__same(c->cell[column], none[i])) { *out = NAN; return SAL_OK; }
+    return set__fail(ctx, SAL_ERR_FORMAT, "%s:%d: \"%.40s\" in cell %d is no number%s", c->path,
+                     c->line, c->cell[column], column + 1,
+                     strchr(c->cell[column], ',') ? " (its decimals need a point)" : "");
 }
 
 static sal_result set__read_csv(set__opener *b, const char *path, unsigned char *text,
@@ -1110,6 +1189,9 @@ static sal_result set__read_sigmas(set__opener *b, const char *path, unsigned ch
         SET__TRY(set__csv_next(b->ctx, &c));
         if (c.cells == 0) return SAL_OK;
         SET__TRY(set__csv_number(b->ctx, &c, column, &sigma));
+        if (!(sigma >= 0 && sigma <= 1e4))
+            return set__fail(b->ctx, SAL_ERR_FORMAT, "%s:%d: a sigma from 0 to 10000 is expected",
+                             path, c.line);
         entry = set__entry_of(b, c.cell[image]);
         if (entry >= 0) b->set->entry[entry].sigma = sigma;
     }
@@ -1121,7 +1203,8 @@ static sal_result set__read_table(set__opener *b, const char *path,
     unsigned char *text;
     size_t size;
     SET__TRY(sal_file_read(b->ctx, path, &text, &size));
-    sal_result r = read(b, path, text, size);
+    sal_result r = set__to_utf8(b->ctx, path, &text, &size);
+    if (r == SAL_OK) r = read(b, path, text, size);
     sal_free(b->ctx, text);
     return r;
 }
@@ -1139,12 +1222,20 @@ static const sal_mat *set__unwrap(const sal_mat *m) {
     return m;
 }
 
+/* A picture of fixated pixels and its photograph have one size (w 0: not known yet). */
+static sal_result set__check_points(sal_ctx *ctx, const char *path, int pw, int ph, int w, int h) {
+    if (w == 0 || (pw == w && ph == h)) return SAL_OK;
+    return set__fail(ctx, SAL_ERR_SHAPE, "%s: the fixated pixels are %d x %d and their picture "
+                     "%d x %d", path, pw, ph, w, h);
+}
+
 /* The pixels of a matrix that are above zero, column by column, as fixations of viewer 0. */
 static sal_result set__mat_pixels(sal_ctx *ctx, const char *path, const sal_mat *m,
-                                  set__looks *looks, int entry) {
+                                  set__looks *looks, int entry, int w, int h) {
     size_t i, rows;
     if (!m || m->ndim != 2 || (m->kind != SAL_MAT_NUMBERS && m->kind != SAL_MAT_SPARSE))
         return set__fail(ctx, SAL_ERR_FORMAT, "%s: a matrix of fixated pixels is expected", path);
+    SET__TRY(set__check_points(ctx, path, m->dim[1], m->dim[0], w, h));
     for (i = 0, rows = (size_t)m->dim[0]; i < m->count; i++) {
         double x = m->kind == SAL_MAT_SPARSE ? m->column[i] : (double)(i / rows);
         double y = m->kind == SAL_MAT_SPARSE ? m->row[i] : (double)(i % rows);
@@ -1159,8 +1250,8 @@ static sal_result set__mat_gaze(sal_ctx *ctx, const char *path, const sal_mat *g
     const char *field = sal_mat_field(gaze, 0, "fixation") ? "fixation" : "fixations";
     if (gaze && gaze->count == 0) return SAL_OK;
     if (!sal_mat_field(gaze, 0, field))
-        return set__fail(ctx, SAL_ERR_FORMAT, "%s: the struct array gaze with the field %s is "
-                         "expected", path, field);
+        return set__fail(ctx, SAL_ERR_FORMAT, "%s: the struct array gaze with the field %s, or a "
+                         "matrix I or fixLocs of fixated pixels, is expected", path, field);
     for (size_t k = 0; k < gaze->count; k++) {
         const sal_mat *m = sal_mat_field(gaze, k, field);
         if (!set__is_matrix(m, 2))
@@ -1263,7 +1354,7 @@ static sal_result set__read_toronto(set__opener *b, const char *path, const sal_
         snprintf(stem, sizeof stem, "%.*s", (int)SET__MIN(set__stem(name), 31), name);
         m = set__csv_parse(stem, &number) && number >= 1 && number <= (double)white->count
             ? sal_mat_cell(white, (size_t)number - 1) : NULL;
-        if (m) SET__TRY(set__mat_pixels(b->ctx, path, m, &b->looks, i));
+        if (m) SET__TRY(set__mat_pixels(b->ctx, path, m, &b->looks, i, 0, 0));
         else SET__TRY(set__missing(b, path, name, "white has no cell of this number"));
     }
     return SAL_OK;
@@ -1310,10 +1401,12 @@ static sal_result set__read_mat(set__opener *b, const char *path,
 
 /* --- opening */
 
-/* Leave out what has neither a map nor fixations (or fail, see set__missing). */
+/* Leave out what has neither a map nor fixations: where one file has the fixations of all pictures,
+   nobody looked at such a picture; else a file is missing (see set__missing). */
 static sal_result set__check_entries(set__opener *b) {
     sal_dataset *set = b->set;
-    int k = 0, maps = 0, fixated = 0;
+    int k = 0, maps = 0, fixated = 0, bare = 0;
+    const char *one = "";
     int *moved;
     SET__TRY_PUT(moved, b->ctx, &b->arena, int, set->count);
     for (int i = 0; i < b->looks.count; i++) set->entry[b->looks.list[i].entry].count++;
@@ -1323,11 +1416,21 @@ static sal_result set__check_entries(set__opener *b) {
         maps += e->map != NULL;
         fixated += e->fixations || e->count > 0;
         if (e->map || e->fixations || e->count > 0) set->entry[k++] = *e;
+        else if (b->looks.count > 0) { bare++; one = e->name; }
         else SET__TRY(set__missing(b, set->path, e->name, "there is no map and no fixation of it"));
     }
     set->count = k;
     for (int i = 0; i < b->looks.count; i++)
         b->looks.list[i].entry = moved[b->looks.list[i].entry];
+    if (bare)
+        set__warn(b->ctx, "%s: %d of %d pictures, as %s, have neither a map nor fixations; left "
+                  "out", set->path, bare, k + bare, one);
+    if (b->looks.dropped)
+        set__warn(b->ctx, "%s: %d fixations have no numbers for coordinates; left out", set->path,
+                  b->looks.dropped);
+    if (b->unknown)
+        set__warn(b->ctx, "%s: files of kinds that are not read here, as %s: %d; left out",
+                  set->path, b->one_unknown, b->unknown);
     if (maps > 0 && maps < k)
         set__warn(b->ctx, "%s: %d of %d pictures have no map file; their maps are made from the "
                   "fixations", set->path, k - maps, k);
@@ -1481,8 +1584,14 @@ static sal_result set__open_set(set__opener *b) {
     if (a && c && !table && !b->set->options.fixations) {
         b->set->layout = SAL_SALICON;
         SET__TRY(set__add_picture_tree(b, a));
-        return set__pair_files(b, "maps|maps/train|maps/val", SET__MAPS,
-                               "fixations|fixations/train|fixations/val", ".mat");
+        SET__TRY(set__pair_files(b, "maps|maps/train|maps/val", SET__MAPS,
+                                 "fixations|fixations/train|fixations/val", SET__POINTS));
+        for (int i = 0; i < b->set->count; i++) {
+            const char *points = b->set->entry[i].fixations;
+            if (points && set__has_extension(points, ".mat")) return SAL_OK;
+        }
+        b->set->layout = SAL_PLAIN;
+        return SAL_OK;
     }
     if (a) return set__open_plain(b, a);
     return set__fail(b->ctx, SAL_ERR_FORMAT, "%s: no known data set: expected images/ with maps/, "
@@ -1611,32 +1720,44 @@ static sal_result set__read_viewers(sal_ctx *ctx, const sal_dataset *set, const 
     return SAL_OK;
 }
 
-/* _fixPts.jpg: white where somebody looked, with the ripples of JPEG around. */
-static sal_result set__read_points(sal_ctx *ctx, const char *path, set__looks *looks) {
+/* A picture that is black but where somebody looked. A JPEG has ripples around such pixels; in
+   other files a third grey level means that it is something else. */
+static sal_result set__read_points(sal_ctx *ctx, const char *path, set__looks *looks, int w,
+                                   int h) {
+    int jpeg = set__has_extension(path, ".jpg|.jpeg");
+    float top = 0;
     sal_map map;
-    sal_result r = SAL_OK;
     SET__TRY(sal_map_load_image(ctx, path, &map));
+    sal_result r = set__check_points(ctx, path, map.w, map.h, w, h);
+    for (size_t i = 0; i < (size_t)map.w * map.h; i++) top = SET__MAX(top, map.data[i]);
     for (int y = 0; y < map.h && r == SAL_OK; y++)
-        for (int x = 0; x < map.w && r == SAL_OK; x++)
-            if (map.data[(size_t)y * map.w + x] > 0.5f)
-                r = set__look(ctx, looks, -1, 0, x, y, -1, -1);
+        for (int x = 0; x < map.w && r == SAL_OK; x++) {
+            float v = map.data[(size_t)y * map.w + x];
+            if (!jpeg && v > 0 && v < top)
+                r = set__fail(ctx, SAL_ERR_FORMAT, "%s: has more than two grey levels, so that it "
+                              "is no picture of fixated pixels (density maps belong in maps/)",
+                              path);
+            else if (v > (jpeg ? 0.5f : 0)) r = set__look(ctx, looks, -1, 0, x, y, -1, -1);
+        }
     sal_map_free(ctx, &map);
     return r;
 }
 
-/* Those that were not read at opening. */
+/* Those that were not read at opening, of a picture of w x h. */
 static sal_result set__read_looks(sal_ctx *ctx, const sal_dataset *set, const sal_dataset_entry *e,
-                                  set__looks *looks) {
+                                  int w, int h, set__looks *looks) {
+    const sal_mat *pixels;
     sal_mat file;
     sal_result r;
     if (set->layout == SAL_MIT1003 && set->subjects > 0)
         return set__read_viewers(ctx, set, e->name, looks);
-    if (set->layout == SAL_MIT1003) return set__read_points(ctx, e->fixations, looks);
+    if (!set__has_extension(e->fixations, ".mat"))
+        return set__read_points(ctx, e->fixations, looks, w, h);
     SET__TRY(sal_mat_load(ctx, e->fixations, &file));
-    if (set->layout == SAL_SALICON)
-        r = set__mat_gaze(ctx, e->fixations, sal_mat_field(&file, 0, "gaze"), looks, -1);
-    else
-        r = set__mat_pixels(ctx, e->fixations, sal_mat_field(&file, 0, "fixLocs"), looks, -1);
+    pixels = sal_mat_field(&file, 0, "fixLocs");            /* CAT2000 */
+    if (!pixels) pixels = sal_mat_field(&file, 0, "I");     /* SALICON's first release */
+    if (pixels) r = set__mat_pixels(ctx, e->fixations, pixels, looks, -1, w, h);
+    else r = set__mat_gaze(ctx, e->fixations, sal_mat_field(&file, 0, "gaze"), looks, -1);
     sal_mat_free(ctx, &file);
     return r;
 }
@@ -1687,7 +1808,7 @@ static sal_result set__load_item(sal_ctx *ctx, const sal_dataset *set, const sal
                                  int parts, sal_item *item) {
     int make = (parts & SAL_ITEM_DENSITY) && (!e->map || set->options.make_density);
     int count = e->count, as_stored = ctx->as_stored;
-    set__looks looks = { NULL, 0 };
+    set__looks looks = { NULL, 0, 0 };
     sal_result r = SAL_OK;
     item->name = e->name;
     ctx->as_stored = 1;             /* as people were shown it: MATLAB ignores the orientation */
@@ -1702,7 +1823,7 @@ static sal_result set__load_item(sal_ctx *ctx, const sal_dataset *set, const sal
     item->sigma = set__set_sigma(set, e, item->w, item->h);
     if (make || (parts & SAL_ITEM_FIXATIONS)) {
         if (e->fixations) {
-            r = set__read_looks(ctx, set, e, &looks);
+            r = set__read_looks(ctx, set, e, item->w, item->h, &looks);
             count = looks.count;
         }
         item->fixation = SET__NEW(ctx, sal_fixation, count);
@@ -1712,7 +1833,7 @@ static sal_result set__load_item(sal_ctx *ctx, const sal_dataset *set, const sal
             item->fixation[item->fixations++] = f;
             item->subjects = SET__MAX(item->subjects, f.subject + 1);
         }
-        item->dropped = count - item->fixations;
+        item->dropped = count - item->fixations + looks.dropped;
         sal_free(ctx, looks.list);
         SET__TRY(r);
         if (!item->fixation) return SAL_ERR_MEMORY;

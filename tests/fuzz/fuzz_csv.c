@@ -17,7 +17,7 @@
 
 static void csv_try(const uint8_t *data, size_t size, int sigmas, int skip) {
     static const char *const names[] = { "a.jpg", "b.c.png", "train/1.jpg" };
-    unsigned char *text = (unsigned char *)malloc(size + 1);
+    unsigned char *text;
     fuzz_use use = { 0, 0 };
     sal_dataset set;
     set__opener b;
@@ -27,14 +27,15 @@ static void csv_try(const uint8_t *data, size_t size, int sigmas, int skip) {
     fuzz_start(&ctx, &use);
     memset(&set, 0, sizeof set);
     memset(&b, 0, sizeof b);
+    text = (unsigned char *)sal_alloc(&ctx, size + 1, 1);
     if (size > 0) memcpy(text, data, size);
-    text[size] = 0;
     b.ctx = &ctx; b.set = &set;
     set.path = "fuzz";
     set.options.skip_missing = skip;
     for (i = 0; i < 3; i++) fuzz_must(set__new_entry(&b, names[i], names[i], &e) == SAL_OK);
     fuzz_must(set__sort_stems(&b) == SAL_OK);
-    if ((sigmas ? set__read_sigmas : set__read_csv)(&b, "fuzz", text, size) != SAL_OK)
+    if (set__to_utf8(&ctx, "fuzz", &text, &size) != SAL_OK ||
+        (sigmas ? set__read_sigmas : set__read_csv)(&b, "fuzz", text, size) != SAL_OK)
         fuzz_must(!strncmp(sal_error(&ctx), "fuzz:", 5));
     else if (set__check_entries(&b) == SAL_OK) {
         int n = 0;
@@ -48,11 +49,11 @@ static void csv_try(const uint8_t *data, size_t size, int sigmas, int skip) {
         }
         for (i = 1; i < set.subjects; i++) fuzz_must(strcmp(set.subject[i - 1], set.subject[i]));
     }
+    sal_free(&ctx, text);
     sal_free(&ctx, b.looks.list); sal_free(&ctx, (void *)b.subject);
     set__arena_free(&ctx, &b.arena);
     sal_free(&ctx, set.entry);
     fuzz_must(use.live == 0 && use.bytes < ((size_t)1 << 20) + 1000 * size);
-    free(text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

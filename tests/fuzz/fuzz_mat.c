@@ -56,7 +56,7 @@ static void mat_layouts(sal_ctx *ctx, const sal_mat *file) {
         if (reader == 1) set__read_toronto(&b, "fuzz", file);
         if (reader == 2) set__mat_gaze(ctx, "fuzz", sal_mat_field(file, 0, "gaze"), &b.looks, 0);
         if (reader == 3)
-            set__mat_pixels(ctx, "fuzz", sal_mat_field(file, 0, "fixLocs"), &b.looks, 1);
+            set__mat_pixels(ctx, "fuzz", sal_mat_field(file, 0, "fixLocs"), &b.looks, 1, 9, 7);
         for (i = 0; i < file->fields && reader == 4; i++) {
             const sal_mat *m = &file->child[i];
             int n = set__is_matrix(m, 2) && m->count ? m->dim[0] : 0;
