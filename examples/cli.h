@@ -214,6 +214,12 @@ static inline int complain(const char *format, ...) {
     return 1;
 }
 
+/* For sal_ctx.log: warnings go where complaints go. */
+static inline void print_log(void *user, const char *message) {
+    (void)user;
+    complain("%s", message);
+}
+
 /* The exit status of the program: that of its work, or 1 if what it printed got lost. Below 0:
    done early, as after --help. */
 static inline int finish(int status) {

@@ -29,6 +29,7 @@ static const char help[] =
     "  -w WEIGHTS     a network from a .safetensors file\n"
     "  --maps DIR     maps somebody made: DIR/NAME.npy, .png, .jpg ..., NAME as the pictures';\n"
     "                 maps of another size are resized (bilinear) to the picture\n"
+    "  --any-size     also maps of another shape (else refused: perhaps they are transposed)\n"
     "  --baselines    three more: the centre prior (density of the fixations on all other\n"
     "                 pictures), and how well viewers predict each other: each one from all\n"
     "                 others (mean over viewers), one random half from the other (both ways)\n"
@@ -40,6 +41,7 @@ static const char help[] =
     "  --data DIR     a data set as published: plain images/ maps/ fixations.csv, OSIE, Scene,\n"
     "                 SALICON, iSUN, MIT1003, CAT2000, Toronto\n"
     "  --split NAME   one part of it (train, val, a category)\n"
+    "  --skip-missing leave out pictures whose files are missing instead of stopping\n"
     "  --limit N      the first N pictures only\n"
     "  --test-share F only the pictures that train --test-share F does not learn from; the others\n"
     "                 still serve as other pictures (centre prior, shuffled AUC)\n"
@@ -74,7 +76,8 @@ static const char help_end[] =
 
 /* DIR/NAME.npy, .png ... for picture NAME.jpg (which may lie in a sub-folder of the set). */
 static sal_result read_map(sal_ctx *ctx, const char *folder, const char *name, sal_map *map) {
-    static const char *const end[] = { "npy", "png", "jpg", "jpeg", "bmp", "pgm" };
+    static const char *const end[] = { "npy", "png", "jpg", "jpeg", "bmp", "pgm", "NPY", "PNG",
+                                       "JPG", "JPEG", "BMP", "PGM" };
     const char *slash = strrchr(name, '/'), *dot;
     char path[4096];
     int k, whole;
@@ -85,13 +88,23 @@ static sal_result read_map(sal_ctx *ctx, const char *folder, const char *name, s
             snprintf(path, sizeof path, "%s/%.*s.%s", folder,
                      dot ? (int)(dot - name) : (int)strlen(name), name, end[k]);
             if (sal_path_kind(path) == 0)
-                return k == 0 ? sal_map_load_npy(ctx, path, map)
-                              : sal_map_load_image(ctx, path, map);
+                return k % 6 == 0 ? sal_map_load_npy(ctx, path, map)
+                                  : sal_map_load_image(ctx, path, map);
         }
     }
     snprintf(ctx->error, sizeof ctx->error, "%s: there is no map for %s (.npy, .png, .jpg ...)",
              folder, name);
     return SAL_ERR_IO;
+}
+
+static sal_result check_shape(sal_ctx *ctx, const char *folder, const sal_item *item,
+                              const sal_map *map) {
+    if (same_shape(item->w, item->h, map->w, map->h)) return SAL_OK;
+    snprintf(ctx->error, sizeof ctx->error, "%s: the map of %s is %d x %d, the picture %d x %d: "
+             "another shape%s; --any-size stretches it", folder, item->name, map->w, map->h,
+             item->w, item->h, same_shape(item->w, item->h, map->h, map->w) ? ", as if transposed"
+                                                                            : "");
+    return SAL_ERR_SHAPE;
 }
 
 /* --- a block of pictures ------------------------------------------------------------------- */
@@ -113,7 +126,10 @@ static void prepare(void *arg, int index, int worker) {
     r = sal_dataset_item(ctx, &e->set, j->image, parts, &j->item);
     for (k = 0; k < e->rows && !r; k++) {
         const score_row *row = &e->row[k];
-        if (row->kind == MAPS) r = read_map(ctx, row->folder, j->item.name, &j->map[k]);
+        if (row->kind == MAPS) {
+            r = read_map(ctx, row->folder, j->item.name, &j->map[k]);
+            if (!r && !e->any_size) r = check_shape(ctx, row->folder, &j->item, &j->map[k]);
+        }
         else if (row->kind == MODEL && !row->of.net)
             r = sal_model_predict(ctx, (sal_model *)&row->of, &j->item.image, &j->map[k]);
         if (!r && j->map[k].data) r = fit_map(ctx, &j->map[k], j->item.w, j->item.h);
@@ -307,6 +323,7 @@ static int open_all(evaluation *e) {
     int i, count;
     memset(&options, 0, sizeof options);
     options.split = e->split;
+    options.skip_missing = e->skip_missing;
     if (!e->data) return complain("which data set? --data DIR; see evaluate --help");
     if (check_output(e->csv) || check_output(e->json) || check_output(e->html)) return 1;
     if (sal_dataset_open(&e->ctx, e->data, &options, &e->set))
@@ -398,6 +415,8 @@ static int read_command_line(evaluation *e, int argc, char **argv) {
         option_flag("--crop", &e->crop),
         option_text("--data", &e->data),
         option_text("--split", &e->split),
+        option_flag("--skip-missing", &e->skip_missing),
+        option_flag("--any-size", &e->any_size),
         option_whole("--limit", &e->limit, 1, INT_MAX),
         option_number("--test-share", &e->test_share, 0, 1),
         option_size("--input", e->input),
@@ -431,6 +450,7 @@ int main(int argc, char **argv) {
     int status;
     if (!e) return complain("out of memory");
     sal_use_lite(&e->ctx);
+    e->ctx.log = print_log;
     status = read_command_line(e, argc, argv);
     if (!status) status = open_all(e);
     if (!status) status = evaluate(e);

@@ -39,6 +39,7 @@ typedef struct evaluation {
     double test_share;
     int input[2], domain;                   /* of the networks; 0: their own */
     int limit, strips, seed, baselines, crop, per_image, quiet;
+    int skip_missing, any_size;
     unsigned metrics;
     int order[SCORES], columns;             /* the metrics in the order asked for */
     sal_dataset set;
@@ -62,6 +63,13 @@ static const sal_metric_info *metric_about(int m) {
 static const char *metric_name(int m) { return metric_about(m)->name; }
 
 /* --- what maps are compared with ----------------------------------------------------------- */
+
+/* Maps may be coarser or finer than their pictures, but are of the same shape: within 3 % or, for
+   small ones, a pixel. */
+static int same_shape(int w, int h, int map_w, int map_h) {
+    double x = (double)map_h * w / h, y = (double)map_w * h / w;
+    return fabs(map_w - x) <= SAL__MAX(1, 0.03 * x) || fabs(map_h - y) <= SAL__MAX(1, 0.03 * y);
+}
 
 static sal_result fit_map(sal_ctx *ctx, sal_map *map, int w, int h) {
     sal_map fitted;

@@ -34,7 +34,7 @@ static const char help[] =
     "  --val FOLDER,...     data sets to validate on (default: --val-split 0.2)\n"
     "  --val-split F        share of the pictures to validate on\n"
     "  --test-share F       leave this share out altogether, by a hash of the file names\n"
-    "  --skip               leave out what cannot be read instead of stopping\n"
+    "  --skip-missing       leave out what is missing or cannot be read instead of stopping\n"
     "  --no-mirror          do not mirror half of the pictures\n"
     "  --crop F             cut off up to this share of the sides\n"
     "  --colour F           vary brightness, contrast and saturation by up to this share\n"
@@ -231,11 +231,6 @@ static int progress(void *user, const sal_train_progress *p) {
     return SAL_TRAIN_GO_ON;
 }
 
-static void print_log(void *user, const char *message) {
-    (void)user;
-    fprintf(stderr, "train: %s\n", message);
-}
-
 #ifdef SALIENCY_MPI
 static sal_result reduce(void *user, float *values, size_t count) {
     size_t done, most = 1 << 28;
@@ -425,7 +420,8 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
         option_text("--val", &o->val),
         option_number("--val-split", &o->val_split, 0, 1),
         option_number("--test-share", &o->test_share, 0, 1),
-        option_flag("--skip", &o->skip),
+        option_flag("--skip-missing", &o->skip),
+        option_flag("--skip", &o->skip),        /* its former name */
         option_flag("--no-mirror", &o->no_mirror),
         option_number("--crop", &o->crop, 0, 1),
         option_number("--colour", &o->colour, 0, 1),

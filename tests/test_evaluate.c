@@ -270,6 +270,7 @@ static void refuses(const char *arguments, const char *says, const char *stateme
 }
 
 static void test_errors(void) {
+    sal_map turned;
     refuses("-m center --json \"$T/never\"", "--data", "no data set");
     refuses("-m center --data \"$T/nowhere\" --json \"$T/never\"", "nowhere", "a missing data set");
     refuses("-m center --data \"$T/good\" --json \"$T/never\"", "good", "a folder that is none");
@@ -292,6 +293,24 @@ static void test_errors(void) {
     refuses("-m center --data \"$T/set\" stray --json \"$T/never\"", "stray", "a stray argument");
     refuses("-m center --data \"$T/set\" --json", "--json", "an option without its value");
     refuses("-m center --data \"$T/set\" --jason \"$T/never\"", "--jason", "an unknown option");
+    shell("cp -r \"$T/good\" \"$T/turned\"");
+    if (sal_map_new(&ctx, H, W, &turned) == SAL_OK) {
+        turned.data[7] = 1;
+        sal_map_save_npy(&ctx, in_folder("turned/p2.npy"), &turned);
+        sal_map_free(&ctx, &turned);
+    }
+    refuses("--maps \"$T/turned\" --data \"$T/set\" --json \"$T/never\"", "as if transposed",
+            "a map that is transposed");
+    CHECK(run("--maps \"$T/turned\" --any-size --metrics CC --data \"$T/set\" --quiet") == 0,
+          "but with --any-size it is stretched");
+    shell("cp -r \"$T/set\" \"$T/unseen\"; cp \"$T/set/images/p0.png\" \"$T/unseen/images/q.png\"");
+    CHECK(run("-m center --metrics CC --data \"$T/unseen\"") == 0 &&
+          holds("err", "as q.png, have") && count_lines("err") == 1, "a picture nobody looked at is left out, and that is said");
+    shell("echo q2.png,s01,3,4,200 >> \"$T/unseen/fixations.csv\"");
+    refuses("-m center --data \"$T/unseen\" --json \"$T/never\"", "--skip-missing",
+            "fixations without their picture");
+    CHECK(run("-m center --metrics CC --data \"$T/unseen\" --skip-missing") == 0 &&
+          holds("err", "q2.png"), "but with --skip-missing they are left out");
     shell("echo x,1 > \"$T/few/p3.npy\"");
     refuses("--maps \"$T/few\" --data \"$T/set\" --json \"$T/never\"", "p3.npy", "a damaged map");
     shell("mkdir -p \"$T/empty/images\"; echo image,x,y > \"$T/empty/fixations.csv\"");
