@@ -7,6 +7,7 @@
 #   make install    headers, programs, weights, saliency.pc and a CMake package, under PREFIX (/usr/local)
 #   make uninstall  removes what make install puts there
 #   make check-all  the tests again: sanitizers, other compilers, other processors
+#   make test-windows   all programs and tests, as Windows programs in wine
 #   make reproduce-wepsam   WEPSAM's Fig. 2 on the data sets in DATA (about 20 minutes on two cores)
 #   make cuda       the GPU backend for every architecture that nvcc knows (needs no GPU)
 #   make test-cuda  its tests, on a GPU
@@ -104,6 +105,9 @@ bench: setup
 	@$(MAKE) -s $(BUILD)/bench
 	@$(BUILD)/bench
 
+test-windows: setup
+	@ALL=1 sh tests/test_windows.sh
+
 check-all: setup
 	@sh tests/check-all.sh
 
@@ -180,4 +184,5 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all setup demo tests test bench cuda test-cuda bench-cuda check-all reproduce-wepsam install uninstall clean
+.PHONY: all setup demo tests test bench cuda test-cuda bench-cuda check-all test-windows \
+        reproduce-wepsam install uninstall clean

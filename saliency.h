@@ -11317,6 +11317,7 @@ static const sal__isa *sal__isa_of(const sal_ctx *ctx) {
 #elif defined(SAL__NEON)
     if (most >= SAL_SIMD_128) return &sal__neon_isa;
 #endif
+    (void)most;
     return &sal__c_isa;
 }
 

@@ -6,11 +6,16 @@
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 
-#include <sys/resource.h>
-#include <sys/wait.h>
+#ifndef _WIN32
+#  include <sys/resource.h>
+#  include <sys/wait.h>
+#endif
 
 static const char program[] = "bench";
 #include "cli.h"
+#ifdef _WIN32
+#  include <psapi.h>
+#endif
 
 static const char help[] =
     "bench: milliseconds, GFLOP/s and bytes of each network and layer\n"
@@ -56,6 +61,7 @@ typedef struct machine { int threads; double gflops, gbytes; } machine;
 
 enum { CHAINS = 12, STEPS = 1 << 20 };      /* enough independent sums to hide the latency */
 
+#if defined(__GNUC__)
 #define FMA_LOOP(name, attribute, vector, width)                                    \
     typedef float vector __attribute__((vector_size(4 * width)));                   \
     attribute static float name(float seed) {                                       \
@@ -74,10 +80,22 @@ enum { CHAINS = 12, STEPS = 1 << 20 };      /* enough independent sums to hide t
 #  undef UNROLL
 #  define UNROLL
 #endif
-FMA_LOOP(fma_four, UNROLL, four, 4)
-#if defined(__x86_64__)
+enum { LANES = 4 };
+FMA_LOOP(fma_plain, UNROLL, four, 4)
+#if defined(__GNUC__) && defined(__x86_64__)
 FMA_LOOP(fma_eight, UNROLL __attribute__((target("avx2,fma"))), eight, 8)
 FMA_LOOP(fma_sixteen, UNROLL __attribute__((target("avx512f"))), sixteen, 16)
+#endif
+#else                           /* no vector types: what the compiler makes of plain C */
+enum { LANES = 1 };
+static float fma_plain(float seed) {
+    float sum[CHAINS] = { 0 }, a = 1 - seed * 1e-7f, total = 0;
+    int i, k;
+    for (i = 0; i < STEPS; i++)
+        for (k = 0; k < CHAINS; k++) sum[k] = sum[k] * a + seed;
+    for (k = 0; k < CHAINS; k++) total += sum[k];
+    return total;
+}
 #endif
 
 typedef struct probe { float *memory; size_t floats; float result[256]; int width; } probe;
@@ -85,11 +103,11 @@ typedef struct probe { float *memory; size_t floats; float result[256]; int widt
 static void compute(void *arg, int index, int worker) {
     probe *p = (probe *)arg;
     (void)worker;
-#if defined(__x86_64__)
+#if defined(__GNUC__) && defined(__x86_64__)
     if (p->width == 16) { p->result[index] = fma_sixteen(1e-3f * (index + 1)); return; }
     if (p->width == 8) { p->result[index] = fma_eight(1e-3f * (index + 1)); return; }
 #endif
-    p->result[index] = fma_four(1e-3f * (index + 1));
+    p->result[index] = fma_plain(1e-3f * (index + 1));
 }
 
 static void read_memory(void *arg, int index, int worker) {
@@ -111,8 +129,8 @@ static sal_result probe_machine(sal_ctx *ctx, machine *m) {
     if (!p) return SAL_ERR_MEMORY;
     p->floats = (size_t)16 << 20;               /* 64 MB for each thread: larger than its cache */
     p->memory = (float *)sal_alloc(ctx, p->floats * (size_t)m->threads, sizeof(float));
-    p->width = 4;
-#if defined(__x86_64__)
+    p->width = LANES;
+#if defined(__GNUC__) && defined(__x86_64__)
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) p->width = 8;
     if (__builtin_cpu_supports("avx512f")) p->width = 16;
 #endif
@@ -129,6 +147,26 @@ static sal_result probe_machine(sal_ctx *ctx, machine *m) {
     sal_free(ctx, p->memory);
     sal_free(ctx, p);
     return m->gbytes > 0 ? SAL_OK : SAL_ERR_MEMORY;
+}
+
+#ifdef _WIN32
+static int measure_machine(sal_ctx *ctx, machine *m) {
+    memset(m, 0, sizeof *m);
+    m->threads = sal_threads(ctx);
+    return probe_machine(ctx, m) ? complain("%s", sal_error(ctx)) : 0;
+}
+
+static double peak_mb(void) {           /* at least what measuring the machine took */
+    PROCESS_MEMORY_COUNTERS memory;
+    memset(&memory, 0, sizeof memory);
+    K32GetProcessMemoryInfo(GetCurrentProcess(), &memory, sizeof memory);
+    return (double)memory.PeakWorkingSetSize / 1048576.0;
+}
+#else
+static double peak_mb(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss / 1024.0;            /* kilobytes on Linux */
 }
 
 /* In a process of its own, so that its memory does not count as a network's. */
@@ -151,6 +189,7 @@ static int measure_machine(sal_ctx *ctx, machine *m) {
     waitpid(child, NULL, 0);
     return got == (ssize_t)sizeof *m ? 0 : complain("%s", "the machine could not be measured");
 }
+#endif
 
 /* --- one network ------------------------------------------------------------------------------ */
 
@@ -256,12 +295,6 @@ static sal_result measure(sal_ctx *ctx, report *r) {
     sal_free(ctx, whole);
     sal_free(ctx, input);
     return result;
-}
-
-static double peak_mb(void) {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return usage.ru_maxrss / 1024.0;            /* kilobytes on Linux */
 }
 
 /* --- showing it ------------------------------------------------------------------------------- */

@@ -86,6 +86,11 @@ static inline double now(void) {
 
 static inline int is_terminal(int stream) { return _isatty(stream); }
 
+static inline int is_writable(const char *path) {
+    wchar_t wide[PATH_ROOM];
+    return !utf16(wide, path) && _waccess(wide, 2) == 0;
+}
+
 static inline FILE *open_file(const char *path) {
     wchar_t wide[PATH_ROOM];
     return utf16(wide, path) ? NULL : _wfopen(wide, L"rb");
@@ -153,6 +158,8 @@ static inline double now(void) {
 
 /* Stream 1 is standard output, 2 standard error. */
 static inline int is_terminal(int stream) { return isatty(stream); }
+
+static inline int is_writable(const char *path) { return access(path, W_OK) == 0; }
 
 static inline FILE *open_file(const char *path) { return fopen(path, "rb"); }
 

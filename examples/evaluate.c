@@ -302,12 +302,12 @@ static int test_share_first(sal_dataset *set, double share) {
 /* Better now than after an hour: can a file be written there? */
 static int check_output(const char *path) {
     char folder[4096];
-    const char *slash = path ? strrchr(path, '/') : NULL;
+    const char *name = path ? sal_path_name(path) : NULL;
     if (!path) return 0;
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1,
-             slash ? path : ".");
+    snprintf(folder, sizeof folder, "%.*s", name > path ? (int)(name - path) : 1,
+             name > path ? path : ".");
     if (sal_path_kind(path) == 1) return complain("%s: is a folder", path);
-    if (access(folder, W_OK)) return complain("%s: cannot be written: %s", path, strerror(errno));
+    if (!is_writable(folder)) return complain("%s: cannot be written: %s", path, strerror(errno));
     return 0;
 }
 

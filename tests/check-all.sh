@@ -34,6 +34,11 @@ way arm        aarch64-linux-gnu-gcc "-O2 -static -isystem /usr/include/stb" qem
 way big-endian s390x-linux-gnu-gcc "-O2 -static -isystem /usr/include/stb" qemu-s390x \
     "weights netfiles image data metrics ops"
 
+echo "=== windows: make test-windows"
+if ALL=1 sh tests/test_windows.sh; then passed=$((passed + 1)); echo "ok   windows"
+else failed=$((failed + 1)); echo "FAIL windows"
+fi
+
 echo "--- all ways"
 if [ "$skipped" = 0 ]; then echo "$passed passed, $failed failed"
 else echo "$passed passed, $failed failed, $skipped skipped"; fi

@@ -6,6 +6,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef _WIN32           /* what the tests need of other systems */
+#  include <direct.h>
+#  include <fcntl.h>
+#  include <io.h>
+#  define TEST_FOLDER "build"
+#  define setenv(name, value, replace) _putenv_s(name, value)
+#  define unsetenv(name) _putenv_s(name, "")
+static inline char *mkdtemp(char *path) { return _mktemp(path) && !_mkdir(path) ? path : NULL; }
+static inline int truncate(const char *path, long size) {
+    int file = _open(path, _O_RDWR | _O_BINARY), failed = file < 0 || _chsize(file, size);
+    if (file >= 0) _close(file);
+    return -failed;
+}
+#else
+#  define TEST_FOLDER "/tmp"
+#endif
 
 static int test_passed, test_failed, test_skipped;
 

@@ -21,16 +21,9 @@ static const char *in_root(const char *format, const char *name) {
 }
 
 static void folder(const char *name) {
-    char path[1200];
-    size_t i;
-    snprintf(path, sizeof path, "%s/%s", root, name);
-    for (i = strlen(root) + 1; path[i]; i++) {
-        if (path[i] != '/') continue;
-        path[i] = 0;
-        mkdir(path, 0777);
-        path[i] = '/';
-    }
-    mkdir(path, 0777);
+    sal_ctx ctx;
+    memset(&ctx, 0, sizeof ctx);
+    sal_folder_make(&ctx, in_root("%s", name));
 }
 
 static void remove_tree(sal_ctx *ctx, const char *path) {
@@ -1157,7 +1150,7 @@ int main(void) {
     int i;
     memset(&ctx, 0, sizeof ctx);
     if (!data) data = "../shared/data";
-    snprintf(root, sizeof root, "%s/saliency-test-XXXXXX", temporary ? temporary : "/tmp");
+    snprintf(root, sizeof root, "%s/saliency-test-XXXXXX", temporary ? temporary : TEST_FOLDER);
     if (!CHECK(mkdtemp(root) != NULL, "there is a folder for the tests")) return test_done();
     for (i = 0; i < 4; i++) test_zoo(&ctx, i & 1, i >> 1);
     test_damage(&ctx);

@@ -7,8 +7,14 @@
 #include "test.h"
 
 #include <signal.h>
-#include <sys/mman.h>
-#include <unistd.h>
+#ifdef _WIN32
+#  define WIN32_LEAN_AND_MEAN
+#  define NOMINMAX
+#  include <windows.h>
+#else
+#  include <sys/mman.h>
+#  include <unistd.h>
+#endif
 
 enum { SLOTS = 40, SLOT = 24 << 20 };   /* one array each; only what is used takes memory */
 static char *slots;
@@ -31,6 +37,18 @@ static void touched(int signal_number) {
     _exit(1);
 }
 
+#ifdef _WIN32
+static int make_slots(void) {           /* memory is given to the part between the fences only */
+    int i;
+    page = 4096;
+    slots = (char *)VirtualAlloc(NULL, (size_t)SLOTS * SLOT, MEM_RESERVE, PAGE_NOACCESS);
+    for (i = 0; slots && i < SLOTS; i++)
+        if (!VirtualAlloc(slots + (size_t)i * SLOT + page, SLOT - 2 * page, MEM_COMMIT,
+                          PAGE_READWRITE)) return 0;
+    signal(SIGSEGV, touched);
+    return slots != NULL;
+}
+#else
 static int make_slots(void) {
     int i;
     page = sysconf(_SC_PAGESIZE);
@@ -44,6 +62,7 @@ static int make_slots(void) {
     signal(SIGBUS, touched);
     return 1;
 }
+#endif
 
 /* --- arrays ----------------------------------------------------------------------------------- */
 

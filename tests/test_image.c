@@ -132,7 +132,7 @@ static void test_blur(sal_ctx *ctx) {
 
 /* --- files ------------------------------------------------------------------------------- */
 
-static char folder[64] = "/tmp/sal_test_XXXXXX";
+static char folder[64] = TEST_FOLDER "/sal_test_XXXXXX";
 
 static const char *path_of(const char *name) {
     static char path[160];
