@@ -1026,10 +1026,10 @@ typedef struct sal_model {
 
 /* The map of a picture by the default model. */
 SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *map);
-/* name is a classical model, or a network whose weights are the file NAME.safetensors in the folder
-   $SALIENCY_WEIGHTS or weights/; weights is the path of a weights file. One of them may be NULL;
-   with both, the file must hold that network. Both NULL: the first of lite, wepsam and juntingnet
-   that is found, then what is built in (ctx->weights), else gbvs. Release with sal_model_close. */
+/* name is a classical model or a network; weights is the path of its weights file, or NULL for what
+   is built in (ctx->weights). name may be NULL: the network that the file or what is built in
+   holds; without either, gbvs. Neither the working folder nor the environment counts. Release with
+   sal_model_close. */
 SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *weights,
                                  sal_model *model);
 /* From now on the network's input has h x w pixels: fewer are faster, more show it smaller things.
@@ -1084,7 +1084,8 @@ typedef struct sal_fixation {
 } sal_fixation;
 
 /* The density of fixations: counts per pixel (clipped into the picture), blurred by a Gaussian cut
-   at 4 sigma with zeros outside, scaled to a maximum of 1. All zeros without fixations. */
+   at 4 sigma with zeros outside, scaled to a maximum of 1. All zeros without fixations. What is not
+   finite is left out. */
 SALDEF sal_result sal_density(sal_ctx *ctx, const sal_fixation *fixations, int count, int w, int h,
                               double sigma, sal_map *map);
 
@@ -1455,6 +1456,10 @@ SALDEF double sal_name_share(const char *name, uint64_t seed);
 
 static double sal__clamp(double x, double low, double high) {
     return x < low ? low : x > high ? high : x;
+}
+/* The whole part of x in low..high; low for what is not a number, which no cast may meet. */
+static int sal__whole(double x, double low, double high) {
+    return (int)(x > low ? x < high ? x : high : low);
 }
 
 #if defined(__GNUC__)
@@ -3354,7 +3359,12 @@ SALDEF void sal_max_norm(float *w, int rows, int n, double c) {
    >>graph  layers in execution order: shapes, memory plan, forward
    ========================================================================================== */
 
-enum { SAL__MAX_LAYERS = 256, SAL__MAX_PARAMS = 512 };      /* SAM-ResNet has 186 and 296 */
+enum { SAL__MAX_LAYERS = 512, SAL__MAX_PARAMS = 1024 };     /* lite has 252, SAM-ResNet 296 */
+
+static sal_result sal__too_long(sal_ctx *ctx, const char *name) {
+    return sal__fail(ctx, SAL_ERR_SHAPE, "%s is too long: %d layers and %d parameters are possible",
+                     name, SAL__MAX_LAYERS, SAL__MAX_PARAMS);
+}
 
 /* --- shape rules: *out from the inputs' shapes; a reason (a phrase) if that is impossible ----- */
 
@@ -3487,6 +3497,8 @@ static sal_result sal__infer_shape(sal_ctx *ctx, const sal_layer *l, sal_shape *
 
 SALDEF sal_result sal_net_shapes(sal_ctx *ctx, const sal_net *net, int h, int w,
                                  sal_shape *shapes) {
+    if (net->layers > SAL__MAX_LAYERS || net->params > SAL__MAX_PARAMS)
+        return sal__too_long(ctx, net->name);
     int i;
     SAL__TRY(sal__input_size_ok(ctx, net, h, w));
     shapes[0].c = 3; shapes[0].h = h; shapes[0].w = w;
@@ -4597,7 +4609,9 @@ typedef struct sal__builder {
 } sal__builder;
 
 static sal_layer *sal__layer(sal__builder *b, sal_op op, const char *name, int in) {
-    sal_layer *l = &b->net->layer[b->net->layers];
+    int full = b->net->layers >= SAL__MAX_LAYERS;
+    sal_layer *l = &b->net->layer[full ? SAL__MAX_LAYERS - 1 : b->net->layers];
+    if (full && b->result == SAL_OK) b->result = sal__too_long(b->ctx, b->net->name);
     memset(l, 0, sizeof *l);
     l->op = op;
     snprintf(l->name, sizeof l->name, "%s", name);
@@ -4611,6 +4625,10 @@ static sal_layer *sal__layer(sal__builder *b, sal_op op, const char *name, int i
 /* A parameter of layer l, called NAME.suffix (the layer's name alone if there is no suffix). */
 static void sal__param(sal__builder *b, sal_layer *l, const char *suffix, int ndim, int d0, int d1,
                        int d2, int d3) {
+    if (b->param >= SAL__MAX_PARAMS) {
+        if (b->result == SAL_OK) b->result = sal__too_long(b->ctx, b->net->name);
+        return;
+    }
     sal_param *p = &b->net->param[b->param++];
     snprintf(p->name, sizeof p->name, *suffix ? "%s.%s" : "%s", l->name, suffix);
     p->value.ndim = ndim;
@@ -4621,7 +4639,7 @@ static void sal__param(sal__builder *b, sal_layer *l, const char *suffix, int nd
 
 /* The layer is complete: infer its shape and count it in. */
 static int sal__done(sal__builder *b, sal_layer *l) {
-    int i = b->net->layers;
+    int i = (int)(l - b->net->layer);
     if (b->result == SAL_OK) b->result = sal__infer_shape(b->ctx, l, b->shapes, i);
     l->shape = b->shapes[i];
     if (b->result == SAL_OK) b->net->layers++;      /* later words overwrite a failed layer */
@@ -5641,7 +5659,7 @@ static float sal__quantise(int8_t *out, const float *in, size_t n) {
     }
     scale = most / 127;
     if (scale < FLT_MIN) scale = 1;             /* zeros, or as good as */
-    for (i = 0; i < n; i++) out[i] = (int8_t)sal__clamp(rint((double)in[i] / scale), -127, 127);
+    for (i = 0; i < n; i++) out[i] = (int8_t)sal__whole(rint((double)in[i] / scale), -127, 127);
     return scale;
 }
 
@@ -6355,7 +6373,7 @@ static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filte
     SAL__TRY_NEW(t->weight, ctx, float, (size_t)out * t->width);
     for (int o = 0; o < out; o++) {
         double centre = (o + 0.5) * step, total = 0;
-        int first = (int)sal__clamp(floor(centre - reach), 0, in - t->width);
+        int first = sal__whole(floor(centre - reach), 0, in - t->width);
         float *weight = t->weight + (size_t)o * t->width;
         if (in == out) { t->first[o] = o; *weight = 1; continue; }  /* this side stays as it is */
         for (int k = 0; k < t->width; k++) {
@@ -6496,7 +6514,7 @@ static sal_result sal__resize(sal_ctx *ctx, float *out, int ow, int oh, const un
     r = sal__filter_table_new(ctx, ow, w, filter, &j.x);
     if (r == SAL_OK) r = sal__filter_table_new(ctx, oh, h, filter, &j.y);
     if (r == SAL_OK) {      /* some rows of the input, and more than those two strips share */
-        j.strip = (int)sal__clamp(SAL__MAX(64, 2.0 * j.y.width) * oh / h, 1, 32);
+        j.strip = sal__whole(SAL__MAX(64, 2.0 * j.y.width) * oh / h, 1, 32);
         strips = (oh + j.strip - 1) / j.strip;
     }
     for (int k = 0; k < strips && (bytes || j.across); k++)
@@ -7514,7 +7532,7 @@ SALDEF void sal_colormap(float t, unsigned char rgb[3]) {
     for (int c = 0; c < 3; c++) {
         double v = from_xyz[c][0] * x + from_xyz[c][1] * y + from_xyz[c][2] * z;
         v = v <= 0.0031308 ? 12.92 * v : 1.055 * pow(v, 1 / 2.4) - 0.055;
-        rgb[c] = (unsigned char)(sal__clamp(v, 0, 1) * 255 + 0.5);
+        rgb[c] = (unsigned char)sal__whole(v * 255 + 0.5, 0, 255);
     }
 }
 
@@ -7523,7 +7541,7 @@ SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_ma
     unsigned char colours[256][3];
     int w = image->w, h = image->h;
     size_t n = (size_t)w * h;
-    float a = (float)sal__clamp(opacity, 0, 1);
+    float a = opacity > 0 ? SAL__MIN(opacity, 1.0f) : 0;
     SAL__TRY(sal_image_new(ctx, w, h, out));
     float *fit = SAL__NEW(ctx, float, n);
     sal_result r = fit ? sal_resize(ctx, fit, w, h, map->data, map->w, map->h, 1, SAL_LINEAR)
@@ -7655,8 +7673,8 @@ static sal_result sal__spectral(sal_ctx *ctx, sal__arena *arena, const sal_image
             double mean = 0, factor;    /* of the 3 x 3 neighbours, edges repeated */
             for (int j = -1; j <= 1; j++)
                 for (int i = -1; i <= 1; i++)
-                    mean += spectrum[(int)sal__clamp(y + j, 0, N - 1) * N +
-                                     (int)sal__clamp(x + i, 0, N - 1)] / 9;
+                    mean += spectrum[sal__whole(y + j, 0, N - 1) * N +
+                                     sal__whole(x + i, 0, N - 1)] / 9;
             /* exp(residual) with the phase of a: a / |a| * exp(log |a| - mean) */
             factor = exp(-mean);
             a[y][x][0] *= factor; a[y][x][1] *= factor;
@@ -7709,7 +7727,7 @@ static void sal__dkl(float *lum, float *rg, float *by, const float *r, const flo
     for (size_t i = 0; i < n; i++) {
         double at[3];
         for (int c = 0; c < 3; c++)         /* entry ceil(255 x) of a table that starts at 1 */
-            at[c] = light[c][(int)sal__clamp(ceil(guns[c][i] * 255) - 1, 0, 255)];
+            at[c] = light[c][sal__whole(ceil(guns[c][i] * 255) - 1, 0, 255)];
         for (int c = 0; c < 3; c++)
             d[c] = cones[c][0] * at[0] + cones[c][1] * at[1] + cones[c][2] * at[2] - grey[c];
         lum[i] = (float)(0.5774 * sqrt(3.0) * f * (d[0] + d[1]));
@@ -7829,8 +7847,8 @@ static sal_result sal__orientations(sal_ctx *ctx, const sal_map *in, sal_map *co
     for (int y = 0; y < g.h; y++)
         for (int x = 0; x < g.w; x++)
             padded[(size_t)y * g.w + x] =
-                in->data[(size_t)sal__clamp(y - SAL__PAD, 0, in->h - 1) * (size_t)in->w +
-                         (size_t)sal__clamp(x - SAL__PAD, 0, in->w - 1)];
+                in->data[(size_t)sal__whole(y - SAL__PAD, 0, in->h - 1) * (size_t)in->w +
+                         (size_t)sal__whole(x - SAL__PAD, 0, in->w - 1)];
     for (int k = 0; k < SAL__COUNT(ones); k++) ones[k] = 1;
     ptrdiff_t area = (ptrdiff_t)g.w * g.h, margin = (ptrdiff_t)g.w * SAL__PAD;
     sal__line_filter(rows, padded, SAL__ALONG, area - SAL__PAD, ones, SAL__ALONG, 1);
@@ -8408,9 +8426,9 @@ SALDEF sal_result sal_density(sal_ctx *ctx, const sal_fixation *fixations, int c
                               double sigma, sal_map *map) {
     SAL__TRY(sal_map_new(ctx, w, h, map));
     for (int k = 0; k < count; k++) {
-        int x = (int)sal__clamp(floor((double)fixations[k].x + 0.5), 0, w - 1);
-        int y = (int)sal__clamp(floor((double)fixations[k].y + 0.5), 0, h - 1);
-        map->data[(size_t)y * w + x] += 1;
+        float fx = fixations[k].x, fy = fixations[k].y;
+        int x = sal__whole(floor(fx + 0.5), 0, w - 1), y = sal__whole(floor(fy + 0.5), 0, h - 1);
+        if (fabsf(fx) <= FLT_MAX && fabsf(fy) <= FLT_MAX) map->data[(size_t)y * w + x] += 1;
     }
     sal_result r = sal_blur(ctx, map->data, map->data, w, h, sigma, 4, SAL_BORDER_ZERO);
     if (r != SAL_OK) { sal_map_free(ctx, map); return r; }
@@ -8879,7 +8897,14 @@ static void sal__tree_start(const sal__transport *tr, const int *node_at, int w,
             }
             x += s * right; y += s * down;
         }
-        k = x < w && y < h ? node_at[y * w + x] : -1;
+        if (x >= w || y >= h) {     /* whole squares outside of the grid are one step */
+            int64_t whole = 1;
+            for (s = 2; s <= side && step % (4 * whole) == 0 && (x / s * s >= w || y / s * s >= h);
+                 s *= 2) whole *= 4;
+            step += whole - 1;
+            continue;
+        }
+        k = node_at[y * w + x];
         while (k >= 0 && waiting && (stack[waiting - 1] < tr->sources) != (k < tr->sources)) {
             int other = stack[waiting - 1];
             int source = SAL__MIN(k, other), sink = SAL__MAX(k, other);
@@ -9374,26 +9399,11 @@ SALDEF void sal_model_close(sal_ctx *ctx, sal_model *model) {
     memset(model, 0, sizeof *model);
 }
 
-/* The best first: what to take when nobody says. */
-static const char *const sal__preferred[] = { "lite", "wepsam", "juntingnet" };
-
-/* The weights file of a network, if there is one. */
-static int sal__find_weights(const char *name, char *path, size_t size) {
-#ifdef SALIENCY_NO_STDIO
-    return 0;
-#else
-    const char *folder = getenv("SALIENCY_WEIGHTS");
-    if (!folder || !*folder) folder = "weights";
-    snprintf(path, size, "%s/%s.safetensors", folder, name);
-    return sal_path_kind(path) == 0;
-#endif
-}
-
 SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *weights,
                                  sal_model *model) {
-    char path[1024];
     sal_kind kind = SAL_KINDS;
-    int classical = name ? sal_classical_from_name(name) : -1, built_in;
+    int classical = name ? sal_classical_from_name(name) : -1;
+    const char *from = weights ? weights : "what is built in";
     sal_result r;
     memset(model, 0, sizeof *model);
     if (classical >= 0 && weights)
@@ -9401,33 +9411,25 @@ SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *wei
                          "file %s", name, weights);
     if (name && classical < 0 && !sal_kind_from_name(name, &kind))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no model called %s", name);
-    if (!name && !weights) {
-        for (int i = 0; i < SAL__COUNT(sal__preferred) && !weights; i++)
-            if (sal__find_weights(sal__preferred[i], path, sizeof path)) weights = path;
-        if (!weights && !ctx->weights) classical = SAL_GBVS;
-    }
+    if (!name && !weights && !ctx->weights) classical = SAL_GBVS;
     if (classical >= 0) {
         model->classical = (sal_classical_kind)classical;
         snprintf(model->name, sizeof model->name, "%s", sal_classical_name(model->classical));
         return SAL_OK;
     }
-    built_in = !weights && ctx->weights && (!name || kind == SAL_LITE);
-    if (!weights && !built_in) {
-        if (!sal__find_weights(name, path, sizeof path))
-            return sal__fail(ctx, SAL_ERR_IO, "%s needs weights, and there is no file %s: train "
-                             "it, or name another file or folder", name, path);
-        weights = path;
-    }
-    if (built_in) r = sal_net_load_words(ctx, ctx->weights, ctx->weights_size, "built-in weights",
-                                         &model->net);
+    if (!weights && !ctx->weights)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s needs weights, and none are built in: name a "
+                         "weights file", name);
+    if (!weights) r = sal_net_load_words(ctx, ctx->weights, ctx->weights_size, from, &model->net);
 #ifdef SALIENCY_NO_STDIO
     else r = sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: built without files", weights);
 #else
     else r = sal_net_load(ctx, weights, &model->net);
 #endif
-    if (r == SAL_OK && name && !built_in && model->net->desc.kind != kind)
-        r = sal__fail(ctx, SAL_ERR_SHAPE, "%s: holds the network %s, not %s", weights,
-                      model->net->name, name);
+    if (r == SAL_OK && name && model->net->desc.kind != kind)
+        r = sal__fail(ctx, weights ? SAL_ERR_SHAPE : SAL_ERR_ARGUMENT, "%s holds the network %s, "
+                      "not %s%s", from, model->net->name, name,
+                      weights ? "" : ": name a weights file");
     if (r == SAL_OK) r = sal_run_open(ctx, model->net, 1, 0, 0, &model->run);
     if (r == SAL_OK) snprintf(model->name, sizeof model->name, "%s", model->net->name);
     else sal_model_close(ctx, model);
@@ -9816,8 +9818,8 @@ static sal_result sal__crop_boxes(sal_ctx *ctx, sal__arena *arena, const sal_map
         b->right = b->left + c.bw; b->bottom = b->top + c.bh;
         b->w = (int)sal__crop_whole(c.bw, c.w);
         b->h = (int)sal__crop_whole(c.bh, c.h);
-        b->x = (int)sal__clamp(floor(b->left + 0.5), 0, c.w - b->w);
-        b->y = (int)sal__clamp(floor(b->top + 0.5), 0, c.h - b->h);
+        b->x = sal__whole(floor(b->left + 0.5), 0, c.w - b->w);
+        b->y = sal__whole(floor(b->top + 0.5), 0, c.h - b->h);
         b->kept = sal__crop_inside(&c, b->x, b->y, b->w, b->h) / c.total;
     }
     return SAL_OK;
@@ -9970,11 +9972,11 @@ static sal_result sal__picture_fit(sal_ctx *ctx, const sal__trainer *t, const sa
     for (int y = 0; r == SAL_OK && y < f->h; y++)
         for (int x = 0; x < 3 * f->w; x++)
             s->image[((size_t)(f->y + y) * z->iw + f->x) * 3 + x] =
-                (unsigned char)(sal__clamp(image[(size_t)y * f->w * 3 + x], 0, 255) + 0.5);
+                (unsigned char)sal__whole(image[(size_t)y * f->w * 3 + x] + 0.5, 0, 255);
     for (int y = 0; r == SAL_OK && y < h; y++)
         for (int x = 0; x < w; x++)
             s->density[(size_t)(y0 + y) * z->dw + x0 + x] =
-                (uint16_t)(sal__clamp(map[(size_t)y * w + x], 0, 1) * 65535 + 0.5);
+                (uint16_t)sal__whole(map[(size_t)y * w + x] * 65535.0 + 0.5, 0, 65535);
     sal_free(ctx, image);
     sal_free(ctx, map);
     return r;

@@ -6,14 +6,15 @@
 
 static const char file_name[] = "weights/lite.safetensors";
 
-/* The whole map of a photograph by this context's default model. */
-static sal_result map_of(sal_ctx *ctx, const char *photo, int domain, sal_map *map) {
+/* The whole map of a photograph by what is built in, or by a file. */
+static sal_result map_by(sal_ctx *ctx, const char *file, const char *photo, int domain,
+                         sal_map *map) {
     sal_image image;
     sal_model model;
     sal_result r;
     memset(map, 0, sizeof *map);
     SAL__TRY(sal_image_load(ctx, photo, &image));
-    r = sal_model_open(ctx, NULL, NULL, &model);
+    r = sal_model_open(ctx, NULL, file, &model);
     if (r == SAL_OK) {
         model.domain = domain;
         r = sal_model_predict(ctx, &model, &image, map);
@@ -22,6 +23,10 @@ static sal_result map_of(sal_ctx *ctx, const char *photo, int domain, sal_map *m
     }
     sal_image_free(ctx, &image);
     return r;
+}
+
+static sal_result map_of(sal_ctx *ctx, const char *photo, int domain, sal_map *map) {
+    return map_by(ctx, NULL, photo, domain, map);
 }
 
 /* The brightest point as a share of width and height. */
@@ -62,12 +67,10 @@ static void test_default(sal_ctx *ctx) {
     double x = 0, y = 0;
     sal_result r, s;
     memset(&plain, 0, sizeof plain);
-    setenv("SALIENCY_WEIGHTS", "tests", 1);                 /* where there are none */
     sal_use_lite(ctx);
     r = map_of(ctx, "examples/photos/astronaut.jpg", SAL_DOMAIN_NEUTRAL, &built_in);
     CHECK(r == SAL_OK, "with sal_use_lite the default model is lite %s", r ? sal_error(ctx) : "");
-    unsetenv("SALIENCY_WEIGHTS");
-    s = map_of(&plain, "examples/photos/astronaut.jpg", SAL_DOMAIN_NEUTRAL, &from_file);
+    s = map_by(&plain, file_name, "examples/photos/astronaut.jpg", SAL_DOMAIN_NEUTRAL, &from_file);
     CHECK(r == SAL_OK && s == SAL_OK && built_in.w == from_file.w &&
           !memcmp(built_in.data, from_file.data,
                   (size_t)built_in.w * built_in.h * sizeof(float)),
@@ -164,9 +167,43 @@ static void test_sizes(sal_ctx *ctx) {
     sal_model_close(ctx, &model);
 }
 
+/* What is opened depends on what was asked for and on what is built in: not on the folder, here one
+   with weights/juntingnet.safetensors and weights/lite.safetensors, nor on the environment. */
+static void test_order(void) {
+    static const struct { int built_in; const char *name, *file; int result; const char *what; }
+    cases[] = {
+        { 0, NULL, NULL, SAL_OK, "gbvs" }, { 1, NULL, NULL, SAL_OK, "lite" },
+        { 1, "lite", NULL, SAL_OK, "lite" }, { 0, "lite", NULL, SAL_ERR_ARGUMENT, "weights file" },
+        { 0, "juntingnet", NULL, SAL_ERR_ARGUMENT, "weights file" },
+        { 1, "juntingnet", NULL, SAL_ERR_ARGUMENT, "lite, not juntingnet" },
+        { 1, NULL, "weights/juntingnet.safetensors", SAL_OK, "juntingnet" },
+        { 1, "juntingnet", "weights/juntingnet.safetensors", SAL_OK, "juntingnet" },
+        { 1, "lite", "weights/juntingnet.safetensors", SAL_ERR_SHAPE, "juntingnet, not lite" },
+        { 1, "gbvs", NULL, SAL_OK, "gbvs" }, { 1, "gbvs", file_name, SAL_ERR_ARGUMENT, "no weights" },
+        { 1, "nonet", NULL, SAL_ERR_ARGUMENT, "nonet" }, { 1, NULL, "none", SAL_ERR_IO, "none" }
+    };
+    for (int environment = 0; environment < 2; environment++) {
+        if (environment) setenv("SALIENCY_WEIGHTS", "weights", 1);
+        for (int i = 0; i < SAL__COUNT(cases); i++) {
+            sal_ctx ctx;
+            sal_model model;
+            memset(&ctx, 0, sizeof ctx);
+            if (cases[i].built_in) sal_use_lite(&ctx);
+            int r = sal_model_open(&ctx, cases[i].name, cases[i].file, &model);
+            CHECK(r == cases[i].result && strstr(r ? ctx.error : model.name, cases[i].what),
+                  "%s, %s, %s built in: %s", cases[i].name ? cases[i].name : "no name",
+                  cases[i].file ? cases[i].file : "no file", cases[i].built_in ? "lite" : "nothing",
+                  r ? ctx.error : model.name);
+            if (r == SAL_OK) sal_model_close(&ctx, &model);
+        }
+    }
+    unsetenv("SALIENCY_WEIGHTS");
+}
+
 int main(void) {
     sal_ctx ctx;
     memset(&ctx, 0, sizeof ctx);
+    test_order();
     test_files(&ctx);
     test_default(&ctx);
     test_fewer_domains(&ctx);

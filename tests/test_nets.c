@@ -597,9 +597,40 @@ static void test_batch(sal_ctx *ctx) {
     ctx->backend = NULL;
 }
 
+/* A network that is too long is refused where it is built, and nothing beyond its lists is touched. */
+static void test_too_long(sal_ctx *ctx) {
+    for (int params = 0; params < 2; params++) {
+        sal_net net;
+        sal__builder b;
+        memset(&net, 0, sizeof net); memset(&b, 0, sizeof b);
+        net.name = "endless"; net.desc.h = net.desc.w = 8;
+        net.layer = (sal_layer *)malloc(SAL__MAX_LAYERS * sizeof(sal_layer));
+        net.param = (sal_param *)calloc(SAL__MAX_PARAMS, sizeof(sal_param));
+        b.ctx = ctx; b.net = &net;
+        int v = sal__input(&b, 3);
+        for (int i = 0; i < SAL__MAX_PARAMS + 9; i++) {
+            if (!params) v = sal__conv(&b, v, "c", 3, 1, 0, 1);
+            else sal__param(&b, &net.layer[0], "p", 1, 1, 1, 1, 1);
+        }
+        CHECK(b.result == SAL_ERR_SHAPE && strstr(ctx->error, "endless is too long"),
+              "too many %s are refused: %s", params ? "parameters" : "layers", ctx->error);
+        free(net.layer); free(net.param);
+    }
+    sal_net *net = NULL;
+    sal_run *run = NULL;
+    sal_net_desc d = sal_net_desc_default(SAL_LITE);
+    if (sal_net_new(ctx, &d, &net) == SAL_OK) {
+        net->layers = SAL__MAX_LAYERS + 1;      /* as of a list that somebody else made */
+        CHECK(sal_run_open(ctx, net, 1, 0, 0, &run) == SAL_ERR_SHAPE, "and in a run");
+        net->layers = 0;
+        sal_net_free(ctx, net);
+    }
+}
+
 int main(void) {
     sal_ctx ctx;
     memset(&ctx, 0, sizeof ctx);
+    test_too_long(&ctx);
     test_golden(&ctx);
     test_shapes(&ctx);
     test_other_sizes(&ctx);
