@@ -15,12 +15,14 @@ static const char program[] = "evaluate";
 #include "cli.h"
 #include "evaluate_score.h"
 #include "evaluate_table.h"
+#include "evaluate_merge.h"
 #include "evaluate_report.h"
 
 static const char help[] =
     "evaluate: how well do saliency maps predict where people looked?\n"
     "\n"
     "usage: evaluate [-m MODEL | -w WEIGHTS | --maps DIR] ... --data DIR [options]\n"
+    "       evaluate --merge PART.json ... [--csv OUT] [--json OUT]\n"
     "\n"
     "What is scored (repeat them for one table side by side; default: the best model there is):\n"
     "  -m MODEL       a model by name; MODEL+center multiplies it by the centre prior\n"
@@ -43,6 +45,9 @@ static const char help[] =
     "  --split NAME   one part of it (train, val, a category)\n"
     "  --skip-missing leave out pictures whose files are missing instead of stopping\n"
     "  --limit N      the first N pictures only\n"
+    "  --part K/N     score only share K of N, by the pictures' names, for several machines; the\n"
+    "                 JSON keeps every score. The others still serve as other pictures\n"
+    "  --merge        the JSON files of all parts become the results of one run\n"
     "  --test-share F only the pictures that train --test-share F does not learn from; the others\n"
     "                 still serve as other pictures (centre prior, shuffled AUC)\n"
     "  --input HxW    the size of pictures as the networks see them (default: their own)\n"
@@ -55,7 +60,7 @@ static const char help[] =
     "  --seed N       of everything drawn: AUC_Borji, AUC_shuffled, halves of viewers (default 1)\n"
     "  --threads N    use N threads (default: all cores)\n"
     "\n"
-    "Results:\n"
+    "Results (OUT is a file, a folder, or - for standard output):\n"
     "  --csv OUT      one line for each model and picture\n"
     "  --json OUT     mean and standard error of each metric for each model\n"
     "  --html OUT     a report in one file: table, distributions, best and worst pictures\n"
@@ -146,10 +151,11 @@ static void score_all(void *arg, int index, int worker) {
     job_failed(j, ctx, r);
 }
 
+/* `count` of the pictures to do, from number `first` on. */
 static int evaluate_block(evaluation *e, int first, int count) {
     int i, k, status = 0;
     memset(e->job, 0, sizeof e->job);
-    for (i = 0; i < count; i++) e->job[i].image = first + i;
+    for (i = 0; i < count; i++) e->job[i].image = e->todo[first + i];
     sal_parallel_for(&e->ctx, count, prepare, e);
     for (i = 0; i < count; i++)             /* a network uses all threads for one picture */
         for (k = 0; k < e->rows && !e->job[i].result; k++)
@@ -184,30 +190,38 @@ static int evaluate(evaluation *e) {
             f->y = (float)clamp(f->y, 0, g->h - 1);
         }
     }
-    for (first = 0; first < e->images; first += BLOCK) {
-        if (bar) show_progress(first, e->images, start);
-        if (evaluate_block(e, first, MIN(BLOCK, e->images - first))) {
+    for (first = 0; first < e->scored; first += BLOCK) {
+        if (bar) show_progress(first, e->scored, start);
+        if (evaluate_block(e, first, MIN(BLOCK, e->scored - first))) {
             if (bar) fprintf(stderr, "\n");
             return 1;
         }
     }
-    if (bar) show_progress(e->images, e->images, start);
+    if (bar) show_progress(e->scored, e->scored, start);
     return 0;
 }
 
 /* --- results ------------------------------------------------------------------------------- */
 
-static int write_text(evaluation *e, const char *path,
+/* To a file, or to standard output for - and in place of a file in a folder, out_path says which. */
+static int write_text(evaluation *e, const char *out, const char *name,
                       void (*make)(const evaluation *e, text *t)) {
     text t = { NULL, 0, 0, 0 };
-    int status = 0;
-    make(e, &t);
-    if (t.failed) status = complain("%s: out of memory", path ? path : "table");
-    else if (!path) fwrite(t.data ? t.data : "", 1, t.size, stdout);
-    else if (sal_file_write(&e->ctx, path, t.data, t.size))
+    char path[PATH_ROOM];
+    int status = out_path(&e->ctx, &e->read, out, name, path);
+    if (!status) make(e, &t);
+    if (t.failed) status = complain("%s: out of memory", name);
+    if (!status && sal_file_write(&e->ctx, path, t.data ? t.data : "", t.size))
         status = complain("%s", sal_error(&e->ctx));
     free(t.data);
     return status;
+}
+
+static int write_results(evaluation *e) {
+    return write_text(e, "-", "table", make_table) ||
+           (e->csv && write_text(e, e->csv, "evaluate.csv", make_csv)) ||
+           (e->json && write_text(e, e->json, "evaluate.json", make_json)) ||
+           (e->html && write_text(e, e->html, "evaluate.html", make_html));
 }
 
 /* --- options ------------------------------------------------------------------------------- */
@@ -255,6 +269,14 @@ static int open_row(evaluation *e, score_row *row) {
     return 0;
 }
 
+/* NaN: not scored. */
+static double (*new_values(int images))[SCORES] {
+    double (*value)[SCORES] = (double (*)[SCORES])calloc((size_t)images, sizeof *value);
+    int i, m;
+    for (i = 0; value && i < images; i++) for (m = 0; m < SCORES; m++) value[i][m] = NAN;
+    return value;
+}
+
 static int open_rows(evaluation *e) {
     int k, i, same;
     for (k = 0; k < e->rows; k++) {
@@ -267,7 +289,7 @@ static int open_rows(evaluation *e) {
             size_t end = strlen(row->name);
             snprintf(row->name + end, sizeof row->name - end, " (%d)", same);
         }
-        row->value = (double (*)[SCORES])calloc((size_t)e->images, sizeof *row->value);
+        row->value = new_values(e->images);
         row->thumb = (bytes *)calloc((size_t)e->images, sizeof(bytes));
         if (!row->value || !row->thumb) return complain("out of memory");
     }
@@ -299,16 +321,40 @@ static int test_share_first(sal_dataset *set, double share) {
     return count;
 }
 
-/* Better now than after an hour: can a file be written there? */
-static int check_output(const char *path) {
-    char folder[4096];
-    const char *name = path ? sal_path_name(path) : NULL;
-    if (!path) return 0;
-    snprintf(folder, sizeof folder, "%.*s", name > path ? (int)(name - path) : 1,
-             name > path ? path : ".");
+/* Better now than after an hour: can a file be written there, and is it none that is read? */
+static int check_output(evaluation *e, const char *out, const char *name) {
+    char path[PATH_ROOM];
+    size_t length;
+    if (!out) return 0;
+    if (is_standard(out)) {
+        if (e->standard++) return complain("-: standard output takes one result only");
+        e->quiet = 1;
+        return 0;
+    }
+    if (out_path(&e->ctx, &e->read, out, name, path)) return 1;
     if (sal_path_kind(path) == 1) return complain("%s: is a folder", path);
-    if (!is_writable(folder)) return complain("%s: cannot be written: %s", path, strerror(errno));
-    return 0;
+    length = (size_t)(sal_path_name(path) - path);
+    if (!length) memcpy(path, "./", length = 2);
+    path[length] = 0;
+    return is_writable(path) ? 0 : complain("%s: cannot be written: %s", out, strerror(errno));
+}
+
+/* The files of the data set, which no result may replace. */
+static void protect_set(evaluation *e) {
+    char **names, path[PATH_ROOM];
+    int i, count;
+    for (i = 0; i < e->set.count; i++) {
+        const sal_dataset_entry *entry = &e->set.entry[i];
+        take(&e->read, entry->image);
+        if (entry->map) take(&e->read, entry->map);
+        if (entry->fixations) take(&e->read, entry->fixations);
+    }
+    if (sal_dir_list(&e->ctx, e->data, &names, &count)) return;
+    for (i = 0; i < count; i++)
+        if ((has_ending(names[i], ".mat") || !strncmp(names[i], "fixations", 9)) &&
+            snprintf(path, sizeof path, "%s/%s", e->data, names[i]) < (int)sizeof path)
+            take(&e->read, path);
+    sal_free(&e->ctx, names);
 }
 
 static int load_prior(evaluation *e) {
@@ -318,6 +364,21 @@ static int load_prior(evaluation *e) {
     return r ? complain("%s", sal_error(&e->ctx)) : 0;
 }
 
+static int check_outputs(evaluation *e) {
+    return check_output(e, e->csv, "evaluate.csv") || check_output(e, e->json, "evaluate.json") ||
+           check_output(e, e->html, "evaluate.html");
+}
+
+/* Which pictures are scored. */
+static int choose_pictures(evaluation *e) {
+    int i;
+    e->todo = (int *)malloc((size_t)e->images * sizeof *e->todo);
+    if (!e->todo) return complain("out of memory");
+    for (i = 0; i < e->images; i++)
+        if (in_part(&e->part, e->set.entry[i].name)) e->todo[e->scored++] = i;
+    return 0;
+}
+
 static int open_all(evaluation *e) {
     sal_dataset_options options;
     int i, count;
@@ -325,10 +386,13 @@ static int open_all(evaluation *e) {
     options.split = e->split;
     options.skip_missing = e->skip_missing;
     if (!e->data) return complain("which data set? --data DIR; see evaluate --help");
-    if (check_output(e->csv) || check_output(e->json) || check_output(e->html)) return 1;
     if (sal_dataset_open(&e->ctx, e->data, &options, &e->set))
         return complain("%s", sal_error(&e->ctx));
     e->set_open = 1;
+    protect_set(e);
+    if (e->prior_path) take(&e->read, e->prior_path);
+    for (i = 0; i < e->rows; i++) if (e->row[i].weights) take(&e->read, e->row[i].weights);
+    if (check_outputs(e)) return 1;
     count = e->test_share > 0 ? test_share_first(&e->set, e->test_share) : e->set.count;
     e->images = e->limit ? MIN(e->limit, count) : count;
     if (e->images < 1) return complain("%s: no pictures in this data set", e->data);
@@ -340,7 +404,7 @@ static int open_all(evaluation *e) {
     e->worker = (sal_ctx *)calloc((size_t)sal_threads(&e->ctx), sizeof(sal_ctx));
     if (!e->gaze || !e->photo || !e->human || !e->worker) return complain("out of memory");
     for (i = 0; i < sal_threads(&e->ctx); i++) e->worker[i].threads = 1;
-    return open_rows(e);
+    return choose_pictures(e) || open_rows(e);
 }
 
 static void close_all(evaluation *e) {
@@ -356,6 +420,9 @@ static void close_all(evaluation *e) {
         if (e->photo) free(e->photo[i].data);
         if (e->human) free(e->human[i].data);
     }
+    for (i = 0; e->name && i < e->images; i++) free(e->name[i]);
+    free(e->name); free(e->todo);
+    pictures_free(&e->read);
     free(e->worker); free(e->human); free(e->photo); free(e->gaze);
     sal_map_free(&e->ctx, &e->prior);
     if (e->set_open) sal_dataset_close(&e->ctx, &e->set);
@@ -406,7 +473,17 @@ static int read_row(void *into, const char *option, const char *value) {
     return add_row(e, MAPS, NULL, NULL, value);
 }
 
-static int read_command_line(evaluation *e, int argc, char **argv) {
+static int merge_parts(evaluation *e, char **file, int count) {
+    int i;
+    if (!count) return complain("--merge: which JSON files? see evaluate --help");
+    if (e->data || e->rows || e->html || e->part.n || e->columns)
+        return complain("--merge takes JSON files, --csv, --json, --per-image and --quiet only");
+    for (i = 0; i < count; i++) take(&e->read, file[i]);
+    return check_outputs(e) || merge(e, file, count);
+}
+
+/* All up to the results. */
+static int run(evaluation *e, int argc, char **argv) {
     const option table[] = {
         option_call("-m", read_row, e),
         option_call("-w", read_row, e),
@@ -418,6 +495,8 @@ static int read_command_line(evaluation *e, int argc, char **argv) {
         option_flag("--skip-missing", &e->skip_missing),
         option_flag("--any-size", &e->any_size),
         option_whole("--limit", &e->limit, 1, INT_MAX),
+        option_call("--part", read_part, &e->part),
+        option_flag("--merge", &e->merge),
         option_number("--test-share", &e->test_share, 0, 1),
         option_size("--input", e->input),
         option_whole("--domain", &e->domain, 0, SAL_DOMAINS - 1),
@@ -439,10 +518,13 @@ static int read_command_line(evaluation *e, int argc, char **argv) {
     status = read_options(argc, argv, table, COUNT(table), whole_help(text, sizeof text),
                           &count);
     if (status) return status;
-    if (count) return complain("%s: what to do with it? see evaluate --help", argv[0]);
     e->ctx.seed = (uint64_t)e->seed;
+    if (e->merge) return merge_parts(e, argv, count);
+    if (count) return complain("%s: what to do with it? see evaluate --help", argv[0]);
+    if (e->part.n && e->html)
+        return complain("--html shows all pictures: it cannot be had of a part");
     choose_metrics(e);
-    return 0;
+    return open_all(e) || evaluate(e);
 }
 
 int main(int argc, char **argv) {
@@ -451,13 +533,8 @@ int main(int argc, char **argv) {
     if (!e) return complain("out of memory");
     sal_use_lite(&e->ctx);
     e->ctx.log = print_log;
-    status = read_command_line(e, argc, argv);
-    if (!status) status = open_all(e);
-    if (!status) status = evaluate(e);
-    if (!status) status = write_text(e, NULL, make_table);
-    if (!status && e->csv) status = write_text(e, e->csv, make_csv);
-    if (!status && e->json) status = write_text(e, e->json, make_json);
-    if (!status && e->html) status = write_text(e, e->html, make_html);
+    status = run(e, argc, argv);
+    if (!status) status = write_results(e);
     close_all(e);
     return finish(status);
 }

@@ -40,11 +40,16 @@ typedef struct evaluation {
     int input[2], domain;                   /* of the networks; 0: their own */
     int limit, strips, seed, baselines, crop, per_image, quiet;
     int skip_missing, any_size;
+    part part;
+    int merge, standard;                    /* standard: results for standard output */
+    pictures read;                          /* the files that must not be written over */
     unsigned metrics;
     int order[SCORES], columns;             /* the metrics in the order asked for */
     sal_dataset set;
     int images, set_open;
     sal_item *gaze;                         /* fixations and size of each picture */
+    char **name, merged_data[1024];         /* --merge: of each picture, of the set */
+    int *todo, scored;                      /* which pictures are scored: all, or the part */
     sal_map prior;                          /* from --prior */
     score_row row[MAX_ROWS];
     int rows;
@@ -68,7 +73,7 @@ static const char *metric_name(int m) { return metric_about(m)->name; }
    small ones, a pixel. */
 static int same_shape(int w, int h, int map_w, int map_h) {
     double x = (double)map_h * w / h, y = (double)map_w * h / w;
-    return fabs(map_w - x) <= SAL__MAX(1, 0.03 * x) || fabs(map_h - y) <= SAL__MAX(1, 0.03 * y);
+    return fabs(map_w - x) <= MAX(1, 0.03 * x) || fabs(map_h - y) <= MAX(1, 0.03 * y);
 }
 
 static sal_result fit_map(sal_ctx *ctx, sal_map *map, int w, int h) {

@@ -21,14 +21,22 @@ static void say(text *t, const char *format, ...) {
     }
 }
 
-/* A name inside HTML (&lt;) or JSON (\u003c): no letter that means something to either. */
+/* A name inside HTML (&#60;) or JSON (\u003c): no letter that means something to either. */
 static void say_name(text *t, const char *name, int json) {
-    for (; *name; name++) {
-        unsigned char c = (unsigned char)*name;
-        if (c >= ' ' && !strchr("<>&\"'\\", c)) say(t, "%c", c);
-        else if (json) say(t, "\\u%04x", c);
-        else say(t, "&#%d;", c);
+    char buffer[JSON_ROOM];
+    int n;
+    if (json) { say(t, "%s", json_text(buffer, name)); return; }
+    for (; *name; name += n ? n : 1) {
+        n = utf8_length(name);
+        if (!n) say(t, "&#xFFFD;");
+        else if (n > 1 || ((unsigned char)*name >= ' ' && !strchr("<>&\"'\\", *name)))
+            say(t, "%.*s", n, name);
+        else say(t, "&#%d;", *name);
     }
+}
+
+static const char *picture_name(const evaluation *e, int i) {
+    return e->name ? e->name[i] : e->set.entry[i].name;
 }
 
 /* Of the pictures where the score is defined. */
@@ -55,10 +63,11 @@ static void say_number(text *t, double x, const char *format, const char *none) 
 static int column_width(const score_row *row) { return MAX(16, (int)strlen(row->name)); }
 
 static void make_table(const evaluation *e, text *t) {
-    int c, k, i;
-    for (i = 0; e->per_image && i < e->images; i++)
+    int c, k, i, n;
+    for (n = 0; e->per_image && n < e->scored; n++)
         for (k = 0; k < e->rows; k++) {
-            say(t, "%s  %s ", e->gaze[i].name, e->row[k].name);
+            i = e->todo ? e->todo[n] : n;
+            say(t, "%s  %s ", picture_name(e, i), e->row[k].name);
             for (c = 0; c < e->columns; c++) {
                 say(t, " %s ", metric_name(e->order[c]));
                 say_number(t, e->row[k].value[i][e->order[c]], "%.4f", "-");
@@ -66,7 +75,7 @@ static void make_table(const evaluation *e, text *t) {
             say(t, "\n");
         }
     if (e->quiet) return;
-    say(t, "%s: %d pictures, mean and standard error\n\n%-18s", e->data, e->images, "");
+    say(t, "%s: %d pictures, mean and standard error\n\n%-18s", e->data, e->scored, "");
     for (k = 0; k < e->rows; k++) say(t, "  %*s", column_width(&e->row[k]), e->row[k].name);
     say(t, "\n");
     for (c = 0; c < e->columns; c++) {
@@ -90,15 +99,16 @@ static void say_csv(text *t, const char *name) {
 }
 
 static void make_csv(const evaluation *e, text *t) {
-    int i, k, c;
+    int i, n, k, c;
     say(t, "model,image");
     for (c = 0; c < e->columns; c++) say(t, ",%s", metric_name(e->order[c]));
     for (k = 0; k < e->rows; k++)
-        for (i = 0; i < e->images; i++) {
+        for (n = 0; n < e->scored; n++) {
+            i = e->todo ? e->todo[n] : n;
             say(t, "\n");
             say_csv(t, e->row[k].name);
             say(t, ",");
-            say_csv(t, e->gaze[i].name);
+            say_csv(t, picture_name(e, i));
             for (c = 0; c < e->columns; c++) {
                 say(t, ",");
                 say_number(t, e->row[k].value[i][e->order[c]], "%.10g", "");
@@ -107,13 +117,53 @@ static void make_csv(const evaluation *e, text *t) {
     say(t, "\n");
 }
 
+/* What --merge needs: of which run this is a part, and every score to the last bit. */
+static void say_part(const evaluation *e, text *t) {
+    int n, c;
+    say(t, "\"part\":[%d,%d],\"data\":\"", e->part.k, e->part.n);
+    say_name(t, e->data, 1);
+    say(t, "\",\"run\":\"seed %d, split ", e->seed);
+    say_name(t, e->split ? e->split : "-", 1);
+    say(t, ", limit %d, test share %g, input %dx%d, domain %d, prior %d\",\"total\":%d,\n \"columns\":[",
+        e->limit, e->test_share, e->input[0], e->input[1], e->domain, e->prior.data != NULL,
+        e->images);
+    for (c = 0; c < e->columns; c++) say(t, "%s\"%s\"", c ? "," : "", metric_name(e->order[c]));
+    say(t, "],\n \"pictures\":[");
+    for (n = 0; n < e->scored; n++) {
+        say(t, n ? ",\"" : "\"");
+        say_name(t, picture_name(e, e->todo[n]), 1);
+        say(t, "\"");
+    }
+    say(t, "],\n \"index\":[");
+    for (n = 0; n < e->scored; n++) say(t, n ? ",%d" : "%d", e->todo[n]);
+    say(t, "],\n ");
+}
+
+static void say_scores(const evaluation *e, text *t, const score_row *row) {
+    int n, c;
+    say(t, ",\n  \"scores\":[");
+    for (n = 0; n < e->scored; n++) {
+        say(t, n ? ",\n   [" : "[");
+        for (c = 0; c < e->columns; c++) {
+            double x = row->value[e->todo[n]][e->order[c]];
+            say(t, c ? "," : "");
+            if (isinf(x)) say(t, x > 0 ? "1e999" : "-1e999");
+            else say_number(t, x, "%.17g", "null");
+        }
+        say(t, "]");
+    }
+    say(t, "]");
+}
+
 static void make_json(const evaluation *e, text *t) {
     int k, c;
-    say(t, "{\"models\":[");
+    say(t, "{");
+    if (e->part.n) say_part(e, t);
+    say(t, "\"models\":[");
     for (k = 0; k < e->rows; k++) {
         say(t, "%s\n {\"name\":\"", k ? "," : "");
         say_name(t, e->row[k].name, 1);
-        say(t, "\",\"images\":%d,\"metrics\":{", e->images);
+        say(t, "\",\"images\":%d,\"metrics\":{", e->scored);
         for (c = 0; c < e->columns; c++) {
             summary s = summarise(e, &e->row[k], e->order[c]);
             say(t, "%s\n  \"%s\":{\"mean\":", c ? "," : "", metric_name(e->order[c]));
@@ -122,7 +172,9 @@ static void make_json(const evaluation *e, text *t) {
             say_number(t, s.se, "%.10g", "null");
             say(t, "}");
         }
-        say(t, "}}");
+        say(t, "}");
+        if (e->part.n) say_scores(e, t, &e->row[k]);
+        say(t, "}");
     }
     say(t, "\n]}\n");
 }

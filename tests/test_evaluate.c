@@ -289,7 +289,8 @@ static void test_errors(void) {
     refuses("--maps \"$T/few\" --data \"$T/set\" --json \"$T/never\"", "p3.png",
             "a folder in which maps are missing");
     refuses("-m center --data \"$T/set\" --json \"$T/no/never\"", "no/never", "an unwritable file");
-    refuses("-m center --data \"$T/set\" --json \"$T/set\"", "set", "a folder as output");
+    refuses("-m center --data \"$T/set\" --json \"$T/set/fixations.csv\"", "is read, too",
+            "the fixations as output");
     refuses("-m center --data \"$T/set\" --limit none --json \"$T/never\"", "--limit",
             "a limit that is no number");
     refuses("-m lite --data \"$T/set\" --input 96x128q --json \"$T/never\"", "HEIGHTxWIDTH",

@@ -26,7 +26,7 @@ for value in 2x 0 1.5 ''; do
     refused pretrain --size    "$value" --images "$here" --out "$here/made"
     refused crop     --boxes   "$value" -o "$here/made" $photo
 done
-for value in osie 1.5 -1 3; do
+for value in osie 1.5 -1 99; do
     refused predict  --domain "$value" -o "$here/made" $photo
     refused evaluate --domain "$value" -m lite --data nowhere
 done

@@ -1,0 +1,95 @@
+#!/bin/sh
+# build/evaluate on the command line: parts of a run and their merging, where results go, maps of
+# another shape, pictures that are not complete. Needs build/.
+top=$(cd "$(dirname "$0")/.." && pwd)
+evaluate="$top/build/evaluate --threads 1"
+here=$(mktemp -d) && cd "$here" || exit 1
+trap 'rm -rf "$here"' EXIT
+passed=0 failed=0
+
+says() {        # says STATUS STATEMENT: one line for a statement that holds if STATUS is 0
+    if [ "$1" = 0 ]; then passed=$((passed + 1)); echo "ok   $2"
+    else failed=$((failed + 1)); echo "FAIL $2"; [ -s err ] && head -n 3 err; fi
+}
+refused() {     # refused STATEMENT PATTERN ARGUMENTS...: status 1, one line on stderr with PATTERN
+    statement=$1 pattern=$2; shift 2
+    $evaluate "$@" >out 2>err
+    [ $? = 1 ] && [ "$(wc -l <err)" = 1 ] && grep -q -- "$pattern" err && [ ! -s out ] &&
+        [ -z "$(find . -name '*.tmp')" ]
+    says $? "$statement"
+}
+
+# a set of twelve small pictures (shades of grey, 24 x 16) with three fixations by two viewers each
+mkdir -p set/images
+{ echo image,x,y,subject
+  for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+      { echo "P5 24 16 255"
+        awk -v i=$i 'BEGIN { for (k = 0; k < 384; k++) printf "%c", 33 + (k * i * 7 + k % 24 * i) % 90 }'
+      } >"set/images/pic$i.pgm"
+      echo "pic$i.pgm,$((i * 2 - 1)),$((i + 1)),a"
+      echo "pic$i.pgm,$((23 - i)),$((i)),b"
+      echo "pic$i.pgm,$(((i * 5) % 24)),$(((i * 3) % 16)),b"
+  done; } >set/fixations.csv
+models="-m center -m spectral --baselines"
+
+$evaluate $models --data set --csv all.csv --json all.json --per-image >all.txt 2>err && [ ! -s err ]
+says $? "a run over the set"
+for k in 1 2 3; do $evaluate $models --data set --part $k/3 --json part$k.json --quiet >out 2>err || echo $k; done
+[ "$(grep -c '"scores"' part1.json)" = 5 ] && [ ! -s err ]
+says $? "three parts of it keep every score"
+if command -v python3 >/dev/null; then
+    python3 -c 'import json
+n = [len(json.load(open("part%d.json" % k))["pictures"]) for k in (1, 2, 3)]
+assert sum(n) == 12 and min(n) > 0, n' 2>err
+    says $? "in JSON, and together they have all pictures"
+fi
+$evaluate --merge part2.json part1.json part3.json --csv merged.csv --json merged.json --per-image >merged.txt 2>err &&
+    cmp -s all.csv merged.csv && cmp -s all.json merged.json && cmp -s all.txt merged.txt && [ ! -s err ]
+says $? "--merge gives the CSV, JSON and table of one run, byte by byte"
+refused "a part that is missing is named"    "are in none of these parts" --merge part1.json part3.json
+refused "a part that is there twice, too"    "another part has" --merge part1.json part1.json part2.json part3.json
+$evaluate $models --data set --part 2/3 --seed 7 --json seven.json --quiet
+refused "parts of different runs are refused" "another run" --merge part1.json seven.json part3.json
+head -c 700 part2.json >cut.json
+refused "a cut-off file is refused"           "cut.json: is not what evaluate" --merge part1.json cut.json
+refused "so is the JSON of a whole run"       "all.json: is not what evaluate" --merge all.json
+refused "--merge wants files"                 "which JSON files" --merge
+refused "and nothing to evaluate"             "--merge takes" --merge part1.json --data set
+refused "a part has no report"                "--html" --part 1/3 --html x.html -m center --data set
+refused "a part that is none is refused"      "--part 0/3: K/N" --part 0/3 -m center --data set
+$evaluate --merge part1.json part2.json part3.json --json part1.json >out 2>err
+[ $? = 1 ] && grep -q '"scores"' part1.json
+says $? "--merge does not write over its input"
+
+$evaluate -m center --data set --json - >out.json 2>err && [ "$(head -c 10 out.json)" = '{"models":' ] && [ ! -s err ]
+says $? "--json - is JSON and nothing else"
+mkdir results && $evaluate -m center --data set --csv results --html results/ --quiet 2>err &&
+    [ -s results/evaluate.csv ] && [ -s results/evaluate.html ]
+says $? "a folder for results gets evaluate.csv, evaluate.html"
+cp set/fixations.csv before
+refused "the fixations are not written over" "fixations.csv: is read, too" -m center --data set --csv set/fixations.csv
+ln -s set/images/pic3.pgm link.pgm
+refused "nor a picture, through a link"      "link.pgm: is read, too" -m center --data set --json link.pgm
+cmp -s set/fixations.csv before
+says $? "and they are as they were"
+refused "one result goes to standard output" "one result" -m center --data set --json - --csv -
+if [ -e /dev/full ]; then
+    for option in "" "--json -" "--csv -"; do
+        $evaluate -m center --data set $option >/dev/full 2>err
+        [ $? = 1 ] && grep -q "standard output" err
+        says $? "a full disk for the table $option is an error"
+    done
+fi
+
+mkdir maps turned && for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    { echo "P5 12 8 255"; head -c 96 /dev/zero | tr '\000' x | sed 's/x/y/7'; } >maps/pic$i.PGM
+    { echo "P5 16 24 255"; head -c 384 /dev/zero | tr '\000' x | sed 's/x/y/7'; } >turned/pic$i.pgm
+done
+$evaluate --maps maps --data set >out 2>err && [ ! -s err ]
+says $? "maps of half the size are taken, also with capital letters in their names"
+refused "turned maps are refused"            "16 x 24.*as if transposed" --maps turned --data set
+$evaluate --maps turned --any-size --data set >out 2>err && [ ! -s err ]
+says $? "unless --any-size insists"
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
