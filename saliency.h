@@ -49,8 +49,8 @@
        sam-vgg     240 x 320  30 x 40     51.8 M   Cornia et al. 2018: VGG-16, attentive LSTM,
                                                    Gaussian priors
        sam-resnet  240 x 320  30 x 40     70.1 M   the same on a dilated ResNet-50
-       lite        480 x 640  60 x 80      2.7 M   ours: MobileNetV2, looking twice, the model for
-                                                   every day; a new one begins with 240 x 320
+       lite        480 x 640  60 x 80      2.7 M   the default model: MobileNetV2 at two scales;
+                                                   a new one begins with 240 x 320
        center, spectral, itti, gbvs, bms           no weights: see >>classical
 
    FINDING YOUR WAY. Search for >>NAME:
@@ -666,7 +666,7 @@ SALDEF sal_net_desc sal_net_desc_default(sal_kind kind);
    sal_net_free. Fails on input sizes the network cannot take. */
 SALDEF sal_result sal_net_new(sal_ctx *ctx, const sal_net_desc *desc, sal_net **net);
 SALDEF void sal_net_free(sal_ctx *ctx, sal_net *net);
-/* Random parameters as the papers start from (NETWORKS: Gaussian, Glorot, orthogonal ...). A
+/* Random parameters as the papers start from (Gaussian, Glorot, orthogonal ...). A
    parameter's values depend on seed and its name alone. */
 SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed);
 /* Runs opened later stop the ConvLSTM after so many steps, from 1 to 4: its weights fit any number
@@ -714,7 +714,7 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
 typedef struct sal_value {
     sal_shape shape;
     float *data;                /* (n, c, h, w); valid from time `first` to time `last` */
-    float *grad;                /* the same shape: gradient of the loss; NULL where nobody asks */
+    float *grad;                /* the same shape: gradient of the loss; NULL if not needed */
     void *aux;                  /* what the layer's forward leaves for its backward */
     int first, last, grad_first;
     size_t offset, grad_offset, aux_offset;     /* into the arena, in floats */
@@ -729,7 +729,7 @@ typedef struct sal_step {
                                    fused depthwise layer; -1 for none */
     sal_act act;
     float *fold;                /* the norm as scale, then bias: 2 * channels floats */
-    int learns;                 /* 1: going backward comes past here */
+    int learns;                 /* 1 if backward visits this layer */
 } sal_step;
 
 /* Zero-initialise it, then set what you want to change. */
@@ -766,7 +766,7 @@ typedef struct sal_run {
     float **gradient;           /* training: for each parameter its gradient, or NULL if frozen */
     float *gradients;           /* gradient_floats: all of them in one block */
     size_t gradient_floats;
-    /* Set by who wants to look on: called when forward has done layer i, whose value is still
+    /* Optional observer callback: called when forward has done layer i, whose value is still
        there (see step[i].output); later layers may take its memory. */
     void (*watch)(void *arg, const struct sal_run *run, int i);
     void *watch_arg;
@@ -1056,7 +1056,7 @@ typedef struct sal_box {
 typedef struct sal_crop_desc {
     double aspect;              /* width / height of the box; 0: the map's */
     double area;                /* of the box as a share of the map's; 0: the largest that fits */
-    int w, h;                   /* both > 0: this size; aspect, area, keep say nothing */
+    int w, h;                   /* both > 0: this size; aspect, area, keep are ignored */
     double keep;                /* > 0, the zoom: the smallest box with this share of the saliency,
                                    of the aspect, and of the area or more if area is set */
     double uncut;               /* > 0: a connected region where the map exceeds this share of its
@@ -1336,7 +1336,7 @@ typedef struct sal_train_result {
     int stopped;                /* 1: by the callback */
 } sal_train_result;
 
-/* The recipe of the paper (NETWORKS: released code where it says more). */
+/* The recipe of the paper (of the released code where it says more). */
 SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind);
 /* Train the network, which holds the best weights afterwards (without validation the last). Stops
    with SAL_ERR_NUMERIC, and says where, when values are no longer finite. A checkpoint (out, state)
@@ -1644,7 +1644,7 @@ SALDEF void *sal_alloc(sal_ctx *ctx, size_t count, size_t size) {
         raw = (unsigned char *)(ctx->alloc ? ctx->alloc(ctx->user, whole) : malloc(whole));
     }
     if (!raw) {
-        sal__fail(ctx, SAL_ERR_MEMORY, "out of memory: %.0f bytes are not to be had",
+        sal__fail(ctx, SAL_ERR_MEMORY, "out of memory: cannot allocate %.0f bytes",
                   (double)count * (double)size);
         return NULL;
     }
@@ -2449,7 +2449,7 @@ SALDEF void sal_maxout_forward(float *out, int *arg, const float *in, int n, int
     }
 }
 
-/* din[i][arg[i]] += dout[i]: only the winner had a say. */
+/* din[i][arg[i]] += dout[i]: only the winner receives gradient. */
 SALDEF void sal_maxout_backward(float *din, const float *dout, const int *arg, int n, int pieces) {
     for (int i = 0; i < n; i++) din[(size_t)i * pieces + arg[i]] += dout[i];
 }
@@ -2994,7 +2994,8 @@ static void sal__lstm_weights(const sal__convs *convs, float *const *dparams, in
     if (dparams[k] && times > 0) sal__convs_weight(convs, dparams[k], dout, in, times, step, s);
 }
 
-/* Backpropagation through time: the steps from last to first, each read from below. With dH and dC
+/* Backpropagation through time: the steps from last to first, each in reverse order of the
+   forward equations. With dH and dC
    what reaches H and C of this step, dX~, dE, dZ ... as in forward, p' the pre-activation of p:
        dC += dH . O . (1 - tanh(C)^2)
        dO' = dH . tanh(C) . O (1 - O),   dI' = dC . G . I (1 - I),   dG' = dC . I . (1 - G^2),
@@ -3755,7 +3756,7 @@ static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_
     return SAL_OK;
 }
 
-/* What is fused, what learns, where it all lies: settled once. */
+/* Plan fusion, gradients and memory, once for a run. */
 static sal_result sal__run_plan(sal_ctx *ctx, sal_run *run, const sal_run_desc *desc,
                                 const sal_shape *shapes) {
     const sal_net *net = run->net;
@@ -3882,7 +3883,7 @@ static size_t sal__out_count(const sal_run *run, int i) {
 }
 
 /* What a layer works on: its first input, its output, its parameters, and the gradients of these,
-   NULL where nobody asks for them. */
+   NULL if not needed. */
 typedef struct sal__at {
     const sal_run *run;
     const sal_layer *l;
@@ -4976,9 +4977,9 @@ static int sal__lite_head(sal__builder *b, const int *tap) {
     return sal__conv_same(b, x, "head.readout", 1, 1, 1);
 }
 
-/* One network looks twice, at the picture and, in a mirror, at half of its size: what is small
-   decides in the one, what is large in the other, and mirrored it errs elsewhere. The logs of both
-   maps and of a prior add up. */
+/* One network sees the picture at full size, which resolves small objects, and mirrored at half
+   size, for large ones; mirroring the second input decorrelates their errors. The logs of both maps
+   and of a prior add up. */
 static void sal__build_lite(sal__builder *b) {
     int whole[4], half[4], x = sal__input(b, 3), y, head;
     sal__lite_backbone(b, x, whole);
@@ -9902,7 +9903,7 @@ typedef struct sal__picture {
     uint16_t *density;          /* (dh, dw), 65535 is 1 */
     float *point;               /* `points` pairs x, y: fixations, 0 to 1 across the frame */
     int points;
-    int bad;                    /* cannot be read, and that is to be overlooked */
+    int bad;                    /* cannot be read, and is skipped */
     int record;                 /* its place in the file of features */
 } sal__picture;
 
@@ -9932,7 +9933,7 @@ typedef struct sal__trainer {
     float *input;               /* of a batch */
     float *density, *fixations, *scratch;
     double *loss, *cc, *nss, *weight;   /* of each sample of the batch */
-    int *domain, *bad;          /* likewise; bad: it cannot be read, and that is to be overlooked */
+    int *domain, *bad;          /* likewise; bad: it cannot be read, and is skipped */
     int *deck, *order;          /* pictures, shuffled; the same in batches of one size */
     float *best, *average;      /* block_floats each: copies of what changes, parameter i from */
     size_t *place, block_floats;    /* place[i] on; SIZE_MAX: it does not */
@@ -10642,7 +10643,7 @@ static sal_result sal__train_load(sal__trainer *t) {
     return SAL_OK;
 }
 
-/* Everything that can fail for want of memory or sense, before the first step. */
+/* Validate the description and allocate, before the first step. */
 static sal_result sal__train_open(sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
     sal_ctx *ctx = t->ctx;
@@ -13613,8 +13614,8 @@ static void SAL__K(finish_pool)(float *out, const float *a, const float *b, floa
 /* --- depthwise rows ---------------------------------------------------------------------------
    out[y][x] = start (+ out[y][x] if add) + sum over nine t of weight[t] * from[t][y * step + x],
    between low and high, for `rows` rows of n. A row's last vector overlaps the one before and is
-   computed first. Fewer than a vector: whole ones are read from the runs. Rows lie in order, and
-   nothing of worth between them. */
+   computed first. Fewer than a vector: whole ones are read from the runs. Rows lie in order,
+   and gaps between them may be overwritten. */
 #define SAL__NINE(x, old) \
     a = first; \
     if (add) a = a + sal__vload(old); \

@@ -133,7 +133,7 @@ typedef struct sal_item {
     sal_fixation *fixation;     /* by subject, in the order of time where the set has it */
     int fixations;
     int subjects;               /* one more than the largest subject index, 0 without fixations */
-    int dropped;                /* fixations not handed out: more than a pixel outside, or (if they
+    int dropped;                /* fixations discarded: more than a pixel outside, or (if they
                                    are read now) without numbers */
     double sigma;               /* of the density map, in pixels (as far as is known) */
 } sal_item;
