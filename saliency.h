@@ -2932,23 +2932,77 @@ static const int sal__lstm_gates[4][3] = { { SAL__LSTM_I, SAL_WI, SAL_UI },
     { SAL__LSTM_F, SAL_WF, SAL_UF }, { SAL__LSTM_O, SAL_WO, SAL_UO },
     { SAL__LSTM_G, SAL_WC, SAL_UC } };
 
-/* What the cell is made of: the textbook's if k is NULL, else that of >>fast.
+/* What the cell is made of: a table, the textbook's here, another one in >>fast, where k has what
+   its functions need.
    forward: out = act(weight * in + bias + add), without in act(add); add may be out, sum is scratch
    of that size. weight: over `times` steps, `step` floats apart. cell: C and H from the gates I, F,
    O, G, `stride` floats apart, and C before or NULL. */
 enum { SAL__ACT_SIGMOID = 100, SAL__ACT_TANH };
-typedef struct sal__convs { sal_ctx *ctx; void *scratch; } sal__convs;
+typedef struct sal__convs sal__convs;
+struct sal__convs {
+    void (*forward)(const sal__convs *k, float *out, float *sum, const float *in,
+                    const float *weight, const float *bias, const float *add, int act,
+                    const sal_conv *s);
+    void (*data)(const sal__convs *k, float *din, const float *dout, const float *weight,
+                 const sal_conv *s);
+    void (*weight)(const sal__convs *k, float *dweight, const float *dout, const float *in,
+                   int times, size_t step, const sal_conv *s);
+    void (*cell)(const sal__convs *k, float *h, float *c, const float *before, const float *gates,
+                 size_t stride, size_t n);
+    void (*cell_back)(const sal__convs *k, float *dh, float *dc, float *gates, size_t stride,
+                      const float *c, const float *before, size_t n);
+    sal_ctx *ctx;
+    void *scratch;
+};
+
 static void sal__convs_forward(const sal__convs *k, float *out, float *sum, const float *in,
                                const float *weight, const float *bias, const float *add, int act,
-                               const sal_conv *s);
+                               const sal_conv *s) {
+    size_t n = (size_t)s->n * s->oc * s->oh * s->ow;
+    if (in) sal_conv2d_forward(sum, in, weight, bias, s);
+    for (size_t i = 0; i < n; i++) out[i] = (in ? sum[i] : 0) + (add ? add[i] : 0);
+    if (act == SAL__ACT_SIGMOID) sal_sigmoid_forward(out, out, n);
+    if (act == SAL__ACT_TANH) sal_tanh_forward(out, out, n);
+}
+
 static void sal__convs_data(const sal__convs *k, float *din, const float *dout,
-                            const float *weight, const sal_conv *s);
+                            const float *weight, const sal_conv *s) {
+    sal_conv2d_backward_data(din, dout, weight, s);
+}
+
 static void sal__convs_weight(const sal__convs *k, float *dweight, const float *dout,
-                              const float *in, int times, size_t step, const sal_conv *s);
+                              const float *in, int times, size_t step, const sal_conv *s) {
+    for (; times > 0; times--, dout += step, in += step)
+        sal_conv2d_backward_weight(dweight, dout, in, s);
+}
+
 static void sal__convs_cell(const sal__convs *k, float *h, float *c, const float *before,
-                            const float *gates, size_t stride, size_t n);
+                            const float *gates, size_t stride, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        const float *g = gates + i;
+        c[i] = (before ? g[stride] * before[i] : 0) + g[0] * g[3 * stride];
+        h[i] = g[2 * stride] * (float)tanh((double)c[i]);
+    }
+}
+
 static void sal__convs_cell_back(const sal__convs *k, float *dh, float *dc, float *gates,
-                                 size_t stride, const float *c, const float *before, size_t n);
+                                 size_t stride, const float *c, const float *before, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float *g = gates + i, gi = g[0], gf = before ? g[stride] : 0, go = g[2 * stride];
+        float gg = g[3 * stride], th = (float)tanh((double)c[i]);
+        float d = dc[i] + dh[i] * go * (1 - th * th);
+        g[0] = d * gg * gi * (1 - gi);
+        g[stride] = before ? d * before[i] * gf * (1 - gf) : 0;
+        g[2 * stride] = dh[i] * th * go * (1 - go);
+        g[3 * stride] = d * gi * (1 - gg * gg);
+        dc[i] = d * gf;
+    }
+}
+
+static const sal__convs sal__convs_textbook = {
+    sal__convs_forward, sal__convs_data, sal__convs_weight, sal__convs_cell, sal__convs_cell_back,
+    NULL, NULL
+};
 
 static void sal__convlstm_forward(const sal__convs *convs, float *out, const float *in,
                                   const float *const *params, int steps, int n, int c, int h, int w,
@@ -2960,12 +3014,12 @@ static void sal__convlstm_forward(const sal__convs *convs, float *out, const flo
     sal_conv s = sal__lstm_conv(n, c, h, w), to_one = s;
     to_one.oc = 1;
     for (int i = 0; i < c; i++) bias[i] = params[SAL_WA_BIAS][i] + params[SAL_UA_BIAS][i];
-    sal__convs_forward(convs, wax, sum, in, params[SAL_WA], bias, NULL, SAL_IDENTITY, &s);
+    convs->forward(convs, wax, sum, in, params[SAL_WA], bias, NULL, SAL_IDENTITY, &s);
     for (int t = 0; t < steps; t++) {
         sal__lstm_at(v, states ? states + t * step : scratch, size);
-        sal__convs_forward(convs, v[SAL__LSTM_E], sum, hidden, params[SAL_UA], NULL, wax,
+        convs->forward(convs, v[SAL__LSTM_E], sum, hidden, params[SAL_UA], NULL, wax,
                            SAL__ACT_TANH, &s);
-        sal__convs_forward(convs, z, sum, v[SAL__LSTM_E], params[SAL_VA], NULL, NULL, SAL_IDENTITY,
+        convs->forward(convs, z, sum, v[SAL__LSTM_E], params[SAL_VA], NULL, NULL, SAL_IDENTITY,
                            &to_one);
         sal_softmax_forward(v[SAL__LSTM_A], z, n, (int)hw);
         for (size_t i = 0; i < (size_t)n * c; i++)
@@ -2977,11 +3031,11 @@ static void sal__convlstm_forward(const sal__convs *convs, float *out, const flo
             int act = k < 3 ? SAL__ACT_SIGMOID : SAL__ACT_TANH;
             if (k == 1 && t == 0) continue;         /* there is nothing to keep yet */
             for (int i = 0; i < c; i++) bias[i] = params[gate[1] + 1][i] + params[gate[2] + 1][i];
-            sal__convs_forward(convs, g, sum, v[SAL__LSTM_X], params[gate[1]], bias, NULL,
+            convs->forward(convs, g, sum, v[SAL__LSTM_X], params[gate[1]], bias, NULL,
                                t ? SAL_IDENTITY : act, &s);
-            if (t) sal__convs_forward(convs, g, sum, hidden, params[gate[2]], NULL, g, act, &s);
+            if (t) convs->forward(convs, g, sum, hidden, params[gate[2]], NULL, g, act, &s);
         }
-        sal__convs_cell(convs, v[SAL__LSTM_H], v[SAL__LSTM_C], cell, v[SAL__LSTM_I], size, size);
+        convs->cell(convs, v[SAL__LSTM_H], v[SAL__LSTM_C], cell, v[SAL__LSTM_I], size, size);
         hidden = v[SAL__LSTM_H]; cell = v[SAL__LSTM_C];
     }
     memcpy(out, hidden, size * sizeof(float));
@@ -2991,7 +3045,7 @@ static void sal__convlstm_forward(const sal__convs *convs, float *out, const flo
 static void sal__lstm_weights(const sal__convs *convs, float *const *dparams, int k,
                               const float *dout, const float *in, int times, size_t step,
                               const sal_conv *s) {
-    if (dparams[k] && times > 0) sal__convs_weight(convs, dparams[k], dout, in, times, step, s);
+    if (dparams[k] && times > 0) convs->weight(convs, dparams[k], dout, in, times, step, s);
 }
 
 /* Backpropagation through time: the steps from last to first, each in reverse order of the
@@ -3019,12 +3073,12 @@ static void sal__convlstm_backward(const sal__convs *convs, float *din, float *c
     memset(dc, 0, size * sizeof(float));
     for (int t = steps - 1; t >= 0; t--) {
         sal__lstm_at(v, states + t * step, size);
-        sal__convs_cell_back(convs, dh, dc, v[SAL__LSTM_I], size, v[SAL__LSTM_C],
+        convs->cell_back(convs, dh, dc, v[SAL__LSTM_I], size, v[SAL__LSTM_C],
                              t ? v[SAL__LSTM_C] - step : NULL, size);
         memset(dx, 0, (2 * size + 2 * n * hw) * sizeof(float));     /* dX~, dE, dA, dZ */
         for (int k = 0; k < 4; k++)
             if (t || k != 1)
-                sal__convs_data(convs, dx, v[sal__lstm_gates[k][0]], params[sal__lstm_gates[k][1]],
+                convs->data(convs, dx, v[sal__lstm_gates[k][0]], params[sal__lstm_gates[k][1]],
                                 &s);
         for (size_t i = 0; i < (size_t)n * c; i++) {
             const float *x = in + i * hw, *d = dx + i * hw, *a = v[SAL__LSTM_A] + i / c * hw;
@@ -3033,16 +3087,16 @@ static void sal__convlstm_backward(const sal__convs *convs, float *din, float *c
             for (size_t k = 0; din && k < hw; k++) din[i * hw + k] += d[k] * a[k];
         }
         sal_softmax_backward(dz, da, v[SAL__LSTM_A], n, (int)hw);
-        sal__convs_data(convs, de, dz, params[SAL_VA], &to_one);
+        convs->data(convs, de, dz, params[SAL_VA], &to_one);
         sal__lstm_weights(convs, dparams, SAL_VA, dz, v[SAL__LSTM_E], 1, 0, &to_one);
         for (size_t i = 0; i < size; i++)
             v[SAL__LSTM_E][i] = de[i] * (1 - v[SAL__LSTM_E][i] * v[SAL__LSTM_E][i]);
         if (t == 0) break;
         memset(dh_before, 0, size * sizeof(float));
         for (int k = 0; k < 4; k++)
-            sal__convs_data(convs, dh_before, v[sal__lstm_gates[k][0]],
+            convs->data(convs, dh_before, v[sal__lstm_gates[k][0]],
                             params[sal__lstm_gates[k][2]], &s);
-        sal__convs_data(convs, dh_before, v[SAL__LSTM_E], params[SAL_UA], &s);
+        convs->data(convs, dh_before, v[SAL__LSTM_E], params[SAL_UA], &s);
         swap = dh; dh = dh_before; dh_before = swap;
     }
     sal__lstm_at(v, states, size);      /* the first step; the second begins `step` behind it */
@@ -3066,19 +3120,20 @@ static void sal__convlstm_backward(const sal__convs *convs, float *din, float *c
     sal__lstm_weights(convs, dparams, SAL_WA, v[SAL__LSTM_E], in, 1, 0, &s);
     if (dparams[SAL_WA_BIAS])
         sal_bias_backward(dparams[SAL_WA_BIAS], v[SAL__LSTM_E], n, c, (int)hw);
-    if (din) sal__convs_data(convs, din, v[SAL__LSTM_E], params[SAL_WA], &s);
+    if (din) convs->data(convs, din, v[SAL__LSTM_E], params[SAL_WA], &s);
 }
 
 SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const *params, int steps,
                                  int n, int c, int h, int w, float *scratch, float *states) {
-    sal__convlstm_forward(NULL, out, in, params, steps, n, c, h, w, scratch, states);
+    sal__convlstm_forward(&sal__convs_textbook, out, in, params, steps, n, c, h, w, scratch,
+                          states);
 }
 
 SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float *dout,
                                   const float *in, const float *const *params, float *states,
                                   int steps, int n, int c, int h, int w, float *scratch) {
-    sal__convlstm_backward(NULL, din, dparams, dout, in, params, states, steps, n, c, h, w,
-                           scratch);
+    sal__convlstm_backward(&sal__convs_textbook, din, dparams, dout, in, params, states, steps, n,
+                           c, h, w, scratch);
 }
 
 /* ============================================================================================
@@ -4118,8 +4173,12 @@ static void sal__convlstm_at(const sal__convs *convs, const sal__at *a, int back
         sal__convlstm_forward(convs, a->out, a->in, params, steps, a->n, a->to.c, a->to.h, a->to.w,
                               scratch, states);
 }
-static void sal__layer_convlstm(const sal__at *a) { sal__convlstm_at(NULL, a, 0); }
-static void sal__layer_convlstm_back(const sal__at *a) { sal__convlstm_at(NULL, a, 1); }
+static void sal__layer_convlstm(const sal__at *a) {
+    sal__convlstm_at(&sal__convs_textbook, a, 0);
+}
+static void sal__layer_convlstm_back(const sal__at *a) {
+    sal__convlstm_at(&sal__convs_textbook, a, 1);
+}
 
 /* The same as a backend has them; the textbook cannot fail. */
 #define SAL__OP_LAYER(ENUM, name, shape, fast, train) \
@@ -12977,7 +13036,7 @@ static sal_result sal__backward_maxpool_train(sal_ctx *ctx, sal_run *run, int i)
 
 /* What the ConvLSTM is made of, see >>convlstm. */
 typedef struct sal__cell_job {
-    const sal__isa *isa;        /* NULL: the textbook */
+    const sal__isa *isa;
     float *h, *c, *gates, *dh, *dc;
     const float *before, *add;
     size_t stride, n;
@@ -12998,71 +13057,48 @@ static void sal__cell_run(sal_ctx *ctx, sal__cell_job *j) {
     sal_parallel_for(ctx, (int)((j->n + SAL__CELL - 1) / SAL__CELL), sal__cell_task, j);
 }
 
-static void sal__convs_forward(const sal__convs *k, float *out, float *sum, const float *in,
-                               const float *weight, const float *bias, const float *add, int act,
-                               const sal_conv *s) {
-    size_t n = (size_t)s->n * s->oc * s->oh * s->ow;
-    if (k && in) {
+static void sal__fast_convs_forward(const sal__convs *k, float *out, float *sum, const float *in,
+                                    const float *weight, const float *bias, const float *add,
+                                    int act, const sal_conv *s) {
+    if (in) {
         sal_epilogue e = SAL__ZEROED;
         e.bias = bias; e.add = add; e.act = (sal_act)act;
         sal__fast_conv2d(k->ctx, out, in, weight, &e, s, 0, k->scratch);
-    } else if (k) {
-        sal__cell_job j = SAL__ZEROED;
-        j.h = out; j.add = add; j.act = act; j.n = n;
-        sal__cell_run(k->ctx, &j);
     } else {
-        if (in) sal_conv2d_forward(sum, in, weight, bias, s);
-        for (size_t i = 0; i < n; i++) out[i] = (in ? sum[i] : 0) + (add ? add[i] : 0);
-        if (act == SAL__ACT_SIGMOID) sal_sigmoid_forward(out, out, n);
-        if (act == SAL__ACT_TANH) sal_tanh_forward(out, out, n);
-    }
-}
-static void sal__convs_data(const sal__convs *k, float *din, const float *dout,
-                            const float *weight, const sal_conv *s) {
-    if (k) sal__fast_conv2d_data(k->ctx, din, dout, weight, s, k->scratch);
-    else sal_conv2d_backward_data(din, dout, weight, s);
-}
-static void sal__convs_weight(const sal__convs *k, float *dweight, const float *dout,
-                              const float *in, int times, size_t step, const sal_conv *s) {
-    if (k) sal__fast_conv2d_weight(k->ctx, dweight, dout, in, s, times, step, k->scratch);
-    else for (; times > 0; times--, dout += step, in += step)
-        sal_conv2d_backward_weight(dweight, dout, in, s);
-}
-static void sal__convs_cell(const sal__convs *k, float *h, float *c, const float *before,
-                            const float *gates, size_t stride, size_t n) {
-    if (k) {
         sal__cell_job j = SAL__ZEROED;
-        j.h = h; j.c = c; j.before = before; j.gates = (float *)(uintptr_t)gates;
-        j.stride = stride; j.n = n;
+        j.h = out; j.add = add; j.act = act; j.n = (size_t)s->n * s->oc * s->oh * s->ow;
         sal__cell_run(k->ctx, &j);
-    } else for (size_t i = 0; i < n; i++) {
-        const float *g = gates + i;
-        c[i] = (before ? g[stride] * before[i] : 0) + g[0] * g[3 * stride];
-        h[i] = g[2 * stride] * (float)tanh((double)c[i]);
     }
 }
-static void sal__convs_cell_back(const sal__convs *k, float *dh, float *dc, float *gates,
-                                 size_t stride, const float *c, const float *before, size_t n) {
-    if (k) {
-        sal__cell_job j = SAL__ZEROED;
-        j.dh = dh; j.dc = dc; j.gates = gates; j.c = (float *)(uintptr_t)c; j.before = before;
-        j.stride = stride; j.n = n;
-        sal__cell_run(k->ctx, &j);
-    } else for (size_t i = 0; i < n; i++) {
-        float *g = gates + i, gi = g[0], gf = before ? g[stride] : 0, go = g[2 * stride];
-        float gg = g[3 * stride], th = (float)tanh((double)c[i]), d = dc[i] + dh[i] * go *
-                                                                      (1 - th * th);
-        g[0] = d * gg * gi * (1 - gi);
-        g[stride] = before ? d * before[i] * gf * (1 - gf) : 0;
-        g[2 * stride] = dh[i] * th * go * (1 - go);
-        g[3 * stride] = d * gi * (1 - gg * gg);
-        dc[i] = d * gf;
-    }
+static void sal__fast_convs_data(const sal__convs *k, float *din, const float *dout,
+                                 const float *weight, const sal_conv *s) {
+    sal__fast_conv2d_data(k->ctx, din, dout, weight, s, k->scratch);
+}
+static void sal__fast_convs_weight(const sal__convs *k, float *dweight, const float *dout,
+                                   const float *in, int times, size_t step, const sal_conv *s) {
+    sal__fast_conv2d_weight(k->ctx, dweight, dout, in, s, times, step, k->scratch);
+}
+static void sal__fast_convs_cell(const sal__convs *k, float *h, float *c, const float *before,
+                                 const float *gates, size_t stride, size_t n) {
+    sal__cell_job j = SAL__ZEROED;
+    j.h = h; j.c = c; j.before = before; j.gates = (float *)(uintptr_t)gates;
+    j.stride = stride; j.n = n;
+    sal__cell_run(k->ctx, &j);
+}
+static void sal__fast_convs_cell_back(const sal__convs *k, float *dh, float *dc, float *gates,
+                                      size_t stride, const float *c, const float *before,
+                                      size_t n) {
+    sal__cell_job j = SAL__ZEROED;
+    j.dh = dh; j.dc = dc; j.gates = gates; j.c = (float *)(uintptr_t)c; j.before = before;
+    j.stride = stride; j.n = n;
+    sal__cell_run(k->ctx, &j);
 }
 
 static sal_result sal__convlstm_train(sal_ctx *ctx, sal_run *run, int i, int backward) {
     sal__at a = sal__at_of(run, i);
-    sal__convs k = { ctx, (char *)run->scratch + sal__scratch_ref(run, i) };
+    sal__convs k = { sal__fast_convs_forward, sal__fast_convs_data, sal__fast_convs_weight,
+                     sal__fast_convs_cell, sal__fast_convs_cell_back, ctx,
+                     (char *)run->scratch + sal__scratch_ref(run, i) };
     sal__convlstm_at(&k, &a, backward);
     return SAL_OK;
 }
