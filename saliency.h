@@ -5505,8 +5505,8 @@ static sal_result sal__read_entry(sal__json *j, sal_named_tensor *t) {
                          "data_offsets expected", j->file, t->name);
     type = sal__type(t->type);
     if (type < 0)
-        return sal__fail(j->ctx, SAL_ERR_UNSUPPORTED, "%s: tensor %.100s: unknown type '%.20s'",
-                         j->file, t->name, t->type);
+        return sal__fail(j->ctx, SAL_ERR_UNSUPPORTED, "%s: tensor %.100s: numbers of type '%.20s' "
+                         "cannot be read here", j->file, t->name, t->type);
     if (dims > 4)
         return sal__fail(j->ctx, SAL_ERR_UNSUPPORTED, "%s: tensor %.100s has %d dimensions, at "
                          "most 4 are possible", j->file, t->name, dims);
@@ -5624,6 +5624,25 @@ static sal_result sal__source_next(sal_ctx *ctx, sal__source *from, void *out, s
     return SAL_OK;
 }
 
+/* The length of the header, in the first 8 bytes, cannot be right: what is it then? */
+static sal_result sal__not_safetensors(sal_ctx *ctx, sal__source *from,
+                                       const unsigned char *prefix, double header, size_t size) {
+    unsigned char begin[256];
+    size_t more = SAL__MIN(size, sizeof begin - 8);
+    memcpy(begin, prefix, 8);
+    if (sal__source_next(ctx, from, begin + 8, more) != SAL_OK) more = 0;
+    const char *kind = sal_file_kind(begin, 8 + more);
+    const char *hint = !memcmp(prefix, "PK", 2) ? "; if it is PyTorch's, save it with the "
+                       "safetensors package" : !memcmp(prefix, "\211HDF", 4) ? ", perhaps of Keras"
+                       : !memcmp(prefix, "version ", 8) ? "; \"git lfs pull\" fetches it" : "";
+    if (strncmp(kind, "an unknown", 10))
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: not a safetensors file but %s%s", from->name,
+                         kind, hint);
+    return sal__fail(ctx, SAL_ERR_FORMAT, "%s: cut off, or not a safetensors file: the first 8 "
+                     "bytes announce a header of %.0f bytes, and %.0f follow", from->name, header,
+                     (double)size);
+}
+
 /* Header first, checked to the end; only then memory for the numbers. On failure the caller frees
    what is there. */
 static sal_result sal__read_file(sal_ctx *ctx, sal__source *from, size_t size,
@@ -5639,11 +5658,7 @@ static sal_result sal__read_file(sal_ctx *ctx, sal__source *from, size_t size,
     uint64_t header = sal__uint(prefix, sizeof prefix, 0);
     size -= sizeof prefix;
     if (header > size || header > SAL__MAX_HEADER)
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: cut off, or not a safetensors file%s: the first "
-                         "8 bytes announce a header of %.0f bytes, and %.0f follow", name,
-                         !memcmp(prefix, "PK", 2) ? " but a zip archive, perhaps PyTorch's (save "
-                         "it with the safetensors package)" : !memcmp(prefix, "\211HDF", 4) ?
-                         " but HDF5, perhaps from Keras" : "", (double)header, (double)size);
+        return sal__not_safetensors(ctx, from, prefix, (double)header, size);
     size -= (size_t)header;
     SAL__TRY_NEW(file->text, ctx, char, header + 1);
     SAL__TRY(sal__source_next(ctx, from, file->text, (size_t)header));
@@ -5818,11 +5833,14 @@ static int sal__pieces(sal__piece *piece, const sal_named_tensor *tensor, int co
     return pieces;
 }
 
-static void sal__put_string(sal__bytes *b, const char *string) {
-    for (; *string; string++) {
+/* What is not UTF-8 becomes U+FFFD, the character for that, or stays as it is (to be refused). */
+static void sal__put_string(sal__bytes *b, const char *string, int replace) {
+    for (int n; *string; string += n) {
         unsigned c = (unsigned char)*string;
-        if (c < 0x20) sal__bytes_print(b, "\\u%04x", c);
-        else sal__bytes_print(b, "%s%c", c == '"' || c == '\\' ? "\\" : "", (int)c);
+        n = sal_utf8_length(string);
+        if (!n) { n = 1; if (replace) c = 0xFFFD; }
+        if (c < 0x20 || c == 0xFFFD) sal__bytes_print(b, "\\u%04x", c);
+        else sal__bytes_print(b, "%s%.*s", c == '"' || c == '\\' ? "\\" : "", n, string);
     }
 }
 
@@ -5834,14 +5852,14 @@ static void sal__put_header(sal__bytes *b, const sal__piece *piece, int pieces,
     sal__bytes_print(b, "%8s{", "");
     for (int i = 0; i < 2 * metas; i++) {
         sal__bytes_print(b, i == 0 ? "\"__metadata__\":{\"" : i % 2 ? ":\"" : ",\"");
-        sal__put_string(b, meta[i]);
+        sal__put_string(b, meta[i], 1);
         sal__bytes_print(b, "\"");
     }
     if (metas) sal__bytes_print(b, pieces ? "}," : "}");
     for (int i = 0; i < pieces; at += piece[i++].bytes) {
         const sal_tensor *t = &piece[i].tensor;
         sal__bytes_print(b, i ? ",\"" : "\"");
-        sal__put_string(b, piece[i].name);
+        sal__put_string(b, piece[i].name, 0);
         sal__bytes_print(b, "%s\":{\"dtype\":\"%s\",\"shape\":[", piece[i].suffix,
                          sal_dtype_name(t->dtype));
         for (int d = 0; d < t->ndim; d++) sal__bytes_print(b, d ? ",%d" : "%d", t->dim[d]);

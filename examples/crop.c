@@ -110,8 +110,8 @@ static sal_result photo_load(sal_ctx *ctx, const char *path, photo *p) {
 
 /* --- cutting and resizing ------------------------------------------------------------------ */
 
-/* Of (h, w, channels) bytes, the last of four the opacity. stb's filters work in linear light: a fine
-   pattern of black and white keeps its brightness. */
+/* Of (h, w, channels) bytes, the last of four the opacity. stb's filters work in linear light: a
+   fine pattern of black and white keeps its brightness. */
 static int fit(const unsigned char *in, int w, int h, int pitch, unsigned char *out, int ow, int oh,
                int channels) {
 #ifdef RESIZE2

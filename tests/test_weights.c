@@ -82,9 +82,14 @@ static void test_refusals(void) {
     memset(b.at, 255, 8);
     refuse_bytes(&b, SAL_ERR_FORMAT, "18446744073709551616 bytes", "a header of 2^64-1 bytes");
     memcpy(b.at, "PK\3\4....xxxx", 12); b.size = 12;
-    refuse_bytes(&b, SAL_ERR_FORMAT, "zip archive, perhaps PyTorch", "a .pth file");
+    refuse_bytes(&b, SAL_ERR_FORMAT, "zip archive; if it is PyTorch's", "a .pth file");
     memcpy(b.at, "\211HDF\r\n\032\nxxxx", 12);
     refuse_bytes(&b, SAL_ERR_FORMAT, "HDF5", "an .h5 file");
+    b.size = (size_t)snprintf((char *)b.at, 200, "version https://git-lfs.github.com/spec/v1\noid "
+                              "sha256:12\nsize 345\n");
+    refuse_bytes(&b, SAL_ERR_FORMAT, "a Git LFS pointer, not the file itself", "a Git LFS pointer");
+    b.size = (size_t)snprintf((char *)b.at, 200, "\n<!DOCTYPE html><html><head><title>Sign in");
+    refuse_bytes(&b, SAL_ERR_FORMAT, "not a safetensors file but an HTML page", "an HTML page");
     build(&b, "{   }", 0);
     b.at[10] = 0;
     refuse_bytes(&b, SAL_ERR_FORMAT, "zero byte", "a zero byte in the header");
@@ -146,7 +151,11 @@ static void test_refusals(void) {
     refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"x\":[1],\"data_offsets\":[0,4]}}", 4,
            SAL_ERR_FORMAT, "unknown field 'x'", "an unknown field");
     refuse("{\"a\":{\"dtype\":\"F33\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4,
-           SAL_ERR_UNSUPPORTED, "tensor a: unknown type 'F33'", "an unknown type");
+           SAL_ERR_UNSUPPORTED, "tensor a: numbers of type 'F33'", "an unknown type");
+    refuse("{\"a\":{\"dtype\":\"F4\",\"shape\":[8],\"data_offsets\":[0,4]}}", 4,
+           SAL_ERR_UNSUPPORTED, "tensor a: numbers of type 'F4'", "numbers of four bits");
+    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1],\"data_offsets\":[0,4]}}", 4,
+           SAL_ERR_UNSUPPORTED, "has 5 dimensions, at most 4", "five dimensions");
     /* the data */
     refuse("{" F4("a", 0, 4) "," F4("b", 4, 8) "}", 7, SAL_ERR_FORMAT,
            "tensor b ends at byte 8 of the data, but the file has only 7", "truncated data");
@@ -453,7 +462,8 @@ static int refuses_to_save(const sal_named_tensor *list, int count, const char *
 }
 
 static void test_save_refusals(sal_ctx *ctx) {
-    static const char *const twice[] = { "a", "1", "a", "2" }, *const latin[] = { "a", "\xE9" };
+    static const char *const twice[] = { "a", "1", "a", "2" }, *const latin[] = { "a", "\xE9." };
+    sal_safetensors file;
     sal_named_tensor list[SAMPLES];
     void *bytes;
     char **names;
@@ -473,7 +483,12 @@ static void test_save_refusals(sal_ctx *ctx) {
           refuses_to_save(list, SAMPLES, meta, 2, "expected"), "nor a tensor called __metadata__");
     list[1].name = "half";
     CHECK(refuses_to_save(list, SAMPLES, twice, 2, "metadata: the key 'a'"), "nor a key twice");
-    CHECK(refuses_to_save(list, SAMPLES, latin, 1, "UTF-8"), "nor metadata in Latin-1");
+    CHECK(sal_safetensors_save(ctx, OUT, list, SAMPLES, latin, 1) == SAL_OK &&
+          sal_safetensors_load(ctx, OUT, &file) == SAL_OK &&
+          !strcmp(sal_safetensors_meta(&file, "a"), "\xEF\xBF\xBD."),
+          "metadata in Latin-1 get U+FFFD for what is not UTF-8");
+    sal_safetensors_free(ctx, &file);
+    remove(OUT);
     list[0].tensor.dim[1] = -2;
     CHECK(refuses_to_save(list, SAMPLES, meta, 2, "whole number"), "nor a negative dimension");
     list[0].tensor.dim[1] = 2;
