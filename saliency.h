@@ -77,6 +77,10 @@
        SALIENCY_NO_STB     without stb: no JPEG or PNG, no sal_inflate
        SALIENCY_NO_STDIO   without files: memory only
        SALIENCY_NO_SIMD    portable C kernels only
+       SALDEF              what stands before every function: in a shared library perhaps
+                           __attribute__((visibility("default"))), in C++ behind extern "C"
+   A file that also has #define STB_IMAGE_IMPLEMENTATION needs an #include "stb_image.h" before this
+   header, with or without that line: then both use the same copy.
 */
 /* ============================================================================================
    >>api  (stop here if you only want to use it)
@@ -87,7 +91,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(SALIENCY_STATIC) && defined(__GNUC__)
+#ifdef SALDEF
+#elif defined(SALIENCY_STATIC) && defined(__GNUC__)
 #  define SALDEF static __attribute__((unused))
 #elif defined(SALIENCY_STATIC)
 #  define SALDEF static
@@ -1381,8 +1386,9 @@ SALDEF double sal_name_share(const char *name, uint64_t seed);
 #    include <unistd.h>
 #  endif
 #endif
-/* stb_image (decoding, inflate) and stb_image_write (PNG, JPEG): private copies, so they never
-   clash with yours. If you included them before this header, yours are used. */
+/* stb_image (decoding, inflate) and stb_image_write (PNG, JPEG): private copies, which do not clash
+   with those of your other files. If this file has them before, yours are used, and their
+   implementation may stand anywhere in it. */
 #ifndef SALIENCY_NO_STB
 #  if defined(__GNUC__)
 #    pragma GCC diagnostic push
@@ -1391,35 +1397,44 @@ SALDEF double sal_name_share(const char *name, uint64_t seed);
 #    pragma GCC diagnostic ignored "-Wsign-compare"
 #    pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 #  endif
-#  ifndef STBI_INCLUDE_STB_IMAGE_H
-#    define STB_IMAGE_STATIC
-#    define STB_IMAGE_IMPLEMENTATION
-     /* 2.27 misspells one definition; later versions do not have this name */
-#    define stbi__unpremultiply_on_load_thread stbi_set_unpremultiply_on_load_thread
-#    define STBI_NO_HDR
-#    define STBI_NO_LINEAR
-#    define STBI_NO_BMP
-#    define STBI_NO_GIF
-#    define STBI_NO_PSD
-#    define STBI_NO_TGA
-#    define STBI_NO_PIC
-#    define STBI_NO_PNM
-#  endif
-#  ifndef INCLUDE_STB_IMAGE_WRITE_H
-#    define STB_IMAGE_WRITE_STATIC
-#    define STB_IMAGE_WRITE_IMPLEMENTATION
-#  endif
 #  if defined(__has_include)
 #    if __has_include(<stb/stb_image.h>)
-#      define SAL__STB_FOLDER
+#      define SAL__STB_FOLDER       /* Debian's libstb-dev */
 #    endif
 #  endif
-#  ifdef SAL__STB_FOLDER        /* Debian's libstb-dev */
-#    include <stb/stb_image.h>
-#    include <stb/stb_image_write.h>
-#  else
-#    include "stb_image.h"
-#    include "stb_image_write.h"
+#  ifndef STBI_INCLUDE_STB_IMAGE_H
+#    ifndef STB_IMAGE_IMPLEMENTATION
+#      define STB_IMAGE_STATIC
+#      define STB_IMAGE_IMPLEMENTATION
+       /* 2.27 misspells one definition; later versions do not have this name */
+#      define stbi__unpremultiply_on_load_thread stbi_set_unpremultiply_on_load_thread
+#      define STBI_NO_HDR
+#      define STBI_NO_LINEAR
+#      define STBI_NO_BMP
+#      define STBI_NO_GIF
+#      define STBI_NO_PSD
+#      define STBI_NO_TGA
+#      define STBI_NO_PIC
+#      define STBI_NO_PNM
+#    endif
+#    ifdef SAL__STB_FOLDER
+#      include <stb/stb_image.h>
+#    else
+#      include "stb_image.h"
+#    endif
+#    undef STB_IMAGE_IMPLEMENTATION     /* once is enough */
+#  endif
+#  ifndef INCLUDE_STB_IMAGE_WRITE_H
+#    ifndef STB_IMAGE_WRITE_IMPLEMENTATION
+#      define STB_IMAGE_WRITE_STATIC
+#      define STB_IMAGE_WRITE_IMPLEMENTATION
+#    endif
+#    ifdef SAL__STB_FOLDER
+#      include <stb/stb_image_write.h>
+#    else
+#      include "stb_image_write.h"
+#    endif
+#    undef STB_IMAGE_WRITE_IMPLEMENTATION
 #  endif
 #  if defined(__GNUC__)
 #    pragma GCC diagnostic pop
@@ -2051,7 +2066,7 @@ static sal_result sal__output_begin(sal_ctx *ctx, const char *path, sal__output 
                        (uint64_t)(uintptr_t)ctx << 8 ^ (uint64_t)sal__process() << 40 };
     int attempt = 0;
     out->ctx = ctx; out->path = path; out->file = -1;
-    SAL__TRY_NEW(out->target, ctx, char, SAL__PATH + ROOM);
+    SAL__TRY_NEW(out->target, ctx, char, (int)SAL__PATH + (int)ROOM);
     out->temporary = out->target + SAL__PATH;
     out->reason = strlen(path) < SAL__PATH ? 0 : ENAMETOOLONG;
     if (!out->reason && !ctx->write) out->file = sal__open_stream(path);
@@ -6974,6 +6989,13 @@ static sal_result sal__bmp_load(sal_ctx *ctx, const unsigned char *p, size_t siz
     return r;
 }
 
+#ifdef SALIENCY_NO_STB
+static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t size, const char *name,
+                                sal_image *image) {
+    return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: JPEG and PNG are not built in "
+                     "(SALIENCY_NO_STB); convert it to BMP, PPM or PGM", name);
+}
+#else
 static uint32_t sal__adler32(const unsigned char *p, size_t n) {    /* RFC 1950 */
     uint32_t a = 1, b = 0;                  /* two sums modulo 65521 */
     for (size_t i = 0; i < n; i++) {
@@ -6983,13 +7005,6 @@ static uint32_t sal__adler32(const unsigned char *p, size_t n) {    /* RFC 1950 
     return (b % 65521) << 16 | a % 65521;
 }
 
-#ifdef SALIENCY_NO_STB
-static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t size, const char *name,
-                                sal_image *image) {
-    return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: JPEG and PNG are not built in "
-                     "(SALIENCY_NO_STB); convert it to BMP, PPM or PGM", name);
-}
-#else
 static uint32_t sal__crc32(const unsigned char *p, size_t n) {      /* four bits at a time */
     static const uint32_t table[16] = {
         0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4, 0x4DB26158,
@@ -7693,8 +7708,9 @@ enum { SAL__DFT = 64 };
 static void sal__dft_rows(double (*out)[SAL__DFT][2], double (*in)[SAL__DFT][2], int sign) {
     double wave[SAL__DFT][2];
     for (int k = 0; k < SAL__DFT; k++) {
-        wave[k][0] = cos(2 * SAL__PI * k / SAL__DFT);
-        wave[k][1] = sign * sin(2 * SAL__PI * k / SAL__DFT);
+        double angle = 2 * SAL__PI * k / (int)SAL__DFT;
+        wave[k][0] = cos(angle);
+        wave[k][1] = sign * sin(angle);
     }
     for (int y = 0; y < SAL__DFT; y++)
         for (int k = 0; k < SAL__DFT; k++) {
@@ -8090,13 +8106,13 @@ static void sal__gbvs_activate(float *out, const float *a, int w, int h) {
     memset(out, 0, n * sizeof(float));
     for (int dy = 0; dy < h; dy++)          /* each edge once: from p to q, dx right and dy down */
         for (int dx = dy ? 1 - w : 1; dx < w; dx++) {
-            float near = (float)exp(-(dx * dx + dy * dy) / (2 * s * s));
+            float decay = (float)exp(-(dx * dx + dy * dy) / (2 * s * s));
             int x0 = SAL__MAX(0, -dx), x1 = SAL__MIN(w, w - dx);
             for (int y = 0; y < h - dy; y++) {
                 const float *p = a + (size_t)y * w, *q = p + dy * w + dx;
                 float *out_p = out + (p - a), *out_q = out_p + dy * w + dx;
                 for (int x = x0; x < x1; x++) {
-                    float weight = near * (float)fabs(p[x] - q[x]);
+                    float weight = decay * (float)fabs(p[x] - q[x]);
                     out_p[x] += weight;
                     out_q[x] += weight;
                 }
@@ -8109,14 +8125,14 @@ static void sal__gbvs_activate(float *out, const float *a, int w, int h) {
 /* The second chain of the paper gathers what is spread: w(i,j) = A_i exp(-d^2 / 2 s^2), whose
    stationary distribution is, by the same argument, A times its own Gaussian blur. */
 static void sal__gbvs_concentrate(float *out, const float *a, int w, int h) {
-    double s = 0.06 * (w + h) / 2, total = 0, near[2 * SAL__GRID * SAL__GRID];
+    double s = 0.06 * (w + h) / 2, total = 0, decay[2 * SAL__GRID * SAL__GRID];
     int n = w * h;
-    for (int i = 0; i < SAL__COUNT(near); i++) near[i] = exp(-i / (2 * s * s));  /* by d squared */
+    for (int i = 0; i < SAL__COUNT(decay); i++) decay[i] = exp(-i / (2 * s * s));  /* by d squared */
     for (int i = 0; i < n; i++) {
         double sum = 0;
         for (int j = 0; j < n; j++) {
             int dx = i % w - j % w, dy = i / w - j / w;
-            sum += a[j] * near[dx * dx + dy * dy];
+            sum += a[j] * decay[dx * dx + dy * dy];
         }
         total += out[i] = (float)(a[i] * sum);
     }
@@ -8167,7 +8183,7 @@ static sal_result sal__gbvs(sal_ctx *ctx, sal__arena *arena, const sal_image *im
     for (size_t k = 0; k < maps; k++)
         for (size_t i = 0; i < n; i++) map->data[i] += job.out[k * n + i];
     sal__fade(map->data, job.w, job.h, 4);
-    return sal_blur(ctx, map->data, map->data, job.w, job.h, 0.02 * SAL__GRID, 2,
+    return sal_blur(ctx, map->data, map->data, job.w, job.h, 0.02 * (int)SAL__GRID, 2,
                     SAL_BORDER_REPLICATE);
 }
 
@@ -9861,15 +9877,15 @@ static sal_result sal__crop_zoom(sal_ctx *ctx, sal__arena *arena, const sal_crop
     sal__crop_size(c, aspect, 1);
     double w = c->bw, h = c->bh;
     if (block > 1) {
-        sal__crop small;
+        sal__crop coarse;
         sal_map blocks;
         SAL__TRY(sal__map_put(ctx, arena, (c->w + block - 1) / block, (c->h + block - 1) / block,
                               &blocks));
         for (int y = 0, i = 0; y < blocks.h; y++)
             for (int x = 0; x < blocks.w; x++)
                 blocks.data[i++] = (float)sal__crop_inside(c, x * block, y * block, block, block);
-        SAL__TRY(sal__crop_open(ctx, arena, &blocks, NULL, &small));
-        guess = sal__crop_smallest(&small, w, h, d->keep, low, block, -1);
+        SAL__TRY(sal__crop_open(ctx, arena, &blocks, NULL, &coarse));
+        guess = sal__crop_smallest(&coarse, w, h, d->keep, low, block, -1);
     }
     sal__crop_smallest(c, w, h, d->keep, low, 1, guess);
     return SAL_OK;
@@ -13799,7 +13815,7 @@ static void SAL__K(dot)(float *out, const float *x, const void *weight, sal_dtyp
     SAL__PREFETCH(w##r + i + 1024, 3); \
     h##r = sal__iadd(h##r, sal__iadd(sal__imadd(p, h), sal__imadd(q, hh))); \
     l##r = sal__iadd(l##r, sal__iadd(sal__imadd(p, l), sal__imadd(q, ll))); }
-#define SAL__I8_ADD(r) s##r = s##r + sal__vfma(small, sal__ifloat(l##r), sal__ifloat(h##r));
+#define SAL__I8_ADD(r) s##r = s##r + sal__vfma(tiny, sal__ifloat(l##r), sal__ifloat(h##r));
 #define SAL__I8_END(r) if (o + r * quarter < rows) { \
         float sum = SAL__K(sum)(s##r); \
         for (i = whole; i < k; i++) sum += w##r[i] * (hi[i] + lo[i] / 65534.0f); \
@@ -13811,7 +13827,7 @@ static void SAL__K(dot_i8)(float *out, const int16_t *hi, const int16_t *lo, con
     for (o = 0; o < quarter; o++, weight += k) {
         SAL__EACH4(SAL__I8_START)
 #if SAL__W > 1
-        sal__v small = sal__vset(1 / 65534.0f);
+        sal__v tiny = sal__vset(1 / 65534.0f);
         for (i = 0; i < whole; ) {
             int end = SAL__MIN(i + 512 * SAL__W, whole);    /* 512 * 128 * 32767: no overflow */
             SAL__EACH4(SAL__I8_ZERO)

@@ -70,6 +70,57 @@ cat >"$dir/stb.c" <<'END'
 #endif
 END
 
+# stb_image with its implementation in the same file: before the header, or only declared before.
+cat >"$dir/same.c" <<'END'
+#if defined(__has_include)
+#if __has_include(<stb/stb_image.h>)
+#define STB(name) <stb/name>
+#endif
+#endif
+#ifndef STB
+#define STB(name) #name
+#endif
+#ifdef PRIVATE
+#define STB_IMAGE_STATIC
+#define STB_IMAGE_WRITE_STATIC
+#endif
+#if ORDER == 0          /* implementation, header */
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#include STB(stb_image.h)
+#include STB(stb_image_write.h)
+#elif ORDER == 1        /* declarations, header, implementation */
+#include STB(stb_image.h)
+#include STB(stb_image_write.h)
+#elif ORDER == 2        /* all macros first; header, stb */
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#endif
+#define SALIENCY_IMPLEMENTATION
+#include "saliency.h"
+#if ORDER == 1
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#endif
+#if ORDER
+#include STB(stb_image.h)
+#include STB(stb_image_write.h)
+#endif
+int main(void) {
+    unsigned char pixels[12] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
+    int w, h, n;
+    return !stbi_write_png("same.png", 2, 2, 3, pixels, 6) || !stbi_info("same.png", &w, &h, &n) ||
+           w != 2 || h != 2 || n != 3;
+}
+END
+
+# What windows.h and math.h define, to the annoyance of everybody's names.
+{ for name in near far small hyper huge pascal cdecl interface IN OUT OPTIONAL CONST VOID ERROR \
+              DELETE DOMAIN OVERFLOW I; do
+      echo "#define $name +"
+  done
+  printf '#define min(a,b) +\n#define max(a,b) +\n'; cat "$dir/whole.c"; } >"$dir/windows.c"
+
 program() {     # compiler and flags, then the files
     compiler=$1
     shift
@@ -98,6 +149,10 @@ for compiler in gcc clang; do
             check "$compiler, $standard: no warning${flag:+ with $flag}" \
                 $language $strict $flag -fsyntax-only "$dir/whole.c"
         done
+        if [ $standard = c++11 ]; then
+            check "$compiler, c++20: no warning" $compiler -x c++ -std=c++20 $strict -fsyntax-only \
+                "$dir/whole.c"
+        fi
     done
 done
 
@@ -109,6 +164,18 @@ if command -v gcc >/dev/null; then
         program "gcc -DSALIENCY_NO_STB" "$dir/one.c" "$dir/two.c"
     check "each of two files can have a private copy" \
         program "gcc -DSALIENCY_STATIC -DBOTH" "$dir/one.c" "$dir/two.c"
+    check "macros of windows.h do not clash" gcc -I. -fsyntax-only "$dir/windows.c"
+    for order in 0 1 2; do
+        for private in "" -DPRIVATE; do
+            check "stb_image with its implementation in the same file, order $order $private" \
+                sh -c "cd '$dir' && gcc -I '$PWD' -w -DORDER=$order $private same.c -o same -lm &&
+                       ./same"
+        done
+    done
+    visible='-fPIC -shared -fvisibility=hidden -DSALIENCY_NO_STB'
+    check "a shared library exports what SALDEF says" sh -c "gcc -I. $visible '$dir/whole.c' \
+        -DSALDEF='__attribute__((visibility(\"default\")))' -o '$dir/lib.so' -lm &&
+        nm -D '$dir/lib.so' | grep -q ' T sal_saliency'"
     gcc $strict -fno-pic -DSALIENCY_NO_STB -c "$dir/whole.c" -o "$dir/whole.o"
     check "nothing is exported but sal_..." sh -c "! nm '$dir/whole.o' | grep ' [TDBCRVW] ' |
         grep -v ' [TDBCRVW] sal_'"
