@@ -56,7 +56,7 @@
    FINDING YOUR WAY. Search for >>NAME:
 
        api  core  tensor  gemm  conv  layers  convlstm  losses  optim  graph  nets  weights  image
-       classical  metrics  predict  crop  train  fast  kernels  licence
+       classical  metrics  predict  explain  crop  train  fast  kernels  licence
 
    CONTRACTS
        Errors       Functions that can fail return a sal_result, 0 for success; sal_error(ctx) has a
@@ -743,9 +743,11 @@ typedef struct sal_run_desc {
     int h, w;                   /* input size; 0: the network's own */
     int training;               /* 1: keep what backward needs, drop out, batch statistics */
     const char *freeze;         /* parameters that get no gradient: beginnings of their names, comma
-                                   between; NULL none. Frozen batch-norms use running statistics. */
+                                   between; "*": all; NULL none. Frozen batch-norms use running
+                                   statistics. */
     int fixed_norm;             /* 1: all batch-norms use running statistics */
     int input_gradient;         /* 1: backward goes on to the input, run->value[0].grad */
+    int gradient_of;            /* with it: to the value of this layer instead; its data stay, too */
     int from_features;          /* 1: start behind the frozen beginning, see sal_run_features */
 } sal_run_desc;
 
@@ -755,6 +757,7 @@ typedef struct sal_run {
     const sal_backend *backend;
     int n, h, w, threads;
     int training, fixed_norm;
+    int kept;                   /* the layer of gradient_of; -1: nobody asks */
     int frozen;                 /* layers before the first that learns or drops out */
     int start, end;             /* the layers that forward executes, from start to before end */
     sal_value *value;           /* net->layers of each */
@@ -1047,6 +1050,39 @@ SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_im
    the model, valid until the next prediction; all zero for a classical model. */
 SALDEF sal_map sal_model_raw(const sal_model *model);
 SALDEF void sal_model_close(sal_ctx *ctx, sal_model *model);
+
+/* --- api: explain ------------------------------------------------------------------------------
+
+   What a network's map depends on: the gradient of a number, the mean or the variance of the map or
+   of a region of it, by each value of a layer, times that value: the first-order term of its Taylor
+   series (ML-Net, section IV-C, eq. 6). Layer 0 is the picture, as the network gets it. The input
+   has the network's own size. */
+typedef enum sal_explain_of { SAL_EXPLAIN_MEAN, SAL_EXPLAIN_VARIANCE } sal_explain_of;
+
+typedef struct sal_explain_desc {
+    int layer;                  /* of the network's list */
+    sal_explain_of of;
+    int x, y, w, h;             /* region, in pixels of the picture; w = 0: the whole map */
+    int domain;                 /* as in sal_model */
+} sal_explain_desc;
+
+typedef struct sal_explanation {
+    double target;              /* the mean or the variance that is explained */
+    sal_shape shape;            /* of the layer's value */
+    float *part;                /* (shape) gradient times value */
+    sal_map map;                /* of the picture's size: where the parts lie, as the magnitude of
+                                   their sums over the channels, the largest 1 */
+} sal_explanation;
+
+/* For one picture; release with sal_explanation_free. Fails for what cannot depend on anything: the
+   mean over all of a map that is a softmax. */
+SALDEF sal_result sal_explain(sal_ctx *ctx, const sal_net *net, const sal_image *image,
+                              const sal_explain_desc *desc, sal_explanation *out);
+SALDEF void sal_explanation_free(sal_ctx *ctx, sal_explanation *e);
+/* Where the ConvLSTM of a SAM network looks in a step, from 1 to net->desc.steps: the attention of
+   SAM's eq. 8, brought to the picture's size, the largest 1. */
+SALDEF sal_result sal_attention(sal_ctx *ctx, const sal_net *net, const sal_image *image, int step,
+                                sal_map *map);
 
 /* --- api: crop --------------------------------------------------------------------------------
 
@@ -3614,6 +3650,7 @@ static void sal__fuse(sal_run *run, int i) {
     int end = i, next;
     while (step->act == SAL_IDENTITY && (next = sal__sole_reader(net, end)) >= 0) {
         const sal_layer *l = &net->layer[next];
+        if (next == run->kept) break;               /* its input is a value of its own */
         if (l->op == SAL_OP_RELU || l->op == SAL_OP_RELU6) {
             step->act = l->op == SAL_OP_RELU ? SAL_RELU : SAL_RELU6;
         } else if (run->training) {
@@ -3670,7 +3707,7 @@ static void sal__plan_steps(sal_run *run) {
             run->step[i].skip = 1;                  /* does nothing */
             run->value[i].root = l->input[0];
         }
-        if (run->backend->fuses && i >= run->start && run->step[i].output == i &&
+        if (run->backend->fuses && i >= run->start && run->step[i].output == i && i != run->kept &&
             (l->op == SAL_OP_CONV2D || l->op == SAL_OP_DEPTHWISE || l->op == SAL_OP_DENSE))
             sal__fuse(run, i);
     }
@@ -3696,6 +3733,7 @@ static void sal__plan_steps(sal_run *run) {
     k = sal__root(run, end - 1);
     run->value[k].last = SAL__MAX(run->value[k].last, end);     /* the caller reads it */
     run->value[k].grad_first = end;
+    if (run->kept >= 0) run->value[sal__root(run, run->kept)].last = 2 * end;
     for (int i = 0; (run->training || run->start > 1) && i < run->frozen; i++) {
         sal_value *v = &run->value[i];      /* features: the caller fills them in, or takes them */
         if (run->start > 1) v->first = 0;
@@ -3765,7 +3803,7 @@ static void sal__plan_memory(sal_run *run) {
 static int sal__is_frozen(const char *freeze, const char *name) {
     while (freeze && *freeze) {
         size_t n = strcspn(freeze, ",");
-        if (n && !strncmp(freeze, name, n)) return 1;
+        if (n && (!strncmp(freeze, name, n) || *freeze == '*')) return 1;
         freeze += n + (freeze[n] == ',');
     }
     return 0;
@@ -3799,7 +3837,7 @@ static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_
         for (int i = 0; i < net->layers; i++) {
             const sal_layer *l = &net->layer[i];
             sal_step *step = &run->step[i];
-            if (desc->input_gradient) step->learns = 1;
+            if (i == run->kept) step->learns = 1;
             for (int k = 0; k < l->inputs; k++) step->learns |= run->step[l->input[k]].learns;
             for (int k = l->param; k < l->param + l->params; k++) {
                 const sal_param *p = &net->param[k];
@@ -3878,6 +3916,8 @@ static sal_result sal__run_open(sal_ctx *ctx, const sal_net *net, sal_net *learn
     run->threads = sal_threads(ctx);
     run->training = desc->training; run->fixed_norm = desc->fixed_norm;
     run->start = 1; run->end = net->layers;
+    run->kept = desc->input_gradient ? desc->gradient_of : -1;
+    if (run->kept >= net->layers) run->kept = -1;
     sal_result r = sal__run_plan(ctx, run, desc, shapes);
     if (r == SAL_OK) *out = run;
     else sal_run_close(ctx, run);
@@ -4335,7 +4375,7 @@ SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout
         memcpy(run->value[end - 1].grad, dout, sal__out_count(run, end - 1) * sizeof(float));
     for (int i = end - 1; i > 0; i--) {
         const sal_step *step = &run->step[i];
-        if (step->skip || !step->learns) continue;
+        if (step->skip || !step->learns || i == run->kept) continue;
         for (k = 0; k < net->layer[i].inputs; k++) {    /* begin the gradients that begin here */
             sal_value *in = &run->value[sal__root(run, net->layer[i].input[k])];
             j.grad = in->grad; j.data = NULL; j.count = sal__shape_count(in->shape);
@@ -9408,30 +9448,15 @@ SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_ima
     return r;
 }
 
-SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float *raw, int rh,
-                                  int rw, int h, int w, int image_w, int image_h, sal_map *map) {
-    sal__frame f = sal__frame_of(net->desc.fit, image_w, image_h, w, h);
-    float *smooth = NULL;
-    sal__tap *across = NULL;
-    double *line = NULL;
+/* raw (rh, rw), which lies over the network's input (h, w), brought to the picture's pixels. */
+static sal_result sal__to_picture(sal_ctx *ctx, sal_fit fit, const float *raw, int rh, int rw,
+                                  int h, int w, int image_w, int image_h, sal_map *map) {
+    sal__frame f = sal__frame_of(fit, image_w, image_h, w, h);
     int x;
-    memset(map, 0, sizeof *map);
-    for (size_t i = 0; i < (size_t)rh * rw; i++)
-        if (!(fabs((double)raw[i]) <= FLT_MAX))
-            return sal__fail(ctx, SAL_ERR_NUMERIC, "%s returned a value that is not finite: are "
-                             "these its weights?", net->name);
-    sal_result r = sal_map_new(ctx, image_w, image_h, map);
-    if (r == SAL_OK && net->desc.blur > 0) {
-        smooth = SAL__NEW(ctx, float, (size_t)rh * rw);
-        r = smooth ? sal_blur(ctx, smooth, raw, rw, rh, net->desc.blur, 4.0, SAL_BORDER_REPLICATE)
-                   : SAL_ERR_MEMORY;
-        raw = smooth;
-    }
-    if (r == SAL_OK) {
-        across = SAL__NEW(ctx, sal__tap, image_w);
-        line = SAL__NEW(ctx, double, rw);
-        r = across && line ? SAL_OK : SAL_ERR_MEMORY;
-    }
+    SAL__TRY(sal_map_new(ctx, image_w, image_h, map));
+    sal__tap *across = SAL__NEW(ctx, sal__tap, image_w);
+    double *line = SAL__NEW(ctx, double, rw);
+    sal_result r = across && line ? SAL_OK : SAL_ERR_MEMORY;
     for (x = 0; r == SAL_OK && x < image_w; x++)    /* picture -> input -> map coordinates */
         across[x] = sal__tap_at(((x + 0.5 - f.sx) * f.w / f.sw + f.x) * rw / w - 0.5, rw);
     for (int y = 0; r == SAL_OK && y < image_h; y++) {
@@ -9444,17 +9469,39 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
             to[x] = (float)((1 - u.t) * line[u.low] + u.t * line[u.high]);
         }
     }
-    if (r == SAL_OK && sal__is_sam(net->desc.kind))
-        r = sal_blur(ctx, map->data, map->data, image_w, image_h, 7.0, 4.0, SAL_BORDER_REPLICATE);
-    if (r == SAL_OK) {
-        float power = net->desc.power > 0 ? net->desc.power : 1;
-        size_t n = power != 1 || net->desc.floor > 0 ? (size_t)image_w * image_h : 0;
-        sal__map_normalise(map);
-        for (size_t i = 0; i < n; i++)
-            map->data[i] = SAL__MAX(powf(map->data[i], power), net->desc.floor);
-    } else sal_map_free(ctx, map);
-    sal_free(ctx, smooth); sal_free(ctx, across); sal_free(ctx, line);
+    if (r != SAL_OK) sal_map_free(ctx, map);
+    sal_free(ctx, across); sal_free(ctx, line);
     return r;
+}
+
+SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float *raw, int rh,
+                                  int rw, int h, int w, int image_w, int image_h, sal_map *map) {
+    float *smooth = NULL;
+    sal_result r = SAL_OK;
+    memset(map, 0, sizeof *map);
+    for (size_t i = 0; i < (size_t)rh * rw; i++)
+        if (!(fabs((double)raw[i]) <= FLT_MAX))
+            return sal__fail(ctx, SAL_ERR_NUMERIC, "%s returned a value that is not finite: are "
+                             "these its weights?", net->name);
+    if (net->desc.blur > 0) {
+        smooth = SAL__NEW(ctx, float, (size_t)rh * rw);
+        r = smooth ? sal_blur(ctx, smooth, raw, rw, rh, net->desc.blur, 4.0, SAL_BORDER_REPLICATE)
+                   : SAL_ERR_MEMORY;
+        raw = smooth;
+    }
+    if (r == SAL_OK)
+        r = sal__to_picture(ctx, net->desc.fit, raw, rh, rw, h, w, image_w, image_h, map);
+    sal_free(ctx, smooth);
+    SAL__TRY(r);
+    if (sal__is_sam(net->desc.kind))
+        r = sal_blur(ctx, map->data, map->data, image_w, image_h, 7.0, 4.0, SAL_BORDER_REPLICATE);
+    if (r != SAL_OK) { sal_map_free(ctx, map); return r; }
+    float power = net->desc.power > 0 ? net->desc.power : 1;
+    size_t n = power != 1 || net->desc.floor > 0 ? (size_t)image_w * image_h : 0;
+    sal__map_normalise(map);
+    for (size_t i = 0; i < n; i++)
+        map->data[i] = SAL__MAX(powf(map->data[i], power), net->desc.floor);
+    return SAL_OK;
 }
 
 SALDEF sal_result sal_predict_run(sal_ctx *ctx, sal_run *run, const sal_image *image,
@@ -9573,6 +9620,155 @@ SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *ma
     SAL__TRY(sal_model_open(ctx, NULL, NULL, &model));
     sal_result r = sal_model_predict(ctx, &model, image, map);
     sal_model_close(ctx, &model);
+    return r;
+}
+
+/* ============================================================================================
+   >>explain  what a map depends on, where a network looks
+   ========================================================================================== */
+
+/* A run that has seen the picture, on the CPU, as in prediction, but whose layers behind `layer`
+   can go backward and keep what they left for that. */
+static sal_result sal__explain_run(sal_ctx *ctx, sal_net *net, const sal_image *image, int layer,
+                                   const int *domain, float **input, sal_run **run) {
+    sal_run_desc d = SAL__ZEROED;
+    const sal_backend *backend = ctx->backend;
+    int h = net->desc.h, w = net->desc.w;
+    d.training = d.fixed_norm = d.input_gradient = 1;
+    d.freeze = "*"; d.gradient_of = layer;
+    *run = NULL;
+    SAL__TRY_NEW(*input, ctx, float, (size_t)3 * h * w);
+    if (backend && backend->device) ctx->backend = NULL;
+    sal_result r = sal_preprocess(ctx, net, image, h, w, *input);
+    if (r == SAL_OK) r = sal_run_open_desc(ctx, net, &d, run);
+    if (r == SAL_OK) { (*run)->domain = domain; r = sal_run_forward(ctx, *run, *input); }
+    ctx->backend = backend;
+    return r;
+}
+
+/* A copy of the network that drops nothing out. Its layers are to be freed. */
+static sal_result sal__explain_net(sal_ctx *ctx, const sal_net *net, sal_net *own) {
+    *own = *net;
+    SAL__TRY_NEW(own->layer, ctx, sal_layer, net->layers);
+    for (int i = 0; i < net->layers; i++) { own->layer[i] = net->layer[i]; own->layer[i].rate = 0; }
+    return SAL_OK;
+}
+
+/* Is cell x of n, whose centre lies there in the picture, inside at, at + size? */
+static int sal__in_region(int x, int n, int side, int from, int part, int source, int sources,
+                          int at, int size) {
+    double centre = ((x + .5) * side / n - from) * sources / part + source;
+    return centre >= at && centre < at + size;
+}
+
+/* The number that is explained, of the run's output, and its gradient. */
+static sal_result sal__explain_target(sal_ctx *ctx, const sal_run *run, const sal_image *image,
+                                      const sal_explain_desc *d, float *dout, double *target) {
+    const sal_net *net = run->net;
+    int h = run->shape.h, w = run->shape.w, count = 0;
+    sal__frame f = sal__frame_of(net->desc.fit, image->w, image->h, run->w, run->h);
+    double sum = 0, squares = 0;
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++) {
+            int in = d->w < 1 ||
+                (sal__in_region(x, w, run->w, f.x, f.w, f.sx, f.sw, d->x, d->w) &&
+                 sal__in_region(y, h, run->h, f.y, f.h, f.sy, f.sh, d->y, d->h));
+            dout[y * w + x] = (float)in;
+            count += in;
+            sum += in * (double)run->output[y * w + x];
+        }
+    if (!count)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "no pixel of %s's map of %d x %d has its centre in "
+                         "the region %d,%d,%d,%d: make it larger", net->name, w, h, d->x, d->y,
+                         d->w, d->h);
+    if (count == h * w && d->of == SAL_EXPLAIN_MEAN &&
+        net->layer[net->layers - 1].op == SAL_OP_SOFTMAX)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s's map always sums to one, so its mean depends "
+                         "on nothing: explain its variance, or a region", net->name);
+    sum /= count;
+    for (int i = 0; i < h * w; i++) {
+        double off = run->output[i] - sum;
+        squares += dout[i] * off * off;
+        dout[i] *= (float)((d->of == SAL_EXPLAIN_MEAN ? 1 : 2 * off) / count);
+    }
+    *target = d->of == SAL_EXPLAIN_MEAN ? sum : squares / count;
+    return SAL_OK;
+}
+
+SALDEF void sal_explanation_free(sal_ctx *ctx, sal_explanation *e) {
+    sal_free(ctx, e->part);
+    sal_map_free(ctx, &e->map);
+    memset(e, 0, sizeof *e);
+}
+
+SALDEF sal_result sal_explain(sal_ctx *ctx, const sal_net *net, const sal_image *image,
+                              const sal_explain_desc *desc, sal_explanation *out) {
+    sal_net own;
+    sal_run *run = NULL;
+    float *input = NULL, *dout = NULL, *sums = NULL;
+    memset(out, 0, sizeof *out);
+    if (desc->layer < 0 || desc->layer >= net->layers)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s has no layer %d: they count from 0 to %d",
+                         net->name, desc->layer, net->layers - 1);
+    if (desc->domain < 0 || desc->domain >= SAL_DOMAINS)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "domain %d: they count from 0 to %d", desc->domain,
+                         SAL_DOMAINS - 1);
+    int layer = desc->layer;
+    while (net->layer[layer].op == SAL_OP_DROPOUT) layer = net->layer[layer].input[0];
+    SAL__TRY(sal__explain_net(ctx, net, &own));
+    sal_result r = sal__explain_run(ctx, &own, image, layer, &desc->domain, &input, &run);
+    if (r == SAL_OK) {
+        size_t n = (size_t)run->shape.h * run->shape.w;
+        dout = SAL__NEW(ctx, float, n);
+        r = dout ? sal__explain_target(ctx, run, image, desc, dout, &out->target) : SAL_ERR_MEMORY;
+    }
+    if (r == SAL_OK) r = sal_run_backward(ctx, run, dout);
+    if (r == SAL_OK) {
+        const sal_value *v = &run->value[sal__root(run, layer)];
+        sal_shape s = out->shape = v->shape;
+        size_t area = (size_t)s.h * s.w, n = s.c * area;
+        out->part = SAL__NEW(ctx, float, n);
+        sums = SAL__NEW(ctx, float, area);
+        if (!out->part || !sums) r = SAL_ERR_MEMORY;
+        for (size_t i = 0; r == SAL_OK && i < n; i++) {
+            out->part[i] = v->grad[i] * v->data[i];
+            sums[i % area] += out->part[i];
+        }
+        for (size_t i = 0; r == SAL_OK && i < area; i++) sums[i] = fabsf(sums[i]);
+        if (r == SAL_OK) r = sal__to_picture(ctx, own.desc.fit, sums, s.h, s.w, run->h, run->w,
+                                             image->w, image->h, &out->map);
+        if (r == SAL_OK) sal__map_normalise(&out->map);
+    }
+    if (r != SAL_OK) sal_explanation_free(ctx, out);
+    sal_run_close(ctx, run);
+    sal_free(ctx, input); sal_free(ctx, dout); sal_free(ctx, sums); sal_free(ctx, own.layer);
+    return r;
+}
+
+SALDEF sal_result sal_attention(sal_ctx *ctx, const sal_net *net, const sal_image *image, int step,
+                                sal_map *map) {
+    sal_net own;
+    sal_run *run = NULL;
+    float *input = NULL;
+    int i = 0;
+    memset(map, 0, sizeof *map);
+    if (step < 1 || step > net->desc.steps)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "step %d of a ConvLSTM: %s takes %d", step,
+                         net->name, net->desc.steps);
+    SAL__TRY(sal__explain_net(ctx, net, &own));
+    while (own.layer[i].op != SAL_OP_CONVLSTM) i++;
+    sal_result r = sal__explain_run(ctx, &own, image, i, NULL, &input, &run);
+    if (r == SAL_OK) {
+        sal_shape s = run->value[i].shape;
+        float *v[SAL__LSTM_VALUES], *states = (float *)run->value[i].aux;
+        sal__lstm_at(v, states + (step - 1) * sal__lstm_step(1, s.c, s.h, s.w),
+                     sal__shape_count(s));
+        r = sal__to_picture(ctx, own.desc.fit, v[SAL__LSTM_A], s.h, s.w, run->h, run->w, image->w,
+                            image->h, map);
+        if (r == SAL_OK) sal__map_normalise(map);
+    }
+    sal_run_close(ctx, run);
+    sal_free(ctx, input); sal_free(ctx, own.layer);
     return r;
 }
 

@@ -3128,7 +3128,7 @@ sal_result run_backward(sal_ctx *ctx, sal_run *run, const float *dout) {
     for (i = end - 1; i > 0; i--) {
         const sal_step *step = &run->step[i];
         layer_fn *fn = kernel_of(run, i, 1);
-        if (step->skip || !step->learns) continue;
+        if (step->skip || !step->learns || i == run->kept) continue;
         for (k = 0; k < net->layer[i].inputs; k++) {    /* begin the gradients that begin here */
             int v = net->layer[i].input[k];
             while (run->value[v].root != v) v = run->value[v].root;

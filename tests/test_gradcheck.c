@@ -391,6 +391,88 @@ static void check_variant(sal_kind kind, int narrow, int plain, int steps, sal_p
     check_desc(desc, NULL, kind == SAL_SAM_RESNET, step);
 }
 
+/* --- explanations ----------------------------------------------------------------------------- */
+
+typedef struct push { int layer, channel; double factor; } push;
+
+/* One channel of a layer becomes a little larger or smaller. */
+static void scale_channel(void *arg, const sal_run *run, int i) {
+    const push *p = (const push *)arg;
+    sal_shape s = run->value[i].shape;
+    int k;
+    for (k = 0; i == p->layer && k < s.h * s.w; k++)
+        run->value[i].data[p->channel * s.h * s.w + k] *= p->factor;
+}
+
+/* Mean or variance of the map in columns from to before end, with that push. */
+static double pushed(sal_ctx *ctx, const sal_net *net, const sal_image *image, push p,
+                     sal_explain_of of, int from, int end) {
+    double input[3 * 48 * 48], sum = 0, squares = 0;
+    int h = net->desc.h, w = net->desc.w, k, x, y;
+    sal_run *run = NULL;
+    if (sal_preprocess(ctx, net, image, h, w, input) || sal_run_open(ctx, net, 1, h, w, &run))
+        return HUGE_VAL;
+    for (k = 0; p.layer == 0 && k < h * w; k++) input[p.channel * h * w + k] *= p.factor;
+    run->watch = scale_channel; run->watch_arg = &p;
+    if (sal_run_forward(ctx, run, input)) sum = HUGE_VAL;
+    for (y = 0; y < run->shape.h; y++)
+        for (x = from; x < end; x++) {
+            double v = run->output[y * run->shape.w + x];
+            sum += v; squares += v * v;
+        }
+    k = run->shape.h * (end - from);
+    sal_run_close(ctx, run);
+    return of == SAL_EXPLAIN_MEAN ? sum / k : squares / k - sum / k * (sum / k);
+}
+
+/* The parts of each channel add up to the derivative by its size. */
+static void check_explain(sal_kind kind, int narrow, int h, int w, int ih, int iw,
+                          const char *name, sal_explain_of of, int x, int rw, int from, int end) {
+    static unsigned char pixels[3 * 96 * 96];
+    sal_ctx ctx;
+    sal_net_desc desc = sal_net_desc_default(kind);
+    sal_explain_desc d;
+    sal_explanation e;
+    sal_image image;
+    sal_net *net = NULL;
+    sal_rng rng = { 5 };
+    double worst = 0, most = 0, target = 0;
+    int k, c, area = 0;
+    sal_result r;
+    memset(&ctx, 0, sizeof ctx); memset(&d, 0, sizeof d); memset(&image, 0, sizeof image);
+    memset(&e, 0, sizeof e);
+    ctx.backend = sal_backend_ref();
+    desc.narrow = narrow; desc.h = h; desc.w = w;
+    for (k = 0; k < 3 * ih * iw; k++) pixels[k] = (unsigned char)(256 * sal_rng_uniform(&rng));
+    image.w = iw; image.h = ih; image.data = pixels;
+    r = sal_net_new(&ctx, &desc, &net);
+    if (!r) r = sal_net_init(&ctx, net, 1);
+    if (!r) lively(net, 1);
+    for (k = 0; !r && k < net->layers && strcmp(net->layer[k].name, name); k++) {}
+    d.layer = k; d.of = of; d.x = x; d.w = rw; d.h = rw ? ih : 0;
+    if (!r) r = sal_explain(&ctx, net, &image, &d, &e);
+    for (c = 0; !r && c < e.shape.c; c++) {
+        push p = { k, c, 1 + 1e-7 };
+        double up, sum = 0;
+        area = e.shape.h * e.shape.w;
+        up = pushed(&ctx, net, &image, p, of, from, end);
+        p.factor = 1 - 1e-7;
+        up -= pushed(&ctx, net, &image, p, of, from, end);
+        for (int i = 0; i < area; i++) sum += e.part[c * area + i];
+        worst = SAL__MAX(worst, fabs(sum - up / 2e-7));
+        most = SAL__MAX(most, fabs(sum));
+        p.factor = 1;
+        target = pushed(&ctx, net, &image, p, of, from, end);
+    }
+    CHECK(!r && most > 0 && worst < 1e-5 * most && fabs(target - e.target) < 1e-12 * fabs(target) &&
+          e.map.w == iw && e.map.h == ih, "%s of the map of %s%s, explained by %s: the parts of %d "
+          "channels agree with differences (off by %.1e of %.1e)%s", of == SAL_EXPLAIN_MEAN ?
+          "the mean" : "the variance", sal_kind_name(kind), rw ? " in a region" : "", name,
+          e.shape.c, worst, most, r ? sal_error(&ctx) : "");
+    sal_explanation_free(&ctx, &e);
+    sal_net_free(&ctx, net);
+}
+
 int main(void) {
     int i;
     for (i = 0; i < SAL__COUNT(operators); i++) check_operator(i);
@@ -413,5 +495,13 @@ int main(void) {
     check_variant(SAL_SAM_VGG, 64, 1, 2, SAL_PRIORS_GAUSSIAN, 1e-5);
     check_variant(SAL_SAM_RESNET, 32, 1, 3, SAL_PRIORS_NONE, 1e-5);
     check_variant(SAL_SAM_RESNET, 32, 0, 4, SAL_PRIORS_MASK, 1e-5);
+    check_explain(SAL_MLNET, 16, 24, 32, 48, 64, "input", SAL_EXPLAIN_MEAN, 0, 0, 0, 4);
+    check_explain(SAL_MLNET, 16, 24, 32, 48, 64, "concat", SAL_EXPLAIN_VARIANCE, 0, 0, 0, 4);
+    check_explain(SAL_MLNET, 16, 24, 32, 48, 64, "backbone.conv4_2", SAL_EXPLAIN_MEAN, 16, 32, 1, 3);
+    check_explain(SAL_MLNET, 16, 24, 32, 64, 64, "pool", SAL_EXPLAIN_MEAN, 0, 32, 0, 2);
+    check_explain(SAL_WEPSAM, 8, 32, 28, 48, 64, "relu", SAL_EXPLAIN_VARIANCE, 0, 0, 0, 7);
+    check_explain(SAL_SAM_VGG, 64, 24, 32, 48, 64, "head.lstm", SAL_EXPLAIN_MEAN, 0, 0, 0, 4);
+    check_explain(SAL_SAM_RESNET, 32, 24, 32, 48, 64, "add", SAL_EXPLAIN_VARIANCE, 0, 0, 0, 4);
+    check_explain(SAL_LITE, 16, 32, 48, 48, 64, "relu6", SAL_EXPLAIN_VARIANCE, 0, 0, 0, 6);
     return test_done();
 }

@@ -627,6 +627,111 @@ static void test_too_long(sal_ctx *ctx) {
     }
 }
 
+/* --- explanations ----------------------------------------------------------------------------- */
+
+/* Noise: in patterns maxima would be equal but for rounding, and gradients go one way. */
+static sal_image scene(sal_ctx *ctx, int h, int w) {
+    sal_image image;
+    sal_rng rng = { 3 };
+    int i;
+    if (sal_image_new(ctx, w, h, &image)) return image;
+    for (i = 0; i < 3 * h * w; i++) image.data[i] = (unsigned char)(256 * sal_rng_uniform(&rng));
+    return image;
+}
+
+/* Every layer of every network on both backends, with the dense weights in whole numbers. */
+static void test_explain(sal_ctx *ctx) {
+    int kind, i, k;
+    for (kind = 0; kind < SAL_KINDS; kind++) {
+        sal_image image = scene(ctx, small[kind].h, small[kind].w);     /* no bars, which are even */
+        sal_net *net = NULL;
+        double worst = 0;
+        int bad = 0, layers = 0;
+        if (make_small(ctx, kind, &net) != SAL_OK) { CHECK(0, "%s", sal_error(ctx)); continue; }
+        for (i = 0; i < net->params; i++) {
+            sal_tensor packed, *t = &net->param[i].value;
+            if (t->ndim != 2 || sal_tensor_convert(ctx, t, SAL_I8, &packed)) continue;
+            sal_free(ctx, t->data);
+            *t = packed;
+        }
+        for (i = 0; i < net->layers; i += 1 + net->layers / 8) {
+            sal_explain_desc d;
+            sal_explanation e[2];
+            memset(&d, 0, sizeof d);
+            d.layer = i; d.of = SAL_EXPLAIN_VARIANCE;
+            for (k = 0; k < 2; k++) {
+                ctx->backend = k ? sal_backend_cpu() : sal_backend_ref();
+                bad += sal_explain(ctx, net, &image, &d, &e[k]) != SAL_OK ||
+                       e[k].map.w != image.w;
+            }
+            if (!bad && net->layer[i].op != SAL_OP_GAUSSIANS) {
+                sal_shape shape = e[0].shape;
+                double o = off(e[1].part, e[0].part, (size_t)shape.c * shape.h * shape.w);
+                if (!(o <= worst)) worst = o;
+            }
+            for (k = 0; k < 2; k++) sal_explanation_free(ctx, &e[k]);
+            layers++;
+        }
+        ctx->backend = NULL;
+        CHECK(!bad && worst <= 1e-3, "%s: %d layers explained alike on both backends (off by %.1e "
+              "of the largest part)%s%s", sal_kind_name((sal_kind)kind), layers, worst,
+              bad ? ": " : "", bad ? sal_error(ctx) : "");
+        sal_image_free(ctx, &image);
+        sal_net_free(ctx, net);
+    }
+}
+
+static void test_explain_refusals(sal_ctx *ctx) {
+    sal_image image = scene(ctx, 60, 80);
+    sal_explain_desc d;
+    sal_explanation e;
+    sal_net *net = NULL;
+    memset(&d, 0, sizeof d);
+    if (make_small(ctx, SAL_LITE, &net) != SAL_OK) { CHECK(0, "%s", sal_error(ctx)); return; }
+    CHECK(sal_explain(ctx, net, &image, &d, &e) == SAL_ERR_ARGUMENT && !e.part &&
+          strstr(sal_error(ctx), "sums to one"), "the mean of a softmax is not explained: %s",
+          sal_error(ctx));
+    d.x = 40; d.y = 30; d.w = 40; d.h = 30;
+    CHECK(sal_explain(ctx, net, &image, &d, &e) == SAL_OK && e.part && e.shape.c == 3,
+          "its mean in a region is");
+    sal_explanation_free(ctx, &e);
+    d.w = 1; d.h = 1;
+    CHECK(sal_explain(ctx, net, &image, &d, &e) == SAL_ERR_ARGUMENT && !e.part &&
+          strstr(sal_error(ctx), "40,30,1,1"), "a region between the map's pixels is refused: %s",
+          sal_error(ctx));
+    d.layer = net->layers;
+    CHECK(sal_explain(ctx, net, &image, &d, &e) == SAL_ERR_ARGUMENT && !e.part,
+          "a layer that is not there is refused: %s", sal_error(ctx));
+    sal_image_free(ctx, &image);
+    sal_net_free(ctx, net);
+}
+
+/* The first attention looks at X alone: softmax(Va * tanh(Wa * X + both biases)). */
+static void test_attention(sal_ctx *ctx) {
+    sal_image image = scene(ctx, 56, 40);
+    sal_net *net = NULL;
+    sal_map map[4];
+    int t, i, good = 1, alike = 0;
+    memset(map, 0, sizeof map);
+    if (make_small(ctx, SAL_SAM_VGG, &net) != SAL_OK) { CHECK(0, "%s", sal_error(ctx)); return; }
+    for (t = 0; t < 4; t++) {
+        double most = 0, least = 1;
+        if (sal_attention(ctx, net, &image, t + 1, &map[t])) { good = 0; break; }
+        for (i = 0; i < 56 * 40; i++) {
+            most = SAL__MAX(most, map[t].data[i]);
+            least = SAL__MIN(least, map[t].data[i]);
+        }
+        good &= most == 1 && least > 0 && map[t].w == 40 && map[t].h == 56;
+        alike += t && !memcmp(map[t].data, map[0].data, 56 * 40 * sizeof(float));
+    }
+    CHECK(good && !alike, "the attention of each of four steps is a positive map of its own");
+    for (t = 0; t < 4; t++) sal_map_free(ctx, &map[t]);
+    CHECK(sal_attention(ctx, net, &image, 5, map) == SAL_ERR_ARGUMENT && !map->data,
+          "the attention of a fifth is refused: %s", sal_error(ctx));
+    sal_image_free(ctx, &image);
+    sal_net_free(ctx, net);
+}
+
 int main(void) {
     sal_ctx ctx;
     memset(&ctx, 0, sizeof ctx);
@@ -639,5 +744,8 @@ int main(void) {
     test_failing_allocations();
     test_threads(&ctx);
     test_batch(&ctx);
+    test_explain(&ctx);
+    test_explain_refusals(&ctx);
+    test_attention(&ctx);
     return test_done();
 }
