@@ -151,6 +151,7 @@ struct sal_ctx {
     void (*parallel_for)(void *user, int n, sal_task_fn *fn, void *arg);
     const uint64_t *weights;    /* a weights file built into the program, see */
     size_t weights_size;        /* sal_net_load_words; sal_use_lite sets it. Or NULL */
+    uint32_t weights_check;     /* what the program cksum says of that file, for sal_self_test */
     char error[512];            /* the last failure, see sal_error */
 };
 
@@ -689,8 +690,8 @@ SALDEF double sal_layer_macs(const sal_net *net, int i, const sal_shape *shapes)
    texts. */
 SALDEF sal_result sal_net_load_memory(sal_ctx *ctx, const void *bytes, size_t size,
                                       const char *name, sal_net **net);
-/* The same from a C array of the file's bytes, eight to a word, the first one the least significant;
-   size counts bytes. */
+/* The same from a C array of the file's bytes, eight to a word, the first one the least
+   significant; size counts bytes. */
 SALDEF sal_result sal_net_load_words(sal_ctx *ctx, const uint64_t *words, size_t size,
                                      const char *name, sal_net **net);
 #ifndef SALIENCY_NO_STDIO
@@ -1083,6 +1084,16 @@ SALDEF void sal_explanation_free(sal_ctx *ctx, sal_explanation *e);
    SAM's eq. 8, brought to the picture's size, the largest 1. */
 SALDEF sal_result sal_attention(sal_ctx *ctx, const sal_net *net, const sal_image *image, int step,
                                 sal_map *map);
+
+/* --- api: self-test ------------------------------------------------------------------------
+
+   Small fixed inputs through every kind of layer of the context's backend, forward and backward,
+   against stored answers, and a checksum of the built-in weights: some milliseconds that tell
+   whether a compiler, a processor or an emulator does what it should. SAL_ERR_NUMERIC, with a
+   sentence that names the kernel, if not. report (may be NULL) gets a line for each: its name, and
+   how far it is off as a share of the result's size; what is right is below 1e-3. */
+SALDEF sal_result sal_self_test(sal_ctx *ctx, void (*report)(void *user, const char *kernel,
+                                                             double error), void *user);
 
 /* --- api: crop --------------------------------------------------------------------------------
 
@@ -5216,26 +5227,32 @@ static sal_result sal__desc_ok(sal_ctx *ctx, const sal_net_desc *d) {
 
 /* --- making and filling networks -------------------------------------------------------------- */
 
-SALDEF sal_result sal_net_new(sal_ctx *ctx, const sal_net_desc *desc, sal_net **out) {
+static sal_result sal__net_build(sal_ctx *ctx, const sal_net_desc *desc, const char *name,
+                                 int multiple, void (*build)(sal__builder *), sal_net **out) {
     sal__builder b = SAL__ZEROED;
     sal_net *net;
-    *out = NULL;
-    if ((int)desc->kind < 0 || desc->kind >= SAL_KINDS)
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no network number %d", (int)desc->kind);
-    SAL__TRY(sal__desc_ok(ctx, desc));
     SAL__TRY_NEW(net, ctx, sal_net, 1);
-    net->name = sal_kind_name(desc->kind);
+    net->name = name;
     net->desc = *desc;
-    net->multiple = sal__kinds[desc->kind].multiple;
+    net->multiple = multiple;
     net->layer = SAL__NEW(ctx, sal_layer, SAL__MAX_LAYERS);
     net->param = SAL__NEW(ctx, sal_param, SAL__MAX_PARAMS);
     b.ctx = ctx; b.net = net;
     if (!net->layer || !net->param) b.result = SAL_ERR_MEMORY;
     else b.result = sal__input_size_ok(ctx, net, desc->h, desc->w);
-    if (b.result == SAL_OK) sal__kinds[desc->kind].build(&b);
+    if (b.result == SAL_OK) build(&b);
     if (b.result != SAL_OK) { sal_net_free(ctx, net); return b.result; }
     *out = net;
     return SAL_OK;
+}
+
+SALDEF sal_result sal_net_new(sal_ctx *ctx, const sal_net_desc *desc, sal_net **out) {
+    *out = NULL;
+    if ((int)desc->kind < 0 || desc->kind >= SAL_KINDS)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no network number %d", (int)desc->kind);
+    SAL__TRY(sal__desc_ok(ctx, desc));
+    return sal__net_build(ctx, desc, sal_kind_name(desc->kind), sal__kinds[desc->kind].multiple,
+                          sal__kinds[desc->kind].build, out);
 }
 
 SALDEF void sal_net_free(sal_ctx *ctx, sal_net *net) {
@@ -9621,6 +9638,255 @@ SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *ma
     sal_result r = sal_model_predict(ctx, &model, image, map);
     sal_model_close(ctx, &model);
     return r;
+}
+
+/* --- self-test --------------------------------------------------------------------------------- */
+
+/* A probe is a tiny network with fixed weights and a fixed input. What is stored of it are two
+   random projections of its result, and two of all its gradients. */
+typedef struct sal__probe {
+    const char *kernel;
+    void (*build)(sal__builder *b);
+    int h, w, n;
+    sal_dtype dtype;            /* of dense weights; other than F32: no gradients */
+    double answer[4];
+} sal__probe;
+
+/* Pictures have three channels: from these to as many as are wanted. */
+static int sal__probe_input(sal__builder *b, int channels) {
+    return sal__conv_any(b, sal__input(b, 3), "first", channels, 1, 1, 0, 1, 1);
+}
+
+static void sal__probe_conv3(sal__builder *b) {
+    sal__relu(b, sal__norm(b, sal__conv(b, sal__probe_input(b, 16), "c", 24, 3, 1, 1), "n"));
+}
+static void sal__probe_conv5(sal__builder *b) {
+    sal__conv(b, sal__probe_input(b, 12), "c", 20, 5, 2, 1);
+}
+static void sal__probe_dilated(sal__builder *b) {
+    sal__conv(b, sal__probe_input(b, 16), "c", 16, 3, 2, 2);
+}
+static void sal__probe_conv7(sal__builder *b) {
+    sal__conv_any(b, sal__input(b, 3), "c", 20, 7, 2, 3, 1, 1);
+}
+static void sal__probe_conv1(sal__builder *b) {
+    int x = sal__conv_any(b, sal__probe_input(b, 24), "c", 40, 1, 1, 0, 1, 1);
+    sal__relu(b, sal__add(b, sal__conv_any(b, x, "d", 40, 1, 1, 0, 1, 1), x));
+}
+static void sal__probe_pooled(sal__builder *b) {
+    sal__maxpool(b, sal__relu(b, sal__conv(b, sal__probe_input(b, 16), "c", 16, 3, 1, 1)), 2, 2,
+                 SAL_VALID);
+}
+static void sal__probe_depthwise(sal__builder *b) {
+    int x = sal__conv_same(b, sal__probe_input(b, 20), "d", 0, 3, 1);
+    sal__conv_same(b, sal__relu6(b, x), "s", 0, 3, 2);
+}
+static void sal__probe_wide(sal__builder *b) {
+    int x = sal__relu6(b, sal__conv_same(b, sal__probe_input(b, 8), "c", 96, 1, 1));
+    x = sal__relu6(b, sal__conv_same(b, x, "d", 0, 3, 1));
+    sal__conv_same(b, x, "e", 4, 1, 1);
+}
+static void sal__probe_dense(sal__builder *b) {
+    sal__dense(b, sal__probe_input(b, 9), "d", 70, 1, 1);
+}
+static void sal__probe_maxout(sal__builder *b) {
+    int x = sal__maxpool(b, sal__probe_input(b, 6), 3, 2, SAL_SAME);
+    sal__maxout(b, sal__dense(b, x, "d", 48, 1, 1), 2, 24, 1, 1);
+}
+static void sal__probe_upsample(sal__builder *b) {
+    int x = sal__probe_input(b, 7), in[2];
+    in[0] = sal__mirror(b, sal__upsample(b, sal__maxpool(b, x, 2, 2, SAL_VALID), x));
+    in[1] = x;
+    sal__concat(b, in, 2);
+}
+static void sal__probe_convlstm(sal__builder *b) {
+    sal__convlstm(b, sal__probe_input(b, 16), "l", 3);
+}
+static void sal__probe_priors(sal__builder *b) {
+    sal__prior(b, sal__gaussians(b, sal__probe_input(b, 2), "g", 6), "p", 4, 5);
+}
+
+static const sal__probe sal__probes[] = {
+    { "convolution 3 x 3", sal__probe_conv3, 18, 24, 1, SAL_F32,
+      { 9.49965594, 7.74767649, 44.6670267, 137.285421 } },
+    { "convolution 3 x 3, small maps", sal__probe_conv3, 8, 8, 2, SAL_F32,
+      { 5.17185888, -6.60832683, 104.308162, 56.8160541 } },
+    { "convolution 5 x 5", sal__probe_conv5, 16, 20, 1, SAL_F32,
+      { 41.3040727, -99.6840963, -326.624198, -484.222253 } },
+    { "convolution 3 x 3, dilated", sal__probe_dilated, 14, 16, 1, SAL_F32,
+      { -27.0460549, 15.5757503, 193.913106, -164.128539 } },
+    { "convolution 7 x 7, stride 2", sal__probe_conv7, 22, 26, 1, SAL_F32,
+      { 29.6806609, 13.6321421, 65.1195075, -59.9536257 } },
+    { "convolution 1 x 1", sal__probe_conv1, 11, 13, 1, SAL_F32,
+      { 21.3215039, -66.1075208, -105.876281, 121.627389 } },
+    { "convolution and pooling", sal__probe_pooled, 12, 24, 1, SAL_F32,
+      { -29.4432965, -45.8171859, 351.627898, -74.839939 } },
+    { "depthwise convolution", sal__probe_depthwise, 15, 18, 1, SAL_F32,
+      { 8.36684122, -19.1893035, -29.0628125, 51.6160179 } },
+    { "depthwise convolution behind a wide one", sal__probe_wide, 38, 38, 1, SAL_F32,
+      { -20.0878256, 5.06836645, 43.5581682, -163.814056 } },
+    { "dense layer, F32", sal__probe_dense, 8, 8, 1, SAL_F32,
+      { 8.91660738, -5.31371133, 45.7798039, 16.1649706 } },
+    { "dense layer, F16", sal__probe_dense, 8, 8, 1, SAL_F16,
+      { 8.91667951, -5.31515434, 0, 0 } },
+    { "dense layer, BF16", sal__probe_dense, 8, 8, 1, SAL_BF16,
+      { 8.9170011, -5.30999687, 0, 0 } },
+    { "dense layer, I8", sal__probe_dense, 8, 8, 1, SAL_I8,
+      { 8.95696579, -5.3377295, 0, 0 } },
+    { "dense layer, several pictures", sal__probe_dense, 8, 8, 5, SAL_F32,
+      { -5.39012989, 8.22602705, -93.1070127, -71.9150769 } },
+    { "pooling and maxout", sal__probe_maxout, 12, 12, 1, SAL_F32,
+      { 7.28400766, 5.23421883, 10.593846, -28.7733046 } },
+    { "resizing and mirroring", sal__probe_upsample, 10, 14, 1, SAL_F32,
+      { -3.61600311, -35.9559331, -46.7617292, -3.41128292 } },
+    { "attentive ConvLSTM", sal__probe_convlstm, 8, 10, 1, SAL_F32,
+      { 2.74304184, 8.04629536, 8.54677209, 8.07174687 } },
+    { "priors", sal__probe_priors, 12, 15, 1, SAL_F32,
+      { -4.05447879, -2.76813154, 1.89698813, 18.0829552 } }
+};
+
+/* Fixed weights, of a size that keeps values near 1. */
+static sal_result sal__probe_weights(sal_ctx *ctx, sal_net *net, sal_dtype dtype) {
+    sal_rng rng = { 52 };
+    for (int i = 0; i < net->params; i++) {
+        sal_param *p = &net->param[i];
+        SAL__TRY(sal__param_own(ctx, p));
+        size_t n = sal_tensor_count(&p->value);
+        int positive = strstr(p->name, "var") || strstr(p->name, "params");
+        float *w = (float *)p->value.data;
+        float reach = p->value.ndim < 2 ? 0.5f : (float)sqrt(3.0 * p->value.dim[0] / (double)n);
+        for (size_t k = 0; k < n; k++)
+            w[k] = (float)(positive ? 0.25 + sal_rng_uniform(&rng) / 2
+                                    : reach * (2 * sal_rng_uniform(&rng) - 1));
+        if (dtype != SAL_F32 && p->value.ndim == 2) {
+            sal_tensor other;
+            SAL__TRY(sal_tensor_convert(ctx, &p->value, dtype, &other));
+            sal_free(ctx, w);
+            p->value = other;
+        }
+    }
+    return SAL_OK;
+}
+
+/* Adds two projections of x, and its squares. */
+static void sal__project_on(double sum[3], const float *x, size_t n, sal_rng *rng) {
+    for (size_t i = 0; x && i < n; i++) {
+        uint64_t bits = sal_rng_next(rng);
+        sum[0] += bits & 1 ? x[i] : -x[i];
+        sum[1] += bits & 2 ? x[i] : -x[i];
+        sum[2] += (double)x[i] * x[i];
+    }
+}
+
+static double sal__off(const double sum[3], const double answer[2]) {
+    double a = fabs(sum[0] - answer[0]), b = fabs(sum[1] - answer[1]);
+    double off = SAL__MAX(a, b) / sqrt(sum[2] + 1e-30);
+    return off >= 0 && a >= 0 && b >= 0 ? off : 1;      /* not a number: all wrong */
+}
+
+/* Forward, or backward: what is off; sum gets what was found. */
+static sal_result sal__probe_run(sal_ctx *ctx, sal_net *net, const sal__probe *p, int backward,
+                                 double sum[3]) {
+    sal_run_desc desc = SAL__ZEROED;
+    sal_run *run = NULL;
+    sal_rng rng = { 7 };
+    float *input, *dout = NULL;
+    size_t n = (size_t)p->n * 3 * p->h * p->w, outs = 0;
+    desc.n = p->n; desc.training = desc.fixed_norm = desc.input_gradient = backward;
+    SAL__TRY_NEW(input, ctx, float, n);
+    for (size_t i = 0; i < n; i++) input[i] = (float)(2 * sal_rng_uniform(&rng) - 1);
+    sal_result r = sal_run_open_desc(ctx, net, &desc, &run);
+    if (r == SAL_OK) r = sal_run_forward(ctx, run, input);
+    if (r == SAL_OK) outs = (size_t)p->n * sal__shape_count(run->shape);
+    if (r == SAL_OK && backward) {
+        dout = SAL__NEW(ctx, float, outs);
+        for (size_t i = 0; dout && i < outs; i++) dout[i] = (float)(2 * sal_rng_uniform(&rng) - 1);
+        sal_run_clear(run);
+        r = dout ? sal_run_backward(ctx, run, dout) : SAL_ERR_MEMORY;
+        if (r == SAL_OK) r = sal_run_fetch(ctx, run, NULL, SAL_GRADIENTS | SAL_VALUES);
+    } else if (r == SAL_OK) r = sal_run_fetch(ctx, run, NULL, SAL_VALUES);
+    memset(sum, 0, 3 * sizeof *sum);
+    rng.state = 99;
+    if (r == SAL_OK && !backward) sal__project_on(sum, run->output, outs, &rng);
+    for (int i = 0; r == SAL_OK && backward && i < net->params; i++)
+        sal__project_on(sum, run->gradient[i], sal_tensor_count(&net->param[i].value), &rng);
+    if (r == SAL_OK && backward) sal__project_on(sum, run->value[0].grad, n, &rng);
+    sal_run_close(ctx, run);
+    sal_free(ctx, dout); sal_free(ctx, input);
+    return r;
+}
+
+/* Three updates of Adam. */
+static void sal__probe_adam(sal_ctx *ctx, const sal_backend *backend, double sum[3]) {
+    float w[100], m[100] = { 0 }, a[100] = { 0 }, g[100];
+    sal_rng rng = { 3 };
+    for (int i = 0; i < 100; i++) w[i] = (float)sal_rng_uniform(&rng);
+    for (int step = 1; step <= 3; step++) {
+        for (int i = 0; i < 100; i++) g[i] = (float)(2 * sal_rng_uniform(&rng) - 1);
+        if (backend->adam) backend->adam(ctx, w, m, a, g, 100, .1, .9, .999, 1e-8, .01, step);
+        else sal_adam_update(w, m, a, g, 100, .1, .9, .999, 1e-8, .01, step);
+    }
+    memset(sum, 0, 3 * sizeof *sum);
+    sal__project_on(sum, w, 100, &rng);
+}
+
+/* The checksum of POSIX's cksum: a CRC of the bytes and of their number. */
+static uint32_t sal__cksum(const uint64_t *words, size_t size) {
+    uint32_t table[256], crc = 0;
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t x = i << 24;
+        for (int bit = 0; bit < 8; bit++) x = x << 1 ^ (x >> 31 ? 0x04C11DB7u : 0);
+        table[i] = x;
+    }
+    for (size_t i = 0; i < size; i++)
+        crc = crc << 8 ^ table[(crc >> 24 ^ (uint32_t)(words[i / 8] >> i % 8 * 8)) & 255];
+    for (; size; size >>= 8) crc = crc << 8 ^ table[(crc >> 24 ^ (uint32_t)size) & 255];
+    return ~crc;
+}
+
+SALDEF sal_result sal_self_test(sal_ctx *ctx, void (*report)(void *user, const char *kernel,
+                                                             double error), void *user) {
+    const sal_backend *backend = ctx->backend ? ctx->backend : sal_backend_cpu();
+    char first[100] = "", name[100];
+    double worst = 0;
+    for (int i = 0; i < SAL__COUNT(sal__probes); i++) {
+        const sal__probe *p = &sal__probes[i];
+        sal_net_desc desc = sal_net_desc_default(SAL_JUNTINGNET);
+        sal_net *net;
+        desc.h = p->h; desc.w = p->w;
+        SAL__TRY(sal__net_build(ctx, &desc, "self-test", 1, p->build, &net));
+        sal_result r = sal__probe_weights(ctx, net, p->dtype);
+        for (int back = 0; r == SAL_OK && back < 1 + (p->dtype == SAL_F32); back++) {
+            double sum[3], off;
+            r = sal__probe_run(ctx, net, p, back, sum);
+            if (r != SAL_OK) break;
+            off = sal__off(sum, p->answer + 2 * back);
+            snprintf(name, sizeof name, "%s%s", p->kernel, back ? ", gradients" : "");
+            if (report) report(user, name, off);
+            if (off >= 1e-3 && !*first) { strcpy(first, name); worst = off; }
+        }
+        sal_net_free(ctx, net);
+        SAL__TRY(r);
+    }
+    if (!backend->device) {
+        static const double answer[2] = { .417086, 1.431745 };
+        double sum[3], off;
+        sal__probe_adam(ctx, backend, sum);
+        off = sal__off(sum, answer);
+        if (report) report(user, "Adam", off);
+        if (off >= 1e-3 && !*first) { strcpy(first, "Adam"); worst = off; }
+    }
+    if (ctx->weights && ctx->weights_check) {
+        int right = sal__cksum(ctx->weights, ctx->weights_size) == ctx->weights_check;
+        if (report) report(user, "built-in weights", !right);
+        if (!right && !*first)
+            return sal__fail(ctx, SAL_ERR_NUMERIC, "self-test: the built-in weights are damaged: "
+                             "compile the program again, from a fresh saliency_lite.h");
+    }
+    if (!*first) return SAL_OK;
+    return sal__fail(ctx, SAL_ERR_NUMERIC, "self-test: the kernel \"%s\" of the backend %s is wrong "
+                     "(off by %.1e of its size): compile with SALIENCY_NO_SIMD or less optimisation, or use "
+                     "sal_backend_ref()", first, backend->name, worst);
 }
 
 /* ============================================================================================

@@ -35,6 +35,7 @@ static const char help[] =
     "                    frame (-o -) or an rgb24 frame (--overlay -) on standard output\n"
     "  --smooth F        video: so much of the map before stays in each map, 0 (default) to 1\n"
     "  --threads N       use N threads (default: all cores)\n"
+    "  --self-test       are the kernels right on this machine? A line for each, no pictures\n"
     "  --quiet           no progress, no list of what was written\n"
     "  -h, --help        this text; --version: the version\n"
     "\n"
@@ -51,7 +52,7 @@ typedef struct options {
     sal_model model;
     pictures pictures;
     const char *out, *overlay, *npy;
-    int raw;
+    int raw, self_test;
     int frame[2];               /* --frames: width, height; 0: pictures */
     double smooth;
 } options;
@@ -201,6 +202,17 @@ static int check_frames(options *o, char **argv, int count) {
     return 0;
 }
 
+/* --- self-test ----------------------------------------------------------------------------- */
+
+static void show_kernel(void *user, const char *kernel, double error) {
+    (void)user;
+    printf("%-5s  %s\n", error < 1e-3 ? "right" : "WRONG", kernel);
+}
+
+static int self_test(sal_ctx *ctx) {    /* -1: all is done */
+    return sal_self_test(ctx, show_kernel, NULL) ? complain("%s", sal_error(ctx)) : -1;
+}
+
 static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
     const option table[] = {
         option_text("-m", &o->which.name),
@@ -217,10 +229,12 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
         option_call("--part", read_part, &o->pictures.part),
         option_call("--frames", read_frame_size, o->frame),
         option_number("--smooth", &o->smooth, 0, 1),
+        option_flag("--self-test", &o->self_test),
         option_flag("--quiet", &o->pictures.quiet),
     };
     int count, status = read_options(argc, argv, table, COUNT(table), help, &count);
     if (status) return status;
+    if (o->self_test) return self_test(ctx);
     if (o->raw && !o->npy) return complain("--raw says what --npy writes: add --npy");
     if (o->frame[0]) return check_frames(o, argv, count);
     if (o->smooth > 0) return complain("--smooth is for video: add --frames");

@@ -34,6 +34,10 @@ for option in -m -w --input --center -o --overlay --npy --raw --threads --quiet;
 done
 says $status "--help names every option"
 
+"$predict" --self-test >out 2>err && grep -q '^right  built-in weights$' out &&
+    [ "$(grep -vc '^right ' out)" = 0 ]
+says $? "--self-test finds every kernel right"
+
 for model in center spectral itti gbvs bms; do
     works "$model writes a map, an overlay and numbers" map.npy -m $model -o map.png \
           --overlay overlay.png --npy map.npy "$photo"

@@ -27,6 +27,7 @@ static inline sal_result sal_net_load_lite(sal_ctx *ctx, sal_net **net) {
 static inline void sal_use_lite(sal_ctx *ctx) {
     ctx->weights = sal_lite_words;
     ctx->weights_size = SAL_LITE_BYTES;
+    ctx->weights_check = $(cksum <"$1" | cut -d ' ' -f 1)u;
 }
 
 #endif
