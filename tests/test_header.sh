@@ -20,6 +20,31 @@ check() {
 printf '#define SALIENCY_IMPLEMENTATION\n#include "saliency.h"\n' >"$dir/whole.c"
 printf '#include "saliency.h"\nint nothing;\n' >"$dir/api.c"
 
+# dataset.h needs nothing but the public functions: here the others are in another file.
+cat >"$dir/sets.c" <<'END'
+#include "saliency.h"
+#define DATASET_IMPLEMENTATION
+#include "examples/dataset.h"
+#ifdef __cplusplus
+extern "C"
+#endif
+int sets(sal_ctx *ctx);
+int sets(sal_ctx *ctx) { sal_dataset set; return sal_dataset_open(ctx, "no such", NULL, &set); }
+END
+cat >"$dir/sets_main.c" <<'END'
+#define SALIENCY_IMPLEMENTATION
+#include "saliency.h"
+#ifdef __cplusplus
+extern "C"
+#endif
+int sets(sal_ctx *ctx);
+int main(void) {
+    sal_ctx ctx;
+    memset(&ctx, 0, sizeof ctx);
+    return sets(&ctx) == SAL_ERR_IO && strstr(sal_error(&ctx), "no such folder") ? 0 : 1;
+}
+END
+
 # A program of two files, and a third one with stb_image of its own.
 cat >"$dir/one.c" <<'END'
 #define SALIENCY_IMPLEMENTATION
@@ -153,6 +178,8 @@ for compiler in gcc clang; do
             check "$compiler, c++20: no warning" $compiler -x c++ -std=c++20 $strict -fsyntax-only \
                 "$dir/whole.c"
         fi
+        check "$compiler, $standard: no warning in dataset.h" \
+            $language $strict -fsyntax-only "$dir/sets.c"
     done
 done
 
@@ -162,6 +189,9 @@ if command -v gcc >/dev/null; then
         program gcc "$dir/one.c" "$dir/two.c" "$dir/stb.o"
     check "two C files make one program without stb" \
         program "gcc -DSALIENCY_NO_STB" "$dir/one.c" "$dir/two.c"
+    gcc $strict -c "$dir/sets_main.c" -o "$dir/sets_main.o"
+    check "dataset.h works apart from the implementation" \
+        program gcc "$dir/sets.c" "$dir/sets_main.o"
     check "each of two files can have a private copy" \
         program "gcc -DSALIENCY_STATIC -DBOTH" "$dir/one.c" "$dir/two.c"
     check "macros of windows.h do not clash" gcc -I. -fsyntax-only "$dir/windows.c"
@@ -186,6 +216,8 @@ if command -v gcc >/dev/null; then
         gcc $strict -c "$dir/one.c" -o "$dir/one.o"
         check "a C++ file uses an implementation compiled as C" \
             program g++ "$dir/one.o" -x c++ "$dir/two.c"
+        check "so does dataset.h in a C++ file" \
+            program g++ "$dir/sets_main.o" -x c++ "$dir/sets.c"
     else
         echo "skip g++ is not installed"
         skipped=$((skipped + 1))
