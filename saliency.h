@@ -11198,66 +11198,87 @@ static sal_result sal__train_load(sal__trainer *t) {
     return SAL_OK;
 }
 
-/* Validate the description and allocate, before the first step. */
-static sal_result sal__train_open(sal__trainer *t) {
+/* Is the description one that can be trained from? */
+static sal_result sal__train_check(const sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
-    sal_ctx *ctx = t->ctx;
-    sal_run_desc rd = SAL__ZEROED;
-    int i, up = SAL__MAX(d->loss.upsample, 1), workers = sal_threads(ctx), batch;
-    int seen = 0, terms = 0;
-    for (i = 0; i < SAL_LOSS_TERMS; i++) terms += d->loss.weight[i] != 0;
+    int terms = 0;
+    for (int i = 0; i < SAL_LOSS_TERMS; i++) terms += d->loss.weight[i] != 0;
     if (!d->train || d->train->count < 1 || d->epochs < 1 || d->batch < 1 || !terms ||
         !(d->crop >= 0 && d->crop < 1))
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "training needs samples, a loss, epochs and a "
+        return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "training needs samples, a loss, epochs and a "
                          "batch of at least 1, crop from 0 to below 1");
     if (d->ranks > 1 && (!d->reduce || d->rank < 0 || d->rank >= d->ranks))
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "process %d of %d: they count from 0, and several "
-                         "need the function reduce, which adds up their gradients", d->rank,
-                         d->ranks);
+        return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "process %d of %d: they count from 0, and "
+                         "several need the function reduce, which adds up their gradients",
+                         d->rank, d->ranks);
     if (d->features && (d->crop > 0 || d->colour > 0))
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "cached features know pictures as they are and "
+        return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "cached features know pictures as they are and "
                          "mirrored: leave out crop and colour");
-    SAL__TRY(sal_net_to_float(ctx, t->net));
-    for (i = 0; i < t->net->layers; i++)
-        if (d->dropout >= 0 && t->net->layer[i].op == SAL_OP_DROPOUT)
-            t->net->layer[i].rate = t->net->desc.dropout = (float)d->dropout;
-    SAL__TRY_PUT(t->worker, ctx, &t->arena, sal_ctx, workers);
-    SAL__TRY_PUT(t->result, ctx, &t->arena, sal_result, workers);
-    for (i = 0; i < workers; i++) {
-        t->worker[i] = *ctx;
+    return SAL_OK;
+}
+
+/* A context for each worker: single-threaded and silent. */
+static sal_result sal__train_workers(sal__trainer *t) {
+    int workers = sal_threads(t->ctx);
+    SAL__TRY_PUT(t->worker, t->ctx, &t->arena, sal_ctx, workers);
+    SAL__TRY_PUT(t->result, t->ctx, &t->arena, sal_result, workers);
+    for (int i = 0; i < workers; i++) {
+        t->worker[i] = *t->ctx;
         t->worker[i].threads = 1; t->worker[i].parallel_for = NULL; t->worker[i].log = NULL;
     }
-    SAL__TRY(sal__train_pictures(t));
-    t->desc.batch = batch = SAL__MIN(d->batch, SAL__MAX(t->trains / d->ranks, 1));
-    rd.n = batch; rd.freeze = d->freeze; rd.fixed_norm = d->fixed_norm;
+    return SAL_OK;
+}
+
+/* The network as it learns: float32, its dropout; a run to validate, one to learn for each size of
+   the input, and the optimiser. */
+static sal_result sal__train_runs(sal__trainer *t) {
+    const sal_train_desc *d = &t->desc;
+    sal_run_desc rd = SAL__ZEROED;
+    SAL__TRY(sal_net_to_float(t->ctx, t->net));
+    for (int i = 0; i < t->net->layers; i++)
+        if (d->dropout >= 0 && t->net->layer[i].op == SAL_OP_DROPOUT)
+            t->net->layer[i].rate = t->net->desc.dropout = (float)d->dropout;
+    t->desc.batch = SAL__MIN(d->batch, SAL__MAX(t->trains / d->ranks, 1));
+    rd.n = d->batch; rd.freeze = d->freeze; rd.fixed_norm = d->fixed_norm;
     rd.from_features = d->features != NULL;
-    SAL__TRY(sal_run_open_desc(ctx, t->net, &rd, &t->test));
+    SAL__TRY(sal_run_open_desc(t->ctx, t->net, &rd, &t->test));
+    SAL__TRY_PUT(t->domain, t->ctx, &t->arena, int, d->batch);
     rd.training = 1;
-    for (i = 0; i < t->trains; i++) {
+    for (int i = 0; i < t->trains; i++) {
         sal__size *z = &t->size[t->picture[i].size];
         if (z->run) continue;
         rd.h = z->h; rd.w = z->w;
-        SAL__TRY(sal_run_open_desc(ctx, t->net, &rd, &z->run));
+        SAL__TRY(sal_run_open_desc(t->ctx, t->net, &rd, &z->run));
+        z->run->domain = t->domain;
         t->run = z->run;
     }
-    SAL__TRY(sal_optim_open(ctx, &d->optim, t->run, &t->optim));
-    if (d->features && (t->sizes > 1 || !t->size[0].run))
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "cached features are those of one size: leave out "
-                         "the sizes of the samples");
-    if (d->features) {
-        t->feature_count = sal_run_features(t->run, t->feature);
-        for (i = 0; i < t->feature_count; i++)
-            t->feature_floats += sal__shape_count(t->run->value[t->feature[i]].shape);
-        if (t->run->frozen <= 1)
-            return sal__fail(ctx, SAL_ERR_ARGUMENT, "there are no features to cache: the first "
-                             "layer of %s learns", t->net->name);
-        if (t->feature_count && t->feature[0] == 0)
-            return sal__fail(ctx, SAL_ERR_ARGUMENT, "cached features are not all that %s learns "
-                             "from, it also reads the picture: freeze more, or leave the cache out",
-                             t->net->name);
-    }
-    SAL__TRY_PUT(t->place, ctx, &t->arena, size_t, t->net->params);
-    for (i = 0; i < t->net->layers; i++) {
+    return sal_optim_open(t->ctx, &d->optim, t->run, &t->optim);
+}
+
+/* Which values the cached features are. */
+static sal_result sal__train_features(sal__trainer *t) {
+    if (!t->desc.features) return SAL_OK;
+    if (t->sizes > 1 || !t->size[0].run)
+        return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "cached features are those of one size: leave "
+                         "out the sizes of the samples");
+    t->feature_count = sal_run_features(t->run, t->feature);
+    for (int i = 0; i < t->feature_count; i++)
+        t->feature_floats += sal__shape_count(t->run->value[t->feature[i]].shape);
+    if (t->run->frozen <= 1)
+        return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "there are no features to cache: the first "
+                         "layer of %s learns", t->net->name);
+    if (t->feature_count && t->feature[0] == 0)
+        return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "cached features are not all that %s learns "
+                         "from, it also reads the picture: freeze more, or leave the cache out",
+                         t->net->name);
+    return SAL_OK;
+}
+
+/* What of the network changes has a place in copies of the weights (see sal__weights). */
+static sal_result sal__train_places(sal__trainer *t) {
+    int seen = 0;
+    SAL__TRY_PUT(t->place, t->ctx, &t->arena, size_t, t->net->params);
+    for (int i = 0; i < t->net->layers; i++) {
         const sal_layer *l = &t->net->layer[i];
         for (int k = SAL__MAX(l->param, seen); k < l->param + l->params; seen = ++k) {
             int moves = t->run->gradient[k] != NULL ||
@@ -11266,11 +11287,17 @@ static sal_result sal__train_open(sal__trainer *t) {
             if (moves) t->block_floats += sal_tensor_count(&t->net->param[k].value);
         }
     }
-    SAL__TRY_PUT(t->domain, ctx, &t->arena, int, batch);
-    SAL__TRY_PUT(t->bad, ctx, &t->arena, int, batch);
+    return SAL_OK;
+}
+
+/* The sizes of pictures, densities and maps; all memory of a batch, if it is within the limit. */
+static sal_result sal__train_memory(sal__trainer *t) {
+    const sal_train_desc *d = &t->desc;
+    sal_ctx *ctx = t->ctx;
+    int up = SAL__MAX(d->loss.upsample, 1), batch = d->batch;
     size_t map = 0, pixels = 0, scratch = 0;            /* of the largest size */
-    double runs = (double)sal_run_bytes(t->test), store = 0;
-    for (i = 0; i < t->sizes; i++) {
+    double runs = (double)sal_run_bytes(t->test), store = 0, weights = 0;
+    for (int i = 0; i < t->sizes; i++) {
         sal__size *z = &t->size[i];
         const sal_run *run = z->run ? z->run : t->test;
         z->th = run->shape.h * up; z->tw = run->shape.w * up;
@@ -11281,56 +11308,76 @@ static sal_result sal__train_open(sal__trainer *t) {
         map = SAL__MAX(map, (size_t)z->th * z->tw);
         pixels = SAL__MAX(pixels, (size_t)3 * z->h * z->w);
         scratch = SAL__MAX(scratch, sal_loss_scratch(&d->loss, run->shape.h, run->shape.w));
-        if (z->run) { z->run->domain = t->domain; runs += (double)sal_run_bytes(z->run); }
+        if (z->run) runs += (double)sal_run_bytes(z->run);
     }
-    for (i = 0; i < t->trains + t->vals; i++) {
+    for (int i = 0; i < t->trains + t->vals; i++) {
         const sal__size *z = &t->size[t->picture[i].size];
         store += (double)z->ih * z->iw * 3 + (double)z->dh * z->dw * sizeof(uint16_t);
     }
+    for (int i = 0; i < t->net->params; i++)
+        weights += (double)sal_tensor_count(&t->net->param[i].value);
     t->cached = store <= (d->cache_bytes > 0 ? d->cache_bytes : 8e9);
     t->at.bytes = (t->cached ? store : 0) + runs + (double)sizeof(float) *
         (t->optim->slots * t->optim->floats + t->block_floats * ((t->vals > 0) + (d->average > 0)) +
-         batch * (2.0 * (double)map + (double)pixels));
-    for (i = 0; i < t->net->params; i++)
-        t->at.bytes += (double)sal_tensor_count(&t->net->param[i].value) * sizeof(float);
+         batch * (2.0 * (double)map + (double)pixels) + weights);
     if (d->memory_limit > 0 && t->at.bytes > d->memory_limit)
         return sal__fail(ctx, SAL_ERR_MEMORY, "training would take %.0f MB, %.0f MB of them for "
                          "batches of %d; the limit is %.0f MB", t->at.bytes / 1e6,
                          runs / 1e6, batch, d->memory_limit / 1e6);
+    SAL__TRY_PUT(t->bad, ctx, &t->arena, int, batch);
     SAL__TRY_PUT(t->input, ctx, &t->arena, float, batch * pixels);
     SAL__TRY_PUT(t->density, ctx, &t->arena, float, batch * map);
     SAL__TRY_PUT(t->fixations, ctx, &t->arena, float, batch * map);
-    SAL__TRY_PUT(t->scratch, ctx, &t->arena, float, workers * scratch);
+    SAL__TRY_PUT(t->scratch, ctx, &t->arena, float, sal_threads(ctx) * scratch);
     SAL__TRY_PUT(t->loss, ctx, &t->arena, double, 4 * batch);
+    t->cc = t->loss + batch; t->nss = t->cc + batch; t->weight = t->nss + batch;
     SAL__TRY_PUT(t->history, ctx, &t->arena, sal__epoch, d->epochs);
     if (t->vals) SAL__TRY_PUT(t->best, ctx, &t->arena, float, t->block_floats);
     if (d->average > 0) SAL__TRY_PUT(t->average, ctx, &t->arena, float, t->block_floats);
-    SAL__TRY(sal__train_tensors(t));
-    t->cc = t->loss + batch; t->nss = t->cc + batch; t->weight = t->nss + batch;
-    t->at.loading = 1;
-    t->at.epochs = d->epochs;
-    if (sal__train_report(t) == SAL_TRAIN_STOP)
-        return sal__fail(ctx, SAL_ERR_CANCELLED, "stopped before training");
-    if (t->cached) SAL__TRY(sal__train_load(t));
-    if (!t->trains)
-        return sal__fail(ctx, SAL_ERR_IO, "none of %d pictures can be read", d->train->count);
-    sal__recipe(t, &t->recipe);
-    if (t->recipe.failed) return SAL_ERR_MEMORY;
-    if (d->features) SAL__TRY(sal__features_open(t));
-    for (i = 0; t->feature_count && t->cached && i < t->trains + t->vals; i++) {
-        sal_free(ctx, t->picture[i].image);     /* its features stand for it */
-        t->picture[i].image = NULL;
-    }
-    t->at.loading = 0;
-    t->at.pictures = t->trains; t->at.val_pictures = t->vals; t->at.skipped = t->skipped;
+    return sal__train_tensors(t);
+}
+
+/* How many batches an epoch has: whole ones of each size. */
+static sal_result sal__train_steps(sal__trainer *t) {
+    int together = t->desc.batch * t->desc.ranks;
     for (int k = 0; k < t->sizes; k++) {
         int pictures = 0;
-        for (i = 0; i < t->trains; i++) pictures += t->picture[i].size == k;
-        t->at.steps += (pictures + batch * d->ranks - 1) / (batch * d->ranks);
+        for (int i = 0; i < t->trains; i++) pictures += t->picture[i].size == k;
+        t->at.steps += (pictures + together - 1) / together;
     }
-    SAL__TRY_PUT(t->order, ctx, &t->arena, int, (size_t)t->at.steps * batch * d->ranks);
+    SAL__TRY_PUT(t->order, t->ctx, &t->arena, int, (size_t)t->at.steps * together);
+    return SAL_OK;
+}
+
+/* Everything that can fail before the first step. */
+static sal_result sal__train_open(sal__trainer *t) {
+    SAL__TRY(sal__train_check(t));
+    SAL__TRY(sal__train_workers(t));
+    SAL__TRY(sal__train_pictures(t));
+    SAL__TRY(sal__train_runs(t));
+    SAL__TRY(sal__train_features(t));
+    SAL__TRY(sal__train_places(t));
+    SAL__TRY(sal__train_memory(t));
+    t->at.loading = 1;
+    t->at.epochs = t->desc.epochs;
+    if (sal__train_report(t) == SAL_TRAIN_STOP)
+        return sal__fail(t->ctx, SAL_ERR_CANCELLED, "stopped before training");
+    if (t->cached) SAL__TRY(sal__train_load(t));
+    if (!t->trains)
+        return sal__fail(t->ctx, SAL_ERR_IO, "none of %d pictures can be read",
+                         t->desc.train->count);
+    sal__recipe(t, &t->recipe);
+    if (t->recipe.failed) return SAL_ERR_MEMORY;
+    if (t->desc.features) SAL__TRY(sal__features_open(t));
+    for (int i = 0; t->feature_count && t->cached && i < t->trains + t->vals; i++) {
+        sal_free(t->ctx, t->picture[i].image);      /* its features stand for it */
+        t->picture[i].image = NULL;
+    }
+    SAL__TRY(sal__train_steps(t));
+    t->at.loading = 0;
+    t->at.pictures = t->trains; t->at.val_pictures = t->vals; t->at.skipped = t->skipped;
     t->at.best = INFINITY;
-    if (d->average > 0) sal__weights(t, t->average, SAL__SAVE, 0);
+    if (t->average) sal__weights(t, t->average, SAL__SAVE, 0);
     return SAL_OK;
 }
 
