@@ -437,10 +437,10 @@ static inline int read_options(int argc, char **argv, const option *options, int
 
 /* --- the model ----------------------------------------------------------------------------- */
 
-/* What -m, -w, --input, --domain and --center say; zero-initialise it. */
+/* What -m, -w, --input, --domain, --steps and --center say; zero-initialise it. */
 typedef struct model_options {
     const char *name, *weights;
-    int input[2], domain, center;
+    int input[2], domain, steps, center;
 } model_options;
 
 /* The weights file of a network: in the folder $SALIENCY_WEIGHTS, in weights/, beside the program,
@@ -470,10 +470,17 @@ static inline int open_model(sal_ctx *ctx, const model_options *o, sal_model *mo
         if (find_weights(o->name, path)) return 1;
         weights = path;
     }
-    if (sal_model_open(ctx, o->name, weights, model)) return complain("%s", sal_error(ctx));
+    sal_result r = sal_model_open(ctx, o->name, weights, model);
+    if (r) return complain("%s", sal_error(ctx));
     model->center = o->center;
     model->domain = o->domain;
-    if (!o->input[0] || !sal_model_resize(ctx, model, o->input[0], o->input[1])) return 0;
+    if (o->steps && (!model->net || o->steps > model->net->desc.steps))
+        r = fail(ctx, "--steps %d: %s has learnt %d steps of a ConvLSTM", o->steps, model->name,
+                 model->net ? model->net->desc.steps : 0);
+    if (!r && o->steps) r = sal_net_steps(ctx, model->net, o->steps);
+    if (!r && (o->input[0] || o->steps))
+        r = sal_model_resize(ctx, model, o->input[0], o->input[1]);
+    if (!r) return 0;
     sal_model_close(ctx, model);
     return complain("%s", sal_error(ctx));
 }

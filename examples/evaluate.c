@@ -51,6 +51,7 @@ static const char help[] =
     "  --test-share F only the pictures that train --test-share F does not learn from; the others\n"
     "                 still serve as other pictures (centre prior, shuffled AUC)\n"
     "  --input HxW    the size of pictures as the networks see them (default: their own)\n"
+    "  --steps N      sam-vgg, sam-resnet: stop the ConvLSTM after N steps\n"
     "  --domain N     lite: with the prior of 1 osie, 2 scene, 3 mit1003, 4 figrim\n"
     "                 (default 0: any picture)\n"
     "\n"
@@ -262,6 +263,7 @@ static int open_row(evaluation *e, score_row *row) {
     which.weights = row->weights;
     which.center = row->center;
     which.domain = e->domain;
+    which.steps = e->steps;
     memcpy(which.input, e->input, sizeof which.input);
     if (open_model(&e->ctx, &which, &row->of)) return 1;
     row->open = 1;
@@ -500,6 +502,7 @@ static int run(evaluation *e, int argc, char **argv) {
         option_number("--test-share", &e->test_share, 0, 1),
         option_size("--input", e->input),
         option_whole("--domain", &e->domain, 0, SAL_DOMAINS - 1),
+        option_whole("--steps", &e->steps, 1, 4),
         option_call("--metrics", read_metrics, e),
         option_text("--prior", &e->prior_path),
         option_whole("--seed", &e->seed, 1, INT_MAX),

@@ -124,8 +124,10 @@ static void say_part(const evaluation *e, text *t) {
     say_name(t, e->data, 1);
     say(t, "\",\"run\":\"seed %d, split ", e->seed);
     say_name(t, e->split ? e->split : "-", 1);
-    say(t, ", limit %d, test share %g, input %dx%d, domain %d, prior %d\",\"total\":%d,\n \"columns\":[",
-        e->limit, e->test_share, e->input[0], e->input[1], e->domain, e->prior.data != NULL,
+    say(t, ", limit %d, test share %g, input %dx%d, domain %d, steps %d, prior %d\",\"total\":%d,\n "
+        "\"columns\":[",
+        e->limit, e->test_share, e->input[0], e->input[1], e->domain, e->steps,
+        e->prior.data != NULL,
         e->images);
     for (c = 0; c < e->columns; c++) say(t, "%s\"%s\"", c ? "," : "", metric_name(e->order[c]));
     say(t, "],\n \"pictures\":[");

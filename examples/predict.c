@@ -24,11 +24,18 @@ static const char help[] =
     "  --input HxW       pictures as the network sees them: smaller is faster (default: its own)\n"
     "  --domain N        lite: with the prior of 1 osie, 2 scene, 3 mit1003, 4 figrim (default 0:\n"
     "                    any picture)\n"
+    "  --steps N         sam-vgg, sam-resnet: stop the ConvLSTM after N steps\n"
     "  --center          multiply by a centre prior: people look at the middle first\n"
     "  -o OUT.png        the map as an 8-bit grey picture\n"
     "  --overlay OUT.png the map in colours over the picture\n"
     "  --npy OUT.npy     the map as NumPy float32 (height, width), maximum 1\n"
     "  --raw             --npy is the network's own output, before any post-processing\n"
+    "  --strip OUT.png   sam-vgg, sam-resnet: the map after each step, above where the step looked\n"
+    "  --explain OUT.png what the map depends on: the gradient of its variance times the pixel\n"
+    "  --region X,Y,W,H  explain this part of the map instead, in pixels of the picture: its mean\n"
+    "  --of WHAT         explain the mean or the variance\n"
+    "  --layer L         explain by the values of this layer, a name or number of inspect\n"
+    "  --parts OUT.csv   how much each channel of the layer contributes\n"
     "  --recursive       folders with all that is below them; OUT gets the same sub-folders\n"
     "  --part K/N        only share K of N of the pictures, by their names: for several machines\n"
     "  --frames WxH      video: raw rgb24 frames from standard input; for each one a raw grey8\n"
@@ -51,8 +58,9 @@ typedef struct options {
     model_options which;
     sal_model model;
     pictures pictures;
-    const char *out, *overlay, *npy;
+    const char *out, *overlay, *npy, *strip, *explain, *parts, *layer, *of;
     int raw, self_test;
+    sal_explain_desc why;
     int frame[2];               /* --frames: width, height; 0: pictures */
     double smooth;
 } options;
@@ -67,16 +75,22 @@ static sal_result write_map(sal_ctx *ctx, options *o, const picture *of, const s
     return r;
 }
 
+static sal_result write_image(sal_ctx *ctx, options *o, const picture *of, const char *out,
+                              const sal_image *image) {
+    char path[PATH_ROOM];
+    sal_result r = result_path(ctx, &o->pictures, of, out, "", "", "png", path);
+    if (!r) r = sal_image_save(ctx, path, image);
+    if (!r) written(&o->pictures, path);
+    return r;
+}
+
 static sal_result write_overlay(sal_ctx *ctx, options *o, const picture *of,
                                 const sal_image *image, const sal_map *map) {
-    char path[PATH_ROOM];
     sal_image colours;
-    sal_result r = result_path(ctx, &o->pictures, of, o->overlay, "", "", "png", path);
-    if (!r) r = sal_overlay(ctx, image, map, 0.6f, &colours);
+    sal_result r = sal_overlay(ctx, image, map, 0.6f, &colours);
     if (r) return r;
-    r = sal_image_save(ctx, path, &colours);
+    r = write_image(ctx, o, of, o->overlay, &colours);
     sal_image_free(ctx, &colours);
-    if (!r) written(&o->pictures, path);
     return r;
 }
 
@@ -89,6 +103,99 @@ static sal_result write_npy(sal_ctx *ctx, options *o, const picture *of, const s
     return r;
 }
 
+/* --- why, and in which steps ---------------------------------------------------------------- */
+
+/* channel,part: the sum over the layer's positions. */
+static sal_result write_parts(sal_ctx *ctx, options *o, const picture *of,
+                              const sal_explanation *e) {
+    char path[PATH_ROOM], number[64];
+    int c, i, area = e->shape.h * e->shape.w, ok;
+    FILE *file;
+    sal_result r = result_path(ctx, &o->pictures, of, o->parts, "", "", "csv", path);
+    if (r) return r;
+    file = fopen(path, "wb");
+    ok = file && fprintf(file, "channel,part\n") > 0;
+    for (c = 0; ok && c < e->shape.c; c++) {
+        double sum = 0;
+        for (i = 0; i < area; i++) sum += e->part[c * area + i];
+        ok = fprintf(file, "%d,%s\n", c, sal_number_print(number, (float)sum, 0)) > 0;
+    }
+    if (file && fclose(file)) ok = 0;
+    if (!ok) return fail(ctx, "%s: cannot be written: %s", path, strerror(errno));
+    written(&o->pictures, path);
+    return SAL_OK;
+}
+
+/* The explanation in colours over the picture, and a white frame around the region. */
+static sal_result explain(sal_ctx *ctx, options *o, const picture *of, const sal_image *image) {
+    sal_explanation e;
+    sal_image colours;
+    const sal_explain_desc *d = &o->why;
+    int x, y, w = image->w, h = image->h;
+    sal_result r = sal_explain(ctx, o->model.net, image, d, &e);
+    if (r) return r;
+    if (o->parts) r = write_parts(ctx, o, of, &e);
+    if (!r && d->layer == 0)            /* single pixels are noise */
+        r = sal_blur(ctx, e.map.data, e.map.data, w, h, (w + h) / 200.0, 4, SAL_BORDER_REPLICATE);
+    if (!r && o->explain && !(r = sal_overlay(ctx, image, &e.map, 0.6f, &colours))) {
+        for (y = 0; d->w && y < h; y++)
+            for (x = 0; x < w; x++) {
+                int left = x - d->x, top = y - d->y, right = d->x + d->w - 1 - x;
+                int bottom = d->y + d->h - 1 - y;
+                if (left >= 0 && top >= 0 && right >= 0 && bottom >= 0 &&
+                    (left < 2 || top < 2 || right < 2 || bottom < 2))
+                    memset(colours.data + 3 * ((size_t)y * w + x), 255, 3);
+            }
+        r = write_image(ctx, o, of, o->explain, &colours);
+        sal_image_free(ctx, &colours);
+    }
+    sal_explanation_free(ctx, &e);
+    return r;
+}
+
+/* Puts a map in colours over the picture into a larger picture, from (x, y) on. */
+static sal_result place(sal_ctx *ctx, sal_image *into, int x, int y, const sal_image *image,
+                        const sal_map *map) {
+    sal_image colours;
+    int row;
+    sal_result r = sal_overlay(ctx, image, map, 0.6f, &colours);
+    if (r) return r;
+    for (row = 0; row < image->h; row++)
+        memcpy(into->data + 3 * ((size_t)(y + row) * into->w + x),
+               colours.data + 3 * (size_t)row * image->w, 3 * (size_t)image->w);
+    sal_image_free(ctx, &colours);
+    return SAL_OK;
+}
+
+/* SAM's Fig. 3: a column for each step, above the map if the ConvLSTM stops there, below where that
+   step looked. */
+static sal_result write_strip(sal_ctx *ctx, options *o, const picture *of,
+                              const sal_image *image) {
+    enum { GAP = 4 };
+    sal_net *net = o->model.net;
+    int t, steps = net->desc.steps, h = o->model.run->h, w = o->model.run->w;
+    sal_image strip;
+    sal_map map;
+    sal_result r = sal_image_new(ctx, steps * (image->w + GAP) - GAP, 2 * image->h + GAP, &strip);
+    if (r) return r;
+    memset(strip.data, 255, 3 * (size_t)strip.w * strip.h);
+    for (t = 1; t <= steps && !r; t++) {
+        int x = (t - 1) * (image->w + GAP);
+        r = sal_net_steps(ctx, net, t);
+        if (!r) r = sal_model_resize(ctx, &o->model, h, w);
+        if (r || (r = sal_model_predict(ctx, &o->model, image, &map))) break;
+        r = place(ctx, &strip, x, 0, image, &map);
+        sal_map_free(ctx, &map);
+        if (r || (r = sal_attention(ctx, net, image, t, &map))) break;
+        r = place(ctx, &strip, x, image->h + GAP, image, &map);
+        sal_map_free(ctx, &map);
+    }
+    if (!r) r = write_image(ctx, o, of, o->strip, &strip);
+    sal_image_free(ctx, &strip);
+    sal_net_steps(ctx, net, steps);             /* also after a failure, for the next picture */
+    return r;
+}
+
 static sal_result predict(sal_ctx *ctx, void *arg, const picture *of) {
     options *o = (options *)arg;
     sal_image image;
@@ -97,11 +204,14 @@ static sal_result predict(sal_ctx *ctx, void *arg, const picture *of) {
     if (r) return r;
     r = sal_model_predict(ctx, &o->model, &image, &map);
     if (!r) {
-        if (o->out || (!o->overlay && !o->npy)) r = write_map(ctx, o, of, &map);
+        if (o->out || (!o->overlay && !o->npy && !o->strip && !o->explain && !o->parts))
+            r = write_map(ctx, o, of, &map);
         if (!r && o->overlay) r = write_overlay(ctx, o, of, &image, &map);
         if (!r && o->npy) r = write_npy(ctx, o, of, &map);
         sal_map_free(ctx, &map);
     }
+    if (!r && (o->explain || o->parts)) r = explain(ctx, o, of, &image);
+    if (!r && o->strip) r = write_strip(ctx, o, of, &image);
     sal_image_free(ctx, &image);
     return r;
 }
@@ -196,7 +306,7 @@ static int check_frames(options *o, char **argv, int count) {
     if (count != 1 || !is_standard(argv[0]))
         return complain("--frames reads raw rgb24 frames from standard input: give - and nothing "
                         "else");
-    if (o->npy || (o->out && o->overlay) || (o->out && !is_standard(o->out)) ||
+    if (o->npy || o->strip || o->explain || o->parts || (o->out && o->overlay) || (o->out && !is_standard(o->out)) ||
         (o->overlay && !is_standard(o->overlay)))
         return complain("--frames writes to standard output: -o - or --overlay -");
     return 0;
@@ -213,6 +323,44 @@ static int self_test(sal_ctx *ctx) {    /* -1: all is done */
     return sal_self_test(ctx, show_kernel, NULL) ? complain("%s", sal_error(ctx)) : -1;
 }
 
+static int read_region(void *into, const char *option, const char *value) {
+    sal_explain_desc *d = (sal_explain_desc *)into;
+    char rest;
+    if (sscanf(value, "%6d,%6d,%6d,%6d%c", &d->x, &d->y, &d->w, &d->h, &rest) == 4 && d->x >= 0 &&
+        d->y >= 0 && d->w > 0 && d->h > 0) return 0;
+    return complain("%s %s: X,Y,WIDTH,HEIGHT, please, as 100,40,64,64", option, value);
+}
+
+/* What is to be explained, and the network can. */
+static int check_why(options *o) {
+    const sal_net *net = o->model.net;
+    sal_explain_desc *d = &o->why;
+    int number, i = 0;
+    if (o->strip && !(net && net->desc.steps))
+        return complain("--strip: %s has no ConvLSTM", o->model.name);
+    if (!o->explain && !o->parts)
+        return o->layer || o->of || d->w ? complain("--region, --of and --layer are for --explain "
+                                                    "and --parts") : 0;
+    if (!net) return complain("--explain: %s is not a network", o->model.name);
+    d->of = d->w ? SAL_EXPLAIN_MEAN : SAL_EXPLAIN_VARIANCE;
+    if (o->of && !strcmp(o->of, "mean")) d->of = SAL_EXPLAIN_MEAN;
+    else if (o->of && !strcmp(o->of, "variance")) d->of = SAL_EXPLAIN_VARIANCE;
+    else if (o->of) return complain("--of %s: mean or variance, please", o->of);
+    d->domain = o->model.domain;
+    if (!o->layer) return 0;
+    if (o->layer[0] >= '0' && o->layer[0] <= '9') {
+        if (read_whole("--layer", o->layer, 0, net->layers - 1, &number)) return 1;
+        d->layer = number;
+        return 0;
+    }
+    while (i < net->layers && strcmp(net->layer[i].name, o->layer)) i++;
+    if (i == net->layers)
+        return complain("--layer %s: %s has none of this name; inspect -n %s lists them", o->layer,
+                        net->name, net->name);
+    d->layer = i;
+    return 0;
+}
+
 static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
     const option table[] = {
         option_text("-m", &o->which.name),
@@ -224,6 +372,13 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
         option_text("--overlay", &o->overlay),
         option_text("--npy", &o->npy),
         option_flag("--raw", &o->raw),
+        option_whole("--steps", &o->which.steps, 1, 4),
+        option_text("--strip", &o->strip),
+        option_text("--explain", &o->explain),
+        option_call("--region", read_region, &o->why),
+        option_text("--of", &o->of),
+        option_text("--layer", &o->layer),
+        option_text("--parts", &o->parts),
         option_whole("--threads", &ctx->threads, 1, MOST_THREADS),
         option_flag("--recursive", &o->pictures.recursive),
         option_call("--part", read_part, &o->pictures.part),
@@ -240,7 +395,9 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
     if (o->smooth > 0) return complain("--smooth is for video: add --frames");
     if (o->which.weights) take(&o->pictures, o->which.weights);
     return find_pictures(ctx, &o->pictures, argv, count) || check_out(&o->pictures, o->out) ||
-           check_out(&o->pictures, o->overlay) || check_out(&o->pictures, o->npy);
+           check_out(&o->pictures, o->overlay) || check_out(&o->pictures, o->npy) ||
+           check_out(&o->pictures, o->strip) || check_out(&o->pictures, o->explain) ||
+           check_out(&o->pictures, o->parts);
 }
 
 int main(int argc, char **argv) {
@@ -254,6 +411,11 @@ int main(int argc, char **argv) {
     if (!status) status = open_model(&ctx, &o.which, &o.model);
     if (!status && o.raw && !o.model.net)
         status = complain("--raw: %s is not a network, it has no raw output", o.model.name);
+    if (!status && o.model.net) {
+        o.model.net->desc.h = o.model.run->h;           /* explain at the size of --input, too */
+        o.model.net->desc.w = o.model.run->w;
+    }
+    if (!status) status = check_why(&o);
     if (!status && o.frame[0]) status = predict_frames(&ctx, &o);
     else if (!status) status = for_all(&ctx, &o.pictures, predict, &o);
     sal_model_close(&ctx, &o.model);

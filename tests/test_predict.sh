@@ -79,7 +79,19 @@ refused "a picture is not a weights file"         "coffee.jpg"        -w "$photo
 refused "missing weights are refused by name"     "nothing.safe"      -w nothing.safetensors "$photo"
 refused "a network without weights says where it looked" "no mlnet.safetensors in weights/" -m mlnet "$photo"
 refused "--raw is for networks"                   "raw"               -m gbvs --raw "$photo"
+refused "steps of what has no ConvLSTM are refused" "lite has learnt 0 steps" --steps 2 "$photo"
+refused "a strip of what has no ConvLSTM is refused" "lite has no ConvLSTM" --strip no.png "$photo"
+refused "half a region is refused"                "X,Y,WIDTH,HEIGHT"  --region 1,2 "$photo"
+refused "a region of nothing is refused"          "for --explain"     --region 1,2,3,4 "$photo"
+refused "a layer that is not there is refused"    "none of this name" --explain no.png --layer no "$photo"
+refused "a classical model is not explained"      "not a network"     -m gbvs --explain no.png "$photo"
 refused "--threads 0 is refused"                  "threads"           --threads 0 "$photo"
+works "a region of the map is explained by the pixels" why.png --input 240x320 --explain why.png \
+      --region 200,100,200,150 "$photo"
+works "the map is explained by the channels of a layer" parts.csv --input 240x320 --layer head.conv \
+      --parts parts.csv "$photo"
+[ "$(head -n 1 parts.csv)" = channel,part ] && [ "$(wc -l <parts.csv)" = 129 ]
+says $? "all 128 of them are in the table"
 "$predict" -m center -o no-folder/map.png "$photo" >out 2>err
 [ $? = 1 ] && [ "$(wc -l <err)" = 1 ] && grep -q "no-folder/map.png" err
 says $? "an unwritable output is refused by name"
