@@ -553,6 +553,10 @@ typedef struct sal_layer {
     sal_padding padding;        /* of pooling; SAL_SAME: of a convolution, too, instead of pad */
     int steps;                  /* ConvLSTM */
     float rate, eps;            /* dropout; batch-norm */
+    const float *range;         /* convolutions and the input: the lowest and the highest value of
+                                   what the layer, with the norm, sum and ReLU behind it, makes of
+                                   photographs, and each channel's mean; or NULL. The net does not
+                                   own it. */
 } sal_layer;
 
 typedef struct sal_param {
@@ -646,6 +650,8 @@ typedef struct sal_net_desc {
     int plain;                  /* 1: the backbone's own strides, 32 in all, not dilations and 8 */
     int steps;                  /* of the ConvLSTM, 1 to 4; 0: no ConvLSTM */
     sal_priors priors;
+    int float32;                /* 1: predict in float32, even if the weights file has the ranges
+                                   that whole numbers need; not kept in the file */
     int narrow;                 /* tests: divide every inner channel count by this; 0 counts as 1 */
 } sal_net_desc;
 
@@ -678,7 +684,8 @@ SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed);
 /* Runs opened later stop the ConvLSTM after so many steps, from 1 to 4: its weights fit any number
    (SAM's Table IV). Sets net->desc.steps; fails if the network has no ConvLSTM. */
 SALDEF sal_result sal_net_steps(sal_ctx *ctx, sal_net *net, int steps);
-/* All parameters as float32 in memory of their own: before training or changing them. */
+/* All parameters as float32 in memory of their own: before training or changing them. What was
+   known of the ranges of values is forgotten. */
 SALDEF sal_result sal_net_to_float(sal_ctx *ctx, sal_net *net);
 /* The shapes of all values for an input of h x w; shapes has net->layers elements. Fails, with the
    layer and the numbers in the sentence, if the network cannot take that size. */
@@ -725,6 +732,8 @@ typedef struct sal_value {
     int first, last, grad_first;
     size_t offset, grad_offset, aux_offset;     /* into the arena, in floats */
     int root;                   /* the value whose memory this is: itself, unless fused away */
+    float unit;                 /* > 0: data are bytes u, (n, h, w, c rounded up to 32), and stand */
+    int zero;                   /* for unit * (u - zero) */
 } sal_value;
 
 /* How one layer is executed: alone, or with later layers fused into its epilogue. */
@@ -735,6 +744,7 @@ typedef struct sal_step {
                                    fused depthwise layer; -1 for none */
     sal_act act;
     float *fold;                /* the norm as scale, then bias: 2 * channels floats */
+    struct sal__whole *whole;   /* this layer, prepared for whole numbers; NULL: works in float32 */
     int learns;                 /* 1 if backward visits this layer */
 } sal_step;
 
@@ -767,6 +777,9 @@ typedef struct sal_run {
     size_t arena_floats;
     void *scratch;
     size_t scratch_bytes;
+    int whole;                  /* 1: convolutions are done in whole numbers, see >>fast */
+    unsigned char *packed;      /* packed_bytes: their weights */
+    size_t packed_bytes;
     sal_shape shape;            /* of the output */
     const float *output;        /* (n, shape): valid until the next forward */
     const int *domain;          /* (n) which prior of a network that has several: below SAL_DOMAINS;
@@ -870,6 +883,9 @@ struct sal_backend {
     size_t (*aux)(const sal_run *run, int i);
     int (*carries)(const sal_run *run, int i, int next);    /* 1: the conv2d of layer i could take
                                     `next`, a 2x2 max-pool or a depthwise layer, along; NULL: no */
+    int (*whole)(sal_run *run);     /* 1, and the units of values: the run can work in whole numbers;
+                                       NULL: no. pack makes its weights. */
+    sal_result (*pack)(sal_ctx *ctx, sal_run *run);
     const sal_device *device;   /* NULL: works in the host's memory */
     /* as sal_adam_update; NULL: that */
     void (*adam)(const sal_ctx *ctx, float *w, float *m, float *a, const float *g, size_t n,
@@ -3752,6 +3768,10 @@ static void sal__plan_steps(sal_run *run) {
     }
 }
 
+/* Bytes of a value in whole numbers: pixel by pixel, all channels, rounded up to 32. */
+static size_t sal__whole_pitch(int c) { return ((size_t)c + 31) / 32 * 32; }
+static size_t sal__whole_count(sal_shape s) { return sal__whole_pitch(s.c) * s.h * s.w; }
+
 /* A piece of the arena and the time it is in use. */
 typedef struct sal__span { size_t size, *offset; int first, last; } sal__span;
 
@@ -3781,6 +3801,7 @@ static void sal__plan_memory(sal_run *run) {
         sal_value *v = &run->value[i];
         size_t size = run->n * sal__shape_count(v->shape);
         const sal_backend *b = sal__backend_of(run, i);
+        if (v->unit > 0) size = run->n * sal__whole_count(v->shape) / sizeof(float);
         if (run->step[i].learns && b->aux)
             sal__plan_span(piece, &count, (b->aux(run, i) + sizeof(float) - 1) / sizeof(float),
                             &v->aux_offset, i, 2 * layers - i);
@@ -3885,8 +3906,18 @@ static sal_result sal__run_plan(sal_ctx *ctx, sal_run *run, const sal_run_desc *
     for (int i = 0; i < net->layers; i++) run->value[i].shape = shapes[i];
     sal__plan_frozen(run, desc);
     if (run->training) SAL__TRY(sal__plan_gradients(ctx, run, desc));
+    run->whole = !run->training && !net->desc.float32 && net->layer[0].range && run->start == 1 &&
+                 run->backend->whole != NULL;
     sal__plan_steps(run);
+    if (run->whole && !run->backend->whole(run)) {      /* planned again, in floats */
+        run->whole = 0;
+        memset(run->step, 0, sizeof(sal_step) * net->layers);
+        memset(run->value, 0, sizeof(sal_value) * net->layers);
+        for (int i = 0; i < net->layers; i++) run->value[i].shape = shapes[i];
+        sal__plan_steps(run);
+    }
     sal__plan_memory(run);
+    if (run->whole) SAL__TRY(run->backend->pack(ctx, run));
     for (int i = 0; i < net->layers; i++) {
         const sal_backend *b = sal__backend_of(run, i);
         if (run->step[i].norm >= 0) folds += 2 * (size_t)shapes[i].c;
@@ -3956,13 +3987,15 @@ SALDEF void sal_run_close(sal_ctx *ctx, sal_run *run) {
     sal_free(ctx, run->step);
     sal_free(ctx, run->arena);
     sal_free(ctx, run->scratch);
+    sal_free(ctx, run->packed);
     sal_free(ctx, run->gradient);
     sal_free(ctx, run->gradients);
     sal_free(ctx, run);
 }
 
 SALDEF size_t sal_run_bytes(const sal_run *run) {
-    return (run->arena_floats + run->gradient_floats) * sizeof(float) + run->scratch_bytes;
+    return (run->arena_floats + run->gradient_floats) * sizeof(float) + run->scratch_bytes +
+           run->packed_bytes;
 }
 
 SALDEF int sal_run_features(const sal_run *run, int values[8]) {
@@ -4297,7 +4330,7 @@ static size_t sal__aux_ref(const sal_run *run, int i) {
 SALDEF const sal_backend *sal_backend_ref(void) {
     static const sal_backend backend = { "reference", 0,
         { SAL_OPERATORS(SAL__OP_FORWARD) }, sal__scratch_ref, { SAL_OPERATORS(SAL__OP_FORWARD) },
-        { SAL_OPERATORS(SAL__OP_BACKWARD) }, sal__aux_ref, NULL, NULL, NULL };
+        { SAL_OPERATORS(SAL__OP_BACKWARD) }, sal__aux_ref, NULL, NULL, NULL, NULL, NULL };
     return &backend;
 }
 
@@ -5291,6 +5324,7 @@ static sal_result sal__param_own(sal_ctx *ctx, sal_param *p) {
 
 SALDEF sal_result sal_net_to_float(sal_ctx *ctx, sal_net *net) {
     for (int i = 0; i < net->params; i++) SAL__TRY(sal__param_own(ctx, &net->param[i]));
+    for (int i = 0; i < net->layers; i++) net->layer[i].range = NULL;
     return SAL_OK;
 }
 
@@ -6159,11 +6193,50 @@ static sal_result sal__add_domains(sal_ctx *ctx, sal_param *p, const sal_tensor 
     return SAL_OK;
 }
 
+/* Has layer i a range, and is it not the layer that an earlier one shares its parameters with? */
+static int sal__has_range(const sal_net *net, int i, int known) {
+    const sal_layer *l = &net->layer[i];
+    if (l->op != SAL_OP_INPUT && l->op != SAL_OP_CONV2D && l->op != SAL_OP_DEPTHWISE) return 0;
+    for (int k = 0; k < i; k++) if (!strcmp(net->layer[k].name, l->name)) return 0;
+    return !known || l->range;
+}
+
+/* NAME.range belongs to all layers of that name. */
+static sal_result sal__bind_range(sal_ctx *ctx, const char *name, sal_net *net,
+                                  const sal_named_tensor *t) {
+    const float *x = (const float *)t->tensor.data;
+    size_t length = strlen(t->name) - 6;
+    int found = 0;
+    for (int i = 0; i < net->layers; i++) {
+        sal_layer *l = &net->layer[i];
+        int first, c = i ? l->shape.c : 3;
+        if (strlen(l->name) != length || strncmp(l->name, t->name, length)) continue;
+        first = sal__has_range(net, i, 0);
+        if (!first && !found) break;
+        if (strcmp(t->type, "F32") || t->tensor.ndim != 1 || t->tensor.dim[0] != c + 2)
+            return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s must be %d F32 values", name,
+                             t->name, c + 2);
+        for (int k = 0; first && k < c + 2; k++)
+            if (!(fabsf(x[k]) <= 1e6f && (k < 2 || (x[0] <= x[k] && x[k] <= x[1])) &&
+                  x[1] - x[0] >= 1e-6f))
+                return sal__fail(ctx, SAL_ERR_FORMAT, "%s: tensor %s is not a range (lowest and "
+                                 "highest value, then means between them)", name, t->name);
+        l->range = x;
+        found = 1;
+    }
+    return found ? SAL_OK : sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s does not belong to %s",
+                                      name, t->name, net->name);
+}
+
 /* Point all parameters at the tensors of net->file, which holds all of them and nothing else. */
 static sal_result sal__bind(sal_ctx *ctx, const char *name, sal_net *net) {
     const sal_safetensors *file = net->file;
     for (int i = 0; i < file->count; i++) {
         const char *tensor = file->tensor[i].name;
+        if (sal__ends_with(tensor, ".range")) {
+            SAL__TRY(sal__bind_range(ctx, name, net, &file->tensor[i]));
+            continue;
+        }
         if (!sal__find_param(net, tensor) && !sal__ends_with(tensor, ".num_batches_tracked"))
             return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s does not belong to %s", name,
                              tensor, net->name);
@@ -6382,14 +6455,16 @@ SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *
 
 SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *path, sal_dtype dtype,
                                const char *const *extra, int extras) {
-    enum { OWN = 8 + 2 * SAL__COUNT(sal__fields), SMALL = 8192 };
+    enum { OWN = 8 + 2 * SAL__COUNT(sal__fields), SMALL = 8192, LABEL = 48 };
     const sal_net_desc *d = &net->desc;
     char input[32], preprocess[SAL__PREPROCESS], field[SAL__COUNT(sal__fields)][80];
     int i, metas = 0;
     sal_result r = sal__desc_ok(ctx, d);
-    sal_named_tensor *tensor = SAL__NEW(ctx, sal_named_tensor, net->params);
+    int count = net->params;
+    sal_named_tensor *tensor = SAL__NEW(ctx, sal_named_tensor, net->params + net->layers);
+    char *label = SAL__NEW(ctx, char, (size_t)net->layers * LABEL);
     const char **meta = SAL__NEW(ctx, const char *, OWN + 2 * extras);
-    if (r == SAL_OK && (!tensor || !meta)) r = SAL_ERR_MEMORY;
+    if (r == SAL_OK && (!tensor || !meta || !label)) r = SAL_ERR_MEMORY;
     for (i = 0; i < net->params && r == SAL_OK; i++) {
         const sal_tensor *value = &net->param[i].value;
         tensor[i].name = net->param[i].name;
@@ -6399,6 +6474,14 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
         else
             r = sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: parameter %s has no values yet: use "
                           "sal_net_init or load a backbone first", path, net->param[i].name);
+    }
+    for (i = 0; i < net->layers && r == SAL_OK; i++) {
+        sal_tensor range = { 1, { 2 + (i ? net->layer[i].shape.c : 3), 1, 1, 1 }, SAL_F32,
+                             (void *)(uintptr_t)net->layer[i].range, NULL };
+        if (!sal__has_range(net, i, 1)) continue;
+        tensor[count].name = label + i * LABEL;
+        snprintf(label + i * LABEL, LABEL, "%s.range", net->layer[i].name);
+        r = sal_tensor_convert(ctx, &range, SAL_F32, &tensor[count++].tensor);
     }
     if (r == SAL_OK) {
         snprintf(input, sizeof input, "%dx%d", d->h, d->w);
@@ -6414,10 +6497,11 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
             meta[metas++] = "sal.domains"; meta[metas++] = SAL_DOMAIN_NAMES;
         }
         for (i = 0; i < 2 * extras; i++) meta[metas++] = extra[i];
-        r = sal_safetensors_save(ctx, path, tensor, net->params, meta, metas / 2);
+        r = sal_safetensors_save(ctx, path, tensor, count, meta, metas / 2);
     }
-    for (i = 0; tensor && i < net->params; i++) sal_free(ctx, tensor[i].tensor.data);
+    for (i = 0; tensor && i < count; i++) sal_free(ctx, tensor[i].tensor.data);
     sal_free(ctx, tensor);
+    sal_free(ctx, label);
     sal_free(ctx, (void *)(uintptr_t)meta);
     return r;
 }
@@ -11671,6 +11755,15 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
 
 #define SAL__SQRT_HALF 0.70710678118654752440
 #define SAL__SQRT_TWO  1.41421356237309504880
+/* How the 32-bit sums of a layer in whole numbers become its values, see sal__whole_pack. */
+typedef struct sal__rule {
+    const int32_t *bias;
+    const float *scale;
+    int real;                   /* 1: floats are wanted */
+    int zero, low, high;        /* of the output */
+    int add, offset;            /* what a unit of the added value counts, and what its zero does */
+} sal__rule;
+
 /* The inner loops of one instruction set; each is described where it is defined (>>kernels). */
 typedef struct sal__isa {
     int width;      /* floats in a vector */
@@ -11704,8 +11797,24 @@ typedef struct sal__isa {
                       size_t pitch, int n, int rows);
     void (*deal)(float *even, float *odd, const float *in, int n);
     void (*adam)(float *w, float *m, float *a, const float *g, const float *c, size_t n);
+    int bytes;      /* of a number that whole_block multiplies: 1 or 2 */
+    void (*whole_block)(char *out, size_t pitch, const char *a, size_t lda, const char *b, int k,
+                        int rows, const sal__rule *e, int column, const uint8_t *add,
+                        size_t add_pitch);
+    void (*whole_taps)(uint8_t *out, size_t pitch, const uint8_t *const *from, size_t step,
+                       int taps, const int16_t *weight, size_t next, int groups,
+                       const sal__rule *e, int n);
+    void (*whole_widen)(int16_t *out, const uint8_t *in, int n);
+    void (*whole_input)(uint8_t *out, const float *in, size_t plane, float inverse, int zero,
+                        size_t n);
 } sal__isa;
 
+/* Four bytes of memory as one number. */
+SAL__INLINE int32_t sal__unit(const char *p) {
+    int32_t x;
+    memcpy(&x, p, 4);
+    return x;
+}
 #define sal__scalar_f32(x)  (x)
 #define sal__scalar_f16(x)  sal_f16_to_f32(x)
 #define sal__scalar_bf16(x) sal_bf16_to_f32(x)
@@ -11755,6 +11864,26 @@ typedef struct sal__isa {
 #define sal__iadd(a, b) _mm512_add_epi32(a, b)
 #define sal__imadd(a, b) _mm512_madd_epi16(a, b)
 #define sal__ifloat(a) _mm512_cvtepi32_ps(a)
+/* whole numbers: 4-byte units everywhere; 2 * SAL__W bytes as 16 bits; sums of neighbours' products;
+   to the nearest, ties to even; 2 * SAL__W sums >> shift, + zero, between low and high, as bytes */
+#define SAL__BYTES 1
+#define sal__iset(x) _mm512_set1_epi32(x)
+#define sal__iunit(p) _mm512_set1_epi32(sal__unit(p))
+#define sal__iwords(p) sal__iload(p)
+#define sal__idot(c, x, b) _mm512_dpbusd_epi32(c, x, b)
+#define sal__idot16(c, a, b) _mm512_dpwssd_epi32(c, a, b)
+#define sal__iload_u8(p) \
+    _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
+#define sal__izip_low(a, b) _mm512_unpacklo_epi16(a, b)
+#define sal__izip_high(a, b) _mm512_unpackhi_epi16(a, b)
+#define sal__ishift(a, n) _mm512_srai_epi32(a, n)
+#define sal__ileft(a, n) _mm512_slli_epi32(a, n)
+#define sal__iround(x) _mm512_cvtps_epi32(x)
+#define sal__istore_i(p, x) _mm512_storeu_si512((void *)(p), x)
+#define sal__istore(p, a, b, e) _mm256_storeu_si256((__m256i *)(void *)(p), \
+    _mm512_cvtepi16_epi8(_mm512_min_epi16(_mm512_max_epi16(_mm512_adds_epi16( \
+        _mm512_packs_epi32(a, b), _mm512_set1_epi16((short)(e)->zero)), \
+        _mm512_set1_epi16((short)(e)->low)), _mm512_set1_epi16((short)(e)->high))))
 #include SALIENCY_FILE
 #if defined(__clang__)
 #  pragma clang attribute pop
@@ -11799,6 +11928,27 @@ typedef struct sal__isa {
 #define sal__iadd(a, b) _mm256_add_epi32(a, b)
 #define sal__imadd(a, b) _mm256_madd_epi16(a, b)
 #define sal__ifloat(a) _mm256_cvtepi32_ps(a)
+#define SAL__BYTES 2
+#define sal__iset(x) _mm256_set1_epi32(x)
+#define sal__iunit(p) _mm256_set1_epi32(sal__unit(p))
+#define sal__iwords(p) sal__iload(p)
+#define sal__idot(c, x, b) _mm256_add_epi32(c, _mm256_madd_epi16(x, b))
+#define sal__idot16(c, a, b) sal__idot(c, a, b)
+#define sal__iload_u8(p) \
+    _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(p)))
+#define sal__izip_low(a, b) _mm256_unpacklo_epi16(a, b)
+#define sal__izip_high(a, b) _mm256_unpackhi_epi16(a, b)
+#define sal__ishift(a, n) _mm256_srai_epi32(a, n)
+#define sal__ileft(a, n) _mm256_slli_epi32(a, n)
+#define sal__iround(x) _mm256_cvtps_epi32(x)
+#define sal__istore_i(p, x) _mm256_storeu_si256((__m256i *)(void *)(p), x)
+#define sal__istore(p, a, b, e) _mm_storeu_si128((__m128i *)(void *)(p), \
+    sal__avx2_bytes(_mm256_min_epi16(_mm256_max_epi16(_mm256_adds_epi16( \
+        _mm256_packs_epi32(a, b), _mm256_set1_epi16((short)(e)->zero)), \
+        _mm256_set1_epi16((short)(e)->low)), _mm256_set1_epi16((short)(e)->high))))
+SAL__INLINE __m128i sal__avx2_bytes(__m256i x) {
+    return _mm256_castsi256_si128(_mm256_permute4x64_epi64(_mm256_packus_epi16(x, x), 8));
+}
 #include SALIENCY_FILE
 #if defined(__clang__)
 #  pragma clang attribute pop
@@ -11839,6 +11989,25 @@ typedef struct sal__isa {
 #define sal__iadd(a, b) _mm_add_epi32(a, b)
 #define sal__imadd(a, b) _mm_madd_epi16(a, b)
 #define sal__ifloat(a) _mm_cvtepi32_ps(a)
+#define SAL__BYTES 2
+#define sal__iset(x) _mm_set1_epi32(x)
+#define sal__iunit(p) _mm_set1_epi32(sal__unit(p))
+#define sal__iwords(p) sal__iload(p)
+#define sal__idot(c, x, b) _mm_add_epi32(c, _mm_madd_epi16(x, b))
+#define sal__idot16(c, a, b) sal__idot(c, a, b)
+#define sal__iload_u8(p) _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)(const void *)(p)), \
+                                           _mm_setzero_si128())
+#define sal__izip_low(a, b) _mm_unpacklo_epi16(a, b)
+#define sal__izip_high(a, b) _mm_unpackhi_epi16(a, b)
+#define sal__ishift(a, n) _mm_srai_epi32(a, n)
+#define sal__ileft(a, n) _mm_slli_epi32(a, n)
+#define sal__iround(x) _mm_cvtps_epi32(x)
+#define sal__istore_i(p, x) _mm_storeu_si128((__m128i *)(void *)(p), x)
+#define sal__istore(p, a, b, e) _mm_storel_epi64((__m128i *)(void *)(p), \
+    sal__sse2_narrow(_mm_min_epi16(_mm_max_epi16(_mm_adds_epi16( \
+        _mm_packs_epi32(a, b), _mm_set1_epi16((short)(e)->zero)), \
+        _mm_set1_epi16((short)(e)->low)), _mm_set1_epi16((short)(e)->high))))
+SAL__INLINE __m128i sal__sse2_narrow(__m128i x) { return _mm_packus_epi16(x, x); }
 SAL__INLINE __m128 sal__sse2_half(__m128i h) {
     __m128i x = _mm_unpacklo_epi16(h, _mm_setzero_si128());
     __m128i sign = _mm_slli_epi32(_mm_and_si128(x, _mm_set1_epi32(0x8000)), 16);
@@ -11882,6 +12051,28 @@ SAL__INLINE __m128i sal__sse2_bytes(const int8_t *p) {
 #define sal__iadd(a, b) vaddq_s32(a, b)
 #define sal__imadd(a, b) sal__neon_madd(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b))
 #define sal__ifloat(a) vcvtq_f32_s32(a)
+#define SAL__BYTES 2
+#define sal__iset(x) vdupq_n_s32(x)
+#define sal__iunit(p) vdupq_n_s32(sal__unit(p))
+#define sal__iwords(p) sal__iload(p)
+#define sal__idot(c, x, b) sal__neon_dot(c, vreinterpretq_s16_s32(x), vreinterpretq_s16_s32(b))
+#define sal__idot16(c, a, b) sal__idot(c, a, b)
+#define sal__iload_u8(p) vreinterpretq_s32_u16(vmovl_u8(vld1_u8(p)))
+#define sal__izip_low(a, b) vreinterpretq_s32_s16(vzip1q_s16(vreinterpretq_s16_s32(a), \
+                                                             vreinterpretq_s16_s32(b)))
+#define sal__izip_high(a, b) vreinterpretq_s32_s16(vzip2q_s16(vreinterpretq_s16_s32(a), \
+                                                              vreinterpretq_s16_s32(b)))
+#define sal__ishift(a, n) vshrq_n_s32(a, n)
+#define sal__ileft(a, n) vshlq_n_s32(a, n)
+#define sal__iround(x) vcvtnq_s32_f32(x)
+#define sal__istore_i(p, x) vst1q_s32((int32_t *)(void *)(p), x)
+#define sal__istore(p, a, b, e) vst1_u8(p, vqmovun_s16(vminq_s16(vmaxq_s16(vqaddq_s16( \
+    vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)), vdupq_n_s16((short)(e)->zero)), \
+    vdupq_n_s16((short)(e)->low)), vdupq_n_s16((short)(e)->high))))
+SAL__INLINE int32x4_t sal__neon_dot(int32x4_t c, int16x8_t a, int16x8_t b) {
+    return vaddq_s32(c, vpaddq_s32(vmull_s16(vget_low_s16(a), vget_low_s16(b)),
+                                   vmull_high_s16(a, b)));
+}
 SAL__INLINE int32x4_t sal__neon_madd(int16x8_t a, int16x8_t b) {
     return vmlal_high_s16(vmull_s16(vget_low_s16(a), vget_low_s16(b)), a, b);
 }
@@ -11907,6 +12098,35 @@ SAL__INLINE int32x4_t sal__neon_madd(int16x8_t a, int16x8_t b) {
 #define sal__vodd(a, b) (b)
 #define sal__vload_f16(p) sal_f16_to_f32(*(p))
 #define sal__vload_bf16(p) sal_bf16_to_f32(*(p))
+#define sal__i int32_t          /* one sum, or two numbers of 16 bits: the first below */
+#define SAL__BYTES 2
+#define sal__iset(x) (x)
+#define sal__iunit(p) sal__iwords(p)
+#define sal__iload(p) (*(const int32_t *)(p))
+#define sal__iwords(p) sal__c_two(((const int16_t *)(const void *)(p))[0], \
+                                   ((const int16_t *)(const void *)(p))[1])
+#define sal__iadd(a, b) ((a) + (b))
+#define sal__idot(c, x, b) ((c) + (int16_t)(x) * (int16_t)(b) + ((x) >> 16) * ((b) >> 16))
+#define sal__idot16(c, a, b) sal__idot(c, a, b)
+#define sal__iload_u8(p) sal__c_two((p)[0], (p)[1])
+#define sal__izip_low(a, b) sal__c_two(a, b)
+#define sal__izip_high(a, b) sal__c_two((a) >> 16, (b) >> 16)
+#define sal__ishift(a, n) ((a) >> (n))
+#define sal__ileft(a, n) ((a) << (n))
+#define sal__ifloat(a) ((float)(a))
+#define sal__iround(x) ((int32_t)lrintf(x))
+#define sal__istore_i(p, x) sal__c_store(p, x)
+#define sal__istore(p, a, b, e) ((p)[0] = (uint8_t)sal__c_clamp(a, e), \
+                                 (p)[1] = (uint8_t)sal__c_clamp(b, e))
+SAL__INLINE int32_t sal__c_two(int32_t a, int32_t b) {
+    return (int32_t)((uint32_t)b << 16 | ((uint32_t)a & 0xFFFF));
+}
+SAL__INLINE int32_t sal__c_clamp(int32_t x, const sal__rule *e) {
+    return SAL__MIN(SAL__MAX(SAL__MIN(x, 32767) + e->zero, e->low), e->high);
+}
+SAL__INLINE void sal__c_store(uint8_t *p, int32_t x) {
+    for (int i = 0; i < 4; i++) p[i] = (uint8_t)((uint32_t)x >> 8 * i);
+}
 #include SALIENCY_FILE
 
 /* The best inner loops that this processor has and the context allows. */
@@ -13038,6 +13258,412 @@ static void sal__pool_task(void *arg, int index, int worker) {
     }
 }
 
+/* --- whole numbers ----------------------------------------------------------------------------
+   The page above has the rules. A value is bytes, pixel by pixel with all its channels; a group of
+   channels is 2 * width of them, in the order of the vectors of the set that is used. */
+struct sal__whole {
+    sal__rule rule;
+    const void *weight;         /* (groups, k, channels of a group, 4 bytes), for depthwise layers
+                                   and upsampling (groups, pairs of taps, channels, 2 numbers) */
+    int groups, k;              /* of outputs; units of 4 bytes of inputs, or pairs of taps */
+    int pitch;                  /* input channels of a tap */
+    float unit;                 /* of the input */
+    int zero;
+};
+
+/* Where channel c lies in the vectors of its group: what unpacking bytes makes of 8 in a row. */
+static size_t sal__whole_place(int width, int c) {
+    int at = c % (2 * width);
+    if (width > 1) at = (at / 4 % 2 ? width : 0) + at / 8 * 4 + at % 4;
+    return (size_t)(c - c % (2 * width) + at);
+}
+
+/* The range of what layer i reads: that of the layer that makes it. */
+static const float *sal__range_of(const sal_run *run, int i) {
+    const sal_layer *l = &run->net->layer[i];
+    do {
+        i = run->value[sal__root(run, l->input[0])].first;
+        l = &run->net->layer[i];
+    } while (l->op == SAL_OP_MIRROR || l->op == SAL_OP_UPSAMPLE);
+    return l->range;
+}
+
+/* The unit and the zero of bytes from range[0] to range[1] and 0. */
+static void sal__whole_unit(const float *range, float *unit, int *zero) {
+    double low = SAL__MIN(range[0], 0), high = SAL__MAX(range[1], 0);
+    *unit = (float)((high - low) / 255);
+    *zero = (int)(-low / *unit + 0.5);
+}
+
+/* Can all that read value v do so in bytes? */
+static int sal__whole_read(const sal_run *run, int v) {
+    const sal_net *net = run->net;
+    for (int i = v + 1; i < net->layers; i++)
+        for (int k = 0; k < net->layer[i].inputs && !run->step[i].skip; k++) {
+            sal_op op = net->layer[i].op;
+            if (sal__root(run, net->layer[i].input[k]) == v && op != SAL_OP_CONV2D &&
+                op != SAL_OP_DEPTHWISE && op != SAL_OP_UPSAMPLE) return 0;
+        }
+    return sal__root(run, net->layers - 1) != v;
+}
+
+static int sal__whole_plan(sal_run *run) {
+    const sal_net *net = run->net;
+    for (int i = 1; i < net->layers; i++) {
+        const sal_layer *l = &net->layer[i];
+        const sal_step *step = &run->step[i];
+        sal_value *out = &run->value[step->output];
+        const sal_value *in = &run->value[sal__root(run, l->inputs ? l->input[0] : 0)];
+        int bytes = sal__whole_read(run, step->output);
+        if (step->skip) continue;
+        if (l->op == SAL_OP_CONV2D || l->op == SAL_OP_DEPTHWISE) {
+            const float *range = sal__range_of(run, i);
+            bytes = bytes && l->range;
+            if (step->norm >= 0 || (!bytes && step->act != SAL_IDENTITY) ||
+                (step->add >= 0 && !(bytes && run->value[sal__root(run, step->add)].unit > 0)))
+                return 0;
+            if (l->op == SAL_OP_DEPTHWISE && (!bytes || in->unit <= 0 || step->add >= 0)) return 0;
+            if (in->unit <= 0 && !(range && in->shape.c == 3)) return 0;
+            if (bytes) sal__whole_unit(l->range, &out->unit, &out->zero);
+        } else if (l->op == SAL_OP_UPSAMPLE && in->unit > 0) {
+            if (!bytes) return 0;
+            out->unit = in->unit; out->zero = in->zero;
+        }
+    }
+    return 1;
+}
+
+/* What a layer in whole numbers needs of run->packed, or, with a place for it, all of it. sum is of
+   products of bytes and weights, x = unit (u - zero), w = scale q for each output:
+       y = sum w x + bias = unit scale (sum q u - zero sum q + bias / (unit scale))
+   and y's own byte is (that in brackets) * (unit scale / its unit) + its zero. The mean of what
+   rounding the weights changes, on photographs, goes into the bias. */
+static sal_result sal__whole_fill(sal_ctx *ctx, sal_run *run, int i, unsigned char *at,
+                                  size_t *size) {
+    const sal_net *net = run->net;
+    const sal_layer *l = &net->layer[i];
+    const sal_value *in = &run->value[sal__root(run, l->input[0])];
+    const sal_value *out = &run->value[run->step[i].output];
+    const sal_value *add = run->step[i].add >= 0 ?
+                           &run->value[sal__root(run, run->step[i].add)] : NULL;
+    const float *range = sal__range_of(run, i);
+    const sal__isa *isa = sal__isa_of(ctx);
+    int width = isa->width, taps = l->kernel * l->kernel, dw = l->op == SAL_OP_DEPTHWISE;
+    int oc = out->shape.c, ic = dw ? 1 : in->shape.c, bytes = dw ? 2 : isa->bytes;
+    struct sal__whole *w = (struct sal__whole *)(void *)at;
+    int groups = (oc + 2 * width - 1) / (2 * width);
+    int pitch = dw ? 1 : in->unit <= 0 || taps == 1 ? (ic + 3) / 4 * 4
+                                                    : (int)sal__whole_pitch(ic);
+    size_t k = l->op == SAL_OP_UPSAMPLE ? 0 : dw ? (size_t)(taps + 1) / 2
+                                                : (size_t)taps * pitch * bytes / 4;
+    size_t row = (size_t)groups * 2 * width, weights = row * k * 4;
+    *size = SAL__ALIGNED(sizeof *w) + 2 * SAL__ALIGNED(row * 4) + SAL__ALIGNED(weights);
+    if (!at) return SAL_OK;
+    int32_t *bias = (int32_t *)(void *)(at + SAL__ALIGNED(sizeof *w));
+    float *scale = (float *)(void *)((unsigned char *)bias + SAL__ALIGNED(row * 4));
+    unsigned char *to = (unsigned char *)scale + SAL__ALIGNED(row * 4);
+    w->rule.bias = bias; w->rule.scale = scale; w->weight = to;
+    w->groups = groups; w->k = (int)k; w->pitch = pitch;
+    w->unit = in->unit; w->zero = in->zero;
+    if (l->op == SAL_OP_UPSAMPLE) {             /* shares that add up to 4096 */
+        for (size_t o = 0; o < row; o++) scale[o] = 1 / 4096.0f;
+        w->rule.high = 255;
+        return SAL_OK;
+    }
+    if (in->unit <= 0) sal__whole_unit(range, &w->unit, &w->zero);
+    w->rule.real = out->unit <= 0;
+    w->rule.zero = out->zero; w->rule.high = 255;
+    if (run->step[i].act != SAL_IDENTITY) w->rule.low = out->zero;
+    if (run->step[i].act == SAL_RELU6)
+        w->rule.high = (int)SAL__MIN(255, 6 / out->unit + 0.5f + out->zero);
+    if (add) {
+        w->rule.add = (int)(add->unit / out->unit * 1024 + 0.5f);
+        w->rule.offset = 512 - add->zero * w->rule.add;
+    }
+    for (int o = 0; o < oc; o++) {
+        const float *x = sal__weight(run, i, 0) + (size_t)o * ic * taps;
+        const float *b = sal__weight(run, i, 1);
+        size_t place = sal__whole_place(width, o);
+        float most = b ? fabsf(b[o]) / w->unit * 1.5e-5f : 0;   /* 127 / 2^23: the bias fits, too */
+        int32_t sum = 0, all = 0;
+        double lost = 0;
+        for (int e = 0; e < ic * taps; e++) most = SAL__MAX(most, fabsf(x[e]));
+        float inverse = most > 0 ? 254 / most : 0;      /* twice: an int cuts off, and then halves */
+        float part = most / 127;
+        for (int c = 0; c < ic; c++)
+            for (int t = 0; t < taps; t++, x++) {
+                int q = (int)(*x * inverse);
+                q = (q + (q > 0) - (q < 0)) / 2;
+                sum += q;
+                all += q < 0 ? -q : q;
+                if (range) lost += (*x - (double)part * q) * range[2 + (dw ? o : c)];
+                size_t e = dw ? (size_t)t : (size_t)t * pitch + c;      /* in the order of inputs */
+                size_t unit = 4 / (size_t)bytes;
+                size_t cell = ((o / (2 * width) * k + e / unit) * 2 * width +
+                               place % (2 * width)) * unit + e % unit;
+                if (bytes == 1) ((int8_t *)to)[cell] = (int8_t)q;
+                else ((int16_t *)(void *)to)[cell] = (int16_t)q;
+            }
+        double count = (double)w->unit * part;
+        double start = count > 0 ? ((b ? b[o] : 0) + lost) / count - (double)w->zero * sum : 0;
+        double factor = w->rule.real ? count : count / out->unit * (add ? 1024 : 1);
+        if (!(fabs(start) + 255.0 * all < 2e9 && (fabs(start) + 255.0 * all) * factor < 1e9) ||
+            w->rule.add > 32767)
+            return sal__fail(ctx, SAL_ERR_FORMAT, "%s.range does not go with the weights of %s",
+                             l->name, net->name);
+        bias[place] = (int32_t)floor(start + 0.5);
+        scale[place] = (float)factor;
+    }
+    return SAL_OK;
+}
+
+static sal_result sal__whole_pack(sal_ctx *ctx, sal_run *run) {
+    const sal_net *net = run->net;
+    for (int pass = 0; pass < 2; pass++) {
+        size_t used = 0, size;
+        for (int i = 1; i < net->layers; i++) {
+            const sal_layer *l = &net->layer[i];
+            sal_step *step = &run->step[i];
+            int k = 1;
+            if (step->skip || !(l->op == SAL_OP_CONV2D || l->op == SAL_OP_DEPTHWISE ||
+                                (l->op == SAL_OP_UPSAMPLE &&
+                                 run->value[step->output].unit > 0))) continue;
+            while (k < i && !(net->layer[k].op == l->op && l->params &&     /* shared weights */
+                              net->layer[k].param == l->param)) k++;
+            if (k < i) {
+                step->whole = run->step[k].whole;
+                continue;
+            }
+            SAL__TRY(sal__whole_fill(ctx, run, i, pass ? run->packed + used : NULL, &size));
+            step->whole = (struct sal__whole *)(void *)(run->packed + used);
+            used += size;
+        }
+        if (!pass) SAL__TRY_NEW(run->packed, ctx, unsigned char, used);
+        run->packed_bytes = used;
+    }
+    return SAL_OK;
+}
+
+typedef struct sal__whole_job {
+    const sal__isa *isa;
+    const struct sal__whole *w;
+    sal_conv s;
+    const unsigned char *in, *add;
+    const float *real;              /* the input, if it is floats */
+    unsigned char *out, *worker, *border;
+    size_t pitch, out_pitch, worker_size;
+    int rows, blocks, parts, groups;    /* positions in a block, blocks in a sample; a block's
+                                           groups are done in parts of so many */
+    int wide;                       /* 1: the product reads the input as it lies */
+} sal__whole_job;
+
+enum { SAL__WHOLE_A = 131072 };     /* bytes of gathered inputs: with the weights they fit into L2 */
+
+static sal__whole_job sal__whole_fit(const sal_run *run, int i, int threads) {
+    sal__whole_job j = SAL__ZEROED;
+    const sal_value *in = &run->value[sal__root(run, run->net->layer[i].input[0])];
+    const sal_value *out = &run->value[run->step[i].output];
+    j.w = run->step[i].whole;
+    j.s = sal__conv_of(&run->net->layer[i], run->n, in->shape);
+    j.in = (const unsigned char *)in->data;
+    if (in->unit <= 0) j.real = in->data;
+    j.out = (unsigned char *)out->data;
+    j.pitch = in->unit > 0 ? sal__whole_pitch(in->shape.c) : 4;
+    j.out_pitch = out->unit > 0 ? sal__whole_pitch(out->shape.c) : 0;
+    if (run->step[i].add >= 0)
+        j.add = (const unsigned char *)run->value[sal__root(run, run->step[i].add)].data;
+    if (run->net->layer[i].op == SAL_OP_CONV2D) {
+        size_t row = (size_t)j.w->k * 4;
+        int all = j.s.oh * j.s.ow, most = (int)SAL__MIN(96, SAL__MAX(SAL__WHOLE_A / row, 6));
+        most = SAL__MIN(most, (all + threads - 1) / threads);
+        j.blocks = (all + most - 1) / most;
+        j.rows = ((all + j.blocks - 1) / j.blocks + 5) / 6 * 6;
+        j.blocks = (all + j.rows - 1) / j.rows;
+        j.worker_size = SAL__ALIGNED(row * j.rows + 6 * 64 * sizeof(float));
+        j.parts = SAL__MIN((4 * threads + j.blocks - 1) / j.blocks, threads > 1 ? j.w->groups : 1);
+        j.groups = (j.w->groups + j.parts - 1) / j.parts;
+        j.parts = (j.w->groups + j.groups - 1) / j.groups;
+    }
+    return j;
+}
+
+/* What comes before the workers' memory: the input as bytes, or a row beside the picture. */
+static size_t sal__whole_shared(const sal__whole_job *j) {
+    if (j->real) return SAL__ALIGNED((size_t)j->s.n * j->s.ih * j->s.iw * 4);
+    return SAL__ALIGNED(((size_t)j->s.iw + j->s.kw) * j->pitch);
+}
+
+static size_t sal__whole_scratch(const sal_run *run, int i) {
+    size_t most = 0;
+    for (int t = 1; t <= run->threads; t++) {
+        sal__whole_job j = sal__whole_fit(run, i, t);
+        if (run->value[sal__root(run, run->net->layer[i].input[0])].unit <= 0)
+            j.real = (const float *)(const void *)run;      /* no data yet, but floats */
+        most = SAL__MAX(most, sal__whole_shared(&j) + t * j.worker_size);
+    }
+    return most;
+}
+
+static sal__whole_job sal__whole_begin(sal_ctx *ctx, sal_run *run, int i) {
+    sal__whole_job j = sal__whole_fit(run, i, sal_threads(ctx));
+    j.isa = sal__isa_of(ctx);
+    j.border = (unsigned char *)run->scratch;
+    j.worker = j.border + sal__whole_shared(&j);
+    if (!j.real) memset(j.border, j.w->zero, sal__whole_shared(&j));
+    return j;
+}
+
+/* Channels 0 to count - 1 at `pixels` places in a row, as numbers that the product reads. */
+static void *sal__whole_copy(const sal__whole_job *j, void *to, const unsigned char *from,
+                             int count) {
+    if (j->isa->bytes == 1) {
+        memcpy(to, from, (size_t)count);
+        return (char *)to + count;
+    }
+    j->isa->whole_widen((int16_t *)to, from, count);
+    return (int16_t *)to + count;
+}
+
+/* rows of inputs under the kernel, for `count` positions from `first` on */
+static void sal__whole_gather(const sal__whole_job *j, int sample, int first, int count, void *to) {
+    const sal_conv *s = &j->s;
+    const unsigned char *in = j->in + (size_t)sample * s->ih * s->iw * j->pitch;
+    int tap = j->w->pitch;
+    for (int p = first; p < first + count; p++) {
+        int top = p / s->ow * s->stride - s->top, left = p % s->ow * s->stride - s->left;
+        for (int v = top; v < top + s->kh; v++) {
+            const unsigned char *from = in + ((ptrdiff_t)v * s->iw + left) * (ptrdiff_t)j->pitch;
+            if (v >= 0 && v < s->ih && left >= 0 && left + s->kw <= s->iw &&
+                (s->kw == 1 || (size_t)tap == j->pitch)) {
+                to = sal__whole_copy(j, to, from, s->kw * tap);
+                continue;
+            }
+            for (int u = left; u < left + s->kw; u++, from += j->pitch)
+                to = sal__whole_copy(j, to, v >= 0 && v < s->ih && u >= 0 && u < s->iw
+                                            ? from : j->border, tap);
+        }
+    }
+}
+
+static void sal__whole_conv_task(void *arg, int index, int worker) {
+    const sal__whole_job *j = (const sal__whole_job *)arg;
+    const struct sal__whole *w = j->w;
+    int width = 2 * j->isa->width, size = j->s.oh * j->s.ow, part = index % j->parts;
+    int sample = index / j->parts / j->blocks, first = index / j->parts % j->blocks * j->rows;
+    int count = SAL__MIN(j->rows, size - first), end = SAL__MIN((part + 1) * j->groups, w->groups);
+    size_t row = (size_t)w->k * 4, at = (size_t)sample * size + first;
+    char *a = (char *)j->worker + worker * j->worker_size;
+    float *line = (float *)(void *)(a + row * j->rows);
+    if (j->wide) {
+        a = (char *)(uintptr_t)j->in + at * j->pitch;
+        row = j->pitch;
+    } else sal__whole_gather(j, sample, first, count, a);
+    for (int g = part * j->groups; g < end; g++) {
+        const char *b = (const char *)w->weight + (size_t)g * w->k * width * 4;
+        int c = g * width;
+        for (int r = 0; r < count; r += 6) {
+            int rows = SAL__MIN(6, count - r);
+            if (!w->rule.real) {
+                j->isa->whole_block((char *)j->out + (at + r) * j->out_pitch + c, j->out_pitch,
+                                    a + r * row, row, b, w->k, rows, &w->rule, c,
+                                    j->add ? j->add + (at + r) * j->out_pitch + c : NULL,
+                                    j->out_pitch);
+                continue;
+            }
+            j->isa->whole_block((char *)line, width * sizeof(float), a + r * row, row, b, w->k,
+                                rows, &w->rule, c, NULL, 0);
+            for (int o = c; o < SAL__MIN(c + width, j->s.oc); o++)
+                for (int k = 0; k < rows; k++)
+                    ((float *)(void *)j->out)[((size_t)sample * j->s.oc + o) * size + first + r +
+                                              k] =
+                        line[k * width + sal__whole_place(j->isa->width, o) % width];
+        }
+    }
+}
+
+static void sal__whole_input_task(void *arg, int index, int worker) {
+    const sal__whole_job *j = (const sal__whole_job *)arg;
+    size_t plane = (size_t)j->s.ih * j->s.iw;
+    j->isa->whole_input(j->border + index * plane * 4, j->real + index * plane * 3, plane,
+                        1 / j->w->unit, j->w->zero, plane);
+}
+
+static void sal__whole_conv(sal_ctx *ctx, sal_run *run, int i) {
+    sal__whole_job j = sal__whole_begin(ctx, run, i);
+    const sal_conv *s = &j.s;
+    unsigned char beside[64];
+    if (j.real) {
+        sal_parallel_for(ctx, s->n, sal__whole_input_task, &j);
+        j.in = j.border;
+        memset(beside, j.w->zero, sizeof beside);
+        j.border = beside;
+    }
+    j.wide = j.isa->bytes == 1 && s->kh == 1 && s->kw == 1 && s->stride == 1 && s->oh == s->ih &&
+             s->ow == s->iw && !s->top && !s->left && !j.real;
+    sal_parallel_for(ctx, s->n * j.blocks * j.parts, sal__whole_conv_task, &j);
+}
+
+/* A row of a depthwise layer: its middle in one go, and, one by one, the pixels at its ends. */
+static void sal__whole_depthwise_task(void *arg, int index, int worker) {
+    enum { TAPS = 49 };
+    const sal__whole_job *j = (const sal__whole_job *)arg;
+    const sal_conv *s = &j->s;
+    const uint8_t *from[TAPS];
+    int sample = index / s->oh, top = index % s->oh * s->stride - s->top, x = 0;
+    int begin = (s->left + s->stride - 1) / s->stride;
+    int end = (s->iw + s->left - s->kw) / s->stride + 1;
+    const unsigned char *in = j->in + (size_t)sample * s->ih * s->iw * j->pitch;
+    unsigned char *out = j->out + (size_t)index * s->ow * j->out_pitch;
+    while (x < s->ow) {
+        int left = x * s->stride - s->left, count = x < begin || x >= end ? 1
+                                                                          : SAL__MIN(end, s->ow) - x;
+        for (int t = 0; t < s->kh * s->kw; t++) {
+            int v = top + t / s->kw, u = left + t % s->kw;
+            from[t] = v < 0 || v >= s->ih || u < 0 || u >= s->iw ? j->border
+                    : in + ((size_t)v * s->iw + u) * j->pitch;
+        }
+        j->isa->whole_taps(out + x * j->out_pitch, j->out_pitch, from, s->stride * j->pitch,
+                           s->kh * s->kw, (const int16_t *)j->w->weight,
+                           (size_t)j->w->k * 4 * j->isa->width, j->w->groups, &j->w->rule, count);
+        x += count;
+    }
+}
+
+static void sal__whole_depthwise(sal_ctx *ctx, sal_run *run, int i) {
+    sal__whole_job j = sal__whole_begin(ctx, run, i);
+    sal_parallel_for(ctx, j.s.n * j.s.oh, sal__whole_depthwise_task, &j);
+}
+
+/* Bilinear: a depthwise layer of four taps whose shares change from pixel to pixel. */
+static void sal__whole_upsample_task(void *arg, int index, int worker) {
+    const sal__whole_job *j = (const sal__whole_job *)arg;
+    const sal_conv *s = &j->s;          /* oh, ow: the size wanted */
+    sal__tap row = sal__tap_at((index % s->oh + 0.5) * s->ih / s->oh - 0.5, s->ih);
+    const unsigned char *in = j->in + (size_t)(index / s->oh) * s->ih * s->iw * j->pitch;
+    const uint8_t *from[4];
+    int16_t share[4 * 32];
+    int v = (int)(row.t * 64 + 0.5), width = j->isa->width;
+    for (int x = 0; x < s->ow; x++) {
+        sal__tap column = sal__tap_at((x + 0.5) * s->iw / s->ow - 0.5, s->iw);
+        int u = (int)(column.t * 64 + 0.5);
+        for (int t = 0; t < 4; t++) {
+            int y = t / 2 ? row.high : row.low, at = t % 2 ? column.high : column.low;
+            from[t] = in + ((size_t)y * s->iw + at) * j->pitch;
+            for (int c = 0; c < 2 * width; c++)
+                share[t / 2 * 4 * width + c * 2 + t % 2] =
+                    (int16_t)((t / 2 ? v : 64 - v) * (t % 2 ? u : 64 - u));
+        }
+        j->isa->whole_taps(j->out + ((size_t)index * s->ow + x) * j->out_pitch, j->out_pitch, from,
+                           0, 4, share, 0, j->w->groups, &j->w->rule, 1);
+    }
+}
+
+static void sal__whole_upsample(sal_ctx *ctx, sal_run *run, int i) {
+    sal__whole_job j = sal__whole_begin(ctx, run, i);
+    j.s.oh = run->value[i].shape.h; j.s.ow = run->value[i].shape.w;
+    sal_parallel_for(ctx, j.s.n * j.s.oh, sal__whole_upsample_task, &j);
+}
+
 /* --- the default backend ---------------------------------------------------------------------- */
 
 static sal_result sal__forward_conv2d_fast(sal_ctx *ctx, sal_run *run, int i) {
@@ -13045,7 +13671,9 @@ static sal_result sal__forward_conv2d_fast(sal_ctx *ctx, sal_run *run, int i) {
     sal_conv s = sal__conv_of(a.l, a.n, a.from);
     sal_epilogue e = sal__epilogue_of(run, i);
     int wide = run->step[i].wide;
-    if (wide >= 0) {
+    if (run->step[i].whole) {
+        sal__whole_conv(ctx, run, i);
+    } else if (wide >= 0) {
         sal_conv d = sal__conv_of(&run->net->layer[wide], a.n, a.to);
         sal_epilogue de = sal__epilogue_of(run, wide);
         sal__fast_wide(ctx, a.out, a.in, a.weight, &e, &s, sal__weight(run, wide, 0), &de, &d,
@@ -13060,7 +13688,8 @@ static sal_result sal__forward_depthwise_fast(sal_ctx *ctx, sal_run *run, int i)
     sal__at a = sal__at_of(run, i);
     sal_conv s = sal__conv_of(a.l, a.n, a.from);
     sal_epilogue e = sal__epilogue_of(run, i);
-    sal__fast_depthwise(ctx, a.out, a.in, a.weight, &e, &s, a.scratch);
+    if (run->step[i].whole) sal__whole_depthwise(ctx, run, i);
+    else sal__fast_depthwise(ctx, a.out, a.in, a.weight, &e, &s, a.scratch);
     return SAL_OK;
 }
 
@@ -13068,7 +13697,8 @@ static sal_result sal__forward_upsample_fast(sal_ctx *ctx, sal_run *run, int i) 
     sal__at a = sal__at_of(run, i);
     sal__upsample_job j = sal__upsample_fit(a.from, a.to, a.scratch);
     j.in = a.in; j.out = a.out;
-    sal_parallel_for(ctx, a.n * a.to.c, sal__upsample_task, &j);
+    if (run->step[i].whole) sal__whole_upsample(ctx, run, i);
+    else sal_parallel_for(ctx, a.n * a.to.c, sal__upsample_task, &j);
     return SAL_OK;
 }
 
@@ -13658,7 +14288,7 @@ static int sal__carries_fast(const sal_run *run, int i, int next) {
     const sal_layer *l = &run->net->layer[i];
     sal_conv s = sal__conv_of(l, run->n, sal__in_shape(run, i, 0));
     sal__wino w;
-    if (l->op != SAL_OP_CONV2D || s.dilation != 1) return 0;
+    if (l->op != SAL_OP_CONV2D || s.dilation != 1 || run->whole) return 0;
     if (run->net->layer[next].op == SAL_OP_MAXPOOL) return sal__fast_conv2d_plan(&w, &s) != 0;
     return s.kh == 1 && s.stride == 1 && s.oh == s.ih && s.ow == s.iw &&
            (size_t)s.oc * s.oh * s.ow >= 1 << 17;
@@ -13678,6 +14308,7 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
     sal_conv s = sal__conv_of(l, run->n, in), d;
     sal_pool p = sal__pool_of(l, run->n, in);
     size_t ref = sal__scratch_ref(run, i), forward, data;
+    if (run->step[i].whole) return sal__whole_scratch(run, i);
     switch (l->op) {
     case SAL_OP_DEPTHWISE: return sal__fast_depthwise_scratch(&s, threads, training);
     case SAL_OP_UPSAMPLE:  return sal__upsample_scratch(in, run->value[i].shape, threads);
@@ -13707,7 +14338,8 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
 SALDEF const sal_backend *sal_backend_cpu(void) {
     static const sal_backend backend = { "cpu", 1,
         { SAL_OPERATORS(SAL__OP_FAST) }, sal__scratch_fast, { SAL_OPERATORS(SAL__OP_TRAIN) },
-        { SAL_OPERATORS(SAL__OP_BACK) }, sal__aux_ref, sal__carries_fast, NULL, sal__fast_adam };
+        { SAL_OPERATORS(SAL__OP_BACK) }, sal__aux_ref, sal__carries_fast,
+        sal__whole_plan, sal__whole_pack, NULL, sal__fast_adam };
     return &backend;
 }
 
@@ -14456,10 +15088,140 @@ static void SAL__K(adam)(float *w, float *m, float *a, const float *g, const flo
     }
 }
 
+/* --- whole numbers ----------------------------------------------------------------------------
+   Groups of 2 * SAL__W channels lie in two vectors of 32-bit sums: the order of channels in them is
+   the one in which unpacking bytes puts them, see sal__whole_place. */
+
+/* Two vectors of sums to 2 * SAL__W bytes or, if e->real, floats (in the vectors' order). */
+SAL__INLINE void SAL__K(whole_end)(char *to, sal__i c0, sal__i c1, sal__v s0, sal__v s1,
+                                   const sal__rule *e, const uint8_t *add) {
+    uint8_t *out = (uint8_t *)to;
+    s0 = sal__ifloat(c0) * s0; s1 = sal__ifloat(c1) * s1;
+    if (e->real) {
+        sal__vstore((float *)(void *)to, s0);
+        sal__vstore((float *)(void *)to + SAL__W, s1);
+        return;
+    }
+    c0 = sal__iround(s0); c1 = sal__iround(s1);
+    if (add) {
+        sal__i x = sal__iload_u8(add), by = sal__iset(e->add), zero = sal__iset(0);
+        sal__i offset = sal__iset(e->offset);
+        c0 = sal__idot16(sal__iadd(c0, offset), sal__izip_low(x, zero), by);
+        c1 = sal__idot16(sal__iadd(c1, offset), sal__izip_high(x, zero), by);
+        c0 = sal__ishift(c0, 10); c1 = sal__ishift(c1, 10);
+    }
+    sal__istore(out, c0, c1, e);
+}
+
+/* out (rows, 2 * SAL__W) = the products of a (rows, 4 k bytes) and b (k, 2 * SAL__W, 4 bytes),
+   finished; `column` is the first of the channels in the rule. Pitches are in bytes. */
+#define SAL__WHOLE_START(r) sal__i c##r##0 = first0, c##r##1 = first1;
+#define SAL__WHOLE_DOT(r) { \
+    sal__i x = sal__iunit(a + (r) * lda); \
+    c##r##0 = sal__idot(c##r##0, x, b0); c##r##1 = sal__idot(c##r##1, x, b1); }
+#define SAL__WHOLE_END(r) \
+    SAL__K(whole_end)(out + (r) * pitch, c##r##0, c##r##1, s0, s1, e, \
+                      add ? add + (r) * add_pitch : NULL);
+#define SAL__WHOLE(n, EACH) \
+SAL__INLINE void SAL__K(whole_block##n)(char *out, size_t pitch, const char *a, size_t lda, \
+                                        const char *b, int k, const sal__rule *e, int column, \
+                                        const uint8_t *add, size_t add_pitch) { \
+    sal__i first0 = sal__iload(e->bias + column), first1 = sal__iload(e->bias + column + SAL__W); \
+    sal__v s0 = sal__vload(e->scale + column), s1 = sal__vload(e->scale + column + SAL__W); \
+    EACH(SAL__WHOLE_START) \
+    for (; k > 0; k--, a += 4, b += 8 * SAL__W) { \
+        sal__i b0 = sal__iwords(b), b1 = sal__iwords(b + 4 * SAL__W); \
+        EACH(SAL__WHOLE_DOT) \
+    } \
+    EACH(SAL__WHOLE_END) \
+}
+SAL__WHOLE(1, SAL__EACH1)
+SAL__WHOLE(2, SAL__EACH2)
+SAL__WHOLE(3, SAL__EACH3)
+SAL__WHOLE(4, SAL__EACH4)
+SAL__WHOLE(5, SAL__EACH5)
+SAL__WHOLE(6, SAL__EACH6)
+#define SAL__WHOLE_CASE(n) \
+    case n: SAL__K(whole_block##n)(out, pitch, a, lda, b, k, e, column, add, add_pitch); break;
+static void SAL__K(whole_block)(char *out, size_t pitch, const char *a, size_t lda, const char *b,
+                                int k, int rows, const sal__rule *e, int column,
+                                const uint8_t *add, size_t add_pitch) {
+    switch (rows) {
+    SAL__WHOLE_CASE(1) SAL__WHOLE_CASE(2) SAL__WHOLE_CASE(3)
+    SAL__WHOLE_CASE(4) SAL__WHOLE_CASE(5) SAL__WHOLE_CASE(6)
+    }
+}
+
+/* A depthwise layer: n pixels of all channels from what each tap sees, `step` bytes from pixel to
+   pixel. weight: for each group of channels, `next` numbers apart, pairs of taps. */
+#define SAL__TAP_PAIR(t) { \
+    sal__i p = sal__iload_u8(f##t + at), q = sal__iload_u8(g##t + at); \
+    c0 = sal__idot16(c0, sal__izip_low(p, q), w##t##0); \
+    c1 = sal__idot16(c1, sal__izip_high(p, q), w##t##1); }
+#define SAL__TAP_PAIR_START(t) \
+    const uint8_t *f##t = from[2 * (t)] + c, *g##t = from[2 * (t) + 1 < taps ? 2 * (t) + 1 : 0] + c; \
+    sal__i w##t##0 = sal__iwords(weight + (t) * 4 * SAL__W); \
+    sal__i w##t##1 = sal__iwords(weight + ((t) * 4 + 2) * SAL__W);
+static void SAL__K(whole_taps)(uint8_t *out, size_t pitch, const uint8_t *const *from,
+                               size_t step, int taps, const int16_t *weight, size_t next,
+                               int groups, const sal__rule *e, int n) {
+    for (int c = 0; c < groups * 2 * SAL__W; c += 2 * SAL__W, weight += next) {
+        sal__i first0 = sal__iload(e->bias + c), first1 = sal__iload(e->bias + c + SAL__W);
+        sal__v s0 = sal__vload(e->scale + c), s1 = sal__vload(e->scale + c + SAL__W);
+        if (taps == 9) {
+            SAL__EACH5(SAL__TAP_PAIR_START)
+            for (int x = 0; x < n; x++) {
+                sal__i c0 = first0, c1 = first1;
+                size_t at = x * step;
+                SAL__EACH5(SAL__TAP_PAIR)
+                SAL__K(whole_end)((char *)out + x * pitch + c, c0, c1, s0, s1, e, NULL);
+            }
+        } else for (int x = 0; x < n; x++) {
+            sal__i c0 = first0, c1 = first1;
+            size_t at = x * step + c;
+            for (int t = 0; t < taps; t += 2) {
+                sal__i p = sal__iload_u8(from[t] + at);
+                sal__i q = sal__iload_u8(from[t + 1 < taps ? t + 1 : t] + at);
+                c0 = sal__idot16(c0, sal__izip_low(p, q), sal__iwords(weight + t * 2 * SAL__W));
+                c1 = sal__idot16(c1, sal__izip_high(p, q),
+                                 sal__iwords(weight + (t + 1) * 2 * SAL__W));
+            }
+            SAL__K(whole_end)((char *)out + x * pitch + c, c0, c1, s0, s1, e, NULL);
+        }
+    }
+}
+
+/* n bytes as numbers of 16 bits; n is a multiple of 4. */
+static void SAL__K(whole_widen)(int16_t *out, const uint8_t *in, int n) {
+    int i = 0;
+    for (; SAL__W > 1 && i + 2 * SAL__W <= n; i += 2 * SAL__W)
+        sal__istore_i((uint8_t *)(out + i), sal__iload_u8(in + i));
+    for (; i < n; i++) out[i] = in[i];
+}
+
+/* Three planes of n floats, divided by the unit, as n groups of four bytes. */
+#define SAL__WHOLE_PIXEL(k) sal__iadd(sal__iround(sal__vmin(sal__vmax( \
+    sal__vload(in + (k) * plane + i) * by, low), high)), z)
+static void SAL__K(whole_input)(uint8_t *out, const float *in, size_t plane, float inverse,
+                                int zero, size_t n) {
+    sal__v by = sal__vset(inverse), low = sal__vset((float)-zero);
+    sal__v high = sal__vset((float)(255 - zero));
+    sal__i z = sal__iset(zero);
+    for (size_t i = 0; i < n; i += SAL__W) {
+        i = n >= SAL__W ? SAL__MIN(i, n - SAL__W) : i;      /* the last vector overlaps */
+        sal__istore_i(out + 4 * i, sal__iadd(SAL__WHOLE_PIXEL(0),
+                      sal__iadd(sal__ileft(SAL__WHOLE_PIXEL(1), 8),
+                                sal__ileft(SAL__WHOLE_PIXEL(2), 16))));
+    }
+}
+
 static const sal__isa SAL__K(isa) = {
     SAL__W, SAL__K(block), SAL__K(pair), SAL__K(outer), SAL__K(wino_input), SAL__K(wino_weight),
-    SAL__K(wino_output), SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(dot_i8), SAL__K(pack),
-    SAL__K(lstm), SAL__K(lstm_back), SAL__K(maximum), SAL__K(taps), SAL__K(taps_back), SAL__K(deal), SAL__K(adam)
+    SAL__K(wino_output), SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(dot_i8),
+    SAL__K(pack), SAL__K(lstm), SAL__K(lstm_back), SAL__K(maximum), SAL__K(taps),
+    SAL__K(taps_back), SAL__K(deal), SAL__K(adam),
+    SAL__BYTES, SAL__K(whole_block), SAL__K(whole_taps), SAL__K(whole_widen),
+    SAL__K(whole_input)
 };
 
 /* What differs from one set to the next; the other macros may be defined again as they are. */
@@ -14481,6 +15243,20 @@ static const sal__isa SAL__K(isa) = {
 #undef sal__i
 #undef sal__izero
 #undef sal__iload
+#undef SAL__BYTES
+#undef sal__iset
+#undef sal__iunit
+#undef sal__iwords
+#undef sal__idot
+#undef sal__idot16
+#undef sal__iload_u8
+#undef sal__izip_low
+#undef sal__izip_high
+#undef sal__ishift
+#undef sal__ileft
+#undef sal__iround
+#undef sal__istore_i
+#undef sal__istore
 #undef sal__iload_bytes
 #undef sal__iadd
 #undef sal__imadd

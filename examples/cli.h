@@ -437,11 +437,18 @@ static inline int read_options(int argc, char **argv, const option *options, int
 
 /* --- the model ----------------------------------------------------------------------------- */
 
-/* What -m, -w, --input, --domain, --steps and --center say; zero-initialise it. */
+/* What -m, -w, --input, --domain, --steps, --center and --precision say; zero-initialise it. */
 typedef struct model_options {
     const char *name, *weights;
-    int input[2], domain, steps, center;
+    int input[2], domain, steps, center, float32;
 } model_options;
+
+/* --precision: "fast" (whole numbers where the weights file has ranges) or "f32". */
+static inline int read_precision(void *into, const char *option, const char *value) {
+    *(int *)into = !strcmp(value, "f32");
+    return *(int *)into || !strcmp(value, "fast") ? 0
+         : complain("%s %s: fast or f32, please", option, value);
+}
 
 /* The weights file of a network: in the folder $SALIENCY_WEIGHTS, in weights/, beside the program,
    or where `make install` puts it. */
@@ -478,7 +485,8 @@ static inline int open_model(sal_ctx *ctx, const model_options *o, sal_model *mo
         r = fail(ctx, "--steps %d: %s has learnt %d steps of a ConvLSTM", o->steps, model->name,
                  model->net ? model->net->desc.steps : 0);
     if (!r && o->steps) r = sal_net_steps(ctx, model->net, o->steps);
-    if (!r && (o->input[0] || o->steps))
+    if (o->float32 && model->net) model->net->desc.float32 = 1;
+    if (!r && (o->input[0] || o->steps || o->float32))
         r = sal_model_resize(ctx, model, o->input[0], o->input[1]);
     if (!r) return 0;
     sal_model_close(ctx, model);

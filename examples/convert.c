@@ -3,6 +3,8 @@
        gcc -O2 examples/convert.c -o convert -lm
        ./convert i8 trained.safetensors small.safetensors
 
+       ./convert --ranges PHOTOS i8 trained.safetensors small.safetensors
+
    Tensors of less than 8192 values stay float32. I8 has one scale for each row. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
@@ -13,13 +15,16 @@ static const char program[] = "convert";
 static const char help[] =
     "convert: a network's weights in another number format\n"
     "\n"
-    "usage: convert [--tone POWER,FLOOR] f32|f16|bf16|i8 IN.safetensors [IN2 ...] OUT.safetensors\n"
+    "usage: convert [options] f32|f16|bf16|i8 IN.safetensors [IN2 ...] OUT.safetensors\n"
     "\n"
     "Several inputs must be trainings of the same network: OUT gets the mean of their weights.\n"
     "The texts that were kept with the first go along. OUT may be a folder, or - for standard\n"
     "output.\n"
     "\n"
     "  --tone POWER,FLOOR   a map m, 0 to 1, of OUT becomes the larger of m^POWER and FLOOR\n"
+    "  --ranges DIR         measure the ranges of values on photographs of a folder and keep them in\n"
+    "                       OUT: with them the CPU predicts in whole numbers. Without the option,\n"
+    "                       those of a single input go along.\n"
     "  -h, --help           this text; --version: the version\n";
 
 /* into += share * from, parameter by parameter */
@@ -49,16 +54,127 @@ static int read_tone(void *into, const char *option, const char *value) {
                     "1.5,0.01", option, value);
 }
 
+/* --- ranges of values -------------------------------------------------------------------------
+   Of each convolution and the input: lowest and highest value of what it makes, with all that is
+   fused into it, and each channel's mean, over all photographs; layers of one name share them. */
+
+enum { PHOTOS = 96 };
+
+typedef struct ranges {
+    sal_net *net;
+    float *of[256];             /* [layer]: low, high, means */
+    double *sum[256];           /* sums over the positions of all photographs */
+    double count[256];
+} ranges;
+
+/* The first layer of this name, the one that counts. */
+static int first_of(const sal_net *net, int i) {
+    int k = 0;
+    while (strcmp(net->layer[k].name, net->layer[i].name)) k++;
+    return k;
+}
+
+static void see(ranges *r, int layer, const float *x, sal_shape s) {
+    size_t area = (size_t)s.h * (size_t)s.w, i;
+    int k = first_of(r->net, layer), c;
+    for (c = 0; c < s.c; c++) {
+        double sum = 0;
+        for (i = 0; i < area; i++, x++) {
+            sum += *x;
+            if (*x < r->of[k][0]) r->of[k][0] = *x;
+            if (*x > r->of[k][1]) r->of[k][1] = *x;
+        }
+        r->sum[k][c] += sum;
+    }
+    r->count[k] += (double)area;
+}
+
+static void watch(void *arg, const sal_run *run, int i) {
+    sal_op op = run->net->layer[i].op;
+    const sal_value *v = &run->value[run->step[i].output];
+    if (op == SAL_OP_CONV2D || op == SAL_OP_DEPTHWISE) see((ranges *)arg, i, v->data, v->shape);
+}
+
+/* Photographs evenly spread over the sorted folder, but none that train --test-share 0.1 leaves
+   out. */
+static sal_result measure_photos(sal_ctx *ctx, ranges *r, const char *folder, int *used) {
+    sal_backend plain = *sal_backend_cpu();
+    sal_shape input = { 3, 0, 0 };
+    sal_run *run = NULL;
+    char **name, path[4096];
+    float *pixels = NULL;
+    int count, taken = 0, i;
+    sal_result result = sal_dir_list(ctx, folder, &name, &count);
+    if (result) return result;
+    for (i = 0; i < count; i++)
+        if (sal_is_picture(name[i]) && sal_name_share(name[i], 0) >= 0.1) name[taken++] = name[i];
+    plain.carries = NULL;               /* so that each layer's values are seen */
+    ctx->backend = &plain;
+    result = sal_run_open(ctx, r->net, 1, 0, 0, &run);
+    if (!result) {
+        input.h = run->h; input.w = run->w;
+        run->watch = watch; run->watch_arg = r;
+        pixels = (float *)sal_alloc(ctx, (size_t)3 * (size_t)(run->h * run->w), sizeof *pixels);
+        if (!pixels) result = SAL_ERR_MEMORY;
+    }
+    *used = taken < PHOTOS ? taken : PHOTOS;
+    for (i = 0; i < *used && !result; i++) {
+        sal_image image;
+        snprintf(path, sizeof path, "%s/%s", folder, name[(long)i * taken / *used]);
+        result = sal_image_load(ctx, path, &image);
+        if (result) break;
+        result = sal_preprocess(ctx, r->net, &image, run->h, run->w, pixels);
+        sal_image_free(ctx, &image);
+        if (!result) see(r, 0, pixels, input);
+        if (!result) result = sal_run_forward(ctx, run, pixels);
+    }
+    sal_free(ctx, pixels);
+    sal_run_close(ctx, run);
+    ctx->backend = NULL;
+    sal_free(ctx, name);
+    return result;
+}
+
+/* The network's layers get ranges, which belong to r. */
+static int measure(sal_ctx *ctx, ranges *r, sal_net *net, const char *folder) {
+    int i, c, used = 0;
+    sal_result result = SAL_OK;
+    r->net = net;
+    for (i = 0; i < net->layers && !result; i++) {
+        sal_op op = net->layer[i].op;
+        size_t channels = i ? (size_t)net->layer[i].shape.c : 3;
+        if ((i && op != SAL_OP_CONV2D && op != SAL_OP_DEPTHWISE) || first_of(net, i) != i) continue;
+        r->of[i] = (float *)sal_alloc(ctx, channels + 2, sizeof(float));
+        r->sum[i] = (double *)sal_alloc(ctx, channels, sizeof(double));
+        if (!r->of[i] || !r->sum[i]) result = SAL_ERR_MEMORY;
+        else { r->of[i][0] = 1e30f; r->of[i][1] = -1e30f; }
+    }
+    if (!result) result = measure_photos(ctx, r, folder, &used);
+    if (result) return complain("%s", sal_error(ctx));
+    if (!used) return complain("%s: no photographs to measure ranges on", folder);
+    for (i = 0; i < net->layers; i++)
+        if (r->of[i]) {
+            for (c = 0; c < (i ? net->layer[i].shape.c : 3); c++)
+                r->of[i][2 + c] = (float)(r->sum[i][c] / r->count[i]);
+            net->layer[i].range = r->of[i];
+        }
+    printf("ranges of values on %d photographs of %s\n", used, folder);
+    return 0;
+}
+
 /* The mean of the networks in these files, in float32. */
 static int load_mean(sal_ctx *ctx, char **path, int count, sal_net **mean) {
     sal_net *next;
     sal_result r = SAL_OK;
+    const float *range[256] = { NULL };
     int i, k, status = 0;
     size_t j;
     for (k = 0; k < count && !r && !status; k++) {
         next = NULL;
         r = sal_net_load(ctx, path[k], &next);
+        for (i = 0; !r && count == 1 && i < next->layers; i++) range[i] = next->layer[i].range;
         if (!r) r = sal_net_to_float(ctx, next);
+        for (i = 0; !r && i < next->layers; i++) next->layer[i].range = range[i];
         if (!r && k) status = add(*mean, next, 1.0 / count);
         if (k) { sal_net_free(ctx, next); continue; }
         *mean = next;
@@ -89,7 +205,10 @@ int main(int argc, char **argv) {
     sal_ctx ctx = { 0 };
     sal_net *net = NULL;
     tone t = { 0, 0 };
-    const option table[] = { option_call("--tone", read_tone, &t) };
+    static ranges measured;
+    const char *folder = NULL;
+    const option table[] = { option_call("--tone", read_tone, &t),
+                             option_text("--ranges", &folder) };
     const char *extra[64];
     char out[PATH_ROOM];
     pictures files;             /* what must not be written over */
@@ -104,10 +223,15 @@ int main(int argc, char **argv) {
     status = out_path(&ctx, &files, argv[count - 1], sal_path_name(argv[1]), out);
     if (!status) status = load_mean(&ctx, argv + 1, count - 2, &net);
     if (!status && t.power > 0) { net->desc.power = t.power; net->desc.floor = t.floor; }
+    if (!status && folder) status = measure(&ctx, &measured, net, folder);
     extras = status ? 0 : other_texts(net, extra);
     if (!status && sal_net_save(&ctx, net, out, types[type], extra, extras))
         status = complain("%s", sal_error(&ctx));
     sal_net_free(&ctx, net);
+    for (type = 0; type < 256; type++) {
+        sal_free(&ctx, measured.of[type]);
+        sal_free(&ctx, measured.sum[type]);
+    }
     pictures_free(&files);
     return finish(status);
 }

@@ -64,7 +64,8 @@ static const char help[] =
     "  --quiet           no progress, no list of what was written\n"
     "\n"
     "Where people look:\n"
-    "  -m MODEL, -w WEIGHTS, --input HxW, --center    as in predict; see predict --help\n"
+    "  -m MODEL, -w WEIGHTS, --input HxW, --precision T, --center    as in predict; see\n"
+    "                         predict --help\n"
     "  --part K/N        only share K of N of the pictures, by their names: for several machines\n"
     "  --recursive       folders with all that is below them; OUT gets the same sub-folders\n"
     "  --threads N       use N threads (default: all cores)\n"
@@ -317,6 +318,7 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
         option_text("-w", &o->which.weights),
         option_size("--input", o->which.input),
         option_flag("--center", &o->which.center),
+        option_call("--precision", read_precision, &o->which.float32),
         option_flag("--recursive", &o->pictures.recursive),
         option_call("--part", read_part, &o->pictures.part),
         option_whole("--threads", &ctx->threads, 1, MOST_THREADS),

@@ -52,6 +52,7 @@ static const char help[] =
     "                 still serve as other pictures (centre prior, shuffled AUC)\n"
     "  --input HxW    the size of pictures as the networks see them (default: their own)\n"
     "  --steps N      sam-vgg, sam-resnet: stop the ConvLSTM after N steps\n"
+    "  --precision T  fast (default): networks in whole numbers where their files allow it; f32\n"
     "  --domain N     lite: with the prior of 1 osie, 2 scene, 3 mit1003, 4 figrim\n"
     "                 (default 0: any picture)\n"
     "\n"
@@ -264,6 +265,7 @@ static int open_row(evaluation *e, score_row *row) {
     which.center = row->center;
     which.domain = e->domain;
     which.steps = e->steps;
+    which.float32 = e->float32;
     memcpy(which.input, e->input, sizeof which.input);
     if (open_model(&e->ctx, &which, &row->of)) return 1;
     row->open = 1;
@@ -501,6 +503,7 @@ static int run(evaluation *e, int argc, char **argv) {
         option_flag("--merge", &e->merge),
         option_number("--test-share", &e->test_share, 0, 1),
         option_size("--input", e->input),
+        option_call("--precision", read_precision, &e->float32),
         option_whole("--domain", &e->domain, 0, SAL_DOMAINS - 1),
         option_whole("--steps", &e->steps, 1, 4),
         option_call("--metrics", read_metrics, e),

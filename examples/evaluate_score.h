@@ -37,7 +37,7 @@ typedef struct evaluation {
     sal_ctx ctx, *worker;                   /* worker: one for each thread */
     const char *data, *split, *prior_path, *csv, *json, *html;
     double test_share;
-    int input[2], domain, steps;            /* of the networks; 0: their own */
+    int input[2], float32, domain, steps;            /* of the networks; 0: their own */
     int limit, strips, seed, baselines, crop, per_image, quiet;
     int skip_missing, any_size;
     part part;

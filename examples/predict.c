@@ -25,6 +25,7 @@ static const char help[] =
     "  --domain N        lite: with the prior of 1 osie, 2 scene, 3 mit1003, 4 figrim (default 0:\n"
     "                    any picture)\n"
     "  --steps N         sam-vgg, sam-resnet: stop the ConvLSTM after N steps\n"
+    "  --precision T     fast: whole numbers where the weights file allows it (default); f32\n"
     "  --center          multiply by a centre prior: people look at the middle first\n"
     "  -o OUT.png        the map as an 8-bit grey picture\n"
     "  --overlay OUT.png the map in colours over the picture\n"
@@ -368,6 +369,7 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
         option_size("--input", o->which.input),
         option_whole("--domain", &o->which.domain, 0, SAL_DOMAINS - 1),
         option_flag("--center", &o->which.center),
+        option_call("--precision", read_precision, &o->which.float32),
         option_text("-o", &o->out),
         option_text("--overlay", &o->overlay),
         option_text("--npy", &o->npy),

@@ -515,6 +515,132 @@ static void convlstm(trial *t) {
     agree(t, out, want, count);
 }
 
+/* --- whole numbers ---------------------------------------------------------------------------- */
+
+/* size bytes, each from low to low + span - 1 */
+static uint8_t *bytes(trial *t, size_t size, int low, int span) {
+    uint8_t *x = (uint8_t *)room(t, size);
+    size_t i;
+    for (i = 0; i < size; i++) x[i] = (uint8_t)(low + below(t, span));
+    return x;
+}
+
+/* A rule for so many channels, in the order of the set's vectors. */
+static sal__rule rule(trial *t, int channels) {
+    sal__rule e;
+    int32_t *bias = (int32_t *)room(t, (size_t)channels * sizeof(int32_t));
+    float *scale = given(t, (size_t)channels, 1e-3);
+    int i;
+    memset(&e, 0, sizeof e);
+    for (i = 0; i < channels; i++) bias[i] = between(t, -100000, 100000);
+    e.bias = bias; e.scale = scale;
+    e.real = !below(t, 4);
+    e.zero = below(t, 256); e.low = below(t, 100); e.high = between(t, 150, 255);
+    e.add = below(t, 2000); e.offset = 512 - 100 * e.add;
+    return e;
+}
+
+/* What becomes of a sum. */
+static float ruled(const sal__rule *e, int32_t sum, size_t place, int add) {
+    float x = (float)(sum + e->bias[place]) * e->scale[place];
+    long whole;
+    if (e->real) return x;
+    whole = lrintf(x);
+    if (add >= 0) whole = (whole + (long)add * e->add + e->offset) >> 10;
+    whole = SAL__MAX(SAL__MIN(whole, 32767), -32768) + e->zero;
+    return (float)SAL__MIN(SAL__MAX(whole, e->low), e->high);
+}
+
+static void whole_product(trial *t) {
+    const sal__isa *isa = sal__isa_of(&t->ctx);
+    int width = 2 * isa->width, rows = between(t, 1, 6), k = size(t, 80), r, c, i, g = below(t, 3);
+    size_t each = 4 / (size_t)isa->bytes, n = (size_t)k * each;
+    sal__rule e = rule(t, 3 * width);
+    uint8_t *u = bytes(t, (size_t)rows * n, 0, 256), *add = NULL;
+    int8_t *q = (int8_t *)bytes(t, n * (size_t)width, -127, 255);
+    char *a = (char *)u, *b = (char *)q, *out;
+    float *got = (float *)room(t, (size_t)(rows * width) * 4), *want;
+    if (isa->bytes == 2) {
+        a = (char *)room(t, (size_t)rows * n * 2); b = (char *)room(t, n * (size_t)width * 2);
+        isa->whole_widen((int16_t *)(void *)a, u, rows * (int)n / 4 * 4);
+        for (i = rows * (int)n / 4 * 4; i < rows * (int)n; i++) ((int16_t *)(void *)a)[i] = u[i];
+        for (i = 0; i < (int)n * width; i++) ((int16_t *)(void *)b)[i] = q[i];
+    }
+    if (!e.real && below(t, 2)) add = bytes(t, (size_t)(rows * width), 0, 256);
+    want = (float *)room(t, (size_t)(rows * width) * 4);
+    out = (char *)room(t, (size_t)(rows * width) * (e.real ? 4 : 1));
+    snprintf(what, sizeof what, "%d x %d x %d%s%s", rows, k, width, add ? " + bytes" : "",
+             e.real ? " to floats" : "");
+    isa->whole_block(out, (size_t)width * (e.real ? 4 : 1), a, n * (size_t)isa->bytes, b, k, rows,
+                     &e, g * width, add, (size_t)width);
+    for (r = 0; r < rows; r++)
+        for (c = 0; c < width; c++) {
+            size_t place = sal__whole_place(isa->width, c);
+            int32_t sum = 0;
+            for (i = 0; i < (int)n; i++)
+                sum += u[(size_t)r * n + (size_t)i] *
+                       q[((size_t)i / each * (size_t)width + place) * each + (size_t)i % each];
+            want[r * width + c] = ruled(&e, sum, (size_t)(g * width) + place,
+                                        add ? add[r * width + c] : -1);
+            got[r * width + c] = e.real ? ((float *)(void *)out)[r * width + (int)place]
+                                        : ((uint8_t *)out)[r * width + c];
+        }
+    agree(t, got, want, (size_t)(rows * width));
+}
+
+static void whole_depthwise(trial *t) {
+    static const int kinds[] = { 4, 9, 9, 25 };
+    const sal__isa *isa = sal__isa_of(&t->ctx);
+    int taps = kinds[below(t, 4)], n = size(t, 40), groups = between(t, 1, 4), i, x, c;
+    int width = 2 * isa->width, pairs = (taps + 1) / 2;
+    size_t pitch = (size_t)((groups * width + 31) / 32 * 32), step = pitch * (size_t)between(t, 0, 2);
+    sal__rule e = rule(t, groups * width);
+    int16_t *weight = (int16_t *)room(t, (size_t)(groups * pairs * width) * 4);
+    const uint8_t *from[25];
+    uint8_t *out = (uint8_t *)room(t, (size_t)n * pitch);
+    float *got = (float *)room(t, (size_t)(n * groups * width) * 4);
+    float *want = (float *)room(t, (size_t)(n * groups * width) * 4);
+    e.real = 0;
+    memset(weight, 0, (size_t)(groups * pairs * width) * 4);
+    for (i = 0; i < groups * pairs * 2 * width; i++)
+        if (taps % 2 == 0 || i / (2 * width) % pairs < pairs - 1 || i % 2 == 0)
+            weight[i] = (int16_t)between(t, -127, 127);
+    for (i = 0; i < taps; i++) from[i] = bytes(t, (size_t)(n - 1) * step + pitch, 0, 256);
+    snprintf(what, sizeof what, "%d taps of %d pixels, %d groups, step %d", taps, n, groups,
+             (int)step);
+    isa->whole_taps(out, pitch, from, step, taps, weight, (size_t)(pairs * width) * 2, groups, &e, n);
+    for (x = 0; x < n; x++)
+        for (c = 0; c < groups * width; c++) {
+            size_t place = sal__whole_place(isa->width, c), in = place % (size_t)width;
+            int32_t sum = 0;
+            for (i = 0; i < taps; i++)
+                sum += from[i][(size_t)x * step + (size_t)c] *
+                       weight[(((size_t)(c / width * pairs + i / 2)) * (size_t)width + in) * 2 +
+                              (size_t)(i % 2)];
+            want[x * groups * width + c] = ruled(&e, sum, place, -1);
+            got[x * groups * width + c] = out[(size_t)x * pitch + (size_t)c];
+        }
+    agree(t, got, want, (size_t)(n * groups * width));
+}
+
+static void whole_input(trial *t) {
+    const sal__isa *isa = sal__isa_of(&t->ctx);
+    size_t n = (size_t)between(t, 64, 300), i, k;
+    float *in = given(t, 3 * n, 1.2), *got = (float *)room(t, 12 * n);
+    float *want = (float *)room(t, 12 * n);
+    uint8_t *out = (uint8_t *)room(t, 4 * n);
+    int zero = below(t, 256);
+    isa->whole_input(out, in, n, 127.3f, zero, n);
+    for (i = 0; i < n; i++)
+        for (k = 0; k < 3; k++) {
+            float x = in[k * n + i] * 127.3f;
+            long u = lrintf(SAL__MIN(SAL__MAX(x, (float)-zero), (float)(255 - zero))) + zero;
+            want[3 * i + k] = (float)u;
+            got[3 * i + k] = out[4 * i + k];
+        }
+    agree(t, got, want, 3 * n);
+}
+
 /* --- trials ----------------------------------------------------------------------------------- */
 
 static const struct kernel {
@@ -542,6 +668,9 @@ static const struct kernel {
     { "bilinear upsampling and its gradient", upsampling, 80, 1e-9 },
     { "attentive ConvLSTM", convlstm, 40, 1e-7 },
     { "Adam's update", adam, 40, 1e-9 },
+    { "product of whole numbers", whole_product, 150, 0 },
+    { "depthwise layer in whole numbers", whole_depthwise, 80, 0 },
+    { "floats to bytes", whole_input, 40, 0 },
 };
 
 static void try_kernel(const struct kernel *k, sal_simd simd, const char *set) {

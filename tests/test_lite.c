@@ -137,6 +137,74 @@ static double likeness(sal_ctx *ctx, const sal_map *a, const sal_map *b) {
     return sal_metric_cc(ctx, a->data, b->data, a->w, a->h, &cc) == SAL_OK ? cc : 0;
 }
 
+/* The map of a photograph as a hash of its bits, for a set of instructions and so many threads. */
+static uint64_t bits_of(const sal_image *photo, int h, int w, int simd, int threads) {
+    sal_ctx ctx;
+    sal_model model;
+    sal_map map;
+    uint64_t hash = 0;
+    memset(&ctx, 0, sizeof ctx);
+    ctx.simd = (sal_simd)simd; ctx.threads = threads;
+    if (sal_model_open(&ctx, "lite", file_name, &model) ||
+        sal_model_resize(&ctx, &model, h, w) || !model.run->whole ||
+        sal_model_predict(&ctx, &model, photo, &map)) return (uint64_t)(simd * 8 + threads);
+    hash = sal__hash_on(1, model.run->output,
+                        (size_t)model.run->shape.h * model.run->shape.w * sizeof(float));
+    sal_map_free(&ctx, &map);
+    sal_model_close(&ctx, &model);
+    return hash;
+}
+
+/* In whole numbers, the default, every set of instructions gives the same bits; the maps are those
+   of float32, nearly. */
+static void test_whole_numbers(sal_ctx *ctx) {
+    static const char *const photos[] = { "astronaut", "chelsea", "coffee", "rocket" };
+    static const int threads[] = { 1, 2, 3, 7 }, sizes[][2] = { { 104, 136 }, { 64, 200 } };
+    double mean = 0, worst = 1;
+    sal_image photo;
+    int i, k, simd, same = 1;
+    for (i = 0; i < 4; i++) {
+        char path[64];
+        sal_model whole, exact;
+        sal_map a, b;
+        sal_result r;
+        double cc;
+        snprintf(path, sizeof path, "examples/photos/%s.jpg", photos[i]);
+        memset(&a, 0, sizeof a); memset(&b, 0, sizeof b);
+        r = sal_image_load(ctx, path, &photo);
+        if (r == SAL_OK) r = sal_model_open(ctx, "lite", file_name, &whole);
+        if (r == SAL_OK) r = sal_model_open(ctx, "lite", file_name, &exact);
+        if (r == SAL_OK) {
+            exact.net->desc.float32 = 1;
+            r = sal_model_resize(ctx, &exact, 0, 0);
+        }
+        if (r == SAL_OK) r = sal_model_predict(ctx, &whole, &photo, &a);
+        if (r == SAL_OK) r = sal_model_predict(ctx, &exact, &photo, &b);
+        if (!i) CHECK(r == SAL_OK && whole.run->whole && !exact.run->whole,
+                      "lite works in whole numbers, or in float32 if the description says so %s",
+                      r ? sal_error(ctx) : "");
+        if (r != SAL_OK) return;
+        cc = likeness(ctx, &a, &b);
+        mean += cc / 4;
+        if (cc < worst) worst = cc;
+        for (k = 0; k < 2 && !i; k++) {
+            uint64_t first = bits_of(&photo, sizes[k][0], sizes[k][1], SAL_SIMD_BEST, 1);
+            for (simd = SAL_SIMD_NONE; simd <= SAL_SIMD_AVX512; simd++)
+                same &= bits_of(&photo, sizes[k][0], sizes[k][1], simd, threads[simd % 4]) == first;
+            for (simd = 0; simd < 4; simd++)
+                same &= bits_of(&photo, sizes[k][0], sizes[k][1], SAL_SIMD_BEST, threads[simd]) ==
+                        first;
+        }
+        sal_map_free(ctx, &a); sal_map_free(ctx, &b);
+        sal_model_close(ctx, &whole); sal_model_close(ctx, &exact);
+        sal_image_free(ctx, &photo);
+    }
+    CHECK(same, "whole numbers give the same bits with every set of instructions and 1, 2, 3 or 7 "
+          "threads");
+    CHECK(mean >= .999 && worst >= .99, "and the maps of float32 (CC %.4f, at worst %.4f)", mean,
+          worst);
+}
+
 static void test_sizes(sal_ctx *ctx) {
     sal_model model;
     sal_image photo;
@@ -208,5 +276,6 @@ int main(void) {
     test_default(&ctx);
     test_fewer_domains(&ctx);
     test_sizes(&ctx);
+    test_whole_numbers(&ctx);
     return test_done();
 }
