@@ -102,7 +102,10 @@
 #  define SALDEF extern
 #endif
 
-#define SAL_VERSION "0.1.0"
+#define SAL_VERSION_MAJOR 0
+#define SAL_VERSION_MINOR 2
+#define SAL_VERSION_PATCH 0
+#define SAL_VERSION "0.2.0"
 
 /* --- api: core ------------------------------------------------------------------------------
 
@@ -159,6 +162,8 @@ struct sal_ctx {
 SALDEF const char *sal_error(const sal_ctx *ctx);
 /* A short name of a result code ("ok", "memory", ...). */
 SALDEF const char *sal_result_name(sal_result r);
+/* SAL_VERSION of the implementation that is linked: a program may have seen another header. */
+SALDEF const char *sal_version(void);
 /* count * size bytes, zeroed, aligned to 64; NULL (and an error text) if that overflows or memory
    is short. Release with sal_free; sal_free(ctx, NULL) does nothing. */
 SALDEF void *sal_alloc(sal_ctx *ctx, size_t count, size_t size);
@@ -1553,6 +1558,7 @@ static sal_result sal__fail(sal_ctx *ctx, sal_result r, const char *format, ...)
 }
 
 SALDEF const char *sal_error(const sal_ctx *ctx) { return ctx->error; }
+SALDEF const char *sal_version(void) { return SAL_VERSION; }
 
 SALDEF const char *sal_result_name(sal_result r) {
     static const char *const names[] = { "ok", "argument", "memory", "io", "format", "shape",

@@ -422,7 +422,7 @@ static inline int read_options(int argc, char **argv, const option *options, int
         for (k = 0; k < n; k++)
             if (strlen(options[k].name) == length && !memcmp(options[k].name, a, length)) break;
         if (k == n && (!strcmp(a, "-h") || !strcmp(a, "--help"))) { fputs(help, stdout); return -1; }
-        if (k == n && !strcmp(a, "--version")) { printf("%s %s\n", program, SAL_VERSION); return -1; }
+        if (k == n && !strcmp(a, "--version")) { printf("%s %s\n", program, sal_version()); return -1; }
         if (k == n) return complain("%s is not an option; see %s --help", a, program);
         if (options[k].kind == OPTION_FLAG) {
             if (value) return complain("%s takes no value; see %s --help", options[k].name, program);

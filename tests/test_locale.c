@@ -77,5 +77,12 @@ int main(void) {
     numbers("in C");
     if (!decimal_comma()) SKIP("no locale with a decimal comma is installed or can be made");
     else numbers("with decimal commas");
+    {
+        char version[32];
+        snprintf(version, sizeof version, "%d.%d.%d", SAL_VERSION_MAJOR, SAL_VERSION_MINOR,
+                 SAL_VERSION_PATCH);
+        CHECK(!strcmp(version, SAL_VERSION) && !strcmp(sal_version(), SAL_VERSION),
+              "the version is the same as numbers, as text and from the library");
+    }
     return test_done();
 }
