@@ -11728,6 +11728,23 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
    weights as they are and turn them into floats in registers; with I8 weights they turn the few
    inputs into whole numbers (`dot_i8`). With many pictures they are matrix products.
 
+   4. Whole numbers.  A processor multiplies four bytes in the time of a float. Where a weights
+   file has ranges of values (`convert --ranges`), values are bytes u that stand for x = s (u - z),
+   with unit s = (high - low) / 255 and z = round(-low / s), 0 among the values; weights are q from
+   -127 to 127 times the row's largest / 127. Then, for each output,
+
+       sum w x + bias = s t (sum q u + B),   B = round((bias + lost) / (s t)) - z sum q
+
+   t being the row's unit and `lost` the mean of what rounding the weights takes away (sum of (w - t
+   q) times the input's mean). The sum is exact in 32 bits; as a float times s t / s', rounded to
+   the nearest (ties to even), plus z', cut off at 0 and 255 or where ReLU ends, it is the output's
+   byte. Only one float is multiplied, nothing added to it: each instruction set gives the same
+   bits. With a residual, both are counted in whole 1/1024 of s', added, and rounded then.
+   Example: x from -1 to 2 has s = 3 / 255, z = 85; 0.5 is u = 128. A weight of 0.3 alone in its row
+   has t = 0.3 / 127, q = 127; B = -85 * 127. The sum is 127 * 128 + B = 5461 and means 5461 s t =
+   0.1518 (0.5 became 0.506). Padding is z. Where a layer has no range or is not one of these kinds,
+   values stay floats. Depthwise layers and bilinear resizing go through the same rule.
+
    The attentive LSTM: at each step the eight gate convolutions are one Winograd convolution with
    2048 outputs over [X~; H], which shares the transform of its input; Wa * X is computed once;
    at the first step everything that multiplies H = 0 is left out.

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Our networks against ONNX Runtime and ncnn: in turn, fresh processes, ratios of medians.
+"""Our networks against ONNX Runtime, OpenVINO (float32 and bfloat16) and ncnn: in turn, fresh processes,
+ratios of medians.
 
     make build/bench
     python3 tests/bench_peers.py FOLDER [--threads 1 2] [--pairs 5] [--runs 5] [--nets mlnet ...]
 
-FOLDER has one ONNX file for each network, NAME.onnx (random weights do; torch.onnx.export makes them
-from any PyTorch definition). Needs the packages onnxruntime and numpy, and ncnn for networks that
-FOLDER also has as NAME.ncnn.param and NAME.ncnn.bin (the tool pnnx makes them: pnnx NAME.onnx). One
+FOLDER has one ONNX file for each network, NAME.onnx (tests/export_onnx.py FOLDER makes them). Needs the
+packages onnxruntime, openvino and numpy, and ncnn for networks that FOLDER also has as NAME.ncnn.param and
+NAME.ncnn.bin (the tool pnnx makes them: pnnx NAME.onnx). Ours of lite is weights/lite.safetensors. One
 process is started for each measurement; A B C A B C ... so that a machine whose speed drifts treats
 all alike.
 """
@@ -31,6 +32,27 @@ for _ in range(runs + 1):
 print(json.dumps({"median": sorted(times[1:])[runs // 2], "first": times[0], "load": 1e3 * load,
                   "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
                   "version": ort.__version__}))
+'''
+OPENVINO = r'''
+import json, resource, sys, time
+import numpy as np, openvino as ov
+path, threads, runs, precision = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+core = ov.Core()
+start = time.perf_counter()
+model = core.compile_model(core.read_model(path), 'CPU', {
+    'INFERENCE_NUM_THREADS': threads, 'NUM_STREAMS': 1, 'PERFORMANCE_HINT': 'LATENCY',
+    'INFERENCE_PRECISION_HINT': precision})
+load = time.perf_counter() - start
+request = model.create_infer_request()
+x = np.random.default_rng(0).uniform(-1, 1, list(model.inputs[0].shape)).astype(np.float32)
+times = []
+for _ in range(runs + 1):
+    start = time.perf_counter()
+    request.infer([x])
+    times.append(1e3 * (time.perf_counter() - start))
+print(json.dumps({"median": sorted(times[1:])[runs // 2], "first": times[0], "load": 1e3 * load,
+                  "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                  "version": ov.__version__}))
 '''
 NCNN = r'''
 import json, sys, time
@@ -66,34 +88,40 @@ def main():
     p.add_argument('--nets', nargs='+',
                    default=['juntingnet', 'wepsam', 'mlnet', 'sam-vgg', 'sam-resnet', 'lite'])
     p.add_argument('--bench', default=os.path.join(os.path.dirname(__file__), '..', 'build', 'bench'))
+    p.add_argument('--size', help='HxW: lite at another input size (FOLDER has it so)')
+    p.add_argument('--simd', help='ours with a lower instruction set, see bench --help')
     a = p.parse_args()
-    print('| network | threads | ours ms | ONNX Runtime ms | time ratio | ncnn ms | time ratio '
-          '| memory ratio | load + first / warm |')
-    print('| --- | --- | --- | --- | --- | --- | --- | --- | --- |')
+    weights = os.path.join(os.path.dirname(__file__), '..', 'weights', 'lite.safetensors')
+    print('| network | threads | ours ms | ONNX Runtime ms | ratio | OpenVINO f32 ms | ratio | OpenVINO bf16 ms '
+          '| ratio | ncnn ms | ratio | memory ratio | load + first / warm |')
+    print('| --- ' * 13 + '|')
     for net in a.nets:
         for threads in a.threads:
             for dtype in (('F16', 'I8') if net in SMALL else ('F32',)):
-                ours, theirs, others = [], [], []
+                size = a.size if a.size and net == 'lite' else SIZES.get(net, '240x320')
                 runs = a.runs * (20 if net in SMALL else 1)
+                ours, peers = [], {'ort': [], 'f32': [], 'bf16': [], 'ncnn': []}
+                peer = f'{a.folder}/{net.replace("-", "_")}.ncnn'           # as pnnx names it
                 for _ in range(a.pairs):
-                    ours.append(run([a.bench, '-m', net, '--dtype', dtype, '--json', '--threads',
-                                     str(threads), '--runs', str(runs)]))
-                    theirs.append(run([sys.executable, '-c', ORT, f'{a.folder}/{net}.onnx',
-                                       str(threads), str(runs)]))
-                    peer = f'{a.folder}/{net.replace("-", "_")}.ncnn'       # as pnnx names it
+                    model = ['-w', weights] if net == 'lite' else ['-m', net, '--dtype', dtype]
+                    ours.append(run([a.bench, *model, '--json', '--size', size, '--threads', str(threads),
+                                     '--runs', str(runs)] + (['--simd', a.simd] if a.simd else [])))
+                    common = [f'{a.folder}/{net}.onnx', str(threads), str(runs)]
+                    peers['ort'].append(run([sys.executable, '-c', ORT, *common]))
+                    for kind in ('f32', 'bf16'):
+                        peers[kind].append(run([sys.executable, '-c', OPENVINO, *common, kind]))
                     if os.path.exists(peer + '.param'):
-                        others.append(run([sys.executable, '-c', NCNN, peer, str(threads),
-                                           str(runs), SIZES.get(net, '240x320')]))
+                        peers['ncnn'].append(run([sys.executable, '-c', NCNN, peer, *common[1:], size]))
                 med = lambda rows, key: statistics.median(r[key] for r in rows)
                 ratio = lambda rows: statistics.median(x['median'] / y['median']
                                                        for x, y in zip(ours, rows))
-                ncnn = f'{med(others, "median"):.2f} | {ratio(others):.2f}' if others else '- | -'
-                print(f'| {net} {dtype} | {threads} | {med(ours, "median"):.2f} '
-                      f'| {med(theirs, "median"):.2f} | {ratio(theirs):.2f} | {ncnn} '
-                      f'| {med(ours, "peak_mb") / med(theirs, "peak_mb"):.2f} '
+                columns = ' | '.join(f'{med(r, "median"):.2f} | {ratio(r):.2f}' if r else '- | -'
+                                     for r in peers.values())
+                print(f'| {net} {dtype if net != "lite" else size} | {threads} | {med(ours, "median"):.2f} | {columns} '
+                      f'| {med(ours, "peak_mb") / med(peers["ort"], "peak_mb"):.2f} '
                       f'| {med(ours, "first") / med(ours, "median"):.2f} |', flush=True)
-    print(f'\nONNX Runtime {theirs[0]["version"]}; peak of this machine '
-          f'{max(x["peak_gflops"] for x in ours):.0f} GFLOP/s with {a.threads[-1]} threads')
+    print(f'\nONNX Runtime {peers["ort"][0]["version"]}, OpenVINO {peers["f32"][0]["version"]}; peak of this '
+          f'machine {max(x["peak_gflops"] for x in ours):.0f} GFLOP/s with {a.threads[-1]} threads')
 
 
 if __name__ == '__main__':
