@@ -387,6 +387,311 @@ static void test_saving(sal_ctx *ctx) {
     sal_map_free(ctx, &map);
 }
 
+/* --- pictures as people have them ------------------------------------------------------------ */
+
+/* A 3 x 2 picture, 1 2 3 above 4 5 6 in its red channel, as each of the eight orientations stores
+   it: width and what stands in its rows. */
+static const struct { int w; unsigned char at[6]; } stored[8] = {
+    { 3, { 1, 2, 3, 4, 5, 6 } }, { 3, { 3, 2, 1, 6, 5, 4 } }, { 3, { 6, 5, 4, 3, 2, 1 } },
+    { 3, { 4, 5, 6, 1, 2, 3 } }, { 2, { 1, 4, 2, 5, 3, 6 } }, { 2, { 3, 6, 2, 5, 1, 4 } },
+    { 2, { 6, 3, 5, 2, 4, 1 } }, { 2, { 4, 1, 5, 2, 6, 3 } }
+};
+
+static int is_upright(const sal_image *im) {
+    int i, ok = im->w == 3 && im->h == 2;
+    for (i = 0; ok && i < 6; i++) ok = im->data[i * 3] == i + 1;
+    return ok;
+}
+
+/* EXIF data with one entry, the orientation. */
+static size_t make_exif(unsigned char *out, int big, int how) {
+    static const unsigned char motorola[26] = { 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0,
+                                                0, 0, 1 };
+    static const unsigned char intel[26] = { 'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1 };
+    memcpy(out, big ? motorola : intel, 26);
+    out[18 + big] = (unsigned char)how;
+    return 26;
+}
+
+/* A chunk put behind the IHDR of a PNG of n bytes; returns the new length. */
+static size_t add_chunk(unsigned char *png, size_t n, const char *type, const void *data,
+                        size_t size) {
+    size_t at = 33;
+    memmove(png + at + 12 + size, png + at, n - at);
+    put_chunk(png, &at, type, data, size);
+    return n + 12 + size;
+}
+
+static void test_upright(sal_ctx *ctx) {
+    unsigned char file[4096], rows[24], exif[26], *jpeg, *turned;
+    sal_image im, plain;
+    size_t n, size, i;
+    int how, big, w, h, right = 0, sizes = 0, same = 1;
+    for (how = 1; how <= 8; how++)
+        for (big = 0; big < 2; big++) {
+            w = stored[how - 1].w; h = 6 / w;
+            for (n = 0, i = 0; i < 6; i++) {
+                if (i % (size_t)w == 0) rows[n++] = 0;
+                rows[n] = stored[how - 1].at[i];
+                rows[n + 1] = rows[n + 2] = 0;
+                n += 3;
+            }
+            n = make_png(file, w, h, 8, 2, rows, n);
+            n = add_chunk(file, n, "eXIf", exif, make_exif(exif, big, how));
+            right += sal_image_load_memory(ctx, file, n, "turned.png", &im) == SAL_OK &&
+                     is_upright(&im);
+            sal_image_free(ctx, &im);
+            sal_file_write(ctx, path_of("turned.png"), file, n);
+            sizes += sal_image_size(ctx, path_of("turned.png"), &w, &h) == SAL_OK && w == 3 && h == 2;
+        }
+    CHECK(right == 16, "%d of 16 PNG stand upright: 8 orientations, both byte orders", right);
+    CHECK(sizes == 16, "and sal_image_size says so");
+    ctx->as_stored = 1;
+    sal_image_load_memory(ctx, file, n, "turned.png", &im);
+    CHECK(im.w == 2 && im.h == 3 && im.data[0] == 4, "as_stored: the picture as the file has it");
+    sal_image_free(ctx, &im);
+    ctx->as_stored = 0;
+    if (sal_file_read(ctx, "tests/fuzz/corpus/image/jpeg", &jpeg, &size)) return;
+    sal_image_load_memory(ctx, jpeg, size, "plain.jpg", &plain);
+    turned = SAL__NEW(ctx, unsigned char, size + 100);
+    memcpy(turned, jpeg, 2);
+    memcpy(turned + 2, "\xFF\xFF\xFF\xE1\0\x22" "Exif\0", 12);      /* with FF fill bytes before it */
+    make_exif(turned + 14, 1, 6);
+    memcpy(turned + 40, jpeg + 2, size - 2);
+    sal_image_load_memory(ctx, turned, size + 38, "turned.jpg", &im);
+    for (h = 0; im.w == plain.h && im.h == plain.w && h < plain.h; h++)
+        for (w = 0; w < plain.w; w++)       /* its first row is the right side */
+            same &= !memcmp(im.data + 3 * (w * im.w + im.w - 1 - h),
+                            plain.data + 3 * (h * plain.w + w), 3);
+    CHECK(same && im.w == plain.h && plain.w > 1, "a JPEG whose EXIF stands behind fill bytes");
+    sal_image_free(ctx, &im);
+    sal_image_free(ctx, &plain);
+    sal_free(ctx, turned);
+    sal_free(ctx, jpeg);
+}
+
+static void test_pixels(sal_ctx *ctx) {
+    static const unsigned char bgra[2][12] = { { 3, 2, 1, 255, 6, 5, 4, 255, 99, 99, 99, 99 },
+                                               { 9, 8, 7, 255, 12, 11, 10, 255, 99, 99, 99, 99 } };
+    static const unsigned char want[12] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
+    static const unsigned char grey[4] = { 5, 200, 5, 0 };
+    sal_image im;
+    CHECK(sal_image_from_pixels(ctx, bgra, 2, 2, 12, SAL_BGRA, &im) == SAL_OK &&
+          !memcmp(im.data, want, 12) && !im.rgba && !im.grey, "BGRA pixels with gaps between rows");
+    sal_image_free(ctx, &im);
+    CHECK(sal_image_from_pixels(ctx, bgra[1], 2, 2, -12, SAL_BGRA, &im) == SAL_OK &&
+          !memcmp(im.data, want + 6, 6) && !memcmp(im.data + 6, want, 6), "rows from the bottom");
+    sal_image_free(ctx, &im);
+    CHECK(sal_image_from_pixels(ctx, want, 2, 2, 0, SAL_RGB, &im) == SAL_OK &&
+          !memcmp(im.data, want, 12), "RGB without gaps is a copy");
+    sal_image_free(ctx, &im);
+    CHECK(sal_image_from_pixels(ctx, want, 2, 2, 0, SAL_BGR, &im) == SAL_OK && im.data[0] == 3 &&
+          im.data[9] == 12, "BGR");
+    sal_image_free(ctx, &im);
+    CHECK(sal_image_from_pixels(ctx, want, 3, 1, 0, SAL_RGBA, &im) == SAL_OK && im.rgba &&
+          !memcmp(im.rgba, want, 12), "RGBA keeps the opacity");
+    sal_image_free(ctx, &im);
+    CHECK(sal_image_from_pixels(ctx, grey, 2, 2, 0, SAL_GREY, &im) == SAL_OK && im.grey &&
+          im.data[3] == 200 && im.data[5] == 200, "grey");
+    sal_image_free(ctx, &im);
+    CHECK(sal_image_from_pixels(ctx, grey, 2, 1, 0, SAL_GREY_ALPHA, &im) == SAL_OK && im.grey &&
+          im.data[0] == 59 && im.data[3] == 255 && im.rgba[3] == 200, "grey with alpha");
+    sal_image_free(ctx, &im);
+    CHECK(sal_image_from_pixels(ctx, grey, 2, 2, 1, SAL_GREY, &im) == SAL_ERR_ARGUMENT,
+          "a stride below a row is refused: %s", sal_error(ctx));
+    CHECK(sal_image_from_pixels(ctx, grey, 0, 2, 0, SAL_GREY, &im) == SAL_ERR_ARGUMENT,
+          "no pixels are refused: %s", sal_error(ctx));
+}
+
+/* A square of this grey in the middle of nothing: does it show, and is all saliency on it? */
+static void test_transparency(sal_ctx *ctx) {
+    enum { W = 60, H = 40 };
+    static unsigned char rgba[W * H * 4];
+    int level, i, kind, hidden, seen;
+    for (level = 0; level < 2; level++) {
+        sal_image im, back;
+        sal_map map;
+        for (i = 0; i < W * H; i++) {
+            int inside = i % W >= 40 && i % W < 55 && i / W >= 10 && i / W < 30;
+            memset(rgba + i * 4, level ? 255 : 20, 3);
+            rgba[i * 4 + 3] = (unsigned char)(inside ? 255 : 0);
+        }
+        sal_image_from_pixels(ctx, rgba, W, H, 0, SAL_RGBA, &im);
+        CHECK(im.data[0] == (level ? 0 : 255) && im.data[3 * (20 * W + 45)] == (level ? 255 : 20),
+              "%s behind a %s picture", level ? "black" : "white", level ? "white" : "dark");
+        for (hidden = 0, seen = 1, kind = 0; kind <= SAL_BMS; kind++) {
+            sal_classical(ctx, (sal_classical_kind)kind, &im, NULL, &map);
+            for (i = 0; map.data && i < W * H; i++) hidden += map.data[i] > 0 && !rgba[i * 4 + 3];
+            seen &= map.data && map.data[20 * W + 47] > 0;
+            sal_map_free(ctx, &map);
+        }
+        CHECK(!hidden && seen, "no classical model finds anything where nothing can be seen");
+        CHECK(sal_image_save(ctx, path_of("clear.png"), &im) == SAL_OK &&
+              sal_image_load(ctx, path_of("clear.png"), &back) == SAL_OK && back.rgba &&
+              !memcmp(back.rgba, rgba, sizeof rgba), "PNG keeps the transparency");
+        sal_image_free(ctx, &back);
+        sal_image_free(ctx, &im);
+    }
+}
+
+static void test_profile(sal_ctx *ctx) {
+    enum { SIZE = 140000 };             /* three JPEG segments, three deflate blocks */
+    static const char *const names[] = { "p.png", "p.jpg", "g.png", "g.jpg" };
+    sal_image im, back;
+    int k, i;
+    for (k = 0; k < 4; k++) {
+        sal_image_new(ctx, 5, 4, &im);
+        for (i = 0; i < 60; i++) im.data[i] = (unsigned char)(k < 2 ? 40 * i : 60);
+        im.profile = SAL__NEW(ctx, unsigned char, SIZE);
+        im.profile_size = SIZE;
+        for (i = 0; i < SIZE; i++) im.profile[i] = (unsigned char)(i * i >> 5);
+        memcpy(im.profile, "\0\x02\x22\xE0", 4);        /* its own length */
+        memcpy(im.profile + 16, k < 2 ? "RGB " : "GRAY", 4);
+        CHECK(sal_image_save(ctx, path_of(names[k]), &im) == SAL_OK &&
+              sal_image_load(ctx, path_of(names[k]), &back) == SAL_OK && back.profile_size == SIZE &&
+              !memcmp(back.profile, im.profile, SIZE), "%s keeps a %s profile byte for byte",
+              k % 2 ? "JPEG" : "PNG", k < 2 ? "colour" : "grey");
+        sal_image_free(ctx, &back);
+        memcpy(im.profile + 16, "CMYK", 4);
+        sal_image_save(ctx, path_of(names[k]), &im);
+        sal_image_load(ctx, path_of(names[k]), &back);
+        if (k < 2) CHECK(back.data && !back.profile, "a profile of CMYK is not kept");
+        sal_image_free(ctx, &back);
+        sal_image_free(ctx, &im);
+    }
+}
+
+static void test_png(sal_ctx *ctx) {
+    static const unsigned char rows[10] = { 0, 10, 20, 30, 1, 2, 3, 4, 5, 6 };
+    /* 1 x 1, red 200, green 100, blue 50, opacity 128: premultiplied BGRA, deflate without zlib */
+    static const unsigned char apple[] = { 1, 5, 0, 0xFA, 0xFF, 0, 25, 50, 100, 128 };
+    static const unsigned char ihdr[13] = { 0, 0, 0, 1, 0, 0, 0, 1, 8, 6 };
+    unsigned char file[400];
+    size_t n = make_png(file, 3, 1, 8, 2, rows, 10), i, accepted = 0;
+    sal_image im;
+    for (i = 0; i < 8 * n; i++) {
+        file[i / 8] ^= (unsigned char)(1 << i % 8);
+        accepted += sal_image_load_memory(ctx, file, n, "flipped.png", &im) == SAL_OK;
+        sal_image_free(ctx, &im);
+        file[i / 8] ^= (unsigned char)(1 << i % 8);
+    }
+    CHECK(accepted == 0, "a PNG with any bit flipped is refused (%d of %d were not)", (int)accepted,
+          (int)n * 8);
+    n = add_chunk(file, n, "tEXt", "Comment\0hello", 13);
+    file[45] ^= 1;
+    CHECK(sal_image_load_memory(ctx, file, n, "text.png", &im) == SAL_OK && im.data[0] == 10,
+          "but a damaged comment does no harm");
+    sal_image_free(ctx, &im);
+    n = 8;
+    put_chunk(file, &n, "CgBI", "\x50\0\x20\x02", 4);
+    put_chunk(file, &n, "IHDR", ihdr, 13);
+    put_chunk(file, &n, "IDAT", apple, sizeof apple);
+    put_chunk(file, &n, "IEND", NULL, 0);
+    CHECK(sal_image_load_memory(ctx, file, n, "apple.png", &im) == SAL_OK && im.rgba &&
+          abs(im.rgba[0] - 200) < 2 && abs(im.rgba[1] - 100) < 2 && abs(im.rgba[2] - 50) < 2 &&
+          im.rgba[3] == 128, "a PNG as Xcode writes it has its colours");
+    sal_image_free(ctx, &im);
+}
+
+/* A BMP file: header of that many bytes, bits and compression, then `behind` (masks, palette) and
+   the pixels. Returns its length. */
+static size_t odd_bmp(unsigned char *out, int header, int w, int h, int bits, int way,
+                      const void *behind, size_t behinds, const void *pixels, size_t size) {
+    size_t start = 14 + (size_t)header + behinds, n = start + size;
+    memset(out, 0, start);
+    memcpy(out, "BM", 2);
+    out[2] = (unsigned char)n; out[10] = (unsigned char)start; out[11] = (unsigned char)(start >> 8);
+    out[14] = (unsigned char)header;
+    if (header == 12) {
+        out[18] = (unsigned char)w; out[20] = (unsigned char)h; out[22] = 1;
+        out[24] = (unsigned char)bits;
+    } else {
+        out[18] = (unsigned char)w; out[22] = (unsigned char)h; out[26] = 1;
+        if (h < 0) memset(out + 23, 255, 3);
+        out[28] = (unsigned char)bits; out[30] = (unsigned char)way;
+    }
+    if (behinds) memcpy(out + 14 + header, behind, behinds);
+    memcpy(out + start, pixels, size);
+    return n;
+}
+
+/* Is it read as these 2 x 2 pixels: red, green above blue, white? */
+static void bmp(sal_ctx *ctx, const char *what, const unsigned char *file, size_t n) {
+    static const unsigned char want[12] = { 255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255 };
+    sal_image im;
+    sal_result r = sal_image_load_memory(ctx, file, n, "odd.bmp", &im);
+    CHECK(r == SAL_OK && im.w == 2 && im.h == 2 && !memcmp(im.data, want, 12), "BMP, %s%s%s", what,
+          r ? ": " : "", r ? sal_error(ctx) : "");
+    sal_image_free(ctx, &im);
+}
+
+static void test_bmp(sal_ctx *ctx) {
+    static const unsigned char three[12] = { 0, 0, 255, 0, 255, 0, 255, 0, 0, 255, 255, 255 };
+    static const unsigned char four[16] = { 0, 0, 255, 0, 0, 255, 0, 0, 255, 0, 0, 0, 255, 255, 255,
+                                            0 };
+    static const unsigned char bits24[16] = { 255, 0, 0, 255, 255, 255, 0, 0, 0, 0, 255, 0, 255, 0,
+                                              0, 0 };
+    static const unsigned char down24[16] = { 0, 0, 255, 0, 255, 0, 0, 0, 255, 0, 0, 255, 255, 255,
+                                              0, 0 };
+    static const unsigned char bits16[8] = { 0x1F, 0, 0xFF, 0x7F, 0, 0x7C, 0xE0, 3 };
+    static const unsigned char bits565[8] = { 0x1F, 0, 0xFF, 0xFF, 0, 0xF8, 0xE0, 7 };
+    static const unsigned char mask565[12] = { 0, 0xF8, 0, 0, 0xE0, 7, 0, 0, 0x1F };
+    unsigned char file[300];
+    size_t n;
+    n = odd_bmp(file, 12, 2, 2, 8, 0, three, 12, "\2\3\0\0\0\1\0", 8);
+    bmp(ctx, "OS/2's first header with 8 bits and its palette", file, n);
+    n = odd_bmp(file, 12, 2, 2, 4, 0, three, 12, "\x23\0\0\0\x01\0\0", 8);
+    bmp(ctx, "OS/2 with 4 bits", file, n);
+    n = odd_bmp(file, 12, 2, 2, 24, 0, NULL, 0, bits24, 16);
+    bmp(ctx, "OS/2 with 24 bits", file, n);
+    n = odd_bmp(file, 40, 2, 2, 2, 0, four, 16, "\xB0\0\0\0\x10\0\0", 8);
+    bmp(ctx, "2 bits", file, n);
+    n = odd_bmp(file, 40, 2, -2, 24, 0, NULL, 0, down24, 16);
+    bmp(ctx, "rows from the top", file, n);
+    n = odd_bmp(file, 40, 2, 2, 16, 0, NULL, 0, bits16, 8);
+    bmp(ctx, "16 bits", file, n);
+    n = odd_bmp(file, 40, 2, 2, 16, 3, mask565, 12, bits565, 8);
+    bmp(ctx, "16 bits with masks behind the header", file, n);
+    n = odd_bmp(file, 56, 2, 2, 16, 3, NULL, 0, bits565, 8);
+    memcpy(file + 54, mask565, 12);
+    bmp(ctx, "the third header, with masks in it", file, n);
+    n = odd_bmp(file, 124, 2, 2, 24, 0, NULL, 0, bits24, 16);
+    bmp(ctx, "the fifth header", file, n);
+    n = odd_bmp(file, 40, 2, 2, 8, 1, four, 16, "\1\2\1\3\0\0\1\0\1\1\0\1", 12);
+    bmp(ctx, "run lengths of 8 bits", file, n);
+    n = odd_bmp(file, 40, 2, 2, 4, 2, four, 16, "\2\x23\0\0\2\x01\0\1", 8);
+    bmp(ctx, "run lengths of 4 bits", file, n);
+    n = odd_bmp(file, 40, 2, 2, 8, 1, four, 16, "\1\2\1\3\0\0\1\0", 8);
+    refused(ctx, "run lengths that end too early", file, n, SAL_ERR_FORMAT);
+    n = odd_bmp(file, 40, 2, 2, 8, 4, four, 16, "\2\3\0\0\0\1\0", 8);
+    refused(ctx, "a BMP with a JPEG inside", file, n, SAL_ERR_UNSUPPORTED);
+}
+
+static void test_kinds(sal_ctx *ctx) {
+    static const struct { const char *bytes; size_t size; const char *kind; } kinds[] = {
+        { "RIFF\x10\0\0\0WEBPVP8 ....", 20, "a WebP picture" },
+        { "\0\0\0\x18" "ftypheic....", 16, "a HEIC picture" },
+        { "\0\0\0\x18" "ftypavif....", 16, "an AVIF picture" },
+        { "GIF89a..........", 16, "a GIF picture" }, { "II*\0............", 16, "a TIFF" },
+        { "MM\0*............", 16, "a TIFF" }, { "\xFF\x0A..............", 16, "a JPEG XL" },
+        { "8BPS............", 16, "a Photoshop file" }, { "%PDF-1.7........", 16, "a PDF document" },
+        { "<?xml version=\"1.0\"?>\n<svg xmlns=\"", 34, "an SVG drawing" },
+        { "<!DOCTYPE html>\n<html lang=en>", 30, "an HTML page" },
+        { "version https://git-lfs.github.com/spec/v1\n", 43, "a Git LFS pointer" },
+        { "\xFF\xD8\xFF\xC9\0\x0B\x08\0\x01\0\x01\x01\x01\x11\0..", 17, "arithmetic coding" },
+        { "\xFF\xD8\xFF\xC3\0\x0B\x08\0\x01\0\x01\x01\x01\x11\0..", 17, "lossless coding" }
+    };
+    int k;
+    sal_image im;
+    for (k = 0; k < SAL__COUNT(kinds); k++) {
+        sal_result r = sal_image_load_memory(ctx, kinds[k].bytes, kinds[k].size, "odd", &im);
+        CHECK(r != SAL_OK && strstr(sal_error(ctx), kinds[k].kind), "%s", sal_error(ctx));
+        sal_image_free(ctx, &im);
+    }
+    CHECK(sal_is_picture("a.jfif") && sal_is_picture("a.JPE") && sal_is_picture("a.pnm") &&
+          !sal_is_picture("a.webp"), "names of pictures");
+}
+
 /* A version 1 .npy file with this header around some bytes, as a map. */
 static sal_result npy(sal_ctx *ctx, const char *header, const void *bytes, size_t size,
                       sal_map *map) {
@@ -614,6 +919,13 @@ int main(void) {
     test_formats(&ctx);
     test_odd_files(&ctx);
     test_saving(&ctx);
+    test_upright(&ctx);
+    test_pixels(&ctx);
+    test_transparency(&ctx);
+    test_profile(&ctx);
+    test_png(&ctx);
+    test_bmp(&ctx);
+    test_kinds(&ctx);
     test_npy(&ctx);
     test_numpy(&ctx);
     test_colours(&ctx);
