@@ -84,6 +84,33 @@ done
   tail -c +3 "$photo"; } >turned.jpg
 makes "EXIF orientation is applied"             "400 600 2" turned.jpg
 
+# a chequerboard of black and white is half as bright as white: 188 in sRGB, not 128
+{ printf 'P5 64 64 255\n'
+  for row in $(seq 32); do
+      for pair in $(seq 32); do printf '\000\377'; done
+      for pair in $(seq 32); do printf '\377\000'; done
+  done; } >board.pgm
+status=1
+"$crop" -m center -s 1x1 -o board.png board.pgm >out 2>err
+for level in 273 274 275; do            # 187 to 189, octal
+    printf "P5 1 1 255\n\\$level" >flat.pgm
+    "$crop" -m center -o flat.png flat.pgm >out 2>err && cmp -s flat.png board.png && status=0
+done
+says $status "a thumbnail of a fine pattern is as bright as the pattern"
+
+# a white square on transparency, on the right
+{ printf 'BM\066\100\000\000\000\000\000\000\066\000\000\000\050\000\000\000\100\000\000\000\040\000'
+  printf '\000\000\001\000\040\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000'
+  printf '\000\000\000\000\000\000\000\000'
+  for row in $(seq 32); do
+      for x in $(seq 64); do
+          if [ "$x" -gt 44 ] && [ "$row" -gt 8 ] && [ "$row" -le 24 ]; then printf '\377\377\377\377'
+          else printf '\377\377\377\000'; fi
+      done
+  done; } >logo.bmp
+"$crop" -m bms --json -a 1:1 logo.bmp >out 2>err && grep -q '"x": 32' out
+says $? "a white logo on transparency is what is kept"
+
 json "the box of a thumbnail as JSON" \
      '^\{"picture": ".*coffee.jpg", "width": 600, "height": 400, "boxes": \[\{"x": 100, "y": 0, "w": 400, "h": 400, "kept": 0\.[0-9]*\}\]\}$' \
      -a 1:1 "$photo"
