@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # saliency.h is one header: nothing here is needed to use it. This file is a menu.
 #
 #   make            the programs in build/

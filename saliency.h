@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* saliency.h - predict where people look in a picture                             >>about
 
    One file. In ONE C or C++ source file of your program write
@@ -1458,6 +1459,10 @@ SALDEF double sal_name_share(const char *name, uint64_t seed);
    with those of your other files. If this file has them before, yours are used, and their
    implementation may stand anywhere in it. */
 #ifndef SALIENCY_NO_STB
+#  ifdef SALIENCY_NO_STDIO
+#    define STBI_NO_STDIO
+#    define STBI_WRITE_NO_STDIO
+#  endif
 #  if defined(__GNUC__)
 #    pragma GCC diagnostic push
 #    pragma GCC diagnostic ignored "-Wunused-function"
@@ -15294,20 +15299,47 @@ static const sal__isa SAL__K(isa) = {
 #endif /* SAL__K */
 
 /* ============================================================================================
-   >>licence
+   >>licence  the Unlicense (public domain) or MIT-0
+   ==========================================================================================
+   This software is available under two licences: choose whichever you prefer.
 
-   This software is available under two licences; choose the one you prefer.
+   A. The Unlicense
 
-   A. Public domain (www.unlicense.org). Anyone is free to copy, modify, publish, use, compile,
-      sell, or distribute this software, in source or binary form, for any purpose, commercial or
-      not, and by any means. The authors dedicate all copyright interest in it to the public domain.
+   This is free and unencumbered software released into the public domain.
 
-   B. MIT No Attribution. Permission is granted, free of charge, to any person obtaining a copy of
-      this software and its documentation, to deal in it without restriction, including the rights
-      to use, copy, modify, merge, publish, distribute, sublicense and sell copies.
+   Anyone is free to copy, modify, publish, use, compile, sell, or distribute this software,
+   either in source code form or as a compiled binary, for any purpose, commercial or
+   non-commercial, and by any means.
 
-   In both cases the software is provided "as is", without warranty of any kind, express or implied,
-   including the warranties of merchantability, fitness for a particular purpose and
-   noninfringement. In no event shall the authors be liable for any claim, damages or other
-   liability arising from the software or its use.
+   In jurisdictions that recognize copyright laws, the author or authors of this software
+   dedicate any and all copyright interest in the software to the public domain. We make this
+   dedication for the benefit of the public at large and to the detriment of our heirs and
+   successors. We intend this dedication to be an overt act of relinquishment in perpetuity of
+   all present and future rights to this software under copyright law.
+
+   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING
+   BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+   NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+   LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
+   CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+
+   For more information, please refer to <https://unlicense.org>
+
+   B. MIT-0
+
+   MIT No Attribution
+
+   Copyright 2026 The authors of saliency.h
+
+   Permission is hereby granted, free of charge, to any person obtaining a copy of this software
+   and associated documentation files (the "Software"), to deal in the Software without
+   restriction, including without limitation the rights to use, copy, modify, merge, publish,
+   distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the
+   Software is furnished to do so.
+
+   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING
+   BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+   NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM,
+   DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING
+   FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
    ========================================================================================== */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* saliency_cuda.cu - the GPU backend of saliency.h                                 >>about
 
    An optional companion. Build it beside any program that uses saliency.h:

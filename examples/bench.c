@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* bench: how fast is each network here, layer by layer, and how near to what the machine can do?
 
        gcc -O2 -fopenmp examples/bench.c -o bench -lm          (without -fopenmp: one thread)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* cli.h: what the programs share: options, numbers, checked output, pictures and folders of them,
    where results go, progress.
 

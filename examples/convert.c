@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* convert: a network's weights in another number format, or the mean of several trainings.
 
        gcc -O2 examples/convert.c -o convert -lm

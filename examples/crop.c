@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* crop: the part of a picture that people look at.
 
        gcc -O2 examples/crop.c -o crop -lm          (add -fopenmp to use all cores)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* dataset.h - fixation data sets as their authors publish them, for saliency.h
 
    Reads, from a folder, photographs with what people looked at: OSIE, Scene, SALICON, iSUN,

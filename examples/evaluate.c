@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* evaluate: how well do saliency maps predict where people looked?
 
        gcc -O2 examples/evaluate.c -o evaluate -lm          (add -fopenmp to use all cores)

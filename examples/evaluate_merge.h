@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* evaluate --merge: the scores that several runs with --part kept in their JSON become those of one
    run. Part of evaluate.c, which includes it behind evaluate_table.h.
 

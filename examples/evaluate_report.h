@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* The report of evaluate for the browser: one file, no scripts, nothing fetched from elsewhere.
 
    Part of evaluate.c, which includes it behind evaluate_table.h. */

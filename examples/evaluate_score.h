@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* What evaluate knows, and the scores of one picture: maps against fixations, viewers against each
    other. Part of evaluate.c, which includes it behind saliency.h and cli.h. */
 

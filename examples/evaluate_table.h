@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* The results of evaluate as text: summaries, the table, CSV, JSON. Part of evaluate.c, which
    includes it behind evaluate_score.h. */
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* hello: the shortest complete program. A photograph in, a saliency map out.
 
        gcc -O2 examples/hello.c -o hello -lm  &&  ./hello examples/photos/coffee.jpg map.png */

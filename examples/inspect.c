@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* inspect: what is in a weights file, a network, or a MATLAB file.
 
        gcc -O2 examples/inspect.c -o inspect -lm

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* predict: photographs in, saliency maps out.
 
        gcc -O2 examples/predict.c -o predict -lm          (add -fopenmp to use all cores)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* pretrain: a data set for weak pre-training, from photographs nobody has looked at yet
    (WEPSAM, section 3.1): a saliency model labels them, the clearest labels are kept.
 

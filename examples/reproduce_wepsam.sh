@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # WEPSAM's claim (its Fig. 2) on real data: does the network that was first trained on GBVS maps of
 # unlabelled photographs learn where people look sooner and better than from random weights?
 # Three seeds, everything else the same. About 20 minutes on two idle cores; goes on where it was cut

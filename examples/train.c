@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* train: a network learns from photographs and what people looked at in them.
 
        gcc -O2 -fopenmp examples/train.c -o train -lm

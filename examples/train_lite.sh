@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # How weights/lite.safetensors came about, step by step; goes on where it was cut off. About three hours on two
 # idle cores, 8 GB of memory.
 #

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* train_yours: lite learns from your own pictures, wherever they come from; here it draws them.
 
        gcc -O2 -fopenmp examples/train_yours.c -o train_yours -lm  &&  ./train_yours

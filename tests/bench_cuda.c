@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* How fast is saliency_cuda.cu? Each network with random weights: milliseconds of a prediction and
    of a training step (mean squared error, SGD), then its layers. `make bench-cuda` builds and runs
    it, beside PyTorch if tests/bench_cuda.py finds one with CUDA.

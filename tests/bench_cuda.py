@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Unlicense OR MIT-0
 """saliency_cuda.cu beside PyTorch with cuDNN, in one run on one GPU.
 
     make bench-cuda                                   (or:)

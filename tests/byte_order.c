@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* What a machine of one byte order writes, a machine of the other one reads: `byte_order write FOLDER`
    on one, `byte_order read FOLDER` on the other. tests/test_byte_order.sh does it both ways. */
 #define SALIENCY_IMPLEMENTATION

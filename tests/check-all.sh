@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # The tests again, in every way they can be run here: sanitizers, clang, other optimisation levels,
 # without SIMD, 64-bit ARM and big-endian s390x in an emulator. A way whose tools are missing is
 # skipped with a line that says so. The last line counts ways: "N passed, N failed".

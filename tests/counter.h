@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* An allocator that counts, and fails at a chosen call: set fail_at to 1, 2, 3 ... and look at
    live; bytes is the sum of all calls. */
 #ifndef SAL_TEST_COUNTER_H

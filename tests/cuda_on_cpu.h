@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* Enough of CUDA to run saliency_cuda.cu on a CPU, for tests: compile the .cu as C++ with this
    header in front,
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* Writes small MATLAB 5 files for the tests: any class, any storage type, either byte order, plain
    or zlib-packed. Include after saliency.h (stb packs). */
 #ifndef MAT_WRITER_H

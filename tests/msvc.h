@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* A stand-in for the headers of Microsoft's C library and of Windows, as far as the sources use them:
    what is not declared here, as unistd.h and dirent.h, is not to be had there. For
    tests/test_msvc.sh, which only checks the language; nothing is ever linked with it. */

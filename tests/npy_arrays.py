@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Unlicense OR MIT-0
 """Writes 200 arrays to FOLDER/K.npy, each of another type, order or shape, and to FOLDER/K-want.npy
 what numpy.load reads from it, as a plain float32 map.   usage: npy_arrays.py FOLDER"""
 import os

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # Run test programs and scripts, show their lines, and add up what they say:
 # the last line is "N passed, N failed" (and ", N skipped"). A program that dies counts as a failure.
 # $RUNNER, if set, is what runs a program (an emulator).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* Networks and inputs made from a seed: what golden/make_golden.py does, and with the same values.
    Include it after saliency.h. */
 #ifndef SAL_SEEDED_H

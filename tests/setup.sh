@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # Are a C compiler and the stb headers here? If not, install them (Debian, as root) or say what to do.
 probe() {
     command -v "${CC:-gcc}" >/dev/null 2>&1 &&

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* What every test program shares: statements that hold or do not, one line each. */
 #ifndef SAL_TEST_H
 #define SAL_TEST_H

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # Files of a little-endian machine on a big-endian one (s390x in an emulator), and back.
 # Debian: gcc-s390x-linux-gnu, qemu-user.
 cd "$(dirname "$0")/.." || exit 1

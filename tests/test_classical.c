@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* Centre prior, spectral residual, Itti, GBVS, BMS: their parts against slow plain versions, and
    the whole models on drawn pictures, odd pictures and human fixations. */
 #define SALIENCY_IMPLEMENTATION

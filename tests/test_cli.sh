@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # What all programs share, as a person meets it: options, standard input and output, folders for
 # results, nothing written over what is read, full disks. Needs build/.
 top=$(cd "$(dirname "$0")/.." && pwd)

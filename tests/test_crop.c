@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* Cropping: the boxes of sal_crop against all boxes there are.
 
    gcc -O2 -fopenmp -Wall -Wextra -I. tests/test_crop.c -o build/test_crop -lm */

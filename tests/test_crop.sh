@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # build/crop as a person meets it: shapes, sizes, odd pictures, folders, and every mistake answered
 # with one sentence on stderr, exit status 1 and no file left behind.
 top=$(cd "$(dirname "$0")/.." && pwd)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* saliency_cuda.cu against the reference: every operator forward and backward over random shapes,
    the ladder of products, networks, losses, optimisers, a short training run, errors.
 

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # Does nvcc take saliency_cuda.cu, for one architecture, and does every kernel fit into registers?
 # `make cuda` builds for all architectures.
 cd "$(dirname "$0")/.." || exit 1

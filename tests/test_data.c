@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* MATLAB files, CSV, density maps and the layouts of the published fixation data sets. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"

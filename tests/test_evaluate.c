@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* The program evaluate: run it on a small data set made here, and read what it wrote.
 
    gcc -O2 -fopenmp -Wall -Wextra -I. tests/test_evaluate.c -o build/test_evaluate -lm

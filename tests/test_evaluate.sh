@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # build/evaluate on the command line: parts of a run and their merging, where results go, maps of
 # another shape, pictures that are not complete. Needs build/.
 top=$(cd "$(dirname "$0")/.." && pwd)

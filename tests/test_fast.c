@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* The fast kernels against the textbook, on random shapes, with each instruction set of this
    processor. Every array a kernel gets lies between two pages that must not be touched: close to
    the one behind it, then close to the one before it; scratch and outputs begin as NaN. The results

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* Every seed of every fuzz target again, and mutations of it: flipped, cut, doubled. A target ends
    the program when something is wrong, so that lines missing at the end are a failure, too. */
 #define SALIENCY_IMPLEMENTATION

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* Gradients against finite differences, in double precision: the library's own source, compiled
    with double in the place of float, so that differences are good to nine digits. */
 #include <dirent.h>

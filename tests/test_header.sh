@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # The header as people compile it: C99 and C++11, gcc and clang, every configuration macro, without a
 # warning; several files in one program; nothing printed, nothing exported but sal_...
 cd "$(dirname "$0")/.." || exit 1
@@ -212,6 +213,9 @@ if command -v gcc >/dev/null; then
     check "there are no mutable globals" sh -c "! nm '$dir/whole.o' | grep ' [bBdDC] '"
     check "the library never prints, exits, aborts or asserts" sh -c "! nm -u '$dir/whole.o' |
         grep -E ' (_?_?v?f?printf(_chk)?|puts|putchar|fputs|perror|_?exit|abort|__assert_fail)$'"
+    gcc $strict -DSALIENCY_NO_STDIO $(pkg-config --cflags stb 2>/dev/null) -c "$dir/whole.c" -o "$dir/memory.o"
+    check "without stdio there is nothing of files in it" sh -c "nm -u '$dir/memory.o' | grep -q ' memcpy$' &&
+        ! nm -u '$dir/memory.o' | grep -E ' _?_?(f(open|read|write|seeko?|tello?|close|getc|puts|flush|eof|error|printf)|ungetc|open|read|write|close|rename|unlink|remove|stat|opendir|readdir|fsync|getenv|getpid)(64)?(_chk)?(@.*)?$'"
     if command -v g++ >/dev/null; then
         gcc $strict -c "$dir/one.c" -o "$dir/one.o"
         check "a C++ file uses an implementation compiled as C" \

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # The program of the README, as a stranger would build it: an empty folder, two headers, one line.
 set -u
 passed=0 failed=0

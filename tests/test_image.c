@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* Resampling, blurring, picture and map files, colours. */
 #define _DEFAULT_SOURCE         /* mkdtemp */
 #define SALIENCY_IMPLEMENTATION

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # The program inspect: what it prints, and how it refuses. Needs build/inspect.
 cd "$(dirname "$0")/.." || exit 1
 inspect=build/inspect

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # make install into an empty prefix whose name has a blank, programs built from what lies there in an
 # empty folder by pkg-config and by CMake, and make uninstall, which takes away exactly that.
 top=$(cd "$(dirname "$0")/.." && pwd)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* lite as it ships: the weights file, the same bytes inside the program, the default model. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* Numbers in files have a decimal point in every country. */
 #define _POSIX_C_SOURCE 200809L
 #define SALIENCY_IMPLEMENTATION

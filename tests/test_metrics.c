@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* Metrics: the benchmark's numbers, the definitions by brute force, and unusual input.
 
    gcc -O2 -fopenmp -Wall -Wextra -I. tests/test_metrics.c -o build/test_metrics -lm

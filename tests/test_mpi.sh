@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # Two processes over MPI learn what one process learns with twice the batch.
 top=$(cd "$(dirname "$0")/.." && pwd)
 if ! command -v mpicc >/dev/null || ! command -v mpirun >/dev/null; then

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # Would Microsoft's compiler take the header and the programs? It is not here: clang checks the
 # language in its mode, against tests/msvc.h as the system's headers. Debian: clang.
 cd "$(dirname "$0")/.." || exit 1

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* Networks in weights files: saving, loading, refusing, public backbones. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"

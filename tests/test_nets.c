@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* Networks: end to end against PyTorch (golden/make_golden.py), on both backends; shapes, memory
    plan, threads, sharing, failing allocations. */
 #define SALIENCY_IMPLEMENTATION

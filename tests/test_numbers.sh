@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # Numbers on the command line of every program: read whole and within their range, or refused with
 # one sentence that names the option and what was given, before any work is done. Needs build/.
 cd "$(dirname "$0")/.." || exit 1

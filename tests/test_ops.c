@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* Operators: the textbook loops against golden values from PyTorch, forward and backward
    (golden/make_golden.py), and what the default backend makes of layers that follow each other. */
 #define SALIENCY_IMPLEMENTATION

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # build/predict as a person meets it: results, odd pictures, and every mistake answered with one
 # sentence on stderr, exit status 1 and no file left behind.
 top=$(cd "$(dirname "$0")/.." && pwd)

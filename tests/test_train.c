@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* The trainer on small pictures that the test draws itself: all networks learn them, the same bits
    come out however training is run, stopped or killed, and what is wrong with data, disk, memory or
    numbers is said. Works in build/test_train_files/. */

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # build/train as a person meets it: pictures of several sizes, going on, and every mistake answered
 # with one sentence on stderr, exit status 1 and no file left behind.
 top=$(cd "$(dirname "$0")/.." && pwd)

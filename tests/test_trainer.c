@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* What the trainer promises, on samples that are drawn in memory: it goes on only where it stopped,
    chooses the best epoch as it was told, and says what is wrong. */
 #define SALIENCY_IMPLEMENTATION

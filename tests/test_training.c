@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* What learning is made of, against PyTorch (golden/make_training.py): losses, optimisers,
    schedules, gradients of whole networks on both backends; and the same bits for any number of
    threads. */

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # Video through pipes: raw frames in, a raw frame out for each; with ffmpeg where it is installed.
 # Needs build/predict.
 top=$(cd "$(dirname "$0")/.." && pwd)

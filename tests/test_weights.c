@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* Weights files: reading, refusing, writing and converting safetensors. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"

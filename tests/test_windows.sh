@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # The programs as Windows programs, compiled by mingw-w64 with the one line of their first comment and
 # run by wine: the same bytes as here, whatever the names. In full (make test-windows: ALL=1) all
 # programs and tests, 64 and 32 bits. Debian: gcc-mingw-w64, wine (and wine32 for 32 bits).

@@ -1,7 +1,9 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # embed.sh WEIGHTS.safetensors > saliency_lite.h: the same bytes as a C array, in words of eight,
 # which compile ten times faster than single bytes. The first of eight is the least significant.
 cat <<END
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* saliency_lite.h: the weights of lite, built into the program; made by \`make\` from
    weights/lite.safetensors. Include it after saliency.h, in one source file:
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* What the fuzz targets share: a context that counts its memory, and a condition that must hold. */
 #ifndef SAL_FUZZ_H
 #define SAL_FUZZ_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* fuzz_csv: any bytes as fixations.csv, and as sigma.csv.
 
        clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. \

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* fuzz_image: any bytes as a JPEG, PNG, BMP, PPM or PGM picture.
 
        clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \

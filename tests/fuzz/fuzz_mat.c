@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* fuzz_mat: any bytes as a MATLAB file, and its variables as the fixations of each published set.
 
        clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. \

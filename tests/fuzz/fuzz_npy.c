@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* fuzz_npy: any bytes as a NumPy file with a map.
 
        clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. \

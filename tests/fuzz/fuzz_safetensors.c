@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* fuzz_safetensors: any bytes as a weights file. What is refused leaves no memory and names the
    file; what is read can be written and read again, and stays the same.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Unlicense OR MIT-0
 """Expected values for tests/test_ops.c and tests/test_nets.c, computed by PyTorch.
 
     ops.safetensors    every operator: inputs, parameters, outputs and gradients

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Unlicense OR MIT-0
 """Expected values for tests/test_training.c, computed by PyTorch's autograd and optimisers.
 
     training.safetensors   losses, optimisers, schedules, gradients of whole networks

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Unlicense OR MIT-0
 """Writes python.safetensors with the safetensors package 0.8 (pip install safetensors numpy)."""
 import os
 import numpy as np
