@@ -1459,10 +1459,6 @@ SALDEF double sal_name_share(const char *name, uint64_t seed);
    with those of your other files. If this file has them before, yours are used, and their
    implementation may stand anywhere in it. */
 #ifndef SALIENCY_NO_STB
-#  ifdef SALIENCY_NO_STDIO
-#    define STBI_NO_STDIO
-#    define STBI_WRITE_NO_STDIO
-#  endif
 #  if defined(__GNUC__)
 #    pragma GCC diagnostic push
 #    pragma GCC diagnostic ignored "-Wunused-function"
@@ -1489,6 +1485,9 @@ SALDEF double sal_name_share(const char *name, uint64_t seed);
 #      define STBI_NO_TGA
 #      define STBI_NO_PIC
 #      define STBI_NO_PNM
+#      ifdef SALIENCY_NO_STDIO
+#        define STBI_NO_STDIO
+#      endif
 #    endif
 #    ifdef SAL__STB_FOLDER
 #      include <stb/stb_image.h>
@@ -1501,6 +1500,12 @@ SALDEF double sal_name_share(const char *name, uint64_t seed);
 #    ifndef STB_IMAGE_WRITE_IMPLEMENTATION
 #      define STB_IMAGE_WRITE_STATIC
 #      define STB_IMAGE_WRITE_IMPLEMENTATION
+#      ifdef SALIENCY_NO_STDIO
+#        define STBI_WRITE_NO_STDIO
+         /* declared there, but not defined: another's declaration a second time */
+#        define stbi_write_hdr_to_func(f, context, w, h, channels, data) \
+             stbi_write_tga_to_func(f, context, w, h, channels, const void *from)
+#      endif
 #    endif
 #    ifdef SAL__STB_FOLDER
 #      include <stb/stb_image_write.h>
@@ -6075,18 +6080,6 @@ static int sal__parse_preprocess(const char *text, sal_net_desc *d) {
     return ok && !*text && d->scale > 0 && d->std[0] > 0 && d->std[1] > 0 && d->std[2] > 0;
 }
 
-enum { SAL__PREPROCESS = 320 };
-static void sal__print_preprocess(const sal_net_desc *d, char text[SAL__PREPROCESS]) {
-    static const char *const before[] = { "/", ", mean ", " ", " ", ", std ", " ", " " };
-    int used = snprintf(text, SAL__PREPROCESS, "%s", d->bgr ? "bgr" : "rgb");
-    for (int i = 0; i < SAL__COUNT(before); i++) {
-        float value = i == 0 ? d->scale : i < 4 ? d->mean[i - 1] : d->std[i - 4];
-        char number[32];
-        used += snprintf(text + used, (size_t)(SAL__PREPROCESS - used), "%s%s", before[i],
-                         sal_number_print(number, value, 0));
-    }
-}
-
 /* What stands under a field's key, into a description; 0 if it is not of that kind. */
 static int sal__field_parse(const sal__field *f, const char *text, sal_net_desc *d) {
     float *number = (float *)(void *)((char *)d + f->offset);
@@ -6105,6 +6098,7 @@ static int sal__field_parse(const sal__field *f, const char *text, sal_net_desc 
     return 1;
 }
 
+#ifndef SALIENCY_NO_STDIO
 /* The opposite, into text; 0 if the field is as usual in this kind and need not be written. */
 static int sal__field_print(const sal__field *f, const sal_net_desc *d, char text[80]) {
     sal_net_desc usual = sal_net_desc_default(d->kind);
@@ -6120,6 +6114,19 @@ static int sal__field_print(const sal__field *f, const sal_net_desc *d, char tex
     return memcmp((char *)&usual + f->offset, (const char *)d + f->offset,
                   f->numbers > 1 ? sizeof x : sizeof whole) != 0;
 }
+
+enum { SAL__PREPROCESS = 320 };
+static void sal__print_preprocess(const sal_net_desc *d, char text[SAL__PREPROCESS]) {
+    static const char *const before[] = { "/", ", mean ", " ", " ", ", std ", " ", " " };
+    int used = snprintf(text, SAL__PREPROCESS, "%s", d->bgr ? "bgr" : "rgb");
+    for (int i = 0; i < SAL__COUNT(before); i++) {
+        float value = i == 0 ? d->scale : i < 4 ? d->mean[i - 1] : d->std[i - 4];
+        char number[32];
+        used += snprintf(text + used, (size_t)(SAL__PREPROCESS - used), "%s%s", before[i],
+                         sal_number_print(number, value, 0));
+    }
+}
+#endif
 
 /* The kind of network that has these tensors, if the file does not say. */
 static int sal__guess_kind(const sal_safetensors *file, sal_kind *kind) {
