@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Unlicense OR MIT-0
 """Our networks against ONNX Runtime, OpenVINO (float32 and bfloat16) and ncnn: in turn, fresh processes,
 ratios of medians.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Unlicense OR MIT-0
 """Our networks as ONNX files for bench_peers.py, with random weights.
 
     python3 tests/export_onnx.py FOLDER [--nets lite ...] [--size HxW]

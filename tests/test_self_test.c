@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* The self-test finds what is planted: a wrong kernel of any kind, forward or backward, and damaged
    weights. */
 #define SALIENCY_IMPLEMENTATION
