@@ -545,7 +545,7 @@ static void test_profile(sal_ctx *ctx) {
         for (i = 0; i < 60; i++) im.data[i] = (unsigned char)(k < 2 ? 40 * i : 60);
         im.profile = SAL__NEW(ctx, unsigned char, SIZE);
         im.profile_size = SIZE;
-        for (i = 0; i < SIZE; i++) im.profile[i] = (unsigned char)(i * i >> 5);
+        for (i = 0; i < SIZE; i++) im.profile[i] = (unsigned char)((unsigned)i * (unsigned)i >> 5);
         memcpy(im.profile, "\0\x02\x22\xE0", 4);        /* its own length */
         memcpy(im.profile + 16, k < 2 ? "RGB " : "GRAY", 4);
         CHECK(sal_image_save(ctx, path_of(names[k]), &im) == SAL_OK &&
