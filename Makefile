@@ -10,6 +10,8 @@
 #   make check-all  the tests again: sanitizers, other compilers, other processors
 #   make test-windows   all programs and tests, as Windows programs in wine
 #   make reproduce-wepsam   WEPSAM's Fig. 2 on the data sets in DATA (about 20 minutes on two cores)
+#   make reproduce-sam      SAM's tables, on DATA and the VGG-16 in VGG (under three hours on two cores)
+#   make reproduce-mlnet    ML-Net's loss, prior and features (likewise)
 #   make cuda       the GPU backend for every architecture that nvcc knows (needs no GPU)
 #   make test-cuda  its tests, on a GPU
 #   make bench-cuda how fast it is there, beside PyTorch if that is installed
@@ -21,6 +23,7 @@ STB     = $(shell pkg-config --cflags stb 2>/dev/null)
 PREFIX  = /usr/local
 BUILD   = build
 DATA    = ../shared/data
+VGG     = ../shared/backbones/vgg16_imagenet_f16.safetensors
 NVCC    = nvcc
 
 PROGRAMS = $(patsubst examples/%.c,$(BUILD)/%,$(wildcard examples/*.c))
@@ -115,6 +118,12 @@ check-all: setup
 reproduce-wepsam: setup $(BUILD)/train $(BUILD)/pretrain
 	@sh examples/reproduce_wepsam.sh $(DATA) $(BUILD)/wepsam $(BUILD)
 
+reproduce-sam: setup $(BUILD)/train $(BUILD)/evaluate $(BUILD)/predict
+	@sh examples/reproduce_sam.sh $(DATA) $(VGG) $(BUILD)/sam $(BUILD)
+
+reproduce-mlnet: setup $(BUILD)/train $(BUILD)/evaluate $(BUILD)/predict
+	@sh examples/reproduce_mlnet.sh $(DATA) $(VGG) $(BUILD)/mlnet $(BUILD)
+
 # As programs find it: pkg-config --cflags --libs saliency, or find_package(saliency) and saliency::saliency. The one-line
 # headers in include/saliency lead from the places that the examples name, so these build unchanged.
 VERSION   = $(shell sed -n 's/^.define SAL_VERSION "\(.*\)"/\1/p' saliency.h)
@@ -186,4 +195,4 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all setup demo tests test bench cuda test-cuda bench-cuda check-all test-windows \
-        reproduce-wepsam install uninstall clean
+        reproduce-wepsam reproduce-sam reproduce-mlnet install uninstall clean
