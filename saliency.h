@@ -489,7 +489,7 @@ typedef struct sal_loss {
 } sal_loss;
 
 /* "mse" (Euclidean), "mlnet", "sam" (x16, peak, 10*kl-2*cc-nss), or any sum of terms like
-   "kl-0.5*cc". */
+   "kl-0.5*cc". With "peak:" in front, of the map divided by its maximum. */
 SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss);
 /* The loss of one map x (h, w); density and fixations have `upsample` times its sides. Returns
    weight * loss and adds weight * gradient to dx (or NULL). scratch: sal_loss_scratch floats. */
@@ -3435,7 +3435,10 @@ SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss)
     const char *p = text;
     memset(loss, 0, sizeof *loss);
     loss->upsample = 1;
-    if (!strcmp(text, "sam")) {
+    if (!strncmp(text, "peak:", 5)) {
+        p += 5;
+        loss->peak = 1;
+    } else if (!strcmp(text, "sam")) {
         p = "10*kl-2*cc-nss";
         loss->upsample = 16;
         loss->peak = 1;

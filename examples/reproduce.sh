@@ -1,7 +1,7 @@
 # What reproduce_sam.sh and reproduce_mlnet.sh share: heads of a network learn on the features of a frozen
 # ImageNet backbone; test pictures are scored; a paper's claims are put to the test. Not run by itself.
 #
-# The caller sets data, out, build, set (a folder of data), size, threads, recipe, backbone.
+# The caller sets data, out, build, set (a folder of data), size, threads, recipe, backbone, keep (whose weights stay).
 
 learn() {           # NAME FEATURES OPTIONS...: trains OUT/NAME.safetensors, once, and scores it: OUT/NAME.csv
     name=$1 features=$2; shift 2
@@ -11,6 +11,7 @@ learn() {           # NAME FEATURES OPTIONS...: trains OUT/NAME.safetensors, onc
         --resume --quiet "$@"
     score "$name" "$out/$name.safetensors"
     rm -f "$out/$name.safetensors.state"
+    case " $keep " in *" ${name%-*} "*) ;; *) rm -f "$out/$name.safetensors" ;; esac    # up to 200 MB each
 }
 score() {           # NAME WEIGHTS OPTIONS...: OUT/NAME.csv, a line for each test picture
     name=$1 weights=$2; shift 2

@@ -7,7 +7,7 @@
 #     sh examples/reproduce_sam.sh DATA BACKBONE OUT [BUILD]
 #
 # DATA has osie/; BACKBONE is an ImageNet VGG-16 as safetensors; OUT gets table*.csv, *.svg, claims.txt and the
-# weights; BUILD has train, evaluate and predict (default build). May be set outside: SET=osie, NET=sam-vgg,
+# weights of the whole network; BUILD has train, evaluate and predict (default build). May be set outside: SET=osie, NET=sam-vgg,
 # SIZE=120x160, EPOCHS=6, LR=3e-4, SEEDS="1 2 3", LSTM_SEEDS="1" (with the ConvLSTM, many times as slow),
 # LOSS_STEPS=0 (of the ConvLSTM where losses are compared), THREADS=2.
 set -e
@@ -17,6 +17,7 @@ set=${SET:-osie} net=${NET:-sam-vgg} size=${SIZE:-120x160} epochs=${EPOCHS:-6} t
 seeds=${SEEDS:-1 2 3} lstm_seeds=${LSTM_SEEDS:-1} loss_steps=${LOSS_STEPS:-0}
 recipe="--no-mirror --val-split 0.1 --batch 10 --opt adamw --schedule onecycle --lr ${LR:-3e-4} --epochs $epochs \
     --select cc --checkpoint 60"
+keep="all"
 [ -d "$data/$set" ] || { echo "skip: $data/$set is not there"; exit 0; }
 [ -f "$backbone" ] || { echo "skip: $backbone is not there"; exit 0; }
 mkdir -p "$out"
@@ -28,7 +29,7 @@ for seed in $seeds; do              # Table II, without the ConvLSTM
     learn mask-$seed dilated -m $net --steps 0 --priors mask --seed $seed
 done
 for seed in $seeds; do              # Figs. 5 and 6
-    for loss in kl -cc -nss mse cosine chi2 tvd; do
+    for loss in kl -cc -nss peak:mse cosine chi2 tvd; do
         learn loss$loss-$seed dilated -m $net --steps $loss_steps --loss=$loss --seed $seed
     done
     [ $loss_steps = 0 ] || learn loss_sam-$seed dilated -m $net --steps $loss_steps --seed $seed
@@ -50,7 +51,7 @@ table "$out/table2.csv" "plain=plain CNN=$(published .743 .771)" "dilated=dilate
 table "$out/table3.csv" "mask=DCN + mask=" "priors=DCN + Gaussians=$(published .824 .840)" \
     "lstm_mask=ConvLSTM + mask=$(published .811 .840)" "all=ConvLSTM + Gaussians=$(published .830 .844)"
 table "$out/table4.csv" "step1=1 step=" "step2=2 steps=" "step3=3 steps=" "step4=4 steps="
-table "$out/losses.csv" "loss_sam=10 KL - 2 CC - NSS=" "losskl=KL=" "loss-cc=CC=" "loss-nss=NSS=" "lossmse=Euclidean=" \
+table "$out/losses.csv" "loss_sam=10 KL - 2 CC - NSS=" "losskl=KL=" "loss-cc=CC=" "loss-nss=NSS=" "losspeak:mse=Euclidean=" \
     "losscosine=cosine=" "losschi2=chi squared=" "losstvd=total variation="
 for name in table2 table3 table4 losses; do draw "$out/$name.csv" CC "CC, $net, $set" >"$out/$name-cc.svg"; done
 draw "$out/losses.csv" NSS "NSS, $net, $set" >"$out/losses-nss.svg"
@@ -65,7 +66,7 @@ draw "$out/losses.csv" NSS "NSS, $net, $set" >"$out/losses-nss.svg"
     for t in 1 2 3; do
         claim CC step$((t + 1)) step$t "$((t + 1)) steps of the ConvLSTM are better than $t"
     done
-    for loss in kl -cc -nss mse cosine chi2 tvd; do
+    for loss in kl -cc -nss peak:mse cosine chi2 tvd; do
         claim NSS loss_sam loss$loss "the combined loss gives a better NSS than $loss alone"
         claim CC loss_sam loss$loss "the combined loss gives a better CC than $loss alone"
     done

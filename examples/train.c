@@ -55,7 +55,7 @@ static const char help[] =
     "  --blur F             sigma of the blur after the network, in pixels of its map\n"
     " recipe (defaults: the paper's)\n"
     "  --loss L             sam, or a sum: mse mlnet mlnet_code nss cc kl tvd chi2 cosine bce,\n"
-    "                       as in 10*kl-2*cc-nss\n"
+    "                       as in 10*kl-2*cc-nss; peak:mse: of the map divided by its maximum\n"
     "  --opt O              sgd nesterov rmsprop adam adamw\n"
     "  --epochs N  --batch N  --seed N\n"
     "  --lr A[:B]           learning rate, from A to B\n"

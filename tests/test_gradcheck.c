@@ -479,6 +479,7 @@ int main(void) {
     for (i = 0; i < SAL__COUNT(operators); i++) check_operator(i);
     for (i = 0; i < SAL_LOSS_TERMS; i++) check_loss(sal__loss_names[i], 1 + i % 2 * 3);
     check_loss("sam", 4);
+    check_loss("peak:mse", 1);
     check_loss("kl-0.5*cc+.25*mse", 1);
     check_penalties();
     check_network(SAL_JUNTINGNET, 28, 28, 8, NULL, 0, 1e-5);
