@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # What reproduce_sam.sh and reproduce_mlnet.sh share: heads of a network learn on the features of a frozen
 # ImageNet backbone; test pictures are scored; a paper's claims are put to the test. Not run by itself.
 #

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # ML-Net's claims (Cornia et al. 2016) on real data: its loss against plain squared error, its prior on and off,
 # and section IV-C, what the features of conv3, conv4 and conv5 contribute to the map. All heads learn on the
 # features of one frozen ImageNet VGG-16. Goes on where it was cut off.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Unlicense OR MIT-0
 # The tables of SAM (Cornia et al. 2018) on real data: what each part of the network gives (Table II), Gaussian
 # priors against ML-Net's mask (Table III), fewer steps of the ConvLSTM (Table IV, Fig. 3), losses (Figs. 5 and 6).
 # All heads learn on the features of one frozen ImageNet backbone, from a few hundred pictures, not 10,000: the
