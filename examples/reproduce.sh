@@ -50,7 +50,7 @@ claim() {           # METRIC A B SENTENCE: A scores higher than B, in pairs: eac
         END { for (p in picture) { d = sum[p, "a"] / n["a"] - sum[p, "b"] / n["b"]; k++; s += d; q += d * d }
             m = s / k; e = sqrt((q / k - m * m) / (k - 1)); t = e > 0 ? m / e : 0
             printf "%s: %s (%s %+.4f, standard error %.4f over %d pictures; seeds %d and %d)\n", sentence,
-                   t > 2 ? "holds" : t < -2 ? "does not hold" : "cannot be told", metric, m, e, k, n["a"], n["b"] }' "$out/pairs"
+                   (t > 2 ? "holds" : t < -2 ? "does not hold" : "cannot be told"), metric, m, e, k, n["a"], n["b"] }' "$out/pairs"
     rm -f "$out/pairs"
 }
 draw() {            # FILE.csv COLUMN TITLE >FILE.svg: bars, with two standard errors if the next column has them

@@ -68,5 +68,5 @@ draw "$out/levels.csv" share "share of all contributions" >"$out/levels.svg"
     awk -F, '$1 ~ /^(mean|variance) by conv/ { split($1, p, " "); part[p[1]] = part[p[1]] sprintf(" %s %.0f %%,", p[3], 100 * $2)
              if (!(p[1] in least) || $2 < least[p[1]]) least[p[1]] = $2 }
         END { for (of in part) printf "all three levels contribute to the %s of the map: %s (%s one seed)\n", of,
-              least[of] > .05 ? "holds" : "does not hold", part[of] }' "$out/levels.csv"
+              (least[of] > .05 ? "holds" : "does not hold"), part[of] }' "$out/levels.csv"
 } | tee "$out/claims.txt"
