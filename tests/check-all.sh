@@ -22,9 +22,11 @@ way() {
 }
 
 # shift-base: stb_image_write 1.16 shifts a bit of its JPEG buffer into the sign, as C++20 allows
-sanitize="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-sanitize=shift-base"
+sanitize="-g -O1 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-sanitize=shift-base"
 way sanitizers gcc   "$sanitize -fopenmp"
 way threads    clang "-g -O1 -fsanitize=thread -pthread"
+way memory     clang "-g -O1 -fsanitize=memory -fno-sanitize-recover=all"
+way casts      clang "-g -O1 -fsanitize=undefined,float-cast-overflow -fno-sanitize-recover=all -fno-sanitize=shift-base"
 way clang      clang "-O2"
 way O1         gcc   "-O1 -fopenmp"
 way O3         gcc   "-O3 -fopenmp"
