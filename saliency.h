@@ -3769,7 +3769,7 @@ static void sal__plan_steps(sal_run *run) {
         for (k = 0; k < l->inputs; k++) {
             sal_value *in = &run->value[sal__root(run, l->input[k])];
             in->last = SAL__MAX(in->last, again);
-            in->grad_first = 2 * end - i;           /* the last reader: its gradient begins here */
+            if (step->learns) in->grad_first = 2 * end - i;     /* the last reader: begins here */
         }
         if (step->add >= 0) {
             sal_value *in = &run->value[sal__root(run, step->add)];
@@ -3889,7 +3889,8 @@ static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_
             const sal_layer *l = &net->layer[i];
             sal_step *step = &run->step[i];
             if (i == run->kept) step->learns = 1;
-            for (int k = 0; k < l->inputs; k++) step->learns |= run->step[l->input[k]].learns;
+            for (int k = 0; k < (l->op == SAL_OP_UPSAMPLE ? 1 : l->inputs); k++)
+                step->learns |= run->step[l->input[k]].learns;      /* the second: a size */
             for (int k = l->param; k < l->param + l->params; k++) {
                 const sal_param *p = &net->param[k];
                 size_t count = (sal_tensor_count(&p->value) + 15) / 16 * 16;    /* whole lines */
@@ -13941,23 +13942,23 @@ typedef struct sal__sums_job {
 
 /* For `times` batches; 0 if a matrix product is faster. */
 static int sal__sums_fit(sal__sums_job *j, const sal_conv *s, int times) {
-    double tiles, pairs = (double)s->ic * s->oc, panels;
+    double tiles, pairs, panels = (s->oc + 15) / 16 * 16, ins = (s->ic + 15) / 16 * 16;
     memset(j, 0, sizeof *j);
     if (!sal__wino_fit(&j->w, s, 8)) return 0;
     tiles = (double)j->w.tiles * times;
-    panels = (s->oc + 15) / 16 * 16;
+    pairs = panels * ins;
     j->slice = (int)SAL__MAX(1 << 24, 64 * 32 * panels) / (64 * (int)panels) / 32 * 32;
     j->slice = SAL__MIN(j->slice, (s->ic + 31) / 32 * 32);
     j->fs = (size_t)panels * j->slice + 16;
-    j->rows = (int)(6e6 / (64 * (panels + j->slice))) / j->w.tx;
-    j->rows = SAL__MIN(SAL__MAX(j->rows, 320 / j->w.tx + 1), j->w.tiles / j->w.tx * times);
-    return tiles * (64 * pairs * 0.07 + 64 * (panels + s->ic)) + pairs * 60 <
-           (double)times * s->n * s->oh * s->ow * s->kh * s->kw * pairs * 0.09;
+    j->rows = (int)(SAL__MAX(1e6, 1.25 * (double)j->fs * 64) / (64 * (panels + j->slice)));
+    j->rows = SAL__MIN(j->rows / j->w.tx + 1, j->w.tiles / j->w.tx * times);
+    return tiles * (64 * pairs * 0.07 + 64 * (panels + ins)) + pairs * 60 <     /* cycles */
+           (double)times * s->n * s->oh * s->ow * s->kh * s->kw * panels * s->ic * 0.09;
 }
 
 static size_t sal__sums_floats(const sal__sums_job *j, int threads) {
     size_t panels = (size_t)(j->s->oc + 15) / 16 * 16;
-    return 64 * ((size_t)j->rows * j->w.tx * (panels + j->slice) + j->fs) +
+    return 64 * ((size_t)j->rows * j->w.tx * (panels + j->slice) + 32 + j->fs) +
            (size_t)threads * 16 * 8 * SAL__PATCH;
 }
 
@@ -13970,7 +13971,7 @@ static void sal__sums_transform(const sal__sums_job *j, float *to, const float *
         sal__wino_patch(patch, x + c * plane, s, channels - c, n, lanes, (run - 1) * j->w.m + n, y0,
                         x0);
         for (int i = 0; i < run; i++)
-            j->isa->wino_input(to + c / 16 * tiles + i * 16 + c % 16, panels * tiles,
+            j->isa->wino_input(to + c / 16 * tiles + i * 16 + c % 16, panels * tiles + 16,
                                patch + i * j->w.m, SAL__PATCH, (size_t)n * SAL__PATCH, 8, taps);
     }
 }
@@ -14001,13 +14002,13 @@ static void sal__sums_point_task(void *arg, int f, int worker) {
     enum { KC = 128 };
     const sal__sums_job *j = (const sal__sums_job *)arg;
     int tiles = j->count * j->w.tx, outs = (j->s->oc + 15) / 16, ins = (j->channels + 15) / 16;
-    size_t panel = (size_t)tiles * 16;
+    size_t panel = (size_t)tiles * 16, g = f * (outs * panel + 16), v = f * (ins * panel + 16);
     for (int k = 0; k < tiles; k += KC)
         for (int i = 0; i < ins; i += 2)
             for (int o = 0; o < outs; o++)
                 j->isa->outer(j->c + f * j->fs + (size_t)o * 16 * j->slice + i * 16,
-                              (size_t)j->slice, j->g + (f * outs + o) * panel + k * 16,
-                              j->v + (f * ins + i) * panel + k * 16, panel, SAL__MIN(2, ins - i),
+                              (size_t)j->slice, j->g + g + o * panel + k * 16,
+                              j->v + v + i * panel + k * 16, panel, SAL__MIN(2, ins - i),
                               SAL__MIN((int)KC, tiles - k), k > 0 || j->first > 0);
 }
 
@@ -14025,11 +14026,11 @@ static void sal__sums_weight_task(void *arg, int o, int worker) {
 
 static void sal__sums_run(sal_ctx *ctx, sal__sums_job *j, int times, float *scratch) {
     const sal_conv *s = j->s;
-    size_t tiles = (size_t)j->rows * j->w.tx * 64;
+    size_t tiles = (size_t)j->rows * j->w.tx;
     int all = j->w.tiles / j->w.tx * times;
     j->c = scratch; j->v = j->c + 64 * j->fs;
-    j->g = j->v + tiles * j->slice;
-    j->patch = j->g + tiles * ((size_t)(s->oc + 15) / 16 * 16);
+    j->g = j->v + 64 * (tiles * j->slice + 16);
+    j->patch = j->g + 64 * (tiles * ((size_t)(s->oc + 15) / 16 * 16) + 16);
     for (j->channel = 0; j->channel < s->ic; j->channel += j->slice) {
         j->channels = SAL__MIN(j->slice, s->ic - j->channel);
         for (j->first = 0; j->first < all; j->first += j->rows) {
@@ -14118,51 +14119,103 @@ static void sal__fast_bias(sal_ctx *ctx, float *dbias, const float *dout, int n,
     sal_parallel_for(ctx, c, sal__bias_task, &j);
 }
 
-/* Matrix product  c (m, n) += a (m, k) * b (k, n),  all with rows in memory; a task does 64 columns
-   of c. Scratch: SAL__PRODUCT floats a worker. */
-enum { SAL__PRODUCT_KC = 256, SAL__PRODUCT_N = 64,
-       SAL__PRODUCT = SAL__PRODUCT_KC * SAL__PRODUCT_N + 6 * 16 };
+/* Matrix product  c (m, n) += a (m, k) * b (k, n),  all with rows in memory. A task packs 128
+   columns of b and does all rows of c; where b is small (SAL__PRODUCT_SHARED), it is packed once,
+   and a task does all columns of 48 rows. Scratch: sal__product_scratch floats. */
+enum { SAL__PRODUCT_KC = 256, SAL__PRODUCT_N = 128, SAL__PRODUCT_M = 48, SAL__PRODUCT_TILE = 6 * 32,
+       SAL__PRODUCT_SHARED = 1 << 20 };
 
 typedef struct sal__product_job {
     const sal__isa *isa;
     float *c;
     const float *a, *b;
-    int m, n, k;
-    float *worker;
+    int m, n, k, shared;
+    size_t worker_size;
+    float *packed, *worker;
 } sal__product_job;
 
-static void sal__product_task(void *arg, int index, int worker) {
+static sal__product_job sal__product_fit(int m, int n, int k) {
+    sal__product_job j = SAL__ZEROED;
+    size_t all = (size_t)(n + 15) / 16 * 16 * k;
+    j.m = m; j.n = n; j.k = k;
+    j.shared = all <= SAL__PRODUCT_SHARED && m > n / 16;
+    j.worker_size = SAL__PRODUCT_TILE + (j.shared ? 0 : SAL__PRODUCT_KC * SAL__PRODUCT_N);
+    return j;
+}
+
+static size_t sal__product_scratch(int m, int n, int k, int threads) {
+    sal__product_job j = sal__product_fit(m, n, k);
+    return threads * j.worker_size + (j.shared ? (size_t)(n + 15) / 16 * 16 * k : 0);
+}
+
+/* b (part, 16) of columns x .. x+15 and rows k on */
+static void sal__product_pack(const sal__product_job *j, float *to, int x, int k, int part) {
+    int count = SAL__MIN(16, j->n - x);
+    const float *from = j->b + (size_t)k * j->n + x;
+    for (int p = 0; p < part; p++, to += 16, from += j->n) {
+        if (count < 16) memset(to, 0, 16 * sizeof(float));
+        memcpy(to, from, (size_t)count * sizeof(float));
+    }
+}
+
+static void sal__product_pack_task(void *arg, int index, int worker) {
     const sal__product_job *j = (const sal__product_job *)arg;
-    float *b = j->worker + (size_t)worker * SAL__PRODUCT;
-    float *tile = b + SAL__PRODUCT_KC * SAL__PRODUCT_N;
+    sal__product_pack(j, j->packed + (size_t)index * 16 * j->k, index * 16, 0, j->k);
+}
+
+/* Up to 6 rows of c from i on, two panels from column x on; panels of b are bs floats apart. */
+static void sal__product_tile(const sal__product_job *j, int i, int x, int k, int part,
+                              const float *b, size_t bs, float *tile) {
+    const float *a = j->a + (size_t)i * j->k + k;
+    float *c = j->c + (size_t)i * j->n + x;
+    int rows = SAL__MIN(6, j->m - i), columns = SAL__MIN(32, j->n - x);
+    if (columns == 32) {
+        j->isa->pair(c, 16, (size_t)j->n, a, (size_t)j->k, b, bs, part, rows, 1, a);
+        return;
+    }
+    for (int q = 0; q < columns; q += 16)
+        j->isa->block(tile + q, 32, a, (size_t)j->k, b + q / 16 * bs, part, rows, 0, a);
+    for (int r = 0; r < rows; r++)
+        for (int q = 0; q < columns; q++) c[(size_t)r * j->n + q] += tile[r * 32 + q];
+}
+
+static void sal__product_rows_task(void *arg, int index, int worker) {
+    const sal__product_job *j = (const sal__product_job *)arg;
+    float *tile = j->worker + (size_t)worker * j->worker_size;
+    int first = index * SAL__PRODUCT_M, end = SAL__MIN(first + SAL__PRODUCT_M, j->m);
+    for (int k = 0; k < j->k; k += SAL__PRODUCT_KC)
+        for (int x = 0; x < j->n; x += 32)
+            for (int i = first; i < end; i += 6)
+                sal__product_tile(j, i, x, k, SAL__MIN((int)SAL__PRODUCT_KC, j->k - k), j->packed +
+                                  (size_t)x * j->k + k * 16, (size_t)j->k * 16, tile);
+}
+
+static void sal__product_columns_task(void *arg, int index, int worker) {
+    const sal__product_job *j = (const sal__product_job *)arg;
+    float *tile = j->worker + (size_t)worker * j->worker_size, *b = tile + SAL__PRODUCT_TILE;
     int first = index * SAL__PRODUCT_N, end = SAL__MIN(first + SAL__PRODUCT_N, j->n);
     for (int k = 0; k < j->k; k += SAL__PRODUCT_KC) {
         int part = SAL__MIN((int)SAL__PRODUCT_KC, j->k - k);
-        for (int p = 0; p < part; p++)
-            for (int x = first; x < end; x += 16) {
-                float *to = b + (size_t)(x - first) * SAL__PRODUCT_KC + p * 16;
-                size_t count = (size_t)SAL__MIN(16, end - x);
-                memset(to, 0, 16 * sizeof(float));
-                memcpy(to, j->b + (size_t)(k + p) * j->n + x, count * sizeof(float));
-            }
+        for (int x = first; x < end; x += 16)
+            sal__product_pack(j, b + (size_t)(x - first) * SAL__PRODUCT_KC, x, k, part);
         for (int i = 0; i < j->m; i += 6)
-            for (int x = first; x < end; x += 16) {
-                const float *a = j->a + (size_t)i * j->k + k, *panel = b;
-                float *c = j->c + (size_t)i * j->n + x;
-                int rows = SAL__MIN(6, j->m - i), whole = x + 16 <= end;
-                panel += (size_t)(x - first) * SAL__PRODUCT_KC;
-                j->isa->block(whole ? c : tile, whole ? (size_t)j->n : 16, a, (size_t)j->k, panel,
-                              part, rows, whole, a);
-                for (int r = 0; !whole && r < rows; r++)
-                    for (int q = 0; q < end - x; q++) c[(size_t)r * j->n + q] += tile[r * 16 + q];
-            }
+            for (int x = first; x < end; x += 32)
+                sal__product_tile(j, i, x, k, part, b + (size_t)(x - first) * SAL__PRODUCT_KC,
+                                  16 * SAL__PRODUCT_KC, tile);
     }
 }
 
 static void sal__fast_product(sal_ctx *ctx, float *c, const float *a, const float *b, int m, int n,
                               int k, float *scratch) {
-    sal__product_job j = { sal__isa_of(ctx), c, a, b, m, n, k, scratch };
-    sal_parallel_for(ctx, (n + SAL__PRODUCT_N - 1) / SAL__PRODUCT_N, sal__product_task, &j);
+    sal__product_job j = sal__product_fit(m, n, k);
+    j.isa = sal__isa_of(ctx); j.c = c; j.a = a; j.b = b;
+    j.worker = scratch; j.packed = scratch + sal_threads(ctx) * j.worker_size;
+    if (j.shared) {
+        sal_parallel_for(ctx, (n + 15) / 16, sal__product_pack_task, &j);
+        sal_parallel_for(ctx, (m + SAL__PRODUCT_M - 1) / SAL__PRODUCT_M, sal__product_rows_task,
+                         &j);
+    } else sal_parallel_for(ctx, (n + SAL__PRODUCT_N - 1) / SAL__PRODUCT_N,
+                            sal__product_columns_task, &j);
 }
 
 /* Each sample on its own. */
@@ -14227,7 +14280,8 @@ static sal_result sal__backward_dense_train(sal_ctx *ctx, sal_run *run, int i) {
     if (a.dweight) {
         for (int o = 0; o < nout; o++)
             for (int s = 0; s < n; s++) turned[(size_t)o * n + s] = a.dout[(size_t)s * nout + o];
-        sal__fast_product(ctx, a.dweight, turned, a.in, nout, nin, n, turned + (size_t)n * nout);
+        sal__fast_product(ctx, a.dweight, turned, a.in, nout, nin, n,
+                          turned + ((size_t)n * nout + 15) / 16 * 16);
     }
     if (a.din) sal__fast_product(ctx, a.din, a.dout, a.weight, n, nin, nout, turned);
     return SAL_OK;
@@ -14309,7 +14363,7 @@ static sal_result sal__convlstm_train(sal_ctx *ctx, sal_run *run, int i, int bac
     sal__at a = sal__at_of(run, i);
     sal__convs k = { sal__fast_convs_forward, sal__fast_convs_data, sal__fast_convs_weight,
                      sal__fast_convs_cell, sal__fast_convs_cell_back, ctx,
-                     (char *)run->scratch + sal__scratch_ref(run, i) };
+                     (char *)run->scratch + (sal__scratch_ref(run, i) + 63) / 64 * 64 };
     sal__convlstm_at(&k, &a, backward);
     return SAL_OK;
 }
@@ -14353,7 +14407,11 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
     case SAL_OP_MAXPOOL:   return training ? ref : sal__pool_row(&p) * sizeof(float) * threads;
     case SAL_OP_DENSE:
         forward = sal__fast_dense_scratch(run->n, l->kernel, threads);
-        data = (sal__out_count(run, i) + (size_t)threads * SAL__PRODUCT) * sizeof(float);
+        data = sal__out_count(run, i) / (size_t)run->n;
+        data = SAL__MAX((sal__out_count(run, i) + 15) / 16 * 16 +
+                        sal__product_scratch((int)data, l->kernel, run->n, threads),
+                        sal__product_scratch(run->n, l->kernel, (int)data, threads));
+        data *= sizeof(float);
         return training ? SAL__MAX(SAL__MAX(forward, data), ref) : forward;
     case SAL_OP_CONV2D:
         if (run->step[i].wide < 0) break;
@@ -14363,7 +14421,7 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
         if (!training) return sal__fast_convlstm_scratch(in.c, in.h, in.w, threads);
         s = d = sal__lstm_conv(run->n, in.c, in.h, in.w);
         d.oc = 1;
-        return ref + SAL__MAX(sal__conv_scratch(&s, 1, l->steps, threads),
+        return ref + 64 + SAL__MAX(sal__conv_scratch(&s, 1, l->steps, threads),
                               sal__conv_scratch(&d, 1, 1, threads));
     default: return ref;
     }

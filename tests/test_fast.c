@@ -416,8 +416,8 @@ static void product(trial *t) {
     snprintf(what, sizeof what, "%d x %d times %d x %d", m, k, k, n);
     sal_gemm(want, a, b, m, n, k);
     for (i = 0; i < m * n; i++) want[i] += c[i];
-    sal__fast_product(&t->ctx, c, a, b, m, n, k, (float *)scratch(t, sizeof(float) * SAL__PRODUCT *
-                                                                  (size_t)t->ctx.threads));
+    sal__fast_product(&t->ctx, c, a, b, m, n, k, (float *)scratch(t, sizeof(float) *
+                      sal__product_scratch(m, n, k, t->ctx.threads)));
     agree(t, c, want, (size_t)m * n);
 }
 
