@@ -270,7 +270,8 @@ static int open_row(evaluation *e, score_row *row) {
     memcpy(which.input, e->input, sizeof which.input);
     if (open_model(&e->ctx, &which, &row->of)) return 1;
     row->open = 1;
-    if (!*row->name) snprintf(row->name, sizeof row->name, "%s", row->of.name);
+    snprintf(name, sizeof name, "%s", row->of.name);
+    if (!*row->name) memcpy(row->name, name, sizeof name);
     return 0;
 }
 
