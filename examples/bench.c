@@ -402,15 +402,28 @@ typedef struct options {
     const char *net, *weights, *dtype, *svg;
     int size[2], runs;
     int layers, json, reference;
+    int quiet;                  /* standard output is for the chart */
     sal_simd simd;
 } options;
+
+static int save_svg(sal_ctx *ctx, const options *o, const report *r, const machine *m) {
+    char path[PATH_ROOM];
+    pictures read;
+    int status;
+    memset(&read, 0, sizeof read);
+    if (o->weights) take(&read, o->weights);
+    status = out_path(ctx, &read, o->svg, "bench.svg", path);
+    if (!status && write_svg(ctx, path, r, m)) status = complain("%s", sal_error(ctx));
+    pictures_free(&read);
+    return status;
+}
 
 static int bench(sal_ctx *ctx, const options *o, const machine *m, sal_kind kind) {
     static const char *const names[] = { "F32", "F16", "BF16", "I8" };
     sal_net_desc desc = sal_net_desc_default(kind);
     sal_net *net = NULL;
     report r;
-    int dtype = 0;
+    int dtype = 0, status = 0;
     double start = now() * 1e3;
     sal_result result;
     memset(&r, 0, sizeof r);
@@ -427,13 +440,13 @@ static int bench(sal_ctx *ctx, const options *o, const machine *m, sal_kind kind
     if (!result) result = measure(ctx, &r);
     r.peak_mb = peak_mb();
     if (!result && o->json) show_json(&r, m);
-    else if (!result) show_text(&r, m, o->layers);
-    if (!result && o->svg) result = write_svg(ctx, o->svg, &r, m);
+    else if (!result && !o->quiet) show_text(&r, m, o->layers);
+    if (!result && o->svg) status = save_svg(ctx, o, &r, m);
     sal_free(ctx, r.sample);
     sal_free(ctx, r.layer);
     sal_run_close(ctx, r.run);
     sal_net_free(ctx, net);
-    return result ? complain("%s", sal_error(ctx)) : 0;
+    return result ? complain("%s", sal_error(ctx)) : status;
 }
 
 static int read_simd(void *into, const char *option, const char *value) {
@@ -470,9 +483,11 @@ int main(int argc, char **argv) {
         status = complain("there is no network called %s", o.net);
     ctx.simd = o.simd;
     if (o.reference) ctx.backend = sal_backend_ref();
+    o.quiet = o.svg && is_standard(o.svg);
+    if (!status && o.quiet && o.json) status = complain("-: standard output takes one result only");
     if (!status) status = measure_machine(&ctx, &m);
     if (status) return finish(status);
-    if (!o.json)
+    if (!o.json && !o.quiet)
         printf("this machine, %d thread%s: %.1f GFLOP/s of multiply-adds, %.1f GB/s read\n",
                m.threads, m.threads > 1 ? "s" : "", m.gflops, m.gbytes);
     if (o.net || o.weights) return finish(bench(&ctx, &o, &m, kind));

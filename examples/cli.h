@@ -802,6 +802,18 @@ static inline int out_path(sal_ctx *ctx, const pictures *p, const char *out, con
     return 0;
 }
 
+/* The tables of a data set in a folder are read: fixations.csv, .mat files. */
+static inline void take_tables(sal_ctx *ctx, pictures *p, const char *folder) {
+    char **names, path[PATH_ROOM];
+    int i, count;
+    if (sal_dir_list(ctx, folder, &names, &count)) return;
+    for (i = 0; i < count; i++)
+        if ((has_ending(names[i], ".mat") || !strncmp(names[i], "fixations", 9)) &&
+            snprintf(path, sizeof path, "%s/%s", folder, names[i]) < (int)sizeof path)
+            take(p, path);
+    sal_free(ctx, names);
+}
+
 /* --- one after the other ------------------------------------------------------------------- */
 
 /* A bar, and how long it will take. `start` is now() of the beginning. */

@@ -229,6 +229,13 @@ static sal_result crop(sal_ctx *ctx, void *arg, const picture *of) {
     photo p;
     sal_result r = box ? photo_load(ctx, of->path, &p) : SAL_ERR_MEMORY;
     if (r) { sal_free(ctx, box); return r; }
+    if (d.w > p.image.w || d.h > p.image.h) {
+        r = fail(ctx, "%s: has %d x %d pixels, a box of %d x %d does not fit", of->path, p.image.w,
+                 p.image.h, d.w, d.h);
+        photo_free(ctx, &p);
+        sal_free(ctx, box);
+        return r;
+    }
     memset(&boost, 0, sizeof boost);
     r = sal_model_predict(ctx, &o->model, &p.image, &map);
     if (!r && o->boost.data) {

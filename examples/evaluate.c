@@ -347,20 +347,14 @@ static int check_output(evaluation *e, const char *out, const char *name) {
 
 /* The files of the data set, which no result may replace. */
 static void protect_set(evaluation *e) {
-    char **names, path[PATH_ROOM];
-    int i, count;
+    int i;
     for (i = 0; i < e->set.count; i++) {
         const sal_dataset_entry *entry = &e->set.entry[i];
         take(&e->read, entry->image);
         if (entry->map) take(&e->read, entry->map);
         if (entry->fixations) take(&e->read, entry->fixations);
     }
-    if (sal_dir_list(&e->ctx, e->data, &names, &count)) return;
-    for (i = 0; i < count; i++)
-        if ((has_ending(names[i], ".mat") || !strncmp(names[i], "fixations", 9)) &&
-            snprintf(path, sizeof path, "%s/%s", e->data, names[i]) < (int)sizeof path)
-            take(&e->read, path);
-    sal_free(&e->ctx, names);
+    take_tables(&e->ctx, &e->read, e->data);
 }
 
 static int load_prior(evaluation *e) {

@@ -396,7 +396,7 @@ static int change_recipe(sal_ctx *ctx, sal_train_desc *d, const options *o) {
     if (o->fixed_norm) d->fixed_norm = 1;
     if (o->no_mirror) d->mirror = 0;
     d->skip = o->skip; d->resume = o->resume; d->seed = (uint64_t)o->seed;
-    d->freeze = o->freeze; d->features = o->features; d->log = o->log;
+    d->freeze = o->freeze; d->features = o->features;
     if (!o->select) return 0;
     if (!strcmp(o->select, "cc")) d->select = SAL_SELECT_CC;
     else if (!strcmp(o->select, "nss")) d->select = SAL_SELECT_NSS;
@@ -498,16 +498,41 @@ static int choose_folders(sal_folders_desc *sets, const options *o, folders *f) 
     return read_domains(o->domain, f->domain);
 }
 
+/* Where the results go: files, or folders for them, but none that is read. */
+static int choose_files(sal_ctx *ctx, const char *network, const sal_folders_desc *sets,
+                        const options *o, char file[3][PATH_ROOM]) {
+    const char *given[3];
+    char name[PATH_ROOM];
+    pictures read;
+    int i, status = 0;
+    memset(&read, 0, sizeof read);
+    snprintf(name, sizeof name, "%s.safetensors", network);
+    given[0] = o->out ? o->out : name; given[1] = o->log; given[2] = o->plot;
+    if (o->init) take(&read, o->init);
+    if (o->backbone) take(&read, o->backbone);
+    for (i = 0; i < sets->datas; i++) take_tables(ctx, &read, sets->data[i]);
+    for (i = 0; i < sets->vals; i++) take_tables(ctx, &read, sets->val[i]);
+    for (i = 0; i < 3 && !status; i++) {
+        if (!given[i]) continue;
+        if (is_standard(given[i])) status = complain("-: train writes files only");
+        else status = out_path(ctx, &read, given[i], i == 0 ? name : i == 1 ? "train.csv" : "train.svg",
+                               file[i]);
+    }
+    pictures_free(&read);
+    return status;
+}
+
 static int train(sal_ctx *ctx, sal_net *net, sal_train_desc *d, const sal_folders_desc *sets,
                  const options *o) {
     sal_train_result result;
     view v;
-    char out[PATH_ROOM], state[PATH_ROOM + 8];
+    char file[3][PATH_ROOM], *out = file[0], state[PATH_ROOM + 8];
     memset(&v, 0, sizeof v);
-    snprintf(out, sizeof out, "%s%s", o->out ? o->out : net->name, o->out ? "" : ".safetensors");
+    if (choose_files(ctx, net->name, sets, o, file)) return 1;
     snprintf(state, sizeof state, "%s.state", out);
     d->out = out; d->state = state;
-    v.ctx = ctx; v.plot = o->plot; v.rank = d->rank; v.checkpoint = o->checkpoint;
+    d->log = o->log ? file[1] : NULL;
+    v.ctx = ctx; v.plot = o->plot ? file[2] : NULL; v.rank = d->rank; v.checkpoint = o->checkpoint;
     v.quiet = o->quiet || d->rank;
     v.terminal = is_terminal(1);
     d->progress = progress; d->user = &v;

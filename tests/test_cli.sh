@@ -104,6 +104,14 @@ keeps "pretrain does not work on its own photographs" originals/b.jpg sh -c \
       "mkdir -p own && cp -r originals own/images && '$build/pretrain' --images own/images --out own \
        -m center --keep 1 --quiet --threads 1; status=\$?; cmp own/images/b.jpg originals/b.jpg; exit \$status"
 
+mkdir -p few/images && cp file.png few/images/a.png && printf 'image,x,y\na.png,3,4\n' >few/fixations.csv
+keeps "train does not write over the fixations" few/fixations.csv \
+      "$build/train" -m juntingnet --data few --log few/fixations.csv --out new.safetensors --epochs 1
+keeps "nor over what it starts from" lite.safetensors \
+      "$build/train" --init lite.safetensors --data few --out ./lite.safetensors --epochs 1
+keeps "nor does bench over its weights" lite.safetensors \
+      "$build/bench" -w lite.safetensors --size 64x64 --runs 1 --threads 1 --svg ./lite.safetensors
+
 # --- where results go --------------------------------------------------------------------------
 mkdir one && cp "$photo" one/coffee.jpg && mkdir there
 $crop -s 32x32 -o thumbs one/*.jpg >out 2>err && [ -s thumbs/coffee.jpg ]
@@ -143,6 +151,14 @@ says $? "known endings are read: .jfif, .jpe, .pnm"
 [ "$(wc -l <err)" = 1 ] && grep -q "3 files are of kinds that cannot be read here" err &&
     grep -q "b.webp (a WebP" err && grep -q "c.gif (a GIF" err && grep -q "d.heic (a HEI" err
 says $? "what cannot be read is counted and named"
+
+name=$(printf 'na\377me')
+if cp "$photo" "$name.jpg" 2>/dev/null; then
+    $crop --json "$name.jpg" >out 2>err && grep -q '"na.ufffdme.jpg"' out
+    says $? "a file name that is not UTF-8 is U+FFFD in JSON"
+else
+    skipped=$((skipped + 1)); echo "skip this file system has UTF-8 names only"
+fi
 
 # --- shares of the work ------------------------------------------------------------------------
 mkdir many && for i in 1 2 3 4 5 6 7 8 9 10 11 12; do cp file.png many/photo$i.png; done

@@ -123,6 +123,15 @@ json "regions that are not cut"    '"boxes": \[\{"x"' --uncut -a 1:1 "$photo"
 "$crop" -m center --json "$top/examples/photos" >out 2>err && [ "$(wc -l <out)" = 4 ]
 says $? "one line of JSON for each picture of a folder"
 
+makes "a box of exactly 200 x 100 pixels"       "200 100 2" --box 200x100 "$photo"
+json "which is not resized"        '"w": 200, "h": 100,' --box 200x100 "$photo"
+printf 'P5 3 1 255\n\000\000\377' >pull.pgm
+"$crop" -m center --json -a 1:2 --boost pull.pgm:0.001 "$photo" >weak 2>err &&
+    "$crop" -m center --json -a 1:2 "$photo" >plain 2>err && "$crop" -m center --json -a 1:2 --boost pull.pgm:1 "$photo" >strong 2>err &&
+    [ "$(sed 's/.*"x": \([0-9]*\).*/\1/' weak)" -lt 300 ] && grep -q '"x": 400' strong
+says $? "--boost MAP:F is weaker for a small F"
+cp pull.pgm pull.pgm:2 && "$crop" -m center --json -a 1:2 --boost pull.pgm:2 "$photo" >out 2>err && grep -q '"x": 400' out
+says $? "a name with a colon and a number is a name if there is such a file"
 json "lite, with a smaller input"  '"w": 400, "h": 400' -m lite --input 96x128 -a 1:1 "$photo"
 printf 'P5 3 1 255\n\000\000\377' >boost.pgm
 "$crop" -m center --json -a 1:2 --boost boost.pgm "$photo" >out 2>err && grep -q '"x": 400' out
@@ -160,6 +169,9 @@ refused "an unknown option is refused by name"    "--wrong"          --wrong "$p
 refused "a shape without a colon is refused"      "16:9"             -a 16x9 "$photo"
 refused "a shape of nothing is refused"           "-a 0:1"           -a 0:1 "$photo"
 refused "a size without an x is refused"          "320x240"          -s 320 "$photo"
+refused "a box larger than the picture is refused" "900"           --box 900x900 "$photo"
+refused "half a pixel is refused"                 "--box 10.5x10"    --box 10.5x10 "$photo"
+refused "a boost that is not there is refused"    "nothing.pgm"      --boost nothing.pgm:2 "$photo"
 refused "two shapes are refused"                  "already"          -a 1:1 -s 32x32 "$photo"
 refused "an area of 2 is refused"                 "--area 2"         --area 2 "$photo"
 refused "an area that is no number is refused"    "--area half"      --area half "$photo"
