@@ -11784,6 +11784,9 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
 #  define SAL__INLINE static inline
 #  define SAL__ALIGN
 #endif
+#if defined(__wasm_simd128__)   /* clang 15's SLP vectorizer makes a wrong Winograd transform */
+#  error "saliency.h: leave out -msimd128: its compiler makes wrong maps of the portable kernels"
+#endif
 #if !defined(SALIENCY_NO_SIMD) && defined(__GNUC__) && defined(__x86_64__)
 #  define SAL__X86
 #  include <immintrin.h>
