@@ -50,7 +50,7 @@
        sam-vgg     240 x 320  30 x 40     51.8 M   Cornia et al. 2018: VGG-16, attentive LSTM,
                                                    Gaussian priors
        sam-resnet  240 x 320  30 x 40     70.1 M   the same on a dilated ResNet-50
-       lite        480 x 640  60 x 80      2.7 M   the default model: MobileNetV2 at two scales;
+       lite        384 x 512  48 x 64      2.7 M   the default model: MobileNetV2 at two scales;
                                                    a new one begins with 240 x 320
        center, spectral, itti, gbvs, bms           no weights: see >>classical
 
