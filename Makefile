@@ -40,7 +40,7 @@ weights/saliency_lite.h: weights/lite.safetensors weights/embed.sh
 # Each program compiles by itself with one line. Here the implementation is compiled once and linked to all of them:
 # SALIENCY_IMPLEMENTED says so. Tests that look inside or configure the header compile it themselves.
 LIBRARY = $(BUILD)/saliency.o
-INSIDE  = $(patsubst tests/%.c,$(BUILD)/%,$(shell grep -lE 'sal__|SAL__|stbi_|define SALIENCY_NO_' $(filter-out %/test_cuda.c,$(wildcard tests/test_*.c))))
+INSIDE  = $(patsubst tests/%.c,$(BUILD)/%,$(shell grep -lE 'sal__|SAL__|stbi_|fuzz_|define SALIENCY_NO_' $(filter-out %/test_cuda.c,$(wildcard tests/test_*.c))))
 
 $(LIBRARY): saliency.h
 	@mkdir -p $(BUILD)
