@@ -288,6 +288,7 @@ static void test_description(sal_ctx *ctx) {
             int same = 0;
             for (size_t f = 0; f < FIELDS; f++) memcpy((char *)d + 4 * f, &odd[(f + v) % ODD], 4);
             d->kind = usual.kind; d->h = usual.h; d->w = usual.w; d->narrow = usual.narrow;
+            d->float32 = usual.float32;     /* of the program that predicts, not of the file */
             d->plain = usual.plain; d->steps = usual.steps; d->priors = usual.priors;
             d->fit = (sal_fit)(v % 3); d->bgr = v & 1; d->stride_on_3x3 = v >> 1 & 1;
             d->power = SAL__MAX(d->power, .01f);
