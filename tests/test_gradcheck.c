@@ -104,6 +104,16 @@ static void b_maxpool(arrays dx, const double *dout, arrays x, const double *out
 POINTWISE(relu)
 POINTWISE(sigmoid)
 POINTWISE(tanh)
+static void f_relu6(double *out, arrays x) {        /* wide enough that both ends cut */
+    for (int i = 0; i < 20; i++) scratch[i] = 6 * x[0][i];
+    sal_relu6_forward(out, scratch, 20);
+}
+static void b_relu6(arrays dx, const double *dout, arrays x, const double *out) {
+    double d[20] = { 0 };
+    (void)x;
+    sal_relu6_backward(d, dout, out, 20);
+    for (int i = 0; i < 20; i++) dx[0][i] += 6 * d[i];
+}
 static void f_softmax(double *out, arrays x) { sal_softmax_forward(out, x[0], 3, 7); }
 static void b_softmax(arrays dx, const double *dout, arrays x, const double *out) {
     (void)x;
@@ -218,6 +228,7 @@ static const struct {
     { "maxout", f_maxout, b_maxout, 6, { 18 } },
     { "max-pool, overlapping windows", f_maxpool, b_maxpool, 24, { 70 } },
     { "ReLU", f_relu, b_relu, 20, { 20 } },
+    { "ReLU6", f_relu6, b_relu6, 20, { 20 } },
     { "sigmoid", f_sigmoid, b_sigmoid, 20, { 20 } },
     { "tanh", f_tanh, b_tanh, 20, { 20 } },
     { "softmax", f_softmax, b_softmax, 21, { 21 } },

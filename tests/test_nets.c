@@ -6,7 +6,7 @@
 #include "test.h"
 #include "counter.h"
 #include "seeded.h"
-#include <pthread.h>
+#include "pool.h"
 #include <time.h>
 
 /* n different inputs; the first is that of the golden values. Free it. */
@@ -462,30 +462,50 @@ static void test_failing_allocations(void) {
     }
 }
 
-/* --- threads ---------------------------------------------------------------------------------- */
+/* --- the central square ----------------------------------------------------------------------- */
 
-/* A parallel loop on plain threads, worker k taking every piece from the end that is k modulo the
-   number of workers: another order than OpenMP's. */
-typedef struct pool { sal_ctx *ctx; sal_task_fn *fn; void *arg; int n, worker; } pool;
-
-static void *pool_worker(void *arg) {
-    pool *p = (pool *)arg;
-    int i;
-    for (i = p->n - 1 - p->worker; i >= 0; i -= p->ctx->threads) p->fn(p->arg, i, p->worker);
-    return NULL;
-}
-
-static void pool_for(void *user, int n, sal_task_fn *fn, void *arg) {
-    pthread_t thread[8];
-    pool p[8];
-    sal_ctx *ctx = (sal_ctx *)user;
-    int k;
-    for (k = 0; k < ctx->threads; k++) {
-        p[k].ctx = ctx; p[k].fn = fn; p[k].arg = arg; p[k].n = n; p[k].worker = k;
-        pthread_create(&thread[k], NULL, pool_worker, &p[k]);
+/* A network with SAL_SQUARE sees of a wide or tall picture what it sees of its middle, and the map
+   goes on beside it as it is at its borders. */
+static void test_square(sal_ctx *ctx) {
+    enum { SIDE = 40, EXTRA = 11, LONG = SIDE + 2 * EXTRA, IN = 24 };
+    static float in[2][3 * IN * IN], raw[6 * 6];
+    sal_net *net = NULL;
+    sal_net_desc d = sal_net_desc_default(SAL_WEPSAM);
+    sal_rng rng = { 3 };
+    d.h = d.w = IN; d.narrow = 16; d.fit = SAL_SQUARE;
+    sal_result r = sal_net_new(ctx, &d, &net);
+    for (int i = 0; i < 36; i++) raw[i] = (float)sal_rng_uniform(&rng);
+    for (int tall = 0; tall < 2; tall++) {
+        int w = tall ? SIDE : LONG, h = tall ? LONG : SIDE, dx = tall ? 0 : EXTRA;
+        int dy = tall ? EXTRA : 0, same = 1;
+        sal_image whole = SAL__ZEROED, middle = SAL__ZEROED;
+        sal_map a = SAL__ZEROED, b = SAL__ZEROED;
+        if (!r) r = sal_image_new(ctx, w, h, &whole);
+        if (!r) r = sal_image_new(ctx, SIDE, SIDE, &middle);
+        for (int i = 0; !r && i < 3 * w * h; i++)
+            whole.data[i] = (unsigned char)sal_rng_below(&rng, 256);
+        for (int y = 0; !r && y < SIDE; y++)
+            memcpy(middle.data + 3 * y * SIDE, whole.data + 3 * ((y + dy) * w + dx), 3 * SIDE);
+        if (!r) r = sal_preprocess(ctx, net, &whole, IN, IN, in[0]);
+        if (!r) r = sal_preprocess(ctx, net, &middle, IN, IN, in[1]);
+        CHECK(!r && !memcmp(in[0], in[1], sizeof in[0]) && in[0][0] != in[0][1], "of a %s picture, "
+              "the central square is seen %s", tall ? "tall" : "wide", r ? sal_error(ctx) : "");
+        if (!r) r = sal_postprocess(ctx, net, raw, 6, 6, IN, IN, w, h, &a);
+        if (!r) r = sal_postprocess(ctx, net, raw, 6, 6, IN, IN, SIDE, SIDE, &b);
+        for (int i = 0; !r && i < w * h; i++) {
+            int x = SAL__MIN(SAL__MAX(i % w - dx, 0), SIDE - 1);
+            int y = SAL__MIN(SAL__MAX(i / w - dy, 0), SIDE - 1);
+            same &= fabsf(a.data[i] - b.data[y * SIDE + x]) < 1e-6f;
+        }
+        CHECK(!r && same, "and the map lies over it, its borders going on beside it %s",
+              r ? sal_error(ctx) : "");
+        sal_map_free(ctx, &a); sal_map_free(ctx, &b);
+        sal_image_free(ctx, &whole); sal_image_free(ctx, &middle);
     }
-    for (k = 0; k < ctx->threads; k++) pthread_join(thread[k], NULL);
+    sal_net_free(ctx, net);
 }
+
+/* --- threads ---------------------------------------------------------------------------------- */
 
 /* The output for one of two inputs, on a context of its own. */
 typedef struct job {
@@ -504,7 +524,7 @@ static void *work(void *arg) {
     sal_run *run;
     memset(&ctx, 0, sizeof ctx);
     ctx.threads = j->threads;
-    if (j->hook) { ctx.user = &ctx; ctx.parallel_for = pool_for; }
+    if (j->hook) pool_use(&ctx, j->threads);
     j->r = sal_run_open(&ctx, j->net, 1, 0, 0, &run);
     for (i = 0; i < j->rounds && j->r == SAL_OK; i++)
         j->r = sal_run_forward(&ctx, run, in + (size_t)j->which * 3 * h * w);
@@ -739,6 +759,7 @@ int main(void) {
     test_too_long(&ctx);
     test_golden(&ctx);
     test_shapes(&ctx);
+    test_square(&ctx);
     test_other_sizes(&ctx);
     test_refusals(&ctx);
     test_memory();

@@ -4,7 +4,7 @@
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 #include "test.h"
-#include <pthread.h>
+#include "pool.h"
 
 #define STATE "build/test_trainer.state"
 #define LOG   "build/test_trainer.csv"
@@ -134,6 +134,59 @@ static void test_resume(sal_ctx *ctx) {
     d.patience = 9; d.cache_bytes = 1; d.skip = 1;
     CHECK(resume(ctx, &d, 0) == SAL_OK, "patience and memory may change %s", ctx->error);
     remove(STATE);
+}
+
+/* --- the central square ----------------------------------------------------------------------- */
+
+/* As load, but with more at both sides, where people looked, too. */
+static sal_result load_wide(void *user, sal_ctx *ctx, int i, sal_sample *sample) {
+    enum { WIDE = SIDE + 30 };
+    sal_sample middle = SAL__ZEROED;
+    sal_result r = load(user, ctx, i, &middle);
+    if (r == SAL_OK) r = sal_image_new(ctx, WIDE, SIDE, &sample->image);
+    if (r == SAL_OK) r = sal_map_new(ctx, WIDE, SIDE, &sample->density);
+    sample->fixation = SAL__NEW(ctx, sal_fixation, 3);
+    if (r == SAL_OK && !sample->fixation) r = SAL_ERR_MEMORY;
+    for (int y = 0; r == SAL_OK && y < SIDE; y++) {
+        memset(sample->image.data + 3 * y * WIDE, 255, 3 * WIDE);
+        for (int x = 0; x < WIDE; x++) sample->density.data[y * WIDE + x] = .5f;
+        memcpy(sample->image.data + 3 * (y * WIDE + 15), middle.image.data + 3 * y * SIDE, 3 * SIDE);
+        memcpy(sample->density.data + y * WIDE + 15, middle.density.data + y * SIDE,
+               SIDE * sizeof(float));
+    }
+    if (r == SAL_OK) {
+        sample->fixations = 3;
+        sample->fixation[0] = sample->fixation[1] = sample->fixation[2] = middle.fixation[0];
+        sample->fixation[0].x = 14; sample->fixation[1].x += 15; sample->fixation[2].x = 15 + SIDE;
+    }
+    sal_image_free(ctx, &middle.image);
+    sal_map_free(ctx, &middle.density);
+    sal_free(ctx, middle.fixation);
+    return r;
+}
+
+static void test_square(sal_ctx *ctx) {
+    sal_net *net[2];
+    sal_train_result result[2];
+    sal_result r = SAL_OK;
+    int same = 1;
+    for (int wide = 0; wide < 2; wide++) {
+        sal_source source = { LEARN, wide ? load_wide : load, NULL, info };
+        sal_train_desc d = desc();
+        d.train = d.val = &source; d.crop = .2;
+        net[wide] = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
+        net[wide]->desc.fit = SAL_SQUARE;
+        if (r == SAL_OK) r = sal_loss_parse(ctx, "mse+nss", &d.loss);
+        if (r == SAL_OK) r = sal_train(ctx, net[wide], &d, &result[wide]);
+    }
+    for (int i = 0; i < net[0]->params; i++) {
+        const sal_tensor *a = &net[0]->param[i].value, *b = &net[1]->param[i].value;
+        same &= !memcmp(a->data, b->data, sal_tensor_count(a) * sizeof(float));
+    }
+    CHECK(r == SAL_OK && same && result[0].val_nss != 0 && result[0].val_nss == result[1].val_nss,
+          "with the central square, what lies beside it is neither learnt from nor judged by %s",
+          r ? ctx->error : "");
+    for (int wide = 0; wide < 2; wide++) sal_net_free(ctx, net[wide]);
 }
 
 /* --- the best epoch --------------------------------------------------------------------------- */
@@ -308,8 +361,8 @@ static void test_gradient(sal_ctx *ctx) {
     }
 }
 
-/* Samples that cannot be read and are overlooked, while many threads make a batch that has them
-   several times. (The thread sanitizer looks on.) */
+/* Samples that cannot be read and are overlooked, while several threads make batches to learn from
+   and to validate on (which have them twice). The thread sanitizer looks on. */
 static void test_overlooked(sal_ctx *ctx) {
     int missing = 0;
     sal_source some = learn, few = judge;
@@ -318,22 +371,24 @@ static void test_overlooked(sal_ctx *ctx) {
     info[0].h = info[0].w = SIDE; info[1].h = info[1].w = 96;
     for (int i = 2; i < LEARN; i++) info[i].h = info[i].w = 64;
     sal_result r[2];
-    float loss[2];
+    float loss[2][2];
     for (int k = 0; k < 2; k++) {
         sal_train_desc d = sal_train_desc_paper(SAL_LITE);
         sal_net *net = new_net(ctx, SAL_LITE, 96, 96, 32);
         sal_train_result result;
         d.train = &some; d.val = &few; d.skip = 1; d.cache_bytes = 1; d.epochs = 2; d.batch = 4;
-        ctx->threads = k ? 4 : 1;
-        r[k] = sal_train(ctx, net, &d, &result);
-        loss[k] = (float)result.loss;
+        sal_ctx own = { 0 };
+        own.threads = 1;
+        if (k) pool_use(&own, 4);
+        r[k] = sal_train(&own, net, &d, &result);
+        if (r[k]) CHECK(0, "%s", own.error);
+        loss[k][0] = (float)result.loss; loss[k][1] = (float)result.val_cc;
         sal_net_free(ctx, net);
     }
-    CHECK(!r[0] && !r[1] && loss[0] == loss[1] && loss[0] == loss[0], "a sample that is not there is "
-          "overlooked, whatever the number of threads (loss %g) %s", (double)loss[0],
-          r[0] ? sal_error(ctx) : "");
+    CHECK(!r[0] && !r[1] && !memcmp(loss[0], loss[1], sizeof loss[0]) && loss[0][0] == loss[0][0],
+          "a sample that is not there is overlooked, whatever the number of threads (loss %g, CC %g)",
+          (double)loss[0][0], (double)loss[0][1]);
     for (int i = 0; i < LEARN; i++) info[i].h = info[i].w = 0;
-    ctx->threads = 2;
 }
 
 /* The paper's recipe of every kind makes two epochs of finite weights out of random ones. */
@@ -355,9 +410,10 @@ static void test_recipes(sal_ctx *ctx) {
 
 int main(void) {
     sal_ctx ctx = { 0 };
-    ctx.threads = 2;
+    pool_use(&ctx, 2);
     test_recipes(&ctx);
     test_resume(&ctx);
+    test_square(&ctx);
     test_best(&ctx);
     test_norm(&ctx);
     test_gradient(&ctx);
