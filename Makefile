@@ -4,7 +4,7 @@
 #   make            the programs in build/
 #   make demo       set up, build, and turn the sample photographs into maps and overlays
 #   make test       set up, build and run all tests
-#   make bench      how fast is each network, layer by layer
+#   make bench      how fast is each network, layer by layer; crops and scores
 #   make install    headers, programs, weights, saliency.pc and a CMake package, under PREFIX (/usr/local)
 #   make uninstall  removes what make install puts there
 #   make check-all  the tests again: sanitizers, other compilers, other processors

@@ -19,7 +19,7 @@ static const char program[] = "bench";
 #endif
 
 static const char help[] =
-    "bench: milliseconds, GFLOP/s and bytes of each network and layer\n"
+    "bench: milliseconds, GFLOP/s and bytes of each network and layer; of crops and scores\n"
     "\n"
     "usage: bench [options]\n"
     "\n"
@@ -449,6 +449,91 @@ static int bench(sal_ctx *ctx, const options *o, const machine *m, sal_kind kind
     return result ? complain("%s", sal_error(ctx)) : status;
 }
 
+/* --- what has no network ---------------------------------------------------------------------- */
+
+enum { MAP_SIDE = 1000, EMD_SIDE = 64 };
+
+/* Two maps of 1000 x 1000 pixels with a dozen spots each, and the places of these. */
+typedef struct others {
+    sal_map map, density;
+    sal_fixation spot[12];
+    double aspect, uncut;       /* of the crop */
+} others;
+
+static sal_result do_crop(sal_ctx *ctx, const others *o) {
+    sal_crop_desc d = { 0 };
+    sal_box box;
+    d.aspect = o->aspect; d.area = 0.25; d.uncut = o->uncut;
+    return sal_crop(ctx, &o->map, &d, &box);
+}
+
+static sal_result do_score(sal_ctx *ctx, const others *o) {
+    sal_score_desc d = { 0 };
+    double value[SAL_METRICS];
+    d.w = d.h = MAP_SIDE; d.map = o->map.data; d.density = d.baseline = o->density.data;
+    d.fixations.x = &o->spot->x; d.fixations.y = &o->spot->y;
+    d.fixations.count = COUNT(o->spot); d.fixations.stride = sizeof *o->spot / sizeof(float);
+    d.others = d.fixations;
+    d.metrics = ((1u << SAL_METRICS) - 1) & ~(SAL_METRIC_BIT(SAL_EMD) |
+                SAL_METRIC_BIT(SAL_AUC_BORJI) | SAL_METRIC_BIT(SAL_AUC_SHUFFLED));
+    return sal_score(ctx, &d, value);
+}
+
+static sal_result do_emd(sal_ctx *ctx, const others *o) {   /* of the first pixels: much to move */
+    double value;
+    return sal_metric_emd(ctx, o->map.data, o->density.data, EMD_SIDE, EMD_SIDE, &value);
+}
+
+/* The best of three runs in ms; < 0 on failure. */
+static double best_of(sal_ctx *ctx, const others *o, sal_result (*what)(sal_ctx *,
+                                                                        const others *)) {
+    double best = HUGE_VAL;
+    int i;
+    for (i = 0; i < 3; i++) {
+        double start = now();
+        if (what(ctx, o) != SAL_OK) return -1;
+        best = MIN(best, (now() - start) * 1e3);
+    }
+    return best;
+}
+
+static int bench_others(sal_ctx *ctx) {
+    static const double aspects[] = { 0.25, 9 / 16.0, 1, 16 / 9.0, 4 };
+    others o = { 0 };
+    double crop[2] = { 0, 0 }, score, emd;
+    sal_rng rng = { 3 };
+    int i, k;
+    sal_result r;
+    for (i = 0; i < COUNT(o.spot); i++) {
+        o.spot[i].x = (float)sal_rng_below(&rng, MAP_SIDE);
+        o.spot[i].y = (float)sal_rng_below(&rng, MAP_SIDE);
+    }
+    r = sal_density(ctx, o.spot, COUNT(o.spot), MAP_SIDE, MAP_SIDE, 40, &o.map);
+    if (!r) r = sal_density(ctx, o.spot, COUNT(o.spot) / 2, MAP_SIDE, MAP_SIDE, 20, &o.density);
+    for (i = 0; !r && i < MAP_SIDE * MAP_SIDE; i++) {
+        o.map.data[i] += random_value(&rng, 0.05) + 0.05f;
+        o.density.data[i] += random_value(&rng, 0.05) + 0.05f;
+    }
+    for (i = 0; !r && i < 2 * COUNT(aspects); i++) {
+        double ms;
+        k = i % 2;
+        o.aspect = aspects[i / 2]; o.uncut = k * 0.5;
+        ms = best_of(ctx, &o, do_crop);
+        if (ms < 0) r = SAL_ERR_NUMERIC;
+        crop[k] = MAX(crop[k], ms);
+    }
+    score = r ? -1 : best_of(ctx, &o, do_score);
+    emd = score < 0 ? -1 : best_of(ctx, &o, do_emd);
+    if (emd >= 0)
+        printf("crop       1000 x 1000, the slowest of %d shapes: %.1f ms, with regions that are "
+               "not cut %.1f\nscores     1000 x 1000, %d metrics together: %.1f ms\n"
+               "EMD        %d x %d: %.0f ms\n", COUNT(aspects), crop[0], crop[1], SAL_METRICS - 3,
+               score, EMD_SIDE, EMD_SIDE, emd);
+    sal_map_free(ctx, &o.map);
+    sal_map_free(ctx, &o.density);
+    return emd < 0 ? complain("%s", sal_error(ctx)) : 0;
+}
+
 static int read_simd(void *into, const char *option, const char *value) {
     static const char *const sets[] = { "", "none", "128", "avx2", "avx512" };
     int i;
@@ -492,5 +577,6 @@ int main(int argc, char **argv) {
                m.threads, m.threads > 1 ? "s" : "", m.gflops, m.gbytes);
     if (o.net || o.weights) return finish(bench(&ctx, &o, &m, kind));
     for (i = 0; i < SAL_KINDS && !status; i++) status = bench(&ctx, &o, &m, (sal_kind)i);
+    if (!status && !o.json && !o.quiet) status = bench_others(&ctx);
     return finish(status);
 }

@@ -6,7 +6,6 @@
 #include "../saliency.h"
 #include "counter.h"
 #include "test.h"
-#include <time.h>
 
 static sal_ctx ctx;
 
@@ -338,7 +337,7 @@ static void test_zoom_large(void) {
     CHECK(n == 15 && tight == n, "%d of %d would not if they were smaller by a pixel", tight, n);
 }
 
-/* On an idle machine it is 1 to 3 ms; the check leaves room for a busy one. */
+/* A box of any shape, with regions that are not cut or without, is found in little memory. */
 static void test_large(void) {
     static const double aspect[] = { 0.25, 9 / 16.0, 1, 16 / 9.0, 4 };
     sal_map map = random_map(1000, 1000, 29);
@@ -346,29 +345,21 @@ static void test_large(void) {
     sal_box b;
     counter count;
     sal_ctx own = counted(&count);
-    double slowest[2] = { 0, 0 };
-    int i, k, regions, calls = 0;
+    int i, calls = 0;
     for (i = 0; i < map.w * map.h; i++) map.data[i] *= 0.1f;
     for (i = 0; i < 12; i++) disc(&map, i * 83 % 1000, i * 271 % 1000, 30 + i * 5, 1);
     memset(&d, 0, sizeof d);
-    for (regions = 0; regions < 2; regions++)
-        for (i = 0; i < SAL__COUNT(aspect); i++) {
-            double best = HUGE_VAL;
-            d.aspect = aspect[i]; d.area = 0.25; d.uncut = regions * 0.5;
-            for (k = 0; k < 3; k++) {
-                clock_t start = clock();
-                calls += sal_crop(&own, &map, &d, &b) == SAL_OK;
-                best = SAL__MIN(best, (double)(clock() - start) / CLOCKS_PER_SEC);
-            }
-            slowest[regions] = SAL__MAX(slowest[regions], best);
-        }
-    CHECK(calls == 30, "a box of 1:4 to 4:1 on a 1000 x 1000 map takes %.1f ms, with regions that are "
-          "not cut %.1f", 1e3 * slowest[0], 1e3 * slowest[1]);
+    d.area = 0.25;
+    for (i = 0; i < 2 * SAL__COUNT(aspect); i++) {
+        d.aspect = aspect[i / 2]; d.uncut = i % 2 * 0.5;
+        calls += sal_crop(&own, &map, &d, &b) == SAL_OK && b.w > 0 && b.h > 0;
+    }
+    CHECK(calls == 10, "boxes of 1:4 to 4:1 are found on a 1000 x 1000 map");
     d.uncut = 0;
     count.bytes = 0;
     calls += sal_crop(&own, &map, &d, &b) == SAL_OK;
-    CHECK(calls == 31 && count.bytes > 0 && count.bytes < 100000,
-          "without them %d bytes of memory are enough beside the map", (int)count.bytes);
+    CHECK(calls == 11 && count.bytes > 0 && count.bytes < 100000,
+          "without regions %d bytes of memory are enough beside the map", (int)count.bytes);
     sal_map_free(&ctx, &map);
 }
 

@@ -150,7 +150,8 @@ static sal_result load_wide(void *user, sal_ctx *ctx, int i, sal_sample *sample)
     for (int y = 0; r == SAL_OK && y < SIDE; y++) {
         memset(sample->image.data + 3 * y * WIDE, 255, 3 * WIDE);
         for (int x = 0; x < WIDE; x++) sample->density.data[y * WIDE + x] = .5f;
-        memcpy(sample->image.data + 3 * (y * WIDE + 15), middle.image.data + 3 * y * SIDE, 3 * SIDE);
+        memcpy(sample->image.data + 3 * (y * WIDE + 15), middle.image.data + 3 * y * SIDE,
+               3 * SIDE);
         memcpy(sample->density.data + y * WIDE + 15, middle.density.data + y * SIDE,
                SIDE * sizeof(float));
     }
@@ -386,8 +387,8 @@ static void test_overlooked(sal_ctx *ctx) {
         sal_net_free(ctx, net);
     }
     CHECK(!r[0] && !r[1] && !memcmp(loss[0], loss[1], sizeof loss[0]) && loss[0][0] == loss[0][0],
-          "a sample that is not there is overlooked, whatever the number of threads (loss %g, CC %g)",
-          (double)loss[0][0], (double)loss[0][1]);
+          "a sample that is not there is overlooked, whatever the number of threads (loss %g, CC "
+          "%g)", (double)loss[0][0], (double)loss[0][1]);
     for (int i = 0; i < LEARN; i++) info[i].h = info[i].w = 0;
 }
 
