@@ -12,6 +12,7 @@
 #   make reproduce-wepsam   WEPSAM's Fig. 2 on the data sets in DATA (about 20 minutes on two cores)
 #   make reproduce-sam      SAM's tables, on DATA and the VGG-16 in VGG (under three hours on two cores)
 #   make reproduce-mlnet    ML-Net's loss, prior and features (likewise)
+#   make ladder     scores, milliseconds and parameters of the trained networks in one plot (some minutes)
 #   make cuda       the GPU backend for every architecture that nvcc knows (needs no GPU)
 #   make test-cuda  its tests, on a GPU
 #   make bench-cuda how fast it is there, beside PyTorch if that is installed
@@ -115,6 +116,9 @@ test-windows: setup
 check-all: setup
 	@sh tests/check-all.sh
 
+ladder: setup $(BUILD)/evaluate $(BUILD)/bench $(BUILD)/inspect
+	@sh examples/ladder.sh $(DATA) $(BUILD)/ladder $(BUILD)
+
 reproduce-wepsam: setup $(BUILD)/train $(BUILD)/pretrain
 	@sh examples/reproduce_wepsam.sh $(DATA) $(BUILD)/wepsam $(BUILD)
 
@@ -195,4 +199,4 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all setup demo tests test bench cuda test-cuda bench-cuda check-all test-windows \
-        reproduce-wepsam reproduce-sam reproduce-mlnet install uninstall clean
+        reproduce-wepsam reproduce-sam reproduce-mlnet ladder install uninstall clean

@@ -51,7 +51,8 @@ table "$out/table2.csv" "plain=plain CNN=$(published .743 .771)" "dilated=dilate
     "all=DCN + ConvLSTM + priors=$(published .830 .844)"
 table "$out/table3.csv" "mask=DCN + mask=" "priors=DCN + Gaussians=$(published .824 .840)" \
     "lstm_mask=ConvLSTM + mask=$(published .811 .840)" "all=ConvLSTM + Gaussians=$(published .830 .844)"
-table "$out/table4.csv" "step1=1 step=" "step2=2 steps=" "step3=3 steps=" "step4=4 steps="
+table "$out/table4.csv" "step1=1 step=$(published .821 .785)" "step2=2 steps=$(published .827 .829)" \
+    "step3=3 steps=$(published .828 .842)" "step4=4 steps=$(published .830 .844)"
 table "$out/losses.csv" "loss_sam=10 KL - 2 CC - NSS=" "losskl=KL=" "loss-cc=CC=" "loss-nss=NSS=" "losspeak:mse=Euclidean=" \
     "losscosine=cosine=" "losschi2=chi squared=" "losstvd=total variation="
 for name in table2 table3 table4 losses; do draw "$out/$name.csv" CC "CC, $net, $set" >"$out/$name-cc.svg"; done

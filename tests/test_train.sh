@@ -87,5 +87,10 @@ refused "a training that explodes says what to do"   "lower the learning rate" $
 refused "features beside the picture are refused"    "freeze more"    $set --val set --crop 0 \
         --input 64x96 --freeze backbone.conv_stem,backbone.block0. --features refused.bin
 refused "too little memory is refused"               "MB"             $set --memory 1
+mkdir photos files && mv set photos/osie && cp "$top/weights/juntingnet.safetensors" files/
+SHARE=0.99 THREADS=1 sh "$top/examples/ladder.sh" photos . "$top/build" files >out 2>err &&
+    [ "$(wc -l <ladder.csv)" = 2 ] && grep -q '^juntingnet,34.86,[0-9.]*,0\.[0-9]*,[0-9.]*$' ladder.csv &&
+    grep -q '<circle.*>juntingnet, 34.9 M<' ladder.svg
+says $? "the ladder of the trained networks is measured and drawn"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
