@@ -11747,7 +11747,7 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
    4. Whole numbers.  A processor multiplies four bytes in the time of a float. Where a weights
    file has ranges of values (`convert --ranges`), values are bytes u that stand for x = s (u - z),
    with unit s = (high - low) / 255 and z = round(-low / s), 0 among the values; weights are q from
-   -127 to 127 times the row's largest / 127. Then, for each output,
+   -127 to 127 times the row's largest / 127 (depthwise, with few products: 8191). For each output,
 
        sum w x + bias = s t (sum q u + B),   B = round((bias + lost) / (s t)) - z sum q
 
@@ -13396,6 +13396,7 @@ static sal_result sal__whole_fill(sal_ctx *ctx, sal_run *run, int i, unsigned ch
     int groups = (oc + 2 * width - 1) / (2 * width);
     int pitch = dw ? 1 : in->unit <= 0 || taps == 1 ? (ic + 3) / 4 * 4
                                                     : (int)sal__whole_pitch(ic);
+    int levels = dw ? 8191 : 127;
     size_t k = l->op == SAL_OP_UPSAMPLE ? 0 : dw ? (size_t)(taps + 1) / 2
                                                 : (size_t)taps * pitch * bytes / 4;
     size_t row = (size_t)groups * 2 * width, weights = row * k * 4;
@@ -13426,12 +13427,12 @@ static sal_result sal__whole_fill(sal_ctx *ctx, sal_run *run, int i, unsigned ch
         const float *x = sal__weight(run, i, 0) + (size_t)o * ic * taps;
         const float *b = sal__weight(run, i, 1);
         size_t place = sal__whole_place(width, o);
-        float most = b ? fabsf(b[o]) / w->unit * 1.5e-5f : 0;   /* 127 / 2^23: the bias fits, too */
+        float most = b ? fabsf(b[o]) / w->unit * 1.5e-5f : 0;   /* the bias fits, too: 2^29 at most */
         int32_t sum = 0, all = 0;
         double lost = 0;
         for (int e = 0; e < ic * taps; e++) most = SAL__MAX(most, fabsf(x[e]));
-        float inverse = most > 0 ? 254 / most : 0;      /* twice: an int cuts off, and then halves */
-        float part = most / 127;
+        float inverse = most > 0 ? 2 * levels / most : 0;   /* twice: an int cuts off, then halves */
+        float part = most / levels;
         for (int c = 0; c < ic; c++)
             for (int t = 0; t < taps; t++, x++) {
                 int q = (int)(*x * inverse);

@@ -4,7 +4,7 @@
        gcc -O2 examples/convert.c -o convert -lm
        ./convert i8 trained.safetensors small.safetensors
 
-       ./convert --ranges PHOTOS i8 trained.safetensors small.safetensors
+       ./convert --ranges PHOTOS --ranges MORE i8 trained.safetensors small.safetensors
 
    Tensors of less than 8192 values stay float32. I8 has one scale for each row. */
 #define SALIENCY_IMPLEMENTATION
@@ -23,9 +23,9 @@ static const char help[] =
     "output.\n"
     "\n"
     "  --tone POWER,FLOOR   a map m, 0 to 1, of OUT becomes the larger of m^POWER and FLOOR\n"
-    "  --ranges DIR         measure the ranges of values on photographs of a folder and keep them in\n"
-    "                       OUT: with them the CPU predicts in whole numbers. Without the option,\n"
-    "                       those of a single input go along.\n"
+    "  --ranges DIR         measure the ranges of values on 64 photographs of a folder (repeat it for\n"
+    "                       several) and keep them in OUT: with them the CPU predicts in whole\n"
+    "                       numbers. Without the option, those of a single input go along.\n"
     "  -h, --help           this text; --version: the version\n";
 
 /* into += share * from, parameter by parameter */
@@ -57,16 +57,26 @@ static int read_tone(void *into, const char *option, const char *value) {
 
 /* --- ranges of values -------------------------------------------------------------------------
    Of each convolution and the input: lowest and highest value of what it makes, with all that is
-   fused into it, and each channel's mean, over all photographs; layers of one name share them. */
+   fused into it, and each channel's mean; layers of one name share them. All are means over the
+   photographs: what only one of them has is not worth coarser steps for the others. */
 
-enum { PHOTOS = 96 };
+enum { PHOTOS = 64, FOLDERS = 16 };
 
 typedef struct ranges {
     sal_net *net;
+    const char *folder[FOLDERS];
+    int folders, photos;
     float *of[256];             /* [layer]: low, high, means */
-    double *sum[256];           /* sums over the positions of all photographs */
-    double count[256];
+    double *sum[256];           /* of the same over the photographs */
+    double seen[256];           /* how many values each is of */
 } ranges;
+
+static int read_folder(void *into, const char *option, const char *value) {
+    ranges *r = (ranges *)into;
+    if (r->folders == FOLDERS) return complain("%s: at most %d folders", option, FOLDERS);
+    r->folder[r->folders++] = value;
+    return 0;
+}
 
 /* The first layer of this name, the one that counts. */
 static int first_of(const sal_net *net, int i) {
@@ -78,16 +88,18 @@ static int first_of(const sal_net *net, int i) {
 static void see(ranges *r, int layer, const float *x, sal_shape s) {
     size_t area = (size_t)s.h * (size_t)s.w, i;
     int k = first_of(r->net, layer), c;
+    float low = *x, high = *x;
     for (c = 0; c < s.c; c++) {
         double sum = 0;
         for (i = 0; i < area; i++, x++) {
             sum += *x;
-            if (*x < r->of[k][0]) r->of[k][0] = *x;
-            if (*x > r->of[k][1]) r->of[k][1] = *x;
+            if (*x < low) low = *x;
+            if (*x > high) high = *x;
         }
-        r->sum[k][c] += sum;
+        r->sum[k][2 + c] += sum / (double)area;
     }
-    r->count[k] += (double)area;
+    r->sum[k][0] += low; r->sum[k][1] += high;
+    r->seen[k]++;
 }
 
 static void watch(void *arg, const sal_run *run, int i) {
@@ -98,30 +110,20 @@ static void watch(void *arg, const sal_run *run, int i) {
 
 /* Photographs evenly spread over the sorted folder, but none that train --test-share 0.1 leaves
    out. */
-static sal_result measure_photos(sal_ctx *ctx, ranges *r, const char *folder, int *used) {
-    sal_backend plain = *sal_backend_cpu();
+static sal_result see_folder(sal_ctx *ctx, ranges *r, sal_run *run, float *pixels,
+                             const char *folder) {
     sal_shape input = { 3, 0, 0 };
-    sal_run *run = NULL;
-    char **name, path[4096];
-    float *pixels = NULL;
-    int count, taken = 0, i;
+    char **name, path[PATH_ROOM];
+    int count, taken = 0, used, i;
     sal_result result = sal_dir_list(ctx, folder, &name, &count);
     if (result) return result;
     for (i = 0; i < count; i++)
         if (sal_is_picture(name[i]) && sal_name_share(name[i], 0) >= 0.1) name[taken++] = name[i];
-    plain.carries = NULL;               /* so that each layer's values are seen */
-    ctx->backend = &plain;
-    result = sal_run_open(ctx, r->net, 1, 0, 0, &run);
-    if (!result) {
-        input.h = run->h; input.w = run->w;
-        run->watch = watch; run->watch_arg = r;
-        pixels = (float *)sal_alloc(ctx, (size_t)3 * (size_t)(run->h * run->w), sizeof *pixels);
-        if (!pixels) result = SAL_ERR_MEMORY;
-    }
-    *used = taken < PHOTOS ? taken : PHOTOS;
-    for (i = 0; i < *used && !result; i++) {
+    used = taken < PHOTOS ? taken : PHOTOS;
+    input.h = run->h; input.w = run->w;
+    for (i = 0; i < used && !result; i++, r->photos++) {
         sal_image image;
-        snprintf(path, sizeof path, "%s/%s", folder, name[(long)i * taken / *used]);
+        snprintf(path, sizeof path, "%s/%s", folder, name[(long)i * taken / used]);
         result = sal_image_load(ctx, path, &image);
         if (result) break;
         result = sal_preprocess(ctx, r->net, &image, run->h, run->w, pixels);
@@ -129,16 +131,37 @@ static sal_result measure_photos(sal_ctx *ctx, ranges *r, const char *folder, in
         if (!result) see(r, 0, pixels, input);
         if (!result) result = sal_run_forward(ctx, run, pixels);
     }
-    sal_free(ctx, pixels);
-    sal_run_close(ctx, run);
-    ctx->backend = NULL;
     sal_free(ctx, name);
     return result;
 }
 
+/* In floats, also if the network has ranges already. */
+static sal_result see_photos(sal_ctx *ctx, ranges *r) {
+    sal_backend plain = *sal_backend_cpu();
+    sal_run *run = NULL;
+    float *pixels = NULL;
+    sal_result result;
+    int i;
+    plain.carries = NULL;               /* so that each layer's values are seen */
+    ctx->backend = &plain;
+    r->net->desc.float32 = 1;
+    result = sal_run_open(ctx, r->net, 1, 0, 0, &run);
+    if (!result) {
+        run->watch = watch; run->watch_arg = r;
+        pixels = (float *)sal_alloc(ctx, (size_t)3 * (size_t)(run->h * run->w), sizeof *pixels);
+        if (!pixels) result = SAL_ERR_MEMORY;
+    }
+    for (i = 0; i < r->folders && !result; i++)
+        result = see_folder(ctx, r, run, pixels, r->folder[i]);
+    sal_free(ctx, pixels);
+    sal_run_close(ctx, run);
+    ctx->backend = NULL;
+    return result;
+}
+
 /* The network's layers get ranges, which belong to r. */
-static int measure(sal_ctx *ctx, ranges *r, sal_net *net, const char *folder) {
-    int i, c, used = 0;
+static int measure(sal_ctx *ctx, ranges *r, sal_net *net) {
+    int i, c;
     sal_result result = SAL_OK;
     r->net = net;
     for (i = 0; i < net->layers && !result; i++) {
@@ -146,20 +169,18 @@ static int measure(sal_ctx *ctx, ranges *r, sal_net *net, const char *folder) {
         size_t channels = i ? (size_t)net->layer[i].shape.c : 3;
         if ((i && op != SAL_OP_CONV2D && op != SAL_OP_DEPTHWISE) || first_of(net, i) != i) continue;
         r->of[i] = (float *)sal_alloc(ctx, channels + 2, sizeof(float));
-        r->sum[i] = (double *)sal_alloc(ctx, channels, sizeof(double));
+        r->sum[i] = (double *)sal_alloc(ctx, channels + 2, sizeof(double));
         if (!r->of[i] || !r->sum[i]) result = SAL_ERR_MEMORY;
-        else { r->of[i][0] = 1e30f; r->of[i][1] = -1e30f; }
     }
-    if (!result) result = measure_photos(ctx, r, folder, &used);
+    if (!result) result = see_photos(ctx, r);
     if (result) return complain("%s", sal_error(ctx));
-    if (!used) return complain("%s: no photographs to measure ranges on", folder);
-    for (i = 0; i < net->layers; i++)
-        if (r->of[i]) {
-            for (c = 0; c < (i ? net->layer[i].shape.c : 3); c++)
-                r->of[i][2 + c] = (float)(r->sum[i][c] / r->count[i]);
-            net->layer[i].range = r->of[i];
-        }
-    printf("ranges of values on %d photographs of %s\n", used, folder);
+    if (!r->photos) return complain("%s: no photographs to measure ranges on", r->folder[0]);
+    for (i = 0; i < net->layers; i++) {
+        for (c = 0; r->of[i] && c < (i ? net->layer[i].shape.c : 3) + 2; c++)
+            r->of[i][c] = (float)(r->sum[i][c] / r->seen[i]);
+        net->layer[i].range = r->of[i];
+    }
+    printf("ranges of values on %d photographs\n", r->photos);
     return 0;
 }
 
@@ -207,9 +228,8 @@ int main(int argc, char **argv) {
     sal_net *net = NULL;
     tone t = { 0, 0 };
     static ranges measured;
-    const char *folder = NULL;
     const option table[] = { option_call("--tone", read_tone, &t),
-                             option_text("--ranges", &folder) };
+                             option_call("--ranges", read_folder, &measured) };
     const char *extra[64];
     char out[PATH_ROOM];
     pictures files;             /* what must not be written over */
@@ -224,7 +244,7 @@ int main(int argc, char **argv) {
     status = out_path(&ctx, &files, argv[count - 1], sal_path_name(argv[1]), out);
     if (!status) status = load_mean(&ctx, argv + 1, count - 2, &net);
     if (!status && t.power > 0) { net->desc.power = t.power; net->desc.floor = t.floor; }
-    if (!status && folder) status = measure(&ctx, &measured, net, folder);
+    if (!status && measured.folders) status = measure(&ctx, &measured, net);
     extras = status ? 0 : other_texts(net, extra);
     if (!status && sal_net_save(&ctx, net, out, types[type], extra, extras))
         status = complain("%s", sal_error(&ctx));

@@ -100,6 +100,10 @@ keeps "two results are never one file" over.png $predict -o same.png --overlay s
 cp "$top/weights/lite.safetensors" lite.safetensors
 keeps "convert does not write over its input" lite.safetensors \
       "$build/convert" f16 lite.safetensors ./lite.safetensors
+"$build/convert" --ranges "$photos" i8 lite.safetensors once.safetensors >out &&
+    "$build/convert" --ranges "$photos" i8 once.safetensors again.safetensors >out &&
+    cmp once.safetensors again.safetensors
+says $? "ranges are those of floats, whether or not a file had some"
 keeps "pretrain does not work on its own photographs" originals/b.jpg sh -c \
       "mkdir -p own && cp -r originals own/images && '$build/pretrain' --images own/images --out own \
        -m center --keep 1 --quiet --threads 1; status=\$?; cmp own/images/b.jpg originals/b.jpg; exit \$status"

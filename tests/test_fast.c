@@ -526,14 +526,14 @@ static uint8_t *bytes(trial *t, size_t size, int low, int span) {
     return x;
 }
 
-/* A rule for so many channels, in the order of the set's vectors. */
-static sal__rule rule(trial *t, int channels) {
+/* A rule for so many channels, in the order of the set's vectors, for weights up to `most`. */
+static sal__rule rule(trial *t, int channels, int most) {
     sal__rule e;
     int32_t *bias = (int32_t *)room(t, (size_t)channels * sizeof(int32_t));
-    float *scale = given(t, (size_t)channels, 1e-3);
+    float *scale = given(t, (size_t)channels, .127 / most);
     int i;
     memset(&e, 0, sizeof e);
-    for (i = 0; i < channels; i++) bias[i] = between(t, -100000, 100000);
+    for (i = 0; i < channels; i++) bias[i] = between(t, -800, 800) * most;
     e.bias = bias; e.scale = scale;
     e.real = !below(t, 4);
     e.zero = below(t, 256); e.low = below(t, 100); e.high = between(t, 150, 255);
@@ -556,7 +556,7 @@ static void whole_product(trial *t) {
     const sal__isa *isa = sal__isa_of(&t->ctx);
     int width = 2 * isa->width, rows = between(t, 1, 6), k = size(t, 80), r, c, i, g = below(t, 3);
     size_t each = 4 / (size_t)isa->bytes, n = (size_t)k * each;
-    sal__rule e = rule(t, 3 * width);
+    sal__rule e = rule(t, 3 * width, 127);
     uint8_t *u = bytes(t, (size_t)rows * n, 0, 256), *add = NULL;
     int8_t *q = (int8_t *)bytes(t, n * (size_t)width, -127, 255);
     char *a = (char *)u, *b = (char *)q, *out;
@@ -595,7 +595,8 @@ static void whole_depthwise(trial *t) {
     int taps = kinds[below(t, 4)], n = size(t, 40), groups = between(t, 1, 4), i, x, c;
     int width = 2 * isa->width, pairs = (taps + 1) / 2;
     size_t pitch = (size_t)((groups * width + 31) / 32 * 32), step = pitch * (size_t)between(t, 0, 2);
-    sal__rule e = rule(t, groups * width);
+    int most = below(t, 2) ? 127 : 8191;
+    sal__rule e = rule(t, groups * width, most);
     int16_t *weight = (int16_t *)room(t, (size_t)(groups * pairs * width) * 4);
     const uint8_t *from[25];
     uint8_t *out = (uint8_t *)room(t, (size_t)n * pitch);
@@ -605,7 +606,7 @@ static void whole_depthwise(trial *t) {
     memset(weight, 0, (size_t)(groups * pairs * width) * 4);
     for (i = 0; i < groups * pairs * 2 * width; i++)
         if (taps % 2 == 0 || i / (2 * width) % pairs < pairs - 1 || i % 2 == 0)
-            weight[i] = (int16_t)between(t, -127, 127);
+            weight[i] = (int16_t)between(t, -most, most);
     for (i = 0; i < taps; i++) from[i] = bytes(t, (size_t)(n - 1) * step + pitch, 0, 256);
     snprintf(what, sizeof what, "%d taps of %d pixels, %d groups, step %d", taps, n, groups,
              (int)step);
