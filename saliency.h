@@ -7189,7 +7189,7 @@ typedef struct sal__about {
     int apple;                  /* a PNG as Xcode writes it: BGRA, premultiplied */
     unsigned char *profile;
     size_t profile_size;
-    unsigned profile_parts;
+    unsigned part, parts;       /* of the profile: read so far, announced by the first */
 } sal__about;
 
 /* The orientation in EXIF data, which are a TIFF file: entry 0x112 of its first directory. */
@@ -7249,13 +7249,14 @@ static sal_result sal__jpeg_walk(sal_ctx *ctx, const unsigned char *p, size_t si
             a->turn = sal__exif_turn(p + at + 10, length - 6);
         if (type == 0xE2 && length > 14 && !memcmp(p + at + 4, "ICC_PROFILE", 12)) {
             unsigned part = p[at + 16], parts = p[at + 17];     /* from 1 on, all in order */
-            if (part == 1 && !a->profile)
+            if (part == 1 && !a->profile) {
                 SAL__TRY_NEW(a->profile, ctx, unsigned char, parts * (size_t)65519);
-            if (part == a->profile_parts + 1 && part <= parts && a->profile &&
-                (part == 1 || parts == sal__byte(p, size, at + 17))) {
+                a->parts = parts;
+            }
+            if (part == a->part + 1 && part <= a->parts && parts == a->parts) {
                 memcpy(a->profile + a->profile_size, p + at + 18, length - 14);
                 a->profile_size += length - 14;
-                a->profile_parts = part;
+                a->part = part;
             }
         }
         for (t = at + 4; type == 0xC4 && t < end; ) {       /* class and number, 16 counts, codes */

@@ -535,6 +535,47 @@ static void test_transparency(sal_ctx *ctx) {
     }
 }
 
+/* An allocator with a fence behind every block; user counts the blocks that were written beyond. */
+enum { FENCE = 1 << 17 };
+
+static void *fenced_alloc(void *user, size_t size) {
+    unsigned char *block = (unsigned char *)malloc(16 + size + FENCE);
+    (void)user;
+    memcpy(block, &size, sizeof size);
+    memset(block + 16 + size, 0xA5, FENCE);
+    return block + 16;
+}
+
+static void fenced_free(void *user, void *memory) {
+    unsigned char *block = (unsigned char *)memory - 16;
+    size_t size, i = 0;
+    memcpy(&size, block, sizeof size);
+    while (i < FENCE && block[16 + size + i] == 0xA5) i++;
+    *(int *)user += i < FENCE;
+    free(block);
+}
+
+/* Segments that disagree about how many there are: what is announced first has the memory. */
+static void test_profile_parts(sal_ctx *ctx, sal_image *im) {
+    unsigned char *bytes;
+    size_t size;
+    int beyond = 0;
+    sal_image back = SAL__ZEROED;
+    sal_ctx own = SAL__ZEROED;
+    own.user = &beyond; own.alloc = fenced_alloc; own.free = fenced_free;
+    memcpy(im->profile, "\0\0\x10\0", 4);             /* as if the first part were all of it */
+    if (sal_image_save(ctx, path_of("p.jpg"), im) ||
+        sal_file_read(ctx, path_of("p.jpg"), &bytes, &size)) { CHECK(0, "saved"); return; }
+    CHECK(bytes[36] == 1 && bytes[37] == 3, "a profile of 140000 bytes has three segments");
+    bytes[37] = 1;                      /* the others still say 3 */
+    CHECK(sal_image_load_memory(&own, bytes, size, "parts", &back) == SAL_OK &&
+          back.profile_size == 65519, "of segments that disagree about their number, the first "
+          "counts");
+    sal_image_free(&own, &back);
+    CHECK(!beyond, "and nothing is written beyond its memory");
+    sal_free(ctx, bytes);
+}
+
 static void test_profile(sal_ctx *ctx) {
     enum { SIZE = 140000 };             /* three JPEG segments, three deflate blocks */
     static const char *const names[] = { "p.png", "p.jpg", "g.png", "g.jpg" };
@@ -553,6 +594,7 @@ static void test_profile(sal_ctx *ctx) {
               !memcmp(back.profile, im.profile, SIZE), "%s keeps a %s profile byte for byte",
               k % 2 ? "JPEG" : "PNG", k < 2 ? "colour" : "grey");
         sal_image_free(ctx, &back);
+        if (k == 1) test_profile_parts(ctx, &im);
         memcpy(im.profile + 16, "CMYK", 4);
         sal_image_save(ctx, path_of(names[k]), &im);
         sal_image_load(ctx, path_of(names[k]), &back);
