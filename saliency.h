@@ -138,7 +138,7 @@ typedef void sal_task_fn(void *arg, int index, int worker);
    One thread at a time may use a context; any number of contexts may share a loaded network.
    A context owns nothing: there is no close function. */
 struct sal_ctx {
-    int threads;                /* 0: all cores when built with OpenMP, else 1 */
+    int threads;                /* 0: all cores when built with OpenMP, else 1; at most 256 */
     sal_simd simd;              /* the CPU's instructions that may be used; 0: all it has */
     uint64_t seed;              /* of everything random */
     int as_stored;              /* 1: pictures as their files have them, not turned upright */
@@ -150,8 +150,8 @@ struct sal_ctx {
     /* NULL: what is saved goes to files. Else all functions that save hand the bytes over here,
        piece by piece: 0 to go on, or an errno. Encodes to memory, a socket, standard output. */
     int (*write)(void *user, const char *path, const void *data, size_t size);
-    /* Run fn(arg, i, worker) once for each i in 0..n-1, worker < ctx->threads, and return when all
-       are done. NULL: OpenMP if the compiler enables it, else a plain loop. */
+    /* Run fn(arg, i, worker) once for each i in 0..n-1, worker < sal_threads(ctx), and return when
+       all are done. NULL: OpenMP if the compiler enables it, else a plain loop. */
     void (*parallel_for)(void *user, int n, sal_task_fn *fn, void *arg);
     const uint64_t *weights;    /* a weights file built into the program, see */
     size_t weights_size;        /* sal_net_load_words; sal_use_lite sets it. Or NULL */
@@ -834,7 +834,7 @@ SALDEF sal_result sal_run_prefetch(sal_ctx *ctx, sal_run *run, const float *inpu
 SALDEF sal_result sal_run_fetch(sal_ctx *ctx, sal_run *run, struct sal_optim *optim, int what);
 SALDEF void sal_run_changed(sal_run *run, struct sal_optim *optim, int what);
 /* The values that pass from layers before the first that learns to those behind it: what to keep
-   of a frozen beginning. Fills in their numbers and returns how many (at most 8). */
+   of a frozen beginning. Returns how many there are, and fills in the numbers of up to 8. */
 SALDEF int sal_run_features(const sal_run *run, int values[8]);
 
 /* Bytes of memory that such a run takes. */
@@ -4025,7 +4025,8 @@ SALDEF int sal_run_features(const sal_run *run, int values[8]) {
         int passes = 0;
         for (int i = run->frozen; i < net->layers; i++)
             for (int k = 0; k < net->layer[i].inputs; k++) passes |= net->layer[i].input[k] == v;
-        if (passes && count < 8) values[count++] = v;
+        if (passes && count < 8) values[count] = v;
+        count += passes;
     }
     return count;
 }
@@ -6206,6 +6207,36 @@ static sal_result sal__check_tensor(sal_ctx *ctx, const char *name, const sal_ne
     return SAL_OK;
 }
 
+/* Is every value finite? Exponents of infinity and of what is no number are all ones: 1 added to
+   them carries to the place of the sign, in all values of eight bytes at once. */
+static int sal__finite(const sal_tensor *t) {
+    static const uint64_t ones[] = { 0x7F8000007F800000u, 0x7C007C007C007C00u,
+                                     0x7F807F807F807F80u };
+    static const uint64_t one[] = { 0x0080000000800000u, 0x0400040004000400u,
+                                    0x0080008000800080u };
+    int scales = t->dtype == SAL_I8, type = scales ? SAL_F32 : t->dtype;
+    const unsigned char *p = (const unsigned char *)(scales ? t->scale : t->data);
+    size_t size = scales ? (size_t)t->dim[0] * 4 : sal_tensor_count(t) * sal_dtype_size(t->dtype);
+    uint64_t carried = 0, bits;
+    for (size_t i = 0; i < size; i += 8) {
+        bits = 0;
+        memcpy(&bits, p + i, SAL__MIN(size - i, 8));
+        carried |= (bits & ones[type]) + one[type];
+    }
+    return !(carried & 0x8000800080008000u);
+}
+
+/* ReLU makes 0 of what is not a number, so that a map would come out, and a wrong one. */
+static sal_result sal__check_values(sal_ctx *ctx, const char *file, const char *name,
+                                    const sal_tensor *t) {
+    size_t n = sal__ends_with(name, ".running_var") ? sal_tensor_count(t) : 0;
+    int ok = sal__finite(t);
+    float x = 0;
+    for (size_t i = 0; ok && i < n; i++) { sal_tensor_read(t, i, 1, &x); ok = x >= 0; }
+    return ok ? SAL_OK : sal__fail(ctx, SAL_ERR_NUMERIC, "%s: tensor %s has a value that is not "
+                                   "finite, or a variance below 0", file, name);
+}
+
 /* Priors of fewer data sets than there are now: the others begin as the neutral one. */
 static sal_result sal__add_domains(sal_ctx *ctx, sal_param *p, const sal_tensor *from) {
     size_t n = sal_tensor_count(from) / (size_t)from->dim[0];
@@ -6278,6 +6309,7 @@ static sal_result sal__bind(sal_ctx *ctx, const char *name, sal_net *net) {
                     t->tensor.dim[0] < p->value.dim[0];
         if (fewer) all.tensor.dim[0] = p->value.dim[0];
         SAL__TRY(sal__check_tensor(ctx, name, net, p, &all));
+        SAL__TRY(sal__check_values(ctx, name, t->name, &t->tensor));
         if (fewer) {
             SAL__TRY(sal__add_domains(ctx, p, &t->tensor));
             continue;
@@ -6419,6 +6451,7 @@ static sal_result sal__load_backbone(sal_ctx *ctx, const char *path, sal_net *ne
             found++;
             if (!write) {
                 SAL__TRY(sal__check_tensor(ctx, path, net, p, t));
+                SAL__TRY(sal__check_values(ctx, path, t->name, &t->tensor));
                 SAL__TRY(sal__param_own(ctx, p));
                 continue;
             }
@@ -6455,7 +6488,8 @@ SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *
         int use = sal__backbone_name(file.tensor[i].name, ours, sizeof ours);
         size_t n = strlen(ours);
         sal_param *p = use == 1 ? sal__find_param(net, ours) : NULL;
-        if (use == 1 && !p && sal__ends_with(ours, ".bias")) {      /* a folded batch-norm's? */
+        if (use == 1 && !p && sal__ends_with(ours, ".bias") && n + 3 <= sizeof ours) {
+            /* a folded batch-norm's? */
             snprintf(ours + n - 4, 7, "weight");
             p = sal__find_param(net, ours);
         }
@@ -6496,6 +6530,7 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
         else
             r = sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: parameter %s has no values yet: use "
                           "sal_net_init or load a backbone first", path, net->param[i].name);
+        if (r == SAL_OK) r = sal__check_values(ctx, path, tensor[i].name, &tensor[i].tensor);
     }
     for (i = 0; i < net->layers && r == SAL_OK; i++) {
         sal_tensor range = { 1, { 2 + (i ? net->layer[i].shape.c : 3), 1, 1, 1 }, SAL_F32,
@@ -8448,7 +8483,8 @@ typedef struct sal__bms_job {
     const float *pixels;        /* (h, w, 3), whitened */
     float *sum;                 /* [3][h][w]: the attention of each channel's boolean maps */
     /* scratch for each channel */
-    unsigned char *level, *rough, *figure;      /* [3][h][w] */
+    unsigned char *level, *rough;               /* [3][h][w] */
+    unsigned char *figure;      /* [3][h * w + 16]: read a little beyond their ends */
     int *end, *parent;          /* [3][h * w]: where runs of equal pixels end, what they join */
     unsigned char *border;      /* [3][h * w]: does the region of this run touch the border? */
     int *row;                   /* [3][h + 1]: the first run of each row */
@@ -8510,7 +8546,7 @@ static void sal__bms_task(void *arg, int channel, int worker) {
     int w = job->w, h = job->h, low = 255, high = 0;
     size_t n = (size_t)w * h, offset = (size_t)channel * n;
     unsigned char *level = job->level + offset, *rough = job->rough + offset;
-    unsigned char *figure = job->figure + offset;
+    unsigned char *figure = job->figure + offset + channel * SIDE;
     float *sum = job->sum + offset, least = job->pixels[channel], most = least;
     for (size_t k = 0; k < n; k++) {
         least = SAL__MIN(least, job->pixels[k * 3 + (size_t)channel]);
@@ -8593,12 +8629,13 @@ static sal_result sal__bms(sal_ctx *ctx, sal__arena *arena, const sal_image *ima
     float *pixels;
     SAL__TRY_PUT(pixels, ctx, arena, float, 3 * n);
     SAL__TRY_PUT(job.sum, ctx, arena, float, 3 * n);
-    SAL__TRY_PUT(job.level, ctx, arena, unsigned char, 12 * n + 16);
+    SAL__TRY_PUT(job.level, ctx, arena, unsigned char, 12 * n + 48);
     SAL__TRY_PUT(job.end, ctx, arena, int, 6 * n);
     SAL__TRY_PUT(job.row, ctx, arena, int, 3 * (h + 1));
     SAL__TRY(sal__map_put(ctx, arena, w, h, map));
     job.w = w; job.h = h; job.pixels = pixels;
-    job.rough = job.level + 3 * n; job.figure = job.rough + 3 * n; job.border = job.figure + 3 * n;
+    job.rough = job.level + 3 * n; job.figure = job.rough + 3 * n;
+    job.border = job.figure + 3 * n + 48;
     job.parent = job.end + 3 * n;
     for (int c = 0; c < 3; c++) {
         SAL__TRY(sal__channel(ctx, image, swap ? 2 - c : c, w, h, SAL_AREA, map->data));
@@ -8640,6 +8677,8 @@ SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal
     sal_result r = SAL_OK;
     memset(map, 0, sizeof *map);
     if (desc) d = *desc;
+    if ((int)kind < 0 || kind >= SAL_CLASSICAL_COUNT)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no classical model number %d", (int)kind);
     SAL__TRY(sal__check_size(ctx, "picture", image->w, image->h));
     if (d.w == 0) d.w = image->w;
     if (d.h == 0) d.h = image->h;
@@ -10846,6 +10885,12 @@ static int64_t sal__feature_place(const sal__trainer *t, int picture) {
            (int64_t)(t->feature_floats * sizeof(uint16_t));
 }
 
+static void sal__leave_out(sal__trainer *t, sal__picture *s) {
+    s->bad = 1;
+    t->at.skipped = ++t->skipped;
+    sal__warn(t->ctx, "%s cannot be read and is left out", s->name);
+}
+
 /* Inputs and targets of `count` samples from `first` on (in the order of this epoch). */
 static sal_result sal__batch(sal__trainer *t, int first, int count, int vary) {
     int last;
@@ -10866,7 +10911,10 @@ static sal_result sal__batch(sal__trainer *t, int first, int count, int vary) {
                     t->feature_floats * sizeof(uint16_t));
     t->first = first;
     sal_parallel_for(t->ctx, count, sal__batch_task, t);
-    for (int i = 0; i < count; i++) t->picture[sal__pick(t, i)].bad |= t->bad[i];
+    for (int i = 0; i < count; i++) {
+        sal__picture *s = &t->picture[sal__pick(t, i)];
+        if (t->bad[i] && !s->bad) sal__leave_out(t, s);
+    }
     return sal__first_failure(t);
 }
 
@@ -11019,6 +11067,9 @@ static sal_result sal__train_checkpoint(sal__trainer *t) {
     sal_result r = SAL_OK;
     if (t->desc.rank) return SAL_OK;
     SAL__TRY(sal_run_fetch(t->ctx, t->run, t->optim, SAL_WEIGHTS | SAL_STATE));
+    for (int i = 0; !t->best && i < t->net->params; i++)    /* a last step that was too large */
+        SAL__TRY(sal__check_values(t->ctx, "lower the learning rate", t->net->param[i].name,
+                                   &t->net->param[i].value));
     if (t->desc.out && (t->best_unsaved || !t->best)) {
         float *block = t->best ? t->best : t->average;
         if (block) sal__weights(t, block, SAL__SWAP, 0);
@@ -11294,11 +11345,7 @@ static sal_result sal__train_load(sal__trainer *t) {
     }
     for (int i = t->trains = t->vals = 0; i < n; i++) {
         sal__picture *s = &t->picture[i];
-        if (s->bad) {
-            t->skipped++;
-            sal__warn(t->ctx, "%s cannot be read and is left out", s->name);
-            continue;
-        }
+        if (s->bad) { sal__leave_out(t, s); continue; }
         t->picture[t->trains + t->vals] = *s;
         if (i < trains) t->trains++; else t->vals++;
     }
@@ -11311,9 +11358,12 @@ static sal_result sal__train_check(const sal__trainer *t) {
     int terms = 0;
     for (int i = 0; i < SAL_LOSS_TERMS; i++) terms += d->loss.weight[i] != 0;
     if (!d->train || d->train->count < 1 || d->epochs < 1 || d->batch < 1 || !terms ||
-        !(d->crop >= 0 && d->crop < 1))
+        !(d->crop >= 0 && d->crop < 1) || !(d->average >= 0 && d->average < 1) ||
+        !(d->colour >= 0 && d->colour <= 1) || !(d->dropout <= .99) ||
+        !(d->target_low < 1 && d->target_low >= -FLT_MAX))
         return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "training needs samples, a loss, epochs and a "
-                         "batch of at least 1, crop from 0 to below 1");
+                         "batch of at least 1; crop and average are from 0 to below 1, colour to "
+                         "1, dropout is at most 0.99, target_low finite and below 1");
     if (d->ranks > 1 && (!d->reduce || d->rank < 0 || d->rank >= d->ranks))
         return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "process %d of %d: they count from 0, and "
                          "several need the function reduce, which adds up their gradients",
@@ -11369,6 +11419,9 @@ static sal_result sal__train_features(sal__trainer *t) {
         return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "cached features are those of one size: leave "
                          "out the sizes of the samples");
     t->feature_count = sal_run_features(t->run, t->feature);
+    if (t->feature_count > 8)
+        return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "cached features would be %d layers, more than "
+                         "8: freeze less, or leave the cache out", t->feature_count);
     for (int i = 0; i < t->feature_count; i++)
         t->feature_floats += sal__shape_count(t->run->value[t->feature[i]].shape);
     if (t->run->frozen <= 1)
@@ -11588,6 +11641,9 @@ static sal_result sal__validate(sal__trainer *t, double *loss, double *cc, doubl
         }
     }
     if (t->average) sal__weights(t, t->average, SAL__SWAP, 0);
+    if (r == SAL_OK && !good)
+        r = sal__fail(t->ctx, SAL_ERR_IO, "none of %d pictures to validate on can be read",
+                      t->vals);
     *loss /= SAL__MAX(good, 1); *cc /= SAL__MAX(good, 1); *nss /= SAL__MAX(good, 1);
     return r;
 }
@@ -11620,6 +11676,9 @@ static void sal__shuffle(sal__trainer *t) {
 static sal_result sal__train_epoch_end(sal__trainer *t) {
     float *row = t->history[t->at.epoch];
     double loss = NAN, cc = NAN, nss = NAN, judged;
+    int good = 0;
+    for (int i = 0; i < t->trains; i++) good += !t->picture[i].bad;
+    if (!good) return sal__fail(t->ctx, SAL_ERR_IO, "none of %d pictures can be read", t->trains);
     if (t->vals) SAL__TRY(sal__validate(t, &loss, &cc, &nss));
     if (t->vals && !(fabs(loss) <= FLT_MAX)) return sal__train_lost(t, loss);
     row[SAL_TRAIN_EPOCH] = (float)(t->at.epoch + 1);

@@ -2948,7 +2948,7 @@ sal_result input_up(sal_ctx *ctx, sal_run *run, const float *input) {
     }
     if (run->start > 1) {               /* the features that the caller filled in */
         count = sal_run_features(run, values);
-        for (k = 0; k < count; k++)
+        for (k = 0; k < count && k < 8; k++)
             TRY(up(ctx, b, value_at(run, values[k]), run->value[values[k]].data,
                    run->n * count_of(run->value[values[k]].shape) * sizeof(float)));
         return SAL_OK;

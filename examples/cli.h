@@ -254,22 +254,12 @@ static inline sal_result fail(sal_ctx *ctx, const char *format, ...) {
 
 enum { JSON_ROOM = 6 * PATH_ROOM };
 
-/* The length of the UTF-8 character at the front of a text; 0 if it is none. */
-static inline int utf8_length(const char *text) {
-    const unsigned char *c = (const unsigned char *)text;
-    int n = *c < 0x80 ? 1 : *c < 0xC2 ? 0 : *c < 0xE0 ? 2 : *c < 0xF0 ? 3 : *c < 0xF5 ? 4 : 0, i;
-    for (i = 1; i < n; i++) if ((c[i] & 0xC0) != 0x80) return 0;
-    if (n > 2 && ((*c == 0xE0 && c[1] < 0xA0) || (*c == 0xED && c[1] > 0x9F) ||
-                  (*c == 0xF0 && c[1] < 0x90) || (*c == 0xF4 && c[1] > 0x8F))) return 0;
-    return n;
-}
-
 /* What stands between the quotes of a JSON string, and in HTML means nothing else. Bytes that are
    not UTF-8 become U+FFFD. */
 static inline const char *json_text(char out[JSON_ROOM], const char *text) {
     char *to = out;
     while (*text && to < out + JSON_ROOM - 7) {
-        int n = utf8_length(text);
+        int n = sal_utf8_length(text);
         unsigned char c = (unsigned char)*text;
         if (!n) to += sprintf(to, "\\ufffd");
         else if (c < ' ' || strchr("<>&\"'\\\x7f", c)) to += sprintf(to, "\\u%04x", c);
@@ -307,7 +297,10 @@ static inline sal_result read_file(sal_ctx *ctx, const char *path, unsigned char
         sal_free(ctx, *data);
         *data = more;
     }
-    return *data ? SAL_OK : SAL_ERR_MEMORY;
+    if (!*data || !ferror(stdin)) return *data ? SAL_OK : SAL_ERR_MEMORY;
+    sal_free(ctx, *data);
+    *data = NULL;
+    return fail(ctx, "standard input cannot be read to its end: %s", strerror(errno));
 }
 
 static inline sal_result load_image(sal_ctx *ctx, const char *path, sal_image *image) {
@@ -327,9 +320,8 @@ enum { MOST_THREADS = 256 };            /* as many as sal_threads goes up to */
 
 static inline int read_number(const char *option, const char *text, int whole, double least,
                               double most, double *value) {
-    char *end;
-    *value = strtod(text, &end);
-    if (end != text && !*end && *value >= least && *value <= most &&
+    const char *end = text;
+    if (sal_number_parse(&end, value) && !*end && *value >= least && *value <= most &&
         (!whole || *value == floor(*value))) return 0;
     return complain("%s %s: a %snumber from %.16g to %.16g, please", option, text,
                     whole ? "whole " : "", least, most);

@@ -545,6 +545,63 @@ static void test_shared_backbone(sal_ctx *ctx) {
     sal_net_free(ctx, net);
 }
 
+/* --- what is not finite ----------------------------------------------------------------------- */
+
+/* ReLU makes 0 of what is not a number: such weights would give a map, and a wrong one. */
+static void test_finite(sal_ctx *ctx) {
+    static const sal_dtype types[] = { SAL_F32, SAL_F16, SAL_BF16, SAL_I8, SAL_F32 };
+    static const double bad[] = { NAN, INFINITY, -INFINITY, NAN, -1 };
+    static const char *const where[] = { "backbone.layer1.0.conv1.weight", "head.lstm.Uf.weight",
+        "reduce.weight", "head.lstm.Wa.weight", "backbone.bn1.running_var" };
+    for (int k = 0; k < 5; k++) {
+        sal_net *net = new_net(ctx, SAL_SAM_RESNET, 8, 5), *again = NULL;
+        sal_safetensors file;
+        sal_param *p = sal__find_param(net, where[k]);
+        size_t last = sal_tensor_count(&p->value) - 1;
+        sal_result r = sal_net_save(ctx, net, OUT, types[k], NULL, 0);
+        if (!r) r = sal_safetensors_load(ctx, OUT, &file);
+        if (r) { CHECK(0, "%s", sal_error(ctx)); return; }
+        sal_tensor *t = (sal_tensor *)(uintptr_t)&sal_safetensors_find(&file, where[k])->tensor;
+        if (t->dtype == SAL_F32) ((float *)t->data)[last] = (float)bad[k];
+        else if (t->dtype == SAL_F16) ((uint16_t *)t->data)[last] = sal_f32_to_f16((float)bad[k]);
+        else if (t->dtype == SAL_BF16) ((uint16_t *)t->data)[last] = sal_f32_to_bf16((float)bad[k]);
+        else t->scale[t->dim[0] - 1] = (float)bad[k];
+        sal_safetensors_save(ctx, OUT, file.tensor, file.count, file.meta, file.metas);
+        r = sal_net_load(ctx, OUT, &again);
+        CHECK(r == SAL_ERR_NUMERIC && !again && strstr(sal_error(ctx), where[k]),
+              "%s with a value of %g as %s is refused: %s", where[k], bad[k],
+              sal_dtype_name(t->dtype), r ? sal_error(ctx) : "");
+        sal_net_free(ctx, again);
+        sal_safetensors_free(ctx, &file);
+        remove(OUT);
+        ((float *)p->value.data)[last] = (float)bad[k];
+        r = sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0);
+        CHECK(r == SAL_ERR_NUMERIC && strstr(sal_error(ctx), where[k]) && sal_path_kind(OUT) < 0,
+              "nor is it saved: %s", r ? sal_error(ctx) : "");
+        sal_net_free(ctx, net);
+    }
+}
+
+/* A tensor's name of any length is too long, or not one of the network's. */
+static void test_long_names(sal_ctx *ctx) {
+    char name[200] = "layer";
+    float one[1] = { 1 };
+    sal_named_tensor t = SAL__ZEROED;
+    sal_net *net = new_net(ctx, SAL_SAM_RESNET, 16, 21);
+    int refused = 0, length;
+    t.name = name; t.tensor.ndim = t.tensor.dim[0] = 1; t.tensor.data = one;
+    for (length = 20; length < 190; length++) {     /* "backbone." comes in front: 160 fit */
+        memset(name + 5, 'x', (size_t)length - 5);
+        strcpy(name + length - 5, ".bias");
+        sal_safetensors_save(ctx, OUT, &t, 1, NULL, 0);
+        refused += sal_net_load_backbone(ctx, net, OUT) == SAL_ERR_SHAPE;
+    }
+    CHECK(refused == length - 20, "tensors with names of %d to %d letters are no backbone's: %s", 20,
+          length - 1, sal_error(ctx));
+    sal_net_free(ctx, net);
+    remove(OUT);
+}
+
 /* --- memory ----------------------------------------------------------------------------------- */
 
 /* Fail the first allocation, then the second, ... until there are no more to fail. */
@@ -605,6 +662,8 @@ int main(void) {
     test_backbone(&ctx, SAL_SAM_RESNET);
     test_folded(&ctx);
     test_shared_backbone(&ctx);
+    test_finite(&ctx);
+    test_long_names(&ctx);
     test_memory(&ctx);
     return test_done();
 }

@@ -8,13 +8,14 @@
 
 #define STATE "build/test_trainer.state"
 #define LOG   "build/test_trainer.csv"
-enum { SIDE = 48, LEARN = 6, JUDGE = 4 };
+enum { SIDE = 48, LEARN = 6, JUDGE = 4, ALL = -1 };
 
-/* A bright spot on noise; people looked at the spot. Of `user`, an int, it cannot load sample i. */
+/* A bright spot on noise; people looked at the spot. `user`, an int, is the sample that cannot be
+   loaded. */
 static sal_result load(void *user, sal_ctx *ctx, int i, sal_sample *sample) {
     sal_rng rng = { (uint64_t)i + 1 };
     int x0 = 8 + (int)sal_rng_below(&rng, 32), y0 = 8 + (int)sal_rng_below(&rng, 32);
-    if (user && *(int *)user == i)
+    if (user && (*(int *)user == i || *(int *)user == ALL))
         return sal__fail(ctx, SAL_ERR_IO, "sample %d is not there", i);
     SAL__TRY(sal_image_new(ctx, SIDE, SIDE, &sample->image));
     SAL__TRY(sal_map_new(ctx, SIDE, SIDE, &sample->density));
@@ -362,10 +363,17 @@ static void test_gradient(sal_ctx *ctx) {
     }
 }
 
+static int warnings;
+
 /* Samples that cannot be read and are overlooked, while several threads make batches to learn from
    and to validate on (which have them twice). The thread sanitizer looks on. */
+static void count_warnings(void *user, const char *message) {
+    (void)user;
+    warnings += strstr(message, "left out") != NULL;
+}
+
 static void test_overlooked(sal_ctx *ctx) {
-    int missing = 0;
+    int missing = 0, warned[2];
     sal_source some = learn, few = judge;
     some.user = few.user = &missing;
     few.count = 3;
@@ -381,15 +389,61 @@ static void test_overlooked(sal_ctx *ctx) {
         sal_ctx own = { 0 };
         own.threads = 1;
         if (k) pool_use(&own, 4);
+        own.log = count_warnings;
+        warnings = 0;
         r[k] = sal_train(&own, net, &d, &result);
         if (r[k]) CHECK(0, "%s", own.error);
+        warned[k] = warnings;
         loss[k][0] = (float)result.loss; loss[k][1] = (float)result.val_cc;
         sal_net_free(ctx, net);
     }
     CHECK(!r[0] && !r[1] && !memcmp(loss[0], loss[1], sizeof loss[0]) && loss[0][0] == loss[0][0],
           "a sample that is not there is overlooked, whatever the number of threads (loss %g, CC "
           "%g)", (double)loss[0][0], (double)loss[0][1]);
+    CHECK(warned[0] == 2 && warned[1] == 2, "but not without a word: once where it is learnt from, "
+          "and once where it is judged by");
     for (int i = 0; i < LEARN; i++) info[i].h = info[i].w = 0;
+    for (int k = 0; k < 4; k++) {       /* kept in memory or not; to learn from, to judge by */
+        sal_train_desc d = desc();
+        sal_train_result result;
+        sal_source none = k / 2 ? judge : learn;
+        int all = ALL;
+        sal_net *net = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
+        none.user = &all;
+        if (k / 2) d.val = &none; else d.train = &none;
+        d.skip = 1; d.cache_bytes = k % 2;
+        sal_result one = sal_train(ctx, net, &d, &result);
+        if (k == 2) CHECK(one == SAL_OK && isnan(result.val_cc), "with none to judge by, there is "
+                          "no judgement");
+        else CHECK(one == SAL_ERR_IO && strstr(ctx->error, k == 3 ? "to validate on" : "none of"),
+                   "if there is none that can be read, that is said: %s", ctx->error);
+        sal_net_free(ctx, net);
+    }
+}
+
+/* What no training comes of is refused at once, and weights that were lost in the last step. */
+static void test_senseless(sal_ctx *ctx) {
+    for (int k = 0; k < 9; k++) {
+        sal_train_desc d = desc();
+        sal_train_result result;
+        sal_net *net = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
+        d.val = NULL; d.epochs = 1;
+        if (k == 0) d.average = 1;
+        if (k == 1) d.average = NAN;
+        if (k == 2) d.colour = INFINITY;
+        if (k == 3) d.colour = -1;
+        if (k == 4) d.dropout = 1;
+        if (k == 5) d.dropout = NAN;
+        if (k == 6) d.target_low = 1;
+        if (k == 7) d.target_low = NAN;
+        if (k == 8) { d.batch = LEARN; d.optim.max_norm = 0; d.schedule.rate = 1e60; }
+        sal_result r = sal_train(ctx, net, &d, &result);
+        if (k < 8) CHECK(r == SAL_ERR_ARGUMENT && strstr(ctx->error, "training needs"),
+                         "training without sense is refused (%d)", k);
+        else CHECK(r == SAL_ERR_NUMERIC && strstr(ctx->error, "learning rate"),
+                   "one step of a rate of 1e60 leaves no weights to work with: %s", ctx->error);
+        sal_net_free(ctx, net);
+    }
 }
 
 /* The paper's recipe of every kind makes two epochs of finite weights out of random ones. */
@@ -404,7 +458,8 @@ static void test_recipes(sal_ctx *ctx) {
         for (int i = 0; i < net->params; i++)
             for (size_t k = 0; k < sal_tensor_count(&net->param[i].value); k++)
                 good &= fabsf(((float *)net->param[i].value.data)[k]) <= FLT_MAX;
-        CHECK(r == SAL_OK && good, "%s learns by its own recipe %s", net->name, r ? ctx->error : "");
+        CHECK(r == SAL_OK && good, "%s learns by its own recipe %s", net->name,
+              r ? ctx->error : "");
         sal_net_free(ctx, net);
     }
 }
@@ -419,6 +474,7 @@ int main(void) {
     test_norm(&ctx);
     test_gradient(&ctx);
     test_overlooked(&ctx);
+    test_senseless(&ctx);
     remove(LOG);
     return test_done();
 }
