@@ -28,7 +28,7 @@ static void say_name(text *t, const char *name, int json) {
     int n;
     if (json) { say(t, "%s", json_text(buffer, name)); return; }
     for (; *name; name += n ? n : 1) {
-        n = utf8_length(name);
+        n = sal_utf8_length(name);
         if (!n) say(t, "&#xFFFD;");
         else if (n > 1 || ((unsigned char)*name >= ' ' && !strchr("<>&\"'\\", *name)))
             say(t, "%.*s", n, name);
