@@ -48,9 +48,14 @@ typedef struct tone { float power, floor; } tone;
 
 static int read_tone(void *into, const char *option, const char *value) {
     tone *t = (tone *)into;
-    char rest;
-    if (sscanf(value, "%f,%f%c", &t->power, &t->floor, &rest) == 2 && t->power >= .01f &&
-        t->power <= 100 && t->floor >= 0 && t->floor <= .5f) return 0;
+    const char *at = value;
+    double power, least;
+    if (sal_number_parse(&at, &power) && *at++ == ',' && sal_number_parse(&at, &least) && !*at &&
+        power >= .01 && power <= 100 && least >= 0 && least <= .5) {
+        t->power = (float)power;
+        t->floor = (float)least;
+        return 0;
+    }
     return complain("%s %s: a power from 0.01 to 100 and a floor from 0 to 0.5, please, as "
                     "1.5,0.01", option, value);
 }

@@ -256,12 +256,8 @@ static sal_result crop(sal_ctx *ctx, void *arg, const picture *of) {
 
 /* Two positive numbers with a sign between them. */
 static int parse_pair(const char *text, char sign, double *a, double *b) {
-    char *end;
-    *a = strtod(text, &end);
-    if (end == text || *end != sign) return 0;
-    text = end + 1;
-    *b = strtod(text, &end);
-    return end != text && !*end && *a > 0 && *b > 0 && *a < 1e6 && *b < 1e6;
+    if (!sal_number_parse(&text, a) || *text++ != sign) return 0;
+    return sal_number_parse(&text, b) && !*text && *a > 0 && *b > 0 && *a < 1e6 && *b < 1e6;
 }
 
 /* -a, -s and --box: only one of them can say what shape the box has. */
@@ -283,22 +279,19 @@ static int read_shape(void *into, const char *option, const char *value) {
 
 static int read_share(void *into, const char *option, const char *value) {
     double *share = (double *)into;
-    char *end;
-    *share = strtod(value, &end);
-    if (end != value && !*end && *share > 0 && *share <= 1) return 0;
+    const char *end = value;
+    if (sal_number_parse(&end, share) && !*end && *share > 0 && *share <= 1) return 0;
     return complain("%s %s: a share is above 0 and at most 1", option, value);
 }
 
 /* FILE[:WEIGHT]; a colon that no number follows belongs to the name. */
 static int read_boost(void *into, const char *option, const char *value) {
     options *o = (options *)into;
-    const char *colon = strrchr(value, ':');
-    char *end = NULL;
+    const char *colon = strrchr(value, ':'), *end = colon ? colon + 1 : NULL;
     size_t length = strlen(value);
     o->boost_weight = 1;
     if (colon && sal_path_kind(value) < 0) {
-        o->boost_weight = strtod(colon + 1, &end);
-        if (end == colon + 1 || *end) o->boost_weight = 1;
+        if (!sal_number_parse(&end, &o->boost_weight) || *end) o->boost_weight = 1;
         else length = (size_t)(colon - value);
     }
     if (!(fabs(o->boost_weight) <= 1e6) || length >= sizeof o->boost_path)

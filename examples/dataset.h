@@ -273,7 +273,7 @@ static char *set__arena_text(sal_ctx *ctx, set__arena *arena, const void *text, 
     memcpy(copy, text, length);
     while (*at && sal_utf8_length(at)) at += sal_utf8_length(at);
     if (!*at) return copy;
-    whole = out = (char *)set__arena_alloc(ctx, arena, length, 3);
+    whole = out = (char *)set__arena_alloc(ctx, arena, length + 1, 3);
     for (at = copy; whole && *at; ) {
         int n = sal_utf8_length(at);
         if (n) memcpy(out, at, (size_t)n);

@@ -79,15 +79,14 @@ static double number_of(const char *value) {
 /* The text of a string as evaluate writes it: \u00XX and \ufffd are its only escapes. */
 static void text_of(const char *value, char *out, size_t room) {
     size_t n = 0;
-    char hex[5] = "";
+    unsigned code;
     if (value && *value == '"')
         for (value++; *value != '"' && n + 4 < room; value++) {
             if (*value != '\\') { out[n++] = *value; continue; }
             if (*++value != 'u') { out[n++] = *value; continue; }
-            memcpy(hex, value + 1, 4);
-            value += 4;
-            if (strtol(hex, NULL, 16) < 128) out[n++] = (char)strtol(hex, NULL, 16);
-            else { memcpy(out + n, "\xEF\xBF\xBD", 3); n += 3; }
+            if (sscanf(value, "u%4x", &code) != 1 || code > 127) code = 0xFFFD;
+            n += sal_utf8_put(out + n, code);
+            value += MIN(strspn(value + 1, "0123456789abcdefABCDEF"), 4);
         }
     out[n] = 0;
 }
@@ -103,17 +102,18 @@ static int same_text(const char *a, const char *b) {
 static int take_shape(evaluation *e, const char *json) {
     const char *c, *model, *models = member(json, "models");
     char name[128];
+    double total = number_of(member(json, "total"));
     int i, k, m;
     text_of(member(json, "data"), e->merged_data, sizeof e->merged_data);
     e->data = e->merged_data;
-    e->images = e->scored = (int)number_of(member(json, "total"));
+    if (!(total >= 1 && total <= 1 << 24)) return 1;
+    e->images = e->scored = (int)total;
     for (c = first_element(member(json, "columns")); c; c = next_element(c)) {
         text_of(c, name, sizeof name);
         for (m = 0; m < SCORES && strcmp(metric_name(m), name); m++) {}
         if (m < SCORES && e->columns < SCORES) e->order[e->columns++] = m;
     }
-    if (e->images < 1 || e->images > 1 << 24 || !e->columns || count_elements(models) > MAX_ROWS)
-        return 1;
+    if (!e->columns || count_elements(models) > MAX_ROWS) return 1;
     e->name = (char **)calloc((size_t)e->images, sizeof *e->name);
     for (model = first_element(models); model && e->name; model = next_element(model)) {
         score_row *row = &e->row[e->rows++];
@@ -131,6 +131,8 @@ static int take_scores(evaluation *e, const char *file, const char *json) {
     char name[PATH_ROOM];
     double place;
     int i, c, k = 0;
+    if (count_elements(member(json, "pictures")) != count_elements(member(json, "index")))
+        return complain("%s: is not what evaluate --part writes", file);
     named = first_element(member(json, "pictures"));
     for (at = first_element(member(json, "index")); at && named;
          at = next_element(at), named = next_element(named)) {

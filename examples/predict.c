@@ -110,22 +110,23 @@ static sal_result write_npy(sal_ctx *ctx, options *o, const picture *of, const s
 /* channel,part: the sum over the layer's positions. */
 static sal_result write_parts(sal_ctx *ctx, options *o, const picture *of,
                               const sal_explanation *e) {
-    char path[PATH_ROOM], number[64];
-    int c, i, area = e->shape.h * e->shape.w, ok;
-    FILE *file;
+    enum { LINE = 48 };
+    char path[PATH_ROOM], number[32], *text;
+    int c, i, area = e->shape.h * e->shape.w, used;
     sal_result r = result_path(ctx, &o->pictures, of, o->parts, "", "", "csv", path);
     if (r) return r;
-    file = fopen(path, "wb");
-    ok = file && fprintf(file, "channel,part\n") > 0;
-    for (c = 0; ok && c < e->shape.c; c++) {
+    text = NEW(ctx, char, (e->shape.c + 1) * LINE);
+    if (!text) return SAL_ERR_MEMORY;
+    used = sprintf(text, "channel,part\n");
+    for (c = 0; c < e->shape.c; c++) {
         double sum = 0;
         for (i = 0; i < area; i++) sum += e->part[c * area + i];
-        ok = fprintf(file, "%d,%s\n", c, sal_number_print(number, (float)sum, 0)) > 0;
+        used += sprintf(text + used, "%d,%s\n", c, sal_number_print(number, (float)sum, 0));
     }
-    if (file && fclose(file)) ok = 0;
-    if (!ok) return fail(ctx, "%s: cannot be written: %s", path, strerror(errno));
-    written(&o->pictures, path);
-    return SAL_OK;
+    r = sal_file_write(ctx, path, text, (size_t)used);
+    if (!r) written(&o->pictures, path);
+    sal_free(ctx, text);
+    return r;
 }
 
 /* The explanation in colours over the picture, and a white frame around the region. */

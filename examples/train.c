@@ -261,12 +261,15 @@ static int split(char *text, const char **items, int most) {
 
 /* "A" or "A:B" */
 static int range(const char *option, const char *text, double *a, double *b) {
-    char rest;
-    int n = sscanf(text, "%lf:%lf%c", a, b, &rest);
-    if (n < 1 || n > 2 || (n == 1) != !strchr(text, ':') || !(*a >= 0) || !(n == 1 || *b >= 0))
-        return complain("%s %s: a number, or two with a colon between, please", option, text);
-    if (n == 1) *b = *a;
-    return 0;
+    const char *at = text;
+    int ok = sal_number_parse(&at, a);
+    *b = *a;
+    if (ok && *at == ':') {
+        at++;
+        ok = sal_number_parse(&at, b);
+    }
+    if (ok && !*at && *a >= 0 && *b >= 0) return 0;
+    return complain("%s %s: a number, or two with a colon between, please", option, text);
 }
 
 static int parse_rule(sal_train_desc *d, const char *name) {
@@ -284,15 +287,20 @@ static int parse_rule(sal_train_desc *d, const char *name) {
 }
 
 static int parse_schedule(sal_schedule *s, const char *text) {
-    char rest;
+    const char *colon = strchr(text, ':'), *at = colon ? colon + 1 : text;
+    double every = 0;
     if (!strcmp(text, "constant")) s->kind = SAL_RATE_CONSTANT;
     else if (!strcmp(text, "linear")) s->kind = SAL_RATE_LINEAR;
     else if (!strcmp(text, "cosine")) s->kind = SAL_RATE_COSINE;
     else if (!strcmp(text, "onecycle")) s->kind = SAL_RATE_ONE_CYCLE;
-    else if (sscanf(text, "time:%lf%c", &s->factor, &rest) == 1) s->kind = SAL_RATE_TIME_DECAY;
-    else if (sscanf(text, "step:%lf:%d%c", &s->factor, &s->every, &rest) == 2 && s->every > 0)
+    else if (!strncmp(text, "time:", 5) && sal_number_parse(&at, &s->factor) && !*at &&
+             s->factor >= 0) s->kind = SAL_RATE_TIME_DECAY;
+    else if (!strncmp(text, "step:", 5) && sal_number_parse(&at, &s->factor) && *at++ == ':' &&
+             sal_number_parse(&at, &every) && !*at && s->factor >= 0 && every >= 1 &&
+             every <= INT_MAX && every == floor(every)) {
         s->kind = SAL_RATE_STEP;
-    else
+        s->every = (int)every;
+    } else
         return complain("--schedule %s: constant, linear, cosine, onecycle, step:FACTOR:EPOCHS or "
                         "time:DECAY, please", text);
     return 0;
@@ -363,13 +371,14 @@ static int make_network(sal_ctx *ctx, const options *o, sal_net **net) {
 /* "N,N,...": a number for each folder. */
 static int read_domains(const char *text, int domain[64]) {
     const char *from = text;
-    char *end;
+    double number;
     int count = 0;
-    for (; from && *from && count < 64; from += *from == ',') {
-        domain[count++] = (int)strtol(from, &end, 10);
-        if (end == from || (*end && *end != ','))
-            return complain("--domain %s: a number for each folder, please", text);
-        from = end;
+    for (; from && *from; from += *from == ',') {
+        if (count == 64 || !sal_number_parse(&from, &number) || (*from && *from != ',') ||
+            !(number >= 0 && number < SAL_DOMAINS && number == floor(number)))
+            return complain("--domain %s: a number from 0 to %d for each folder, please", text,
+                            SAL_DOMAINS - 1);
+        domain[count++] = (int)number;
     }
     return 0;
 }
@@ -408,7 +417,7 @@ static int change_recipe(sal_ctx *ctx, sal_train_desc *d, const options *o) {
 /* FOLDER@HxW: cuts the size off, or leaves 0 x 0. */
 static void cut_size(const char *folder, int size[2]) {
     char *at = (char *)(uintptr_t)strrchr(folder, '@'), rest;
-    if (at && sscanf(at, "@%dx%d%c", &size[0], &size[1], &rest) == 2) *at = 0;
+    if (at && sscanf(at, "@%6dx%6d%c", &size[0], &size[1], &rest) == 2) *at = 0;
     else size[0] = size[1] = 0;
 }
 

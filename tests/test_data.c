@@ -678,6 +678,33 @@ static void test_density(sal_ctx *ctx) {
           "refused");
 }
 
+/* Memory as it may come: full of what was there before. */
+static void *used_alloc(void *user, size_t size) {
+    void *memory = malloc(size);
+    (void)user;
+    if (memory) memset(memory, 'x', size);
+    return memory;
+}
+
+static void used_free(void *user, void *memory) { (void)user; free(memory); }
+
+/* Bytes that are no UTF-8, and nothing else: three bytes each, and a zero byte behind them. */
+static void test_no_utf8(void) {
+    enum { MOST = 70 };
+    char bytes[MOST];
+    int n, good = 0;
+    sal_ctx ctx = SAL__ZEROED;
+    ctx.alloc = used_alloc; ctx.free = used_free;
+    memset(bytes, 0xFF, MOST);
+    for (n = 0; n < MOST; n++) {
+        set__arena arena = { NULL };
+        const char *text = set__arena_text(&ctx, &arena, bytes, (size_t)n);
+        good += text && strlen(text) == (size_t)(3 * n);
+        set__arena_free(&ctx, &arena);
+    }
+    CHECK(good == MOST, "names that are not UTF-8 at all end where they end");
+}
+
 /* --- the published layouts ------------------------------------------------------------------- */
 
 static void gaze_entry(mat_writer *w, const double *xy, int n, int type) {
@@ -1153,6 +1180,7 @@ int main(void) {
     if (!data) data = "../shared/data";
     snprintf(root, sizeof root, "%s/saliency-test-XXXXXX", temporary ? temporary : TEST_FOLDER);
     if (!CHECK(mkdtemp(root) != NULL, "there is a folder for the tests")) return test_done();
+    test_no_utf8();
     for (i = 0; i < 4; i++) test_zoo(&ctx, i & 1, i >> 1);
     test_damage(&ctx);
     test_csv(&ctx);

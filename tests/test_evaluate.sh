@@ -54,6 +54,17 @@ refused "parts of different runs are refused" "another run" --merge part1.json s
 head -c 700 part2.json >cut.json
 refused "a cut-off file is refused"           "cut.json: is not what evaluate" --merge part1.json cut.json
 refused "so is the JSON of a whole run"       "all.json: is not what evaluate" --merge all.json
+sed 's/"total":[0-9]*/"total":1e300/' part1.json >huge.json
+sed 's/"total":[0-9]*/"totals":12/' part1.json >none.json
+sed 's/"index":\[\([0-9]*\),[0-9]*/"index":[\1,99999999/' part1.json >far.json
+sed -e 's/\("index":\[[^]]*\)\]/\1,99999999]/' -e 's/"scores":\[/"scores":[[1],/' part1.json >more.json
+for file in huge none far more; do
+    refused "so is a damaged file ($file)"   "$file.json: is not what evaluate" --merge "$file.json"
+done
+sed 's/"pictures":\["[^"]*"/"pictures":["\\u"/' part1.json >escape.json
+$evaluate --merge escape.json part2.json part3.json --csv out.csv --per-image >out 2>err &&
+    grep -q "$(printf '\357\277\275')" out.csv
+says $? "an escape without digits is no text"
 refused "--merge wants files"                 "which JSON files" --merge
 refused "and nothing to evaluate"             "--merge takes" --merge part1.json --data set
 refused "a part has no report"                "--html" --part 1/3 --html x.html -m center --data set
