@@ -57,7 +57,7 @@
    FINDING YOUR WAY. Search for >>NAME:
 
        api  core  tensor  gemm  conv  layers  convlstm  losses  optim  graph  nets  weights  image
-       classical  metrics  predict  explain  crop  train  fast  kernels  licence
+       classical  metrics  predict  explain  crop  train  fast  kernels  stb  licence
 
    CONTRACTS
        Errors       Functions that can fail return a sal_result, 0 for success; sal_error(ctx) has a
@@ -80,8 +80,9 @@
        SALIENCY_NO_SIMD    portable C kernels only
        SALDEF              what stands before every function: in a shared library perhaps
                            __attribute__((visibility("default"))), in C++ behind extern "C"
-   A file that also has #define STB_IMAGE_IMPLEMENTATION needs an #include "stb_image.h" before this
-   header, with or without that line: then both use the same copy.
+   The file may have #define STB_IMAGE_IMPLEMENTATION and #include "stb_image.h" of its own. Before
+   this header (the #include alone is enough) they are used here, too. Behind it they share the copy
+   of this header, private to the file (GCC, Clang; an error elsewhere).
 */
 /* ============================================================================================
    >>api  (stop here if you only want to use it)
@@ -1455,68 +1456,13 @@ SALDEF double sal_name_share(const char *name, uint64_t seed);
 #    include <unistd.h>
 #  endif
 #endif
-/* stb_image (decoding, inflate) and stb_image_write (PNG, JPEG): private copies, which do not clash
-   with those of your other files. If this file has them before, yours are used, and their
-   implementation may stand anywhere in it. */
+#ifndef SALIENCY_FILE
+#  define SALIENCY_FILE "saliency.h"
+#endif
 #ifndef SALIENCY_NO_STB
-#  if defined(__GNUC__)
-#    pragma GCC diagnostic push
-#    pragma GCC diagnostic ignored "-Wunused-function"
-#    pragma GCC diagnostic ignored "-Wunused-parameter"
-#    pragma GCC diagnostic ignored "-Wsign-compare"
-#    pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-#  endif
-#  if defined(__has_include)
-#    if __has_include(<stb/stb_image.h>)
-#      define SAL__STB_FOLDER       /* Debian's libstb-dev */
-#    endif
-#  endif
-#  ifndef STBI_INCLUDE_STB_IMAGE_H
-#    ifndef STB_IMAGE_IMPLEMENTATION
-#      define STB_IMAGE_STATIC
-#      define STB_IMAGE_IMPLEMENTATION
-       /* 2.27 misspells one definition; later versions do not have this name */
-#      define stbi__unpremultiply_on_load_thread stbi_set_unpremultiply_on_load_thread
-#      define STBI_NO_HDR
-#      define STBI_NO_LINEAR
-#      define STBI_NO_BMP
-#      define STBI_NO_GIF
-#      define STBI_NO_PSD
-#      define STBI_NO_TGA
-#      define STBI_NO_PIC
-#      define STBI_NO_PNM
-#      ifdef SALIENCY_NO_STDIO
-#        define STBI_NO_STDIO
-#      endif
-#    endif
-#    ifdef SAL__STB_FOLDER
-#      include <stb/stb_image.h>
-#    else
-#      include "stb_image.h"
-#    endif
-#    undef STB_IMAGE_IMPLEMENTATION     /* once is enough */
-#  endif
-#  ifndef INCLUDE_STB_IMAGE_WRITE_H
-#    ifndef STB_IMAGE_WRITE_IMPLEMENTATION
-#      define STB_IMAGE_WRITE_STATIC
-#      define STB_IMAGE_WRITE_IMPLEMENTATION
-#      ifdef SALIENCY_NO_STDIO
-#        define STBI_WRITE_NO_STDIO
-         /* declared there, but not defined: another's declaration a second time */
-#        define stbi_write_hdr_to_func(f, context, w, h, channels, data) \
-             stbi_write_tga_to_func(f, context, w, h, channels, const void *from)
-#      endif
-#    endif
-#    ifdef SAL__STB_FOLDER
-#      include <stb/stb_image_write.h>
-#    else
-#      include "stb_image_write.h"
-#    endif
-#    undef STB_IMAGE_WRITE_IMPLEMENTATION
-#  endif
-#  if defined(__GNUC__)
-#    pragma GCC diagnostic pop
-#  endif
+#  define SAL__STB
+#  include SALIENCY_FILE            /* this file includes itself: see >>stb */
+#  undef SAL__STB
 #endif
 
 #if defined(__GNUC__)           /* tasks and other callbacks need not use all that they are given */
@@ -7364,6 +7310,18 @@ static sal_result sal__stb_open(sal_ctx *ctx, const unsigned char *p, size_t siz
     return sal__check_size(ctx, name, *w, *h);
 }
 
+/* 1 if the program has told stb to turn pictures upside down: then 255 comes before 0. */
+static int sal__stb_flips(void) {
+    static const unsigned char file[] =
+        "\x89PNG\r\n\x1A\n\0\0\0\15IHDR\0\0\0\1\0\0\0\2\10\0\0\0\0CRC:"
+        "\0\0\0\17IDATx\1\1\4\0\xFB\xFF\0\0\0\xFFSUM:CRC:\0\0\0\0IEND";
+    int w, h, n, flips;
+    unsigned char *two = stbi_load_from_memory(file, sizeof file, &w, &h, &n, 1);
+    flips = two && two[0] > two[1];
+    stbi_image_free(two);
+    return flips;
+}
+
 static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t size, const char *name,
                                 sal_image *image) {
     static const sal_pixels formats[5] = { SAL_GREY, SAL_GREY, SAL_GREY_ALPHA, SAL_RGB, SAL_RGBA };
@@ -7388,7 +7346,10 @@ static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t siz
         for (size_t i = 0; a.apple && n == 4 && i < (size_t)w * h; i++)
             for (unsigned char *c = decoded + i * 4, *end = c + 3; c < end; c++)
                 *c = *end ? (unsigned char)SAL__MIN((*c * 255 + *end / 2) / *end, 255) : 0;
-        r = sal__image_from(ctx, decoded, w, h, (ptrdiff_t)w * n, format, a.turn, image);
+        ptrdiff_t row = (ptrdiff_t)w * n;
+        int flips = sal__stb_flips();
+        r = sal__image_from(ctx, flips ? decoded + (h - 1) * row : decoded, w, h,
+                            flips ? -row : row, format, a.turn, image);
     }
     if (r == SAL_OK) {
         image->profile = a.profile;
@@ -7713,7 +7674,8 @@ static sal_result sal__save_pixels(sal_ctx *ctx, const char *path, int w, int h,
 #else
     sal__bytes b = SAL__ZEROED, file = SAL__ZEROED;
     sal_result r;
-    int png = sal__has_extension(path, ".png"), done, begin = png ? 33 : 20;    /* IHDR, JFIF */
+    int png = sal__has_extension(path, ".png"), begin = png ? 33 : 20;     /* IHDR, JFIF */
+    int done, flips;
     if (!png && !sal__has_extension(path, SAL__JPEGS))
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: pictures are written as .png, .jpg or "
                          ".jpeg", path);
@@ -7721,8 +7683,14 @@ static sal_result sal__save_pixels(sal_ctx *ctx, const char *path, int w, int h,
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: %d x %d pixels, a JPEG side has at most "
                          "65535; use .png", path, w, h);
     b.ctx = file.ctx = ctx;
+    /* A program may have told stb to turn pictures upside down: in BMP the last row is the first. */
+    stbi_write_bmp_to_func(sal__bytes_add, &b, 1, 2, 1, "\0\1");
+    flips = b.size == 62 && b.data[54] == 0;
+    b.size = 0;
+    if (flips) stbi_flip_vertically_on_write(0);
     done = png ? stbi_write_png_to_func(sal__bytes_add, &b, w, h, channels, data, w * channels)
                : stbi_write_jpg_to_func(sal__bytes_add, &b, w, h, channels, data, 95);
+    if (flips) stbi_flip_vertically_on_write(1);
     if (done && !b.failed && profile && size <= 255 * 65519) {
         sal__bytes_add(&file, b.data, begin);
         sal__put_profile(&file, png, profile, size);
@@ -11831,10 +11799,7 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
 
 /* --- instruction sets -----------------------------------------------------------------------
    The inner loops stand once, at >>kernels, in terms of the names sal__v... below; this file
-   includes itself once for each instruction set. If you rename it, define SALIENCY_FILE. */
-#ifndef SALIENCY_FILE
-#  define SALIENCY_FILE "saliency.h"
-#endif
+   includes itself once for each instruction set. */
 #if defined(__GNUC__)
 #  define SAL__INLINE static inline __attribute__((always_inline))
 #  define SAL__ALIGN __attribute__((aligned(64)))
@@ -15429,6 +15394,64 @@ static const sal__isa SAL__K(isa) = {
 #undef sal__veven
 #undef sal__vodd
 #endif /* SAL__K */
+
+/* ============================================================================================
+   >>stb  stb_image (decoding, inflate) and stb_image_write (PNG, JPEG)
+
+   Private copies, which do not clash with those of other files. If this file has them before, its
+   own are used, and their implementation may stand anywhere in it. What GCC and Clang #import, they
+   do not #include a second time: this way an implementation behind this header is the private copy
+   (all formats are in it for that). Being included (see >>core), this text can be a system header,
+   of which there are no warnings.
+   ========================================================================================== */
+#ifdef SAL__STB
+#  if defined(__has_include)
+#    if !__has_include("stb_image.h") && __has_include(<stb/stb_image.h>)
+#      define SAL__STB_FILE(name) <stb/name>    /* Debian's libstb-dev */
+#    endif
+#  endif
+#  ifndef SAL__STB_FILE
+#    define SAL__STB_FILE(name) #name
+#  endif
+#  ifdef __GNUC__
+#    pragma GCC system_header
+#  endif
+#  ifndef STBI_INCLUDE_STB_IMAGE_H
+#    ifndef STB_IMAGE_IMPLEMENTATION
+#      define STB_IMAGE_STATIC
+#      define STB_IMAGE_IMPLEMENTATION
+       /* 2.27 misspells one definition; later versions do not have this name */
+#      define stbi__unpremultiply_on_load_thread stbi_set_unpremultiply_on_load_thread
+#      ifdef SALIENCY_NO_STDIO
+#        define STBI_NO_STDIO
+#      endif
+#    endif
+#    ifdef __GNUC__
+#      import SAL__STB_FILE(stb_image.h)
+#    else
+#      include SAL__STB_FILE(stb_image.h)
+#    endif
+#    undef STB_IMAGE_IMPLEMENTATION     /* once is enough */
+#  endif
+#  ifndef INCLUDE_STB_IMAGE_WRITE_H
+#    ifndef STB_IMAGE_WRITE_IMPLEMENTATION
+#      define STB_IMAGE_WRITE_STATIC
+#      define STB_IMAGE_WRITE_IMPLEMENTATION
+#      ifdef SALIENCY_NO_STDIO
+#        define STBI_WRITE_NO_STDIO
+         /* declared there, but not defined: another's declaration a second time */
+#        define stbi_write_hdr_to_func(f, context, w, h, channels, data) \
+             stbi_write_tga_to_func(f, context, w, h, channels, const void *from)
+#      endif
+#    endif
+#    ifdef __GNUC__
+#      import SAL__STB_FILE(stb_image_write.h)
+#    else
+#      include SAL__STB_FILE(stb_image_write.h)
+#    endif
+#    undef STB_IMAGE_WRITE_IMPLEMENTATION
+#  endif
+#endif
 
 /* ============================================================================================
    >>licence  the Unlicense (public domain) or MIT-0

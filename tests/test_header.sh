@@ -96,8 +96,8 @@ cat >"$dir/stb.c" <<'END'
 #endif
 END
 
-# stb_image with its implementation in the same file: before the header, or only declared before.
-cat >"$dir/same.c" <<'END'
+# stb with its implementation in the same file, and turned upside down there: pictures stay upright.
+cat >"$dir/stb.h" <<'END'
 #if defined(__has_include)
 #if __has_include(<stb/stb_image.h>)
 #define STB(name) <stb/name>
@@ -106,37 +106,62 @@ cat >"$dir/same.c" <<'END'
 #ifndef STB
 #define STB(name) #name
 #endif
-#ifdef PRIVATE
+#include STB(stb_image.h)
+#include STB(stb_image_write.h)
+#if defined(__has_include)
+#if __has_include(STB(stb_image_resize.h))
+#include STB(stb_image_resize.h)
+#endif
+#endif
+END
+cat >"$dir/macros.h" <<'END'
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#define STB_IMAGE_RESIZE_IMPLEMENTATION
+END
+cat >"$dir/same.c" <<'END'
+#ifdef PRIVATE          /* (stb wants this with the declarations, too) */
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_WRITE_STATIC
+#define STB_IMAGE_RESIZE_STATIC
 #endif
 #if ORDER == 0          /* implementation, header */
-#define STB_IMAGE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#include STB(stb_image.h)
-#include STB(stb_image_write.h)
+#include "macros.h"
+#include "stb.h"
 #elif ORDER == 1        /* declarations, header, implementation */
-#include STB(stb_image.h)
-#include STB(stb_image_write.h)
+#include "stb.h"
 #elif ORDER == 2        /* all macros first; header, stb */
-#define STB_IMAGE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#endif
+#include "macros.h"
+#endif                  /* 3: header, macros, stb */
 #define SALIENCY_IMPLEMENTATION
 #include "saliency.h"
-#if ORDER == 1
-#define STB_IMAGE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_IMPLEMENTATION
+#if ORDER == 1 || ORDER == 3
+#include "macros.h"
 #endif
 #if ORDER
-#include STB(stb_image.h)
-#include STB(stb_image_write.h)
+#include "stb.h"
 #endif
 int main(void) {
-    unsigned char pixels[12] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
-    int w, h, n;
-    return !stbi_write_png("same.png", 2, 2, 3, pixels, 6) || !stbi_info("same.png", &w, &h, &n) ||
-           w != 2 || h != 2 || n != 3;
+    unsigned char pixels[12] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 }, small[3];
+    unsigned char gif[] = "GIF89a\1\0\1\0\x80\0\0\xFF\0\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;";
+    int w, h, n, flip;
+    sal_ctx ctx;
+    sal_image image;
+    memset(&ctx, 0, sizeof ctx);
+    if (!stbi_write_png("same.png", 2, 2, 3, pixels, 6) || !stbi_info("same.png", &w, &h, &n) ||
+        w != 2 || h != 2 || n != 3 ||
+#ifdef STBIR_INCLUDE_STB_IMAGE_RESIZE_H
+        !stbir_resize_uint8(pixels, 2, 2, 6, small, 1, 1, 3, 3) ||
+#endif
+        !stbi_info_from_memory(gif, sizeof gif, &w, &h, &n) || w != 1) return 1;
+    for (flip = 0; flip < 4; flip++) {
+        stbi_set_flip_vertically_on_load(flip & 1);
+        stbi_flip_vertically_on_write(flip >> 1);
+        if (sal_image_load(&ctx, "same.png", &image) || memcmp(image.data, pixels, 12) ||
+            sal_image_save(&ctx, "same.png", &image)) return 2 + flip;
+        sal_image_free(&ctx, &image);
+    }
+    return 0;
 }
 END
 
@@ -179,11 +204,23 @@ for compiler in gcc clang; do
             check "$compiler, c++20: no warning" $compiler -x c++ -std=c++20 $strict -fsyntax-only \
                 "$dir/whole.c"
         fi
+        for order in 0 1 2 3; do
+            for private in "" -DPRIVATE; do
+                [ $compiler = gcc ] || continue         # (clang: below)
+                check "$standard: stb's implementations in the same file, order $order $private" \
+                    sh -c "cd '$dir' && $language -I '$PWD' -w -DSALIENCY_NO_SIMD -DORDER=$order \
+                           $private same.c -o same -lm && ./same"
+            done
+        done
         check "$compiler, $standard: no warning in dataset.h" \
             $language $strict -fsyntax-only "$dir/sets.c"
     done
 done
 
+if command -v clang >/dev/null; then
+    check "clang: stb's implementations behind the header" sh -c "cd '$dir' && clang -I '$PWD' -w \
+        -DSALIENCY_NO_SIMD -DORDER=3 same.c -o same -lm && ./same"
+fi
 if command -v gcc >/dev/null; then
     gcc -c "$dir/stb.c" $(pkg-config --cflags stb 2>/dev/null) -o "$dir/stb.o"
     check "two C files and one with stb_image of its own make one program" \
@@ -196,13 +233,6 @@ if command -v gcc >/dev/null; then
     check "each of two files can have a private copy" \
         program "gcc -DSALIENCY_STATIC -DBOTH" "$dir/one.c" "$dir/two.c"
     check "macros of windows.h do not clash" gcc -I. -fsyntax-only "$dir/windows.c"
-    for order in 0 1 2; do
-        for private in "" -DPRIVATE; do
-            check "stb_image with its implementation in the same file, order $order $private" \
-                sh -c "cd '$dir' && gcc -I '$PWD' -w -DORDER=$order $private same.c -o same -lm &&
-                       ./same"
-        done
-    done
     visible='-fPIC -shared -fvisibility=hidden -DSALIENCY_NO_STB'
     check "a shared library exports what SALDEF says" sh -c "gcc -I. $visible '$dir/whole.c' \
         -DSALDEF='__attribute__((visibility(\"default\")))' -o '$dir/lib.so' -lm &&
