@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Unlicense OR MIT-0 */
-/* Numbers in files have a decimal point in every country. */
+/* Numbers in files have a decimal point in every country: weights, states, tables, logs, arrays. */
 #define _POSIX_C_SOURCE 200809L
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
+#define DATASET_IMPLEMENTATION
+#include "../examples/dataset.h"
 #include "test.h"
 #include <locale.h>
 
@@ -74,10 +76,126 @@ static void numbers(const char *where) {
     CHECK(good, "%s: every float is printed such that it is read again", where);
 }
 
+/* --- files ------------------------------------------------------------------------------------ */
+
+#define SET "build/test_locale_set"
+enum { WEIGHTS, STATE, LOG, NPY, PNG, FILES };
+static const char *const file[FILES] = { "build/test_locale.safetensors", "build/test_locale.state",
+    "build/test_locale.csv", "build/test_locale.npy", SET "/images/a.png" };
+
+static sal_result load(void *user, sal_ctx *ctx, int i, sal_sample *sample) {
+    (void)user;
+    SAL__TRY(sal_image_new(ctx, 48, 48, &sample->image));
+    SAL__TRY(sal_map_new(ctx, 48, 48, &sample->density));
+    for (int k = 0; k < 48 * 48; k++) sample->image.data[3 * k] = (unsigned char)(k * (i + 3));
+    sample->density.data[100 * i + 7] = 1;
+    return SAL_OK;
+}
+
+/* A network of odd numbers, learning for an epoch with odd ones; its files. */
+static sal_result train(sal_ctx *ctx, int resume, sal_net_desc *desc) {
+    sal_source source = { 2, load, NULL, NULL };
+    sal_train_desc d = sal_train_desc_paper(SAL_JUNTINGNET);
+    sal_train_result result;
+    sal_net *net = NULL;
+    *desc = sal_net_desc_default(SAL_JUNTINGNET);
+    desc->h = desc->w = 48; desc->narrow = 24; desc->blur = 2.5f; desc->power = 1.25f;
+    desc->floor = .0625f; desc->dropout = .125f; desc->mean[1] = .481f; desc->std[2] = 1.5f;
+    d.train = d.val = &source; d.epochs = 1; d.batch = 2; d.schedule.rate = .0375;
+    d.out = file[WEIGHTS]; d.state = file[STATE]; d.log = file[LOG]; d.resume = resume;
+    sal_result r = sal_net_new(ctx, desc, &net);
+    if (!r) r = sal_net_init(ctx, net, 1);
+    if (!r) r = sal_train(ctx, net, &d, &result);
+    sal_net_free(ctx, net);
+    return r;
+}
+
+static sal_result write_all(sal_ctx *ctx) {
+    float values[6] = { .5f, 1.25f, -3.75f, 1e-9f, 0, 7 };
+    sal_map map = { 3, 2, values };
+    sal_image image;
+    sal_net_desc desc;
+    for (int i = 0; i < FILES; i++) remove(file[i]);
+    SAL__TRY(sal_folder_make(ctx, SET "/images"));
+    SAL__TRY(train(ctx, 0, &desc));
+    SAL__TRY(sal_map_save_npy(ctx, file[NPY], &map));
+    SAL__TRY(sal_image_new(ctx, 20, 10, &image));
+    sal_result r = sal_image_save(ctx, file[PNG], &image);
+    sal_image_free(ctx, &image);
+    return r;
+}
+
+static void digests(sal_ctx *ctx, uint64_t digest[FILES]) {
+    for (int i = 0; i < FILES; i++) {
+        unsigned char *bytes = NULL;
+        size_t size = 0;
+        digest[i] = 0;
+        if (!sal_file_read(ctx, file[i], &bytes, &size))
+            digest[i] = sal__hash_on(1, bytes, size);
+        sal_free(ctx, bytes);
+    }
+}
+
+/* What was written in C is read. */
+static void read_all(sal_ctx *ctx) {
+    static const char fixations[] = "image,x,y,start_ms\na.png,1.5,2.25,0.5\n";
+    static const char sigmas[] = "image,sigma_px\na.png,3.5\n";
+    sal_net_desc want;
+    sal_net *net = NULL;
+    sal_map map;
+    sal_dataset set;
+    sal_item item;
+    CHECK(train(ctx, 1, &want) == SAL_OK, "a training goes on from a state of another locale %s",
+          ctx->error);
+    sal_result r = sal_net_load(ctx, file[WEIGHTS], &net);
+    if (CHECK(r == SAL_OK, "the weights are read %s", r ? ctx->error : ""))
+        CHECK(net->desc.blur == want.blur && net->desc.power == want.power &&
+              net->desc.floor == want.floor && net->desc.dropout == want.dropout &&
+              !memcmp(net->desc.mean, want.mean, sizeof want.mean) &&
+              !memcmp(net->desc.std, want.std, sizeof want.std), "with every fraction");
+    sal_net_free(ctx, net);
+    CHECK(sal_map_load_npy(ctx, file[NPY], &map) == SAL_OK && map.data[1] == 1.25f &&
+          map.data[2] == -3.75f, "so is an array");
+    sal_map_free(ctx, &map);
+    sal_file_write(ctx, SET "/fixations.csv", fixations, sizeof fixations - 1);
+    sal_file_write(ctx, SET "/sigma.csv", sigmas, sizeof sigmas - 1);
+    r = sal_dataset_open(ctx, SET, NULL, &set);
+    if (r == SAL_OK) r = sal_dataset_item(ctx, &set, 0, SAL_ITEM_FIXATIONS, &item);
+    if (CHECK(r == SAL_OK, "a table is read %s", r ? ctx->error : "")) {
+        const sal_fixation *f = item.fixation;
+        CHECK(item.fixations == 1 && f->x == 1.5f && f->y == 2.25f && f->start_ms == .5f &&
+              set.entry[0].sigma == 3.5, "with its fractions");
+        sal_item_free(ctx, &item);
+    }
+    sal_dataset_close(ctx, &set);
+}
+
+static void files(void) {
+    uint64_t here[FILES], there[FILES];
+    sal_ctx ctx = SAL__ZEROED;
+    ctx.threads = 1;
+    sal_result r = write_all(&ctx);     /* with commas */
+    digests(&ctx, there);
+    setlocale(LC_ALL, "C");
+    if (!r) r = write_all(&ctx);
+    digests(&ctx, here);
+    CHECK(!r && !memcmp(here, there, sizeof here) && here[0] && here[LOG], "weights, states, logs, "
+          "arrays and pictures are the same bytes in C and with decimal commas %s",
+          r ? ctx.error : "");
+    CHECK(decimal_comma(), "with decimal commas again:");
+    read_all(&ctx);
+    for (int i = 0; i < FILES; i++) remove(file[i]);
+    remove(SET "/fixations.csv"); remove(SET "/sigma.csv");
+    remove(SET "/images"); remove(SET);
+}
+
 int main(void) {
     numbers("in C");
     if (!decimal_comma()) SKIP("no locale with a decimal comma is installed or can be made");
-    else numbers("with decimal commas");
+    else {
+        numbers("with decimal commas");
+        files();
+    }
     {
         char version[32];
         snprintf(version, sizeof version, "%d.%d.%d", SAL_VERSION_MAJOR, SAL_VERSION_MINOR,
