@@ -13445,7 +13445,7 @@ static sal_result sal__whole_fill(sal_ctx *ctx, sal_run *run, int i, unsigned ch
     if (run->step[i].act == SAL_RELU6)
         w->rule.high = (int)SAL__MIN(255, 6 / out->unit + 0.5f + out->zero);
     if (add) {
-        w->rule.add = (int)(add->unit / out->unit * 1024 + 0.5f);
+        w->rule.add = sal__whole((double)add->unit / out->unit * 1024 + 0.5, 0, 32768);
         w->rule.offset = 512 - add->zero * w->rule.add;
     }
     for (int o = 0; o < oc; o++) {
@@ -13456,6 +13456,7 @@ static sal_result sal__whole_fill(sal_ctx *ctx, sal_run *run, int i, unsigned ch
         int32_t sum = 0, all = 0;
         double lost = 0;
         for (int e = 0; e < ic * taps; e++) most = SAL__MAX(most, fabsf(x[e]));
+        if (most < 1e-30f) most = 0;
         float inverse = most > 0 ? 2 * levels / most : 0;   /* twice: an int cuts off, then halves */
         float part = most / levels;
         for (int c = 0; c < ic; c++)

@@ -7,6 +7,7 @@
 #include "../examples/dataset.h"
 #include "test.h"
 #include "counter.h"
+#include "pool.h"
 
 static sal_classical_kind kind_of(int k) { return (sal_classical_kind)k; }
 
@@ -282,7 +283,7 @@ static void test_blob(sal_ctx *ctx) {
         memset(&d, 0, sizeof d);
         ctx->threads = 1;
         sal_classical(ctx, kind_of(k), &im, NULL, &map);
-        ctx->threads = 3;
+        pool_use(ctx, 3);
         sal_classical(ctx, kind_of(k), &im, NULL, &again);
         CHECK(map.w == 320 && map.h == 240 && is_proper(&map) && again.data &&
               !memcmp(map.data, again.data, 320 * 240 * sizeof(float)),
@@ -328,6 +329,8 @@ static void test_blob(sal_ctx *ctx) {
     d.center_sx = -1;
     CHECK(sal_classical(ctx, SAL_BMS, &im, &d, &map) == SAL_ERR_ARGUMENT && !map.data,
           "a negative deviation is refused: %s", sal_error(ctx));
+    CHECK(sal_classical(ctx, kind_of(SAL_CLASSICAL_COUNT), &im, NULL, &map) == SAL_ERR_ARGUMENT &&
+          !map.data, "there is no other model: %s", ctx->error);
     sal_image_free(ctx, &im);
 }
 

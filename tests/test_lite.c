@@ -206,6 +206,42 @@ static void test_whole_numbers(sal_ctx *ctx) {
           worst);
 }
 
+/* Ranges and weights that no whole numbers come of are refused, or count as zeros. */
+static void test_odd_numbers(sal_ctx *ctx) {
+    static const float tiny[] = { 0, 1e-40f, -1e-38f };
+    static float wide[100], narrow[100], input[3 * 64 * 64], out[3][64];
+    sal_net *net = NULL;
+    sal_run *run = NULL;
+    sal_param *p;
+    int i, k, same = 1;
+    sal_result r = sal_net_load(ctx, file_name, &net);
+    if (r) { CHECK(0, "%s", sal_error(ctx)); return; }
+    for (k = 0; k < 3 * 64 * 64; k++) input[k] = (float)(k % 255) / 128 - 1;
+    p = sal__find_param(net, "head.conv.weight");
+    for (i = 0; i < 3; i++) {
+        size_t n = sal_tensor_count(&p->value) / (size_t)p->value.dim[0], j;
+        for (j = 0; j < n; j++) ((float *)p->value.data)[j] = tiny[i];
+        ((float *)p[1].value.data)[0] = 0;
+        r = sal_run_open(ctx, net, 1, 64, 64, &run);
+        if (!r) r = sal_run_forward(ctx, run, input);
+        if (r || !run->whole) { CHECK(0, "%s", sal_error(ctx)); same = 0; break; }
+        memcpy(out[i], run->output, sizeof out[i]);
+        same &= !memcmp(out[i], out[0], sizeof out[0]);
+        sal_run_close(ctx, run);
+    }
+    CHECK(same, "weights too small for any number are zeros");
+    wide[0] = -1e6f; wide[1] = 1e6f; narrow[1] = 1e-6f;
+    for (i = 0; i < net->layers; i++) {         /* block 2 adds what block 1 makes */
+        if (!strcmp(net->layer[i].name, "backbone.block1.project")) net->layer[i].range = wide;
+        if (!strcmp(net->layer[i].name, "backbone.block2.project")) net->layer[i].range = narrow;
+    }
+    r = sal_run_open(ctx, net, 1, 64, 64, &run);
+    CHECK(r == SAL_ERR_FORMAT && !run && strstr(sal_error(ctx), "backbone.block2.project"),
+          "ranges that are far apart are refused: %s", r ? sal_error(ctx) : "");
+    sal_run_close(ctx, run);
+    sal_net_free(ctx, net);
+}
+
 static void test_sizes(sal_ctx *ctx) {
     sal_model model;
     sal_image photo;
@@ -276,6 +312,7 @@ int main(void) {
     test_files(&ctx);
     test_default(&ctx);
     test_fewer_domains(&ctx);
+    test_odd_numbers(&ctx);
     test_sizes(&ctx);
     test_whole_numbers(&ctx);
     return test_done();
