@@ -15417,6 +15417,10 @@ static const sal__isa SAL__K(isa) = {
 #  ifdef __GNUC__
 #    pragma GCC system_header
 #  endif
+#  ifdef __clang__              /* stb shifts into the sign, and copies no bytes to NULL */
+#    pragma clang attribute push(__attribute__((no_sanitize("shift-base", "pointer-overflow", \
+         "nonnull-attribute"))), apply_to = function)
+#  endif
 #  ifndef STBI_INCLUDE_STB_IMAGE_H
 #    ifndef STB_IMAGE_IMPLEMENTATION
 #      define STB_IMAGE_STATIC
@@ -15451,6 +15455,9 @@ static const sal__isa SAL__K(isa) = {
 #      include SAL__STB_FILE(stb_image_write.h)
 #    endif
 #    undef STB_IMAGE_WRITE_IMPLEMENTATION
+#  endif
+#  ifdef __clang__
+#    pragma clang attribute pop
 #  endif
 #endif
 

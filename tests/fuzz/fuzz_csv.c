@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* fuzz_csv: any bytes as fixations.csv, and as sigma.csv.
 
-       clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. \
-             tests/fuzz/fuzz_csv.c -o build/fuzz_csv -lm
-       build/fuzz_csv -max_len=1024 build/corpus tests/fuzz/corpus/csv
+       clang -g -O1 -fsanitize=fuzzer,address,undefined,float-cast-overflow \
+             -fno-sanitize-recover=all -I. tests/fuzz/fuzz_csv.c -o build/fuzz_csv -lm
+       build/fuzz_csv -dict=tests/fuzz/csv.dict -max_len=1024 build/corpus tests/fuzz/corpus/csv
 
    (build/corpus is an empty folder for what is found.) */
 #ifndef SALIENCY_IMPLEMENTATION

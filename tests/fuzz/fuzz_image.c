@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* fuzz_image: any bytes as a JPEG, PNG, BMP, PPM or PGM picture.
 
-       clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-             -fno-sanitize=pointer-overflow,nonnull-attribute -I. \
-             tests/fuzz/fuzz_image.c -o build/fuzz_image -lm
+       clang -g -O1 -fsanitize=fuzzer,address,undefined,float-cast-overflow \
+             -fno-sanitize-recover=all -I. tests/fuzz/fuzz_image.c -o build/fuzz_image -lm
        build/fuzz_image -max_len=2048 -timeout=10 build/corpus tests/fuzz/corpus/image
 
-   (build/corpus is an empty folder for what is found. An empty IDAT chunk makes stb_image copy 0
-   bytes to a null pointer: the checks for that are off.) */
+   (build/corpus is an empty folder for what is found.) */
 #ifndef SALIENCY_IMPLEMENTATION
 #define SALIENCY_IMPLEMENTATION
 #endif

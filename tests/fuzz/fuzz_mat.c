@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* fuzz_mat: any bytes as a MATLAB file, and its variables as the fixations of each published set.
 
-       clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. \
-             tests/fuzz/fuzz_mat.c -o build/fuzz_mat -lm
-       build/fuzz_mat -max_len=4096 build/corpus tests/fuzz/corpus/mat
+       clang -g -O1 -fsanitize=fuzzer,address,undefined,float-cast-overflow \
+             -fno-sanitize-recover=all -I. tests/fuzz/fuzz_mat.c -o build/fuzz_mat -lm
+       build/fuzz_mat -dict=tests/fuzz/mat.dict -max_len=4096 build/corpus tests/fuzz/corpus/mat
 
    (build/corpus is an empty folder for what is found.) The first byte says how the rest is taken:
    as a whole file, as variables in either byte order, or as one variable that is then packed. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* fuzz_npy: any bytes as a NumPy file with a map.
 
-       clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. \
-             tests/fuzz/fuzz_npy.c -o build/fuzz_npy -lm
-       build/fuzz_npy -max_len=1024 build/corpus tests/fuzz/corpus/npy
+       clang -g -O1 -fsanitize=fuzzer,address,undefined,float-cast-overflow \
+             -fno-sanitize-recover=all -I. tests/fuzz/fuzz_npy.c -o build/fuzz_npy -lm
+       build/fuzz_npy -dict=tests/fuzz/npy.dict -max_len=1024 build/corpus tests/fuzz/corpus/npy
 
    (build/corpus is an empty folder for what is found.) */
 #ifndef SALIENCY_IMPLEMENTATION

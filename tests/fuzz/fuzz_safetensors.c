@@ -2,9 +2,11 @@
 /* fuzz_safetensors: any bytes as a weights file. What is refused leaves no memory and names the
    file; what is read can be written and read again, and stays the same.
 
-       clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. \
-             tests/fuzz/fuzz_safetensors.c -o build/fuzz_safetensors -lm
-       build/fuzz_safetensors -max_len=4096 build/corpus tests/fuzz/corpus/safetensors
+       clang -g -O1 -fsanitize=fuzzer,address,undefined,float-cast-overflow \
+             -fno-sanitize-recover=all -I. tests/fuzz/fuzz_safetensors.c \
+             -o build/fuzz_safetensors -lm
+       build/fuzz_safetensors -dict=tests/fuzz/safetensors.dict -max_len=4096 build/corpus \
+             tests/fuzz/corpus/safetensors
 
    (build/corpus is an empty folder for what is found.) */
 #ifndef SALIENCY_IMPLEMENTATION
