@@ -247,6 +247,7 @@ typedef struct sal_image {
     unsigned char *rgba;    /* NULL: all is opaque; else h * w * 4, with the opacity */
     unsigned char *profile; /* ICC colour profile of profile_size bytes, NULL: none, so sRGB */
     size_t profile_size;
+    int turned;         /* the EXIF orientation that was undone, 0: none */
 } sal_image;
 
 typedef struct sal_map {
@@ -288,8 +289,9 @@ SALDEF sal_result sal_image_new(sal_ctx *ctx, int w, int h, sal_image *image);
    samples are reduced to 8, CMYK is converted. The picture is turned upright by its EXIF
    orientation (not with ctx->as_stored). Behind what is transparent `data` is white, or black if
    what is opaque is so bright that white would hide it. Colours are not converted by the profile:
-   it is kept for sal_image_save. Damaged (PNG: by the checksums of its chunks) and truncated files
-   are errors. With SALIENCY_NO_STB only BMP, PPM and PGM are read. */
+   it is kept for sal_image_save. Damaged and truncated files are errors. (In a PNG the CRC of each
+   chunk is verified. It covers all bytes that are stored, the Adler-32 of the unpacked rows too, which
+   is therefore not computed a second time.) With SALIENCY_NO_STB only BMP, PPM and PGM are read. */
 SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t size,
                                         const char *name, sal_image *image);
 /* A picture of 8-bit pixels in memory, from a decoder or a camera; they are copied. `stride` is the
@@ -1625,7 +1627,8 @@ SALDEF const char *sal_file_kind(const void *bytes, size_t size) {
         { 0, 2, "PK", "a zip archive" }, { 0, 2, "\x1F\x8B", "a gzip archive" },
         { 0, 4, "\x89HDF", "an HDF5 file" }, { 0, 6, "\x93NUMPY", "a NumPy array" },
         { 0, 6, "MATLAB", "a MATLAB file" },
-        { 0, 23, "version https://git-lfs", "a Git LFS pointer, not the file itself" }
+        { 0, 23, "version https://git-lfs",
+          "a Git LFS pointer, not the file itself (\"git lfs pull\" fetches it)" }
     };
     static const struct { const char *tag, *kind; } tags[] = {
         { "<!doctype html", "an HTML page" }, { "<html", "an HTML page" },
@@ -5706,8 +5709,7 @@ static sal_result sal__not_safetensors(sal_ctx *ctx, sal__source *from,
     if (sal__source_next(ctx, from, begin + 8, more) != SAL_OK) more = 0;
     const char *kind = sal_file_kind(begin, 8 + more);
     const char *hint = !memcmp(prefix, "PK", 2) ? "; if it is PyTorch's, save it with the "
-                       "safetensors package" : !memcmp(prefix, "\211HDF", 4) ? ", perhaps of Keras"
-                       : !memcmp(prefix, "version ", 8) ? "; \"git lfs pull\" fetches it" : "";
+                       "safetensors package" : !memcmp(prefix, "\211HDF", 4) ? ", perhaps of Keras" : "";
     if (strncmp(kind, "an unknown", 10))
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: not a safetensors file but %s%s", from->name,
                          kind, hint);
@@ -7354,6 +7356,7 @@ static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t siz
     if (r == SAL_OK) {
         image->profile = a.profile;
         image->profile_size = a.profile_size;
+        image->turned = a.turn > 1 ? a.turn : 0;
     } else sal_free(ctx, a.profile);
     stbi_image_free(decoded);
     return r;
@@ -7391,12 +7394,18 @@ SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t 
     int pnm = size > 2 && p[0] == 'P' && (p[1] == '5' || p[1] == '6') && p[2] <= ' ';
     int bmp = size > 18 && !memcmp(p, "BM", 2) && sal__u32_le(p + 14) >= 12 &&
               sal__u32_le(p + 14) <= 124;
-    int stb = size > 14 && (!memcmp(p, "\xFF\xD8\xFF", 3) || !memcmp(p, "\x89PNG\r\n\x1A\n", 8));
+    int stb = (size > 2 && !memcmp(p, "\xFF\xD8\xFF", 3)) ||
+              (size > 7 && !memcmp(p, "\x89PNG\r\n\x1A\n", 8));
     memset(image, 0, sizeof *image);
     if (size == 0) return sal__fail(ctx, SAL_ERR_FORMAT, "%s: is empty (0 bytes)", name);
-    if (!pnm && !bmp && !stb)
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %s, which is not read here; convert it to PNG "
-                         "or JPEG first", name, sal_file_kind(p, size));
+    if (!pnm && !bmp && !stb) {
+        const char *kind = sal_file_kind(p, size);
+        int seen = strstr(kind, "picture") || strstr(kind, "drawing") || strstr(kind, "document") ||
+                   strstr(kind, "Photoshop") || strstr(kind, "icon");
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %s%s", name, kind, seen ? ", which is not read "
+                         "here; convert it to PNG or JPEG first" : ": pictures are JPEG, PNG, BMP, "
+                         "PPM or PGM files");
+    }
     return (pnm ? sal__pnm_load : bmp ? sal__bmp_load : sal__stb_load)(ctx, p, size, name, image);
 }
 

@@ -129,29 +129,29 @@ static void label(void *arg, int index, int worker) {
     sal_image_free(ctx, &image);
 }
 
-/* Put photograph and map, enlarged to its size, into the data set. */
+/* Put photograph and map, enlarged to its size, into the data set. Data sets are read without
+   regard to EXIF orientation, so a photograph that has one is written upright. */
 static sal_result keep(sal_ctx *ctx, const job *j, const photo *p) {
-    char from[4096], to[4096];
+    char from[4096], picture[4096], to[4096];
     unsigned char *bytes = NULL;
     size_t size;
     sal_image image = { 0 };
     sal_map small = { 0 }, map = { 0 };
     sal_result r;
     snprintf(from, sizeof from, "%s/%s", j->images, p->name);
-    snprintf(to, sizeof to, "%s/images/%s", j->out, p->name);
-    r = sal_file_read(ctx, from, &bytes, &size);
-    if (!r && sal_path_kind(to) != 0) r = sal_file_write(ctx, to, bytes, size);
+    snprintf(picture, sizeof picture, "%s/images/%s", j->out, p->name);
     map_path(to, sizeof to, j->out, "maps", p->name);
-    if (!r && sal_path_kind(to) != 0) {
-        r = sal_image_load_memory(ctx, bytes, size, from, &image);
-        map_path(from, sizeof from, j->out, "candidates", p->name);
-        if (!r) r = sal_map_load_image(ctx, from, &small);
-        if (!r) r = sal_map_new(ctx, image.w, image.h, &map);
-        if (!r)
-            r = sal_resize(ctx, map.data, map.w, map.h, small.data, small.w, small.h, 1,
-                           SAL_LINEAR);
-        if (!r) r = sal_map_save_png(ctx, to, &map);
-    }
+    if (sal_path_kind(picture) == 0 && sal_path_kind(to) == 0) return SAL_OK;
+    r = sal_file_read(ctx, from, &bytes, &size);
+    if (!r) r = sal_image_load_memory(ctx, bytes, size, from, &image);
+    if (!r) r = image.turned ? sal_image_save(ctx, picture, &image)
+                             : sal_file_write(ctx, picture, bytes, size);
+    map_path(from, sizeof from, j->out, "candidates", p->name);
+    if (!r) r = sal_map_load_image(ctx, from, &small);
+    if (!r) r = sal_map_new(ctx, image.w, image.h, &map);
+    if (!r)
+        r = sal_resize(ctx, map.data, map.w, map.h, small.data, small.w, small.h, 1, SAL_LINEAR);
+    if (!r) r = sal_map_save_png(ctx, to, &map);
     sal_map_free(ctx, &map);
     sal_map_free(ctx, &small);
     sal_image_free(ctx, &image);
