@@ -1053,6 +1053,7 @@ typedef struct sal_model {
     char name[64];
     int center;                 /* set to 1: multiply every map by the centre prior */
     int domain;                 /* lite: which prior, SAL_DOMAIN_NEUTRAL or of a data set */
+    double blur, power;         /* as in sal_map_adjust; 0: left out */
     sal_classical_kind classical;
     sal_net *net;               /* NULL for a classical model */
     sal_run *run;
@@ -1072,6 +1073,10 @@ SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *wei
 SALDEF sal_result sal_model_resize(sal_ctx *ctx, sal_model *model, int h, int w);
 SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_image *image,
                                     sal_map *map);
+/* Bring a map to the manner of a data set. Laboratories smooth the fixations differently: blur is
+   the sigma of a Gaussian, as a share of the map's long side, from 0 to 1. Then each value is raised
+   to power (above 1: sharper peaks; 0 stands for 1), and the maximum becomes 1. */
+SALDEF sal_result sal_map_adjust(sal_ctx *ctx, sal_map *map, double blur, double power);
 /* What the network itself returned for the last picture, before any post-processing: a view into
    the model, valid until the next prediction; all zero for a classical model. */
 SALDEF sal_map sal_model_raw(const sal_model *model);
@@ -9726,24 +9731,52 @@ SALDEF sal_result sal_model_resize(sal_ctx *ctx, sal_model *model, int h, int w)
     return SAL_OK;
 }
 
-SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_image *image,
-                                    sal_map *map) {
-    sal_classical_desc desc = SAL__ZEROED;
+SALDEF sal_result sal_map_adjust(sal_ctx *ctx, sal_map *map, double blur, double power) {
+    if (!(blur >= 0 && blur <= 1))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "a blur of %g: a share of the map's long side is "
+                         "from 0 to 1", blur);
+    if (!(power == 0 || (power >= 0.01 && power <= 100)))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "a power of %g: from 0.01 to 100, please", power);
+    if (blur > 0)
+        SAL__TRY(sal_blur(ctx, map->data, map->data, map->w, map->h,
+                          blur * SAL__MAX(map->w, map->h), 4, SAL_BORDER_REPLICATE));
+    for (size_t i = 0; power > 0 && i < (size_t)map->w * map->h; i++)
+        map->data[i] = powf(SAL__MAX(map->data[i], 0), (float)power);
+    sal__map_normalise(map);
+    return SAL_OK;
+}
+
+/* The map times the centre prior. */
+static sal_result sal__map_center(sal_ctx *ctx, const sal_image *image, sal_map *map) {
     sal_map prior;
-    desc.center = model->center;
-    if (!model->net) return sal_classical(ctx, model->classical, image, &desc, map);
-    if (model->domain < 0 || model->domain >= SAL_DOMAINS)
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "domain %d: they count from 0 to %d", model->domain,
-                         SAL_DOMAINS - 1);
-    model->run->domain = &model->domain;
-    SAL__TRY(sal_predict_run(ctx, model->run, image, map));
-    if (!model->center) return SAL_OK;
-    sal_result r = sal_classical(ctx, SAL_CENTER, image, NULL, &prior);
-    if (r != SAL_OK) { sal_map_free(ctx, map); return r; }
+    SAL__TRY(sal_classical(ctx, SAL_CENTER, image, NULL, &prior));
     for (size_t i = 0; i < (size_t)map->w * map->h; i++) map->data[i] *= prior.data[i];
     sal__map_normalise(map);
     sal_map_free(ctx, &prior);
     return SAL_OK;
+}
+
+SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_image *image,
+                                    sal_map *map) {
+    sal_classical_desc desc = SAL__ZEROED;
+    sal_result r;
+    memset(map, 0, sizeof *map);
+    desc.center = model->center;
+    if (model->net && (model->domain < 0 || model->domain >= SAL_DOMAINS))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "domain %d: they count from 0 to %d", model->domain,
+                         SAL_DOMAINS - 1);
+    if (!model->net) r = sal_classical(ctx, model->classical, image, &desc, map);
+    else {
+        model->run->domain = &model->domain;
+        r = sal_predict_run(ctx, model->run, image, map);
+        if (r == SAL_OK && model->center) r = sal__map_center(ctx, image, map);
+    }
+    if (r == SAL_OK && (model->blur != 0 || model->power != 0)) {
+        r = sal_map_adjust(ctx, map, model->blur, model->power);
+        if (r == SAL_OK && image->rgba) sal__map_hide(image, map);
+    }
+    if (r != SAL_OK) sal_map_free(ctx, map);
+    return r;
 }
 
 SALDEF sal_map sal_model_raw(const sal_model *model) {

@@ -430,11 +430,25 @@ static inline int read_options(int argc, char **argv, const option *options, int
 
 /* --- the model ----------------------------------------------------------------------------- */
 
-/* What -m, -w, --input, --domain, --steps, --center and --precision say; zero-initialise it. */
+/* What -m, -w, --input, --domain, --steps, --center, --precision, --blur, --power and
+   --viewing-distance say; zero-initialise it. */
 typedef struct model_options {
     const char *name, *weights;
     int input[2], domain, steps, center, float32;
+    double blur, power;
 } model_options;
+
+/* --viewing-distance D: the pictures were D degrees of the viewer's sight wide. Densities are
+   smoothed with a sigma of one degree, by custom; the maps of our networks already are with 3 % of
+   the long side, which is what they learnt from. Here: of the width. */
+static inline int read_viewing(void *into, const char *option, const char *value) {
+    const double learnt = 0.03;
+    double degrees, share;
+    if (read_number(option, value, 0, 1, 360, &degrees)) return 1;
+    share = 1 / degrees;
+    *(double *)into = share > learnt ? sqrt(share * share - learnt * learnt) : 0;
+    return 0;
+}
 
 /* --precision: "fast" (whole numbers where the weights file has ranges) or "f32". */
 static inline int read_precision(void *into, const char *option, const char *value) {
@@ -474,6 +488,8 @@ static inline int open_model(sal_ctx *ctx, const model_options *o, sal_model *mo
     if (r) return complain("%s", sal_error(ctx));
     model->center = o->center;
     model->domain = o->domain;
+    model->blur = o->blur;
+    model->power = o->power;
     if (o->steps && (!model->net || o->steps > model->net->desc.steps))
         r = fail(ctx, "--steps %d: %s has learnt %d steps of a ConvLSTM", o->steps, model->name,
                  model->net ? model->net->desc.steps : 0);

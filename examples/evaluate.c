@@ -15,6 +15,7 @@
 static const char program[] = "evaluate";
 #include "cli.h"
 #include "evaluate_score.h"
+#include "evaluate_fit.h"
 #include "evaluate_table.h"
 #include "evaluate_merge.h"
 #include "evaluate_report.h"
@@ -56,6 +57,11 @@ static const char help[] =
     "  --precision T  fast (default): networks in whole numbers where their files allow it; f32\n"
     "  --domain N     lite: with the prior of 1 osie, 2 scene, 3 mit1003, 4 figrim\n"
     "                 (default 0: any picture)\n"
+    "  --blur F       smooth maps with a Gaussian, sigma as a share of the long side\n"
+    "  --power F      raise maps to this power: above 1 peaks are steeper\n"
+    "  --viewing-distance D   --blur for pictures that were D degrees of sight wide\n"
+    "  --fit N        choose --domain, --blur and --power by CC on the first N pictures; the\n"
+    "                 others are scored\n"
     "\n"
     "How:\n"
     "  --metrics LIST names separated by commas (default: all; with --crop, its three)\n"
@@ -265,6 +271,8 @@ static int open_row(evaluation *e, score_row *row) {
     which.weights = row->weights;
     which.center = row->center;
     which.domain = e->domain;
+    which.blur = e->blur;
+    which.power = e->power;
     which.steps = e->steps;
     which.float32 = e->float32;
     memcpy(which.input, e->input, sizeof which.input);
@@ -501,6 +509,10 @@ static int run(evaluation *e, int argc, char **argv) {
         option_size("--input", e->input),
         option_call("--precision", read_precision, &e->float32),
         option_whole("--domain", &e->domain, 0, SAL_DOMAINS - 1),
+        option_number("--blur", &e->blur, 0, 1),
+        option_number("--power", &e->power, 0.01, 100),
+        option_call("--viewing-distance", read_viewing, &e->blur),
+        option_whole("--fit", &e->fit, 1, INT_MAX),
         option_whole("--steps", &e->steps, 1, 4),
         option_call("--metrics", read_metrics, e),
         option_text("--prior", &e->prior_path),
@@ -525,8 +537,11 @@ static int run(evaluation *e, int argc, char **argv) {
     if (count) return complain("%s: what to do with it? see evaluate --help", argv[0]);
     if (e->part.n && e->html)
         return complain("--html shows all pictures: it cannot be had of a part");
+    if (e->part.n && e->fit)
+        return complain("--fit looks at the first pictures of all, not of a part: fit first, then "
+                        "give its settings to every part");
     choose_metrics(e);
-    return open_all(e) || evaluate(e);
+    return open_all(e) || fit_rows(e) || evaluate(e);
 }
 
 int main(int argc, char **argv) {

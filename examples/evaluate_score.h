@@ -20,6 +20,7 @@ typedef struct score_row {
     const char *model, *weights, *folder;   /* as given */
     int center, open;
     sal_model of;
+    double fit_before, fit_after;           /* --fit: CC on the pictures that chose */
     double (*value)[SCORES];                /* of each picture */
     bytes *thumb;                           /* of each map, as JPEG */
 } score_row;
@@ -37,9 +38,9 @@ typedef struct picture_job {
 typedef struct evaluation {
     sal_ctx ctx, *worker;                   /* worker: one for each thread */
     const char *data, *split, *prior_path, *csv, *json, *html;
-    double test_share;
+    double test_share, blur, power;
     int input[2], float32, domain, steps;            /* of the networks; 0: their own */
-    int limit, strips, seed, baselines, crop, per_image, quiet;
+    int limit, fit, strips, seed, baselines, crop, per_image, quiet;
     int skip_missing, any_size;
     part part;
     int merge, standard;                    /* standard: results for standard output */

@@ -76,6 +76,13 @@ static void make_table(const evaluation *e, text *t) {
             say(t, "\n");
         }
     if (e->quiet) return;
+    for (k = 0; e->fit && k < e->rows; k++) {
+        const score_row *row = &e->row[k];
+        if (row->kind == MODEL)
+            say(t, "%s: --domain %d --blur %g --power %g, chosen on %d pictures (CC %.4f, was %.4f)\n",
+                row->name, row->of.domain, row->of.blur, row->of.power, e->fit, row->fit_after,
+                row->fit_before);
+    }
     say(t, "%s: %d pictures, mean and standard error\n\n%-18s", e->data, e->scored, "");
     for (k = 0; k < e->rows; k++) say(t, "  %*s", column_width(&e->row[k]), e->row[k].name);
     say(t, "\n");
@@ -125,11 +132,10 @@ static void say_part(const evaluation *e, text *t) {
     say_name(t, e->data, 1);
     say(t, "\",\"run\":\"seed %d, split ", e->seed);
     say_name(t, e->split ? e->split : "-", 1);
-    say(t, ", limit %d, test share %g, input %dx%d, domain %d, steps %d, prior %d\",\"total\":%d,\n "
-        "\"columns\":[",
-        e->limit, e->test_share, e->input[0], e->input[1], e->domain, e->steps,
-        e->prior.data != NULL,
-        e->images);
+    say(t, ", limit %d, test share %g, input %dx%d, domain %d, blur %g, power %g, steps %d, prior %d\","
+        "\"total\":%d,\n \"columns\":[",
+        e->limit, e->test_share, e->input[0], e->input[1], e->domain, e->blur, e->power, e->steps,
+        e->prior.data != NULL, e->images);
     for (c = 0; c < e->columns; c++) say(t, "%s\"%s\"", c ? "," : "", metric_name(e->order[c]));
     say(t, "],\n \"pictures\":[");
     for (n = 0; n < e->scored; n++) {
@@ -166,7 +172,11 @@ static void make_json(const evaluation *e, text *t) {
     for (k = 0; k < e->rows; k++) {
         say(t, "%s\n {\"name\":\"", k ? "," : "");
         say_name(t, e->row[k].name, 1);
-        say(t, "\",\"images\":%d,\"metrics\":{", e->scored);
+        say(t, "\",\"images\":%d,", e->scored);
+        if (e->fit && e->row[k].kind == MODEL)
+            say(t, "\"fit\":{\"domain\":%d,\"blur\":%g,\"power\":%g},", e->row[k].of.domain,
+                e->row[k].of.blur, e->row[k].of.power);
+        say(t, "\"metrics\":{");
         for (c = 0; c < e->columns; c++) {
             summary s = summarise(e, &e->row[k], e->order[c]);
             say(t, "%s\n  \"%s\":{\"mean\":", c ? "," : "", metric_name(e->order[c]));

@@ -25,6 +25,9 @@ static const char help[] =
     "  --input HxW       pictures as the network sees them: smaller is faster (default: its own)\n"
     "  --domain N        lite: with the prior of 1 osie, 2 scene, 3 mit1003, 4 figrim (default 0:\n"
     "                    any picture)\n"
+    "  --blur F          smooth the map with a Gaussian, sigma as a share of its long side\n"
+    "  --power F         raise the map to this power: above 1 peaks are steeper\n"
+    "  --viewing-distance D   --blur for a picture that is D degrees of the viewer's sight wide\n"
     "  --steps N         sam-vgg, sam-resnet: stop the ConvLSTM after N steps\n"
     "  --precision T     fast: whole numbers where the weights file allows it (default); f32\n"
     "  --center          multiply by a centre prior: people look at the middle first\n"
@@ -370,6 +373,9 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
         option_text("-w", &o->which.weights),
         option_size("--input", o->which.input),
         option_whole("--domain", &o->which.domain, 0, SAL_DOMAINS - 1),
+        option_number("--blur", &o->which.blur, 0, 1),
+        option_number("--power", &o->which.power, 0.01, 100),
+        option_call("--viewing-distance", read_viewing, &o->which.blur),
         option_flag("--center", &o->which.center),
         option_call("--precision", read_precision, &o->which.float32),
         option_text("-o", &o->out),

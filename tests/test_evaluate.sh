@@ -103,5 +103,22 @@ refused "turned maps are refused"            "16 x 24.*as if transposed" --maps 
 $evaluate --maps turned --any-size --data set >out 2>err && [ ! -s err ]
 says $? "unless --any-size insists"
 
+# The densities are the maps of spectral, smoothed and squared: --fit finds that, on pictures that are not scored.
+"$top/build/pretrain" --images "$top/examples/photos" -m spectral --out fitted --quiet
+"$top/build/predict" -m spectral --power 2 --blur 0.04 -o fitted/maps --quiet "$top/examples/photos"
+count=$(ls fitted/images | wc -l)
+$evaluate -m spectral --data fitted --metrics CC --fit 1 --json fit.json >out 2>err &&
+    grep -q "^spectral: --domain 0 --blur 0.04 --power 2, chosen on 1 pictures (CC 1.000" out &&
+    grep -q "fitted: $((count - 1)) pictures" out &&
+    grep -q '"fit":{"domain":0,"blur":0.04,"power":2}' fit.json
+says $? "--fit finds the blur and the power of a data set, and leaves its pictures out"
+$evaluate -m spectral --data fitted --metrics CC --blur 0.04 --power 2 --json - 2>err | grep -q '"CC":{"mean":\(1\|0.9999\)'
+says $? "which --blur and --power set by hand"
+# One degree is a tenth of the width: the blur that is missing to 0.03 is 0.0954.
+$evaluate -m spectral --data fitted --metrics CC --viewing-distance 10 --json - >out 2>err
+$evaluate -m spectral --data fitted --metrics CC --blur 0.09539392014169457 --json - 2>err | cmp -s - out
+says $? "--viewing-distance in degrees is a blur"
+refused "all pictures to fit leave none to score" "must remain" --fit $count -m center --data fitted
+refused "a part is not fitted"                  "not of a part" --fit 1 --part 1/2 -m center --data fitted
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

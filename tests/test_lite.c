@@ -305,6 +305,46 @@ static void test_order(void) {
     unsetenv("SALIENCY_WEIGHTS");
 }
 
+/* A point spreads to a Gaussian; a power steepens; a model does both with its maps. */
+static void test_adjust(sal_ctx *ctx) {
+    enum { W = 101, H = 41 };
+    sal_map map, plain;
+    sal_model model;
+    sal_image photo;
+    double worst = 0, sigma = 0.03 * W;
+    int r = sal_map_new(ctx, W, H, &map);
+    if (r == SAL_OK) map.data[20 * W + 50] = 0.25f;
+    if (r == SAL_OK) r = sal_map_adjust(ctx, &map, 0.03, 2);
+    for (int x = -9; x <= 9 && r == SAL_OK; x++)
+        worst = fmax(worst, fabs(map.data[20 * W + 50 + x] - exp(-x * x / (sigma * sigma))));
+    CHECK(r == SAL_OK && worst < 1e-5, "a point, blurred with 3 %% of the long side and squared, is "
+          "a Gaussian of height 1 (worst %.1e)", worst);
+    CHECK(sal_map_adjust(ctx, &map, -0.1, 1) == SAL_ERR_ARGUMENT &&
+          sal_map_adjust(ctx, &map, NAN, 1) == SAL_ERR_ARGUMENT &&
+          sal_map_adjust(ctx, &map, 0, NAN) == SAL_ERR_ARGUMENT &&
+          sal_map_adjust(ctx, &map, 0, 1e9) == SAL_ERR_ARGUMENT && map.data[20 * W + 50] == 1,
+          "a blur or a power that is none is refused, and the map stays: %s", ctx->error);
+    sal_map_free(ctx, &map);
+    memset(&plain, 0, sizeof plain);
+    r = sal_image_new(ctx, 40, 30, &photo);
+    if (r == SAL_OK) memset(photo.data + 600, 255, 900);
+    if (r == SAL_OK) r = sal_model_open(ctx, "itti", NULL, &model);
+    if (r == SAL_OK) r = sal_model_predict(ctx, &model, &photo, &plain);
+    model.blur = 0.05;
+    model.power = 0.7;
+    if (r == SAL_OK) r = sal_model_predict(ctx, &model, &photo, &map);
+    if (r == SAL_OK) r = sal_map_adjust(ctx, &plain, 0.05, 0.7);
+    CHECK(r == SAL_OK && !memcmp(plain.data, map.data, 1200 * sizeof(float)),
+          "a model with a blur and a power predicts the map so adjusted");
+    sal_map_free(ctx, &plain);
+    sal_map_free(ctx, &map);
+    model.power = -1;
+    CHECK(sal_model_predict(ctx, &model, &photo, &map) == SAL_ERR_ARGUMENT && !map.data,
+          "and none with a negative power: %s", ctx->error);
+    sal_model_close(ctx, &model);
+    sal_image_free(ctx, &photo);
+}
+
 int main(void) {
     sal_ctx ctx;
     memset(&ctx, 0, sizeof ctx);
@@ -314,6 +354,7 @@ int main(void) {
     test_fewer_domains(&ctx);
     test_odd_numbers(&ctx);
     test_sizes(&ctx);
+    test_adjust(&ctx);
     test_whole_numbers(&ctx);
     return test_done();
 }
