@@ -32,6 +32,7 @@ static const char help[] =
     "  --layers     a line for each layer\n"
     "  --simd SET   at most these instructions: none, 128 (bits), avx2, avx512 (default: all)\n"
     "  --reference  the textbook loops instead of the fast kernels (slow)\n"
+    "  --train N    training instead: steps with batches of N random pictures, the paper's recipe\n"
     "  --json       one JSON object a line for each network, and nothing else\n"
     "  --svg OUT    a bar chart of the layers of the last network\n"
     "  -h, --help   this text; --version: the version\n"
@@ -400,7 +401,7 @@ static sal_result write_svg(sal_ctx *ctx, const char *path, const report *r, con
 
 typedef struct options {
     const char *net, *weights, *dtype, *svg;
-    int size[2], runs;
+    int size[2], runs, train;
     int layers, json, reference;
     int quiet;                  /* standard output is for the chart */
     sal_simd simd;
@@ -447,6 +448,65 @@ static int bench(sal_ctx *ctx, const options *o, const machine *m, sal_kind kind
     sal_run_close(ctx, r.run);
     sal_net_free(ctx, net);
     return result ? complain("%s", sal_error(ctx)) : status;
+}
+
+/* --- training ---------------------------------------------------------------------------------- */
+
+/* One warm-up, then o->runs steps: forward, loss, backward, new weights. ms: their median. */
+static sal_result measure_steps(sal_ctx *ctx, const options *o, sal_net *net, sal_run *run,
+                                double *ms) {
+    sal_train_desc recipe = sal_train_desc_paper(net->desc.kind);
+    size_t maps = (size_t)(run->shape.h * run->shape.w) * (size_t)run->n;
+    size_t count = (size_t)3 * (size_t)(run->h * run->w) * (size_t)run->n, i;
+    size_t room = sal_loss_scratch(&recipe.loss, run->shape.h, run->shape.w) *
+                  (size_t)sal_threads(ctx);
+    float *input = (float *)sal_alloc(ctx, count + 2 * maps + room, sizeof *input);
+    float *density = input + count, *fixations = density + maps, *scratch = fixations + maps;
+    double *value = (double *)sal_alloc(ctx, (size_t)(2 * run->n + o->runs), sizeof *value);
+    double *weight = value + run->n, *sample = weight + run->n, norm;
+    sal_optim *optim = NULL;
+    sal_rng rng = { 2 };
+    sal_result r = input && value ? SAL_OK : SAL_ERR_MEMORY;
+    int k;
+    for (i = 0; !r && i < count + maps; i++) input[i] = (float)sal_rng_uniform(&rng);
+    for (i = 0; !r && i < maps; i++) fixations[i] = i % 99 == 0;
+    for (k = 0; !r && k < run->n; k++) weight[k] = 1.0 / run->n;
+    if (!r) r = sal_optim_open(ctx, &recipe.optim, run, &optim);
+    for (k = -1; !r && k < o->runs; k++) {
+        double start = now();
+        sal_run_clear(run);
+        r = sal_run_forward(ctx, run, input);
+        if (!r) r = sal_run_loss(ctx, run, &recipe.loss, density, fixations, weight, value, scratch);
+        if (!r) r = sal_run_backward(ctx, run, NULL);
+        if (!r) r = sal_optim_step(ctx, optim, net, run, 1e-4, 0.9, &norm);
+        if (k >= 0) sample[k] = (now() - start) * 1e3;
+    }
+    if (!r) *ms = median(sample, o->runs);
+    sal_optim_close(ctx, optim);
+    sal_free(ctx, value);
+    sal_free(ctx, input);
+    return r;
+}
+
+static int bench_training(sal_ctx *ctx, const options *o, sal_kind kind) {
+    sal_net_desc desc = sal_net_desc_default(kind);
+    sal_run_desc d = { 0 };
+    sal_net *net = NULL;
+    sal_run *run = NULL;
+    double ms = 0;
+    sal_result r = o->weights ? sal_net_load(ctx, o->weights, &net) : sal_net_new(ctx, &desc, &net);
+    if (!r) r = o->weights ? sal_net_to_float(ctx, net) : sal_net_init(ctx, net, 1);
+    d.n = o->train; d.h = o->size[0]; d.w = o->size[1]; d.training = 1;
+    if (!r) r = sal_run_open_desc(ctx, net, &d, &run);
+    if (!r) r = measure_steps(ctx, o, net, run, &ms);
+    if (!r) printf(o->json ? "{\"network\":\"%s\",\"height\":%d,\"width\":%d,\"batch\":%d,"
+                   "\"threads\":%d,\"median\":%.4f,\"pictures\":%.3f,\"peak_mb\":%.1f}\n" :
+                   "%-10s %4d x %-4d batch %d, %d threads: a step %.1f ms, %.1f pictures/s  %.0f MB\n",
+                   net->name, run->h, run->w, run->n, sal_threads(ctx), ms, 1e3 * run->n / ms,
+                   peak_mb());
+    sal_run_close(ctx, run);
+    sal_net_free(ctx, net);
+    return r ? complain("%s", sal_error(ctx)) : 0;
 }
 
 /* --- what has no network ---------------------------------------------------------------------- */
@@ -552,6 +612,7 @@ int main(int argc, char **argv) {
         option_size("--size", o.size),
         option_whole("--threads", &ctx.threads, 1, MOST_THREADS),
         option_whole("--runs", &o.runs, 1, INT_MAX),
+        option_whole("--train", &o.train, 1, 4096),
         option_flag("--layers", &o.layers),
         option_call("--simd", read_simd, &o.simd),
         option_flag("--reference", &o.reference),
@@ -566,10 +627,13 @@ int main(int argc, char **argv) {
     if (!status && rest) status = complain("%s: what to do with it? see bench --help", argv[0]);
     if (!status && o.net && !sal_kind_from_name(o.net, &kind))
         status = complain("there is no network called %s", o.net);
+    if (!status && o.train && !o.net && !o.weights)
+        status = complain("--train %d: of which network? -m NET, please", o.train);
     ctx.simd = o.simd;
     if (o.reference) ctx.backend = sal_backend_ref();
     o.quiet = o.svg && is_standard(o.svg);
     if (!status && o.quiet && o.json) status = complain("-: standard output takes one result only");
+    if (!status && o.train) return finish(bench_training(&ctx, &o, kind));
     if (!status) status = measure_machine(&ctx, &m);
     if (status) return finish(status);
     if (!o.json && !o.quiet)
