@@ -797,6 +797,9 @@ typedef struct sal_run {
     float **gradient;           /* training: for each parameter its gradient, or NULL if frozen */
     float *gradients;           /* gradient_floats: all of them in one block */
     size_t gradient_floats;
+    double *sums;               /* backward: of the gradient of step `summed`, of each sample and */
+    int summed;                 /* channel; the gradient went back through the ReLU already */
+    int begins;                 /* 1: backward writes the gradient of its input, instead of += */
     /* Optional observer callback: called when forward has done layer i, whose value is still
        there (see step[i].output); later layers may take its memory. */
     void (*watch)(void *arg, const struct sal_run *run, int i);
@@ -899,6 +902,10 @@ struct sal_backend {
     /* as sal_adam_update; NULL: that */
     void (*adam)(const sal_ctx *ctx, float *w, float *m, float *a, const float *g, size_t n,
                  double rate, double beta1, double beta2, double eps, double decay, uint64_t step);
+    /* g becomes 0 where x (NULL: a number between them) is not above 0 and below top; the sum of g */
+    double (*gate)(const sal_ctx *ctx, float *g, const float *x, float top, size_t n);
+    double (*squares)(const sal_ctx *ctx, const float *x, size_t n);    /* their sum; NULL: slowly */
+    int (*begins)(const sal_run *run, int i);   /* backward of layer i looks at run->begins */
 };
 SALDEF const sal_backend *sal_backend_ref(void);    /* the textbook */
 SALDEF const sal_backend *sal_backend_cpu(void);    /* fast kernels; the default */
@@ -3874,7 +3881,7 @@ static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_
 static sal_result sal__run_plan(sal_ctx *ctx, sal_run *run, const sal_run_desc *desc,
                                 const sal_shape *shapes) {
     const sal_net *net = run->net;
-    size_t folds = 0;
+    size_t folds = 0, sums = 1;
     SAL__TRY_NEW(run->value, ctx, sal_value, net->layers);
     SAL__TRY_NEW(run->step, ctx, sal_step, net->layers);
     for (int i = 0; i < net->layers; i++) run->value[i].shape = shapes[i];
@@ -3895,11 +3902,13 @@ static sal_result sal__run_plan(sal_ctx *ctx, sal_run *run, const sal_run_desc *
     for (int i = 0; i < net->layers; i++) {
         const sal_backend *b = sal__backend_of(run, i);
         if (run->step[i].norm >= 0) folds += 2 * (size_t)shapes[i].c;
+        if (run->step[i].act != SAL_IDENTITY) sums = SAL__MAX(sums, (size_t)shapes[i].c);
         if (!run->step[i].skip && b->scratch)
             run->scratch_bytes = SAL__MAX(run->scratch_bytes, b->scratch(run, i));
     }
     SAL__TRY_NEW(run->arena, ctx, float, run->arena_floats + folds);
     SAL__TRY_NEW(run->scratch, ctx, unsigned char, run->scratch_bytes + 1);
+    if (run->training) SAL__TRY_NEW(run->sums, ctx, double, (size_t)run->n * sums);
     float *fold = run->arena + run->arena_floats;
     for (int i = 0; i < net->layers; i++) {
         sal_value *v = &run->value[i], *root = &run->value[sal__root(run, i)];
@@ -3964,6 +3973,7 @@ SALDEF void sal_run_close(sal_ctx *ctx, sal_run *run) {
     sal_free(ctx, run->packed);
     sal_free(ctx, run->gradient);
     sal_free(ctx, run->gradients);
+    sal_free(ctx, run->sums);
     sal_free(ctx, run);
 }
 
@@ -4305,7 +4315,8 @@ static size_t sal__aux_ref(const sal_run *run, int i) {
 SALDEF const sal_backend *sal_backend_ref(void) {
     static const sal_backend backend = { "reference", 0,
         { SAL_OPERATORS(SAL__OP_FORWARD) }, sal__scratch_ref, { SAL_OPERATORS(SAL__OP_FORWARD) },
-        { SAL_OPERATORS(SAL__OP_BACKWARD) }, sal__aux_ref, NULL, NULL, NULL, NULL, NULL };
+        { SAL_OPERATORS(SAL__OP_BACKWARD) }, sal__aux_ref, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL };
     return &backend;
 }
 
@@ -4362,25 +4373,27 @@ SALDEF void sal_run_clear(sal_run *run) {
     memset(run->gradients, 0, run->gradient_floats * sizeof(float));
 }
 
-/* The gradient of one sample becomes 0: all of it, or where a ReLU let nothing through. */
+/* The gradient of one plane becomes 0: all of it, or where a ReLU let nothing through. */
 typedef struct sal__mask_job {
+    const sal_ctx *ctx;
+    const sal_backend *backend;
     float *grad;
     const float *data;
     float top;                  /* 6 for ReLU6 */
     size_t count;
+    double *sum;                /* of each plane, if the backend tells */
 } sal__mask_job;
 
 static void sal__mask_task(void *arg, int index, int worker) {
     const sal__mask_job *j = (const sal__mask_job *)arg;
     float *grad = j->grad + index * j->count;
-    const float *data = j->data ? j->data + index * j->count : NULL;
+    const float *data = j->data + (j->data ? index * j->count : 0);
     float top = j->top;
     if (!data) memset(grad, 0, j->count * sizeof(float));
-    else for (size_t i = 0; i < j->count; i++) {       /* so written, it compiles to no jumps */
-        float g = grad[i], x = data[i];
-        g = x > 0 ? g : 0;
-        grad[i] = x < top ? g : 0;
-    }
+    else if (j->backend->gate)
+        j->sum[index] = j->backend->gate(j->ctx, grad, data, top, j->count);
+    else for (size_t i = 0; i < j->count; i++)
+        if (!(data[i] > 0 && data[i] < top)) grad[i] = 0;
 }
 
 SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout) {
@@ -4392,22 +4405,30 @@ SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout
     if (run->device) return run->backend->device->backward(ctx, run, dout);
     if (dout)
         memcpy(run->value[end - 1].grad, dout, sal__out_count(run, end - 1) * sizeof(float));
+    j.ctx = ctx; j.backend = run->backend; j.sum = run->sums;
+    run->summed = 0;
     for (int i = end - 1; i > 0; i--) {
         const sal_step *step = &run->step[i];
+        const sal_backend *b = sal__backend_of(run, i);
         if (step->skip || !step->learns || i == run->kept) continue;
+        run->begins = 0;
         for (k = 0; k < net->layer[i].inputs; k++) {    /* begin the gradients that begin here */
             sal_value *in = &run->value[sal__root(run, net->layer[i].input[k])];
             j.grad = in->grad; j.data = NULL; j.count = sal__shape_count(in->shape);
-            if (in->grad && in->grad_first == 2 * end - i)
-                sal_parallel_for(ctx, run->n, sal__mask_task, &j);
+            if (!in->grad || in->grad_first != 2 * end - i) continue;
+            if (b->begins && b->begins(run, i)) run->begins = 1;
+            else sal_parallel_for(ctx, run->n, sal__mask_task, &j);
         }
-        if (step->act != SAL_IDENTITY) {                /* fused: through it first, in place */
+        if (step->act != SAL_IDENTITY && run->summed != i) {                /* fused: through it first, in place */
+            sal_shape s = run->value[i].shape;
             j.top = step->act == SAL_RELU6 ? 6 : FLT_MAX;
             j.grad = run->value[step->output].grad; j.data = run->value[step->output].data;
-            j.count = sal__shape_count(run->value[i].shape);
-            sal_parallel_for(ctx, run->n, sal__mask_task, &j);
+            int planes = s.h * s.w < 16 ? 1 : s.c;
+            j.count = sal__shape_count(s) / planes;
+            sal_parallel_for(ctx, run->n * planes, sal__mask_task, &j);
+            run->summed = run->backend->gate && planes == s.c ? i : 0;
         }
-        SAL__TRY(sal__backend_of(run, i)->backward[net->layer[i].op](ctx, run, i));
+        SAL__TRY(b->backward[net->layer[i].op](ctx, run, i));
     }
     return SAL_OK;
 }
@@ -4648,10 +4669,12 @@ enum { SAL__OPTIM_CHUNK = 8192 };
 static void sal__optim_norm_task(void *arg, int index, int worker) {
     const sal__optim_job *j = (const sal__optim_job *)arg;
     size_t i = (size_t)index * SAL__OPTIM_CHUNK, end = i + SAL__OPTIM_CHUNK;
-    double sum[4] = { 0, 0, 0, 0 };
+    double sum = 0;
     end = SAL__MIN(end, j->count);
-    for (; i < end; i++) sum[i & 3] += (double)j->g[i] * j->g[i];
-    j->partial[index] = sum[0] + sum[1] + sum[2] + sum[3];
+    if (j->backend->squares) sum = j->backend->squares(j->ctx, j->g + i, end - i);
+    if (!j->backend->squares || !(sum < FLT_MAX))       /* floats end there */
+        for (sum = 0; i < end; i++) sum += (double)j->g[i] * j->g[i];
+    j->partial[index] = sum;
 }
 
 static void sal__optim_task(void *arg, int index, int worker) {
@@ -4674,7 +4697,11 @@ static void sal__optim_task(void *arg, int index, int worker) {
 
 static void sal__optim_max_norm_task(void *arg, int index, int worker) {
     const sal__optim_job *j = (const sal__optim_job *)arg;
-    sal_max_norm(j->w + (size_t)index * j->inputs, 1, j->inputs, j->o->desc.max_norm);
+    const sal_backend *b = j->backend;
+    float *w = j->w + (size_t)index * j->inputs;
+    double most = j->o->desc.max_norm;
+    if (!b->squares || !(b->squares(j->ctx, w, (size_t)j->inputs) < .9999 * most * most))
+        sal_max_norm(w, 1, j->inputs, most);            /* exactly */
 }
 
 SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_run *run,
@@ -11906,6 +11933,7 @@ typedef struct sal__isa {
                       size_t pitch, int n, int rows);
     void (*deal)(float *even, float *odd, const float *in, int n);
     void (*adam)(float *w, float *m, float *a, const float *g, const float *c, size_t n);
+    double (*gate)(float *g, const float *x, float top, size_t n);
     int bytes;      /* of a number that whole_block multiplies: 1 or 2 */
     void (*whole_block)(char *out, size_t pitch, const char *a, size_t lda, const char *b, int k,
                         int rows, const sal__rule *e, int column, const uint8_t *add,
@@ -12745,7 +12773,7 @@ static int sal__fast_conv2d_plan(sal__wino *w, const sal_conv *s) {
                               k * (s->kh * s->kw > 1 ? 12 : 5));
     int n = sal__wino_fit(w, s, 6) ? 6 : 0;
     if (sal__wino_fit(&other, s, 8) && (!n || other.cost < w->cost)) { *w = other; n = 8; }
-    return n && w->cost < direct ? n : 0;
+    return n && s->ic > 4 && w->cost < direct ? n : 0;    /* few: all would be transforms */
 }
 
 static size_t sal__fast_conv2d_scratch(const sal_conv *s, int threads) {
@@ -12824,13 +12852,13 @@ static void sal__dense_rows_task(void *arg, int index, int worker) {
     }
 }
 
-/* Many samples: a matrix product,  out (n, 16) = in (n, nin) * weights (nin, 16), 16 outputs
+/* Many samples: a matrix product,  out (n, 32) = in (n, nin) * weights (nin, 32), 32 outputs
    each. */
 static void sal__dense_panel_task(void *arg, int index, int worker) {
     enum { KC = 256 };
     const sal__dense_job *j = (const sal__dense_job *)arg;
-    int first = index * 16, count = SAL__MIN(16, j->nout - first);
-    float *b = j->worker + worker * j->worker_size, *rows = b + KC * 16, *sum = rows + KC * 16;
+    int first = index * 32, count = SAL__MIN(32, j->nout - first);
+    float *b = j->worker + worker * j->worker_size, *rows = b + KC * 32, *sum = rows + KC * 32;
     size_t nin = (size_t)j->nin;
     for (int k = 0; k < j->nin; k += KC) {
         int part = SAL__MIN(KC, j->nin - k);
@@ -12840,17 +12868,19 @@ static void sal__dense_panel_task(void *arg, int index, int worker) {
                 sal_tensor_read(j->weight, (first + i) * nin + k, (size_t)part, rows + i * KC);
             from = rows;
         }
-        j->isa->pack(b, from, j->weight->dtype != SAL_F32 ? (size_t)KC : nin, count, part);
+        for (int o = 0; o < 32; o += 16)
+            j->isa->pack(b + o * KC, from + o * (from == rows ? (size_t)KC : nin),
+                         from == rows ? (size_t)KC : nin, SAL__MAX(0, SAL__MIN(16, count - o)), part);
         for (int s = 0; s < j->n; s += 6)
-            j->isa->block(sum + s * 16, 16, j->in + s * nin + k, nin, b, part,
-                          SAL__MIN(6, j->n - s), k > 0, j->in + (s + 6) * nin + k);
+            j->isa->pair(sum + s * 32, 16, 32, j->in + s * nin + k, nin, b, KC * 16, part,
+                         SAL__MIN(6, j->n - s), k > 0, j->in + (s + 6) * nin + k);
     }
-    for (int s = 0; s < j->n; s++) sal__dense_finish(j, s, first, count, 0, sum + s * 16);
+    for (int s = 0; s < j->n; s++) sal__dense_finish(j, s, first, count, 0, sum + s * 32);
 }
 
 static size_t sal__fast_dense_scratch(int n, int nin, int threads) {
     if (n <= SAL__DENSE_FEW) return (size_t)n * nin * 2 * sizeof(int16_t);
-    return ((size_t)n * 16 + 2 * 256 * 16) * sizeof(float) * threads;
+    return ((size_t)n * 32 + 2 * 256 * 32) * sizeof(float) * threads;
 }
 
 static void sal__fast_dense(sal_ctx *ctx, float *out, const float *in, const sal_tensor *weight,
@@ -12858,7 +12888,7 @@ static void sal__fast_dense(sal_ctx *ctx, float *out, const float *in, const sal
     sal__dense_job j;
     j.isa = sal__isa_of(ctx); j.weight = weight; j.e = e; j.in = in; j.out = out;
     j.n = n; j.nin = nin; j.nout = nout;
-    j.worker = (float *)scratch; j.worker_size = (size_t)n * 16 + 2 * 256 * 16;
+    j.worker = (float *)scratch; j.worker_size = (size_t)n * 32 + 2 * 256 * 32;
     j.fixed = (int16_t *)scratch;
     for (int s = 0; s < n && n <= SAL__DENSE_FEW && weight->dtype == SAL_I8; s++) {
         int16_t *hi = j.fixed + (size_t)s * 2 * nin;
@@ -12868,7 +12898,7 @@ static void sal__fast_dense(sal_ctx *ctx, float *out, const float *in, const sal
         sal_parallel_for(ctx, (nout + SAL__DENSE_ROWS - 1) / SAL__DENSE_ROWS, sal__dense_rows_task,
                          &j);
     else
-        sal_parallel_for(ctx, (nout + 15) / 16, sal__dense_panel_task, &j);
+        sal_parallel_for(ctx, (nout + 31) / 32, sal__dense_panel_task, &j);
 }
 
 /* --- attentive ConvLSTM ----------------------------------------------------------------------
@@ -13024,6 +13054,7 @@ typedef struct sal__plane_job {
     float *out, *din, *dweight, *worker;
     size_t *run;                /* [kh * kw] where what a tap sees begins in the copy */
     size_t worker_size, plane_size, border_size;    /* floats; of the copies of in and dout */
+    int add;                    /* din += */
     int pitch, rows;            /* of the copy: floats of one remainder, rows */
     int over, beside, back;     /* border around the copy of dout, floats of its rows */
 } sal__plane_job;
@@ -13214,7 +13245,7 @@ static void sal__fast_wide(sal_ctx *ctx, float *out, const float *in, const floa
     sal_parallel_for(ctx, s->n * j.strips, sal__wide_task, &j);
 }
 
-/* The inputs of row v, column q modulo the stride: += their gradient. to: room for them. */
+/* The inputs of row v, column q modulo the stride: = or += their gradient. to: room for them. */
 static void sal__plane_back(const sal__plane_job *j, float *din, const float *border, int c, int v,
                             int q, float *to) {
     const sal_conv *s = j->s;
@@ -13233,13 +13264,13 @@ static void sal__plane_back(const sal__plane_job *j, float *din, const float *bo
         if (count == 0 || (count < 9 && t + 1 < taps)) continue;
         for (; count < 9; count++) { weight[count] = 0; from[count] = from[0]; }
         j->isa->taps(d == 1 ? din : to, (size_t)n, from, (size_t)j->back, weight, 0,
-                     d == 1 || begun, -INFINITY, INFINITY, n, rows);
+                     (d == 1 && j->add) || begun, -INFINITY, INFINITY, n, rows);
         begun = 1; count = 0;
     }
-    if (d == 1 || !begun) return;
-    for (int y = 0; y < rows; y++) {
+    if (!begun) memset(to, 0, (size_t)rows * n * sizeof(float));
+    for (int y = 0; d > 1 && y < rows; y++) {
         float *row = din + (size_t)(v + y * d) * s->iw + q;
-        for (int x = 0; x < n; x++) row[x * d] += *to++;
+        for (int x = 0; x < n; x++, to++) row[x * d] = j->add ? row[x * d] + *to : *to;
     }
 }
 
@@ -13873,6 +13904,8 @@ typedef struct sal__back_job {
     const sal_conv *s;
     const float *in, *dout, *weight;
     float *to, *sums, *worker;
+    int add;                    /* data: 1: += */
+    int direct, turned;         /* 1: 1x1, rows are read where they lie; 1: of dout, not of in */
     int k, width;               /* rows and columns of dweight^T, columns padded to 16 */
     int rows, blocks;           /* rows of a task, tasks of a group */
     int groups, samples;        /* partial sums, samples of each */
@@ -13883,8 +13916,10 @@ typedef struct sal__back_job {
 static void sal__data_task(void *arg, int index, int worker) {
     const sal__back_job *j = (const sal__back_job *)arg;
     sal_conv s = *j->s;
+    size_t count = (size_t)s.ic * s.ih * s.iw;
     s.n = 1;
-    sal_conv2d_backward_data(j->to + (size_t)index * s.ic * s.ih * s.iw,
+    if (!j->add) memset(j->to + index * count, 0, count * sizeof(float));
+    sal_conv2d_backward_data(j->to + index * count,
                              j->dout + (size_t)index * s.oc * s.oh * s.ow, j->weight, &s);
 }
 
@@ -13899,21 +13934,21 @@ static void sal__turn_task(void *arg, int c, int worker) {
                 j->weight[((size_t)o * s->ic + c) * taps + taps - 1 - i];
 }
 
-/* din += ... */
+/* din = or, if add, += ... */
 static void sal__fast_conv2d_data(sal_ctx *ctx, float *din, const float *dout, const float *weight,
-                                  const sal_conv *s, void *scratch) {
+                                  const sal_conv *s, int add, void *scratch) {
     sal_conv t;
     sal_epilogue e = SAL__ZEROED;
     sal__back_job j = SAL__ZEROED;
     float *turned = (float *)scratch;
-    j.s = s; j.to = din; j.dout = dout; j.weight = weight;
+    j.s = s; j.to = din; j.dout = dout; j.weight = weight; j.add = add;
     if (!sal__turned(&t, s)) {
         sal_parallel_for(ctx, s->n, sal__data_task, &j);
         return;
     }
     j.to = turned;
     sal_parallel_for(ctx, s->ic, sal__turn_task, &j);
-    e.add = din;
+    e.add = add ? din : NULL;
     sal__fast_conv2d(ctx, din, dout, turned, &e, &t, 0,
                      turned + (sal__kernel_count(s) + 15) / 16 * 16);
 }
@@ -13923,8 +13958,11 @@ enum { SAL__BACK_KC = 256, SAL__BACK_ROWS = 48 };
 static sal__back_job sal__weight_fit(const sal_conv *s) {
     sal__back_job j = SAL__ZEROED;
     j.s = s;
-    j.k = s->ic * s->kh * s->kw;
-    j.width = (s->oc + 15) / 16 * 16;
+    j.direct = s->kh == 1 && s->kw == 1 && s->stride == 1 && s->oh == s->ih && s->ow == s->iw &&
+               !s->top && !s->left;
+    j.turned = j.direct && s->ic < s->oc;               /* the fewer channels are packed */
+    j.k = j.turned ? s->oc : s->ic * s->kh * s->kw;
+    j.width = ((j.turned ? s->ic : s->oc) + 15) / 16 * 16;
     j.groups = (size_t)j.k * j.width <= 1 << 16 ? SAL__MIN(s->n, 8) : 1;
     j.samples = (s->n + j.groups - 1) / j.groups;
     j.groups = (s->n + j.samples - 1) / j.samples;
@@ -13959,28 +13997,34 @@ static void sal__weight_task(void *arg, int index, int worker) {
     const sal_conv *s = j->s;
     int group = index / j->blocks, first = index % j->blocks * j->rows, positions = s->oh * s->ow;
     int end = SAL__MIN(first + j->rows, j->k), sample = group * j->samples, add = 0;
-    int last = SAL__MIN(sample + j->samples, s->n);
+    int last = SAL__MIN(sample + j->samples, s->n), columns = j->turned ? s->ic : s->oc;
     float *sum = j->sums + (size_t)group * j->k * j->width;
-    float *b = j->worker + worker * j->worker_size, *a = b + (size_t)j->width * SAL__BACK_KC;
+    float *b = j->worker + worker * j->worker_size, *copy = b + (size_t)j->width * SAL__BACK_KC;
     for (; sample < last; sample++)
         for (int p = 0; p < positions; p += SAL__BACK_KC, add = 1) {
             int part = SAL__MIN((int)SAL__BACK_KC, positions - p);
-            const float *g = j->dout + (size_t)sample * s->oc * positions + p;
-            for (int o = 0; o < s->oc; o += 16)
-                j->isa->pack(b + (size_t)o * SAL__BACK_KC, g + (size_t)o * positions,
-                             (size_t)positions, SAL__MIN(16, s->oc - o), part);
+            const float *in = j->in + (size_t)sample * s->ic * s->ih * s->iw;
+            const float *g = j->dout + (size_t)sample * s->oc * positions;
+            const float *packed = (j->turned ? in : g) + p, *a = (j->turned ? g : in) + p;
+            for (int o = 0; o < columns; o += 16)
+                j->isa->pack(b + (size_t)o * SAL__BACK_KC, packed + (size_t)o * positions,
+                             (size_t)positions, SAL__MIN(16, columns - o), part);
             for (int r = first; r < end; r += SAL__BACK_ROWS) {
                 int rows = SAL__MIN((int)SAL__BACK_ROWS, end - r);
-                for (int i = 0; i < rows; i++)
-                    sal__weight_column(a + i * SAL__BACK_KC,
-                                       j->in + (size_t)sample * s->ic * s->ih * s->iw, s, r + i, p,
-                                       part);
-                for (int o = 0; o < s->oc; o += 16)
-                    for (int i = 0; i < rows; i += 6)
-                        j->isa->block(sum + (size_t)(r + i) * j->width + o, (size_t)j->width,
-                                      a + i * SAL__BACK_KC, SAL__BACK_KC,
-                                      b + (size_t)o * SAL__BACK_KC, part, SAL__MIN(6, rows - i),
-                                      add, a);
+                size_t lda = j->direct ? (size_t)positions : SAL__BACK_KC;
+                const float *from = j->direct ? a + r * lda : copy;
+                for (int i = 0; i < rows && !j->direct; i++)
+                    sal__weight_column(copy + i * SAL__BACK_KC, in, s, r + i, p, part);
+                for (int o = 0; o < columns; o += 32)
+                    for (int i = 0; i < rows; i += 6) {
+                        float *c = sum + (size_t)(r + i) * j->width + o;
+                        const float *x = from + i * lda, *y = b + (size_t)o * SAL__BACK_KC;
+                        int count = SAL__MIN(6, rows - i);
+                        if (o + 16 < columns)
+                            j->isa->pair(c, 16, (size_t)j->width, x, lda, y, 16 * SAL__BACK_KC,
+                                         part, count, add, x);
+                        else j->isa->block(c, (size_t)j->width, x, lda, y, part, count, add, x);
+                    }
             }
         }
 }
@@ -13988,10 +14032,12 @@ static void sal__weight_task(void *arg, int index, int worker) {
 /* One output channel: its partial sums, in order. */
 static void sal__weight_sum_task(void *arg, int index, int worker) {
     const sal__back_job *j = (const sal__back_job *)arg;
-    float *to = j->to + (size_t)index * j->k;
+    float *to = j->to + index * sal__kernel_count(j->s) / j->s->oc;
     for (int g = 0; g < j->groups; g++) {
-        const float *sum = j->sums + (size_t)g * j->k * j->width + index;
-        for (int r = 0; r < j->k; r++) to[r] += sum[(size_t)r * j->width];
+        const float *sum = j->sums + (size_t)g * j->k * j->width;
+        if (j->turned)
+            for (int c = 0; c < j->s->ic; c++) to[c] += sum[(size_t)index * j->width + c];
+        else for (int r = 0; r < j->k; r++) to[r] += sum[(size_t)r * j->width + index];
     }
 }
 
@@ -14024,7 +14070,8 @@ static int sal__sums_fit(sal__sums_job *j, const sal_conv *s, int times) {
     j->fs = (size_t)panels * j->slice + 16;
     j->rows = (int)(SAL__MAX(1e6, 1.25 * (double)j->fs * 64) / (64 * (panels + j->slice)));
     j->rows = SAL__MIN(j->rows / j->w.tx + 1, j->w.tiles / j->w.tx * times);
-    return tiles * (64 * pairs * 0.07 + 64 * (panels + ins)) + pairs * 60 <     /* cycles */
+    return s->ic > 4 &&
+           tiles * (64 * pairs * 0.07 + 64 * (panels + ins)) + pairs * 60 <     /* cycles */
            (double)times * s->n * s->oh * s->ow * s->kh * s->kw * panels * s->ic * 0.09;
 }
 
@@ -14145,20 +14192,42 @@ static void sal__fast_conv2d_weight(sal_ctx *ctx, float *dweight, const float *d
     }
 }
 
-typedef struct sal__bias_job { float *dbias; const float *dout; int n, c, hw; } sal__bias_job;
+static double sal__fast_gate(const sal_ctx *ctx, float *g, const float *x, float top, size_t n) {
+    return sal__isa_of(ctx)->gate(g, x, top, n);
+}
+
+static double sal__fast_squares(const sal_ctx *ctx, const float *x, size_t n) {
+    double sum = 0;
+    float part;
+    for (size_t i = 0, count; i < n; i += count, sum += part) {
+        count = SAL__MIN(n - i, 8192);
+        sal__isa_of(ctx)->dot(&part, x + i, x + i, SAL_F32, 1, (int)count);
+    }
+    return sum;
+}
+
+/* dbias += the sums of the channels of dout; sums, of each sample and channel, may be known. */
+typedef struct sal__bias_job {
+    const sal__isa *isa;
+    float *dbias;
+    const float *dout;
+    const double *sums;
+    int n, c, hw;
+} sal__bias_job;
 
 static void sal__bias_task(void *arg, int index, int worker) {
+    enum { CHANNELS = 64 };
     const sal__bias_job *j = (const sal__bias_job *)arg;
-    double sum[4] = { 0, 0, 0, 0 };
-    int i;
-    for (int s = 0; s < j->n; s++) {
-        const float *g = j->dout + ((size_t)s * j->c + index) * j->hw;
-        for (i = 0; i + 4 <= j->hw; i += 4) {
-            sum[0] += g[i]; sum[1] += g[i + 1]; sum[2] += g[i + 2]; sum[3] += g[i + 3];
+    int first = index * CHANNELS, count = SAL__MIN((int)CHANNELS, j->c - first);
+    double sum[CHANNELS] = { 0 };
+    for (int s = 0; s < j->n; s++)
+        for (int k = 0; k < count; k++) {
+            size_t plane = (size_t)s * j->c + first + k;
+            float *g = (float *)(uintptr_t)j->dout + plane * j->hw;     /* NULL: is only read */
+            if (j->sums) sum[k] += j->sums[plane];
+            else sum[k] += j->hw == 1 ? *g : j->isa->gate(g, NULL, 0, (size_t)j->hw);
         }
-        for (; i < j->hw; i++) sum[0] += g[i];
-    }
-    j->dbias[index] += (float)((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    for (int k = 0; k < count; k++) j->dbias[first + k] += (float)sum[k];
 }
 
 /* As sal_adam_update. */
@@ -14186,9 +14255,10 @@ static void sal__fast_project(sal_ctx *ctx, float *row, const float *x, int rows
     }
 }
 
-static void sal__fast_bias(sal_ctx *ctx, float *dbias, const float *dout, int n, int c, int hw) {
-    sal__bias_job j = { dbias, dout, n, c, hw };
-    sal_parallel_for(ctx, c, sal__bias_task, &j);
+static void sal__fast_bias(sal_ctx *ctx, float *dbias, const float *dout, const double *sums, int n,
+                           int c, int hw) {
+    sal__bias_job j = { sal__isa_of(ctx), dbias, dout, sums, n, c, hw };
+    sal_parallel_for(ctx, (c + 63) / 64, sal__bias_task, &j);
 }
 
 /* Matrix product  c (m, n) += a (m, k) * b (k, n),  all with rows in memory. A task packs 128
@@ -14225,8 +14295,8 @@ static void sal__product_pack(const sal__product_job *j, float *to, int x, int k
     int count = SAL__MIN(16, j->n - x);
     const float *from = j->b + (size_t)k * j->n + x;
     for (int p = 0; p < part; p++, to += 16, from += j->n) {
-        if (count < 16) memset(to, 0, 16 * sizeof(float));
-        memcpy(to, from, (size_t)count * sizeof(float));
+        if (count == 16) memcpy(to, from, 16 * sizeof(float));
+        else for (int i = 0; i < 16; i++) to[i] = i < count ? from[i] : 0;
     }
 }
 
@@ -14295,17 +14365,50 @@ static void sal__maxpool_train_task(void *arg, int index, int worker) {
     const sal__at *a = (const sal__at *)arg;
     sal_pool s = sal__pool_of(a->l, 1, a->from);
     size_t out = index * sal__shape_count(a->to);
+    const float *in = a->in + index * sal__shape_count(a->from);
     int *best = (int *)a->aux;
-    sal_maxpool_forward(a->out + out, best ? best + out : NULL,
-                        a->in + index * sal__shape_count(a->from), &s);
+    if (!best || s.k != 2 || s.stride != 2 || 2 * s.oh > s.ih || 2 * s.ow > s.iw)
+        sal_maxpool_forward(a->out + out, best ? best + out : NULL, in, &s);
+    else for (int c = 0; c < s.n; c++, in += (size_t)s.ih * s.iw)
+        for (int y = 0; y < s.oh; y++)
+            for (int x = 0; x < s.ow; x++, out++) {     /* so written, it compiles to no jumps */
+                int at = 2 * y * s.iw + 2 * x;
+                const float *p = in + at, *q = p + s.iw;
+                float top = p[1] > p[0] ? p[1] : p[0], low = q[1] > q[0] ? q[1] : q[0];
+                int right = p[1] > p[0], below = s.iw + (q[1] > q[0]);
+                a->out[out] = low > top ? low : top;
+                best[out] = at + right + (low > top) * (below - right);
+            }
 }
 
+/* The convolution in front of the max-pool i whose ReLU is seen to here: nothing comes back to the
+   other inputs, so it suffices to look at the winners. 0: there is none. */
+static int sal__pool_gates(const sal_run *run, int i) {
+    int v = sal__root(run, run->net->layer[i].input[0]), p = run->value[v].first, k = p + 1;
+    while (k < i && run->step[k].skip) k++;
+    return k == i && run->begins && run->step[p].act != SAL_IDENTITY && run->step[p].output == v &&
+           sal__sole_reader(run->net, v) == i ? p : 0;
+}
+
+typedef struct sal__pool_back_job { sal__at a; float top; } sal__pool_back_job;
+
+/* One plane. */
 static void sal__maxpool_back_task(void *arg, int index, int worker) {
-    const sal__at *a = (const sal__at *)arg;
-    sal_pool s = sal__pool_of(a->l, 1, a->from);
-    size_t out = index * sal__shape_count(a->to);
-    sal_maxpool_backward(a->din + index * sal__shape_count(a->from), a->dout + out,
-                         (const int *)a->aux + out, &s);
+    const sal__pool_back_job *j = (const sal__pool_back_job *)arg;
+    const sal__at *a = &j->a;
+    size_t in = (size_t)a->from.h * a->from.w, count = (size_t)a->to.h * a->to.w;
+    float *din = a->din + index * in, top = j->top;
+    const float *dout = a->dout + index * count, *out = a->out + index * count;
+    const int *best = (const int *)a->aux + index * count;
+    double sum = 0;
+    if (a->run->begins) memset(din, 0, in * sizeof(float));
+    for (size_t i = 0; i < count; i++) {
+        float g = dout[i];
+        if (top > 0 && !(out[i] > 0 && out[i] < top)) g = 0;
+        din[best[i]] += g;
+        sum += g;
+    }
+    if (top > 0) a->run->sums[index] = sum;
 }
 
 /* --- the default backend when training: forward mostly as when predicting ------------------- */
@@ -14317,9 +14420,11 @@ static void sal__maxpool_back_task(void *arg, int index, int worker) {
 static sal_result sal__backward_conv2d_train(sal_ctx *ctx, sal_run *run, int i) {
     sal__at a = sal__at_of(run, i);
     sal_conv s = sal__conv_of(a.l, a.n, a.from);
-    if (a.din) sal__fast_conv2d_data(ctx, a.din, a.dout, a.weight, &s, a.scratch);
+    if (a.din) sal__fast_conv2d_data(ctx, a.din, a.dout, a.weight, &s, !run->begins, a.scratch);
     if (a.dweight) sal__fast_conv2d_weight(ctx, a.dweight, a.dout, a.in, &s, 1, 0, a.scratch);
-    if (a.dbias) sal__fast_bias(ctx, a.dbias, a.dout, s.n, s.oc, s.oh * s.ow);
+    if (a.dbias)
+        sal__fast_bias(ctx, a.dbias, a.dout, run->summed == i ? run->sums : NULL, s.n, s.oc,
+                       s.oh * s.ow);
     return SAL_OK;
 }
 
@@ -14328,9 +14433,12 @@ static sal_result sal__backward_depthwise_train(sal_ctx *ctx, sal_run *run, int 
     sal_conv s = sal__conv_of(a.l, a.n, a.from);
     sal__plane_job j = sal__plane_fit(&s, 1);
     j.in = a.in; j.weight = a.weight; j.dout = a.dout; j.din = a.din; j.dweight = a.dweight;
+    j.add = !run->begins;
     sal__plane_begin(ctx, &j, a.scratch, sal_threads(ctx));
     sal_parallel_for(ctx, s.ic, sal__depthwise_back_task, &j);
-    if (a.dbias) sal__fast_bias(ctx, a.dbias, a.dout, s.n, s.oc, s.oh * s.ow);
+    if (a.dbias)
+        sal__fast_bias(ctx, a.dbias, a.dout, run->summed == i ? run->sums : NULL, s.n, s.oc,
+                       s.oh * s.ow);
     return SAL_OK;
 }
 
@@ -14348,7 +14456,7 @@ static sal_result sal__backward_dense_train(sal_ctx *ctx, sal_run *run, int i) {
     float *turned = (float *)a.scratch;
     int nout = weight->dim[0], nin = weight->dim[1], n = a.n;
     if (weight->dtype != SAL_F32) return sal__backward_dense(ctx, run, i);
-    if (a.dbias) sal__fast_bias(ctx, a.dbias, a.dout, n, nout, 1);
+    if (a.dbias) sal__fast_bias(ctx, a.dbias, a.dout, NULL, n, nout, 1);
     if (a.dweight) {
         for (int o = 0; o < nout; o++)
             for (int s = 0; s < n; s++) turned[(size_t)o * n + s] = a.dout[(size_t)s * nout + o];
@@ -14366,8 +14474,11 @@ static sal_result sal__forward_maxpool_train(sal_ctx *ctx, sal_run *run, int i) 
 }
 
 static sal_result sal__backward_maxpool_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal__at a = sal__at_of(run, i);
-    sal_parallel_for(ctx, a.n, sal__maxpool_back_task, &a);
+    sal__pool_back_job j = { sal__at_of(run, i), 0 };
+    int before = sal__pool_gates(run, i);
+    if (before) j.top = run->step[before].act == SAL_RELU6 ? 6 : FLT_MAX;
+    if (j.a.din) sal_parallel_for(ctx, j.a.n * j.a.from.c, sal__maxpool_back_task, &j);
+    run->summed = before;
     return SAL_OK;
 }
 
@@ -14409,7 +14520,7 @@ static void sal__fast_convs_forward(const sal__convs *k, float *out, float *sum,
 }
 static void sal__fast_convs_data(const sal__convs *k, float *din, const float *dout,
                                  const float *weight, const sal_conv *s) {
-    sal__fast_conv2d_data(k->ctx, din, dout, weight, s, k->scratch);
+    sal__fast_conv2d_data(k->ctx, din, dout, weight, s, 1, k->scratch);
 }
 static void sal__fast_convs_weight(const sal__convs *k, float *dweight, const float *dout,
                                    const float *in, int times, size_t step, const sal_conv *s) {
@@ -14500,6 +14611,11 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
     return ref + sal__conv_scratch(&s, training, 1, threads);
 }
 
+static int sal__begins_fast(const sal_run *run, int i) {
+    sal_op op = run->net->layer[i].op;
+    return op == SAL_OP_CONV2D || op == SAL_OP_DEPTHWISE || op == SAL_OP_MAXPOOL;
+}
+
 #define SAL__OP_FAST(ENUM, name, shape, fast, train) sal__forward_##name##fast,
 #define SAL__OP_TRAIN(ENUM, name, shape, fast, train) sal__forward_##name##train,
 #define SAL__OP_BACK(ENUM, name, shape, fast, train) sal__backward_##name##train,
@@ -14507,7 +14623,8 @@ SALDEF const sal_backend *sal_backend_cpu(void) {
     static const sal_backend backend = { "cpu", 1,
         { SAL_OPERATORS(SAL__OP_FAST) }, sal__scratch_fast, { SAL_OPERATORS(SAL__OP_TRAIN) },
         { SAL_OPERATORS(SAL__OP_BACK) }, sal__aux_ref, sal__carries_fast,
-        sal__whole_plan, sal__whole_pack, NULL, sal__fast_adam };
+        sal__whole_plan, sal__whole_pack, NULL, sal__fast_adam, sal__fast_gate, sal__fast_squares,
+        sal__begins_fast };
     return &backend;
 }
 
@@ -15101,6 +15218,32 @@ SAL__INLINE float SAL__K(sum)(sal__v x) {
     for (int i = 0; i < SAL__W; i++) sum += lane[i];
     return sum;
 }
+/* g = 0 where not 0 < x < top (x may be NULL: nowhere); returns the sum of g. */
+static double SAL__K(gate)(float *g, const float *x, float top, size_t n) {
+    sal__v zero = sal__vset(0), most = sal__vset(top);
+    double sum = 0;
+    size_t i = 0;
+    while (i + SAL__W <= n) {
+        sal__v part = zero;
+        size_t end = SAL__MIN(n, i + 1024 * SAL__W);
+        for (; i + SAL__W <= end; i += SAL__W) {
+            sal__v y = sal__vload(g + i);
+            if (x) {
+                sal__v at = sal__vload(x + i);
+                y = sal__vselect_less(zero, at, y, zero);
+                y = sal__vselect_less(at, most, y, zero);
+                sal__vstore(g + i, y);
+            }
+            part = part + y;
+        }
+        sum += SAL__K(sum)(part);
+    }
+    for (; i < n; i++) {
+        if (x && !(x[i] > 0 && x[i] < top)) g[i] = 0;
+        sum += g[i];
+    }
+    return sum;
+}
 static void SAL__K(dot)(float *out, const float *x, const void *weight, sal_dtype type, int rows,
                         int k) {
     int o, i, quarter = (rows + 3) / 4;
@@ -15387,7 +15530,7 @@ static const sal__isa SAL__K(isa) = {
     SAL__W, SAL__K(block), SAL__K(pair), SAL__K(outer), SAL__K(wino_input), SAL__K(wino_weight),
     SAL__K(wino_output), SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(dot_i8),
     SAL__K(pack), SAL__K(lstm), SAL__K(lstm_back), SAL__K(maximum), SAL__K(taps),
-    SAL__K(taps_back), SAL__K(deal), SAL__K(adam),
+    SAL__K(taps_back), SAL__K(deal), SAL__K(adam), SAL__K(gate),
     SAL__BYTES, SAL__K(whole_block), SAL__K(whole_taps), SAL__K(whole_widen),
     SAL__K(whole_input)
 };

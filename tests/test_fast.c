@@ -233,6 +233,7 @@ static void conv_data(trial *t) {
     sal_conv s;
     size_t in_count, fan_out;
     float *dout, *weight, *din, *want;
+    int add = below(t, 2);
     any_kernel(t, &s);
     s.ic = size(t, 40); s.oc = size(t, 40);
     if (!shape(t, &s)) return;
@@ -242,8 +243,9 @@ static void conv_data(trial *t) {
     weight = weights(t, (size_t)s.ic, fan_out);
     din = given(t, in_count, 1);
     want = copy(t, din, in_count);
+    if (!add) memset(want, 0, in_count * sizeof *want);
     sal_conv2d_backward_data(want, dout, weight, &s);
-    sal__fast_conv2d_data(&t->ctx, din, dout, weight, &s,
+    sal__fast_conv2d_data(&t->ctx, din, dout, weight, &s, add,
                           scratch(t, sal__fast_data_scratch(&s, t->ctx.threads)));
     agree(t, din, want, in_count);
 }
@@ -333,6 +335,8 @@ static void depthwise_back(trial *t) {
     j.dout = given(t, count, 1);
     j.din = given(t, in_count, 1); j.dweight = given(t, taps, 1);
     want_in = copy(t, j.din, in_count); want_weight = copy(t, j.dweight, taps);
+    j.add = below(t, 2);
+    if (!j.add) memset(want_in, 0, in_count * sizeof *want_in);
     sal__plane_begin(&t->ctx, &j, scratch(t, sal__fast_depthwise_scratch(&s, t->ctx.threads, 1)),
                      sal_threads(&t->ctx));
     sal_depthwise_backward_data(want_in, j.dout, j.weight, &s);
@@ -422,13 +426,32 @@ static void product(trial *t) {
 }
 
 static void bias(trial *t) {
-    int n = between(t, 1, 3), c = size(t, 30), hw = size(t, 300);
+    int n = between(t, 1, 3), c = size(t, 90), hw = below(t, 3) ? size(t, 300) : 1;
     float *dout = given(t, (size_t)n * c * hw, 1), *db = given(t, (size_t)c, 1);
     float *want = copy(t, db, (size_t)c);
     snprintf(what, sizeof what, "gradient of the bias, %d x %d x %d", n, c, hw);
     sal_bias_backward(want, dout, n, c, hw);
-    sal__fast_bias(&t->ctx, db, dout, n, c, hw);
+    sal__fast_bias(&t->ctx, db, dout, NULL, n, c, hw);
     agree(t, db, want, (size_t)c);
+}
+
+/* What goes back through ReLU6, and its sum; the sum of squares. */
+static void gate(trial *t) {
+    size_t n = (size_t)size(t, 3000), i;
+    float *g = given(t, n, 1), *x = given(t, n, 6), *want = copy(t, g, n), sums[2], wanted[2];
+    double sum = 0, squares = 0;
+    snprintf(what, sizeof what, "gradient through ReLU6, %d values", (int)n);
+    for (i = 0; i < n; i++) {
+        if (below(t, 9) == 0) x[i] = below(t, 2) ? 0.0f : 6.0f;
+        if (!(x[i] > 0 && x[i] < 6)) want[i] = 0;
+        sum += want[i];
+        squares += (double)want[i] * want[i];
+    }
+    sums[0] = (float)(sal__fast_gate(&t->ctx, g, x, 6, n) / sqrt((double)n));
+    sums[1] = (float)(sal__fast_squares(&t->ctx, g, n) / (double)n);
+    wanted[0] = (float)(sum / sqrt((double)n)); wanted[1] = (float)(squares / (double)n);
+    agree(t, g, want, n);
+    agree(t, sums, wanted, 2);
 }
 
 static void pooling(trial *t) {
@@ -666,6 +689,7 @@ static const struct kernel {
     { "dense layer of F32, F16, BF16, I8", dense, 150, 1e-9 },
     { "matrix product", product, 60, 1e-9 },
     { "gradient of a bias", bias, 40, 1e-9 },
+    { "gradient through ReLU6", gate, 40, 1e-9 },
     { "max-pooling", pooling, 80, 0 },
     { "bilinear upsampling and its gradient", upsampling, 80, 1e-9 },
     { "attentive ConvLSTM", convlstm, 40, 1e-7 },
