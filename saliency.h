@@ -77,7 +77,8 @@
        SALIENCY_STATIC     all functions static: private to this source file
        SALIENCY_NO_STB     without stb: no JPEG or PNG, no sal_inflate
        SALIENCY_NO_STDIO   without files: memory only
-       SALIENCY_NO_SIMD    portable C kernels only
+       SALIENCY_NO_SIMD    portable C kernels only; else AVX-512, AVX2 or SSE2 as the processor has
+                           them, NEON on ARM, and WebAssembly's with emcc -msimd128
        SALDEF              what stands before every function: in a shared library perhaps
                            __attribute__((visibility("default"))), in C++ behind extern "C"
    The file may have #define STB_IMAGE_IMPLEMENTATION and #include "stb_image.h" of its own. Before
@@ -128,7 +129,7 @@ typedef enum sal_result {
 typedef struct sal_ctx sal_ctx;
 typedef struct sal_backend sal_backend;
 
-/* Sets of vector instructions, each with those before it. */
+/* Sets of vector instructions, each with those before it; 128: SSE2, NEON or WebAssembly's. */
 typedef enum sal_simd { SAL_SIMD_BEST, SAL_SIMD_NONE, SAL_SIMD_128, SAL_SIMD_AVX2,
                         SAL_SIMD_AVX512 } sal_simd;
 
@@ -1472,6 +1473,11 @@ SALDEF double sal_name_share(const char *name, uint64_t seed);
 #endif
 #ifndef SALIENCY_FILE
 #  define SALIENCY_FILE "saliency.h"
+#endif
+/* For WebAssembly clang 14 makes wrong vectors of plain C: where a number is spread over one, it is
+   read again behind the store that replaces it. So only >>kernels use them. */
+#if defined(__wasm_simd128__)
+#  pragma clang attribute push(__attribute__((target("no-simd128"))), apply_to = function)
 #endif
 #ifndef SALIENCY_NO_STB
 #  define SAL__STB
@@ -11878,15 +11884,15 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
 #  define SAL__INLINE static inline
 #  define SAL__ALIGN
 #endif
-#if defined(__wasm_simd128__)   /* clang 15's SLP vectorizer makes a wrong Winograd transform */
-#  error "saliency.h: leave out -msimd128: its compiler makes wrong maps of the portable kernels"
-#endif
 #if !defined(SALIENCY_NO_SIMD) && defined(__GNUC__) && defined(__x86_64__)
 #  define SAL__X86
 #  include <immintrin.h>
 #elif !defined(SALIENCY_NO_SIMD) && defined(__GNUC__) && defined(__aarch64__)
 #  define SAL__NEON
 #  include <arm_neon.h>
+#elif !defined(SALIENCY_NO_SIMD) && defined(__wasm_simd128__)
+#  define SAL__WASM
+#  include <wasm_simd128.h>
 #endif
 
 #define SAL__SQRT_HALF 0.70710678118654752440
@@ -12215,6 +12221,69 @@ SAL__INLINE int32x4_t sal__neon_madd(int16x8_t a, int16x8_t b) {
 }
 #include SALIENCY_FILE
 
+#elif defined(SAL__WASM)
+/* WebAssembly: 4 lanes; pmin and pmax are one instruction of the processor, min and max are not. */
+#pragma clang attribute pop
+typedef float sal__wasm_v __attribute__((vector_size(16)));
+#define SAL__W 4
+#define SAL__K(name) sal__wasm_##name
+#define sal__v sal__wasm_v
+#define sal__vload(p) ((sal__v)wasm_v128_load(p))
+#define sal__vstore(p, x) wasm_v128_store(p, (v128_t)(x))
+#define sal__vset(x) ((sal__v)wasm_f32x4_splat(x))
+#define sal__vsqrt(a) ((sal__v)wasm_f32x4_sqrt((v128_t)(a)))
+#define sal__vmin(a, b) ((sal__v)wasm_f32x4_pmin((v128_t)(b), (v128_t)(a)))
+#define sal__vmax(a, b) ((sal__v)wasm_f32x4_pmax((v128_t)(b), (v128_t)(a)))
+#define sal__vfma(a, b, c) ((a) * (b) + (c))
+#define sal__vfnma(a, b, c) ((c) - (a) * (b))
+#define sal__vselect_less(a, b, yes, no) ((sal__v)wasm_v128_bitselect( \
+    (v128_t)(yes), (v128_t)(no), wasm_f32x4_lt((v128_t)(a), (v128_t)(b))))
+#define sal__vpow2(y) ((sal__v)wasm_i32x4_add( \
+    wasm_i32x4_shl((v128_t)(y), 23), wasm_i32x4_splat(0x3F800000)))
+#define sal__wasm_pick(a, b, i, j, k, l) \
+    ((sal__v)wasm_i32x4_shuffle((v128_t)(a), (v128_t)(b), i, j, k, l))
+#define sal__veven(a, b) sal__wasm_pick(a, b, 0, 2, 4, 6)
+#define sal__vodd(a, b) sal__wasm_pick(a, b, 1, 3, 5, 7)
+#define sal__vzip_low(a, b) sal__wasm_pick(a, b, 0, 4, 1, 5)
+#define sal__vzip_high(a, b) sal__wasm_pick(a, b, 2, 6, 3, 7)
+#define sal__vjoin_low(a, b) sal__wasm_pick(a, b, 0, 1, 4, 5)
+#define sal__vjoin_high(a, b) sal__wasm_pick(a, b, 2, 3, 6, 7)
+#define sal__vload_f16(p) sal__wasm_half(wasm_u32x4_load16x4(p))
+#define sal__vload_bf16(p) ((sal__v)wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16))
+#define sal__i v128_t
+#define sal__izero() wasm_i32x4_splat(0)
+#define sal__iload_bytes(p) wasm_i16x8_load8x8(p)
+#define sal__iload(p) wasm_v128_load(p)
+#define sal__iadd(a, b) wasm_i32x4_add(a, b)
+#define sal__imadd(a, b) wasm_i32x4_dot_i16x8(a, b)
+#define sal__ifloat(a) ((sal__v)wasm_f32x4_convert_i32x4(a))
+#define SAL__BYTES 2
+#define sal__iset(x) wasm_i32x4_splat(x)
+#define sal__iunit(p) wasm_v128_load32_splat(p)
+#define sal__iwords(p) sal__iload(p)
+#define sal__idot(c, x, b) wasm_i32x4_add(c, wasm_i32x4_dot_i16x8(x, b))
+#define sal__idot16(c, a, b) sal__idot(c, a, b)
+#define sal__iload_u8(p) wasm_u16x8_load8x8(p)
+#define sal__izip_low(a, b) wasm_i16x8_shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define sal__izip_high(a, b) wasm_i16x8_shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#define sal__ishift(a, n) wasm_i32x4_shr(a, n)
+#define sal__ileft(a, n) wasm_i32x4_shl(a, n)
+#define sal__iround(x) wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest((v128_t)(x)))
+#define sal__istore_i(p, x) wasm_v128_store(p, x)
+#define sal__istore(p, a, b, e) wasm_v128_store64_lane(p, \
+    sal__wasm_narrow(wasm_i16x8_min(wasm_i16x8_max(wasm_i16x8_add_sat( \
+        wasm_i16x8_narrow_i32x4(a, b), wasm_i16x8_splat((short)(e)->zero)), \
+        wasm_i16x8_splat((short)(e)->low)), wasm_i16x8_splat((short)(e)->high))), 0)
+SAL__INLINE v128_t sal__wasm_narrow(v128_t x) { return wasm_u8x16_narrow_i16x8(x, x); }
+SAL__INLINE sal__v sal__wasm_half(v128_t x) {       /* as in SSE2 */
+    v128_t sign = wasm_i32x4_shl(wasm_v128_and(x, wasm_i32x4_splat(0x8000)), 16);
+    v128_t y = wasm_i32x4_shl(wasm_v128_and(x, wasm_i32x4_splat(0x7FFF)), 13);
+    y = wasm_f32x4_mul(y, wasm_i32x4_splat((127 + 112) << 23));
+    return (sal__v)wasm_v128_or(y, sign);
+}
+#include SALIENCY_FILE
+#pragma clang attribute push(__attribute__((target("no-simd128"))), apply_to = function)
+
 #endif
 
 /* Plain C: one lane. */
@@ -12278,6 +12347,8 @@ static const sal__isa *sal__isa_of(const sal_ctx *ctx) {
     if (most >= SAL_SIMD_128) return &sal__sse2_isa;
 #elif defined(SAL__NEON)
     if (most >= SAL_SIMD_128) return &sal__neon_isa;
+#elif defined(SAL__WASM)
+    if (most >= SAL_SIMD_128) return &sal__wasm_isa;
 #endif
     (void)most;
     return &sal__c_isa;
@@ -12382,16 +12453,20 @@ static void sal__wino_patch(float *patch, const float *in, const sal_conv *s, in
     for (int c = 0; c < lanes; c++)
         for (int i = 0; i < n; i++, patch += SAL__PATCH) {
             int row = y + i * d;
-            const float *from = in + c * plane + (size_t)row * s->iw + x;
             if (row < 0 || row >= s->ih || c >= channels) {
                 memset(patch, 0, SAL__PATCH * sizeof(float));
-            } else if (d == 1 && x >= 0 && x + SAL__PATCH <= s->iw) {
-                memcpy(patch, from, SAL__PATCH * sizeof(float));
-                for (int l = 0; l < SAL__PATCH; l += 16) SAL__PREFETCH(from + SAL__PATCH + l, 3);
+                continue;
+            }
+            const float *from = in + c * plane + (size_t)row * s->iw;
+            if (d == 1 && x >= 0 && x + SAL__PATCH <= s->iw) {
+                memcpy(patch, from + x, SAL__PATCH * sizeof(float));
+                for (int l = 0; l < SAL__PATCH; l += 16)
+                    SAL__PREFETCH(from + x + SAL__PATCH + l, 3);
             } else {
                 for (int l = 0; l < first; l++) patch[l] = 0;
-                if (d == 1) memcpy(patch + first, from + first, (last - first) * sizeof(float));
-                else for (int l = first; l < last; l++) patch[l] = from[l * d];
+                if (d == 1 && first < last)
+                    memcpy(patch + first, from + (x + first), (last - first) * sizeof(float));
+                else for (int l = first; l < last; l++) patch[l] = from[x + l * d];
                 for (int l = last; l < SAL__PATCH; l++) patch[l] = 0;
             }
         }
@@ -14628,6 +14703,9 @@ SALDEF const sal_backend *sal_backend_cpu(void) {
     return &backend;
 }
 
+#if defined(__wasm_simd128__)
+#  pragma clang attribute pop
+#endif
 #if defined(__GNUC__)
 #  pragma GCC diagnostic pop
 #endif
