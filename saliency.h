@@ -3848,6 +3848,15 @@ static void sal__plan_frozen(sal_run *run, const sal_run_desc *desc) {
 /* Which parameters get a gradient, and how far back it has to go. */
 static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_desc *desc) {
     const sal_net *net = run->net;
+    const char *f = desc->freeze ? desc->freeze : "";
+    for (size_t n; *f; f += n + (f[n] == ',')) {
+        int k = 0;
+        n = strcspn(f, ",");
+        while (n && *f != '*' && k < net->params && strncmp(f, net->param[k].name, n)) k++;
+        if (k == net->params)
+            return sal__fail(ctx, SAL_ERR_ARGUMENT, "\"%.*s\" freezes nothing: no parameter of %s "
+                             "has a name that begins so", (int)SAL__MIN(n, 80), f, net->name);
+    }
     SAL__TRY_NEW(run->gradient, ctx, float *, net->params);
     for (int pass = 0; pass < 2; pass++) {              /* count, then share out */
         float *at = run->gradients;

@@ -247,7 +247,7 @@ static sal_result reduce(void *user, float *values, size_t count) {
 
 /* --- options -------------------------------------------------------------------------------- */
 
-/* Cut a list at its commas, in place. */
+/* Cut a list at its commas, in place; more than `most` if it is longer. */
 static int split(char *text, const char **items, int most) {
     int count = 0;
     while (text && *text && count < most) {
@@ -256,7 +256,7 @@ static int split(char *text, const char **items, int most) {
         if (comma) *comma++ = 0;
         text = comma;
     }
-    return count;
+    return text && *text ? most + 1 : count;
 }
 
 /* "A" or "A:B" */
@@ -497,6 +497,8 @@ static int choose_folders(sal_folders_desc *sets, const options *o, folders *f) 
     sets->val = f->val;
     sets->datas = split((char *)(uintptr_t)o->data, f->data, 64);
     sets->vals = split((char *)(uintptr_t)o->val, f->val, 64);
+    if (sets->datas > 64 || sets->vals > 64)
+        return complain("%s: at most 64 folders", sets->datas > 64 ? "--data" : "--val");
     for (i = 0; i < sets->datas; i++) cut_size(f->data[i], f->size[i]);
     sets->size = (const int (*)[2])f->size;
     sets->val_split = o->val_split;

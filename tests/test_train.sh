@@ -59,6 +59,11 @@ refused "an unknown network is refused by name"      "nonet"          -m nonet -
 refused "a missing folder is refused by name"        "nothing"        -m lite --data nothing
 refused "a size it does not take is refused"         "multiples of 8" -m lite --data set@65x64
 refused "a size of three sides is no size"           "set@64x64x64"   -m lite --data set@64x64x64
+refused "more than 64 folders are refused"           "at most 64"     -m lite --data "$(yes set | head -n 65 | paste -sd,)"
+refused "what freezes nothing is refused"            "freezes nothing" $set --freeze backbon.
+refused "a domain beyond them is refused"            "from 0 to"      $set --domain 4294967297
+refused "a domain that is no number is refused"      "from 0 to"      $set --domain 1,x
+refused "a schedule of nan is refused"               "step:FACTOR"    $set --schedule step:nan:2
 refused "an input of one side is refused"            "HEIGHTxWIDTH"   $set --input 64
 refused "an input with more behind it is refused"    "HEIGHTxWIDTH"   $set --input 64x96q
 refused "epochs that are no number are refused"      "--epochs two"   $set --epochs two

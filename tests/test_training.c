@@ -291,6 +291,10 @@ static void test_modes(void) {
     CHECK(memcmp(b->gradients, c->gradients, b->gradient_floats * sizeof(float)) != 0,
           "another seed drops out other values");
     sal_run_close(&ctx, a);
+    frozen.freeze = "conv,fc1x";
+    CHECK(sal_run_open_desc(&ctx, net, &frozen, &a) == SAL_ERR_ARGUMENT && !a &&
+          strstr(sal_error(&ctx), "\"fc1x\" freezes nothing"), "a name that no parameter has freezes "
+          "nothing, and is refused: %s", sal_error(&ctx));
     frozen.freeze = "conv,fc";
     CHECK(sal_run_open_desc(&ctx, net, &frozen, &a) == SAL_ERR_ARGUMENT &&
           strstr(ctx.error, "nothing is left to learn"), "a network frozen as a whole is refused: "
