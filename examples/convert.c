@@ -71,9 +71,10 @@ typedef struct ranges {
     sal_net *net;
     const char *folder[FOLDERS];
     int folders, photos;
-    float *of[256];             /* [layer]: low, high, means */
-    double *sum[256];           /* of the same over the photographs */
-    double seen[256];           /* how many values each is of */
+    int layers;
+    float **of;                 /* [layer]: low, high, means */
+    double **sum;               /* of the same over the photographs */
+    double *seen;               /* [layer]: how many values each is of */
 } ranges;
 
 static int read_folder(void *into, const char *option, const char *value) {
@@ -169,6 +170,10 @@ static int measure(sal_ctx *ctx, ranges *r, sal_net *net) {
     int i, c;
     sal_result result = SAL_OK;
     r->net = net;
+    r->of = NEW(ctx, float *, net->layers);
+    r->sum = NEW(ctx, double *, net->layers);
+    r->seen = NEW(ctx, double, net->layers);
+    if (r->of && r->sum && r->seen) r->layers = net->layers; else result = SAL_ERR_MEMORY;
     for (i = 0; i < net->layers && !result; i++) {
         sal_op op = net->layer[i].op;
         size_t channels = i ? (size_t)net->layer[i].shape.c : 3;
@@ -193,15 +198,17 @@ static int measure(sal_ctx *ctx, ranges *r, sal_net *net) {
 static int load_mean(sal_ctx *ctx, char **path, int count, sal_net **mean) {
     sal_net *next;
     sal_result r = SAL_OK;
-    const float *range[256] = { NULL };
+    const float **range = NULL;
     int i, k, status = 0;
     size_t j;
     for (k = 0; k < count && !r && !status; k++) {
         next = NULL;
         r = sal_net_load(ctx, path[k], &next);
+        if (!r && !k) range = NEW(ctx, const float *, next->layers);
+        if (!r && !k && !range) r = SAL_ERR_MEMORY;
         for (i = 0; !r && count == 1 && i < next->layers; i++) range[i] = next->layer[i].range;
         if (!r) r = sal_net_to_float(ctx, next);
-        for (i = 0; !r && i < next->layers; i++) next->layer[i].range = range[i];
+        for (i = 0; !r && count == 1 && i < next->layers; i++) next->layer[i].range = range[i];
         if (!r && k) status = add(*mean, next, 1.0 / count);
         if (k) { sal_net_free(ctx, next); continue; }
         *mean = next;
@@ -211,14 +218,15 @@ static int load_mean(sal_ctx *ctx, char **path, int count, sal_net **mean) {
             for (j = 0; j < n; j++) x[j] /= (float)count;
         }
     }
+    sal_free(ctx, (void *)range);
     return r ? complain("%s", sal_error(ctx)) : status;
 }
 
 /* What was kept with the network and is not its own. */
-static int other_texts(const sal_net *net, const char *extra[64]) {
+static int other_texts(const sal_net *net, const char **extra) {
     const sal_safetensors *file = net->file;
     int i, extras = 0;
-    for (i = 0; file && i < file->metas && extras < 32; i++) {
+    for (i = 0; file && i < file->metas; i++) {
         if (!strncmp(file->meta[2 * i], "sal.", 4)) continue;
         extra[2 * extras] = file->meta[2 * i];
         extra[2 * extras++ + 1] = file->meta[2 * i + 1];
@@ -235,7 +243,7 @@ int main(int argc, char **argv) {
     static ranges measured;
     const option table[] = { option_call("--tone", read_tone, &t),
                              option_call("--ranges", read_folder, &measured) };
-    const char *extra[64];
+    const char **extra = NULL;
     char out[PATH_ROOM];
     pictures files;             /* what must not be written over */
     int i, count, type = 0, extras, status;
@@ -250,14 +258,18 @@ int main(int argc, char **argv) {
     if (!status) status = load_mean(&ctx, argv + 1, count - 2, &net);
     if (!status && t.power > 0) { net->desc.power = t.power; net->desc.floor = t.floor; }
     if (!status && measured.folders) status = measure(&ctx, &measured, net);
-    extras = status ? 0 : other_texts(net, extra);
+    if (!status) extra = NEW(&ctx, const char *, 2 * net->file->metas + 1);
+    extras = extra ? other_texts(net, extra) : 0;
+    if (!status && !extra) status = complain("%s", sal_error(&ctx));
     if (!status && sal_net_save(&ctx, net, out, types[type], extra, extras))
         status = complain("%s", sal_error(&ctx));
     sal_net_free(&ctx, net);
-    for (type = 0; type < 256; type++) {
-        sal_free(&ctx, measured.of[type]);
-        sal_free(&ctx, measured.sum[type]);
+    for (i = 0; i < measured.layers; i++) {
+        sal_free(&ctx, measured.of[i]);
+        sal_free(&ctx, measured.sum[i]);
     }
+    sal_free(&ctx, measured.of); sal_free(&ctx, measured.sum); sal_free(&ctx, measured.seen);
+    sal_free(&ctx, (void *)extra);
     pictures_free(&files);
     return finish(status);
 }

@@ -104,6 +104,27 @@ keeps "convert does not write over its input" lite.safetensors \
     "$build/convert" --ranges "$photos" i8 once.safetensors again.safetensors >out &&
     cmp once.safetensors again.safetensors
 says $? "ranges are those of floats, whether or not a file had some"
+cat >deep.c <<E
+#include <saliency.h>
+#include <stdio.h>
+int main(void) {            /* more layers and texts than most have */
+    sal_ctx ctx = { 0 };
+    sal_net *net;
+    sal_net_desc d = sal_net_desc_default(SAL_SAM_RESNET);
+    char text[40][16];
+    const char *extra[80];
+    int i;
+    for (i = 0; i < 80; i++) extra[i] = text[i / 2];
+    for (i = 0; i < 40; i++) snprintf(text[i], sizeof text[i], "n%d", i);
+    d.h = 48; d.w = 64; d.narrow = 32;
+    return sal_net_new(&ctx, &d, &net) || sal_net_init(&ctx, net, 1) ||
+           sal_net_save(&ctx, net, "deep.safetensors", SAL_F32, extra, 40);
+}
+E
+${CC:-cc} -I"$top" deep.c "$build/saliency.o" -o deep -lm -fopenmp 2>err && ./deep &&
+    "$build/convert" f32 deep.safetensors deep2.safetensors >out 2>err &&
+    cmp deep.safetensors deep2.safetensors >err 2>&1
+says $? "convert keeps the longest network with 40 texts byte by byte"
 keeps "pretrain does not work on its own photographs" originals/b.jpg sh -c \
       "mkdir -p own && cp -r originals own/images && '$build/pretrain' --images own/images --out own \
        -m center --keep 1 --quiet --threads 1; status=\$?; cmp own/images/b.jpg originals/b.jpg; exit \$status"
