@@ -276,7 +276,7 @@ static void test_formats(sal_ctx *ctx) {
 }
 
 static void test_odd_files(sal_ctx *ctx) {
-    unsigned char file[4096], rows[48];
+    unsigned char file[4096], rows[48] = { 0 };
     sal_image im, back;
     unsigned char *jpeg;
     size_t n, i, size, accepted;
