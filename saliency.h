@@ -9432,6 +9432,11 @@ SALDEF sal_result sal_metric_emd_reduced(sal_ctx *ctx, const float *map, const f
 
 /* --- the functions of the api -------------------------------------------------------------- */
 
+static sal_result sal__check_epsilon(sal_ctx *ctx, double eps) {
+    if (eps >= 0 && eps <= 1) return SAL_OK;
+    return sal__fail(ctx, SAL_ERR_ARGUMENT, "metrics: an epsilon of %g, which is from 0 to 1", eps);
+}
+
 /* The body of a function for one metric: opens what it needs, lets `compute` set *value and r. */
 #define SAL__METRIC(needs, density_, baseline_, fixations_, others_, compute) \
     sal_score_desc d = SAL__ZEROED; \
@@ -9458,6 +9463,8 @@ SALDEF sal_result sal_metric_sim(sal_ctx *ctx, const float *map, const float *de
 
 SALDEF sal_result sal_metric_kl(sal_ctx *ctx, const float *map, const float *density, int w, int h,
                                 double epsilon, double *value) {
+    *value = 0;
+    SAL__TRY(sal__check_epsilon(ctx, epsilon));
     SAL__METRIC(SAL_NEEDS_DENSITY, density, NULL, NULL, NULL, *value = sal__kl(&e, epsilon));
 }
 
@@ -9469,6 +9476,8 @@ SALDEF sal_result sal_metric_nss(sal_ctx *ctx, const float *map, int w, int h,
 SALDEF sal_result sal_metric_ig(sal_ctx *ctx, const float *map, const float *baseline, int w, int h,
                                 const sal_points *fixations, sal_norm norm, sal_each each,
                                 double epsilon, double *value) {
+    *value = 0;
+    SAL__TRY(sal__check_epsilon(ctx, epsilon));
     SAL__METRIC(SAL_NEEDS_FIXATIONS | SAL_NEEDS_BASELINE, NULL, baseline, fixations, NULL,
                 *value = sal__ig(&e, norm, each, epsilon));
 }
@@ -9539,6 +9548,7 @@ SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *d, double *value
                (d->others.x ? SAL_NEEDS_OTHERS : 0) | (d->baseline ? SAL_NEEDS_BASELINE : 0);
     char wanted[SAL_METRICS];
     sal__eval e;
+    SAL__TRY(sal__check_epsilon(ctx, eps));
     for (int i = 0; i < SAL_METRICS; i++) {
         int need = sal_metric_about((sal_metric)i)->needs;
         wanted[i] = d->metrics ? d->metrics >> i & 1 : (need & ~have) == 0;

@@ -432,7 +432,7 @@ static void test_unusual(void) {
     sal_points outside = points(far_x, far_y, 2), empty = points(&none, &none, 0);
     sal_points single = points(in_x, in_y, 2), both;
     sal_score_desc d;
-    int i, k, chance = 1, finite = 1;
+    int i, k, chance = 1, finite = 1, refused;
     make_scene(&s, 50, 9);
     memset(&d, 0, sizeof d);
     d.w = W; d.h = H; d.density = s.density; d.baseline = s.density; d.fixations = s.f;
@@ -513,6 +513,16 @@ static void test_unusual(void) {
           sal_metric_auc_borji(&ctx, s.map, W, H, &s.f, -1, .1, 1, &one) == SAL_ERR_ARGUMENT &&
           sal_metric_auc_borji(&ctx, s.map, W, H, &s.f, 1, 0, 1, &one) == SAL_ERR_ARGUMENT,
           "missing arrays, sizes below 1, a step of 0 and negative splits are refused");
+    for (k = refused = 0; k < 3; k++) {
+        static const double epsilon[] = { -1e-9, NAN, 2 };
+        d.map = s.map; d.epsilon = epsilon[k];
+        refused += sal_metric_kl(&ctx, s.map, s.density, W, H, epsilon[k], &one) ==
+                   SAL_ERR_ARGUMENT;
+        refused += sal_metric_ig(&ctx, s.map, s.density, W, H, &s.f, SAL_NORM_SUM, SAL_EACH_PIXEL,
+                                 epsilon[k], &one) == SAL_ERR_ARGUMENT;
+        refused += sal_score(&ctx, &d, v) == SAL_ERR_ARGUMENT;
+    }
+    CHECK(refused == 9, "so is an epsilon below 0, or none: %s", ctx.error);
 }
 
 /* --- memory -------------------------------------------------------------------------------- */
