@@ -5,6 +5,7 @@
 #   make demo       set up, build, and turn the sample photographs into maps and overlays
 #   make test       set up, build and run all tests
 #   make bench      how fast is each network, layer by layer; crops and scores
+#   make web        build/web/saliency.html: the page, one file with program and model inside (Debian: emscripten)
 #   make install    headers, programs, weights, saliency.pc and a CMake package, under PREFIX (/usr/local)
 #   make uninstall  removes what make install puts there
 #   make check-all  the tests again: sanitizers, other compilers, other processors
@@ -21,6 +22,7 @@
 CC      = gcc
 CFLAGS  = -O2 -fopenmp -Wall -Wextra
 STB     = $(shell pkg-config --cflags stb 2>/dev/null)
+STB_CROSS = $(addprefix -isystem ,$(firstword $(wildcard /usr/include/stb /usr/local/include/stb)))
 PREFIX  = /usr/local
 BUILD   = build
 DATA    = ../shared/data
@@ -110,6 +112,19 @@ bench: setup
 	@$(MAKE) -s $(BUILD)/bench
 	@$(BUILD)/bench
 
+# Debian's emcc asks node for acorn, which a node from elsewhere does not find by itself.
+$(BUILD)/web/saliency.js: examples/web/web.c saliency.h weights/saliency_lite.h
+	@mkdir -p $(BUILD)/web
+	NODE_PATH=$${NODE_PATH:-/usr/share/nodejs} emcc -O2 -msimd128 -Wall -Wextra $(STB_CROSS) $< -o $@ -sSINGLE_FILE=1 \
+	    -sMODULARIZE=1 -sEXPORT_NAME=saliency -sENVIRONMENT=web -sALLOW_MEMORY_GROWTH=1 -sFILESYSTEM=0 \
+	    -sEXPORTED_FUNCTIONS=_malloc,_free -sEXPORTED_RUNTIME_METHODS=UTF8ToString
+
+$(BUILD)/web/saliency.html: examples/web/page.html $(BUILD)/web/saliency.js
+	sed -e '/^saliency.js$$/{r $(BUILD)/web/saliency.js' -e 'd;}' $< > $@.tmp && mv $@.tmp $@
+
+web: setup
+	@$(MAKE) -s $(BUILD)/web/saliency.html
+
 test-windows: setup
 	@ALL=1 sh tests/test_windows.sh
 
@@ -198,5 +213,5 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all setup demo tests test bench cuda test-cuda bench-cuda check-all test-windows \
+.PHONY: all setup demo tests test bench cuda test-cuda bench-cuda check-all test-windows web \
         reproduce-wepsam reproduce-sam reproduce-mlnet ladder install uninstall clean

@@ -44,6 +44,11 @@ if ALL=1 sh tests/test_windows.sh; then passed=$((passed + 1)); echo "ok   windo
 else failed=$((failed + 1)); echo "FAIL windows"
 fi
 
+echo "=== web: the page and WebAssembly"
+if ALL=1 sh tests/test_web.sh; then passed=$((passed + 1)); echo "ok   web"
+else failed=$((failed + 1)); echo "FAIL web"
+fi
+
 echo "--- all ways"
 if [ "$skipped" = 0 ]; then echo "$passed passed, $failed failed"
 else echo "$passed passed, $failed failed, $skipped skipped"; fi
