@@ -71,7 +71,10 @@
        Determinism  The same input and seed give the same bits, whatever the number of threads.
        Precision    float32 results, compared with float64 in the tests. No fast-math.
        Layout       NCHW, float32; pictures are RGB bytes. x right, y down, 0-based, the centre of
-                    the top left pixel is (0, 0).
+                    the top left pixel is (0, 0). Sizes are w, h in all calls and descriptions; in
+                    memory rows follow each other, so an array's shape is written (h, w).
+       Names        Enumerators begin with their type's name (SAL_KIND_LITE), look-ups by name fill
+                    an enumerator and return SAL_OK, or find something and return it, or NULL.
 
    CONFIGURATION, before the #include of the implementation
        SALIENCY_STATIC     all functions static: private to this source file
@@ -176,9 +179,9 @@ SALDEF int sal_threads(const sal_ctx *ctx);
 SALDEF void sal_parallel_for(sal_ctx *ctx, int n, sal_task_fn *fn, void *arg);
 
 /* Numbers in files have a decimal point, whatever the locale (strtod and printf obey it).
-   Parse: 1 and the number at *text, which moves behind it, or 0 if there is none ("nan" and "inf"
-   are none). Exact with up to 15 digits and powers of ten up to 22. */
-SALDEF int sal_number_parse(const char **text, double *out);
+   Parse: the number at *text, which moves behind it, or SAL_ERR_FORMAT if there is none ("nan" and
+   "inf" are none). Exact with up to 15 digits and powers of ten up to 22. */
+SALDEF sal_result sal_number_parse(const char **text, double *out);
 /* Print: as %g with so many significant digits (17 at most); 0: as few as give the same float
    again. Returns text. */
 SALDEF const char *sal_number_print(char text[32], double value, int digits);
@@ -215,7 +218,7 @@ SALDEF int sal_path_kind(const char *path);
 
 /* --- api: tensor ------------------------------------------------------------------------- */
 
-typedef enum sal_dtype { SAL_F32, SAL_F16, SAL_BF16, SAL_I8 } sal_dtype;
+typedef enum sal_dtype { SAL_DTYPE_F32, SAL_DTYPE_F16, SAL_DTYPE_BF16, SAL_DTYPE_I8 } sal_dtype;
 
 /* A view of numbers in memory: at most four dimensions, the last one contiguous (NCHW for maps,
    OIHW for convolution weights, (out, in) for dense ones). I8 values are data[i] * scale[row],
@@ -265,10 +268,10 @@ SALDEF sal_result sal_map_new(sal_ctx *ctx, int w, int h, sal_map *map);
 
 /* Separable resampling of an interleaved plane set, pixel centres on half-pixel positions (as PIL,
    MATLAB's imresize and PyTorch with align_corners=False have it). When a side shrinks the filter
-   widens with it (antialias); weights are normalised at the borders. SAL_AREA is the mean of what
-   an output pixel covers, SAL_CUBIC is Keys' with a = -1/2. Same size: an exact copy. out and in
-   are (height, width, channels) and may not overlap. */
-typedef enum sal_filter { SAL_AREA, SAL_LINEAR, SAL_CUBIC } sal_filter;
+   widens with it (antialias); weights are normalised at the borders. SAL_FILTER_AREA is the mean of
+   what an output pixel covers, SAL_FILTER_CUBIC is Keys' with a = -1/2. Same size: an exact copy.
+   out and in are (height, width, channels) and may not overlap. */
+typedef enum sal_filter { SAL_FILTER_AREA, SAL_FILTER_LINEAR, SAL_FILTER_CUBIC } sal_filter;
 SALDEF sal_result sal_resize(sal_ctx *ctx, float *out, int ow, int oh, const float *in, int w,
                              int h, int channels, sal_filter filter);
 
@@ -291,15 +294,17 @@ SALDEF sal_result sal_image_new(sal_ctx *ctx, int w, int h, sal_image *image);
    orientation (not with ctx->as_stored). Behind what is transparent `data` is white, or black if
    what is opaque is so bright that white would hide it. Colours are not converted by the profile:
    it is kept for sal_image_save. Damaged and truncated files are errors. (In a PNG the CRC of each
-   chunk is verified. It covers all bytes that are stored, the Adler-32 of the unpacked rows too, which
-   is therefore not computed a second time.) With SALIENCY_NO_STB only BMP, PPM and PGM are read. */
+   chunk is verified. It covers all bytes that are stored, the Adler-32 of the unpacked rows too,
+   which is therefore not computed a second time.) With SALIENCY_NO_STB only BMP, PPM and PGM are
+   read. */
 SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t size,
                                         const char *name, sal_image *image);
 /* A picture of 8-bit pixels in memory, from a decoder or a camera; they are copied. `stride` is the
    number of bytes from one row to the next: 0 if there are no gaps, negative if `pixels`, the row
    on top, is the last in memory. Alpha is not premultiplied. */
 typedef enum sal_pixels {
-    SAL_GREY, SAL_GREY_ALPHA, SAL_RGB, SAL_RGBA, SAL_BGR, SAL_BGRA
+    SAL_PIXELS_GREY, SAL_PIXELS_GREY_ALPHA, SAL_PIXELS_RGB, SAL_PIXELS_RGBA, SAL_PIXELS_BGR,
+        SAL_PIXELS_BGRA
 } sal_pixels;
 SALDEF sal_result sal_image_from_pixels(sal_ctx *ctx, const void *pixels, int width, int height,
                                         ptrdiff_t stride, sal_pixels format, sal_image *image);
@@ -352,7 +357,7 @@ typedef struct sal_conv {
     int oh, ow;                     /* output (n, oc, oh, ow): sal_conv_fit fills these in */
 } sal_conv;
 
-typedef enum sal_padding { SAL_VALID, SAL_SAME } sal_padding;
+typedef enum sal_padding { SAL_PADDING_VALID, SAL_PADDING_SAME } sal_padding;
 
 /* The geometry of a pooling of n planes; padded cells never win. */
 typedef struct sal_pool {
@@ -361,10 +366,10 @@ typedef struct sal_pool {
     int oh, ow;
 } sal_pool;
 
-/* Compute oh and ow; 0 if the window does not fit into the padded input. */
-SALDEF int sal_conv_fit(sal_conv *s);
+/* Compute oh and ow; SAL_ERR_SHAPE if the window does not fit into the padded input. */
+SALDEF sal_result sal_conv_fit(sal_conv *s);
 /* valid: floor((H-k)/s)+1; same: ceil(H/s), the larger half of the padding at the bottom, right. */
-SALDEF int sal_pool_fit(sal_pool *s, sal_padding padding);
+SALDEF sal_result sal_pool_fit(sal_pool *s, sal_padding padding);
 
 SALDEF void sal_gemm(float *c, const float *a, const float *b, int m, int n, int k);
 SALDEF void sal_conv2d_forward(float *out, const float *in, const float *weight, const float *bias,
@@ -393,25 +398,27 @@ SALDEF void sal_concat_forward(float *out, const float *const *in, const int *ch
                                int n, int hw);
 SALDEF void sal_add_forward(float *out, const float *a, const float *b, size_t n);
 SALDEF void sal_mirror_forward(float *out, const float *in, size_t rows, int w);
-SALDEF void sal_upsample_forward(float *out, const float *in, int n, int ih, int iw, int oh,
-                                 int ow);
+SALDEF void sal_upsample_forward(float *out, const float *in, int n, int iw, int ih, int ow,
+                                 int oh);
 SALDEF void sal_prior_forward(float *out, float *mask, const float *in, const float *prior, int n,
-                              int h, int w, int ph, int pw);
+                              int w, int h, int pw, int ph);
 SALDEF void sal_logprior_forward(float *out, float *map, const float *in, const float *prior,
-                                 const int *domain, int n, int h, int w, int ph, int pw);
-SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int count, int h, int w);
+                                 const int *domain, int n, int w, int h, int pw, int ph);
+SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int count, int w, int h);
 
 /* The 21 parameter arrays of the attentive ConvLSTM, in this order. */
-enum { SAL_WA, SAL_WA_BIAS, SAL_UA, SAL_UA_BIAS, SAL_VA, SAL_WI, SAL_WI_BIAS, SAL_UI, SAL_UI_BIAS,
-       SAL_WF, SAL_WF_BIAS, SAL_UF, SAL_UF_BIAS, SAL_WC, SAL_WC_BIAS, SAL_UC, SAL_UC_BIAS,
-       SAL_WO, SAL_WO_BIAS, SAL_UO, SAL_UO_BIAS, SAL_LSTM_PARAMS };
+enum { SAL_LSTM_WA, SAL_LSTM_WA_BIAS, SAL_LSTM_UA, SAL_LSTM_UA_BIAS, SAL_LSTM_VA, SAL_LSTM_WI,
+       SAL_LSTM_WI_BIAS, SAL_LSTM_UI, SAL_LSTM_UI_BIAS,
+       SAL_LSTM_WF, SAL_LSTM_WF_BIAS, SAL_LSTM_UF, SAL_LSTM_UF_BIAS, SAL_LSTM_WC, SAL_LSTM_WC_BIAS,
+           SAL_LSTM_UC, SAL_LSTM_UC_BIAS,
+       SAL_LSTM_WO, SAL_LSTM_WO_BIAS, SAL_LSTM_UO, SAL_LSTM_UO_BIAS, SAL_LSTM_COUNT };
 /* Floats of scratch that sal_convlstm_forward needs; of the states that it leaves for backward
    (states may be NULL); of scratch for sal_convlstm_backward, which uses the states up. */
-SALDEF size_t sal_convlstm_scratch(int n, int c, int h, int w);
-SALDEF size_t sal_convlstm_states(int steps, int n, int c, int h, int w);
-SALDEF size_t sal_convlstm_backward_scratch(int n, int c, int h, int w);
+SALDEF size_t sal_convlstm_scratch(int n, int c, int w, int h);
+SALDEF size_t sal_convlstm_states(int steps, int n, int c, int w, int h);
+SALDEF size_t sal_convlstm_backward_scratch(int n, int c, int w, int h);
 SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const *params, int steps,
-                                 int n, int c, int h, int w, float *scratch, float *states);
+                                 int n, int c, int w, int h, float *scratch, float *states);
 
 /* Backward: dX is the gradient of the loss with respect to X. Gradients are added (+=) to what the
    arrays hold; a function that makes several takes NULL for those that are not wanted. */
@@ -444,18 +451,18 @@ SALDEF void sal_concat_backward(float *const *din, const float *dout, const int 
                                 int count, int n, int hw);
 SALDEF void sal_add_backward(float *da, float *db, const float *dout, size_t n);
 SALDEF void sal_mirror_backward(float *din, const float *dout, size_t rows, int w);
-SALDEF void sal_upsample_backward(float *din, const float *dout, int n, int ih, int iw, int oh,
-                                  int ow);
+SALDEF void sal_upsample_backward(float *din, const float *dout, int n, int iw, int ih, int ow,
+                                  int oh);
 SALDEF void sal_prior_backward(float *din, float *dprior, float *dmask, const float *dout,
-                               const float *in, const float *mask, int n, int h, int w, int ph,
-                               int pw);
+                               const float *in, const float *mask, int n, int w, int h, int pw,
+                               int ph);
 SALDEF void sal_logprior_backward(float *din, float *dprior, const float *dout, const int *domain,
-                                  int n, int h, int w, int ph, int pw);
+                                  int n, int w, int h, int pw, int ph);
 SALDEF void sal_gaussians_backward(float *dparams, const float *dout, const float *out,
-                                   const float *params, int n, int count, int h, int w);
+                                   const float *params, int n, int count, int w, int h);
 SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float *dout,
                                   const float *in, const float *const *params, float *states,
-                                  int steps, int n, int c, int h, int w, float *scratch);
+                                  int steps, int n, int c, int w, int h, float *scratch);
 
 /* --- api: losses ----------------------------------------------------------------------------
 
@@ -476,7 +483,7 @@ SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float
     X(BCE,        bce,        "bce")
 
 #define SAL_ROW(ENUM, name, text) SAL_LOSS_##ENUM,
-enum { SAL_LOSSES(SAL_ROW) SAL_LOSS_TERMS };
+enum { SAL_LOSSES(SAL_ROW) SAL_LOSS_COUNT };
 #undef SAL_ROW
 
 #define SAL_ROW(ENUM, name, text) \
@@ -487,7 +494,7 @@ SAL_LOSSES(SAL_ROW)
 
 /* A weighted sum of terms, and what happens to the network's map before. */
 typedef struct sal_loss {
-    double weight[SAL_LOSS_TERMS];
+    double weight[SAL_LOSS_COUNT];
     int upsample;               /* enlarged bilinearly by this factor; 0 counts as 1 */
     int peak;                   /* 1: then divided by its maximum (SAM's released code) */
 } sal_loss;
@@ -498,8 +505,8 @@ SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss)
 /* The loss of one map x (h, w); density and fixations have `upsample` times its sides. Returns
    weight * loss and adds weight * gradient to dx (or NULL). scratch: sal_loss_scratch floats. */
 SALDEF double sal_loss_map(const sal_loss *loss, float *dx, const float *x, const float *density,
-                           const float *fixations, int h, int w, double weight, float *scratch);
-SALDEF size_t sal_loss_scratch(const sal_loss *loss, int h, int w);
+                           const float *fixations, int w, int h, double weight, float *scratch);
+SALDEF size_t sal_loss_scratch(const sal_loss *loss, int w, int h);
 /* Penalties on parameters, returned and added to their gradients; a constraint on weights. */
 SALDEF double sal_weight_decay(float *dw, const float *w, size_t n, double lambda);
 SALDEF double sal_prior_penalty(float *du, const float *u, size_t n, double lambda);
@@ -533,13 +540,13 @@ SALDEF void sal_max_norm(float *w, int rows, int n, double c);
     X(CONVLSTM,  convlstm,  same,      _fast, _train)
 
 #define SAL_ROW(ENUM, name, shape, fast, train) SAL_OP_##ENUM,
-typedef enum sal_op { SAL_OPERATORS(SAL_ROW) SAL_OPS } sal_op;
+typedef enum sal_op { SAL_OPERATORS(SAL_ROW) SAL_OP_COUNT } sal_op;
 #undef SAL_ROW
 
 /* "conv2d", "dense", ... */
 SALDEF const char *sal_op_name(sal_op op);
 
-typedef enum sal_act { SAL_IDENTITY, SAL_RELU, SAL_RELU6 } sal_act;
+typedef enum sal_act { SAL_ACT_IDENTITY, SAL_ACT_RELU, SAL_ACT_RELU6 } sal_act;
 
 /* What a convolution or dense layer may do to its sums before storing them:
        out = act(sum * scale[channel] + bias[channel] + add),  add shaped as out
@@ -560,7 +567,7 @@ typedef struct sal_layer {
     sal_shape shape;            /* of its output, at the network's own input size */
     /* attributes; which ones count depends on the operator */
     int kernel, stride, pad, dilation;
-    sal_padding padding;        /* of pooling; SAL_SAME: of a convolution, too, instead of pad */
+    sal_padding padding;   /* of pooling; SAL_PADDING_SAME: of a convolution, too, instead of pad */
     int steps;                  /* ConvLSTM */
     float rate, eps;            /* dropout; batch-norm */
     const float *range;         /* convolutions and the input: the lowest and the highest value of
@@ -626,13 +633,14 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
 /* --- api: nets ------------------------------------------------------------------------------ */
 
 typedef enum sal_kind {
-    SAL_JUNTINGNET, SAL_WEPSAM, SAL_MLNET, SAL_SAM_VGG, SAL_SAM_RESNET, SAL_LITE,
-    SAL_KINDS
+    SAL_KIND_JUNTINGNET, SAL_KIND_WEPSAM, SAL_KIND_MLNET, SAL_KIND_SAM_VGG, SAL_KIND_SAM_RESNET,
+        SAL_KIND_LITE,
+    SAL_KIND_COUNT
 } sal_kind;
 
 /* How a picture becomes the input: stretched to the size, letter-boxed (aspect kept, black bars),
    or its central square stretched. */
-typedef enum sal_fit { SAL_STRETCH, SAL_LETTERBOX, SAL_SQUARE } sal_fit;
+typedef enum sal_fit { SAL_FIT_STRETCH, SAL_FIT_LETTERBOX, SAL_FIT_SQUARE } sal_fit;
 
 /* How a network learns that people look at the middle: not at all; by Gaussians beside its features
    (SAM eq. 10); by a coarse mask that its map is multiplied with (ML-Net). */
@@ -640,13 +648,13 @@ typedef enum sal_priors { SAL_PRIORS_NONE, SAL_PRIORS_GAUSSIAN, SAL_PRIORS_MASK 
 
 /* The data sets that lite has priors for: pass them as a run's domain. */
 enum { SAL_DOMAIN_NEUTRAL, SAL_DOMAIN_OSIE, SAL_DOMAIN_SCENE, SAL_DOMAIN_MIT1003,
-       SAL_DOMAIN_FIGRIM, SAL_DOMAINS };
+       SAL_DOMAIN_FIGRIM, SAL_DOMAIN_COUNT };
 #define SAL_DOMAIN_NAMES "neutral osie scene mit1003 figrim"    /* in this order */
 
 /* Everything but the weights that tells two networks of a kind apart; kept in the weights file. */
 typedef struct sal_net_desc {
     sal_kind kind;
-    int h, w;                   /* input size */
+    int w, h;                   /* input size */
     sal_fit fit;
     int bgr;                    /* channel order of the input: 0 RGB, 1 BGR */
     float scale, mean[3], std[3];   /* input = (pixel / scale - mean) / std, in channel order */
@@ -679,8 +687,8 @@ typedef struct sal_net {
 } sal_net;
 
 SALDEF const char *sal_kind_name(sal_kind kind);    /* "juntingnet", "sam-vgg", ... */
-/* 1 and *kind if this is the name of a network, else 0. */
-SALDEF int sal_kind_from_name(const char *name, sal_kind *kind);
+/* The network of that name, or SAL_ERR_ARGUMENT. */
+SALDEF sal_result sal_kind_from_name(const char *name, sal_kind *kind);
 /* The description that the paper or the released code gives. */
 SALDEF sal_net_desc sal_net_desc_default(sal_kind kind);
 
@@ -697,9 +705,9 @@ SALDEF sal_result sal_net_steps(sal_ctx *ctx, sal_net *net, int steps);
 /* All parameters as float32 in memory of their own: before training or changing them. What was
    known of the ranges of values is forgotten. */
 SALDEF sal_result sal_net_to_float(sal_ctx *ctx, sal_net *net);
-/* The shapes of all values for an input of h x w; shapes has net->layers elements. Fails, with the
+/* The shapes of all values for an input of w x h; shapes has net->layers elements. Fails, with the
    layer and the numbers in the sentence, if the network cannot take that size. */
-SALDEF sal_result sal_net_shapes(sal_ctx *ctx, const sal_net *net, int h, int w, sal_shape *shapes);
+SALDEF sal_result sal_net_shapes(sal_ctx *ctx, const sal_net *net, int w, int h, sal_shape *shapes);
 /* Multiply-adds of layer i by the plain definition, for one sample and these shapes. */
 SALDEF double sal_layer_macs(const sal_net *net, int i, const sal_shape *shapes);
 
@@ -742,7 +750,7 @@ typedef struct sal_value {
     int first, last, grad_first;
     size_t offset, grad_offset, aux_offset;     /* into the arena, in floats */
     int root;                   /* the value whose memory this is: itself, unless fused away */
-    float unit;                 /* > 0: data are bytes u, (n, h, w, c rounded up to 32), and stand */
+    float unit;                /* > 0: data are bytes u, (n, h, w, c rounded up to 32), and stand */
     int zero;                   /* for unit * (u - zero) */
 } sal_value;
 
@@ -761,14 +769,14 @@ typedef struct sal_step {
 /* Zero-initialise it, then set what you want to change. */
 typedef struct sal_run_desc {
     int n;                      /* batch; 0 counts as 1 */
-    int h, w;                   /* input size; 0: the network's own */
+    int w, h;                   /* input size; 0: the network's own */
     int training;               /* 1: keep what backward needs, drop out, batch statistics */
     const char *freeze;         /* parameters that get no gradient: beginnings of their names, comma
                                    between; "*": all; NULL none. Frozen batch-norms use running
                                    statistics. */
     int fixed_norm;             /* 1: all batch-norms use running statistics */
     int input_gradient;         /* 1: backward goes on to the input, run->value[0].grad */
-    int gradient_of;            /* with it: to the value of this layer instead; its data stay, too */
+    int gradient_of;           /* with it: to the value of this layer instead; its data stay, too */
     int from_features;          /* 1: start behind the frozen beginning, see sal_run_features */
 } sal_run_desc;
 
@@ -776,7 +784,7 @@ typedef struct sal_run {
     const sal_net *net;
     sal_net *learning;          /* training: the same network, whose batch-norms forward changes */
     const sal_backend *backend;
-    int n, h, w, threads;
+    int n, w, h, threads;
     int training, fixed_norm;
     int kept;                   /* the layer of gradient_of; -1: nobody asks */
     int frozen;                 /* layers before the first that learns or drops out */
@@ -792,7 +800,7 @@ typedef struct sal_run {
     size_t packed_bytes;
     sal_shape shape;            /* of the output */
     const float *output;        /* (n, shape): valid until the next forward */
-    const int *domain;          /* (n) which prior of a network that has several: below SAL_DOMAINS;
+    const int *domain;     /* (n) which prior of a network that has several: below SAL_DOMAIN_COUNT;
                                    NULL: 0, the neutral one */
     uint64_t seed;              /* training: of the dropout masks; set it anew for each batch */
     float **gradient;           /* training: for each parameter its gradient, or NULL if frozen */
@@ -811,7 +819,7 @@ typedef struct sal_run {
 /* For predicting. h = w = 0 takes the network's own input size. The network must outlive the run;
    one thread at a time may use the run, with as many workers as sal_threads(ctx) says now, or
    fewer. */
-SALDEF sal_result sal_run_open(sal_ctx *ctx, const sal_net *net, int n, int h, int w,
+SALDEF sal_result sal_run_open(sal_ctx *ctx, const sal_net *net, int n, int w, int h,
                                sal_run **run);
 /* For training too. What is to learn must be float32 (sal_net_to_float); a batch-norm that learns
    moves its running statistics, parameters of the network, with every forward. */
@@ -834,8 +842,8 @@ SALDEF void sal_run_clear(sal_run *run);
 /* For backends with memory of their own (others do nothing here). prefetch: begin to upload what
    a later forward will get as input, while the device is busy; two can be under way. fetch: bring
    what is newer there to the host. changed: the caller wrote to the host's, the device's is out of
-   date. `what` is any sum of these; optim may be NULL but for SAL_STATE. */
-enum { SAL_WEIGHTS = 1, SAL_GRADIENTS = 2, SAL_VALUES = 4, SAL_STATE = 8 };
+   date. `what` is any sum of these; optim may be NULL but for SAL_RUN_STATE. */
+enum { SAL_RUN_WEIGHTS = 1, SAL_RUN_GRADIENTS = 2, SAL_RUN_VALUES = 4, SAL_RUN_STATE = 8 };
 struct sal_optim;
 SALDEF sal_result sal_run_prefetch(sal_ctx *ctx, sal_run *run, const float *input);
 SALDEF sal_result sal_run_fetch(sal_ctx *ctx, sal_run *run, struct sal_optim *optim, int what);
@@ -890,22 +898,23 @@ typedef struct sal_device {
 struct sal_backend {
     const char *name;
     int fuses;                  /* 1: its conv2d and dense take norm, add and act along */
-    sal_layer_fn *forward[SAL_OPS];
+    sal_layer_fn *forward[SAL_OP_COUNT];
     size_t (*scratch)(const sal_run *run, int i);
-    sal_layer_fn *train[SAL_OPS], *backward[SAL_OPS];
+    sal_layer_fn *train[SAL_OP_COUNT], *backward[SAL_OP_COUNT];
     size_t (*aux)(const sal_run *run, int i);
-    int (*carries)(const sal_run *run, int i, int next);    /* 1: the conv2d of layer i could take
+    int (*can_fuse)(const sal_run *run, int i, int next);    /* 1: the conv2d of layer i could take
                                     `next`, a 2x2 max-pool or a depthwise layer, along; NULL: no */
-    int (*whole)(sal_run *run);     /* 1, and the units of values: the run can work in whole numbers;
+    int (*whole)(sal_run *run);    /* 1, and the units of values: the run can work in whole numbers;
                                        NULL: no. pack makes its weights. */
     sal_result (*pack)(sal_ctx *ctx, sal_run *run);
     const sal_device *device;   /* NULL: works in the host's memory */
     /* as sal_adam_update; NULL: that */
     void (*adam)(const sal_ctx *ctx, float *w, float *m, float *a, const float *g, size_t n,
                  double rate, double beta1, double beta2, double eps, double decay, uint64_t step);
-    /* g becomes 0 where x (NULL: a number between them) is not above 0 and below top; the sum of g */
+    /* g becomes 0 where x (NULL: a number between them) is not above 0 and below top; the sum of g
+       */
     double (*gate)(const sal_ctx *ctx, float *g, const float *x, float top, size_t n);
-    double (*squares)(const sal_ctx *ctx, const float *x, size_t n);    /* their sum; NULL: slowly */
+    double (*squares)(const sal_ctx *ctx, const float *x, size_t n);   /* their sum; NULL: slowly */
     int (*begins)(const sal_run *run, int i);   /* backward of layer i looks at run->begins */
 };
 SALDEF const sal_backend *sal_backend_ref(void);    /* the textbook */
@@ -915,9 +924,11 @@ SALDEF const sal_backend *sal_backend_cpu(void);    /* fast kernels; the default
    ctx.backend = backend. One thread at a time; runs go before the backend. Without a usable device
    open fails with the reason, and the CPU works as ever. Its file says more. */
 #ifndef SALIENCY_STATIC
-typedef enum sal_cuda_precision { SAL_CUDA_TF32, SAL_CUDA_F32, SAL_CUDA_HALF } sal_cuda_precision;
-typedef enum sal_cuda_kernel { SAL_CUDA_BEST, SAL_CUDA_NAIVE, SAL_CUDA_TILED, SAL_CUDA_REGISTERS,
-                               SAL_CUDA_TENSOR } sal_cuda_kernel;
+typedef enum sal_cuda_precision { SAL_CUDA_PRECISION_TF32, SAL_CUDA_PRECISION_F32,
+                                  SAL_CUDA_PRECISION_HALF } sal_cuda_precision;
+typedef enum sal_cuda_kernel { SAL_CUDA_KERNEL_BEST, SAL_CUDA_KERNEL_NAIVE, SAL_CUDA_KERNEL_TILED,
+                               SAL_CUDA_KERNEL_REGISTERS,
+                               SAL_CUDA_KERNEL_TENSOR } sal_cuda_kernel;
 typedef struct sal_cuda {
     /* options, for runs that are opened afterwards */
     sal_cuda_precision precision;   /* of products: 10-bit fractions in, float32 sums; float32;
@@ -940,7 +951,7 @@ SALDEF sal_cuda *sal_backend_cuda(const sal_backend *backend);
 
 /* --- api: optimisers ------------------------------------------------------------------------ */
 
-typedef enum sal_rule { SAL_SGD, SAL_RMSPROP, SAL_ADAM, SAL_ADAMW } sal_rule;
+typedef enum sal_rule { SAL_RULE_SGD, SAL_RULE_RMSPROP, SAL_RULE_ADAM, SAL_RULE_ADAMW } sal_rule;
 
 /* The textbook updates of n weights w by the gradient g; v, m, a are the optimiser's memory. */
 SALDEF void sal_sgd_update(float *w, float *v, const float *g, size_t n, double rate,
@@ -952,12 +963,12 @@ SALDEF void sal_adam_update(float *w, float *m, float *a, const float *g, size_t
 
 /* How a rate changes while training goes on. */
 typedef enum sal_schedule_kind {
-    SAL_RATE_CONSTANT,
-    SAL_RATE_LINEAR,         /* from rate to rate_end */
-    SAL_RATE_STEP,           /* times factor every `every` epochs */
-    SAL_RATE_TIME_DECAY,     /* Keras: rate / (1 + factor * updates) */
-    SAL_RATE_COSINE,         /* half a cosine from rate to rate_end */
-    SAL_RATE_ONE_CYCLE       /* up from rate / 25 in the first 30 %, then down to rate / 250000 */
+    SAL_SCHEDULE_CONSTANT,
+    SAL_SCHEDULE_LINEAR,         /* from rate to rate_end */
+    SAL_SCHEDULE_STEP,           /* times factor every `every` epochs */
+    SAL_SCHEDULE_TIME_DECAY,     /* Keras: rate / (1 + factor * updates) */
+    SAL_SCHEDULE_COSINE,         /* half a cosine from rate to rate_end */
+    SAL_SCHEDULE_ONE_CYCLE     /* up from rate / 25 in the first 30 %, then down to rate / 250000 */
 } sal_schedule_kind;
 
 typedef struct sal_schedule {
@@ -1002,11 +1013,11 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *optim, sal_net *net, s
 
    Models that need no weights: they follow their authors' own programs (paper above each one). */
 typedef enum sal_classical_kind {
-    SAL_CENTER,         /* a Gaussian in the middle: what every model must beat */
-    SAL_SPECTRAL,       /* spectral residual, Hou and Zhang 2007 */
-    SAL_ITTI,           /* Itti, Koch and Niebur 1998 */
-    SAL_GBVS,           /* graph-based visual saliency, Harel, Koch and Perona 2006 */
-    SAL_BMS,            /* boolean map saliency, Zhang and Sclaroff 2013 */
+    SAL_CLASSICAL_CENTER,         /* a Gaussian in the middle: what every model must beat */
+    SAL_CLASSICAL_SPECTRAL,       /* spectral residual, Hou and Zhang 2007 */
+    SAL_CLASSICAL_ITTI,           /* Itti, Koch and Niebur 1998 */
+    SAL_CLASSICAL_GBVS,           /* graph-based visual saliency, Harel, Koch and Perona 2006 */
+    SAL_CLASSICAL_BMS,            /* boolean map saliency, Zhang and Sclaroff 2013 */
     SAL_CLASSICAL_COUNT
 } sal_classical_kind;
 
@@ -1026,9 +1037,9 @@ typedef struct sal_classical_desc {
                                    0, 1: 0.502, 0.496 on 250 of OSIE; 0.417, 0.420 on Scene */
 } sal_classical_desc;
 
-/* "center", "spectral", "itti", "gbvs", "bms"; and back, -1 if there is none of that name. */
+/* "center", "spectral", "itti", "gbvs", "bms"; and back, or SAL_ERR_ARGUMENT. */
 SALDEF const char *sal_classical_name(sal_classical_kind kind);
-SALDEF int sal_classical_from_name(const char *name);
+SALDEF sal_result sal_classical_from_name(const char *name, sal_classical_kind *kind);
 /* The map of a picture: finite, from 0 to a maximum of 1 (all 1 where the model finds no
    difference, as in a picture of one colour). desc may be NULL. The caller frees the map. */
 SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal_image *image,
@@ -1046,13 +1057,13 @@ SALDEF sal_result sal_predict(sal_ctx *ctx, const sal_net *net, const sal_image 
 /* The same on a run for one picture that is kept: for many pictures. */
 SALDEF sal_result sal_predict_run(sal_ctx *ctx, sal_run *run, const sal_image *image, sal_map *map);
 /* The picture as input (3, h, w) of the network: fitted, channels in order, normalised. */
-SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_image *image, int h,
-                                 int w, float *input);
-/* The network's output raw (rh, rw), for an input of h x w, as a map of the picture: smoothed as
+SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_image *image, int w,
+                                 int h, float *input);
+/* The network's output raw, rw x rh, for an input of w x h, as a map of the picture: smoothed as
    the model asks, bars removed, bilinearly resized, scaled to a maximum of 1 (negative values are
    0). */
-SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float *raw, int rh,
-                                  int rw, int h, int w, int image_w, int image_h, sal_map *map);
+SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float *raw, int rw,
+                                  int rh, int w, int h, int image_w, int image_h, sal_map *map);
 
 /* --- api: model --------------------------------------------------------------------------------
 
@@ -1075,19 +1086,19 @@ SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *ma
    sal_model_close. */
 SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *weights,
                                  sal_model *model);
-/* From now on the network's input has h x w pixels: fewer are faster, more show it smaller things.
+/* From now on the network's input has w x h pixels: fewer are faster, more show it smaller things.
    Fails, and changes nothing, with sizes that it does not take; nothing happens to a classical
    model. */
-SALDEF sal_result sal_model_resize(sal_ctx *ctx, sal_model *model, int h, int w);
+SALDEF sal_result sal_model_resize(sal_ctx *ctx, sal_model *model, int w, int h);
 SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_image *image,
                                     sal_map *map);
 /* Bring a map to the manner of a data set. Laboratories smooth the fixations differently: blur is
-   the sigma of a Gaussian, as a share of the map's long side, from 0 to 1. Then each value is raised
-   to power (above 1: sharper peaks; 0 stands for 1), and the maximum becomes 1. */
+   the sigma of a Gaussian, as a share of the map's long side, from 0 to 1. Then each value is
+   raised to power (above 1: sharper peaks; 0 stands for 1), and the maximum becomes 1. */
 SALDEF sal_result sal_map_adjust(sal_ctx *ctx, sal_map *map, double blur, double power);
-/* What the network itself returned for the last picture, before any post-processing: a view into
-   the model, valid until the next prediction; all zero for a classical model. */
-SALDEF sal_map sal_model_raw(const sal_model *model);
+/* What the network itself returned for the last picture, before any post-processing: a view (h, w)
+   of the model's memory, valid until the next prediction; all zero for a classical model. */
+SALDEF sal_tensor sal_model_raw(const sal_model *model);
 SALDEF void sal_model_close(sal_ctx *ctx, sal_model *model);
 
 /* --- api: explain ------------------------------------------------------------------------------
@@ -1096,11 +1107,11 @@ SALDEF void sal_model_close(sal_ctx *ctx, sal_model *model);
    of a region of it, by each value of a layer, times that value: the first-order term of its Taylor
    series (ML-Net, section IV-C, eq. 6). Layer 0 is the picture, as the network gets it. The input
    has the network's own size. */
-typedef enum sal_explain_of { SAL_EXPLAIN_MEAN, SAL_EXPLAIN_VARIANCE } sal_explain_of;
+typedef enum sal_explain_kind { SAL_EXPLAIN_MEAN, SAL_EXPLAIN_VARIANCE } sal_explain_kind;
 
 typedef struct sal_explain_desc {
     int layer;                  /* of the network's list */
-    sal_explain_of of;
+    sal_explain_kind of;
     int x, y, w, h;             /* region, in pixels of the picture; w = 0: the whole map */
     int domain;                 /* as in sal_model */
 } sal_explain_desc;
@@ -1281,9 +1292,11 @@ SALDEF sal_result sal_metric_emd_reduced(sal_ctx *ctx, const float *map, const f
 
 /* All of them in one call, which sorts the map once. */
 typedef enum sal_metric {
-    SAL_CC, SAL_NSS, SAL_AUC, SAL_SAUC, SAL_SIM, SAL_KL, SAL_IG, SAL_EMD, SAL_AUC_JUDD,
-    SAL_AUC_BORJI, SAL_AUC_BORJI_MEAN, SAL_AUC_SHUFFLED, SAL_AUC_SHUFFLED_MEAN, SAL_NSS_ALL,
-    SAL_SIM_SUM, SAL_IG_SUM, SAL_METRICS
+    SAL_METRIC_CC, SAL_METRIC_NSS, SAL_METRIC_AUC, SAL_METRIC_SAUC, SAL_METRIC_SIM, SAL_METRIC_KL,
+        SAL_METRIC_IG, SAL_METRIC_EMD, SAL_METRIC_AUC_JUDD,
+    SAL_METRIC_AUC_BORJI, SAL_METRIC_AUC_BORJI_MEAN, SAL_METRIC_AUC_SHUFFLED,
+        SAL_METRIC_AUC_SHUFFLED_MEAN, SAL_METRIC_NSS_ALL,
+    SAL_METRIC_SIM_SUM, SAL_METRIC_IG_SUM, SAL_METRIC_COUNT
 } sal_metric;
 #define SAL_METRIC_BIT(metric) (1u << (metric))
 
@@ -1311,7 +1324,7 @@ typedef struct sal_score_desc {
     double step;                    /* and their means; 0 means 0.1 */
     uint64_t seed;                  /* 0: the context's */
 } sal_score_desc;
-/* value has SAL_METRICS elements; those not asked for become NaN. */
+/* value has SAL_METRIC_COUNT elements; those not asked for become NaN. */
 SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *desc, double *value);
 
 #ifndef SALIENCY_NO_STDIO
@@ -1338,7 +1351,7 @@ typedef struct sal_sample_info {
     const char *name;           /* for messages, and to know the samples again when resuming */
     int domain;                 /* for a network with several priors: the one used for half of the
                                    times that it is learnt from; else, and in validation, neutral */
-    int h, w;                   /* input that it is learnt at; 0, 0: the network's own, which
+    int w, h;                   /* input that it is learnt at; 0, 0: the network's own, which
                                    validation always takes. At most 7 other sizes; each batch has
                                    one size */
 } sal_sample_info;
@@ -1355,8 +1368,9 @@ typedef struct sal_source {
 } sal_source;
 
 /* Where training stands; rows of history are epochs. */
-enum { SAL_TRAIN_EPOCH, SAL_TRAIN_LOSS, SAL_TRAIN_VAL_LOSS, SAL_TRAIN_VAL_CC, SAL_TRAIN_VAL_NSS,
-       SAL_TRAIN_RATE, SAL_TRAIN_MOMENTUM, SAL_TRAIN_COLUMNS };
+enum { SAL_COLUMN_EPOCH, SAL_COLUMN_LOSS, SAL_COLUMN_VAL_LOSS, SAL_COLUMN_VAL_CC,
+       SAL_COLUMN_VAL_NSS,
+       SAL_COLUMN_RATE, SAL_COLUMN_MOMENTUM, SAL_COLUMN_COUNT };
 
 typedef struct sal_train_progress {
     int loading;                /* 1: pictures are being read, or features made (so far) */
@@ -1369,7 +1383,7 @@ typedef struct sal_train_progress {
     double best;                /* the best validation so far (loss, or -CC or -NSS) */
     int best_epoch;
     int rows;                   /* epochs in history; one more than before: an epoch is over */
-    const float (*history)[SAL_TRAIN_COLUMNS];
+    const float (*history)[SAL_COLUMN_COUNT];
 } sal_train_progress;
 
 /* What the progress callback answers. */
@@ -1584,7 +1598,7 @@ SALDEF size_t sal_utf8_put(char *out, uint32_t c) {
 
 /* --- numbers in text --------------------------------------------------------------------- */
 
-SALDEF int sal_number_parse(const char **text, double *out) {
+SALDEF sal_result sal_number_parse(const char **text, double *out) {
     const char *s = *text;
     uint64_t value = 0;                     /* the first digits, 18 or 19; the others only count */
     double power = 0;
@@ -1596,11 +1610,11 @@ SALDEF int sal_number_parse(const char **text, double *out) {
         if (value > UINT64_MAX / 20) power += !point;
         else { value = value * 10 + (uint64_t)(*s - '0'); power -= point; }
     }
-    if (!digits) return 0;
+    if (!digits) return SAL_ERR_FORMAT;
     if (*s == 'e' || *s == 'E') {
         s++;
         if (*s == '-' || *s == '+') sign = *s++ == '-' ? -1 : 1;
-        if (*s < '0' || *s > '9') return 0;
+        if (*s < '0' || *s > '9') return SAL_ERR_FORMAT;
         for (; *s >= '0' && *s <= '9'; s++) exponent = SAL__MIN(exponent * 10 + (*s - '0'), 9999);
         power += sign * exponent;
     }
@@ -1608,7 +1622,7 @@ SALDEF int sal_number_parse(const char **text, double *out) {
                                       : (double)value * pow(10, power);
     if (negative) *out = -*out;
     *text = s;
-    return 1;
+    return SAL_OK;
 }
 
 SALDEF const char *sal_number_print(char text[32], double value, int digits) {
@@ -1621,7 +1635,7 @@ SALDEF const char *sal_number_print(char text[32], double value, int digits) {
             if (strchr("0123456789+-einfa", *s)) *to++ = *s;
             else if (to > text && to[-1] != '.') *to++ = '.';
         *to = 0;
-        if (digits || d == 9 || (sal_number_parse(&back, &again) && (float)again == (float)value))
+        if (digits || d == 9 || (!sal_number_parse(&back, &again) && (float)again == (float)value))
             return text;
     }
 }
@@ -2220,7 +2234,10 @@ SALDEF sal_result sal_dir_list(sal_ctx *ctx, const char *path, char ***names, in
    >>tensor  element types and views
    ========================================================================================== */
 
-SALDEF size_t sal_dtype_size(sal_dtype t) { return t == SAL_F32 ? 4 : t == SAL_I8 ? 1 : 2; }
+SALDEF size_t sal_dtype_size(sal_dtype t) {
+    static const size_t bytes[] = { 4, 2, 2, 1 };
+    return bytes[t];
+}
 
 SALDEF const char *sal_dtype_name(sal_dtype t) {
     static const char *const names[] = { "F32", "F16", "BF16", "I8" };
@@ -2277,14 +2294,17 @@ SALDEF uint16_t sal_f32_to_bf16(float f) {
 }
 
 SALDEF void sal_tensor_read(const sal_tensor *t, size_t start, size_t count, float *out) {
-    size_t row = t->dtype == SAL_I8 && t->dim[0] ? sal_tensor_count(t) / (size_t)t->dim[0] : 1;
+    size_t row = t->dtype == SAL_DTYPE_I8 &&
+        t->dim[0] ? sal_tensor_count(t) / (size_t)t->dim[0] : 1;
     const uint16_t *half = (const uint16_t *)t->data + start;
     const int8_t *byte = (const int8_t *)t->data + start;
     switch (t->dtype) {
-    case SAL_F32:  memcpy(out, (const float *)t->data + start, count * sizeof(float)); break;
-    case SAL_F16:  for (size_t i = 0; i < count; i++) out[i] = sal_f16_to_f32(half[i]); break;
-    case SAL_BF16: for (size_t i = 0; i < count; i++) out[i] = sal_bf16_to_f32(half[i]); break;
-    case SAL_I8:
+    case SAL_DTYPE_F32:  memcpy(out, (const float *)t->data + start, count * sizeof(float)); break;
+    case SAL_DTYPE_F16:  for (size_t i = 0; i < count; i++) out[i] = sal_f16_to_f32(half[i]); break;
+    case SAL_DTYPE_BF16:
+        for (size_t i = 0; i < count; i++) out[i] = sal_bf16_to_f32(half[i]);
+        break;
+    case SAL_DTYPE_I8:
         for (size_t i = 0; i < count; ) {                      /* row by row */
             size_t r = (start + i) / row, end = SAL__MIN((r + 1) * row - start, count);
             for (; i < end; i++) out[i] = (float)byte[i] * t->scale[r];
@@ -2372,12 +2392,12 @@ SALDEF void sal_bias_backward(float *dbias, const float *dout, int n, int c, int
    >>conv  two-dimensional convolution
    ========================================================================================== */
 
-SALDEF int sal_conv_fit(sal_conv *s) {
+SALDEF sal_result sal_conv_fit(sal_conv *s) {
     int h = s->ih + s->top + s->bottom - ((s->kh - 1) * s->dilation + 1);
     int w = s->iw + s->left + s->right - ((s->kw - 1) * s->dilation + 1);
     s->oh = h < 0 ? 0 : h / s->stride + 1;
     s->ow = w < 0 ? 0 : w / s->stride + 1;
-    return h >= 0 && w >= 0;
+    return h >= 0 && w >= 0 ? SAL_OK : SAL_ERR_SHAPE;
 }
 
 /* The numbers i in 0..k-1 for which 0 <= start + i * step < size: [*first, *last). */
@@ -2515,18 +2535,18 @@ SALDEF void sal_maxout_backward(float *din, const float *dout, const int *arg, i
     for (int i = 0; i < n; i++) din[(size_t)i * pieces + arg[i]] += dout[i];
 }
 
-SALDEF int sal_pool_fit(sal_pool *s, sal_padding padding) {
+SALDEF sal_result sal_pool_fit(sal_pool *s, sal_padding padding) {
     s->top = s->left = 0;
-    if (padding == SAL_SAME) {
+    if (padding == SAL_PADDING_SAME) {
         s->oh = (s->ih + s->stride - 1) / s->stride;
         s->ow = (s->iw + s->stride - 1) / s->stride;
         s->top  = SAL__MAX((s->oh - 1) * s->stride + s->k - s->ih, 0) / 2;
         s->left = SAL__MAX((s->ow - 1) * s->stride + s->k - s->iw, 0) / 2;
-        return 1;
+        return SAL_OK;
     }
     s->oh = s->ih < s->k ? 0 : (s->ih - s->k) / s->stride + 1;
     s->ow = s->iw < s->k ? 0 : (s->iw - s->k) / s->stride + 1;
-    return s->oh > 0 && s->ow > 0;
+    return s->oh > 0 && s->ow > 0 ? SAL_OK : SAL_ERR_SHAPE;
 }
 
 /* out (n, oh, ow), in (n, ih, iw):
@@ -2780,8 +2800,8 @@ static float sal__bilinear(const float *in, int w, sal__tap v, sal__tap u) {
 /* Bilinear interpolation of n planes, half-pixel centres, edges clamped.
    out (n, oh, ow), in (n, ih, iw):
        out[y][x] = in at ((y + 1/2) * ih / oh - 1/2, (x + 1/2) * iw / ow - 1/2) */
-SALDEF void sal_upsample_forward(float *out, const float *in, int n, int ih, int iw, int oh,
-                                 int ow) {
+SALDEF void sal_upsample_forward(float *out, const float *in, int n, int iw, int ih, int ow,
+                                 int oh) {
     for (int s = 0; s < n; s++, in += (size_t)ih * iw)
         for (int y = 0; y < oh; y++) {
             sal__tap v = sal__tap_at((y + 0.5) * ih / oh - 0.5, ih);
@@ -2791,8 +2811,8 @@ SALDEF void sal_upsample_forward(float *out, const float *in, int n, int ih, int
 }
 
 /* Each of the four neighbours takes dout[y][x] times its weight. */
-SALDEF void sal_upsample_backward(float *din, const float *dout, int n, int ih, int iw, int oh,
-                                  int ow) {
+SALDEF void sal_upsample_backward(float *din, const float *dout, int n, int iw, int ih, int ow,
+                                  int oh) {
     for (int s = 0; s < n; s++, din += (size_t)ih * iw)
         for (int y = 0; y < oh; y++) {
             sal__tap v = sal__tap_at((y + 0.5) * ih / oh - 0.5, ih);
@@ -2812,9 +2832,9 @@ SALDEF void sal_upsample_backward(float *din, const float *dout, int n, int ih, 
    out, in (n, h, w), prior (ph, pw), mask (h, w) receives the upsampled prior:
        out[s][i] = in[s][i] * mask[i] */
 SALDEF void sal_prior_forward(float *out, float *mask, const float *in, const float *prior, int n,
-                              int h, int w, int ph, int pw) {
+                              int w, int h, int pw, int ph) {
     size_t hw = (size_t)h * w;
-    sal_upsample_forward(mask, prior, 1, ph, pw, h, w);
+    sal_upsample_forward(mask, prior, 1, pw, ph, w, h);
     for (size_t s = 0; s < (size_t)n; s++)
         for (size_t i = 0; i < hw; i++) out[s * hw + i] = in[s * hw + i] * mask[i];
 }
@@ -2822,8 +2842,8 @@ SALDEF void sal_prior_forward(float *out, float *mask, const float *in, const fl
 /* din[s][i] += dout[s][i] * mask[i];   dmask[i] = sum over s of dout[s][i] * in[s][i], and from
    there back through the upsampling into dprior. dmask (h, w) is scratch. */
 SALDEF void sal_prior_backward(float *din, float *dprior, float *dmask, const float *dout,
-                               const float *in, const float *mask, int n, int h, int w, int ph,
-                               int pw) {
+                               const float *in, const float *mask, int n, int w, int h, int pw,
+                               int ph) {
     size_t hw = (size_t)h * w;
     for (size_t s = 0; din && s < (size_t)n; s++)
         for (size_t i = 0; i < hw; i++) din[s * hw + i] += dout[s * hw + i] * mask[i];
@@ -2832,7 +2852,7 @@ SALDEF void sal_prior_backward(float *din, float *dprior, float *dmask, const fl
         for (size_t s = 0; s < (size_t)n; s++) sum += (double)dout[s * hw + i] * in[s * hw + i];
         dmask[i] = (float)sum;
     }
-    if (dprior) sal_upsample_backward(dprior, dmask, 1, ph, pw, h, w);
+    if (dprior) sal_upsample_backward(dprior, dmask, 1, pw, ph, w, h);
 }
 
 /* A prior in front of a softmax: what is added there multiplies behind it. Each data set has its
@@ -2840,23 +2860,23 @@ SALDEF void sal_prior_backward(float *din, float *dprior, float *dmask, const fl
    out, in (n, h, w), prior (domains, ph, pw), map (h, w) is scratch:
        out[s][i] = in[s][i] + upsampled prior[domain[s]][i] */
 SALDEF void sal_logprior_forward(float *out, float *map, const float *in, const float *prior,
-                                 const int *domain, int n, int h, int w, int ph, int pw) {
+                                 const int *domain, int n, int w, int h, int pw, int ph) {
     size_t hw = (size_t)h * w;
     for (int s = 0; s < n; s++, in += hw, out += hw) {
-        sal_upsample_forward(map, prior + (size_t)(domain ? domain[s] : 0) * ph * pw, 1, ph, pw, h,
-                             w);
+        sal_upsample_forward(map, prior + (size_t)(domain ? domain[s] : 0) * ph * pw, 1, pw, ph, w,
+                             h);
         for (size_t i = 0; i < hw; i++) out[i] = in[i] + map[i];
     }
 }
 
 /* din[s] += dout[s];   dprior[domain[s]] += dout[s] back through the upsampling */
 SALDEF void sal_logprior_backward(float *din, float *dprior, const float *dout, const int *domain,
-                                  int n, int h, int w, int ph, int pw) {
+                                  int n, int w, int h, int pw, int ph) {
     size_t hw = (size_t)h * w;
     for (size_t i = 0; din && i < n * hw; i++) din[i] += dout[i];
     for (int s = 0; dprior && s < n; s++)
         sal_upsample_backward(dprior + (size_t)(domain ? domain[s] : 0) * ph * pw, dout + s * hw, 1,
-                              ph, pw, h, w);
+                              pw, ph, w, h);
 }
 
 /* The allowed ranges of SAM's Gaussians: mu_x, mu_y, sigma_x, sigma_y (released code). */
@@ -2889,7 +2909,7 @@ static double sal__gaussian_value(const sal__gaussian *g, int x, int y, int h, i
     return exp(-(d[0] * d[0] / v[0] + d[1] * d[1] / v[1]));
 }
 
-SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int count, int h, int w) {
+SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int count, int w, int h) {
     size_t hw = (size_t)h * w;
     for (int k = 0; k < count; k++) {
         sal__gaussian g = sal__gaussian_at(params, count, k);
@@ -2912,7 +2932,7 @@ SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int co
    Where several pixels share the maximum, a(m) and b(m) are their means (as PyTorch's amax has it).
    A parameter outside its range gets no gradient; on the border of the range it does. */
 SALDEF void sal_gaussians_backward(float *dparams, const float *dout, const float *out,
-                                   const float *params, int n, int count, int h, int w) {
+                                   const float *params, int n, int count, int w, int h) {
     size_t hw = (size_t)h * w, i;
     for (int k = 0; k < count; k++) {
         sal__gaussian g = sal__gaussian_at(params, count, k);
@@ -2956,18 +2976,19 @@ SALDEF void sal_gaussians_backward(float *dparams, const float *dout, const floa
        G  = tanh   (Wc * X~ + Uc * H)
        C  = F . C + I . G
        H  = O . tanh(C)
-   out = the last H.   out, in (n, c, h, w); params: 21 arrays, see SAL_WA: W and U (c, c, 3, 3)
-   with a bias (c) each, Va (1, c, 3, 3) without. (The released code swaps the names Wa and Ua.) */
+   out = the last H.   out, in (n, c, h, w); params: 21 arrays, see SAL_LSTM_WA: W and U (c, c, 3,
+   3) with a bias (c) each, Va (1, c, 3, 3) without. (The released code swaps the names Wa and Ua.)
+   */
 static size_t sal__lstm_step(int n, int c, int h, int w) {
     return (size_t)n * ((size_t)c * 8 + 1) * h * w;     /* what one step computes: sal__lstm */
 }
-SALDEF size_t sal_convlstm_scratch(int n, int c, int h, int w) {
+SALDEF size_t sal_convlstm_scratch(int n, int c, int w, int h) {
     return sal__lstm_step(n, c, h, w) + (size_t)n * ((size_t)c * 2 + 1) * h * w + (size_t)c;
 }
-SALDEF size_t sal_convlstm_states(int steps, int n, int c, int h, int w) {
+SALDEF size_t sal_convlstm_states(int steps, int n, int c, int w, int h) {
     return (size_t)steps * sal__lstm_step(n, c, h, w);
 }
-SALDEF size_t sal_convlstm_backward_scratch(int n, int c, int h, int w) {
+SALDEF size_t sal_convlstm_backward_scratch(int n, int c, int w, int h) {
     return (size_t)n * ((size_t)c * 5 + 2) * h * w;
 }
 
@@ -2989,9 +3010,9 @@ static sal_conv sal__lstm_conv(int n, int c, int h, int w) {
 }
 
 /* The gates: which value, its convolutions of X~ and of H. G alone is squashed by tanh. */
-static const int sal__lstm_gates[4][3] = { { SAL__LSTM_I, SAL_WI, SAL_UI },
-    { SAL__LSTM_F, SAL_WF, SAL_UF }, { SAL__LSTM_O, SAL_WO, SAL_UO },
-    { SAL__LSTM_G, SAL_WC, SAL_UC } };
+static const int sal__lstm_gates[4][3] = { { SAL__LSTM_I, SAL_LSTM_WI, SAL_LSTM_UI },
+    { SAL__LSTM_F, SAL_LSTM_WF, SAL_LSTM_UF }, { SAL__LSTM_O, SAL_LSTM_WO, SAL_LSTM_UO },
+    { SAL__LSTM_G, SAL_LSTM_WC, SAL_LSTM_UC } };
 
 /* What the cell is made of: a table, the textbook's here, another one in >>fast, where k has what
    its functions need.
@@ -3074,13 +3095,14 @@ static void sal__convlstm_forward(const sal__convs *convs, float *out, const flo
     const float *hidden = NULL, *cell = NULL;
     sal_conv s = sal__lstm_conv(n, c, h, w), to_one = s;
     to_one.oc = 1;
-    for (int i = 0; i < c; i++) bias[i] = params[SAL_WA_BIAS][i] + params[SAL_UA_BIAS][i];
-    convs->forward(convs, wax, sum, in, params[SAL_WA], bias, NULL, SAL_IDENTITY, &s);
+    for (int i = 0; i < c; i++) bias[i] = params[SAL_LSTM_WA_BIAS][i] + params[SAL_LSTM_UA_BIAS][i];
+    convs->forward(convs, wax, sum, in, params[SAL_LSTM_WA], bias, NULL, SAL_ACT_IDENTITY, &s);
     for (int t = 0; t < steps; t++) {
         sal__lstm_at(v, states ? states + t * step : scratch, size);
-        convs->forward(convs, v[SAL__LSTM_E], sum, hidden, params[SAL_UA], NULL, wax,
+        convs->forward(convs, v[SAL__LSTM_E], sum, hidden, params[SAL_LSTM_UA], NULL, wax,
                            SAL__ACT_TANH, &s);
-        convs->forward(convs, z, sum, v[SAL__LSTM_E], params[SAL_VA], NULL, NULL, SAL_IDENTITY,
+        convs->forward(convs, z, sum, v[SAL__LSTM_E], params[SAL_LSTM_VA], NULL, NULL,
+                       SAL_ACT_IDENTITY,
                            &to_one);
         sal_softmax_forward(v[SAL__LSTM_A], z, n, (int)hw);
         for (size_t i = 0; i < (size_t)n * c; i++)
@@ -3093,7 +3115,7 @@ static void sal__convlstm_forward(const sal__convs *convs, float *out, const flo
             if (k == 1 && t == 0) continue;         /* there is nothing to keep yet */
             for (int i = 0; i < c; i++) bias[i] = params[gate[1] + 1][i] + params[gate[2] + 1][i];
             convs->forward(convs, g, sum, v[SAL__LSTM_X], params[gate[1]], bias, NULL,
-                               t ? SAL_IDENTITY : act, &s);
+                               t ? SAL_ACT_IDENTITY : act, &s);
             if (t) convs->forward(convs, g, sum, hidden, params[gate[2]], NULL, g, act, &s);
         }
         convs->cell(convs, v[SAL__LSTM_H], v[SAL__LSTM_C], cell, v[SAL__LSTM_I], size, size);
@@ -3148,8 +3170,8 @@ static void sal__convlstm_backward(const sal__convs *convs, float *din, float *c
             for (size_t k = 0; din && k < hw; k++) din[i * hw + k] += d[k] * a[k];
         }
         sal_softmax_backward(dz, da, v[SAL__LSTM_A], n, (int)hw);
-        convs->data(convs, de, dz, params[SAL_VA], &to_one);
-        sal__lstm_weights(convs, dparams, SAL_VA, dz, v[SAL__LSTM_E], 1, 0, &to_one);
+        convs->data(convs, de, dz, params[SAL_LSTM_VA], &to_one);
+        sal__lstm_weights(convs, dparams, SAL_LSTM_VA, dz, v[SAL__LSTM_E], 1, 0, &to_one);
         for (size_t i = 0; i < size; i++)
             v[SAL__LSTM_E][i] = de[i] * (1 - v[SAL__LSTM_E][i] * v[SAL__LSTM_E][i]);
         if (t == 0) break;
@@ -3157,13 +3179,13 @@ static void sal__convlstm_backward(const sal__convs *convs, float *din, float *c
         for (int k = 0; k < 4; k++)
             convs->data(convs, dh_before, v[sal__lstm_gates[k][0]],
                             params[sal__lstm_gates[k][2]], &s);
-        convs->data(convs, dh_before, v[SAL__LSTM_E], params[SAL_UA], &s);
+        convs->data(convs, dh_before, v[SAL__LSTM_E], params[SAL_LSTM_UA], &s);
         swap = dh; dh = dh_before; dh_before = swap;
     }
     sal__lstm_at(v, states, size);      /* the first step; the second begins `step` behind it */
     for (int k = 0; k < 5; k++) {       /* Ua goes along with the gates' U */
         int which = k < 4 ? sal__lstm_gates[k][0] : SAL__LSTM_E, u = k < 4 ? sal__lstm_gates[k][2]
-                                                                        : SAL_UA;
+                                                                        : SAL_LSTM_UA;
         sal__lstm_weights(convs, dparams, u, v[which] + step, v[SAL__LSTM_H], steps - 1, step, &s);
         for (int t = 0; t < steps; t++) {
             if (dparams[u + 1])
@@ -3178,21 +3200,21 @@ static void sal__convlstm_backward(const sal__convs *convs, float *din, float *c
     }
     for (int t = 1; t < steps; t++)     /* Wa saw the same X in every step */
         for (size_t i = 0; i < size; i++) v[SAL__LSTM_E][i] += v[SAL__LSTM_E][t * step + i];
-    sal__lstm_weights(convs, dparams, SAL_WA, v[SAL__LSTM_E], in, 1, 0, &s);
-    if (dparams[SAL_WA_BIAS])
-        sal_bias_backward(dparams[SAL_WA_BIAS], v[SAL__LSTM_E], n, c, (int)hw);
-    if (din) convs->data(convs, din, v[SAL__LSTM_E], params[SAL_WA], &s);
+    sal__lstm_weights(convs, dparams, SAL_LSTM_WA, v[SAL__LSTM_E], in, 1, 0, &s);
+    if (dparams[SAL_LSTM_WA_BIAS])
+        sal_bias_backward(dparams[SAL_LSTM_WA_BIAS], v[SAL__LSTM_E], n, c, (int)hw);
+    if (din) convs->data(convs, din, v[SAL__LSTM_E], params[SAL_LSTM_WA], &s);
 }
 
 SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const *params, int steps,
-                                 int n, int c, int h, int w, float *scratch, float *states) {
+                                 int n, int c, int w, int h, float *scratch, float *states) {
     sal__convlstm_forward(&sal__convs_textbook, out, in, params, steps, n, c, h, w, scratch,
                           states);
 }
 
 SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float *dout,
                                   const float *in, const float *const *params, float *states,
-                                  int steps, int n, int c, int h, int w, float *scratch) {
+                                  int steps, int n, int c, int w, int h, float *scratch) {
     sal__convlstm_backward(&sal__convs_textbook, din, dparams, dout, in, params, states, steps, n,
                            c, h, w, scratch);
 }
@@ -3361,28 +3383,28 @@ SALDEF double sal_loss_bce(float *dx, const float *x, const float *y, size_t n, 
 typedef double sal__loss_fn(float *dx, const float *x, const float *y, size_t n, double weight);
 #define SAL__LOSS(ENUM, name, text) sal_loss_##name,
 #define SAL__LOSS_TEXT(ENUM, name, text) text,
-static sal__loss_fn *const sal__loss_terms[SAL_LOSS_TERMS] = { SAL_LOSSES(SAL__LOSS) };
-static const char *const sal__loss_names[SAL_LOSS_TERMS] = { SAL_LOSSES(SAL__LOSS_TEXT) };
+static sal__loss_fn *const sal__loss_terms[SAL_LOSS_COUNT] = { SAL_LOSSES(SAL__LOSS) };
+static const char *const sal__loss_names[SAL_LOSS_COUNT] = { SAL_LOSSES(SAL__LOSS_TEXT) };
 
-SALDEF size_t sal_loss_scratch(const sal_loss *loss, int h, int w) {
+SALDEF size_t sal_loss_scratch(const sal_loss *loss, int w, int h) {
     size_t side = (size_t)SAL__MAX(loss->upsample, 1);
     return 2 * (size_t)h * w * side * side;
 }
 
 SALDEF double sal_loss_map(const sal_loss *loss, float *dx, const float *x, const float *density,
-                           const float *fixations, int h, int w, double weight, float *scratch) {
+                           const float *fixations, int w, int h, double weight, float *scratch) {
     int side = SAL__MAX(loss->upsample, 1);
     size_t n = (size_t)h * side * w * side, m = 0;
     float *big = scratch, *dbig = big + n;
     double total = 0, top = 1, through_max = 0;
-    sal_upsample_forward(big, x, 1, h, w, h * side, w * side);
+    sal_upsample_forward(big, x, 1, w, h, w * side, h * side);
     memset(dbig, 0, n * sizeof(float));
     if (loss->peak) {
         for (size_t i = 1; i < n; i++) if (big[i] > big[m]) m = i;
         top = SAL__MAX(big[m], SAL__LOSS_EPS);
         for (size_t i = 0; i < n; i++) big[i] = (float)(big[i] / top);
     }
-    for (int k = 0; k < SAL_LOSS_TERMS; k++)
+    for (int k = 0; k < SAL_LOSS_COUNT; k++)
         if (loss->weight[k] != 0)
             total += sal__loss_terms[k](dbig, big, k == SAL_LOSS_NSS ? fixations : density, n,
                                         weight * loss->weight[k]);
@@ -3393,7 +3415,7 @@ SALDEF double sal_loss_map(const sal_loss *loss, float *dx, const float *x, cons
         }
         if (top > SAL__LOSS_EPS) dbig[m] += (float)through_max;
     }
-    if (dx) sal_upsample_backward(dx, dbig, 1, h, w, h * side, w * side);
+    if (dx) sal_upsample_backward(dx, dbig, 1, w, h, w * side, h * side);
     return total;
 }
 
@@ -3415,14 +3437,14 @@ SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss)
         int k;
         if (*p == '-' || *p == '+') p++;
         if ((*p >= '0' && *p <= '9') || *p == '.') {
-            if (!sal_number_parse(&p, &factor)) p += strlen(p);
+            if (sal_number_parse(&p, &factor)) p += strlen(p);
             p += *p == '*';
         }
         size_t length = strcspn(p, "+-");
-        for (k = 0; k < SAL_LOSS_TERMS; k++)
+        for (k = 0; k < SAL_LOSS_COUNT; k++)
             if (strlen(sal__loss_names[k]) == length && !strncmp(p, sal__loss_names[k], length))
                 break;
-        if (k == SAL_LOSS_TERMS || !length)
+        if (k == SAL_LOSS_COUNT || !length)
             return sal__fail(ctx, SAL_ERR_ARGUMENT, "the loss \"%s\" is not known at \"%s\": write "
                              "sam, or a sum like 10*kl-2*cc-nss of mse, mlnet, mlnet_code, nss, "
                              "cc, kl, tvd, chi2, cosine, bce", text, p);
@@ -3430,9 +3452,9 @@ SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss)
         p += length;
     }
     int terms = 0;
-    for (int k = 0; k < SAL_LOSS_TERMS; k++) {
+    for (int k = 0; k < SAL_LOSS_COUNT; k++) {
         terms += loss->weight[k] != 0;
-        if (!(fabs(loss->weight[k]) <= FLT_MAX)) terms = -SAL_LOSS_TERMS;
+        if (!(fabs(loss->weight[k]) <= FLT_MAX)) terms = -SAL_LOSS_COUNT;
     }
     if (terms <= 0)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "the loss \"%s\" has no term, or none of finite "
@@ -3494,7 +3516,7 @@ static sal_conv sal__conv_of(const sal_layer *l, int n, sal_shape in) {
     s.oc = l->shape.c; s.kh = s.kw = l->kernel;
     s.stride = l->stride; s.dilation = l->dilation;
     s.top = s.left = s.bottom = s.right = l->pad;
-    if (l->padding == SAL_SAME) {           /* as TensorFlow: the larger half behind */
+    if (l->padding == SAL_PADDING_SAME) {           /* as TensorFlow: the larger half behind */
         int reach = (l->kernel - 1) * l->dilation + 1;
         int h = SAL__MAX((in.h - 1) / l->stride * l->stride + reach - in.h, 0);
         int w = SAL__MAX((in.w - 1) / l->stride * l->stride + reach - in.w, 0);
@@ -3586,8 +3608,8 @@ static const char *sal__shape_gaussians(const sal_layer *l, const sal_shape *in,
 typedef const char *sal__shape_fn(const sal_layer *l, const sal_shape *in, sal_shape *out);
 #define SAL__OP_SHAPE(ENUM, name, shape, fast, train) sal__shape_##shape,
 #define SAL__OP_NAME(ENUM, name, shape, fast, train) #name,
-static sal__shape_fn *const sal__shape_rules[SAL_OPS] = { SAL_OPERATORS(SAL__OP_SHAPE) };
-static const char *const sal__op_names[SAL_OPS] = { SAL_OPERATORS(SAL__OP_NAME) };
+static sal__shape_fn *const sal__shape_rules[SAL_OP_COUNT] = { SAL_OPERATORS(SAL__OP_SHAPE) };
+static const char *const sal__op_names[SAL_OP_COUNT] = { SAL_OPERATORS(SAL__OP_NAME) };
 
 SALDEF const char *sal_op_name(sal_op op) { return sal__op_names[op]; }
 
@@ -3615,7 +3637,7 @@ static sal_result sal__infer_shape(sal_ctx *ctx, const sal_layer *l, sal_shape *
     return SAL_OK;
 }
 
-SALDEF sal_result sal_net_shapes(sal_ctx *ctx, const sal_net *net, int h, int w,
+SALDEF sal_result sal_net_shapes(sal_ctx *ctx, const sal_net *net, int w, int h,
                                  sal_shape *shapes) {
     if (net->layers > SAL__MAX_LAYERS || net->params > SAL__MAX_PARAMS)
         return sal__too_long(ctx, net->name);
@@ -3661,11 +3683,11 @@ static void sal__fuse(sal_run *run, int i) {
     const sal_net *net = run->net;
     sal_step *step = &run->step[i];
     int end = i, next;
-    while (step->act == SAL_IDENTITY && (next = sal__sole_reader(net, end)) >= 0) {
+    while (step->act == SAL_ACT_IDENTITY && (next = sal__sole_reader(net, end)) >= 0) {
         const sal_layer *l = &net->layer[next];
         if (next == run->kept) break;               /* its input is a value of its own */
         if (l->op == SAL_OP_RELU || l->op == SAL_OP_RELU6) {
-            step->act = l->op == SAL_OP_RELU ? SAL_RELU : SAL_RELU6;
+            step->act = l->op == SAL_OP_RELU ? SAL_ACT_RELU : SAL_ACT_RELU6;
         } else if (run->training) {
             break;
         } else if (l->op == SAL_OP_BATCHNORM && end == i) {
@@ -3681,13 +3703,13 @@ static void sal__fuse(sal_run *run, int i) {
         end = next;
     }
     next = sal__sole_reader(net, end);
-    if (!run->training && next >= 0 && step->add < 0 && run->backend->carries) {
+    if (!run->training && next >= 0 && step->add < 0 && run->backend->can_fuse) {
         const sal_layer *l = &net->layer[next];
         int odd = run->value[end].shape.h % 2 || run->value[end].shape.w % 2;
         int pool = l->op == SAL_OP_MAXPOOL && l->kernel == 2 && l->stride == 2 &&
-                   !(odd && l->padding == SAL_SAME);
-        if (pool && run->backend->carries(run, i, next)) step->pool = next;
-        if (l->op == SAL_OP_DEPTHWISE && run->backend->carries(run, i, next)) {
+                   !(odd && l->padding == SAL_PADDING_SAME);
+        if (pool && run->backend->can_fuse(run, i, next)) step->pool = next;
+        if (l->op == SAL_OP_DEPTHWISE && run->backend->can_fuse(run, i, next)) {
             sal__fuse(run, next);
             if (run->step[next].norm < 0 && run->step[next].add < 0) step->wide = next;
         }
@@ -3871,7 +3893,7 @@ static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_
                 const sal_param *p = &net->param[k];
                 size_t count = (sal_tensor_count(&p->value) + 15) / 16 * 16;    /* whole lines */
                 if (sal__is_frozen(desc->freeze, p->name) || sal__is_statistic(l, k)) continue;
-                if (p->value.dtype != SAL_F32)
+                if (p->value.dtype != SAL_DTYPE_F32)
                     return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s cannot learn as %s: convert the "
                                      "network with sal_net_to_float", p->name,
                                      sal_dtype_name(p->value.dtype));
@@ -3917,7 +3939,7 @@ static sal_result sal__run_plan(sal_ctx *ctx, sal_run *run, const sal_run_desc *
     for (int i = 0; i < net->layers; i++) {
         const sal_backend *b = sal__backend_of(run, i);
         if (run->step[i].norm >= 0) folds += 2 * (size_t)shapes[i].c;
-        if (run->step[i].act != SAL_IDENTITY) sums = SAL__MAX(sums, (size_t)shapes[i].c);
+        if (run->step[i].act != SAL_ACT_IDENTITY) sums = SAL__MAX(sums, (size_t)shapes[i].c);
         if (!run->step[i].skip && b->scratch)
             run->scratch_bytes = SAL__MAX(run->scratch_bytes, b->scratch(run, i));
     }
@@ -3945,7 +3967,7 @@ static sal_result sal__run_open(sal_ctx *ctx, const sal_net *net, sal_net *learn
     *out = NULL;
     if (!h && !w) { h = net->desc.h; w = net->desc.w; }
     if (n < 1) return sal__fail(ctx, SAL_ERR_ARGUMENT, "a batch of %d pictures", n);
-    SAL__TRY(sal_net_shapes(ctx, net, h, w, shapes));
+    SAL__TRY(sal_net_shapes(ctx, net, w, h, shapes));
     for (int i = 0; i < net->layers; i++)
         if ((double)sal__shape_count(shapes[i]) * n > INT_MAX)      /* operators count in int */
             return sal__fail(ctx, SAL_ERR_MEMORY, "a batch of %d pictures of %d x %d is too large",
@@ -3969,7 +3991,7 @@ SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, sal_net *net, const sal_run_de
     return sal__run_open(ctx, net, desc->training ? net : NULL, desc, run);
 }
 
-SALDEF sal_result sal_run_open(sal_ctx *ctx, const sal_net *net, int n, int h, int w,
+SALDEF sal_result sal_run_open(sal_ctx *ctx, const sal_net *net, int n, int w, int h,
                                sal_run **run) {
     sal_run_desc desc = SAL__ZEROED;
     desc.n = n; desc.h = h; desc.w = w;
@@ -4217,51 +4239,51 @@ static void sal__layer_mirror_back(const sal__at *a) {
 
 /* Of the second input only the size counts. */
 static void sal__layer_upsample(const sal__at *a) {
-    sal_upsample_forward(a->out, a->in, a->n * a->to.c, a->from.h, a->from.w, a->to.h, a->to.w);
+    sal_upsample_forward(a->out, a->in, a->n * a->to.c, a->from.w, a->from.h, a->to.w, a->to.h);
 }
 static void sal__layer_upsample_back(const sal__at *a) {
     if (a->din)
-        sal_upsample_backward(a->din, a->dout, a->n * a->to.c, a->from.h, a->from.w, a->to.h,
-                              a->to.w);
+        sal_upsample_backward(a->din, a->dout, a->n * a->to.c, a->from.w, a->from.h, a->to.w,
+                              a->to.h);
 }
 
 static void sal__layer_logprior(const sal__at *a) {
     const int *size = sal__tensor(a->run, a->i, 0)->dim + 2;
     sal_logprior_forward(a->out, (float *)a->scratch, a->in, a->weight, a->run->domain, a->n,
-                         a->to.h, a->to.w, size[0], size[1]);
+                         a->to.w, a->to.h, size[1], size[0]);
 }
 static void sal__layer_logprior_back(const sal__at *a) {
     const int *size = sal__tensor(a->run, a->i, 0)->dim + 2;
-    sal_logprior_backward(a->din, a->dweight, a->dout, a->run->domain, a->n, a->to.h, a->to.w,
-                          size[0], size[1]);
+    sal_logprior_backward(a->din, a->dweight, a->dout, a->run->domain, a->n, a->to.w, a->to.h,
+                          size[1], size[0]);
 }
 
 static void sal__layer_prior(const sal__at *a) {
     const int *size = sal__tensor(a->run, a->i, 0)->dim + 2;
     sal_prior_forward(a->out, (float *)(a->aux ? a->aux : a->scratch), a->in, a->weight,
-                      a->n * a->to.c, a->to.h, a->to.w, size[0], size[1]);
+                      a->n * a->to.c, a->to.w, a->to.h, size[1], size[0]);
 }
 static void sal__layer_prior_back(const sal__at *a) {
     const int *size = sal__tensor(a->run, a->i, 0)->dim + 2;
     sal_prior_backward(a->din, a->dweight, (float *)a->scratch, a->dout, a->in,
-                       (const float *)a->aux, a->n * a->to.c, a->to.h, a->to.w, size[0], size[1]);
+                       (const float *)a->aux, a->n * a->to.c, a->to.w, a->to.h, size[1], size[0]);
 }
 
 /* Of what it is given, only the size counts: nothing to hand on to the layer's input. */
 static void sal__layer_gaussians(const sal__at *a) {
-    sal_gaussians_forward(a->out, a->weight, a->n, a->to.c, a->to.h, a->to.w);
+    sal_gaussians_forward(a->out, a->weight, a->n, a->to.c, a->to.w, a->to.h);
 }
 static void sal__layer_gaussians_back(const sal__at *a) {
     if (a->dweight)
-        sal_gaussians_backward(a->dweight, a->dout, a->out, a->weight, a->n, a->to.c, a->to.h,
-                               a->to.w);
+        sal_gaussians_backward(a->dweight, a->dout, a->out, a->weight, a->n, a->to.c, a->to.w,
+                               a->to.h);
 }
 
 static void sal__convlstm_at(const sal__convs *convs, const sal__at *a, int backward) {
-    const float *params[SAL_LSTM_PARAMS];
-    float *dparams[SAL_LSTM_PARAMS], *states = (float *)a->aux, *scratch = (float *)a->scratch;
+    const float *params[SAL_LSTM_COUNT];
+    float *dparams[SAL_LSTM_COUNT], *states = (float *)a->aux, *scratch = (float *)a->scratch;
     int steps = a->l->steps;
-    for (int k = 0; k < SAL_LSTM_PARAMS; k++) {
+    for (int k = 0; k < SAL_LSTM_COUNT; k++) {
         params[k] = sal__weight(a->run, a->i, k);
         dparams[k] = sal__dweight(a->run, a->i, k);
     }
@@ -4303,8 +4325,8 @@ static size_t sal__scratch_ref(const sal_run *run, int i) {
     case SAL_OP_PRIOR:
     case SAL_OP_LOGPRIOR: return (size_t)s.h * s.w * sizeof(float);
     case SAL_OP_CONVLSTM:
-        forward = sal_convlstm_scratch(run->n, s.c, s.h, s.w);
-        backward = run->training ? sal_convlstm_backward_scratch(run->n, s.c, s.h, s.w) : 0;
+        forward = sal_convlstm_scratch(run->n, s.c, s.w, s.h);
+        backward = run->training ? sal_convlstm_backward_scratch(run->n, s.c, s.w, s.h) : 0;
         return SAL__MAX(forward, backward) * sizeof(float);
     default:              return 0;
     }
@@ -4320,7 +4342,7 @@ static size_t sal__aux_ref(const sal_run *run, int i) {
     case SAL_OP_BATCHNORM: return 2 * (size_t)s.c * sizeof(float);          /* mean, 1 / sd */
     case SAL_OP_PRIOR:     return (size_t)s.h * s.w * sizeof(float);        /* upsampled */
     case SAL_OP_CONVLSTM:
-        return sal_convlstm_states(l->steps, run->n, s.c, s.h, s.w) * sizeof(float);
+        return sal_convlstm_states(l->steps, run->n, s.c, s.w, s.h) * sizeof(float);
     default:               return 0;
     }
 }
@@ -4434,9 +4456,10 @@ SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout
             if (b->begins && b->begins(run, i)) run->begins = 1;
             else sal_parallel_for(ctx, run->n, sal__mask_task, &j);
         }
-        if (step->act != SAL_IDENTITY && run->summed != i) {                /* fused: through it first, in place */
+        /* fused: through it first, in place */
+        if (step->act != SAL_ACT_IDENTITY && run->summed != i) {
             sal_shape s = run->value[i].shape;
-            j.top = step->act == SAL_RELU6 ? 6 : FLT_MAX;
+            j.top = step->act == SAL_ACT_RELU6 ? 6 : FLT_MAX;
             j.grad = run->value[step->output].grad; j.data = run->value[step->output].data;
             int planes = s.h * s.w < 16 ? 1 : s.c;
             j.count = sal__shape_count(s) / planes;
@@ -4463,11 +4486,11 @@ static void sal__run_loss_task(void *arg, int index, int worker) {
     const sal__loss_job *j = (const sal__loss_job *)arg;
     const sal_run *run = j->run;
     int h = run->shape.h, w = run->shape.w;
-    size_t n = (size_t)h * w, size = sal_loss_scratch(j->loss, h, w), map = size / 2;
+    size_t n = (size_t)h * w, size = sal_loss_scratch(j->loss, w, h), map = size / 2;
     float *dx = run->training ? run->value[run->net->layers - 1].grad + index * n : NULL;
     if (dx) memset(dx, 0, n * sizeof(float));
     j->value[index] = sal_loss_map(j->loss, dx, run->output + index * n, j->density + index * map,
-                                   j->fixations + index * map, h, w, j->weight[index],
+                                   j->fixations + index * map, w, h, j->weight[index],
                                    j->scratch + worker * size);
 }
 
@@ -4497,7 +4520,7 @@ SALDEF void sal_run_changed(sal_run *run, sal_optim *optim, int what) {
 static sal_result sal__gradcheck_loss(sal_ctx *ctx, sal_run *run, const float *input,
                                       const float *dout, double *loss) {
     size_t i, n = (size_t)run->n * sal__shape_count(run->shape);
-    sal_run_changed(run, NULL, SAL_WEIGHTS);
+    sal_run_changed(run, NULL, SAL_RUN_WEIGHTS);
     SAL__TRY(sal_run_forward(ctx, run, input));
     for (*loss = 0, i = 0; i < n; i++) *loss += (double)dout[i] * run->output[i];
     return SAL_OK;
@@ -4557,7 +4580,7 @@ SALDEF sal_result sal_gradcheck(sal_ctx *ctx, sal_net *net, const sal_run_desc *
     for (size_t i = 0; i < n + m; i++) input[i] = (float)sal_rng_normal(&rng);
     sal_result r = sal__gradcheck_loss(ctx, run, input, dout, &loss);
     if (r == SAL_OK) r = sal_run_backward(ctx, run, dout);
-    if (r == SAL_OK) r = sal_run_fetch(ctx, run, NULL, SAL_GRADIENTS);
+    if (r == SAL_OK) r = sal_run_fetch(ctx, run, NULL, SAL_RUN_GRADIENTS);
     if (r == SAL_OK) {
         memcpy(dinput, run->value[0].grad, n * sizeof(float));
         r = sal__gradcheck_array(ctx, run, input, dout, input, dinput, n, "input", samples, step,
@@ -4622,14 +4645,14 @@ SALDEF double sal_schedule_rate(const sal_schedule *s, uint64_t step, uint64_t e
     double up = 0.3 * (double)steps - 1;                /* one cycle: Smith 2018 */
     const double low = 1 / 25.0, end = 1 / 250000.0;
     switch (s->kind) {
-    case SAL_RATE_LINEAR: return s->rate + (s->rate_end - s->rate) * t;
-    case SAL_RATE_STEP:
+    case SAL_SCHEDULE_LINEAR: return s->rate + (s->rate_end - s->rate) * t;
+    case SAL_SCHEDULE_STEP:
         return s->rate * pow(s->factor, (double)(step / SAL__MAX(epoch_steps, 1) /
                                                  (uint64_t)SAL__MAX(s->every, 1)));
-    case SAL_RATE_TIME_DECAY: return s->rate / (1 + s->factor * (double)step);
-    case SAL_RATE_COSINE:
+    case SAL_SCHEDULE_TIME_DECAY: return s->rate / (1 + s->factor * (double)step);
+    case SAL_SCHEDULE_COSINE:
         return s->rate_end + (s->rate - s->rate_end) * (1 + cos(SAL__PI * t)) / 2;
-    case SAL_RATE_ONE_CYCLE:
+    case SAL_SCHEDULE_ONE_CYCLE:
         if ((double)step <= up)
             return s->rate * (low + (1 - low) * (1 - cos(SAL__PI * (double)step / up)) / 2);
         t = SAL__MIN(((double)step - up) / (last - up), 1);
@@ -4644,7 +4667,7 @@ SALDEF sal_result sal_optim_open(sal_ctx *ctx, const sal_optim_desc *desc, const
     *out = NULL;
     if (!run->training || !run->gradient_floats)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "an optimiser needs a run that learns");
-    if ((desc->rule != SAL_SGD && !(desc->eps > 0 && desc->rho >= 0 && desc->rho < 1)) ||
+    if ((desc->rule != SAL_RULE_SGD && !(desc->eps > 0 && desc->rho >= 0 && desc->rho < 1)) ||
         !(desc->decay >= 0) || !(desc->clip >= 0) || !(desc->max_norm >= 0))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "an optimiser with rho %g, eps %g, decay %g, clip "
                          "%g, max_norm %g: rho is 0 to below 1 and eps above 0, but for SGD, and "
@@ -4652,7 +4675,7 @@ SALDEF sal_result sal_optim_open(sal_ctx *ctx, const sal_optim_desc *desc, const
                          desc->clip, desc->max_norm);
     SAL__TRY_NEW(o, ctx, sal_optim, 1);
     o->desc = *desc;
-    o->slots = desc->rule == SAL_ADAM || desc->rule == SAL_ADAMW ? 2 : 1;
+    o->slots = desc->rule == SAL_RULE_ADAM || desc->rule == SAL_RULE_ADAMW ? 2 : 1;
     o->floats = run->gradient_floats;
     o->state = SAL__NEW(ctx, float, o->slots * o->floats);
     if (!o->state) { sal_free(ctx, o); return SAL_ERR_MEMORY; }
@@ -4698,11 +4721,11 @@ static void sal__optim_task(void *arg, int index, int worker) {
     size_t from = (size_t)index * SAL__OPTIM_CHUNK;
     size_t n = SAL__MIN(j->count - from, (size_t)SAL__OPTIM_CHUNK);
     float *w = j->w + from, *g = j->g + from, *a = j->o->state + j->offset + from;
-    double coupled = d->rule == SAL_ADAMW ? 0 : j->decay;
+    double coupled = d->rule == SAL_RULE_ADAMW ? 0 : j->decay;
     if (j->scale != 1) for (size_t i = 0; i < n; i++) g[i] = (float)(g[i] * j->scale);
     if (coupled > 0) sal_weight_decay(g, w, n, coupled);
-    if (d->rule == SAL_SGD) sal_sgd_update(w, a, g, n, j->rate, j->momentum, d->nesterov);
-    else if (d->rule == SAL_RMSPROP) sal_rmsprop_update(w, a, g, n, j->rate, d->rho, d->eps);
+    if (d->rule == SAL_RULE_SGD) sal_sgd_update(w, a, g, n, j->rate, j->momentum, d->nesterov);
+    else if (d->rule == SAL_RULE_RMSPROP) sal_rmsprop_update(w, a, g, n, j->rate, d->rho, d->eps);
     else if (j->backend->adam)
         j->backend->adam(j->ctx, w, a, a + j->o->floats, g, n, j->rate, j->momentum, d->rho, d->eps,
                          j->decay - coupled, j->o->step);
@@ -4848,7 +4871,7 @@ static int sal__conv_same(sal__builder *b, int in, const char *name, int channel
                           int stride) {
     sal_layer *l = sal__layer(b, channels ? SAL_OP_CONV2D : SAL_OP_DEPTHWISE, name, in);
     int from = channels ? b->shapes[in].c : 1, to = channels ? channels : b->shapes[in].c;
-    l->shape.c = to; l->kernel = kernel; l->stride = stride; l->padding = SAL_SAME;
+    l->shape.c = to; l->kernel = kernel; l->stride = stride; l->padding = SAL_PADDING_SAME;
     sal__param(b, l, "weight", 4, to, from, kernel, kernel);
     sal__param(b, l, "bias", 1, to, 1, 1, 1);
     return sal__done(b, l);
@@ -4949,7 +4972,8 @@ static int sal__convlstm(sal__builder *b, int in, const char *name, int steps) {
     int c = b->shapes[in].c;
     char text[16];
     l->steps = steps; l->kernel = 3;
-    for (int k = 0; k < SAL__COUNT(names); k++) {       /* the order of SAL_WA ... SAL_UO_BIAS */
+    /* the order of SAL_LSTM_WA ... SAL_LSTM_UO_BIAS */
+    for (int k = 0; k < SAL__COUNT(names); k++) {
         int attention = k == 2;
         snprintf(text, sizeof text, "%s.weight", names[k]);
         sal__param(b, l, text, 4, attention ? 1 : c, c, 3, 3);
@@ -4968,7 +4992,7 @@ static int sal__width(const sal__builder *b, int channels) {
 /* convolution, ReLU, 2x2 max-pool */
 static int sal__stage(sal__builder *b, int x, const char *name, int channels, int kernel) {
     x = sal__relu(b, sal__conv(b, x, name, sal__width(b, channels), kernel, 0, 1));
-    return sal__maxpool(b, x, 2, 2, SAL_VALID);
+    return sal__maxpool(b, x, 2, 2, SAL_PADDING_VALID);
 }
 
 /* Pan, Giro-i-Nieto, "End-to-end convolutional network for saliency prediction", 2015 */
@@ -5010,7 +5034,7 @@ static void sal__vgg(sal__builder *b, int x, int dilation5, int *block) {
             x = sal__conv(b, x, name, sal__width(b, channels[k - 1]), 3, dilation, dilation);
             x = sal__relu(b, x);
         }
-        if (k <= 4 || plain) x = sal__maxpool(b, x, 2, k == 4 && !plain ? 1 : 2, SAL_SAME);
+        if (k <= 4 || plain) x = sal__maxpool(b, x, 2, k == 4 && !plain ? 1 : 2, SAL_PADDING_SAME);
         block[k] = x;
     }
 }
@@ -5086,7 +5110,7 @@ static void sal__build_sam_resnet(sal__builder *b) {
     int stride[] = { 1, 2, deep, deep }, dilation[] = { 1, 1, wide, wide * wide };
     int x = sal__input(b, 3);
     x = sal__relu(b, sal__conv_norm(b, x, "backbone", "conv1", "bn1", sal__width(b, 64), 7, 2, 1));
-    x = sal__maxpool(b, x, 3, 2, SAL_SAME);
+    x = sal__maxpool(b, x, 3, 2, SAL_PADDING_SAME);
     for (int k = 0; k < 4; k++)
         for (int i = 0; i < blocks[k]; i++) {
             char name[40];
@@ -5165,7 +5189,7 @@ static void sal__build_lite(sal__builder *b) {
     x = sal__lite_head(b, whole);
     b->param = head;
     y = sal__upsample(b, sal__mirror(b, sal__lite_head(b, half)), x);
-    x = sal__logprior(b, sal__add(b, x, y), "head.prior", SAL_DOMAINS, 6, 8);
+    x = sal__logprior(b, sal__add(b, x, y), "head.prior", SAL_DOMAIN_COUNT, 6, 8);
     sal__done(b, sal__layer(b, SAL_OP_SOFTMAX, "softmax", x));
 }
 
@@ -5182,24 +5206,25 @@ typedef struct sal__kind {
 } sal__kind;
 
 /* Caffe's VGG-16 and the Keras backbones take BGR minus the mean colour of ImageNet. */
-#define SAL__IMAGENET_BGR SAL_LETTERBOX, 1, 1, { 103.939f, 116.779f, 123.68f }
-static const sal__kind sal__kinds[SAL_KINDS] = {
-    { "juntingnet", sal__build_juntingnet,  96,  96, 0, SAL_STRETCH, 0, 255, { 0, 0, 0 }, 0 },
-    { "wepsam",     sal__build_wepsam,     128, 128, 0, SAL_STRETCH, 0, 255, { 0, 0, 0 }, 0 },
+#define SAL__IMAGENET_BGR SAL_FIT_LETTERBOX, 1, 1, { 103.939f, 116.779f, 123.68f }
+static const sal__kind sal__kinds[SAL_KIND_COUNT] = {
+    { "juntingnet", sal__build_juntingnet,  96,  96, 0, SAL_FIT_STRETCH, 0, 255, { 0, 0, 0 }, 0 },
+    { "wepsam",     sal__build_wepsam,     128, 128, 0, SAL_FIT_STRETCH, 0, 255, { 0, 0, 0 }, 0 },
     { "mlnet",      sal__build_mlnet,      480, 640, 8, SAL__IMAGENET_BGR, 0.5f },
     { "sam-vgg",    sal__build_sam_vgg,    240, 320, 8, SAL__IMAGENET_BGR, 0 },
     { "sam-resnet", sal__build_sam_resnet, 240, 320, 8, SAL__IMAGENET_BGR, 0 },
-    { "lite",       sal__build_lite,       240, 320, 8, SAL_STRETCH, 0, 127.5f, { 1, 1, 1 }, 0 }
+    { "lite",       sal__build_lite,       240, 320, 8, SAL_FIT_STRETCH, 0, 127.5f, { 1, 1, 1 }, 0 }
 };
 
-static int sal__is_sam(sal_kind kind) { return kind == SAL_SAM_VGG || kind == SAL_SAM_RESNET; }
+static int sal__is_sam(sal_kind kind) { return kind == SAL_KIND_SAM_VGG ||
+                                        kind == SAL_KIND_SAM_RESNET; }
 
 SALDEF const char *sal_kind_name(sal_kind kind) { return sal__kinds[kind].name; }
 
-SALDEF int sal_kind_from_name(const char *name, sal_kind *kind) {
-    for (int k = 0; k < SAL_KINDS; k++)
-        if (!strcmp(name, sal__kinds[k].name)) { *kind = (sal_kind)k; return 1; }
-    return 0;
+SALDEF sal_result sal_kind_from_name(const char *name, sal_kind *kind) {
+    for (int k = 0; k < SAL_KIND_COUNT; k++)
+        if (!strcmp(name, sal__kinds[k].name)) { *kind = (sal_kind)k; return SAL_OK; }
+    return SAL_ERR_ARGUMENT;
 }
 
 SALDEF sal_net_desc sal_net_desc_default(sal_kind kind) {
@@ -5208,10 +5233,10 @@ SALDEF sal_net_desc sal_net_desc_default(sal_kind kind) {
     d.kind = kind; d.h = k->h; d.w = k->w; d.fit = k->fit; d.bgr = k->bgr; d.scale = k->scale;
     for (int c = 0; c < 3; c++) { d.mean[c] = k->mean[c]; d.std[c] = 1; }
     d.dropout = k->dropout;
-    d.blur = kind == SAL_JUNTINGNET ? 3.f : 0.f;        /* as the released code */
+    d.blur = kind == SAL_KIND_JUNTINGNET ? 3.f : 0.f;        /* as the released code */
     d.steps = sal__is_sam(kind) ? 4 : 0;
     d.priors = sal__is_sam(kind) ? SAL_PRIORS_GAUSSIAN
-             : kind == SAL_MLNET ? SAL_PRIORS_MASK : SAL_PRIORS_NONE;
+             : kind == SAL_KIND_MLNET ? SAL_PRIORS_MASK : SAL_PRIORS_NONE;
     return d;
 }
 
@@ -5229,7 +5254,8 @@ typedef struct sal__field {
 } sal__field;
 
 static const sal__field sal__fields[] = {
-    { "sal.fit",           offsetof(sal_net_desc, fit), 0, 2, { "stretch", "letterbox", "square" } },
+    { "sal.fit",           offsetof(sal_net_desc, fit), 0, 2,
+      { "stretch", "letterbox", "square" } },
     { "sal.resnet_stride", offsetof(sal_net_desc, stride_on_3x3), 0, 1, { "1x1", "3x3", NULL } },
     { "sal.backbone",      offsetof(sal_net_desc, plain),   0, 1, { "dilated", "plain", NULL } },
     { "sal.steps",         offsetof(sal_net_desc, steps),   0, 4, { NULL, NULL, NULL } },
@@ -5265,7 +5291,7 @@ static sal_result sal__desc_ok(sal_ctx *ctx, const sal_net_desc *d) {
                                  sal_kind_name(d->kind), f->key, (double)x[i], (double)f->most);
     }
     if (!sal__is_sam(d->kind) && (d->plain || d->steps || (d->priors &&
-        (d->kind != SAL_MLNET || d->priors != SAL_PRIORS_MASK))))
+        (d->kind != SAL_KIND_MLNET || d->priors != SAL_PRIORS_MASK))))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s does not come so: a plain backbone, steps of a "
                          "ConvLSTM and Gaussian priors are for sam-vgg and sam-resnet, a mask is "
                          "for mlnet, too", sal_kind_name(d->kind));
@@ -5298,7 +5324,7 @@ static sal_result sal__net_build(sal_ctx *ctx, const sal_net_desc *desc, const c
 
 SALDEF sal_result sal_net_new(sal_ctx *ctx, const sal_net_desc *desc, sal_net **out) {
     *out = NULL;
-    if ((int)desc->kind < 0 || desc->kind >= SAL_KINDS)
+    if ((int)desc->kind < 0 || desc->kind >= SAL_KIND_COUNT)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no network number %d", (int)desc->kind);
     SAL__TRY(sal__desc_ok(ctx, desc));
     return sal__net_build(ctx, desc, sal_kind_name(desc->kind), sal__kinds[desc->kind].multiple,
@@ -5334,7 +5360,7 @@ static sal_result sal__param_own(sal_ctx *ctx, sal_param *p) {
     if (p->owned) return SAL_OK;
     SAL__TRY_NEW(data, ctx, float, n);
     if (p->value.data) sal_tensor_read(&p->value, 0, n, data);
-    p->value.data = data; p->value.dtype = SAL_F32; p->value.scale = NULL;
+    p->value.data = data; p->value.dtype = SAL_DTYPE_F32; p->value.scale = NULL;
     p->owned = 1;
     return SAL_OK;
 }
@@ -5380,7 +5406,7 @@ static void sal__fill_orthogonal(sal_ctx *ctx, float *x, int rows, int columns, 
 }
 
 SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed) {
-    int shallow = net->desc.kind == SAL_JUNTINGNET || net->desc.kind == SAL_WEPSAM;
+    int shallow = net->desc.kind == SAL_KIND_JUNTINGNET || net->desc.kind == SAL_KIND_WEPSAM;
     for (int i = 0; i < net->layers; i++)
     for (int k = 0; k < net->layer[i].params; k++) {
         const sal_layer *l = &net->layer[i];
@@ -5634,7 +5660,7 @@ static sal_result sal__read_entry(sal__json *j, sal_named_tensor *t) {
         return sal__fail(j->ctx, SAL_ERR_UNSUPPORTED, "%s: tensor %.100s has %d dimensions, at "
                          "most 4 are possible", j->file, t->name, dims);
     t->tensor.ndim = dims;
-    t->tensor.dtype = type <= (int)SAL_I8 ? (sal_dtype)type : SAL_F32;
+    t->tensor.dtype = type <= (int)SAL_DTYPE_I8 ? (sal_dtype)type : SAL_DTYPE_F32;
     size_t bytes = (size_t)sal__types[type].size;
     for (int i = 0; i < dims; i++) {
         if (shape[i] > INT_MAX || sal__mul_overflows(bytes, (size_t)shape[i], &bytes))
@@ -5755,8 +5781,10 @@ static sal_result sal__not_safetensors(sal_ctx *ctx, sal__source *from,
     memcpy(begin, prefix, 8);
     if (sal__source_next(ctx, from, begin + 8, more) != SAL_OK) more = 0;
     const char *kind = sal_file_kind(begin, 8 + more);
-    const char *hint = !memcmp(prefix, "PK", 2) ? "; if it is PyTorch's, save it with the "
-                       "safetensors package" : !memcmp(prefix, "\211HDF", 4) ? ", perhaps of Keras" : "";
+    const char *hint = "";
+    if (!memcmp(prefix, "PK", 2))
+        hint = "; if it is PyTorch's, save it with the safetensors package";
+    else if (!memcmp(prefix, "\211HDF", 4)) hint = ", perhaps of Keras";
     if (strncmp(kind, "an unknown", 10))
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: not a safetensors file but %s%s", from->name,
                          kind, hint);
@@ -5789,12 +5817,12 @@ static sal_result sal__read_file(sal_ctx *ctx, sal__source *from, size_t size,
     SAL__TRY(sal__read_header(ctx, name, size, file));
     for (i = 0; i < file->count; i++) {
         const sal_named_tensor *t = &file->tensor[i];
-        if (sal__type(t->type) <= (int)SAL_I8) bytes += SAL__ALIGNED(t->end - t->begin);
+        if (sal__type(t->type) <= (int)SAL_DTYPE_I8) bytes += SAL__ALIGNED(t->end - t->begin);
     }
     SAL__TRY_NEW(file->data, ctx, unsigned char, bytes);
     for (i = 0, bytes = 0; i < file->count; i++) {
         sal_named_tensor *t = &file->tensor[i];
-        if (sal__type(t->type) <= (int)SAL_I8) {
+        if (sal__type(t->type) <= (int)SAL_DTYPE_I8) {
             t->tensor.data = file->data + bytes;
             bytes += SAL__ALIGNED(t->end - t->begin);
         }
@@ -5862,9 +5890,9 @@ static float sal__quantise(int8_t *out, const float *in, size_t n) {
 
 /* n values to one of the 16-bit types. Returns the index of the first that overflows, or n. */
 static size_t sal__to_half(uint16_t *out, const float *in, size_t n, sal_dtype dtype) {
-    uint16_t infinity = dtype == SAL_F16 ? 0x7C00 : 0x7F80;
+    uint16_t infinity = dtype == SAL_DTYPE_F16 ? 0x7C00 : 0x7F80;
     for (size_t i = 0; i < n; i++) {
-        out[i] = dtype == SAL_F16 ? sal_f32_to_f16(in[i]) : sal_f32_to_bf16(in[i]);
+        out[i] = dtype == SAL_DTYPE_F16 ? sal_f32_to_f16(in[i]) : sal_f32_to_bf16(in[i]);
         if ((out[i] & 0x7FFF) == infinity && fabsf(in[i]) <= FLT_MAX) return i;
     }
     return n;
@@ -5876,26 +5904,27 @@ SALDEF sal_result sal_tensor_convert(sal_ctx *ctx, const sal_tensor *in, sal_dty
     size_t data = SAL__ALIGNED(count * sal_dtype_size(dtype));
     sal_result result = SAL_OK;
     memset(out, 0, sizeof *out);
-    if (dtype == SAL_I8 && !in->ndim)
+    if (dtype == SAL_DTYPE_I8 && !in->ndim)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "a single number has no rows to convert to I8");
     row = rows ? count / rows : 0;
     *out = *in;
     out->dtype = dtype;
-    out->data = sal_alloc(ctx, 1, data + (dtype == SAL_I8 ? rows * sizeof(float) : 0));
+    out->data = sal_alloc(ctx, 1, data + (dtype == SAL_DTYPE_I8 ? rows * sizeof(float) : 0));
     out->scale = NULL;
-    if (out->data && dtype == SAL_I8) out->scale = (float *)((unsigned char *)out->data + data);
+    if (out->data &&
+        dtype == SAL_DTYPE_I8) out->scale = (float *)((unsigned char *)out->data + data);
     float *values = SAL__NEW(ctx, float, row);
     if (!out->data || !values) result = SAL_ERR_MEMORY;
     if (result == SAL_OK && dtype == in->dtype) {           /* the very same bits */
         memcpy(out->data, in->data, count * sal_dtype_size(dtype));
-        if (dtype == SAL_I8) memcpy(out->scale, in->scale, rows * sizeof(float));
+        if (dtype == SAL_DTYPE_I8) memcpy(out->scale, in->scale, rows * sizeof(float));
         rows = 0;
     }
     for (size_t r = 0; result == SAL_OK && r < rows; r++) {
         sal_tensor_read(in, r * row, row, values);
-        if (dtype == SAL_F32) {
+        if (dtype == SAL_DTYPE_F32) {
             memcpy((float *)out->data + r * row, values, row * sizeof(float));
-        } else if (dtype == SAL_I8) {
+        } else if (dtype == SAL_DTYPE_I8) {
             out->scale[r] = sal__quantise((int8_t *)out->data + r * row, values, row);
             if (!(out->scale[r] > 0))
                 result = sal__fail(ctx, SAL_ERR_NUMERIC, "row %.0f is not finite: it cannot become "
@@ -5945,7 +5974,7 @@ static int sal__pieces(sal__piece *piece, const sal_named_tensor *tensor, int co
             p->suffix = pass == 1 ? ".scale" : "";
             p->tensor = tensor[i].tensor;
             if (pass == 1) {
-                p->tensor.dtype = SAL_F32;
+                p->tensor.dtype = SAL_DTYPE_F32;
                 p->tensor.ndim = 1;
                 p->tensor.data = p->tensor.scale;
             }
@@ -6016,8 +6045,8 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
     sal__output out;
     for (int i = 0; i < count; i++) {
         const sal_tensor *t = &tensor[i].tensor;
-        if (t->ndim < 0 || t->ndim > 4 || (unsigned)t->dtype > SAL_I8 || !t->data ||
-            (t->dtype == SAL_I8 && (!t->ndim || !t->scale)))
+        if (t->ndim < 0 || t->ndim > 4 || (unsigned)t->dtype > SAL_DTYPE_I8 || !t->data ||
+            (t->dtype == SAL_DTYPE_I8 && (!t->ndim || !t->scale)))
             return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: tensor %.100s cannot be written: it needs "
                              "data, at most 4 dimensions and, as I8, rows with scales", path,
                              tensor[i].name);
@@ -6047,7 +6076,7 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
 
 static int sal__parse_float(const char **text, float *out) {
     double number;
-    if (!sal_number_parse(text, &number)) return 0;
+    if (sal_number_parse(text, &number)) return 0;
     *out = (float)number;
     return 1;
 }
@@ -6091,7 +6120,7 @@ static int sal__field_parse(const sal__field *f, const char *text, sal_net_desc 
     if (f->numbers) return !*text;
     int whole = 0;
     while (f->name[0] && whole < 3 && f->name[whole] && strcmp(text, f->name[whole])) whole++;
-    if (f->name[0] ? whole > f->most : !sal_number_parse(&text, &x) || *text || x != floor(x) ||
+    if (f->name[0] ? whole > f->most : sal_number_parse(&text, &x) || *text || x != floor(x) ||
                      !(x >= 0 && x <= f->most)) return 0;
     if (!f->name[0]) whole = (int)x;
     memcpy((char *)d + f->offset, &whole, sizeof whole);
@@ -6132,10 +6161,10 @@ static void sal__print_preprocess(const sal_net_desc *d, char text[SAL__PREPROCE
 static int sal__guess_kind(const sal_safetensors *file, sal_kind *kind) {
     const sal_named_tensor *t = sal_safetensors_find(file, "fc2.weight");
     if (t) *kind = t->tensor.dim[0] == t->tensor.dim[1] && t->tensor.dim[0] == 2304
-                   ? SAL_JUNTINGNET : SAL_WEPSAM;
-    else if (sal_safetensors_find(file, "encode.weight")) *kind = SAL_MLNET;
-    else if (sal_safetensors_find(file, "reduce.weight")) *kind = SAL_SAM_RESNET;
-    else if (sal_safetensors_find(file, "head.lstm.Wa.weight")) *kind = SAL_SAM_VGG;
+                   ? SAL_KIND_JUNTINGNET : SAL_KIND_WEPSAM;
+    else if (sal_safetensors_find(file, "encode.weight")) *kind = SAL_KIND_MLNET;
+    else if (sal_safetensors_find(file, "reduce.weight")) *kind = SAL_KIND_SAM_RESNET;
+    else if (sal_safetensors_find(file, "head.lstm.Wa.weight")) *kind = SAL_KIND_SAM_VGG;
     else return 0;
     return 1;
 }
@@ -6146,7 +6175,7 @@ static sal_result sal__read_desc(sal_ctx *ctx, const char *name, const sal_safet
     const char *model = sal_safetensors_meta(file, "sal.model"), *text;
     sal_kind kind;
     int end = 0;
-    if (model ? !sal_kind_from_name(model, &kind) : !sal__guess_kind(file, &kind))
+    if (model ? sal_kind_from_name(model, &kind) != SAL_OK : !sal__guess_kind(file, &kind))
         return sal__fail(ctx, SAL_ERR_FORMAT, model
                          ? "%s: sal.model is \"%s\", which is not a network this version has"
                          : "%s: not a network: no sal.model in the metadata, and the tensors are "
@@ -6209,7 +6238,7 @@ static int sal__finite(const sal_tensor *t) {
                                      0x7F807F807F807F80u };
     static const uint64_t one[] = { 0x0080000000800000u, 0x0400040004000400u,
                                     0x0080008000800080u };
-    int scales = t->dtype == SAL_I8, type = scales ? SAL_F32 : t->dtype;
+    int scales = t->dtype == SAL_DTYPE_I8, type = scales ? SAL_DTYPE_F32 : t->dtype;
     const unsigned char *p = (const unsigned char *)(scales ? t->scale : t->data);
     size_t size = scales ? (size_t)t->dim[0] * 4 : sal_tensor_count(t) * sal_dtype_size(t->dtype);
     uint64_t carried = 0, bits;
@@ -6299,7 +6328,7 @@ static sal_result sal__bind(sal_ctx *ctx, const char *name, sal_net *net) {
                                  p->name, net->name);
         sal_named_tensor all = *t;
         if (net->layer[i].op == SAL_OP_PRIOR && sal_tensor_count(&t->tensor) && t->tensor.ndim == 4)
-            memcpy(p->value.dim + 2, t->tensor.dim + 2, 2 * sizeof(int));   /* upsampled: any size */
+            memcpy(p->value.dim + 2, t->tensor.dim + 2, 2 * sizeof(int));  /* upsampled: any size */
         int fewer = net->layer[i].op == SAL_OP_LOGPRIOR && t->tensor.dim[0] > 0 &&
                     t->tensor.dim[0] < p->value.dim[0];
         if (fewer) all.tensor.dim[0] = p->value.dim[0];
@@ -6310,7 +6339,7 @@ static sal_result sal__bind(sal_ctx *ctx, const char *name, sal_net *net) {
             continue;
         }
         p->value = t->tensor;
-        if (!as_it_is && t->tensor.dtype != SAL_F32) SAL__TRY(sal__param_own(ctx, p));
+        if (!as_it_is && t->tensor.dtype != SAL_DTYPE_F32) SAL__TRY(sal__param_own(ctx, p));
     }
     return SAL_OK;
 }
@@ -6520,7 +6549,8 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
         const sal_tensor *value = &net->param[i].value;
         tensor[i].name = net->param[i].name;
         if (value->data)    /* small ones cost nothing and are worth their precision */
-            r = sal_tensor_convert(ctx, value, sal_tensor_count(value) >= SMALL ? dtype : SAL_F32,
+            r = sal_tensor_convert(ctx, value,
+                                   sal_tensor_count(value) >= SMALL ? dtype : SAL_DTYPE_F32,
                                    &tensor[i].tensor);
         else
             r = sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: parameter %s has no values yet: use "
@@ -6528,12 +6558,12 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
         if (r == SAL_OK) r = sal__check_values(ctx, path, tensor[i].name, &tensor[i].tensor);
     }
     for (i = 0; i < net->layers && r == SAL_OK; i++) {
-        sal_tensor range = { 1, { 2 + (i ? net->layer[i].shape.c : 3), 1, 1, 1 }, SAL_F32,
+        sal_tensor range = { 1, { 2 + (i ? net->layer[i].shape.c : 3), 1, 1, 1 }, SAL_DTYPE_F32,
                              (void *)(uintptr_t)net->layer[i].range, NULL };
         if (!sal__has_range(net, i, 1)) continue;
         tensor[count].name = label + i * LABEL;
         snprintf(label + i * LABEL, LABEL, "%s.range", net->layer[i].name);
-        r = sal_tensor_convert(ctx, &range, SAL_F32, &tensor[count++].tensor);
+        r = sal_tensor_convert(ctx, &range, SAL_DTYPE_F32, &tensor[count++].tensor);
     }
     if (r == SAL_OK) {
         snprintf(input, sizeof input, "%dx%d", d->h, d->w);
@@ -6545,7 +6575,7 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
             if (sal__field_print(&sal__fields[i], d, field[i])) {
                 meta[metas++] = sal__fields[i].key; meta[metas++] = field[i];
             }
-        if (d->kind == SAL_LITE) {
+        if (d->kind == SAL_KIND_LITE) {
             meta[metas++] = "sal.domains"; meta[metas++] = SAL_DOMAIN_NAMES;
         }
         for (i = 0; i < 2 * extras; i++) meta[metas++] = extra[i];
@@ -6646,14 +6676,15 @@ typedef struct sal__filter_table {
 static double sal__filter_at(sal_filter filter, double x) {
     x = fabs(x);
     if (filter == SAL__HALF) return x < 0.5 ? 10 : x < 1 ? 5 : x < 1.5 ? 1 : 0;
-    if (filter == SAL_LINEAR) return x < 1 ? 1 - x : 0;
+    if (filter == SAL_FILTER_LINEAR) return x < 1 ? 1 - x : 0;
     return x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((2.5 - 0.5 * x) * x - 4) * x + 2 : 0;
 }
 
 static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filter filter,
                                         sal__filter_table *t) {
     double step = filter == SAL__HALF ? 2 : (double)in / out, stretch = SAL__MAX(step, 1);
-    double reach = filter == SAL_AREA ? step / 2 : filter == SAL_LINEAR ? stretch : 2 * stretch;
+    double reach = filter == SAL_FILTER_LINEAR ? stretch : 2 * stretch;
+    if (filter == SAL_FILTER_AREA) reach = step / 2;
     t->width = in == out ? 1 : (int)SAL__MIN((double)in, ceil(2 * reach) + 1);
     SAL__TRY_NEW(t->first, ctx, int, out);          /* the caller releases both */
     SAL__TRY_NEW(t->weight, ctx, float, (size_t)out * t->width);
@@ -6664,7 +6695,7 @@ static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filte
         if (in == out) { t->first[o] = o; *weight = 1; continue; }  /* this side stays as it is */
         for (int k = 0; k < t->width; k++) {
             double at = first + k, w;
-            if (filter == SAL_AREA)     /* the part of pixel [at, at + 1] that o covers */
+            if (filter == SAL_FILTER_AREA)     /* the part of pixel [at, at + 1] that o covers */
                 w = SAL__MAX(0, SAL__MIN(centre + reach, at + 1) - SAL__MAX(centre - reach, at));
             else
                 w = sal__filter_at(filter, (at + 0.5 - centre) / stretch);
@@ -6993,7 +7024,7 @@ SALDEF sal_result sal_image_from_pixels(sal_ctx *ctx, const void *pixels, int wi
     ptrdiff_t row;
     memset(image, 0, sizeof *image);
     SAL__TRY(sal__check_size(ctx, "pixels", width, height));
-    if ((int)format < 0 || (int)format > (int)SAL_BGRA)
+    if ((int)format < 0 || (int)format > (int)SAL_PIXELS_BGRA)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "pixels: there is no format %d", (int)format);
     row = (ptrdiff_t)width * bytes[format];
     if (stride == 0) stride = row;
@@ -7045,7 +7076,7 @@ static sal_result sal__pnm_load(sal_ctx *ctx, const unsigned char *p, size_t siz
         levels[i] = (unsigned char)((SAL__MIN(v, most) * 255 + most / 2) / most);
     }
     sal_result r = sal__image_from(ctx, levels, (int)w, (int)h, (ptrdiff_t)w * channels,
-                                   channels == 3 ? SAL_RGB : SAL_GREY, 1, image);
+                                   channels == 3 ? SAL_PIXELS_RGB : SAL_PIXELS_GREY, 1, image);
     sal_free(ctx, levels);
     return r;
 }
@@ -7177,7 +7208,7 @@ static sal_result sal__bmp_load(sal_ctx *ctx, const unsigned char *p, size_t siz
     ptrdiff_t row = (ptrdiff_t)b.w * 4;
     if (r == SAL_OK)
         r = sal__image_from(ctx, b.h > 0 ? rgba + (h - 1) * row : rgba, b.w, h,
-                            b.h > 0 ? -row : row, SAL_RGBA, 1, image);
+                            b.h > 0 ? -row : row, SAL_PIXELS_RGBA, 1, image);
     sal_free(ctx, rgba);
     return r;
 }
@@ -7373,7 +7404,8 @@ static int sal__stb_flips(void) {
 
 static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t size, const char *name,
                                 sal_image *image) {
-    static const sal_pixels formats[5] = { SAL_GREY, SAL_GREY, SAL_GREY_ALPHA, SAL_RGB, SAL_RGBA };
+    static const sal_pixels formats[5] = { SAL_PIXELS_GREY, SAL_PIXELS_GREY, SAL_PIXELS_GREY_ALPHA,
+                                           SAL_PIXELS_RGB, SAL_PIXELS_RGBA };
     sal__about a = SAL__ZEROED;
     unsigned char *decoded = NULL;
     int w, h, n = 0;
@@ -7391,7 +7423,7 @@ static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t siz
     if (r == SAL_OK) r = sal__check_size(ctx, name, w, h);
     if (r == SAL_OK) {
         sal_pixels format = formats[n];
-        if (a.apple && n >= 3) format = n == 3 ? SAL_BGR : SAL_BGRA;
+        if (a.apple && n >= 3) format = n == 3 ? SAL_PIXELS_BGR : SAL_PIXELS_BGRA;
         for (size_t i = 0; a.apple && n == 4 && i < (size_t)w * h; i++)
             for (unsigned char *c = decoded + i * 4, *end = c + 3; c < end; c++)
                 *c = *end ? (unsigned char)SAL__MIN((*c * 255 + *end / 2) / *end, 255) : 0;
@@ -7739,7 +7771,8 @@ static sal_result sal__save_pixels(sal_ctx *ctx, const char *path, int w, int h,
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: %d x %d pixels, a JPEG side has at most "
                          "65535; use .png", path, w, h);
     b.ctx = file.ctx = ctx;
-    /* A program may have told stb to turn pictures upside down: in BMP the last row is the first. */
+    /* A program may have told stb to turn pictures upside down: in BMP the last row is the first.
+       */
     stbi_write_bmp_to_func(sal__bytes_add, &b, 1, 2, 1, "\0\1");
     flips = b.size == 62 && b.data[54] == 0;
     b.size = 0;
@@ -7788,7 +7821,7 @@ SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *ma
     memset(map, 0, sizeof *map);
     SAL__TRY(sal_image_load(ctx, path, &image));
     sal_result r = sal_map_new(ctx, image.w, image.h, map);
-    if (r == SAL_OK) r = sal__channel(ctx, &image, 4, image.w, image.h, SAL_AREA, map->data);
+    if (r == SAL_OK) r = sal__channel(ctx, &image, 4, image.w, image.h, SAL_FILTER_AREA, map->data);
     sal_image_free(ctx, &image);
     return r;
 }
@@ -7860,7 +7893,7 @@ SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_ma
     float a = opacity > 0 ? SAL__MIN(opacity, 1.0f) : 0;
     SAL__TRY(sal_image_new(ctx, w, h, out));
     float *fit = SAL__NEW(ctx, float, n);
-    sal_result r = fit ? sal_resize(ctx, fit, w, h, map->data, map->w, map->h, 1, SAL_LINEAR)
+    sal_result r = fit ? sal_resize(ctx, fit, w, h, map->data, map->w, map->h, 1, SAL_FILTER_LINEAR)
                        : SAL_ERR_MEMORY;
     float most = r == SAL_OK ? sal__positive_max(fit, n) : 0;
     for (int k = 0; k < 256; k++) sal_colormap((float)k / 255, colours[k]);
@@ -7976,7 +8009,7 @@ static sal_result sal__spectral(sal_ctx *ctx, sal__arena *arena, const sal_image
     SAL__TRY_PUT(b, ctx, arena, plane, N);
     SAL__TRY_PUT(spectrum, ctx, arena, double, N * N);
     SAL__TRY(sal__map_put(ctx, arena, N, N, map));
-    if (paper) SAL__TRY(sal__channel(ctx, image, 4, N, N, SAL_CUBIC, map->data));
+    if (paper) SAL__TRY(sal__channel(ctx, image, 4, N, N, SAL_FILTER_CUBIC, map->data));
     else sal__sample(map->data, image, N);
     flat = a[0];
     for (int i = 0; i < N * N; i++) flat[i][0] = map->data[i];
@@ -8200,7 +8233,7 @@ static sal_result sal__pyramid(sal_ctx *ctx, sal__arena *arena, const sal_image 
     int w, h;
     sal__working_size(image, &w, &h);
     sal_result r = sal__map_put(ctx, &large, w, h, &whole);
-    if (r == SAL_OK) r = sal__channel(ctx, image, channel, w, h, SAL_CUBIC, whole.data);
+    if (r == SAL_OK) r = sal__channel(ctx, image, channel, w, h, SAL_FILTER_CUBIC, whole.data);
     if (r == SAL_OK) r = sal__halve(ctx, &large, &whole, &one);
     for (int k = 2; k <= last && r == SAL_OK; k++)
         r = sal__halve(ctx, arena, k == 2 ? &one : &out[k - 1], &out[k]);
@@ -8273,11 +8306,11 @@ static sal_result sal__itti_sum(sal_ctx *ctx, const sal__features *f, float *sur
             const sal_map *fine = &f->map[t][c], *coarse = &f->map[t][c + 2];
             size_t size = (size_t)fine->w * fine->h;
             SAL__TRY(sal_resize(ctx, surround, fine->w, fine->h, coarse->data, coarse->w, coarse->h,
-                                1, SAL_CUBIC));
+                                1, SAL_FILTER_CUBIC));
             for (size_t k = 0; k < size; k++)
                 surround[k] = (fine->data[k] - surround[k]) * (fine->data[k] - surround[k]);
             SAL__TRY(sal_resize(ctx, part, map->w, map->h, surround, fine->w, fine->h, 1,
-                                SAL_CUBIC));
+                                SAL_FILTER_CUBIC));
             sal__promote(part, map->w, map->h);
             for (size_t i = 0; i < n; i++) sum[i] += part[i];
         }
@@ -8350,7 +8383,7 @@ static void sal__gbvs_activate(float *out, const float *a, int w, int h) {
 static void sal__gbvs_concentrate(float *out, const float *a, int w, int h) {
     double s = 0.06 * (w + h) / 2, total = 0, decay[2 * SAL__GRID * SAL__GRID];
     int n = w * h;
-    for (int i = 0; i < SAL__COUNT(decay); i++) decay[i] = exp(-i / (2 * s * s));  /* by d squared */
+    for (int i = 0; i < SAL__COUNT(decay); i++) decay[i] = exp(-i / (2 * s * s)); /* by d squared */
     for (int i = 0; i < n; i++) {
         double sum = 0;
         for (int j = 0; j < n; j++) {
@@ -8401,7 +8434,8 @@ static sal_result sal__gbvs(sal_ctx *ctx, sal__arena *arena, const sal_image *im
     for (int t = 0; t < f.types; t++)
         for (int k = FIRST; k <= LAST; k++)
             SAL__TRY(sal_resize(ctx, job.in + (size_t)(t * COUNT + k - FIRST) * n, job.w, job.h,
-                                f.map[t][k].data, f.map[t][k].w, f.map[t][k].h, 1, SAL_CUBIC));
+                                f.map[t][k].data, f.map[t][k].w, f.map[t][k].h, 1,
+                                    SAL_FILTER_CUBIC));
     sal_parallel_for(ctx, (int)maps, sal__gbvs_task, &job);
     for (size_t k = 0; k < maps; k++)
         for (size_t i = 0; i < n; i++) map->data[i] += job.out[k * n + i];
@@ -8662,7 +8696,7 @@ static sal_result sal__bms(sal_ctx *ctx, sal__arena *arena, const sal_image *ima
     job.border = job.figure + 3 * n + 48;
     job.parent = job.end + 3 * n;
     for (int c = 0; c < 3; c++) {
-        SAL__TRY(sal__channel(ctx, image, swap ? 2 - c : c, w, h, SAL_AREA, map->data));
+        SAL__TRY(sal__channel(ctx, image, swap ? 2 - c : c, w, h, SAL_FILTER_AREA, map->data));
         for (size_t k = 0; k < n; k++)
             pixels[k * 3 + c] = (float)floor(map->data[k] * 255 + 0.5);
     }
@@ -8687,10 +8721,13 @@ SALDEF const char *sal_classical_name(sal_classical_kind kind) {
     return sal__classical_names[kind];
 }
 
-SALDEF int sal_classical_from_name(const char *name) {
+SALDEF sal_result sal_classical_from_name(const char *name, sal_classical_kind *kind) {
     for (int k = 0; k < SAL_CLASSICAL_COUNT; k++)
-        if (!strcmp(name, sal__classical_names[k])) return k;
-    return -1;
+        if (!strcmp(name, sal__classical_names[k])) {
+            *kind = (sal_classical_kind)k;
+            return SAL_OK;
+        }
+    return SAL_ERR_ARGUMENT;
 }
 
 SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal_image *image,
@@ -8715,19 +8752,21 @@ SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal
     SAL__TRY(sal_map_new(ctx, d.w, d.h, map));
     size_t n = (size_t)d.w * d.h;
     switch (kind) {
-    case SAL_SPECTRAL: r = sal__spectral(ctx, &arena, image, d.spectral_paper, &own); break;
-    case SAL_ITTI: r = sal__itti(ctx, &arena, image, d.itti_blur, &own); break;
-    case SAL_GBVS: r = sal__gbvs(ctx, &arena, image, d.gbvs_markov, &own); break;
-    case SAL_BMS: r = sal__bms(ctx, &arena, image, d.bms_swap, &own); break;
+    case SAL_CLASSICAL_SPECTRAL: r = sal__spectral(ctx, &arena, image, d.spectral_paper, &own);
+    break;
+    case SAL_CLASSICAL_ITTI: r = sal__itti(ctx, &arena, image, d.itti_blur, &own); break;
+    case SAL_CLASSICAL_GBVS: r = sal__gbvs(ctx, &arena, image, d.gbvs_markov, &own); break;
+    case SAL_CLASSICAL_BMS: r = sal__bms(ctx, &arena, image, d.bms_swap, &own); break;
     default: sal_center_prior(map->data, d.w, d.h, d.center_sx, d.center_sy);
     }
     if (own.data && r == SAL_OK) {
         sal__scale(own.data, (size_t)own.w * own.h, 0, 1);
         r = sal_resize(ctx, map->data, d.w, d.h, own.data, own.w, own.h, 1,
-                       kind == SAL_BMS || kind == SAL_SPECTRAL ? SAL_LINEAR : SAL_CUBIC);
+                       kind == SAL_CLASSICAL_BMS ||
+                           kind == SAL_CLASSICAL_SPECTRAL ? SAL_FILTER_LINEAR : SAL_FILTER_CUBIC);
         sal__scale(map->data, n, 0, 1);
     }
-    if (r == SAL_OK && d.center && kind != SAL_CENTER) {
+    if (r == SAL_OK && d.center && kind != SAL_CLASSICAL_CENTER) {
         sal_map prior;
         r = sal__map_put(ctx, &arena, d.w, d.h, &prior);
         if (r == SAL_OK) sal_center_prior(prior.data, d.w, d.h, d.center_sx, d.center_sy);
@@ -9423,8 +9462,8 @@ SALDEF sal_result sal_metric_emd_reduced(sal_ctx *ctx, const float *map, const f
     int rw = (w - 1) / factor + 1, rh = (h - 1) / factor + 1;
     SAL__TRY_NEW(p, ctx, float, 2 * (size_t)rw * rh);
     float *q = p + (size_t)rw * rh;
-    sal_result r = sal_resize(ctx, p, rw, rh, map, w, h, 1, SAL_CUBIC);
-    if (r == SAL_OK) r = sal_resize(ctx, q, rw, rh, density, w, h, 1, SAL_CUBIC);
+    sal_result r = sal_resize(ctx, p, rw, rh, map, w, h, 1, SAL_FILTER_CUBIC);
+    if (r == SAL_OK) r = sal_resize(ctx, q, rw, rh, density, w, h, 1, SAL_FILTER_CUBIC);
     if (r == SAL_OK) r = sal_metric_emd(ctx, p, q, rw, rh, value);
     sal_free(ctx, p);
     return r;
@@ -9519,7 +9558,7 @@ SALDEF sal_result sal_metric_auc_shuffled(sal_ctx *ctx, const float *map, int w,
 SALDEF const sal_metric_info *sal_metric_about(sal_metric metric) {
     enum { D = SAL_NEEDS_DENSITY, F = SAL_NEEDS_FIXATIONS, O = F | SAL_NEEDS_OTHERS,
            B = F | SAL_NEEDS_BASELINE };
-    static const sal_metric_info table[SAL_METRICS] = {
+    static const sal_metric_info table[SAL_METRIC_COUNT] = {
         { "CC",                "correlation of map and density", 1, D },
         { "NSS",               "normalised scanpath saliency, a fixated pixel counts once", 1, F },
         { "AUC",               "exact area under the ROC curve; negatives: all pixels", 1, F },
@@ -9537,7 +9576,7 @@ SALDEF const sal_metric_info *sal_metric_about(sal_metric metric) {
         { "SIM_sum",           "similarity without the stretching", 1, D },
         { "IG_sum",            "information gain, bits per fixation, maps as they are", 1, B }
     };
-    return (unsigned)metric < SAL_METRICS ? &table[metric] : NULL;
+    return (unsigned)metric < SAL_METRIC_COUNT ? &table[metric] : NULL;
 }
 
 SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *d, double *value) {
@@ -9546,40 +9585,41 @@ SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *d, double *value
     int splits = d->splits ? d->splits : 100, needs = 0;
     int have = (d->density ? SAL_NEEDS_DENSITY : 0) | (d->fixations.x ? SAL_NEEDS_FIXATIONS : 0) |
                (d->others.x ? SAL_NEEDS_OTHERS : 0) | (d->baseline ? SAL_NEEDS_BASELINE : 0);
-    char wanted[SAL_METRICS];
+    char wanted[SAL_METRIC_COUNT];
     sal__eval e;
     SAL__TRY(sal__check_epsilon(ctx, eps));
-    for (int i = 0; i < SAL_METRICS; i++) {
+    for (int i = 0; i < SAL_METRIC_COUNT; i++) {
         int need = sal_metric_about((sal_metric)i)->needs;
         wanted[i] = d->metrics ? d->metrics >> i & 1 : (need & ~have) == 0;
         if (wanted[i]) needs |= need;
         value[i] = NAN;
     }
     sal_result r = sal__eval_open(ctx, d, needs, &e);
-    for (int i = 0; i < SAL_METRICS && r == SAL_OK; i++) {
+    for (int i = 0; i < SAL_METRIC_COUNT && r == SAL_OK; i++) {
         double *v = &value[i];
         if (!wanted[i]) continue;
         switch ((sal_metric)i) {
-        case SAL_CC: *v = sal__cc(&e); break;
-        case SAL_NSS: *v = sal__nss(&e, SAL_EACH_PIXEL); break;
-        case SAL_AUC: r = sal__auc_all(&e, SAL_EACH_FIXATION, v); break;
-        case SAL_SAUC: r = sal__sauc(&e, SAL_EACH_FIXATION, v); break;
-        case SAL_SIM: *v = sal__sim(&e, SAL_NORM_MINMAX); break;
-        case SAL_KL: *v = sal__kl(&e, eps); break;
-        case SAL_IG: *v = sal__ig(&e, SAL_NORM_MINMAX, SAL_EACH_PIXEL, eps); break;
-        case SAL_EMD: r = sal_metric_emd_reduced(ctx, e.map, e.density, e.w, e.h, 32, v); break;
-        case SAL_AUC_JUDD: r = sal__auc_judd(&e, v); break;
-        case SAL_AUC_BORJI: r = sal__auc_grid(&e, 0, splits, step, seed, v); break;
-        case SAL_AUC_BORJI_MEAN: r = sal__auc_grid(&e, 0, 0, step, 0, v); break;
-        case SAL_AUC_SHUFFLED: r = sal__auc_grid(&e, 1, splits, step, seed, v); break;
-        case SAL_AUC_SHUFFLED_MEAN: r = sal__auc_grid(&e, 1, 0, step, 0, v); break;
-        case SAL_NSS_ALL: *v = sal__nss(&e, SAL_EACH_FIXATION); break;
-        case SAL_SIM_SUM: *v = sal__sim(&e, SAL_NORM_SUM); break;
-        case SAL_IG_SUM: *v = sal__ig(&e, SAL_NORM_SUM, SAL_EACH_FIXATION, eps); break;
-        case SAL_METRICS: break;
+        case SAL_METRIC_CC: *v = sal__cc(&e); break;
+        case SAL_METRIC_NSS: *v = sal__nss(&e, SAL_EACH_PIXEL); break;
+        case SAL_METRIC_AUC: r = sal__auc_all(&e, SAL_EACH_FIXATION, v); break;
+        case SAL_METRIC_SAUC: r = sal__sauc(&e, SAL_EACH_FIXATION, v); break;
+        case SAL_METRIC_SIM: *v = sal__sim(&e, SAL_NORM_MINMAX); break;
+        case SAL_METRIC_KL: *v = sal__kl(&e, eps); break;
+        case SAL_METRIC_IG: *v = sal__ig(&e, SAL_NORM_MINMAX, SAL_EACH_PIXEL, eps); break;
+        case SAL_METRIC_EMD: r = sal_metric_emd_reduced(ctx, e.map, e.density, e.w, e.h, 32, v);
+        break;
+        case SAL_METRIC_AUC_JUDD: r = sal__auc_judd(&e, v); break;
+        case SAL_METRIC_AUC_BORJI: r = sal__auc_grid(&e, 0, splits, step, seed, v); break;
+        case SAL_METRIC_AUC_BORJI_MEAN: r = sal__auc_grid(&e, 0, 0, step, 0, v); break;
+        case SAL_METRIC_AUC_SHUFFLED: r = sal__auc_grid(&e, 1, splits, step, seed, v); break;
+        case SAL_METRIC_AUC_SHUFFLED_MEAN: r = sal__auc_grid(&e, 1, 0, step, 0, v); break;
+        case SAL_METRIC_NSS_ALL: *v = sal__nss(&e, SAL_EACH_FIXATION); break;
+        case SAL_METRIC_SIM_SUM: *v = sal__sim(&e, SAL_NORM_SUM); break;
+        case SAL_METRIC_IG_SUM: *v = sal__ig(&e, SAL_NORM_SUM, SAL_EACH_FIXATION, eps); break;
+        case SAL_METRIC_COUNT: break;
         }
     }
-    if (r != SAL_OK) for (int i = 0; i < SAL_METRICS; i++) value[i] = 0;
+    if (r != SAL_OK) for (int i = 0; i < SAL_METRIC_COUNT; i++) value[i] = 0;
     sal__arena_free(ctx, &e.arena);
     return r;
 }
@@ -9598,10 +9638,10 @@ static sal__frame sal__frame_of(sal_fit fit, int iw, int ih, int w, int h) {
     sal__frame f;
     f.sx = f.sy = f.x = f.y = 0;
     f.sw = iw; f.sh = ih; f.w = w; f.h = h;
-    if (fit == SAL_SQUARE) {
+    if (fit == SAL_FIT_SQUARE) {
         f.sw = f.sh = SAL__MIN(iw, ih);
         f.sx = (iw - f.sw) / 2; f.sy = (ih - f.sh) / 2;
-    } else if (fit == SAL_LETTERBOX) {      /* whole-number arithmetic as in the released code */
+    } else if (fit == SAL_FIT_LETTERBOX) {     /* whole-number arithmetic as in the released code */
         if ((double)ih * w > (double)iw * h) f.w = (int)((double)iw * h / ih);
         else                                 f.h = (int)((double)ih * w / iw);
         f.w = SAL__MAX(f.w, 1); f.h = SAL__MAX(f.h, 1);
@@ -9618,11 +9658,12 @@ static sal_result sal__fitted(sal_ctx *ctx, const unsigned char *bytes, const fl
     size_t first = ((size_t)y * wide + x) * c;
     SAL__TRY_NEW(*out, ctx, float, (size_t)w * h * c);
     return sal__resize(ctx, *out, w, h, bytes ? bytes + first : NULL,
-                       floats ? floats + first : NULL, (size_t)wide * c, sw, sh, c, SAL_LINEAR);
+                       floats ? floats + first : NULL, (size_t)wide * c, sw, sh, c,
+                           SAL_FILTER_LINEAR);
 }
 
-SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_image *image, int h,
-                                 int w, float *input) {
+SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_image *image, int w,
+                                 int h, float *input) {
     const sal_net_desc *d = &net->desc;
     float *fitted;
     sal_result r;
@@ -9671,8 +9712,8 @@ static sal_result sal__to_picture(sal_ctx *ctx, sal_fit fit, const float *raw, i
     return r;
 }
 
-SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float *raw, int rh,
-                                  int rw, int h, int w, int image_w, int image_h, sal_map *map) {
+SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float *raw, int rw,
+                                  int rh, int w, int h, int image_w, int image_h, sal_map *map) {
     float *smooth = NULL;
     sal_result r = SAL_OK;
     memset(map, 0, sizeof *map);
@@ -9709,11 +9750,11 @@ SALDEF sal_result sal_predict_run(sal_ctx *ctx, sal_run *run, const sal_image *i
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "this run predicts %d pictures at once, not one",
                          run->n);
     SAL__TRY_NEW(input, ctx, float, (size_t)3 * run->h * run->w);
-    sal_result r = sal_preprocess(ctx, run->net, image, run->h, run->w, input);
+    sal_result r = sal_preprocess(ctx, run->net, image, run->w, run->h, input);
     if (r == SAL_OK) r = sal_run_forward(ctx, run, input);
     sal_free(ctx, input);
     SAL__TRY(r);
-    SAL__TRY(sal_postprocess(ctx, run->net, run->output, run->shape.h, run->shape.w, run->h, run->w,
+    SAL__TRY(sal_postprocess(ctx, run->net, run->output, run->shape.w, run->shape.h, run->w, run->h,
                              image->w, image->h, map));
     if (image->rgba) sal__map_hide(image, map);
     return SAL_OK;
@@ -9739,19 +9780,19 @@ SALDEF void sal_model_close(sal_ctx *ctx, sal_model *model) {
 
 SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *weights,
                                  sal_model *model) {
-    sal_kind kind = SAL_KINDS;
-    int classical = name ? sal_classical_from_name(name) : -1;
+    sal_kind kind = SAL_KIND_COUNT;
+    sal_classical_kind simple = SAL_CLASSICAL_GBVS;
+    int classical = name ? !sal_classical_from_name(name, &simple) : !weights && !ctx->weights;
     const char *from = weights ? weights : "what is built in";
     sal_result r;
     memset(model, 0, sizeof *model);
-    if (classical >= 0 && weights)
+    if (classical && weights)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s has no weights; leave out the model or the "
                          "file %s", name, weights);
-    if (name && classical < 0 && !sal_kind_from_name(name, &kind))
+    if (name && !classical && sal_kind_from_name(name, &kind))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no model called %s", name);
-    if (!name && !weights && !ctx->weights) classical = SAL_GBVS;
-    if (classical >= 0) {
-        model->classical = (sal_classical_kind)classical;
+    if (classical) {
+        model->classical = simple;
         snprintf(model->name, sizeof model->name, "%s", sal_classical_name(model->classical));
         return SAL_OK;
     }
@@ -9774,10 +9815,10 @@ SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *wei
     return r;
 }
 
-SALDEF sal_result sal_model_resize(sal_ctx *ctx, sal_model *model, int h, int w) {
+SALDEF sal_result sal_model_resize(sal_ctx *ctx, sal_model *model, int w, int h) {
     sal_run *run;
     if (!model->net) return SAL_OK;
-    SAL__TRY(sal_run_open(ctx, model->net, 1, h, w, &run));
+    SAL__TRY(sal_run_open(ctx, model->net, 1, w, h, &run));
     sal_run_close(ctx, model->run);
     model->run = run;
     return SAL_OK;
@@ -9801,7 +9842,7 @@ SALDEF sal_result sal_map_adjust(sal_ctx *ctx, sal_map *map, double blur, double
 /* The map times the centre prior. */
 static sal_result sal__map_center(sal_ctx *ctx, const sal_image *image, sal_map *map) {
     sal_map prior;
-    SAL__TRY(sal_classical(ctx, SAL_CENTER, image, NULL, &prior));
+    SAL__TRY(sal_classical(ctx, SAL_CLASSICAL_CENTER, image, NULL, &prior));
     for (size_t i = 0; i < (size_t)map->w * map->h; i++) map->data[i] *= prior.data[i];
     sal__map_normalise(map);
     sal_map_free(ctx, &prior);
@@ -9814,9 +9855,9 @@ SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_im
     sal_result r;
     memset(map, 0, sizeof *map);
     desc.center = model->center;
-    if (model->net && (model->domain < 0 || model->domain >= SAL_DOMAINS))
+    if (model->net && (model->domain < 0 || model->domain >= SAL_DOMAIN_COUNT))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "domain %d: they count from 0 to %d", model->domain,
-                         SAL_DOMAINS - 1);
+                         SAL_DOMAIN_COUNT - 1);
     if (!model->net) r = sal_classical(ctx, model->classical, image, &desc, map);
     else {
         model->run->domain = &model->domain;
@@ -9831,11 +9872,13 @@ SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_im
     return r;
 }
 
-SALDEF sal_map sal_model_raw(const sal_model *model) {
-    sal_map raw = SAL__ZEROED;
+SALDEF sal_tensor sal_model_raw(const sal_model *model) {
+    sal_tensor raw = SAL__ZEROED;
     if (!model->run) return raw;
-    raw.w = model->run->shape.w; raw.h = model->run->shape.h;
-    raw.data = (float *)(uintptr_t)model->run->output;
+    raw.ndim = 2;
+    raw.dim[0] = model->run->shape.h;
+    raw.dim[1] = model->run->shape.w;
+    raw.data = (void *)(uintptr_t)model->run->output;
     return raw;
 }
 
@@ -9848,7 +9891,8 @@ SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *ma
     return r;
 }
 
-/* --- self-test --------------------------------------------------------------------------------- */
+/* --- self-test ---------------------------------------------------------------------------------
+   */
 
 /* A probe is a tiny network with fixed weights and a fixed input. What is stored of it are two
    random projections of its result, and two of all its gradients. */
@@ -9883,7 +9927,7 @@ static void sal__probe_conv1(sal__builder *b) {
 }
 static void sal__probe_pooled(sal__builder *b) {
     sal__maxpool(b, sal__relu(b, sal__conv(b, sal__probe_input(b, 16), "c", 16, 3, 1, 1)), 2, 2,
-                 SAL_VALID);
+                 SAL_PADDING_VALID);
 }
 static void sal__probe_depthwise(sal__builder *b) {
     int x = sal__conv_same(b, sal__probe_input(b, 20), "d", 0, 3, 1);
@@ -9898,12 +9942,12 @@ static void sal__probe_dense(sal__builder *b) {
     sal__dense(b, sal__probe_input(b, 9), "d", 70, 1, 1);
 }
 static void sal__probe_maxout(sal__builder *b) {
-    int x = sal__maxpool(b, sal__probe_input(b, 6), 3, 2, SAL_SAME);
+    int x = sal__maxpool(b, sal__probe_input(b, 6), 3, 2, SAL_PADDING_SAME);
     sal__maxout(b, sal__dense(b, x, "d", 48, 1, 1), 2, 24, 1, 1);
 }
 static void sal__probe_upsample(sal__builder *b) {
     int x = sal__probe_input(b, 7), in[2];
-    in[0] = sal__mirror(b, sal__upsample(b, sal__maxpool(b, x, 2, 2, SAL_VALID), x));
+    in[0] = sal__mirror(b, sal__upsample(b, sal__maxpool(b, x, 2, 2, SAL_PADDING_VALID), x));
     in[1] = x;
     sal__concat(b, in, 2);
 }
@@ -9915,41 +9959,41 @@ static void sal__probe_priors(sal__builder *b) {
 }
 
 static const sal__probe sal__probes[] = {
-    { "convolution 3 x 3", sal__probe_conv3, 18, 24, 1, SAL_F32,
+    { "convolution 3 x 3", sal__probe_conv3, 18, 24, 1, SAL_DTYPE_F32,
       { 9.49965594, 7.74767649, 44.6670267, 137.285421 } },
-    { "convolution 3 x 3, small maps", sal__probe_conv3, 8, 8, 2, SAL_F32,
+    { "convolution 3 x 3, small maps", sal__probe_conv3, 8, 8, 2, SAL_DTYPE_F32,
       { 5.17185888, -6.60832683, 104.308162, 56.8160541 } },
-    { "convolution 5 x 5", sal__probe_conv5, 16, 20, 1, SAL_F32,
+    { "convolution 5 x 5", sal__probe_conv5, 16, 20, 1, SAL_DTYPE_F32,
       { 41.3040727, -99.6840963, -326.624198, -484.222253 } },
-    { "convolution 3 x 3, dilated", sal__probe_dilated, 14, 16, 1, SAL_F32,
+    { "convolution 3 x 3, dilated", sal__probe_dilated, 14, 16, 1, SAL_DTYPE_F32,
       { -27.0460549, 15.5757503, 193.913106, -164.128539 } },
-    { "convolution 7 x 7, stride 2", sal__probe_conv7, 22, 26, 1, SAL_F32,
+    { "convolution 7 x 7, stride 2", sal__probe_conv7, 22, 26, 1, SAL_DTYPE_F32,
       { 29.6806609, 13.6321421, 65.1195075, -59.9536257 } },
-    { "convolution 1 x 1", sal__probe_conv1, 11, 13, 1, SAL_F32,
+    { "convolution 1 x 1", sal__probe_conv1, 11, 13, 1, SAL_DTYPE_F32,
       { 21.3215039, -66.1075208, -105.876281, 121.627389 } },
-    { "convolution and pooling", sal__probe_pooled, 12, 24, 1, SAL_F32,
+    { "convolution and pooling", sal__probe_pooled, 12, 24, 1, SAL_DTYPE_F32,
       { -29.4432965, -45.8171859, 351.627898, -74.839939 } },
-    { "depthwise convolution", sal__probe_depthwise, 15, 18, 1, SAL_F32,
+    { "depthwise convolution", sal__probe_depthwise, 15, 18, 1, SAL_DTYPE_F32,
       { 8.36684122, -19.1893035, -29.0628125, 51.6160179 } },
-    { "depthwise convolution behind a wide one", sal__probe_wide, 38, 38, 1, SAL_F32,
+    { "depthwise convolution behind a wide one", sal__probe_wide, 38, 38, 1, SAL_DTYPE_F32,
       { -20.0878256, 5.06836645, 43.5581682, -163.814056 } },
-    { "dense layer, F32", sal__probe_dense, 8, 8, 1, SAL_F32,
+    { "dense layer, F32", sal__probe_dense, 8, 8, 1, SAL_DTYPE_F32,
       { 8.91660738, -5.31371133, 45.7798039, 16.1649706 } },
-    { "dense layer, F16", sal__probe_dense, 8, 8, 1, SAL_F16,
+    { "dense layer, F16", sal__probe_dense, 8, 8, 1, SAL_DTYPE_F16,
       { 8.91667951, -5.31515434, 0, 0 } },
-    { "dense layer, BF16", sal__probe_dense, 8, 8, 1, SAL_BF16,
+    { "dense layer, BF16", sal__probe_dense, 8, 8, 1, SAL_DTYPE_BF16,
       { 8.9170011, -5.30999687, 0, 0 } },
-    { "dense layer, I8", sal__probe_dense, 8, 8, 1, SAL_I8,
+    { "dense layer, I8", sal__probe_dense, 8, 8, 1, SAL_DTYPE_I8,
       { 8.95696579, -5.3377295, 0, 0 } },
-    { "dense layer, several pictures", sal__probe_dense, 8, 8, 5, SAL_F32,
+    { "dense layer, several pictures", sal__probe_dense, 8, 8, 5, SAL_DTYPE_F32,
       { -5.39012989, 8.22602705, -93.1070127, -71.9150769 } },
-    { "pooling and maxout", sal__probe_maxout, 12, 12, 1, SAL_F32,
+    { "pooling and maxout", sal__probe_maxout, 12, 12, 1, SAL_DTYPE_F32,
       { 7.28400766, 5.23421883, 10.593846, -28.7733046 } },
-    { "resizing and mirroring", sal__probe_upsample, 10, 14, 1, SAL_F32,
+    { "resizing and mirroring", sal__probe_upsample, 10, 14, 1, SAL_DTYPE_F32,
       { -3.61600311, -35.9559331, -46.7617292, -3.41128292 } },
-    { "attentive ConvLSTM", sal__probe_convlstm, 8, 10, 1, SAL_F32,
+    { "attentive ConvLSTM", sal__probe_convlstm, 8, 10, 1, SAL_DTYPE_F32,
       { 2.74304184, 8.04629536, 8.54677209, 8.07174687 } },
-    { "priors", sal__probe_priors, 12, 15, 1, SAL_F32,
+    { "priors", sal__probe_priors, 12, 15, 1, SAL_DTYPE_F32,
       { -4.05447879, -2.76813154, 1.89698813, 18.0829552 } }
 };
 
@@ -9966,7 +10010,7 @@ static sal_result sal__probe_weights(sal_ctx *ctx, sal_net *net, sal_dtype dtype
         for (size_t k = 0; k < n; k++)
             w[k] = (float)(positive ? 0.25 + sal_rng_uniform(&rng) / 2
                                     : reach * (2 * sal_rng_uniform(&rng) - 1));
-        if (dtype != SAL_F32 && p->value.ndim == 2) {
+        if (dtype != SAL_DTYPE_F32 && p->value.ndim == 2) {
             sal_tensor other;
             SAL__TRY(sal_tensor_convert(ctx, &p->value, dtype, &other));
             sal_free(ctx, w);
@@ -10011,8 +10055,8 @@ static sal_result sal__probe_run(sal_ctx *ctx, sal_net *net, const sal__probe *p
         for (size_t i = 0; dout && i < outs; i++) dout[i] = (float)(2 * sal_rng_uniform(&rng) - 1);
         sal_run_clear(run);
         r = dout ? sal_run_backward(ctx, run, dout) : SAL_ERR_MEMORY;
-        if (r == SAL_OK) r = sal_run_fetch(ctx, run, NULL, SAL_GRADIENTS | SAL_VALUES);
-    } else if (r == SAL_OK) r = sal_run_fetch(ctx, run, NULL, SAL_VALUES);
+        if (r == SAL_OK) r = sal_run_fetch(ctx, run, NULL, SAL_RUN_GRADIENTS | SAL_RUN_VALUES);
+    } else if (r == SAL_OK) r = sal_run_fetch(ctx, run, NULL, SAL_RUN_VALUES);
     memset(sum, 0, 3 * sizeof *sum);
     rng.state = 99;
     if (r == SAL_OK && !backward) sal__project_on(sum, run->output, outs, &rng);
@@ -10059,12 +10103,12 @@ SALDEF sal_result sal_self_test(sal_ctx *ctx, void (*report)(void *user, const c
     double worst = 0;
     for (int i = 0; i < SAL__COUNT(sal__probes); i++) {
         const sal__probe *p = &sal__probes[i];
-        sal_net_desc desc = sal_net_desc_default(SAL_JUNTINGNET);
+        sal_net_desc desc = sal_net_desc_default(SAL_KIND_JUNTINGNET);
         sal_net *net;
         desc.h = p->h; desc.w = p->w;
         SAL__TRY(sal__net_build(ctx, &desc, "self-test", 1, p->build, &net));
         sal_result r = sal__probe_weights(ctx, net, p->dtype);
-        for (int back = 0; r == SAL_OK && back < 1 + (p->dtype == SAL_F32); back++) {
+        for (int back = 0; r == SAL_OK && back < 1 + (p->dtype == SAL_DTYPE_F32); back++) {
             double sum[3], off;
             r = sal__probe_run(ctx, net, p, back, sum);
             if (r != SAL_OK) break;
@@ -10092,7 +10136,8 @@ SALDEF sal_result sal_self_test(sal_ctx *ctx, void (*report)(void *user, const c
                              "compile the program again, from a fresh saliency_lite.h");
     }
     if (!*first) return SAL_OK;
-    return sal__fail(ctx, SAL_ERR_NUMERIC, "self-test: the kernel \"%s\" of the backend %s is wrong "
+    return sal__fail(ctx, SAL_ERR_NUMERIC,
+                     "self-test: the kernel \"%s\" of the backend %s is wrong "
                      "(off by %.1e of its size): compile with SALIENCY_NO_SIMD or less optimisation, or use "
                      "sal_backend_ref()", first, backend->name, worst);
 }
@@ -10113,7 +10158,7 @@ static sal_result sal__explain_run(sal_ctx *ctx, sal_net *net, const sal_image *
     *run = NULL;
     SAL__TRY_NEW(*input, ctx, float, (size_t)3 * h * w);
     if (backend && backend->device) ctx->backend = NULL;
-    sal_result r = sal_preprocess(ctx, net, image, h, w, *input);
+    sal_result r = sal_preprocess(ctx, net, image, w, h, *input);
     if (r == SAL_OK) r = sal_run_open_desc(ctx, net, &d, run);
     if (r == SAL_OK) { (*run)->domain = domain; r = sal_run_forward(ctx, *run, *input); }
     ctx->backend = backend;
@@ -10184,9 +10229,9 @@ SALDEF sal_result sal_explain(sal_ctx *ctx, const sal_net *net, const sal_image 
     if (desc->layer < 0 || desc->layer >= net->layers)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s has no layer %d: they count from 0 to %d",
                          net->name, desc->layer, net->layers - 1);
-    if (desc->domain < 0 || desc->domain >= SAL_DOMAINS)
+    if (desc->domain < 0 || desc->domain >= SAL_DOMAIN_COUNT)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "domain %d: they count from 0 to %d", desc->domain,
-                         SAL_DOMAINS - 1);
+                         SAL_DOMAIN_COUNT - 1);
     int layer = desc->layer;
     while (net->layer[layer].op == SAL_OP_DROPOUT) layer = net->layer[layer].input[0];
     SAL__TRY(sal__explain_net(ctx, net, &own));
@@ -10628,18 +10673,19 @@ SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind) {
         const char *loss;
         sal_schedule schedule;      /* kind, rate, rate_end, factor, every */
         sal_optim_desc optim;       /* rule, nesterov, rho, eps, decay, clip, max_norm */
-    } paper[SAL_KINDS] = {
-        { 1000, 128, "mse", { SAL_RATE_LINEAR, 0.03, 0.0001, 0, 0 },
-          { SAL_SGD, 1, 0, 0, 0, 0, 1.9365 } },     /* as Goodfellow et al.'s maxout networks */
-        { 1200, 128, "mse", { SAL_RATE_LINEAR, 0.3, 0.0001, 0, 0 }, { SAL_SGD, 1, 0, 0, 0, 0, 0 } },
-        { 20, 10, "mlnet", { SAL_RATE_TIME_DECAY, 1e-3, 0, 5e-4, 0 },
-          { SAL_SGD, 1, 0, 0, 0, 0, 0 } },
-        { 10, 10, "sam", { SAL_RATE_STEP, 1e-4, 0, 0.1, 3 },
-          { SAL_RMSPROP, 1, 0.9, 1e-7, 0, 0, 0 } },
-        { 10, 10, "sam", { SAL_RATE_STEP, 1e-4, 0, 0.1, 2 },
-          { SAL_RMSPROP, 1, 0.9, 1e-7, 0, 0, 0 } },
-        { 12, 8, "kl-cc", { SAL_RATE_ONE_CYCLE, 5e-4, 0, 0, 0 },
-          { SAL_ADAMW, 1, 0.999, 1e-8, 1e-4, 0, 0 } }      /* ours: see weights/README.md */
+    } paper[SAL_KIND_COUNT] = {
+        { 1000, 128, "mse", { SAL_SCHEDULE_LINEAR, 0.03, 0.0001, 0, 0 },
+          { SAL_RULE_SGD, 1, 0, 0, 0, 0, 1.9365 } },    /* as Goodfellow et al.'s maxout networks */
+        { 1200, 128, "mse", { SAL_SCHEDULE_LINEAR, 0.3, 0.0001, 0, 0 },
+          { SAL_RULE_SGD, 1, 0, 0, 0, 0, 0 } },
+        { 20, 10, "mlnet", { SAL_SCHEDULE_TIME_DECAY, 1e-3, 0, 5e-4, 0 },
+          { SAL_RULE_SGD, 1, 0, 0, 0, 0, 0 } },
+        { 10, 10, "sam", { SAL_SCHEDULE_STEP, 1e-4, 0, 0.1, 3 },
+          { SAL_RULE_RMSPROP, 1, 0.9, 1e-7, 0, 0, 0 } },
+        { 10, 10, "sam", { SAL_SCHEDULE_STEP, 1e-4, 0, 0.1, 2 },
+          { SAL_RULE_RMSPROP, 1, 0.9, 1e-7, 0, 0, 0 } },
+        { 12, 8, "kl-cc", { SAL_SCHEDULE_ONE_CYCLE, 5e-4, 0, 0, 0 },
+          { SAL_RULE_ADAMW, 1, 0.999, 1e-8, 1e-4, 0, 0 } }      /* ours: see weights/README.md */
     };
     sal_ctx ctx = SAL__ZEROED;
     sal_train_desc d = SAL__ZEROED;
@@ -10647,9 +10693,9 @@ SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind) {
     d.epochs = paper[kind].epochs; d.batch = paper[kind].batch;
     d.schedule = paper[kind].schedule;
     d.optim = paper[kind].optim;
-    d.momentum = 0.9; d.momentum_end = kind == SAL_JUNTINGNET ? 0.999 : 0.9;
+    d.momentum = 0.9; d.momentum_end = kind == SAL_KIND_JUNTINGNET ? 0.999 : 0.9;
     d.dropout = -1;
-    d.fixed_norm = kind == SAL_LITE;
+    d.fixed_norm = kind == SAL_KIND_LITE;
     d.mirror = d.ranks = 1;
     return d;
 }
@@ -10677,7 +10723,7 @@ typedef struct sal__size {
     int h, w, ih, iw, dh, dw, th, tw;
 } sal__size;
 
-typedef float sal__epoch[SAL_TRAIN_COLUMNS];
+typedef float sal__epoch[SAL_COLUMN_COUNT];
 enum { SAL__SIZES = 8 };
 
 typedef struct sal__trainer {
@@ -10992,14 +11038,14 @@ static void sal__loss_task(void *arg, int index, int worker) {      /* validatio
     const sal_run *run = t->test;
     int th = t->size[0].th, tw = t->size[0].tw;
     size_t n = (size_t)run->shape.h * run->shape.w, map = (size_t)th * tw;
-    float *scratch = t->scratch + worker * (sal_loss_scratch(&t->desc.loss, run->shape.h,
-                                                             run->shape.w));
+    float *scratch = t->scratch + worker *
+        sal_loss_scratch(&t->desc.loss, run->shape.w, run->shape.h);
     const float *x = run->output + index * n, *density = t->density + index * map;
     const float *fixations = t->fixations + index * map;
     double weight = sal__sample_weight(t, index);
-    t->loss[index] = sal_loss_map(&t->desc.loss, NULL, x, density, fixations, run->shape.h,
-                                  run->shape.w, weight, scratch);
-    sal_upsample_forward(scratch, x, 1, run->shape.h, run->shape.w, th, tw);
+    t->loss[index] = sal_loss_map(&t->desc.loss, NULL, x, density, fixations, run->shape.w,
+                                  run->shape.h, weight, scratch);
+    sal_upsample_forward(scratch, x, 1, run->shape.w, run->shape.h, tw, th);
     t->cc[index] = sal_loss_cc(NULL, scratch, density, map, weight);
     t->nss[index] = sal_loss_nss(NULL, scratch, fixations, map, weight);
 }
@@ -11011,8 +11057,8 @@ enum { SAL__SAVE, SAL__RESTORE, SAL__SWAP, SAL__BLEND };
 /* Between the network's weights and a block of them. BLEND: block += share * (weights - block) */
 static void sal__weights(const sal__trainer *t, float *block, int what, double share) {
     size_t k, n;
-    sal_run_fetch(t->ctx, t->run, NULL, SAL_WEIGHTS);   /* if that fails, so does what follows */
-    if (what == SAL__RESTORE || what == SAL__SWAP) sal_run_changed(t->run, NULL, SAL_WEIGHTS);
+    sal_run_fetch(t->ctx, t->run, NULL, SAL_RUN_WEIGHTS);  /* if that fails, so does what follows */
+    if (what == SAL__RESTORE || what == SAL__SWAP) sal_run_changed(t->run, NULL, SAL_RUN_WEIGHTS);
     for (int i = 0; i < t->net->params; i++) {
         float *w = (float *)t->net->param[i].value.data, *at = block + t->place[i], x;
         if (t->place[i] == SIZE_MAX) continue;
@@ -11035,7 +11081,7 @@ static sal_result sal__train_log(sal__trainer *t) {
     sal__bytes_print(&text, "epoch,loss,val_loss,val_cc,val_nss,rate,momentum\n");
     for (int i = 0; i < t->at.rows; i++) {
         char number[32];
-        for (int k = 0; k < SAL_TRAIN_COLUMNS; k++)
+        for (int k = 0; k < SAL_COLUMN_COUNT; k++)
             sal__bytes_print(&text, "%s%s", k ? "," : i ? "\n" : "",
                              sal_number_print(number, t->history[i][k], 6));
     }
@@ -11065,7 +11111,7 @@ static sal_result sal__train_tensors(sal__trainer *t) {
     sal__block_tensor(tensor++, "train.optimiser", t->optim->state,
                       t->optim->slots * t->optim->floats);
     sal__block_tensor(tensor++, "train.history", t->history[0],
-                      (size_t)t->desc.epochs * SAL_TRAIN_COLUMNS);
+                      (size_t)t->desc.epochs * SAL_COLUMN_COUNT);
     if (t->average) sal__block_tensor(tensor++, "train.average", t->average, t->block_floats);
     if (t->best) sal__block_tensor(tensor++, "train.best", t->best, t->block_floats);
     t->tensors = (int)(tensor - t->tensor);
@@ -11115,7 +11161,7 @@ static void sal__recipe(const sal__trainer *t, sal__bytes *text) {
     for (int i = 0; i < SAL__COUNT(item); i++)
         sal__bytes_print(text, "\n%s %s", item[i].name,
                          sal_number_print(piece, item[i].value, 15));
-    for (int k = 0; k < SAL_LOSS_TERMS; k++)
+    for (int k = 0; k < SAL_LOSS_COUNT; k++)
         sal__bytes_print(text, "\nloss %s %s", sal__loss_names[k],
                          sal_number_print(piece, d->loss.weight[k], 15));
     sal__bytes_print(text, "\n");
@@ -11128,14 +11174,14 @@ static sal_result sal__train_checkpoint(sal__trainer *t) {
     uint64_t loss, best;
     sal_result r = SAL_OK;
     if (t->desc.rank) return SAL_OK;
-    SAL__TRY(sal_run_fetch(t->ctx, t->run, t->optim, SAL_WEIGHTS | SAL_STATE));
+    SAL__TRY(sal_run_fetch(t->ctx, t->run, t->optim, SAL_RUN_WEIGHTS | SAL_RUN_STATE));
     for (int i = 0; !t->best && i < t->net->params; i++)    /* a last step that was too large */
         SAL__TRY(sal__check_values(t->ctx, "lower the learning rate", t->net->param[i].name,
                                    &t->net->param[i].value));
     if (t->desc.out && (t->best_unsaved || !t->best)) {
         float *block = t->best ? t->best : t->average;
         if (block) sal__weights(t, block, SAL__SWAP, 0);
-        r = sal_net_save(t->ctx, t->net, t->desc.out, SAL_F32, NULL, 0);
+        r = sal_net_save(t->ctx, t->net, t->desc.out, SAL_DTYPE_F32, NULL, 0);
         if (block) sal__weights(t, block, SAL__SWAP, 0);
         t->best_unsaved = 0;
     }
@@ -11163,7 +11209,7 @@ static sal_result sal__train_resume(sal__trainer *t) {
     for (int i = 0; r == SAL_OK && i < t->tensors; i++) {
         const sal_named_tensor *to = &t->tensor[i], *from = sal_safetensors_find(&file, to->name);
         size_t n = sal_tensor_count(&to->tensor);
-        if (!from || from->tensor.dtype != SAL_F32 || sal_tensor_count(&from->tensor) != n)
+        if (!from || from->tensor.dtype != SAL_DTYPE_F32 || sal_tensor_count(&from->tensor) != n)
             r = sal__fail(t->ctx, SAL_ERR_FORMAT, "%s: has no tensor %s of %.0f values",
                           t->desc.state, to->name, (double)n);
         else memcpy(to->tensor.data, from->tensor.data, n * sizeof(float));
@@ -11186,7 +11232,7 @@ static sal_result sal__train_resume(sal__trainer *t) {
         t->at.rows = t->at.epoch;
         t->steps_done = (uint64_t)t->at.epoch * (uint64_t)t->at.steps + (uint64_t)t->at.step;
         t->optim->step = t->steps_done;
-        sal_run_changed(t->run, t->optim, SAL_WEIGHTS | SAL_STATE);
+        sal_run_changed(t->run, t->optim, SAL_RUN_WEIGHTS | SAL_RUN_STATE);
     }
     sal_safetensors_free(t->ctx, &file);
     return r;
@@ -11214,7 +11260,7 @@ static void sal__feature_watch(void *arg, const sal_run *run, int i) {
 }
 
 static int sal__train_report(sal__trainer *t) {
-    t->at.history = (const float (*)[SAL_TRAIN_COLUMNS])t->history;
+    t->at.history = (const float (*)[SAL_COLUMN_COUNT])t->history;
     return t->desc.progress ? t->desc.progress(t->desc.user, &t->at) : SAL_TRAIN_GO_ON;
 }
 
@@ -11315,7 +11361,7 @@ static sal_result sal__features_open(sal__trainer *t) {
     t->features = sal__open_file(path, "r+b");
     if (!t->features || sal__seek(t->features, (int64_t)(sizeof header + done * size), SEEK_SET))
         return sal__unwritten(t->ctx, path);
-    SAL__TRY(sal_run_open(t->ctx, t->net, 1, t->run->h, t->run->w, &run));
+    SAL__TRY(sal_run_open(t->ctx, t->net, 1, t->run->w, t->run->h, &run));
     run->watch = sal__feature_watch; run->watch_arg = t;
     run->end = t->run->frozen;
     for (i = done; r == SAL_OK && i < t->records; i++) {
@@ -11380,9 +11426,9 @@ static sal_result sal__train_pictures(sal__trainer *t) {
         if (s->size < 0)
             return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "at most %d sizes of the input, please",
                              SAL__SIZES);
-        if (s->domain < 0 || s->domain >= SAL_DOMAINS)
+        if (s->domain < 0 || s->domain >= SAL_DOMAIN_COUNT)
             return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s: domain %d: they count from 0 to %d",
-                             s->name, s->domain, SAL_DOMAINS - 1);
+                             s->name, s->domain, SAL_DOMAIN_COUNT - 1);
     }
     return SAL_OK;
 }
@@ -11418,7 +11464,7 @@ static sal_result sal__train_load(sal__trainer *t) {
 static sal_result sal__train_check(const sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
     int terms = 0;
-    for (int i = 0; i < SAL_LOSS_TERMS; i++) terms += d->loss.weight[i] != 0;
+    for (int i = 0; i < SAL_LOSS_COUNT; i++) terms += d->loss.weight[i] != 0;
     if (!d->train || d->train->count < 1 || d->epochs < 1 || d->batch < 1 || !terms ||
         !(d->crop >= 0 && d->crop < 1) || !(d->average >= 0 && d->average < 1) ||
         !(d->colour >= 0 && d->colour <= 1) || !(d->dropout <= .99) ||
@@ -11529,7 +11575,7 @@ static sal_result sal__train_memory(sal__trainer *t) {
         }
         map = SAL__MAX(map, (size_t)z->th * z->tw);
         pixels = SAL__MAX(pixels, (size_t)3 * z->h * z->w);
-        scratch = SAL__MAX(scratch, sal_loss_scratch(&d->loss, run->shape.h, run->shape.w));
+        scratch = SAL__MAX(scratch, sal_loss_scratch(&d->loss, run->shape.w, run->shape.h));
         if (z->run) runs += (double)sal_run_bytes(z->run);
     }
     for (int i = 0; i < t->trains + t->vals; i++) {
@@ -11610,7 +11656,7 @@ static sal_result sal__train_lost(sal__trainer *t, double loss) {
     const sal_run *run = t->run;
     const char *where = "the loss";
     size_t k;
-    sal_run_fetch(t->ctx, t->run, NULL, SAL_VALUES);
+    sal_run_fetch(t->ctx, t->run, NULL, SAL_RUN_VALUES);
     for (int i = run->start; i < run->net->layers; i++) {
         const sal_value *v = &run->value[i];
         if (!run->step[i].learns || run->step[i].skip) continue;
@@ -11645,11 +11691,11 @@ static sal_result sal__train_step(sal__trainer *t) {
     SAL__TRY(sal_run_backward(ctx, run, NULL));
     if (d->ranks > 1) {
         float shared = (float)loss;
-        SAL__TRY(sal_run_fetch(ctx, run, NULL, SAL_GRADIENTS | SAL_WEIGHTS));
+        SAL__TRY(sal_run_fetch(ctx, run, NULL, SAL_RUN_GRADIENTS | SAL_RUN_WEIGHTS));
         SAL__TRY(d->reduce(d->user, run->gradients, run->gradient_floats));
         SAL__TRY(d->reduce(d->user, &shared, 1));
         loss = shared;
-        sal_run_changed(run, NULL, SAL_GRADIENTS | SAL_WEIGHTS);    /* weights: further down */
+        sal_run_changed(run, NULL, SAL_RUN_GRADIENTS | SAL_RUN_WEIGHTS); /* weights: further down */
     }
     for (int i = 0; i < run->net->layers; i++) {
         const sal_layer *l = &run->net->layer[i];
@@ -11743,11 +11789,11 @@ static sal_result sal__train_epoch_end(sal__trainer *t) {
     if (!good) return sal__fail(t->ctx, SAL_ERR_IO, "none of %d pictures can be read", t->trains);
     if (t->vals) SAL__TRY(sal__validate(t, &loss, &cc, &nss));
     if (t->vals && !(fabs(loss) <= FLT_MAX)) return sal__train_lost(t, loss);
-    row[SAL_TRAIN_EPOCH] = (float)(t->at.epoch + 1);
-    row[SAL_TRAIN_LOSS] = (float)t->at.loss;
-    row[SAL_TRAIN_VAL_LOSS] = (float)loss; row[SAL_TRAIN_VAL_CC] = (float)cc;
-    row[SAL_TRAIN_VAL_NSS] = (float)nss;
-    row[SAL_TRAIN_RATE] = (float)t->at.rate; row[SAL_TRAIN_MOMENTUM] = (float)t->at.momentum;
+    row[SAL_COLUMN_EPOCH] = (float)(t->at.epoch + 1);
+    row[SAL_COLUMN_LOSS] = (float)t->at.loss;
+    row[SAL_COLUMN_VAL_LOSS] = (float)loss; row[SAL_COLUMN_VAL_CC] = (float)cc;
+    row[SAL_COLUMN_VAL_NSS] = (float)nss;
+    row[SAL_COLUMN_RATE] = (float)t->at.rate; row[SAL_COLUMN_MOMENTUM] = (float)t->at.momentum;
     t->at.epoch++;
     t->at.rows = t->at.epoch;
     t->at.step = 0;
@@ -11791,10 +11837,10 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
         const float *row = t.at.rows ? t.history[t.at.rows - 1] : NULL;
         const float *best = t.at.best_epoch ? t.history[t.at.best_epoch - 1] : row;
         result->epochs = t.at.epoch; result->best_epoch = t.at.best_epoch;
-        result->loss = row ? row[SAL_TRAIN_LOSS] : 0;
+        result->loss = row ? row[SAL_COLUMN_LOSS] : 0;
         result->best = t.at.best;
-        result->val_cc = best ? best[SAL_TRAIN_VAL_CC] : NAN;
-        result->val_nss = best ? best[SAL_TRAIN_VAL_NSS] : NAN;
+        result->val_cc = best ? best[SAL_COLUMN_VAL_CC] : NAN;
+        result->val_nss = best ? best[SAL_COLUMN_VAL_NSS] : NAN;
         if (t.best && t.at.best_epoch) sal__weights(&t, t.best, SAL__RESTORE, 0);
         else if (t.average) sal__weights(&t, t.average, SAL__RESTORE, 0);
     }
@@ -12026,8 +12072,9 @@ SAL__INLINE int32_t sal__unit(const char *p) {
 #define sal__iadd(a, b) _mm512_add_epi32(a, b)
 #define sal__imadd(a, b) _mm512_madd_epi16(a, b)
 #define sal__ifloat(a) _mm512_cvtepi32_ps(a)
-/* whole numbers: 4-byte units everywhere; 2 * SAL__W bytes as 16 bits; sums of neighbours' products;
-   to the nearest, ties to even; 2 * SAL__W sums >> shift, + zero, between low and high, as bytes */
+/* whole numbers: 4-byte units everywhere; 2 * SAL__W bytes as 16 bits; sums of neighbours'
+   products; to the nearest, ties to even; 2 * SAL__W sums >> shift, + zero, between low and high,
+   as bytes */
 #define SAL__BYTES 1
 #define sal__iset(x) _mm512_set1_epi32(x)
 #define sal__iunit(p) _mm512_set1_epi32(sal__unit(p))
@@ -12460,7 +12507,8 @@ static void sal__wino_tile(const sal__wino *w, const sal_conv *s, int t, int *sa
 }
 
 /* What a run of tiles side by side sees of some channels: patch (lanes, n, SAL__PATCH), every d-th
-   pixel from row y and column x on, zeros outside of the picture and for channels that are not there. */
+   pixel from row y and column x on, zeros outside of the picture and for channels that are not
+   there. */
 enum { SAL__PATCH = 40 };
 static void sal__wino_patch(float *patch, const float *in, const sal_conv *s, int channels, int n,
                             int lanes, int width, int y, int x) {
@@ -12910,8 +12958,8 @@ static void sal__dense_finish(const sal__dense_job *j, int s, int first, int cou
         if (j->e->scale) x *= j->e->scale[first + i];
         if (j->e->bias) x += j->e->bias[first + i];
         if (j->e->add) x += j->e->add[at + i];
-        if (j->e->act != SAL_IDENTITY && x < 0) x = 0;
-        if (j->e->act == SAL_RELU6 && x > 6) x = 6;
+        if (j->e->act != SAL_ACT_IDENTITY && x < 0) x = 0;
+        if (j->e->act == SAL_ACT_RELU6 && x > 6) x = 6;
         j->out[at + i] = x;
     }
 }
@@ -12937,12 +12985,12 @@ static void sal__dense_rows_task(void *arg, int index, int worker) {
                        (size_t)first * j->nin * sal_dtype_size(j->weight->dtype);
     float sum[SAL__DENSE_ROWS];
     for (int s = 0; s < j->n; s++) {
-        if (j->weight->dtype == SAL_I8) {
+        if (j->weight->dtype == SAL_DTYPE_I8) {
             const int16_t *hi = j->fixed + (size_t)s * 2 * j->nin;
             j->isa->dot_i8(sum, hi, hi + j->nin, (const int8_t *)rows, count, j->nin);
             for (int i = 0; i < count; i++) sum[i] *= j->unit[s];
         } else j->isa->dot(sum, j->in + (size_t)s * j->nin, rows, j->weight->dtype, count, j->nin);
-        sal__dense_finish(j, s, first, count, j->weight->dtype == SAL_I8, sum);
+        sal__dense_finish(j, s, first, count, j->weight->dtype == SAL_DTYPE_I8, sum);
     }
 }
 
@@ -12957,14 +13005,15 @@ static void sal__dense_panel_task(void *arg, int index, int worker) {
     for (int k = 0; k < j->nin; k += KC) {
         int part = SAL__MIN(KC, j->nin - k);
         const float *from = (const float *)j->weight->data + first * nin + k;
-        if (j->weight->dtype != SAL_F32) {
+        if (j->weight->dtype != SAL_DTYPE_F32) {
             for (int i = 0; i < count; i++)
                 sal_tensor_read(j->weight, (first + i) * nin + k, (size_t)part, rows + i * KC);
             from = rows;
         }
         for (int o = 0; o < 32; o += 16)
             j->isa->pack(b + o * KC, from + o * (from == rows ? (size_t)KC : nin),
-                         from == rows ? (size_t)KC : nin, SAL__MAX(0, SAL__MIN(16, count - o)), part);
+                         from == rows ? (size_t)KC : nin, SAL__MAX(0, SAL__MIN(16, count - o)),
+                             part);
         for (int s = 0; s < j->n; s += 6)
             j->isa->pair(sum + s * 32, 16, 32, j->in + s * nin + k, nin, b, KC * 16, part,
                          SAL__MIN(6, j->n - s), k > 0, j->in + (s + 6) * nin + k);
@@ -12984,7 +13033,7 @@ static void sal__fast_dense(sal_ctx *ctx, float *out, const float *in, const sal
     j.n = n; j.nin = nin; j.nout = nout;
     j.worker = (float *)scratch; j.worker_size = (size_t)n * 32 + 2 * 256 * 32;
     j.fixed = (int16_t *)scratch;
-    for (int s = 0; s < n && n <= SAL__DENSE_FEW && weight->dtype == SAL_I8; s++) {
+    for (int s = 0; s < n && n <= SAL__DENSE_FEW && weight->dtype == SAL_DTYPE_I8; s++) {
         int16_t *hi = j.fixed + (size_t)s * 2 * nin;
         j.unit[s] = sal__fixed_point(hi, hi + nin, in + (size_t)s * nin, nin);
     }
@@ -13016,7 +13065,7 @@ static void sal__lstm_tilde_task(void *arg, int index, int worker) {
 }
 
 static void sal__lstm_gates_task(void *arg, int index, int worker) {
-    static const int gate[4] = { SAL_WI, SAL_WF, SAL_WO, SAL_WC };
+    static const int gate[4] = { SAL_LSTM_WI, SAL_LSTM_WF, SAL_LSTM_WO, SAL_LSTM_WC };
     const sal__lstm_job *j = (const sal__lstm_job *)arg;
     sal__wino_job t = j->wino;
     const sal__wino *w = &t.w;
@@ -13092,15 +13141,18 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
     j.a = z + hw;
     j.wino.worker = va + (c * 9 + 15) / 16 * 16; j.wino.worker_size = p.worker;
     for (int k = 0; k < 9; k++)
-        for (size_t i = 0; i < (size_t)c; i++) va[k * c + i] = params[SAL_VA][i * 9 + k];
+        for (size_t i = 0; i < (size_t)c; i++) va[k * c + i] = params[SAL_LSTM_VA][i * 9 + k];
     for (int s = 0; s < n; s++) {
         j.x = in + s * c * hw;
         j.out = out + s * c * hw;
         /* Wa * X and both biases */
         j.wino.in = j.x; j.wino.v = j.vx;
         sal_parallel_for(ctx, p.w.groups, sal__wino_input_task, &j.wino);
-        e.bias = params[SAL_WA_BIAS]; j.wino.bias2 = params[SAL_UA_BIAS];
-        j.wino.e = &e; j.wino.act = SAL_IDENTITY; j.wino.weight = params[SAL_WA]; j.wino.out = wax;
+        e.bias = params[SAL_LSTM_WA_BIAS]; j.wino.bias2 = params[SAL_LSTM_UA_BIAS];
+        j.wino.e = &e;
+        j.wino.act = SAL_ACT_IDENTITY;
+        j.wino.weight = params[SAL_LSTM_WA];
+        j.wino.out = wax;
         sal_parallel_for(ctx, sal__wino_tasks(&p.w), sal__wino_passing_task, &j.wino);
         for (j.step = 0; j.step < steps; j.step++) {
             float *a = z + hw;
@@ -13110,7 +13162,7 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
                 j.wino.in = j.out; j.wino.v = j.vh;
                 sal_parallel_for(ctx, p.w.groups, sal__wino_input_task, &j.wino);
                 e.bias = NULL; j.wino.bias2 = NULL; e.add = wax;
-                j.wino.act = SAL__ACT_TANH; j.wino.weight = params[SAL_UA]; j.wino.out = sum;
+                j.wino.act = SAL__ACT_TANH; j.wino.weight = params[SAL_LSTM_UA]; j.wino.out = sum;
                 sal_parallel_for(ctx, sal__wino_tasks(&p.w), sal__wino_passing_task, &j.wino);
                 e.add = NULL;
             }
@@ -13232,11 +13284,11 @@ static void sal__plane_forward(const sal__plane_job *j, int c, float *out, const
     const float *from[9];
     sal__plane_copy(j, copy, in);
     for (int t = 0; t < taps; t += 9) {
-        int act = t + 9 < taps ? SAL_IDENTITY : e->act;
+        int act = t + 9 < taps ? SAL_ACT_IDENTITY : e->act;
         for (i = 0; i < 9; i++) weight[i] = t + i < taps ? scale * j->weight[c * taps + t + i] : 0;
         sal__plane_runs(j, copy, t, from);
         j->isa->taps(out, (size_t)s->ow, from, step, weight, t ? 0 : bias, t > 0 || add,
-                     act == SAL_IDENTITY ? -INFINITY : 0, act == SAL_RELU6 ? 6 : INFINITY,
+                     act == SAL_ACT_IDENTITY ? -INFINITY : 0, act == SAL_ACT_RELU6 ? 6 : INFINITY,
                      s->ow, s->oh);
     }
 }
@@ -13553,7 +13605,7 @@ static int sal__whole_plan(sal_run *run) {
         if (l->op == SAL_OP_CONV2D || l->op == SAL_OP_DEPTHWISE) {
             const float *range = sal__range_of(run, i);
             bytes = bytes && l->range;
-            if (step->norm >= 0 || (!bytes && step->act != SAL_IDENTITY) ||
+            if (step->norm >= 0 || (!bytes && step->act != SAL_ACT_IDENTITY) ||
                 (step->add >= 0 && !(bytes && run->value[sal__root(run, step->add)].unit > 0)))
                 return 0;
             if (l->op == SAL_OP_DEPTHWISE && (!bytes || in->unit <= 0 || step->add >= 0)) return 0;
@@ -13608,8 +13660,8 @@ static sal_result sal__whole_fill(sal_ctx *ctx, sal_run *run, int i, unsigned ch
     if (in->unit <= 0) sal__whole_unit(range, &w->unit, &w->zero);
     w->rule.real = out->unit <= 0;
     w->rule.zero = out->zero; w->rule.high = 255;
-    if (run->step[i].act != SAL_IDENTITY) w->rule.low = out->zero;
-    if (run->step[i].act == SAL_RELU6)
+    if (run->step[i].act != SAL_ACT_IDENTITY) w->rule.low = out->zero;
+    if (run->step[i].act == SAL_ACT_RELU6)
         w->rule.high = (int)SAL__MIN(255, 6 / out->unit + 0.5f + out->zero);
     if (add) {
         w->rule.add = sal__whole((double)add->unit / out->unit * 1024 + 0.5, 0, 32768);
@@ -13619,12 +13671,12 @@ static sal_result sal__whole_fill(sal_ctx *ctx, sal_run *run, int i, unsigned ch
         const float *x = sal__weight(run, i, 0) + (size_t)o * ic * taps;
         const float *b = sal__weight(run, i, 1);
         size_t place = sal__whole_place(width, o);
-        float most = b ? fabsf(b[o]) / w->unit * 1.5e-5f : 0;   /* the bias fits, too: 2^29 at most */
+        float most = b ? fabsf(b[o]) / w->unit * 1.5e-5f : 0; /* the bias fits, too: 2^29 at most */
         int32_t sum = 0, all = 0;
         double lost = 0;
         for (int e = 0; e < ic * taps; e++) most = SAL__MAX(most, fabsf(x[e]));
         if (most < 1e-30f) most = 0;
-        float inverse = most > 0 ? 2 * levels / most : 0;   /* twice: an int cuts off, then halves */
+        float inverse = most > 0 ? 2 * levels / most : 0;  /* twice: an int cuts off, then halves */
         float part = most / levels;
         for (int c = 0; c < ic; c++)
             for (int t = 0; t < taps; t++, x++) {
@@ -13693,7 +13745,7 @@ typedef struct sal__whole_job {
     int wide;                       /* 1: the product reads the input as it lies */
 } sal__whole_job;
 
-enum { SAL__WHOLE_A = 131072 };     /* bytes of gathered inputs: with the weights they fit into L2 */
+enum { SAL__WHOLE_A = 131072 };    /* bytes of gathered inputs: with the weights they fit into L2 */
 
 static sal__whole_job sal__whole_fit(const sal_run *run, int i, int threads) {
     sal__whole_job j = SAL__ZEROED;
@@ -13956,8 +14008,8 @@ static sal_result sal__forward_maxpool_fast(sal_ctx *ctx, sal_run *run, int i) {
 
 static sal_result sal__forward_convlstm_fast(sal_ctx *ctx, sal_run *run, int i) {
     sal__at a = sal__at_of(run, i);
-    const float *params[SAL_LSTM_PARAMS];
-    for (int k = 0; k < SAL_LSTM_PARAMS; k++) params[k] = sal__weight(run, i, k);
+    const float *params[SAL_LSTM_COUNT];
+    for (int k = 0; k < SAL_LSTM_COUNT; k++) params[k] = sal__weight(run, i, k);
     sal__fast_convlstm(ctx, a.out, a.in, params, a.l->steps, a.n, a.to.c, a.to.h, a.to.w,
                        a.scratch);
     return SAL_OK;
@@ -14176,7 +14228,8 @@ static size_t sal__sums_floats(const sal__sums_job *j, int threads) {
 }
 
 /* One run of tiles of x: B^T x B, or G x G^T if taps. to (64, panels, tiles of the chunk, 16) */
-static void sal__sums_transform(const sal__sums_job *j, float *to, const float *x, const sal_conv *s,
+static void sal__sums_transform(const sal__sums_job *j, float *to, const float *x,
+                                const sal_conv *s,
                                 int channels, int run, int y0, int x0, int taps, float *patch) {
     size_t tiles = (size_t)j->count * j->w.tx * 16, plane = (size_t)s->ih * s->iw;
     int lanes = SAL__MAX(j->isa->width, 8), n = taps ? taps : 8, panels = (channels + 15) / 16;
@@ -14295,7 +14348,7 @@ static double sal__fast_squares(const sal_ctx *ctx, const float *x, size_t n) {
     float part;
     for (size_t i = 0, count; i < n; i += count, sum += part) {
         count = SAL__MIN(n - i, 8192);
-        sal__isa_of(ctx)->dot(&part, x + i, x + i, SAL_F32, 1, (int)count);
+        sal__isa_of(ctx)->dot(&part, x + i, x + i, SAL_DTYPE_F32, 1, (int)count);
     }
     return sum;
 }
@@ -14342,9 +14395,9 @@ static void sal__fast_project(sal_ctx *ctx, float *row, const float *x, int rows
     float dot[64];
     for (int i = 0, n; i < rows; i += n) {
         n = SAL__MIN(64, rows - i);
-        isa->dot(dot, row, x + (size_t)i * columns, SAL_F32, n, columns);
+        isa->dot(dot, row, x + (size_t)i * columns, SAL_DTYPE_F32, n, columns);
         for (int k = 0; k < n; k++)
-            isa->finish(row, x + (size_t)(i + k) * columns, row, -dot[k], 0, SAL_IDENTITY,
+            isa->finish(row, x + (size_t)(i + k) * columns, row, -dot[k], 0, SAL_ACT_IDENTITY,
                         (size_t)columns);
     }
 }
@@ -14480,7 +14533,8 @@ static void sal__maxpool_train_task(void *arg, int index, int worker) {
 static int sal__pool_gates(const sal_run *run, int i) {
     int v = sal__root(run, run->net->layer[i].input[0]), p = run->value[v].first, k = p + 1;
     while (k < i && run->step[k].skip) k++;
-    return k == i && run->begins && run->step[p].act != SAL_IDENTITY && run->step[p].output == v &&
+    return k == i && run->begins && run->step[p].act != SAL_ACT_IDENTITY &&
+        run->step[p].output == v &&
            sal__sole_reader(run->net, v) == i ? p : 0;
 }
 
@@ -14549,7 +14603,7 @@ static sal_result sal__backward_dense_train(sal_ctx *ctx, sal_run *run, int i) {
     const sal_tensor *weight = sal__tensor(run, i, 0);
     float *turned = (float *)a.scratch;
     int nout = weight->dim[0], nin = weight->dim[1], n = a.n;
-    if (weight->dtype != SAL_F32) return sal__backward_dense(ctx, run, i);
+    if (weight->dtype != SAL_DTYPE_F32) return sal__backward_dense(ctx, run, i);
     if (a.dbias) sal__fast_bias(ctx, a.dbias, a.dout, NULL, n, nout, 1);
     if (a.dweight) {
         for (int o = 0; o < nout; o++)
@@ -14570,7 +14624,7 @@ static sal_result sal__forward_maxpool_train(sal_ctx *ctx, sal_run *run, int i) 
 static sal_result sal__backward_maxpool_train(sal_ctx *ctx, sal_run *run, int i) {
     sal__pool_back_job j = { sal__at_of(run, i), 0 };
     int before = sal__pool_gates(run, i);
-    if (before) j.top = run->step[before].act == SAL_RELU6 ? 6 : FLT_MAX;
+    if (before) j.top = run->step[before].act == SAL_ACT_RELU6 ? 6 : FLT_MAX;
     if (j.a.din) sal_parallel_for(ctx, j.a.n * j.a.from.c, sal__maxpool_back_task, &j);
     run->summed = before;
     return SAL_OK;
@@ -14590,7 +14644,8 @@ static void sal__cell_task(void *arg, int index, int worker) {
     const sal__cell_job *j = (const sal__cell_job *)arg;
     size_t i = (size_t)index * SAL__CELL, n = SAL__MIN(j->n - i, (size_t)SAL__CELL);
     const float *before = j->before ? j->before + i : NULL;
-    if (j->dh) j->isa->lstm_back(j->dh + i, j->dc + i, j->gates + i, j->stride, j->c + i, before, n);
+    if (j->dh) j->isa->lstm_back(j->dh + i, j->dc + i, j->gates + i, j->stride, j->c + i, before,
+                                 n);
     else if (j->gates) j->isa->lstm(j->h + i, j->c + i, before, j->gates + i, j->stride, n);
     else j->isa->finish(j->h + i, j->add + i, NULL, 1, 0, j->act, n);
 }
@@ -14867,8 +14922,8 @@ static void SAL__K(pair)(float *c, size_t cs, size_t ldc, const float *a, size_t
 #endif
 }
 
-/* c (16, panels * 16) = or += the sums over k of a[k][row] * b[panel][k][column], for panels (k, 16)
-   on both sides; those of b, one or two, are bs floats apart. */
+/* c (16, panels * 16) = or += the sums over k of a[k][row] * b[panel][k][column], for panels (k,
+   16) on both sides; those of b, one or two, are bs floats apart. */
 #define SAL__OUTER(name, cs, bs) \
     SAL__K(name##6)(c, cs, ldc, a, 16, 1, b, bs, k, add, a); \
     SAL__K(name##6)(c + 6 * ldc, cs, ldc, a + 6, 16, 1, b, bs, k, add, a); \
@@ -15029,7 +15084,8 @@ SAL__INLINE void SAL__K(wino_in)(float *v, size_t fs, const float *in, size_t ro
                 for (int l = 0; l < SAL__W; l += SAL__T)
                     SAL__K(turn)(t + (i * 8 + j) * SAL__W + l, SAL__W,
                                  in + (size_t)i * row + l * plane + j, plane);
-            if (taps) SAL__K(wino_t)(t + i * 8 * SAL__W, SAL__W, t + i * 8 * SAL__W, SAL__W, n, taps);
+            if (taps) SAL__K(wino_t)(t + i * 8 * SAL__W, SAL__W, t + i * 8 * SAL__W, SAL__W, n,
+                                     taps);
             else SAL__K(wino_b)(t + i * 8 * SAL__W, SAL__W, t + i * 8 * SAL__W, SAL__W, n);
         }
         for (int j = 0; j < n; j++)
@@ -15174,8 +15230,8 @@ static void SAL__K(finish)(float *out, const float *acc, const float *add, float
         return;
     }
     switch (act) {
-    case SAL_RELU:          SAL__FINISH(SAL__ACT_RELU) break;
-    case SAL_RELU6:         SAL__FINISH(SAL__ACT_RELU6) break;
+    case SAL_ACT_RELU:          SAL__FINISH(SAL__ACT_RELU) break;
+    case SAL_ACT_RELU6:         SAL__FINISH(SAL__ACT_RELU6) break;
     case SAL__ACT_SIGMOID:  SAL__FINISH(SAL__K(sigmoid)) break;
     case SAL__ACT_TANH:     SAL__FINISH(SAL__K(tanh)) break;
     default:                SAL__FINISH(SAL__ACT_LINEAR) break;
@@ -15193,8 +15249,8 @@ static void SAL__K(finish_pool)(float *out, const float *a, const float *b, floa
     for (i = 0; i < n; i += SAL__W) {
         sal__v low = SAL__FINISH_POOL(0), high = SAL__FINISH_POOL(SAL__W);
         sal__v x = sal__vmax(sal__veven(low, high), sal__vodd(low, high));
-        if (act != SAL_IDENTITY) x = SAL__ACT_RELU(x);
-        if (act == SAL_RELU6) x = SAL__ACT_RELU6(x);
+        if (act != SAL_ACT_IDENTITY) x = SAL__ACT_RELU(x);
+        if (act == SAL_ACT_RELU6) x = SAL__ACT_RELU6(x);
         if (i + SAL__W <= n) sal__vstore(out + i, x);
         else {
             float rest[SAL__W];
@@ -15349,8 +15405,8 @@ static void SAL__K(dot)(float *out, const float *x, const void *weight, sal_dtyp
     typedef float f32;
     typedef uint16_t f16;
     typedef uint16_t bf16;
-    if (type == SAL_F16)       SAL__DOT(f16, sal__vload_f16)
-    else if (type == SAL_BF16) SAL__DOT(bf16, sal__vload_bf16)
+    if (type == SAL_DTYPE_F16)       SAL__DOT(f16, sal__vload_f16)
+    else if (type == SAL_DTYPE_BF16) SAL__DOT(bf16, sal__vload_bf16)
     else                       SAL__DOT(f32, sal__vload)
 }
 
@@ -15421,7 +15477,8 @@ static void SAL__K(lstm)(float *h, float *c, const float *before, const float *g
     if (i < n) {                /* the rest through whole vectors */
         float part[7][SAL__W] = { { 0 } };
         for (k = 0; i + k < n; k++) {
-            for (int g = 0; g < 4; g++) if (g != 1 || before) part[g][k] = gates[g * stride + i + k];
+            for (int g = 0; g < 4; g++) if (g != 1 ||
+                                            before) part[g][k] = gates[g * stride + i + k];
             if (before) part[4][k] = before[i + k];
         }
         SAL__K(lstm)(part[5], part[6], before ? part[4] : NULL, part[0], SAL__W, SAL__W);
@@ -15453,7 +15510,8 @@ static void SAL__K(lstm_back)(float *dh, float *dc, float *gates, size_t stride,
     if (i < n) {
         float part[8][SAL__W] = { { 0 } };
         for (k = 0; i + k < n; k++) {
-            for (int g = 0; g < 4; g++) if (g != 1 || before) part[g][k] = gates[g * stride + i + k];
+            for (int g = 0; g < 4; g++) if (g != 1 ||
+                                            before) part[g][k] = gates[g * stride + i + k];
             part[4][k] = dh[i + k]; part[5][k] = dc[i + k]; part[6][k] = c[i + k];
             if (before) part[7][k] = before[i + k];
         }

@@ -159,9 +159,9 @@ struct Out {
 /* Element i of weights of any type; those of I8 are to be multiplied by the scale of their row. */
 __device__ float element(const void *data, int dtype, size_t i) {
     switch (dtype) {
-    case SAL_F16:  return __half2float(((const __half *)data)[i]);
-    case SAL_BF16: return __uint_as_float((unsigned)((const unsigned short *)data)[i] << 16);
-    case SAL_I8:   return (float)((const signed char *)data)[i];
+    case SAL_DTYPE_F16:  return __half2float(((const __half *)data)[i]);
+    case SAL_DTYPE_BF16: return __uint_as_float((unsigned)((const unsigned short *)data)[i] << 16);
+    case SAL_DTYPE_I8:   return (float)((const signed char *)data)[i];
     default:       return ((const float *)data)[i];
     }
 }
@@ -1560,7 +1560,7 @@ __global__ void loss_maps(double *value, float *big, float *dbig, const float *d
         top = fmax((double)peak.v, EPS);
     }
     EACH(i, n) { dbig[i] = 0; if (loss.peak) big[i] = (float)(big[i] / top); }
-    for (int k = 0; k < SAL_LOSS_TERMS; k++) {
+    for (int k = 0; k < SAL_LOSS_COUNT; k++) {
         const float *y = k == SAL_LOSS_NSS ? fixations : density;
         double w = weight * loss.weight[k];
         __syncthreads();        /* what the last term wrote, others may read */
@@ -1608,10 +1608,10 @@ __global__ void optim_step(float *w, float *g, float *m, float *a, Step s, int n
     if (s.scale != 1) d = (float)(d * s.scale);
     if (s.decay > 0) d += (float)(s.decay * w[i]);
     g[i] = d;
-    if (s.rule == SAL_SGD) {
+    if (s.rule == SAL_RULE_SGD) {
         float v = m[i] = s.momentum * m[i] - s.rate * d;
         w[i] += s.nesterov ? s.momentum * v - s.rate * d : v;
-    } else if (s.rule == SAL_RMSPROP) {
+    } else if (s.rule == SAL_RULE_RMSPROP) {
         float v = m[i] = s.rho * m[i] + s.take2 * d * d;
         w[i] -= s.rate * d / (sqrtf(v) + s.eps);
     } else {
@@ -1850,22 +1850,24 @@ enum { ROW_KERNEL = -1, ASYNC_KERNEL = 100 };       /* beside sal_cuda_kernel */
 int goes_async(const Run *d, int M, int channels) {
     const sal_cuda *o = &d->options;
     return channels > 0 && channels % 16 == 0 && M > 4 && d->b->built_for >= 80 &&
-           o->precision != SAL_CUDA_F32 && o->kernel == SAL_CUDA_BEST;
+           o->precision != SAL_CUDA_PRECISION_F32 && o->kernel == SAL_CUDA_KERNEL_BEST;
 }
 
 /* Which kernel, and into how many pieces the sum is cut so that all multiprocessors have work. */
 Plan plan_of(const Run *d, int predicts, int M, int N, int K, int channels, int together = 1) {
     const sal_cuda *o = &d->options;
     Plan p;
-    int tensor = d->b->built_for >= 80 || (o->precision == SAL_CUDA_HALF && predicts), blocks, most;
+    int tensor = d->b->built_for >= 80 || (o->precision == SAL_CUDA_PRECISION_HALF && predicts),
+        blocks, most;
     int sms = d->b->sms, k;
     double least = 0;
-    p.kernel = o->kernel != SAL_CUDA_BEST ? (int)o->kernel
+    p.kernel = o->kernel != SAL_CUDA_KERNEL_BEST ? (int)o->kernel
              : M <= 4 ? (int)ROW_KERNEL
-             : o->precision == SAL_CUDA_F32 ? (int)SAL_CUDA_REGISTERS : (int)SAL_CUDA_TENSOR;
-    if (p.kernel == SAL_CUDA_TENSOR && !tensor) p.kernel = SAL_CUDA_REGISTERS;
+             : o->precision == SAL_CUDA_PRECISION_F32 ? (int)SAL_CUDA_KERNEL_REGISTERS
+                                                      : (int)SAL_CUDA_KERNEL_TENSOR;
+    if (p.kernel == SAL_CUDA_KERNEL_TENSOR && !tensor) p.kernel = SAL_CUDA_KERNEL_REGISTERS;
     /* gradients can be too small or large for halves: training takes TF32 instead */
-    p.half = o->precision == SAL_CUDA_HALF && predicts;
+    p.half = o->precision == SAL_CUDA_PRECISION_HALF && predicts;
     p.tm = p.tn = 128;
     if (M <= 64 || N <= 64 || (int)(over(M, 128) * over(N, 128)) < 2 * sms) p.tm = p.tn = 64;
     if (goes_async(d, M, channels)) {
@@ -1885,7 +1887,7 @@ Plan plan_of(const Run *d, int predicts, int M, int N, int K, int channels, int 
     }
     p.pieces = 1;
     p.length = K;
-    if (p.kernel < SAL_CUDA_REGISTERS || together > 1) return p;
+    if (p.kernel < SAL_CUDA_KERNEL_REGISTERS || together > 1) return p;
     blocks = (int)(over(M, p.tm) * over(N, p.tn));
     most = (1 << 25) / M / N;           /* at most 128 MB of partial sums */
     p.pieces = 2 * sms / blocks;
@@ -1935,9 +1937,9 @@ template <class P> void product(const sal_run *run, const P &p) {
     case ROW_KERNEL:
         GO(d, dim3(over(p.N, 32), p.M), dim3(32, 8), product_row<P>)(p);
         return;
-    case SAL_CUDA_NAIVE: GO(d, few, block, product_naive<P>)(p, s); return;
-    case SAL_CUDA_TILED: GO(d, few, block, product_tiled<P>)(p, s); return;
-    case SAL_CUDA_REGISTERS:
+    case SAL_CUDA_KERNEL_NAIVE: GO(d, few, block, product_naive<P>)(p, s); return;
+    case SAL_CUDA_KERNEL_TILED: GO(d, few, block, product_tiled<P>)(p, s); return;
+    case SAL_CUDA_KERNEL_REGISTERS:
         if (large) GO(d, grid, 256, product_registers<P, 128>)(p, s);
         else GO(d, grid, 256, product_registers<P, 64>)(p, s);
         break;
@@ -2014,7 +2016,7 @@ void pack(const sal_run *run, float *out, const float *weight, int oc, int ic, i
           int turned) {
     Run *d = of(run);
     int M = turned ? ic : oc, K = (turned ? oc : ic) * taps, half = d->options.precision ==
-        SAL_CUDA_HALF && !run->training, n = (int)packed_words(M, K) / (half ? 2 : 1);
+        SAL_CUDA_PRECISION_HALF && !run->training, n = (int)packed_words(M, K) / (half ? 2 : 1);
     FOR(d, (size_t)n, pack_weights)((unsigned *)out, weight, half, M, (int)over(M, 16), taps,
                                     turned ? taps : ic * taps, turned ? ic * taps : taps, n);
 }
@@ -2112,7 +2114,7 @@ sal_conv conv_of(const sal_run *run, int i) {
     s.oc = keeps ? in.c : l->shape.c; s.kh = s.kw = lstm ? 3 : l->kernel;
     s.stride = lstm ? 1 : l->stride; s.dilation = lstm ? 1 : l->dilation;
     s.top = s.left = s.bottom = s.right = lstm ? 1 : l->pad;
-    if (!lstm && l->padding == SAL_SAME) {      /* the larger half behind */
+    if (!lstm && l->padding == SAL_PADDING_SAME) {      /* the larger half behind */
         int reach = (s.kh - 1) * s.dilation + 1;
         int h = (in.h - 1) / s.stride * s.stride + reach - in.h;
         int w = (in.w - 1) / s.stride * s.stride + reach - in.w;
@@ -2215,7 +2217,7 @@ sal_result back_depthwise(sal_ctx *ctx, sal_run *run, int i) {
 const float *scales_of(const sal_run *run, int i) {
     const Net *net = of(run)->net;
     int k = run->net->layer[i].param;
-    return run->net->param[k].value.dtype == SAL_I8
+    return run->net->param[k].value.dtype == SAL_DTYPE_I8
          ? (const float *)(net->memory + net->scale_at[k]) : NULL;
 }
 
@@ -2226,7 +2228,7 @@ sal_result on_dense(sal_ctx *ctx, sal_run *run, int i) {
     Out to = epilogue(run, i);
     int nout = t->dim[0], nin = t->dim[1];
     to.row = (size_t)nout; to.columns = FastDiv(nout); to.along_n = 1;
-    if (run->n <= DENSE_FEW && d->options.kernel == SAL_CUDA_BEST) {
+    if (run->n <= DENSE_FEW && d->options.kernel == SAL_CUDA_KERNEL_BEST) {
         GO(d, dim3(over(nout, 8), over(run->n, 8)), dim3(32, 8), dense_rows)
             (to, in_at(run, i, 0), param_at(run, i, 0), (int)t->dtype, scales_of(run, i), run->n,
              nin, nout);
@@ -2258,7 +2260,7 @@ sal_result back_dense(sal_ctx *ctx, sal_run *run, int i) {
     if (dw) {           /* dout^T (nout, n) * in (n, nin) */
         p.M = nout; p.K = n;
         p.A = dout; p.am = 1; p.ak = nout;
-        p.B = in_at(run, i, 0); p.b_type = SAL_F32; p.b_scale = NULL;
+        p.B = in_at(run, i, 0); p.b_type = SAL_DTYPE_F32; p.b_scale = NULL;
         p.to = matrix(dw, nin, 1);
         product(run, p);
     }
@@ -2516,8 +2518,8 @@ sal_result back_gaussians(sal_ctx *ctx, sal_run *run, int i) {
 
 /* The values of one step: X~, E, I, F, O, G, C, H of `size` each, then A. */
 enum { L_X, L_E, L_I, L_F, L_O, L_G, L_C, L_H, L_A };
-const int gates[4][3] = { { L_I, SAL_WI, SAL_UI }, { L_F, SAL_WF, SAL_UF },
-                          { L_O, SAL_WO, SAL_UO }, { L_G, SAL_WC, SAL_UC } };
+const int gates[4][3] = { { L_I, SAL_LSTM_WI, SAL_LSTM_UI }, { L_F, SAL_LSTM_WF, SAL_LSTM_UF },
+                          { L_O, SAL_LSTM_WO, SAL_LSTM_UO }, { L_G, SAL_LSTM_WC, SAL_LSTM_UC } };
 size_t lstm_step(const sal_conv *s) {
     return (size_t)s->n * ((size_t)s->ic * 8 + 1) * s->ih * s->iw;
 }
@@ -2537,15 +2539,15 @@ sal_result on_convlstm(sal_ctx *ctx, sal_run *run, int i) {
     size_t step = lstm_step(&s);
     float *aux = (float *)aux_at(run, i), *wax = d->temp + (aux ? 0 : step), *z = wax + size;
     const float *v_before = NULL;
-    const int wa = w0 + SAL_WA, va = w0 + SAL_VA;
-    Out to = gate_out(wax, param_at(run, i, SAL_WA_BIAS), NULL, NULL, IDENTITY);
+    const int wa = w0 + SAL_LSTM_WA, va = w0 + SAL_LSTM_VA;
+    Out to = gate_out(wax, param_at(run, i, SAL_LSTM_WA_BIAS), NULL, NULL, IDENTITY);
     one.oc = 1;
     conv_forward(run, &s, in, tap, 1, &wa, &to);
     for (t = 0; t < run->net->layer[i].steps; t++) {
         float *v = aux ? aux + t * step : d->temp, *a = v + (size_t)L_A * size;
         const float *h = v_before ? v_before + (size_t)L_H * size : NULL;
         float *e = v + (size_t)L_E * size, *x = v + (size_t)L_X * size;
-        const float *ua_bias = param_at(run, i, SAL_UA_BIAS);
+        const float *ua_bias = param_at(run, i, SAL_LSTM_UA_BIAS);
         Out of_h[5], of_x[4];           /* all that is made of H before, then all of X~ */
         int w_h[5], w_x[4];
         for (k = 0; k < 4; k++) {
@@ -2557,7 +2559,7 @@ sal_result on_convlstm(sal_ctx *ctx, sal_run *run, int i) {
             w_h[k] = w0 + g[2]; w_x[k] = w0 + g[1];
         }
         of_h[4] = gate_out(e, ua_bias, NULL, wax, TANH);
-        w_h[4] = w0 + SAL_UA;
+        w_h[4] = w0 + SAL_LSTM_UA;
         if (h) conv_forward(run, &s, h, tap, 5, w_h, of_h);
         else FOR(d, size, lstm_first)(e, wax, ua_bias, s.ic, hw, size);
         to = gate_out(z, NULL, NULL, NULL, IDENTITY);
@@ -2577,7 +2579,7 @@ sal_result on_convlstm(sal_ctx *ctx, sal_run *run, int i) {
 /* Convolution k of the cell backwards: into what it read, its weight, its bias. */
 void lstm_back(const sal_run *run, int i, const sal_conv *s, float *din, int k, const float *dout,
                const float *in, float *turned) {
-    float *dw = dparam_at(run, i, k), *db = k == SAL_VA ? NULL : dparam_at(run, i, k + 1);
+    float *dw = dparam_at(run, i, k), *db = k == SAL_LSTM_VA ? NULL : dparam_at(run, i, k + 1);
     if (din) conv_data(run, s, din, dout, param_at(run, i, k), taps_of(run, i, 1), turned);
     if (dw && in) conv_weight(run, s, dw, dout, in, taps_of(run, i, 0));
     if (db) GO(of(run), s->oc, 256, bias_backward)(db, dout, s->n, s->oc, s->oh * s->ow);
@@ -2615,10 +2617,10 @@ sal_result back_convlstm(sal_ctx *ctx, sal_run *run, int i) {
         }
         FOR(d, rows, lstm_attend_backward)(da, din, dc, dx, in, a, value[L_F], s.ic, hw, rows);
         GO(d, s.n, 256, softmax_backward)(dz, da, a, hw, 0);
-        lstm_back(run, i, &one, de, SAL_VA, dz, value[L_E], turned);
+        lstm_back(run, i, &one, de, SAL_LSTM_VA, dz, value[L_E], turned);
         FOR(d, size, tanh_backward)(dp, de, value[L_E], size);
-        lstm_back(run, i, &s, din, SAL_WA, dp, in, turned);
-        lstm_back(run, i, &s, dh_to, SAL_UA, dp, h, turned);
+        lstm_back(run, i, &s, din, SAL_LSTM_WA, dp, in, turned);
+        lstm_back(run, i, &s, dh_to, SAL_LSTM_UA, dp, h, turned);
         swap = dh; dh = dh_before; dh_before = swap;
     }
     return done(ctx, run, i);
@@ -2675,7 +2677,7 @@ sal_result weights_up(sal_ctx *ctx, Run *d) {
         const sal_tensor *t = &net->net->param[k].value;
         TRY(up(ctx, d->b, net->memory + net->at[k], t->data,
                sal_tensor_count(t) * sal_dtype_size(t->dtype)));
-        if (t->dtype == SAL_I8)
+        if (t->dtype == SAL_DTYPE_I8)
             TRY(up(ctx, d->b, net->memory + net->scale_at[k], t->scale,
                    (size_t)t->dim[0] * sizeof(float)));
     }
@@ -2690,7 +2692,7 @@ sal_result weights_down(sal_ctx *ctx, Run *d) {
     if (!net->newer) return SAL_OK;
     for (k = 0; k < net->net->params; k++) {        /* only what can have moved */
         const sal_tensor *t = &net->net->param[k].value;
-        if (t->dtype == SAL_F32)
+        if (t->dtype == SAL_DTYPE_F32)
             TRY(down(ctx, d->b, t->data, net->memory + net->at[k],
                      sal_tensor_count(t) * sizeof(float)));
     }
@@ -2726,7 +2728,8 @@ sal_result net_acquire(sal_ctx *ctx, Run *d, const sal_net *net) {
         n->at[k] = n->bytes;
         n->bytes += (sal_tensor_count(t) * sal_dtype_size(t->dtype) + 255) / 256 * 256;
         n->scale_at[k] = n->bytes;
-        if (t->dtype == SAL_I8) n->bytes += ((size_t)t->dim[0] * sizeof(float) + 255) / 256 * 256;
+        if (t->dtype == SAL_DTYPE_I8)
+            n->bytes += ((size_t)t->dim[0] * sizeof(float) + 255) / 256 * 256;
     }
     b->nets = d->net = n;
     e = cudaMalloc((void **)&n->memory, n->bytes + 256);
@@ -3137,7 +3140,7 @@ sal_result run_backward(sal_ctx *ctx, sal_run *run, const float *dout) {
                 TRY(check(ctx, b, cudaMemsetAsync(mirror(run, run->value[v].grad), 0, run->n *
                           count_of(run->value[v].shape) * sizeof(float), b->work), "clearing"));
         }
-        if (step->act != SAL_IDENTITY) {                /* fused: through it first, in place */
+        if (step->act != SAL_ACT_IDENTITY) {                /* fused: through it first, in place */
             float *grad = dout_at(run, i);
             int n = out_count(run, i);
             FOR(d, n, act_backward)(grad, grad, out_at(run, i), (int)step->act, 0, n);
@@ -3169,26 +3172,26 @@ sal_result run_fetch(sal_ctx *ctx, sal_run *run, sal_optim *optim, int what) {
     Run *d = of(run);
     Backend *b = d->b;
     cudaSetDevice(b->id);
-    if (what & SAL_WEIGHTS) TRY(weights_down(ctx, d));
-    if (what & SAL_VALUES)
+    if (what & SAL_RUN_WEIGHTS) TRY(weights_down(ctx, d));
+    if (what & SAL_RUN_VALUES)
         TRY(down(ctx, b, run->arena, d->arena, run->arena_floats * sizeof(float)));
-    if (what & SAL_GRADIENTS && d->gradients) {
+    if (what & SAL_RUN_GRADIENTS && d->gradients) {
         TRY(gradients_up(ctx, run));
         TRY(down(ctx, b, run->gradients, d->gradients, run->gradient_floats * sizeof(float)));
         if (run->value[0].grad)
             TRY(down(ctx, b, run->value[0].grad, mirror(run, run->value[0].grad),
                      d->input_floats * sizeof(float)));
     }
-    if (what & SAL_STATE && optim && d->optim == optim)
+    if (what & SAL_RUN_STATE && optim && d->optim == optim)
         TRY(down(ctx, b, optim->state, d->state, d->state_floats * sizeof(float)));
     return wait(ctx, b);
 }
 
 void run_changed(sal_run *run, sal_optim *, int what) {
     Run *d = of(run);
-    if (what & SAL_WEIGHTS) { d->net->stale = true; d->net->newer = false; }
-    if (what & SAL_GRADIENTS) d->gradients_stale = true;
-    if (what & SAL_STATE) d->optim = NULL;
+    if (what & SAL_RUN_WEIGHTS) { d->net->stale = true; d->net->newer = false; }
+    if (what & SAL_RUN_GRADIENTS) d->gradients_stale = true;
+    if (what & SAL_RUN_STATE) d->optim = NULL;
 }
 
 sal_result run_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_run *run, double rate,
@@ -3224,7 +3227,7 @@ sal_result run_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_run *run, doub
     length = sqrt(length);
     if (norm) *norm = length;
     if (!(length <= 1.7e308)) {     /* whose fault is it? */
-        TRY(run_fetch(ctx, run, NULL, SAL_GRADIENTS));
+        TRY(run_fetch(ctx, run, NULL, SAL_RUN_GRADIENTS));
         for (i = 0; i < net->params; i++)
             for (k = 0; run->gradient[i] && k < sal_tensor_count(&net->param[i].value); k++)
                 if (!(fabs((double)run->gradient[i][k]) <= 3.4e38))
@@ -3236,7 +3239,7 @@ sal_result run_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_run *run, doub
     s.rule = (int)c->rule; s.nesterov = c->nesterov; s.momentum = (float)momentum;
     s.rho = (float)c->rho; s.take1 = (float)(1 - momentum); s.take2 = (float)(1 - c->rho);
     s.eps = (float)c->eps; s.rate = (float)rate;
-    if (c->rule == SAL_ADAM || c->rule == SAL_ADAMW) {
+    if (c->rule == SAL_RULE_ADAM || c->rule == SAL_RULE_ADAMW) {
         s.rate = (float)(rate / (1 - pow(momentum, (double)o->step)));
         s.root = (float)(1 / sqrt(1 - pow(c->rho, (double)o->step)));
     }
@@ -3247,7 +3250,7 @@ sal_result run_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_run *run, doub
         double decay;
         if (!run->gradient[i]) continue;
         decay = t->ndim >= 2 && !(t->ndim == 4 && t->dim[0] * t->dim[1] == 1) ? c->decay : 0;
-        s.decay = c->rule == SAL_ADAMW ? 0 : decay;
+        s.decay = c->rule == SAL_RULE_ADAMW ? 0 : decay;
         s.shrink = (float)(rate * (decay - s.decay));
         FOR(d, n, optim_step)((float *)(d->net->memory + d->net->at[i]), d->gradients + at,
                               d->state + at, d->state + (o->slots > 1 ? o->floats : 0) + at, s, n);

@@ -203,7 +203,7 @@ static float random_value(sal_rng *rng, double reach) {
 /* n values of this type, made without an F32 copy. */
 static sal_result random_tensor(sal_ctx *ctx, sal_tensor *t, size_t n, sal_dtype dtype,
                                 double reach, sal_rng *rng) {
-    size_t i, scales = dtype == SAL_I8 ? (size_t)t->dim[0] : 0, size = sal_dtype_size(dtype);
+    size_t i, scales = dtype == SAL_DTYPE_I8 ? (size_t)t->dim[0] : 0, size = sal_dtype_size(dtype);
     void *data = sal_alloc(ctx, n * size + 4 * scales + 64, 1);     /* one block, scales last */
     if (!data) return SAL_ERR_MEMORY;
     t->data = data;
@@ -211,9 +211,9 @@ static sal_result random_tensor(sal_ctx *ctx, sal_tensor *t, size_t n, sal_dtype
     t->scale = scales ? (float *)(void *)((char *)data + (n + 63) / 64 * 64) : NULL;
     for (i = 0; i < n; i++) {
         float x = random_value(rng, reach);
-        if (dtype == SAL_F32) ((float *)data)[i] = x;
-        else if (dtype == SAL_F16) ((uint16_t *)data)[i] = sal_f32_to_f16(x);
-        else if (dtype == SAL_BF16) ((uint16_t *)data)[i] = sal_f32_to_bf16(x);
+        if (dtype == SAL_DTYPE_F32) ((float *)data)[i] = x;
+        else if (dtype == SAL_DTYPE_F16) ((uint16_t *)data)[i] = sal_f32_to_f16(x);
+        else if (dtype == SAL_DTYPE_BF16) ((uint16_t *)data)[i] = sal_f32_to_bf16(x);
         else ((int8_t *)data)[i] = (int8_t)(x / reach * 127);
     }
     for (i = 0; i < scales; i++) t->scale[i] = (float)(reach / 127);
@@ -229,7 +229,7 @@ static sal_result random_weights(sal_ctx *ctx, sal_net *net, sal_dtype dtype) {
         size_t n = sal_tensor_count(&p->value), j;
         int matrix = p->value.ndim >= 2, dense = net->layer[i].op == SAL_OP_DENSE && k == 0;
         double reach = matrix ? sqrt(6.0 * p->value.dim[0] / (double)n) : 1;
-        sal_result r = random_tensor(ctx, &p->value, n, dense ? dtype : SAL_F32, reach, &rng);
+        sal_result r = random_tensor(ctx, &p->value, n, dense ? dtype : SAL_DTYPE_F32, reach, &rng);
         if (r) return r;
         p->owned = 1;
         for (j = 0; !matrix && j < n; j++) ((float *)p->value.data)[j] = 0.5f;
@@ -275,7 +275,7 @@ static sal_result measure(sal_ctx *ctx, report *r) {
     r->layer = (layer_time *)sal_alloc(ctx, (size_t)net->layers, sizeof *r->layer);
     r->sample = (double *)sal_alloc(ctx, (size_t)net->layers * (size_t)r->runs, sizeof *r->sample);
     if (input && whole && shapes && r->layer && r->sample)
-        result = sal_net_shapes(ctx, net, r->run->h, r->run->w, shapes);
+        result = sal_net_shapes(ctx, net, r->run->w, r->run->h, shapes);
     for (i = 0; !result && i < count; i++) input[i] = (float)(2 * sal_rng_uniform(&rng) - 1);
     r->run->watch = watch; r->run->watch_arg = r;
     for (r->now = -1; !result && r->now < r->runs; r->now++) {
@@ -308,7 +308,7 @@ static void layer_title(char *text, size_t size, const sal_run *run, int i) {
     const sal_step *s = &run->step[i];
     snprintf(text, size, "%s %s%s%s%s", run->net->layer[i].name, sal_op_name(run->net->layer[i].op),
              s->norm >= 0 ? "+norm" : "", s->add >= 0 ? "+add" : "",
-             s->wide >= 0 ? "+depthwise" : s->act != SAL_IDENTITY ? "+relu" : "");
+             s->wide >= 0 ? "+depthwise" : s->act != SAL_ACT_IDENTITY ? "+relu" : "");
 }
 
 static void show_text(const report *r, const machine *m, int layers) {
@@ -436,7 +436,7 @@ static int bench(sal_ctx *ctx, const options *o, const machine *m, sal_kind kind
         if (!result) result = random_weights(ctx, net, (sal_dtype)dtype);
     }
     r.runs = o->runs;
-    if (!result) result = sal_run_open(ctx, net, 1, o->size[0], o->size[1], &r.run);
+    if (!result) result = sal_run_open(ctx, net, 1, o->size[1], o->size[0], &r.run);
     r.load = now() * 1e3 - start;
     if (!result) result = measure(ctx, &r);
     r.peak_mb = peak_mb();
@@ -450,7 +450,8 @@ static int bench(sal_ctx *ctx, const options *o, const machine *m, sal_kind kind
     return result ? complain("%s", sal_error(ctx)) : status;
 }
 
-/* --- training ---------------------------------------------------------------------------------- */
+/* --- training ----------------------------------------------------------------------------------
+   */
 
 /* One warm-up, then o->runs steps: forward, loss, backward, new weights. ms: their median. */
 static sal_result measure_steps(sal_ctx *ctx, const options *o, sal_net *net, sal_run *run,
@@ -458,7 +459,7 @@ static sal_result measure_steps(sal_ctx *ctx, const options *o, sal_net *net, sa
     sal_train_desc recipe = sal_train_desc_paper(net->desc.kind);
     size_t maps = (size_t)(run->shape.h * run->shape.w) * (size_t)run->n;
     size_t count = (size_t)3 * (size_t)(run->h * run->w) * (size_t)run->n, i;
-    size_t room = sal_loss_scratch(&recipe.loss, run->shape.h, run->shape.w) *
+    size_t room = sal_loss_scratch(&recipe.loss, run->shape.w, run->shape.h) *
                   (size_t)sal_threads(ctx);
     float *input = (float *)sal_alloc(ctx, count + 2 * maps + room, sizeof *input);
     float *density = input + count, *fixations = density + maps, *scratch = fixations + maps;
@@ -476,7 +477,8 @@ static sal_result measure_steps(sal_ctx *ctx, const options *o, sal_net *net, sa
         double start = now();
         sal_run_clear(run);
         r = sal_run_forward(ctx, run, input);
-        if (!r) r = sal_run_loss(ctx, run, &recipe.loss, density, fixations, weight, value, scratch);
+        if (!r) r = sal_run_loss(ctx, run, &recipe.loss, density, fixations, weight, value,
+                                 scratch);
         if (!r) r = sal_run_backward(ctx, run, NULL);
         if (!r) r = sal_optim_step(ctx, optim, net, run, 1e-4, 0.9, &norm);
         if (k >= 0) sample[k] = (now() - start) * 1e3;
@@ -529,13 +531,13 @@ static sal_result do_crop(sal_ctx *ctx, const others *o) {
 
 static sal_result do_score(sal_ctx *ctx, const others *o) {
     sal_score_desc d = { 0 };
-    double value[SAL_METRICS];
+    double value[SAL_METRIC_COUNT];
     d.w = d.h = MAP_SIDE; d.map = o->map.data; d.density = d.baseline = o->density.data;
     d.fixations.x = &o->spot->x; d.fixations.y = &o->spot->y;
     d.fixations.count = COUNT(o->spot); d.fixations.stride = sizeof *o->spot / sizeof(float);
     d.others = d.fixations;
-    d.metrics = ((1u << SAL_METRICS) - 1) & ~(SAL_METRIC_BIT(SAL_EMD) |
-                SAL_METRIC_BIT(SAL_AUC_BORJI) | SAL_METRIC_BIT(SAL_AUC_SHUFFLED));
+    d.metrics = ((1u << SAL_METRIC_COUNT) - 1) & ~(SAL_METRIC_BIT(SAL_METRIC_EMD) |
+                SAL_METRIC_BIT(SAL_METRIC_AUC_BORJI) | SAL_METRIC_BIT(SAL_METRIC_AUC_SHUFFLED));
     return sal_score(ctx, &d, value);
 }
 
@@ -587,7 +589,8 @@ static int bench_others(sal_ctx *ctx) {
     if (emd >= 0)
         printf("crop       1000 x 1000, the slowest of %d shapes: %.1f ms, with regions that are "
                "not cut %.1f\nscores     1000 x 1000, %d metrics together: %.1f ms\n"
-               "EMD        %d x %d: %.0f ms\n", COUNT(aspects), crop[0], crop[1], SAL_METRICS - 3,
+               "EMD        %d x %d: %.0f ms\n", COUNT(aspects), crop[0], crop[1],
+                   SAL_METRIC_COUNT - 3,
                score, EMD_SIDE, EMD_SIDE, emd);
     sal_map_free(ctx, &o.map);
     sal_map_free(ctx, &o.density);
@@ -620,12 +623,12 @@ int main(int argc, char **argv) {
         option_text("--svg", &o.svg),
     };
     machine m;
-    sal_kind kind = SAL_JUNTINGNET;
+    sal_kind kind = SAL_KIND_JUNTINGNET;
     int i, rest, status;
     o.runs = 5;
     status = read_options(argc, argv, table, COUNT(table), help, &rest);
     if (!status && rest) status = complain("%s: what to do with it? see bench --help", argv[0]);
-    if (!status && o.net && !sal_kind_from_name(o.net, &kind))
+    if (!status && o.net && sal_kind_from_name(o.net, &kind))
         status = complain("there is no network called %s", o.net);
     if (!status && o.train && !o.net && !o.weights)
         status = complain("--train %d: of which network? -m NET, please", o.train);
@@ -640,7 +643,7 @@ int main(int argc, char **argv) {
         printf("this machine, %d thread%s: %.1f GFLOP/s of multiply-adds, %.1f GB/s read\n",
                m.threads, m.threads > 1 ? "s" : "", m.gflops, m.gbytes);
     if (o.net || o.weights) return finish(bench(&ctx, &o, &m, kind));
-    for (i = 0; i < SAL_KINDS && !status; i++) status = bench(&ctx, &o, &m, (sal_kind)i);
+    for (i = 0; i < SAL_KIND_COUNT && !status; i++) status = bench(&ctx, &o, &m, (sal_kind)i);
     if (!status && !o.json && !o.quiet) status = bench_others(&ctx);
     return finish(status);
 }

@@ -321,7 +321,7 @@ enum { MOST_THREADS = 256 };            /* as many as sal_threads goes up to */
 static inline int read_number(const char *option, const char *text, int whole, double least,
                               double most, double *value) {
     const char *end = text;
-    if (sal_number_parse(&end, value) && !*end && *value >= least && *value <= most &&
+    if (!sal_number_parse(&end, value) && !*end && *value >= least && *value <= most &&
         (!whole || *value == floor(*value))) return 0;
     return complain("%s %s: a %snumber from %.16g to %.16g, please", option, text,
                     whole ? "whole " : "", least, most);
@@ -414,11 +414,14 @@ static inline int read_options(int argc, char **argv, const option *options, int
         if (a[1] == '-' && (value = strchr(a, '=')) != NULL) length = (size_t)(value++ - a);
         for (k = 0; k < n; k++)
             if (strlen(options[k].name) == length && !memcmp(options[k].name, a, length)) break;
-        if (k == n && (!strcmp(a, "-h") || !strcmp(a, "--help"))) { fputs(help, stdout); return -1; }
-        if (k == n && !strcmp(a, "--version")) { printf("%s %s\n", program, sal_version()); return -1; }
+        if (k == n && (!strcmp(a, "-h") || !strcmp(a, "--help"))) { fputs(help, stdout); return -1;
+        }
+        if (k == n && !strcmp(a, "--version"))
+            { printf("%s %s\n", program, sal_version()); return -1; }
         if (k == n) return complain("%s is not an option; see %s --help", a, program);
         if (options[k].kind == OPTION_FLAG) {
-            if (value) return complain("%s takes no value; see %s --help", options[k].name, program);
+            if (value) return complain("%s takes no value; see %s --help", options[k].name,
+                                       program);
             *(int *)options[k].into = 1;
             continue;
         }
@@ -479,8 +482,8 @@ static inline int open_model(sal_ctx *ctx, const model_options *o, sal_model *mo
     char path[PATH_ROOM];
     const char *weights = o->weights;
     sal_kind kind;
-    if (o->name && !weights && sal_kind_from_name(o->name, &kind) &&
-        !(kind == SAL_LITE && ctx->weights)) {                          /* not built in */
+    if (o->name && !weights && !sal_kind_from_name(o->name, &kind) &&
+        !(kind == SAL_KIND_LITE && ctx->weights)) {                          /* not built in */
         if (find_weights(o->name, path)) return 1;
         weights = path;
     }
@@ -496,7 +499,7 @@ static inline int open_model(sal_ctx *ctx, const model_options *o, sal_model *mo
     if (!r && o->steps) r = sal_net_steps(ctx, model->net, o->steps);
     if (o->float32 && model->net) model->net->desc.float32 = 1;
     if (!r && (o->input[0] || o->steps || o->float32))
-        r = sal_model_resize(ctx, model, o->input[0], o->input[1]);
+        r = sal_model_resize(ctx, model, o->input[1], o->input[0]);
     if (!r) return 0;
     sal_model_close(ctx, model);
     return complain("%s", sal_error(ctx));
@@ -623,7 +626,8 @@ static inline int is_companion(const char *name) {
                                            ".yaml", ".csv", ".tsv", ".log", ".ini", ".db", ".mat",
                                            ".npy", ".npz", ".safetensors", ".sh", ".py", ".c" };
     size_t i;
-    for (i = 0; i < sizeof endings / sizeof *endings; i++) if (has_ending(name, endings[i])) return 1;
+    for (i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (has_ending(name, endings[i])) return 1;
     return name[0] == '.';
 }
 
@@ -802,7 +806,8 @@ static inline int out_path(sal_ctx *ctx, const pictures *p, const char *out, con
                            char path[PATH_ROOM]) {
     int folder = names_folder(out);
     ctx->write = is_standard(out) ? write_stdout : NULL;
-    if (snprintf(path, PATH_ROOM, "%s%s%s", out, folder ? "/" : "", folder ? name : "") >= PATH_ROOM)
+    if (snprintf(path, PATH_ROOM, "%s%s%s", out, folder ? "/" : "",
+                 folder ? name : "") >= PATH_ROOM)
         return complain("%s: this path is too long", out);
     if (folder && !make_folders(path)) return complain("%s: cannot be made a folder", out);
     if (!is_standard(out) && is_taken(p, path))

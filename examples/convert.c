@@ -50,7 +50,7 @@ static int read_tone(void *into, const char *option, const char *value) {
     tone *t = (tone *)into;
     const char *at = value;
     double power, least;
-    if (sal_number_parse(&at, &power) && *at++ == ',' && sal_number_parse(&at, &least) && !*at &&
+    if (!sal_number_parse(&at, &power) && *at++ == ',' && !sal_number_parse(&at, &least) && !*at &&
         power >= .01 && power <= 100 && least >= 0 && least <= .5) {
         t->power = (float)power;
         t->floor = (float)least;
@@ -132,7 +132,7 @@ static sal_result see_folder(sal_ctx *ctx, ranges *r, sal_run *run, float *pixel
         snprintf(path, sizeof path, "%s/%s", folder, name[(long)i * taken / used]);
         result = sal_image_load(ctx, path, &image);
         if (result) break;
-        result = sal_preprocess(ctx, r->net, &image, run->h, run->w, pixels);
+        result = sal_preprocess(ctx, r->net, &image, run->w, run->h, pixels);
         sal_image_free(ctx, &image);
         if (!result) see(r, 0, pixels, input);
         if (!result) result = sal_run_forward(ctx, run, pixels);
@@ -148,7 +148,7 @@ static sal_result see_photos(sal_ctx *ctx, ranges *r) {
     float *pixels = NULL;
     sal_result result;
     int i;
-    plain.carries = NULL;               /* so that each layer's values are seen */
+    plain.can_fuse = NULL;               /* so that each layer's values are seen */
     ctx->backend = &plain;
     r->net->desc.float32 = 1;
     result = sal_run_open(ctx, r->net, 1, 0, 0, &run);
@@ -236,7 +236,7 @@ static int other_texts(const sal_net *net, const char **extra) {
 
 int main(int argc, char **argv) {
     static const char *const names[] = { "f32", "f16", "bf16", "i8" };
-    static const sal_dtype types[] = { SAL_F32, SAL_F16, SAL_BF16, SAL_I8 };
+    static const sal_dtype types[] = { SAL_DTYPE_F32, SAL_DTYPE_F16, SAL_DTYPE_BF16, SAL_DTYPE_I8 };
     sal_ctx ctx = { 0 };
     sal_net *net = NULL;
     tone t = { 0, 0 };

@@ -130,7 +130,7 @@ static sal_result cut(sal_ctx *ctx, const sal_image *image, int opaque, const sa
                       int h, sal_image *out) {
     const unsigned char *data = image->rgba && !opaque ? image->rgba : image->data;
     int channels = data == image->rgba ? 4 : 3, pitch = image->w * channels;
-    sal_pixels format = channels == 4 ? SAL_RGBA : SAL_RGB;
+    sal_pixels format = channels == 4 ? SAL_PIXELS_RGBA : SAL_PIXELS_RGB;
     unsigned char *fitted;
     sal_result r;
     data += ((size_t)b->y * image->w + b->x) * channels;
@@ -197,7 +197,7 @@ static void print_json(const options *o, const char *picture, const photo *p, co
 static sal_result fit_boost(sal_ctx *ctx, const sal_map *boost, const sal_map *map, sal_map *out) {
     sal_result r = sal_map_new(ctx, map->w, map->h, out);
     if (!r) r = sal_resize(ctx, out->data, map->w, map->h, boost->data, boost->w, boost->h, 1,
-                           SAL_LINEAR);
+                           SAL_FILTER_LINEAR);
     return r;
 }
 
@@ -256,8 +256,8 @@ static sal_result crop(sal_ctx *ctx, void *arg, const picture *of) {
 
 /* Two positive numbers with a sign between them. */
 static int parse_pair(const char *text, char sign, double *a, double *b) {
-    if (!sal_number_parse(&text, a) || *text++ != sign) return 0;
-    return sal_number_parse(&text, b) && !*text && *a > 0 && *b > 0 && *a < 1e6 && *b < 1e6;
+    if (sal_number_parse(&text, a) || *text++ != sign) return 0;
+    return !sal_number_parse(&text, b) && !*text && *a > 0 && *b > 0 && *a < 1e6 && *b < 1e6;
 }
 
 /* -a, -s and --box: only one of them can say what shape the box has. */
@@ -280,7 +280,7 @@ static int read_shape(void *into, const char *option, const char *value) {
 static int read_share(void *into, const char *option, const char *value) {
     double *share = (double *)into;
     const char *end = value;
-    if (sal_number_parse(&end, share) && !*end && *share > 0 && *share <= 1) return 0;
+    if (!sal_number_parse(&end, share) && !*end && *share > 0 && *share <= 1) return 0;
     return complain("%s %s: a share is above 0 and at most 1", option, value);
 }
 
@@ -291,7 +291,7 @@ static int read_boost(void *into, const char *option, const char *value) {
     size_t length = strlen(value);
     o->boost_weight = 1;
     if (colon && sal_path_kind(value) < 0) {
-        if (!sal_number_parse(&end, &o->boost_weight) || *end) o->boost_weight = 1;
+        if (sal_number_parse(&end, &o->boost_weight) || *end) o->boost_weight = 1;
         else length = (size_t)(colon - value);
     }
     if (!(fabs(o->boost_weight) <= 1e6) || length >= sizeof o->boost_path)

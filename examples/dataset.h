@@ -90,8 +90,9 @@ SALDEF sal_result sal_mat_load(sal_ctx *ctx, const char *path, sal_mat *mat);
      Toronto  origfixdata.mat, pictures in "Original Image Set"/, images/ or beside it
    Which file a picture takes its map and fixations from is settled at opening, and what is missing
    there is an error, so that nothing fails hours later. */
-typedef enum sal_layout { SAL_PLAIN, SAL_OSIE, SAL_SCENE, SAL_SALICON, SAL_ISUN, SAL_MIT1003,
-                          SAL_CAT2000, SAL_TORONTO } sal_layout;
+typedef enum sal_layout { SAL_LAYOUT_PLAIN, SAL_LAYOUT_OSIE, SAL_LAYOUT_SCENE, SAL_LAYOUT_SALICON,
+                          SAL_LAYOUT_ISUN, SAL_LAYOUT_MIT1003,
+                          SAL_LAYOUT_CAT2000, SAL_LAYOUT_TORONTO } sal_layout;
 
 /* All zero is the default. */
 typedef struct sal_dataset_options {
@@ -846,7 +847,7 @@ static int set__csv_find(const set__csv *c, const char *name) {
 
 /* A finite number and nothing else. */
 static int set__csv_parse(const char *s, double *out) {
-    return sal_number_parse(&s, out) && !*s && fabs(*out) <= DBL_MAX;
+    return !sal_number_parse(&s, out) && !*s && fabs(*out) <= DBL_MAX;
 }
 
 /* --- the published sets --------------------------------------------------------------------
@@ -871,7 +872,7 @@ static double set__set_sigma(const sal_dataset *set, const sal_dataset_entry *e,
     if (set->options.sigma > 0) return set->options.sigma;
     if (e->sigma > 0) return e->sigma;
     if (set__layouts[set->layout].sigma > 0) return set__layouts[set->layout].sigma;
-    if (set->layout == SAL_SCENE) return 33.75 * SET__MAX(h / 1080.0, w / 1920.0);
+    if (set->layout == SAL_LAYOUT_SCENE) return 33.75 * SET__MAX(h / 1080.0, w / 1920.0);
     return 0.03 * SET__MAX(w, h);
 }
 
@@ -1135,7 +1136,7 @@ static sal_result set__csv_number(sal_ctx *ctx, const set__csv *c, int column, d
     const char *text = column < 0 ? NULL : c->cell[column];
     *out = -1;
     if (!text) return SAL_OK;
-    if (sal_number_parse(&text, out) && !*text) return SAL_OK;
+    if (!sal_number_parse(&text, out) && !*text) return SAL_OK;
     for (int i = 0; i < SET__COUNT(none); i++)
         if (set__same(c->cell[column], none[i])) { *out = NAN; return SAL_OK; }
     return set__fail(ctx, SAL_ERR_FORMAT, "%s:%d: \"%.40s\" in cell %d is no number%s", c->path,
@@ -1336,10 +1337,10 @@ static sal_result set__read_fixations(set__opener *b, const char *path, const sa
         return set__fail(b->ctx, SAL_ERR_FORMAT, "%s: the cell array fixations, as in OSIE or "
                          "Scene, is expected", path);
     if (set__unwrap(fixations->child)->kind == SAL_MAT_STRUCT) {
-        b->set->layout = SAL_OSIE;
+        b->set->layout = SAL_LAYOUT_OSIE;
         return set__read_osie(b, path, fixations);
     }
-    b->set->layout = SAL_SCENE;
+    b->set->layout = SAL_LAYOUT_SCENE;
     return set__read_scene(b, path, fixations);
 }
 
@@ -1486,7 +1487,7 @@ static sal_result set__open_mit1003(set__opener *b, const char *stimuli, const c
     const char *below, *folders = "";
     char **names;
     int n, subject;
-    b->set->layout = SAL_MIT1003;
+    b->set->layout = SAL_LAYOUT_MIT1003;
     SET__TRY(set__add_pictures(b, stimuli, ""));
     SET__TRY(set__pair_files(b, "ALLFIXATIONMAPS", "_fixMap.jpg|_fixMap.jpeg|_fixMap.png",
                              "ALLFIXATIONMAPS", "_fixPts.jpg|_fixPts.jpeg|_fixPts.png"));
@@ -1523,7 +1524,7 @@ static sal_result set__check_maps(set__opener *b) {
 /* Plain, OSIE, Scene: one file has the fixations of all pictures. */
 static sal_result set__open_plain(set__opener *b, const char *pictures) {
     const char *path, *sigmas, *named = b->set->options.fixations;
-    b->set->layout = SAL_PLAIN;
+    b->set->layout = SAL_LAYOUT_PLAIN;
     SET__TRY(set__add_picture_tree(b, pictures));
     SET__TRY(set__pair_files(b, "maps", SET__MAPS, NULL, NULL));
     SET__TRY(set__sort_stems(b));
@@ -1556,14 +1557,14 @@ static sal_result set__open_set(set__opener *b) {
     }
     SET__TRY(set__find_folder(b, &a, "Stimuli|trainSet/Stimuli"));
     if (a) {
-        b->set->layout = SAL_CAT2000;
+        b->set->layout = SAL_LAYOUT_CAT2000;
         SET__TRY(set__add_picture_tree(b, a));
         return set__pair_files(b, "FIXATIONMAPS|trainSet/FIXATIONMAPS", ".jpg|.jpeg|.png",
                                "FIXATIONLOCS|trainSet/FIXATIONLOCS", ".mat");
     }
     SET__TRY(set__find_file(b, &c, "|fixdens|eyetrackingdata/fixdens", "origfixdata.mat"));
     if (c) {
-        b->set->layout = SAL_TORONTO;
+        b->set->layout = SAL_LAYOUT_TORONTO;
         SET__TRY(set__find_folder(b, &a, "Original Image Set|fixdens/Original Image Set|"
                                   "eyetrackingdata/fixdens/Original Image Set|images|Images|"));
         SET__TRY(set__add_pictures(b, a, ""));
@@ -1572,7 +1573,7 @@ static sal_result set__open_set(set__opener *b) {
     SET__TRY(set__find_file(b, &a, "", "training.mat"));
     SET__TRY(set__find_file(b, &c, "", "validation.mat"));
     if (a || c) {
-        b->set->layout = SAL_ISUN;
+        b->set->layout = SAL_LAYOUT_ISUN;
         if (a && (!split || !strcmp(split, "training")))
             SET__TRY(set__read_mat(b, a, set__read_isun));
         if (c && (!split || !strcmp(split, "validation")))
@@ -1583,7 +1584,7 @@ static sal_result set__open_set(set__opener *b) {
     SET__TRY(set__find_folder(b, &c, "fixations"));
     SET__TRY(set__find_file(b, &table, "", "fixations.csv"));
     if (a && c && !table && !b->set->options.fixations) {
-        b->set->layout = SAL_SALICON;
+        b->set->layout = SAL_LAYOUT_SALICON;
         SET__TRY(set__add_picture_tree(b, a));
         SET__TRY(set__pair_files(b, "maps|maps/train|maps/val", SET__MAPS,
                                  "fixations|fixations/train|fixations/val", SET__POINTS));
@@ -1591,7 +1592,7 @@ static sal_result set__open_set(set__opener *b) {
             const char *points = b->set->entry[i].fixations;
             if (points && set__has_extension(points, ".mat")) return SAL_OK;
         }
-        b->set->layout = SAL_PLAIN;
+        b->set->layout = SAL_LAYOUT_PLAIN;
         return SAL_OK;
     }
     if (a) return set__open_plain(b, a);
@@ -1750,7 +1751,7 @@ static sal_result set__read_looks(sal_ctx *ctx, const sal_dataset *set, const sa
     const sal_mat *pixels;
     sal_mat file;
     sal_result r;
-    if (set->layout == SAL_MIT1003 && set->subjects > 0)
+    if (set->layout == SAL_LAYOUT_MIT1003 && set->subjects > 0)
         return set__read_viewers(ctx, set, e->name, looks);
     if (!set__has_extension(e->fixations, ".mat"))
         return set__read_points(ctx, e->fixations, looks, w, h);

@@ -212,7 +212,8 @@ static int evaluate(evaluation *e) {
 
 /* --- results ------------------------------------------------------------------------------- */
 
-/* To a file, or to standard output for - and in place of a file in a folder, out_path says which. */
+/* To a file, or to standard output for - and in place of a file in a folder, out_path says which.
+   */
 static int write_text(evaluation *e, const char *out, const char *name,
                       void (*make)(const evaluation *e, text *t)) {
     text t = { NULL, 0, 0, 0 };
@@ -467,7 +468,7 @@ static int read_metrics(void *into, const char *option, const char *list) {
 static void choose_metrics(evaluation *e) {
     int m, given = e->metrics != 0;
     for (m = 0; m < SCORES; m++) {
-        if (e->metrics >> m & 1 || (m < SAL_METRICS ? given || e->crop : !e->crop)) continue;
+        if (e->metrics >> m & 1 || (m < SAL_METRIC_COUNT ? given || e->crop : !e->crop)) continue;
         e->order[e->columns++] = m;
         e->metrics |= SAL_METRIC_BIT(m);
     }
@@ -508,7 +509,7 @@ static int run(evaluation *e, int argc, char **argv) {
         option_number("--test-share", &e->test_share, 0, 1),
         option_size("--input", e->input),
         option_call("--precision", read_precision, &e->float32),
-        option_whole("--domain", &e->domain, 0, SAL_DOMAINS - 1),
+        option_whole("--domain", &e->domain, 0, SAL_DOMAIN_COUNT - 1),
         option_number("--blur", &e->blur, 0, 1),
         option_number("--power", &e->power, 0.01, 100),
         option_call("--viewing-distance", read_viewing, &e->blur),

@@ -14,7 +14,7 @@ typedef double fit_sums[FIT_BLURS][FIT_POWERS];
 /* CC of the map after an adjustment, which leaves the map itself as it is. */
 static sal_result fit_score(sal_ctx *ctx, const sal_map *map, const sal_map *density, double blur,
                             double power, double *sum) {
-    double value[SAL_METRICS];
+    double value[SAL_METRIC_COUNT];
     sal_score_desc d;
     sal_map changed;
     sal_result r = sal_map_new(ctx, map->w, map->h, &changed);
@@ -24,9 +24,9 @@ static sal_result fit_score(sal_ctx *ctx, const sal_map *map, const sal_map *den
     memset(&d, 0, sizeof d);
     d.w = map->w; d.h = map->h;
     d.map = changed.data; d.density = density->data;
-    d.metrics = SAL_METRIC_BIT(SAL_CC);
+    d.metrics = SAL_METRIC_BIT(SAL_METRIC_CC);
     if (!r) r = sal_score(ctx, &d, value);
-    if (!r && isfinite(value[SAL_CC])) *sum += value[SAL_CC];
+    if (!r && isfinite(value[SAL_METRIC_CC])) *sum += value[SAL_METRIC_CC];
     sal_map_free(ctx, &changed);
     return r;
 }
@@ -57,7 +57,7 @@ static sal_result fit_picture(evaluation *e, sal_model *model, int image, fit_su
 /* Of the combinations that are equally good the first is taken: the least change. */
 static int fit_row(evaluation *e, score_row *row) {
     sal_model *model = &row->of;
-    int domains = model->net && model->net->desc.kind == SAL_LITE ? SAL_DOMAINS : 1;
+    int domains = model->net && model->net->desc.kind == SAL_KIND_LITE ? SAL_DOMAIN_COUNT : 1;
     int domain, i, k, chosen = 0;
     fit_sums sums;
     row->fit_after = -INFINITY;

@@ -21,7 +21,7 @@ static const char *skip_value(const char *p, int depth) {
     }
     if (!strncmp(p, "null", 4) || !strncmp(p, "true", 4)) return p + 4;
     if (!strncmp(p, "false", 5)) return p + 5;
-    if (*p != '[' && *p != '{') return sal_number_parse(&p, &number) ? p : NULL;
+    if (*p != '[' && *p != '{') return !sal_number_parse(&p, &number) ? p : NULL;
     close = *p == '[' ? ']' : '}';
     p = skip_blanks(p + 1);
     if (*p == close) return p + 1;
@@ -73,7 +73,7 @@ static const char *member(const char *object, const char *key) {
 /* What a number cannot be is NaN: null, or nothing there. */
 static double number_of(const char *value) {
     double x;
-    return value && sal_number_parse(&value, &x) ? x : NAN;
+    return value && !sal_number_parse(&value, &x) ? x : NAN;
 }
 
 /* The text of a string as evaluate writes it: \u00XX and \ufffd are its only escapes. */
@@ -195,6 +195,7 @@ static int merge(evaluation *e, char **file, int count) {
     }
     sal_free(&e->ctx, first);
     for (i = 0; i < e->images && !status; i++) missing += !e->name[i];
-    if (missing) status = complain("%d of %d pictures are in none of these parts", missing, e->images);
+    if (missing) status = complain("%d of %d pictures are in none of these parts", missing,
+                                   e->images);
     return status;
 }

@@ -36,7 +36,7 @@ static sal_result make_thumb(sal_ctx *ctx, const float *in, int w, int h, int ch
     sal_image thumb;
     sal_result r = small ? sal_image_new(ctx, tw, th, &thumb) : SAL_ERR_MEMORY;
     if (r) { sal_free(ctx, small); return r; }
-    r = sal_resize(ctx, small, tw, th, in, w, h, channels, SAL_AREA);
+    r = sal_resize(ctx, small, tw, th, in, w, h, channels, SAL_FILTER_AREA);
     for (i = 0; !r && i < tw * th * channels; i++) top = MAX(top, small[i]);
     for (i = 0; !r && channels == 1 && i < tw * th; i++)
         sal_colormap(top > 0 ? small[i] / top : 0, thumb.data + 3 * i);

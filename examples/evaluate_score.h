@@ -5,7 +5,7 @@
 enum { MAX_ROWS = 32, BLOCK = 8, THUMB = 220, TEN = 10 };
 
 /* Columns behind the metrics of the library: what a crop of this shape keeps. */
-enum { CROPS = 3, SCORES = SAL_METRICS + CROPS, ALL_METRICS = (1 << SAL_METRICS) - 1 };
+enum { CROPS = 3, SCORES = SAL_METRIC_COUNT + CROPS, ALL_METRICS = (1 << SAL_METRIC_COUNT) - 1 };
 static const double shape[CROPS] = { 1, 16 / 9.0, 9 / 16.0 };
 
 /* From LEAVE_ONE_OUT on it is viewers that are scored, not maps. */
@@ -64,7 +64,7 @@ static const sal_metric_info *metric_about(int m) {
     static const sal_metric_info crop[CROPS] = { { "crop_1:1", text, 1, SAL_NEEDS_FIXATIONS },
                                                  { "crop_16:9", text, 1, SAL_NEEDS_FIXATIONS },
                                                  { "crop_9:16", text, 1, SAL_NEEDS_FIXATIONS } };
-    return m < SAL_METRICS ? sal_metric_about((sal_metric)m) : &crop[m - SAL_METRICS];
+    return m < SAL_METRIC_COUNT ? sal_metric_about((sal_metric)m) : &crop[m - SAL_METRIC_COUNT];
 }
 
 static const char *metric_name(int m) { return metric_about(m)->name; }
@@ -83,7 +83,7 @@ static sal_result fit_map(sal_ctx *ctx, sal_map *map, int w, int h) {
     sal_result r;
     if (map->w == w && map->h == h) return SAL_OK;
     r = sal_map_new(ctx, w, h, &fitted);
-    if (!r) r = sal_resize(ctx, fitted.data, w, h, map->data, map->w, map->h, 1, SAL_LINEAR);
+    if (!r) r = sal_resize(ctx, fitted.data, w, h, map->data, map->w, map->h, 1, SAL_FILTER_LINEAR);
     if (r) { sal_map_free(ctx, &fitted); return r; }
     sal_map_free(ctx, map);
     *map = fitted;
@@ -159,9 +159,10 @@ static sal_result score_crop(sal_ctx *ctx, const sal_map *map, double aspect, co
 /* Two calls, as the two kinds of shuffled AUC have different negatives. */
 static sal_result score(sal_ctx *ctx, const evaluation *e, const target *t, const sal_map *map,
                         const float *density, const sal_fixation *f, int count, double *value) {
-    const unsigned mit = SAL_METRIC_BIT(SAL_AUC_SHUFFLED) | SAL_METRIC_BIT(SAL_AUC_SHUFFLED_MEAN);
+    const unsigned mit = SAL_METRIC_BIT(SAL_METRIC_AUC_SHUFFLED) |
+                         SAL_METRIC_BIT(SAL_METRIC_AUC_SHUFFLED_MEAN);
     sal_score_desc d = t->desc;
-    double shuffled[SAL_METRICS];
+    double shuffled[SAL_METRIC_COUNT];
     sal_result r = SAL_OK;
     int m;
     d.map = map->data; d.density = density;
@@ -173,11 +174,11 @@ static sal_result score(sal_ctx *ctx, const evaluation *e, const target *t, cons
     d.others = points_of(t->ten, t->ten_count);
     d.metrics = e->metrics & mit;
     if (!r && d.metrics) r = sal_score(ctx, &d, shuffled);
-    for (m = 0; m < SAL_METRICS; m++)
+    for (m = 0; m < SAL_METRIC_COUNT; m++)
         if (e->metrics & mit & SAL_METRIC_BIT(m)) value[m] = shuffled[m];
-    for (m = SAL_METRICS; m < SCORES && !r; m++)
+    for (m = SAL_METRIC_COUNT; m < SCORES && !r; m++)
         if (e->metrics >> m & 1)
-            r = score_crop(ctx, map, shape[m - SAL_METRICS], f, count, &value[m]);
+            r = score_crop(ctx, map, shape[m - SAL_METRIC_COUNT], f, count, &value[m]);
     return r;
 }
 
@@ -241,7 +242,7 @@ static sal_result score_viewers(sal_ctx *ctx, const evaluation *e, const target 
 
 static int needs(const evaluation *e, int what) {
     int m;
-    for (m = 0; m < SAL_METRICS; m++)
+    for (m = 0; m < SAL_METRIC_COUNT; m++)
         if (e->metrics >> m & 1 && sal_metric_about((sal_metric)m)->needs & what) return 1;
     return 0;
 }
@@ -284,8 +285,8 @@ static sal_result score_center_box(sal_ctx *ctx, const picture_job *j, const sal
     sal_result r = sal_map_new(ctx, j->item.w, j->item.h, &even);
     int m;
     for (m = 0; m < SCORES; m++) value[m] = NAN;
-    for (m = SAL_METRICS; m < SCORES && !r; m++)
-        r = score_crop(ctx, &even, shape[m - SAL_METRICS], gaze->fixation, gaze->fixations,
+    for (m = SAL_METRIC_COUNT; m < SCORES && !r; m++)
+        r = score_crop(ctx, &even, shape[m - SAL_METRIC_COUNT], gaze->fixation, gaze->fixations,
                        &value[m]);
     sal_map_free(ctx, &even);
     return r;

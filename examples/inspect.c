@@ -211,14 +211,14 @@ static sal_result print_layers(sal_ctx *ctx, const options *o, const sal_net *ne
     static const char *const priors[] = { "no priors", "Gaussian priors", "a mask as prior" };
     char all[32], planned[32];
     sal_run *run = NULL;
-    sal_result r = shapes ? sal_net_shapes(ctx, net, h, w, shapes) : SAL_ERR_MEMORY;
-    if (!r) r = sal_run_open(ctx, net, 1, h, w, &run);      /* plans the memory */
+    sal_result r = shapes ? sal_net_shapes(ctx, net, w, h, shapes) : SAL_ERR_MEMORY;
+    if (!r) r = sal_run_open(ctx, net, 1, w, h, &run);      /* plans the memory */
     if (!r) {
         printf("%s, input %d x %d (height x width)", net->name, h, w);
-        if (net->desc.kind == SAL_SAM_VGG || net->desc.kind == SAL_SAM_RESNET)
+        if (net->desc.kind == SAL_KIND_SAM_VGG || net->desc.kind == SAL_KIND_SAM_RESNET)
             printf(", %s backbone, %d steps of the ConvLSTM", net->desc.plain ? "plain" : "dilated",
                    net->desc.steps);
-        if (net->desc.kind >= SAL_MLNET && net->desc.kind <= SAL_SAM_RESNET)
+        if (net->desc.kind >= SAL_KIND_MLNET && net->desc.kind <= SAL_KIND_SAM_RESNET)
             printf(", %s", priors[net->desc.priors]);
         printf("\n");
         printf("   #  %-32s %-9s %-9s %-11s %-16s %10s %10s %9s\n", "layer", "operator", "window",
@@ -283,7 +283,7 @@ static int inspect_network(sal_ctx *ctx, const options *o) {
     sal_net_desc desc;
     sal_net *net;
     sal_result r;
-    if (!sal_kind_from_name(o->network, &kind))
+    if (sal_kind_from_name(o->network, &kind))
         return complain("%s is not a network; see inspect --help", o->network);
     desc = sal_net_desc_default(kind);
     r = sal_net_new(ctx, &desc, &net);

@@ -101,8 +101,14 @@ static sal_result write_overlay(sal_ctx *ctx, options *o, const picture *of,
 
 static sal_result write_npy(sal_ctx *ctx, options *o, const picture *of, const sal_map *map) {
     char path[PATH_ROOM];
-    sal_map numbers = o->raw ? sal_model_raw(&o->model) : *map;     /* not to be freed */
+    sal_tensor raw = sal_model_raw(&o->model);
+    sal_map numbers = *map;                     /* not to be freed */
     sal_result r = result_path(ctx, &o->pictures, of, o->npy, "", "", "npy", path);
+    if (o->raw) {
+        numbers.w = raw.dim[1];
+        numbers.h = raw.dim[0];
+        numbers.data = (float *)raw.data;
+    }
     if (!r) r = sal_map_save_npy(ctx, path, &numbers);
     if (!r) written(&o->pictures, path);
     return r;
@@ -188,7 +194,7 @@ static sal_result write_strip(sal_ctx *ctx, options *o, const picture *of,
     for (t = 1; t <= steps && !r; t++) {
         int x = (t - 1) * (image->w + GAP);
         r = sal_net_steps(ctx, net, t);
-        if (!r) r = sal_model_resize(ctx, &o->model, h, w);
+        if (!r) r = sal_model_resize(ctx, &o->model, w, h);
         if (r || (r = sal_model_predict(ctx, &o->model, image, &map))) break;
         r = place(ctx, &strip, x, 0, image, &map);
         sal_map_free(ctx, &map);
@@ -239,7 +245,8 @@ static int read_frame(video *v) {
     if (got == size) return 1;
     if (ferror(stdin)) complain("standard input: cannot be read: %s", strerror(errno));
     else if (!got) return 0;
-    else complain("frame %d is cut off: %.0f of %.0f bytes", v->count + 1, (double)got, (double)size);
+    else complain("frame %d is cut off: %.0f of %.0f bytes", v->count + 1, (double)got,
+                  (double)size);
     return -1;
 }
 
@@ -282,7 +289,8 @@ static int predict_frames(sal_ctx *ctx, options *o) {
         status = complain("%s", sal_error(ctx));
     bar = !o->pictures.quiet && is_terminal(2);
     while (!status && (more = read_frame(&v)) > 0) {
-        if (predict_frame(ctx, o, &v)) status = *sal_error(ctx) ? complain("%s", sal_error(ctx)) : 1;
+        if (predict_frame(ctx, o,
+                          &v)) status = *sal_error(ctx) ? complain("%s", sal_error(ctx)) : 1;
         v.count++;
         if (!bar || now() < last + 0.5) continue;
         last = now();
@@ -312,7 +320,8 @@ static int check_frames(options *o, char **argv, int count) {
     if (count != 1 || !is_standard(argv[0]))
         return complain("--frames reads raw rgb24 frames from standard input: give - and nothing "
                         "else");
-    if (o->npy || o->strip || o->explain || o->parts || (o->out && o->overlay) || (o->out && !is_standard(o->out)) ||
+    if (o->npy || o->strip || o->explain || o->parts || (o->out && o->overlay) ||
+        (o->out && !is_standard(o->out)) ||
         (o->overlay && !is_standard(o->overlay)))
         return complain("--frames writes to standard output: -o - or --overlay -");
     return 0;
@@ -372,7 +381,7 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
         option_text("-m", &o->which.name),
         option_text("-w", &o->which.weights),
         option_size("--input", o->which.input),
-        option_whole("--domain", &o->which.domain, 0, SAL_DOMAINS - 1),
+        option_whole("--domain", &o->which.domain, 0, SAL_DOMAIN_COUNT - 1),
         option_number("--blur", &o->which.blur, 0, 1),
         option_number("--power", &o->which.power, 0.01, 100),
         option_call("--viewing-distance", read_viewing, &o->which.blur),

@@ -117,7 +117,8 @@ static void label(void *arg, int index, int worker) {
         if (!r) r = ask(ctx, j, worker, &image, &map);
         if (!r) r = sal_map_new(ctx, j->size, j->size, &small);
         if (!r)
-            r = sal_resize(ctx, small.data, j->size, j->size, map.data, map.w, map.h, 1, SAL_AREA);
+            r = sal_resize(ctx, small.data, j->size, j->size, map.data, map.w, map.h, 1,
+                           SAL_FILTER_AREA);
         if (!r) r = sal_map_save_png(ctx, candidate, &small);
     }
     sal_map_free(ctx, &small);
@@ -150,7 +151,8 @@ static sal_result keep(sal_ctx *ctx, const job *j, const photo *p) {
     if (!r) r = sal_map_load_image(ctx, from, &small);
     if (!r) r = sal_map_new(ctx, image.w, image.h, &map);
     if (!r)
-        r = sal_resize(ctx, map.data, map.w, map.h, small.data, small.w, small.h, 1, SAL_LINEAR);
+        r = sal_resize(ctx, map.data, map.w, map.h, small.data, small.w, small.h, 1,
+                       SAL_FILTER_LINEAR);
     if (!r) r = sal_map_save_png(ctx, to, &map);
     sal_map_free(ctx, &map);
     sal_map_free(ctx, &small);
@@ -199,7 +201,8 @@ static int make_set(const job *j) {
     int i;
     for (i = 0; i < 3; i++) {
         if (snprintf(path, sizeof path, "%s/%s/", j->out, parts[i]) >= (int)sizeof path ||
-            !make_folders(path)) return complain("%s/%s: cannot be made a folder", j->out, parts[i]);
+            !make_folders(path)) return complain("%s/%s: cannot be made a folder", j->out,
+                                                 parts[i]);
         if (identify(j->images, &from) && identify(path, &to) && from.file == to.file &&
             from.device == to.device)
             return complain("%s: these photographs would be overwritten; choose another --out",

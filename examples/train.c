@@ -158,10 +158,10 @@ static sal_result plot(sal_ctx *ctx, const char *path, const sal_train_progress 
     used = snprintf(out, size, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"930\" "
                     "height=\"350\" font-family=\"sans-serif\" font-size=\"12\">\n"
                     "<rect width=\"930\" height=\"350\" fill=\"white\"/>\n");
-    used += draw_panel(out + used, size - (size_t)used, left, t, SAL_TRAIN_LOSS,
-                       SAL_TRAIN_VAL_LOSS, "loss", "training", "validation");
-    used += draw_panel(out + used, size - (size_t)used, right, t, SAL_TRAIN_VAL_CC,
-                       SAL_TRAIN_VAL_NSS, "validation", "CC", "NSS");
+    used += draw_panel(out + used, size - (size_t)used, left, t, SAL_COLUMN_LOSS,
+                       SAL_COLUMN_VAL_LOSS, "loss", "training", "validation");
+    used += draw_panel(out + used, size - (size_t)used, right, t, SAL_COLUMN_VAL_CC,
+                       SAL_COLUMN_VAL_NSS, "validation", "CC", "NSS");
     used += snprintf(out + used, size - (size_t)used, "<text x=\"465\" y=\"340\" "
                      "text-anchor=\"middle\">epoch</text>\n</svg>\n");
     r = sal_file_write(ctx, path, out, (size_t)used);
@@ -184,10 +184,10 @@ static void print_line(view *v, const sal_train_progress *p, double t, int whole
     if (v->terminal) printf("\r\033[K");
     printf("epoch %d/%d", whole ? p->epoch : p->epoch + 1, p->epochs);
     if (!whole) printf(" %d/%d", p->step, p->steps);
-    printf("  loss %.5g", whole ? (double)row[SAL_TRAIN_LOSS] : p->loss);
+    printf("  loss %.5g", whole ? (double)row[SAL_COLUMN_LOSS] : p->loss);
     if (row && p->val_pictures)
-        printf("  validation %.5g  CC %.3f  NSS %.3f%s", (double)row[SAL_TRAIN_VAL_LOSS],
-               (double)row[SAL_TRAIN_VAL_CC], (double)row[SAL_TRAIN_VAL_NSS],
+        printf("  validation %.5g  CC %.3f  NSS %.3f%s", (double)row[SAL_COLUMN_VAL_LOSS],
+               (double)row[SAL_COLUMN_VAL_CC], (double)row[SAL_COLUMN_VAL_NSS],
                whole && p->best_epoch == p->epoch ? " *" : "");
     printf("  %.0f pictures/s  ", rate * p->pictures / p->steps);
     if (rate > 0) { print_time((p->epochs * p->steps - done) / rate); printf(" left"); }
@@ -262,11 +262,11 @@ static int split(char *text, const char **items, int most) {
 /* "A" or "A:B" */
 static int range(const char *option, const char *text, double *a, double *b) {
     const char *at = text;
-    int ok = sal_number_parse(&at, a);
+    int ok = !sal_number_parse(&at, a);
     *b = *a;
     if (ok && *at == ':') {
         at++;
-        ok = sal_number_parse(&at, b);
+        ok = !sal_number_parse(&at, b);
     }
     if (ok && !*at && *a >= 0 && *b >= 0) return 0;
     return complain("%s %s: a number, or two with a colon between, please", option, text);
@@ -274,7 +274,8 @@ static int range(const char *option, const char *text, double *a, double *b) {
 
 static int parse_rule(sal_train_desc *d, const char *name) {
     static const char *const names[] = { "sgd", "nesterov", "rmsprop", "adam", "adamw" };
-    static const sal_rule rules[] = { SAL_SGD, SAL_SGD, SAL_RMSPROP, SAL_ADAM, SAL_ADAMW };
+    static const sal_rule rules[] = { SAL_RULE_SGD, SAL_RULE_SGD, SAL_RULE_RMSPROP, SAL_RULE_ADAM,
+                                      SAL_RULE_ADAMW };
     int i;
     for (i = 0; i < 5 && strcmp(name, names[i]); i++) {}
     if (i == 5) return complain("--opt %s: sgd, nesterov, rmsprop, adam or adamw, please", name);
@@ -289,16 +290,16 @@ static int parse_rule(sal_train_desc *d, const char *name) {
 static int parse_schedule(sal_schedule *s, const char *text) {
     const char *colon = strchr(text, ':'), *at = colon ? colon + 1 : text;
     double every = 0;
-    if (!strcmp(text, "constant")) s->kind = SAL_RATE_CONSTANT;
-    else if (!strcmp(text, "linear")) s->kind = SAL_RATE_LINEAR;
-    else if (!strcmp(text, "cosine")) s->kind = SAL_RATE_COSINE;
-    else if (!strcmp(text, "onecycle")) s->kind = SAL_RATE_ONE_CYCLE;
-    else if (!strncmp(text, "time:", 5) && sal_number_parse(&at, &s->factor) && !*at &&
-             s->factor >= 0) s->kind = SAL_RATE_TIME_DECAY;
-    else if (!strncmp(text, "step:", 5) && sal_number_parse(&at, &s->factor) && *at++ == ':' &&
-             sal_number_parse(&at, &every) && !*at && s->factor >= 0 && every >= 1 &&
+    if (!strcmp(text, "constant")) s->kind = SAL_SCHEDULE_CONSTANT;
+    else if (!strcmp(text, "linear")) s->kind = SAL_SCHEDULE_LINEAR;
+    else if (!strcmp(text, "cosine")) s->kind = SAL_SCHEDULE_COSINE;
+    else if (!strcmp(text, "onecycle")) s->kind = SAL_SCHEDULE_ONE_CYCLE;
+    else if (!strncmp(text, "time:", 5) && !sal_number_parse(&at, &s->factor) && !*at &&
+             s->factor >= 0) s->kind = SAL_SCHEDULE_TIME_DECAY;
+    else if (!strncmp(text, "step:", 5) && !sal_number_parse(&at, &s->factor) && *at++ == ':' &&
+             !sal_number_parse(&at, &every) && !*at && s->factor >= 0 && every >= 1 &&
              every <= INT_MAX && every == floor(every)) {
-        s->kind = SAL_RATE_STEP;
+        s->kind = SAL_SCHEDULE_STEP;
         s->every = (int)every;
     } else
         return complain("--schedule %s: constant, linear, cosine, onecycle, step:FACTOR:EPOCHS or "
@@ -326,12 +327,12 @@ static void start_he(sal_net *net) {
 static int new_network(sal_ctx *ctx, const options *o, sal_net **net) {
     static const char *const priors[] = { "none", "gaussian", "mask" };
     sal_net_desc desc;
-    sal_kind kind = SAL_JUNTINGNET;
+    sal_kind kind = SAL_KIND_JUNTINGNET;
     sal_result r;
     int i, he = o->start && !strcmp(o->start, "he");
-    if (!sal_kind_from_name(o->model, &kind))
+    if (sal_kind_from_name(o->model, &kind))
         return complain("%s is not a network; see train --help", o->model);
-    if (o->start && (kind > SAL_WEPSAM || (!he && strcmp(o->start, "paper"))))
+    if (o->start && (kind > SAL_KIND_WEPSAM || (!he && strcmp(o->start, "paper"))))
         return complain("--start %s: paper or he, for juntingnet and wepsam only", o->start);
     desc = sal_net_desc_default(kind);
     desc.plain = o->plain;
@@ -374,10 +375,10 @@ static int read_domains(const char *text, int domain[64]) {
     double number;
     int count = 0;
     for (; from && *from; from += *from == ',') {
-        if (count == 64 || !sal_number_parse(&from, &number) || (*from && *from != ',') ||
-            !(number >= 0 && number < SAL_DOMAINS && number == floor(number)))
+        if (count == 64 || sal_number_parse(&from, &number) || (*from && *from != ',') ||
+            !(number >= 0 && number < SAL_DOMAIN_COUNT && number == floor(number)))
             return complain("--domain %s: a number from 0 to %d for each folder, please", text,
-                            SAL_DOMAINS - 1);
+                            SAL_DOMAIN_COUNT - 1);
         domain[count++] = (int)number;
     }
     return 0;
@@ -389,7 +390,7 @@ static int change_recipe(sal_ctx *ctx, sal_train_desc *d, const options *o) {
     if (o->rule && parse_rule(d, o->rule)) return 1;
     if (o->schedule && parse_schedule(&d->schedule, o->schedule)) return 1;
     if (o->rate && range("--lr", o->rate, &d->schedule.rate, &d->schedule.rate_end)) return 1;
-    if (o->rate && !o->schedule && strchr(o->rate, ':')) d->schedule.kind = SAL_RATE_LINEAR;
+    if (o->rate && !o->schedule && strchr(o->rate, ':')) d->schedule.kind = SAL_SCHEDULE_LINEAR;
     if (o->momentum && range("--momentum", o->momentum, &d->momentum, &d->momentum_end)) return 1;
     if (o->epochs >= 0) d->epochs = o->epochs;
     if (o->batch >= 0) d->batch = o->batch;
@@ -526,7 +527,8 @@ static int choose_files(sal_ctx *ctx, const char *network, const sal_folders_des
     for (i = 0; i < 3 && !status; i++) {
         if (!given[i]) continue;
         if (is_standard(given[i])) status = complain("-: train writes files only");
-        else status = out_path(ctx, &read, given[i], i == 0 ? name : i == 1 ? "train.csv" : "train.svg",
+        else status = out_path(ctx, &read, given[i],
+                               i == 0 ? name : i == 1 ? "train.csv" : "train.svg",
                                file[i]);
     }
     pictures_free(&read);

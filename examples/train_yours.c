@@ -32,7 +32,7 @@ static sal_result draw(void *first, sal_ctx *ctx, int i, sal_sample *s) {
 int main(void) {
     int first = 1, later = 1001;
     sal_source mine = { 48, draw, &first, NULL }, others = { 12, draw, &later, NULL };
-    sal_train_desc d = sal_train_desc_paper(SAL_LITE);
+    sal_train_desc d = sal_train_desc_paper(SAL_KIND_LITE);
     sal_train_result result;
     sal_ctx ctx = { 0 };
     sal_net *net = NULL;

@@ -48,7 +48,7 @@ static sal_result predict(sal_ctx *ctx, const sal_net *net, int batch, bench *b)
     }
     cuda->layer_ms = NULL;
     if (r == SAL_OK) b->predict = median(time, RUNS);
-    if (r == SAL_OK) r = sal_net_shapes(ctx, net, net->desc.h, net->desc.w, shapes);
+    if (r == SAL_OK) r = sal_net_shapes(ctx, net, net->desc.w, net->desc.h, shapes);
     for (i = 0; i < net->layers && r == SAL_OK; i++) {
         b->layer[i] = median(all[i], RUNS);
         b->macs += batch * sal_layer_macs(net, i, shapes);
@@ -110,7 +110,7 @@ static void print_json(const sal_net *net, const bench *b, int batch, const char
         printf("], \"shape\": [%d, %d, %d], \"kernel\": %d, \"stride\": %d, \"pad\": %d, "
                "\"dilation\": %d, \"same\": %d, \"steps\": %d, \"params\": %d, \"dim\": [",
                l->shape.c, l->shape.h, l->shape.w, l->kernel, l->stride, l->pad, l->dilation,
-               l->padding == SAL_SAME, l->steps, l->params);
+               l->padding == SAL_PADDING_SAME, l->steps, l->params);
         for (k = 0; p && k < p->ndim; k++) printf("%s%d", k ? ", " : "", p->dim[k]);
         printf("]}");
     }
@@ -123,13 +123,13 @@ int main(int argc, char **argv) {
     const sal_backend *gpu;
     const char *only = NULL;
     int batch = 8, layers = 0, json = 0, i, kind;
-    sal_cuda_precision precision = SAL_CUDA_TF32;
+    sal_cuda_precision precision = SAL_CUDA_PRECISION_TF32;
     memset(&ctx, 0, sizeof ctx);
     for (i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "-m") && i + 1 < argc) only = argv[++i];
         else if (!strcmp(argv[i], "-b") && i + 1 < argc) batch = atoi(argv[++i]);
-        else if (!strcmp(argv[i], "--f32")) precision = SAL_CUDA_F32;
-        else if (!strcmp(argv[i], "--half")) precision = SAL_CUDA_HALF;
+        else if (!strcmp(argv[i], "--f32")) precision = SAL_CUDA_PRECISION_F32;
+        else if (!strcmp(argv[i], "--half")) precision = SAL_CUDA_PRECISION_HALF;
         else if (!strcmp(argv[i], "--layers")) layers = 1;
         else if (!strcmp(argv[i], "--json")) json = 1;
         else { fprintf(stderr, "bench_cuda: what is %s?\n", argv[i]); return 1; }
@@ -140,7 +140,7 @@ int main(int argc, char **argv) {
     }
     ctx.backend = gpu;
     sal_backend_cuda(gpu)->precision = precision;
-    for (kind = 0; kind < SAL_KINDS; kind++) {
+    for (kind = 0; kind < SAL_KIND_COUNT; kind++) {
         sal_net_desc desc = sal_net_desc_default((sal_kind)kind);
         sal_net *net = NULL;
         bench b;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Unlicense OR MIT-0 */
-/* What a machine of one byte order writes, a machine of the other one reads: `byte_order write FOLDER`
-   on one, `byte_order read FOLDER` on the other. tests/test_byte_order.sh does it both ways. */
+/* What a machine of one byte order writes, a machine of the other one reads: `byte_order write
+   FOLDER` on one, `byte_order read FOLDER` on the other. tests/test_byte_order.sh does it both
+   ways. */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 #include "../weights/saliency_lite.h"
@@ -144,7 +145,8 @@ static void tensors(sal_ctx *ctx, int write) {
     for (i = 0; i < 4; i++) sal_free(ctx, list[i].tensor.data);
 }
 
-/* --- prediction: built in, and from a file ----------------------------------------------------- */
+/* --- prediction: built in, and from a file -----------------------------------------------------
+   */
 
 static void predict(sal_ctx *ctx, int write) {
     static const char *const files[] = { "built-in.npy", "file.npy" };
@@ -183,8 +185,8 @@ static int stop_halfway(void *user, const sal_train_progress *p) {
 
 static sal_net *train(sal_ctx *ctx, int half, int resume) {
     const char *data[1];
-    sal_net_desc desc = sal_net_desc_default(SAL_JUNTINGNET);
-    sal_train_desc d = sal_train_desc_paper(SAL_JUNTINGNET);
+    sal_net_desc desc = sal_net_desc_default(SAL_KIND_JUNTINGNET);
+    sal_train_desc d = sal_train_desc_paper(SAL_KIND_JUNTINGNET);
     sal_folders_desc folders;
     sal_train_result result;
     sal_net *net = NULL;
@@ -213,7 +215,7 @@ static void train_on(sal_ctx *ctx, int write) {
     if (write) {
         sal_net_free(ctx, train(ctx, 1, 0));
         net = train(ctx, 0, 0);
-        CHECK(!sal_net_save(ctx, net, in_folder("whole.safetensors"), SAL_F32, NULL, 0),
+        CHECK(!sal_net_save(ctx, net, in_folder("whole.safetensors"), SAL_DTYPE_F32, NULL, 0),
               "its weights are written");
     } else if (!sal_net_load(ctx, in_folder("whole.safetensors"), &whole)) {
         net = train(ctx, 0, 1);
@@ -225,7 +227,8 @@ static void train_on(sal_ctx *ctx, int write) {
                 power += b[k] * b[k];
             }
         }
-        CHECK(error < 1e-9 * power, "ends where the other machine's training ends: relative squared "
+        CHECK(error < 1e-9 * power,
+              "ends where the other machine's training ends: relative squared "
               "error %.1e", error / power);
     } else CHECK(0, "%s", sal_error(ctx));
     sal_net_free(ctx, whole);

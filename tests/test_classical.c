@@ -275,6 +275,7 @@ static void test_blob(sal_ctx *ctx) {
     sal_map map, again, prior, small;
     sal_classical_desc d;
     int k, x, y, i;
+    sal_classical_kind kind;
     draw(ctx, &im, 320, 240, 220, 90, 18);
     for (k = 0; k < SAL_CLASSICAL_COUNT; k++) {
         const char *name = sal_classical_name(kind_of(k));
@@ -289,7 +290,7 @@ static void test_blob(sal_ctx *ctx) {
               !memcmp(map.data, again.data, 320 * 240 * sizeof(float)),
               "%s: a map of the picture's size from 0 to 1, the same with 1 and 3 threads", name);
         maximum(&map, &x, &y);
-        if (k == SAL_CENTER)
+        if (k == SAL_CLASSICAL_CENTER)
             CHECK(abs(2 * x - 319) <= 1 && abs(2 * y - 239) <= 1, "center: highest in the middle");
         else
             CHECK(hypot(x - 220, y - 90) < 30,
@@ -300,7 +301,7 @@ static void test_blob(sal_ctx *ctx) {
         sal_classical(ctx, kind_of(k), &im, &d, &again);
         sal_map_new(ctx, 320, 240, &prior);
         sal_center_prior(prior.data, 320, 240, 0.3f, 0.2f);
-        for (i = 0; i < 320 * 240 && k != SAL_CENTER; i++) prior.data[i] *= map.data[i];
+        for (i = 0; i < 320 * 240 && k != SAL_CLASSICAL_CENTER; i++) prior.data[i] *= map.data[i];
         for (most = 0, i = 0; i < 320 * 240; i++) most = SAL__MAX(most, prior.data[i]);
         for (i = 0; i < 320 * 240; i++) prior.data[i] /= most;
         for (i = 0; i < 320 * 240; i++)
@@ -317,17 +318,18 @@ static void test_blob(sal_ctx *ctx) {
     }
     memset(&d, 0, sizeof d);
     d.itti_blur = 0.03f; d.gbvs_markov = 1; d.bms_swap = 1; d.spectral_paper = 1;
-    for (k = SAL_SPECTRAL; k < SAL_CLASSICAL_COUNT; k++) {
+    for (k = SAL_CLASSICAL_SPECTRAL; k < SAL_CLASSICAL_COUNT; k++) {
         sal_classical(ctx, kind_of(k), &im, &d, &map);
         maximum(&map, &x, &y);
         CHECK(is_proper(&map) && hypot(x - 220, y - 90) < 30,
               "%s: so with its other options (%d %d)", sal_classical_name(kind_of(k)), x, y);
         sal_map_free(ctx, &map);
     }
-    CHECK(sal_classical_from_name("gbvs") == SAL_GBVS && sal_classical_from_name("GBVS2") == -1,
+    CHECK(!sal_classical_from_name("gbvs", &kind) && kind == SAL_CLASSICAL_GBVS &&
+          sal_classical_from_name("GBVS2", &kind) == SAL_ERR_ARGUMENT,
           "models are found by their names");
     d.center_sx = -1;
-    CHECK(sal_classical(ctx, SAL_BMS, &im, &d, &map) == SAL_ERR_ARGUMENT && !map.data,
+    CHECK(sal_classical(ctx, SAL_CLASSICAL_BMS, &im, &d, &map) == SAL_ERR_ARGUMENT && !map.data,
           "a negative deviation is refused: %s", sal_error(ctx));
     CHECK(sal_classical(ctx, kind_of(SAL_CLASSICAL_COUNT), &im, NULL, &map) == SAL_ERR_ARGUMENT &&
           !map.data, "there is no other model: %s", ctx->error);

@@ -118,7 +118,7 @@ int main(void) {            /* more layers and texts than most have */
     for (i = 0; i < 40; i++) snprintf(text[i], sizeof text[i], "n%d", i);
     d.h = 48; d.w = 64; d.narrow = 32;
     return sal_net_new(&ctx, &d, &net) || sal_net_init(&ctx, net, 1) ||
-           sal_net_save(&ctx, net, "deep.safetensors", SAL_F32, extra, 40);
+           sal_net_save(&ctx, net, "deep.safetensors", SAL_DTYPE_F32, extra, 40);
 }
 E
 ${CC:-cc} -I"$top" deep.c "$build/saliency.o" -o deep -lm -fopenmp 2>err && ./deep &&

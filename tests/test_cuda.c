@@ -106,12 +106,13 @@ static void build(sal__builder *b, pick *p) {
         if (b->result != SAL_OK) { b->result = SAL_OK; sal__maxout(b, y, 2, 6, 1, 1); }
         break;
     case SAL_OP_MAXPOOL:
-        sal__maxpool(b, x, 2 + below(p, 2), 1 + below(p, 2), below(p, 2) ? SAL_SAME : SAL_VALID);
+        sal__maxpool(b, x, 2 + below(p, 2), 1 + below(p, 2),
+                     below(p, 2) ? SAL_PADDING_SAME : SAL_PADDING_VALID);
         break;
     case SAL_OP_RELU:      sal__relu(b, sal__norm(b, y, "norm")); break;
     case SAL_OP_RELU6:     sal__relu6(b, sal__norm(b, y, "norm")); break;
     case SAL_OP_SOFTMAX:   sal__done(b, sal__layer(b, SAL_OP_SOFTMAX, "softmax", x)); break;
-    case SAL_OP_BATCHNORM: sal__norm(b, sal__maxpool(b, x, 2, 1, SAL_SAME), "norm"); break;
+    case SAL_OP_BATCHNORM: sal__norm(b, sal__maxpool(b, x, 2, 1, SAL_PADDING_SAME), "norm"); break;
     case SAL_OP_DROPOUT:
         b->net->desc.dropout = .3f;
         sal__dropout(b, x);
@@ -123,10 +124,10 @@ static void build(sal__builder *b, pick *p) {
         break;
     case SAL_OP_ADD:
         y = sal__conv_any(b, x, "other", p->channels, 1, 1, 0, 1, 1);
-        sal__add(b, sal__maxpool(b, x, 3, 1, SAL_SAME), y);
+        sal__add(b, sal__maxpool(b, x, 3, 1, SAL_PADDING_SAME), y);
         break;
     case SAL_OP_UPSAMPLE:
-        y = sal__maxpool(b, x, 2, 2, SAL_SAME);
+        y = sal__maxpool(b, x, 2, 2, SAL_PADDING_SAME);
         sal__upsample(b, y, below(p, 2) ? x : 0);
         break;
     case SAL_OP_MIRROR: sal__mirror(b, y); break;
@@ -148,12 +149,12 @@ static void build(sal__builder *b, pick *p) {
     l = &b->net->layer[b->net->layers - 1];
     snprintf(p->text, sizeof p->text, "%d x %d x %d x %d, kernel %d, stride %d, %s, steps %d", p->n,
              p->channels, b->shapes[x].h, b->shapes[x].w, l->kernel, l->stride,
-             l->padding == SAL_SAME ? "same" : "valid", l->steps);
+             l->padding == SAL_PADDING_SAME ? "same" : "valid", l->steps);
 }
 
 /* A network by build(), with random parameters. */
 static sal_net *random_net(pick *p) {
-    sal_net_desc desc = sal_net_desc_default(SAL_MLNET);
+    sal_net_desc desc = sal_net_desc_default(SAL_KIND_MLNET);
     sal__builder b;
     sal_net *net;
     int i;
@@ -218,7 +219,7 @@ static sal_result work(const sal_backend *backend, sal_net *net, const pick *p, 
     out->grads = run->gradient_floats;
     for (i = 0; (int)i < net->params; i++) {
         const sal_tensor *t = &net->param[i].value;
-        keep[i] = t->dtype == SAL_F32 ? copy((float *)t->data, sal_tensor_count(t)) : NULL;
+        keep[i] = t->dtype == SAL_DTYPE_F32 ? copy((float *)t->data, sal_tensor_count(t)) : NULL;
     }
     r = sal_run_forward(&ctx, run, in);
     if (r == SAL_OK) out->out = copy(run->output, out->outs);
@@ -227,7 +228,7 @@ static sal_result work(const sal_backend *backend, sal_net *net, const pick *p, 
         rng.state = 5;
         noise(dout, out->outs, 1, 0, &rng);
         r = sal_run_backward(&ctx, run, dout);
-        if (r == SAL_OK) r = sal_run_fetch(&ctx, run, NULL, SAL_GRADIENTS | SAL_WEIGHTS);
+        if (r == SAL_OK) r = sal_run_fetch(&ctx, run, NULL, SAL_RUN_GRADIENTS | SAL_RUN_WEIGHTS);
         free(dout);
         if (r == SAL_OK) {
             out->grad = copy(run->gradients, out->grads);
@@ -244,7 +245,7 @@ static sal_result work(const sal_backend *backend, sal_net *net, const pick *p, 
         memcpy(t->data, keep[k], n * sizeof(float));
         free(keep[k]);
     }
-    sal_run_changed(run, NULL, SAL_WEIGHTS);
+    sal_run_changed(run, NULL, SAL_RUN_WEIGHTS);
     sal_run_close(&ctx, run);
     return r;
 }
@@ -314,7 +315,7 @@ static void test_operators(void) {
         { SAL_OP_GAUSSIANS, 4 }, { SAL_OP_CONVLSTM, 5 }
     };
     int i;
-    cuda->precision = SAL_CUDA_F32;
+    cuda->precision = SAL_CUDA_PRECISION_F32;
     for (i = 0; i < SAL__COUNT(list); i++)
         test_operator(list[i].op, list[i].trials * 2 * SCALE, 0, 1e-4, "");
     test_operator(SAL_OP_DENSE, 3, 20, 1e-4, " of large batches");
@@ -324,13 +325,17 @@ static void test_operators(void) {
 static void test_ladder(void) {
     static const struct { sal_cuda_kernel kernel; sal_cuda_precision precision; int atomics;
                           double tolerance; const char *how; } rung[] = {
-        { SAL_CUDA_NAIVE, SAL_CUDA_F32, 0, 1e-4, " by the naive kernel" },
-        { SAL_CUDA_TILED, SAL_CUDA_F32, 0, 1e-4, " by the tiled kernel" },
-        { SAL_CUDA_REGISTERS, SAL_CUDA_F32, 1, 1e-4, " by the register-blocked kernel, atomics" },
-        { SAL_CUDA_TENSOR, SAL_CUDA_TF32, 0, 5e-3, " by the tensor kernel in TF32" },
-        { SAL_CUDA_TENSOR, SAL_CUDA_HALF, 0, 5e-3, " by the tensor kernel in half" },
-        { SAL_CUDA_BEST, SAL_CUDA_TF32, 0, 5e-3, " by the best kernel in TF32" },
-        { SAL_CUDA_BEST, SAL_CUDA_TF32, 1, 5e-3, " by the best kernel in TF32, atomics" }
+        { SAL_CUDA_KERNEL_NAIVE, SAL_CUDA_PRECISION_F32, 0, 1e-4, " by the naive kernel" },
+        { SAL_CUDA_KERNEL_TILED, SAL_CUDA_PRECISION_F32, 0, 1e-4, " by the tiled kernel" },
+        { SAL_CUDA_KERNEL_REGISTERS, SAL_CUDA_PRECISION_F32, 1, 1e-4,
+          " by the register-blocked kernel, atomics" },
+        { SAL_CUDA_KERNEL_TENSOR, SAL_CUDA_PRECISION_TF32, 0, 5e-3,
+          " by the tensor kernel in TF32" },
+        { SAL_CUDA_KERNEL_TENSOR, SAL_CUDA_PRECISION_HALF, 0, 5e-3,
+          " by the tensor kernel in half" },
+        { SAL_CUDA_KERNEL_BEST, SAL_CUDA_PRECISION_TF32, 0, 5e-3, " by the best kernel in TF32" },
+        { SAL_CUDA_KERNEL_BEST, SAL_CUDA_PRECISION_TF32, 1, 5e-3,
+          " by the best kernel in TF32, atomics" }
     };
     int i;
     for (i = 0; i < SAL__COUNT(rung); i++) {
@@ -338,10 +343,12 @@ static void test_ladder(void) {
         cuda->atomics = rung[i].atomics;
         test_operator(SAL_OP_CONV2D, 10 * SCALE, 0, rung[i].tolerance, rung[i].how);
         test_operator(SAL_OP_DENSE, 3, 0, rung[i].tolerance, rung[i].how);
-        if (rung[i].kernel == SAL_CUDA_BEST && !rung[i].atomics)
+        if (rung[i].kernel == SAL_CUDA_KERNEL_BEST && !rung[i].atomics)
             test_operator(SAL_OP_CONVLSTM, 4, 0, rung[i].tolerance, rung[i].how);
     }
-    cuda->kernel = SAL_CUDA_BEST; cuda->precision = SAL_CUDA_F32; cuda->atomics = 0;
+    cuda->kernel = SAL_CUDA_KERNEL_BEST;
+    cuda->precision = SAL_CUDA_PRECISION_F32;
+    cuda->atomics = 0;
 }
 
 /* The fifth rung takes channels in sixteens. Sizes that call for each of its tiles, whole and cut
@@ -358,7 +365,7 @@ static void test_async(void) {
     for (half = 0; half < 2; half++) {
         const char *where = "";
         double worst = 0;
-        cuda->precision = half ? SAL_CUDA_HALF : SAL_CUDA_TF32;
+        cuda->precision = half ? SAL_CUDA_PRECISION_HALF : SAL_CUDA_PRECISION_TF32;
         for (i = 0; i < SAL__COUNT(list) && worst <= 5e-3; i++) {
             double d = INFINITY;
             result a, b;
@@ -392,11 +399,11 @@ static void test_async(void) {
               half ? "" : " and gradients", worst, where, worst <= 5e-3 ? "" : sal_error(&ctx));
     }
     CHECK(!lost, "and NaN does not become a number on the way");
-    cuda->precision = SAL_CUDA_F32;
+    cuda->precision = SAL_CUDA_PRECISION_F32;
 }
 
 static void test_dense_types(void) {
-    static const sal_dtype types[] = { SAL_F16, SAL_BF16, SAL_I8 };
+    static const sal_dtype types[] = { SAL_DTYPE_F16, SAL_DTYPE_BF16, SAL_DTYPE_I8 };
     int i, batch;
     for (i = 0; i < 6; i++) {
         const char *where = "";
@@ -416,7 +423,7 @@ static void test_dense_types(void) {
         weight = &net->param[2];
         memset(&a, 0, sizeof a); memset(&b, 0, sizeof b);
         if (sal_tensor_convert(&ctx, &weight->value, types[i % 3], &small) == SAL_OK &&
-            sal_tensor_convert(&ctx, &small, SAL_F32, &whole) == SAL_OK) {
+            sal_tensor_convert(&ctx, &small, SAL_DTYPE_F32, &whole) == SAL_OK) {
             sal_free(&ctx, weight->value.data);
             weight->value = small;
             if (work(sal_backend_ref(), net, &p, 0, 0, in, &a) == SAL_OK &&
@@ -433,11 +440,11 @@ static void test_dense_types(void) {
 /* --- networks --------------------------------------------------------------------------------- */
 
 #ifdef CUDA_ON_CPU
-static const struct { int h, w, narrow; } small[SAL_KINDS] = {
+static const struct { int h, w, narrow; } small[SAL_KIND_COUNT] = {
     { 96, 96, 32 }, { 64, 64, 16 }, { 32, 40, 32 }, { 32, 32, 32 }, { 32, 32, 32 }, { 32, 64, 16 }
 };
 #else
-static const struct { int h, w, narrow; } small[SAL_KINDS] = {
+static const struct { int h, w, narrow; } small[SAL_KIND_COUNT] = {
     { 96, 96, 1 }, { 128, 128, 1 }, { 240, 320, 2 }, { 120, 160, 4 }, { 120, 160, 4 },
     { 192, 256, 1 }
 };
@@ -468,7 +475,7 @@ static void test_network(int kind) {
     /* predicting */
     if (work(sal_backend_cpu(), net, &p, 0, 0, in, &a) == SAL_OK) {
         ctx.backend = gpu;
-        if (sal_run_open(&ctx, net, p.n, p.h, p.w, &run) == SAL_OK &&
+        if (sal_run_open(&ctx, net, p.n, p.w, p.h, &run) == SAL_OK &&
             sal_run_forward(&ctx, run, in) == SAL_OK) {
             again = copy(run->output, a.outs);
             d = off(run->output, a.out, a.outs, 0);
@@ -552,7 +559,7 @@ static void test_losses(void) {
                    sal_run_loss(&ctx, run[b], &loss, density, fixations, weight, value[b],
                                 scratch) ||
                    sal_run_backward(&ctx, run[b], NULL) != SAL_OK ||
-                   sal_run_fetch(&ctx, run[b], NULL, SAL_GRADIENTS) != SAL_OK;
+                   sal_run_fetch(&ctx, run[b], NULL, SAL_RUN_GRADIENTS) != SAL_OK;
         }
         ctx.backend = NULL;
         if (!bad) {
@@ -615,7 +622,7 @@ static sal_result learn(const sal_backend *backend, sal_net *net, const sal_opti
         if (r == SAL_OK) r = sal_optim_step(&ctx, optim, net, run, rate, .9, &norm);
         for (i = 0, curve[t] = 0; i < n; i++) curve[t] += value[i];
     }
-    if (r == SAL_OK) r = sal_run_fetch(&ctx, run, optim, SAL_WEIGHTS | SAL_STATE);
+    if (r == SAL_OK) r = sal_run_fetch(&ctx, run, optim, SAL_RUN_WEIGHTS | SAL_RUN_STATE);
     *fallbacks = (int)(cuda->fallbacks - before);
     sal_optim_close(&ctx, optim);
     sal_run_close(&ctx, run);
@@ -625,11 +632,11 @@ static sal_result learn(const sal_backend *backend, sal_net *net, const sal_opti
 
 static void test_optimisers(void) {
     static const struct { const char *name; sal_optim_desc desc; double rate; } rule[] = {
-        { "SGD", { SAL_SGD, 0, 0, 0, .01, .5, 0 }, .05 },
-        { "Nesterov", { SAL_SGD, 1, 0, 0, 0, 0, .8 }, .05 },
-        { "RMSprop", { SAL_RMSPROP, 0, .9, 1e-2, 0, 0, 0 }, .01 },
-        { "Adam", { SAL_ADAM, 0, .99, 1e-2, .01, 0, 0 }, .01 },
-        { "AdamW", { SAL_ADAMW, 0, .99, 1e-2, .01, 1, 0 }, .01 }
+        { "SGD", { SAL_RULE_SGD, 0, 0, 0, .01, .5, 0 }, .05 },
+        { "Nesterov", { SAL_RULE_SGD, 1, 0, 0, 0, 0, .8 }, .05 },
+        { "RMSprop", { SAL_RULE_RMSPROP, 0, .9, 1e-2, 0, 0, 0 }, .01 },
+        { "Adam", { SAL_RULE_ADAM, 0, .99, 1e-2, .01, 0, 0 }, .01 },
+        { "AdamW", { SAL_RULE_ADAMW, 0, .99, 1e-2, .01, 1, 0 }, .01 }
     };
     int i, k, fallbacks;
     for (i = 0; i < SAL__COUNT(rule); i++) {
@@ -661,7 +668,7 @@ static void test_optimisers(void) {
 
 /* A loss curve beside that of the CPU. */
 static void test_training(int kind, const char *loss, int steps) {
-    sal_optim_desc desc = { SAL_SGD, 1, 0, 0, 0, 1, 0 };
+    sal_optim_desc desc = { SAL_RULE_SGD, 1, 0, 0, 0, 1, 0 };
     double curve[2][32], worst = 0;
     sal_net *net[2] = { NULL, NULL };
     sal_result r = SAL_OK;
@@ -719,7 +726,7 @@ static sal_net *trained(const sal_backend *backend, const sal_train_desc *d, dou
     sal_net *net = NULL;
     memset(&data, 0, sizeof data);
     data.data = folder; data.datas = 1; data.val_split = .3; data.seed = 1;
-    sal_result r = make(&ctx, SAL_MLNET, 32, 0, 32, 40, &net);
+    sal_result r = make(&ctx, SAL_KIND_MLNET, 32, 0, 32, 40, &net);
     ctx.backend = backend;
     if (r == SAL_OK) r = sal_train_folders(&ctx, net, d, &data, &result);
     ctx.backend = NULL;
@@ -741,7 +748,7 @@ static double nets_apart(const sal_net *a, const sal_net *b) {
 }
 
 static void test_trainer(void) {
-    sal_train_desc d = sal_train_desc_paper(SAL_MLNET);
+    sal_train_desc d = sal_train_desc_paper(SAL_KIND_MLNET);
     sal_net *cpu, *whole, *again = NULL;
     double loss[2], e;
     sal_rng rng;
@@ -789,8 +796,8 @@ static void test_prefetch(void) {
     rng.state = 2;
     noise(in[0], sizeof in / sizeof(float), 1, 0, &rng);
     ctx.backend = gpu;
-    good = sal_run_open(&ctx, net, 2, 12, 9, &run) == SAL_OK &&
-           sal_run_open(&ctx, net, 2, 12, 9, &plain) == SAL_OK && out_size(run) <= 256;
+    good = sal_run_open(&ctx, net, 2, 9, 12, &run) == SAL_OK &&
+           sal_run_open(&ctx, net, 2, 9, 12, &plain) == SAL_OK && out_size(run) <= 256;
     for (i = 0; i < 3 && good; i++) {
         good = sal_run_forward(&ctx, plain, in[i]) == SAL_OK;
         memcpy(want[i], plain->output, out_size(run) * sizeof(float));
@@ -863,16 +870,16 @@ static void test_exchange(void) {
     int i, k, good;
     noise(in, sizeof in / sizeof *in, 1, 0, &p.rng);
     ctx.backend = gpu;
-    good = sal_run_open(&ctx, net, 1, 12, 9, &run) == SAL_OK &&
+    good = sal_run_open(&ctx, net, 1, 9, 12, &run) == SAL_OK &&
            sal_run_forward(&ctx, run, in) == SAL_OK;
     memcpy(first, run->output, out_size(run) * sizeof(float));
     for (i = 0; i < net->params; i++)
         for (k = 0; k < (int)sal_tensor_count(&net->param[i].value); k++)
             ((float *)net->param[i].value.data)[k] *= 1.5f;
-    sal_run_changed(run, NULL, SAL_WEIGHTS);
+    sal_run_changed(run, NULL, SAL_RUN_WEIGHTS);
     good = good && sal_run_forward(&ctx, run, in) == SAL_OK;
     ctx.backend = NULL;
-    good = good && sal_run_open(&ctx, net, 1, 12, 9, &cpu) == SAL_OK &&
+    good = good && sal_run_open(&ctx, net, 1, 9, 12, &cpu) == SAL_OK &&
            sal_run_forward(&ctx, cpu, in) == SAL_OK;
     if (good) d = off(run->output, cpu->output, out_size(cpu), 0);
     CHECK(d <= 1e-4 && off(first, cpu->output, out_size(cpu), 0) > .1,
@@ -993,12 +1000,12 @@ int main(void) {
     test_ladder();
     test_async();
     test_dense_types();
-    for (kind = 0; kind < SAL_KINDS; kind++) test_network(kind);
+    for (kind = 0; kind < SAL_KIND_COUNT; kind++) test_network(kind);
     test_losses();
     test_optimisers();
-    test_training(SAL_MLNET, "mlnet", 10);
-    test_training(SAL_SAM_RESNET, "sam", 3);
-    test_training(SAL_LITE, "kl-cc", 4);
+    test_training(SAL_KIND_MLNET, "mlnet", 10);
+    test_training(SAL_KIND_SAM_RESNET, "sam", 3);
+    test_training(SAL_KIND_LITE, "kl-cc", 4);
     test_trainer();
     test_prefetch();
     test_fallback();

@@ -460,7 +460,8 @@ static void test_points(sal_ctx *ctx) {
     mat_matrix(&w, "I", 9, 2, 2, 3, pixels);
     mat_save(&w, in_root("%s", "points/fixations/c.mat"), 1);
     if (CHECK(sal_dataset_open(ctx, in_root("%s", "points"), NULL, &set) == SAL_OK &&
-              set.layout == SAL_SALICON, "fixations/ may hold pictures %s", sal_error(ctx))) {
+              set.layout == SAL_LAYOUT_SALICON, "fixations/ may hold pictures %s",
+                  sal_error(ctx))) {
         for (i = 0; i < 3; i++) {
             int ok = sal_dataset_item(ctx, &set, i, SAL_ITEM_ALL, &item) == SAL_OK;
             CHECK(ok && item.fixations == 2 && item.fixation[0].x == 0 && item.fixation[0].y == 1 &&
@@ -482,7 +483,7 @@ static void test_points(sal_ctx *ctx) {
     }
     remove(in_root("%s", "points/images/c.png"));
     CHECK(sal_dataset_open(ctx, in_root("%s", "points"), NULL, &set) == SAL_OK &&
-          set.layout == SAL_PLAIN, "without MATLAB files it is a plain set");
+          set.layout == SAL_LAYOUT_PLAIN, "without MATLAB files it is a plain set");
     sal_dataset_close(ctx, &set);
     sal_map_free(ctx, &map);
 }
@@ -518,7 +519,7 @@ static void test_csv(sal_ctx *ctx) {
     CHECK(sal_dataset_open(ctx, in_root("%s", "csv"), NULL, &set) == SAL_OK,
           "a folder with images and "
           "a CSV of every oddity is opened (%s)", sal_error(ctx));
-    CHECK(set.layout == SAL_PLAIN && set.count == 2 && set.subjects == 2 &&
+    CHECK(set.layout == SAL_LAYOUT_PLAIN && set.count == 2 && set.subjects == 2 &&
           !strcmp(set.subject[0], "s9") && !strcmp(set.subject[1], "s10"),
           "viewers are sorted by number: s9, s10");
     CHECK(sal_dataset_item(ctx, &set, 0, SAL_ITEM_ALL, &item) == SAL_OK, "its first picture is "
@@ -746,7 +747,7 @@ static void test_salicon(sal_ctx *ctx) {
     salicon_file("salicon/fixations/val/COCO_val2014_000000000073.mat", 3, 0, 1);
     if (!CHECK(sal_dataset_open(ctx, in_root("%s", "salicon"), NULL, &set) == SAL_OK, "SALICON is "
                "recognised (%s)", sal_error(ctx))) return;
-    CHECK(set.layout == SAL_SALICON && set.count == 2 &&
+    CHECK(set.layout == SAL_LAYOUT_SALICON && set.count == 2 &&
           !strcmp(set.entry[0].name, "train/COCO_train2014_000000000009.jpg") &&
           !strcmp(set.entry[1].name, "val/COCO_val2014_000000000073.jpg"),
           "SALICON: train and val, but not test");
@@ -829,7 +830,8 @@ static void test_isun(sal_ctx *ctx) {
     if (!CHECK(sal_dataset_open(ctx, in_root("%s", "isun"), NULL, &set) == SAL_OK,
                "iSUN is recognised "
                "(%s)", sal_error(ctx))) return;
-    CHECK(set.layout == SAL_ISUN && set.count == 4 && !strcmp(set.entry[2].name, "sun_c.jpg"),
+    CHECK(set.layout == SAL_LAYOUT_ISUN && set.count == 4 &&
+          !strcmp(set.entry[2].name, "sun_c.jpg"),
           "iSUN: training, then validation");
     CHECK(sal_dataset_item(ctx, &set, 1, SAL_ITEM_ALL, &item) == SAL_OK && item.fixations == 3 &&
           item.subjects == 2 && item.fixation[1].x == 38.5f && item.fixation[1].y == 29 &&
@@ -905,7 +907,8 @@ static void test_mit1003(sal_ctx *ctx) {
               "mit/ALLFIXATIONMAPS/i05june05_static_street_boston_p1010764_fixPts.jpg");
     if (!CHECK(sal_dataset_open(ctx, in_root("%s", "mit"), NULL, &set) == SAL_OK, "MIT1003 is "
                "recognised (%s)", sal_error(ctx))) return;
-    CHECK(set.layout == SAL_MIT1003 && set.count == 1 && set.subjects == 0, "MIT1003: one picture");
+    CHECK(set.layout == SAL_LAYOUT_MIT1003 && set.count == 1 && set.subjects == 0,
+          "MIT1003: one picture");
     CHECK(sal_dataset_item(ctx, &set, 0, SAL_ITEM_ALL, &item) == SAL_OK && item.fixations == 4 &&
           item.subjects == 1 && item.fixation[0].x == 0 && item.fixation[1].x == 60 &&
           item.fixation[1].y == 40 && item.fixation[3].y == 299,
@@ -984,7 +987,7 @@ static void test_cat2000(sal_ctx *ctx) {
     mat_save(&w, in_root("%s", "cat/trainSet/FIXATIONLOCS/Pattern/001.mat"), 1);
     if (!CHECK(sal_dataset_open(ctx, in_root("%s", "cat"), NULL, &set) == SAL_OK, "CAT2000 is "
                "recognised (%s)", sal_error(ctx))) return;
-    CHECK(set.layout == SAL_CAT2000 && set.count == 2 && !strcmp(set.entry[0].name,
+    CHECK(set.layout == SAL_LAYOUT_CAT2000 && set.count == 2 && !strcmp(set.entry[0].name,
                                                                  "Action/001.jpg") &&
           !strcmp(set.entry[1].name, "Pattern/001.jpg"), "CAT2000: categories, without Output");
     CHECK(sal_dataset_item(ctx, &set, 0, SAL_ITEM_ALL, &item) == SAL_OK && item.fixations == 2 &&
@@ -1029,7 +1032,7 @@ static void test_toronto(sal_ctx *ctx) {
     mat_save(&w, in_root("%s", "toronto/origfixdata.mat"), 1);
     if (!CHECK(sal_dataset_open(ctx, in_root("%s", "toronto"), NULL, &set) == SAL_OK, "Toronto is "
                "recognised (%s)", sal_error(ctx))) return;
-    CHECK(set.layout == SAL_TORONTO && set.count == 3, "Toronto: three pictures");
+    CHECK(set.layout == SAL_LAYOUT_TORONTO && set.count == 3, "Toronto: three pictures");
     for (i = 0; i < 3; i++) {
         CHECK(sal_dataset_item(ctx, &set, i, SAL_ITEM_ALL, &item) == SAL_OK &&
               item.fixations == 2 &&

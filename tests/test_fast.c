@@ -126,7 +126,7 @@ static int shape(trial *t, sal_conv *s) {
     s->ih = size(t, 50); s->iw = size(t, 70);
     s->top = below(t, reach_y + 1); s->bottom = below(t, reach_y + 1);
     s->left = below(t, reach_x + 1); s->right = below(t, reach_x + 1);
-    return sal_conv_fit(s);
+    return !sal_conv_fit(s);
 }
 
 static sal_epilogue epilogue(trial *t, int channels, size_t count) {
@@ -146,8 +146,8 @@ static void apply(float *x, const sal_epilogue *e, int n, int channels, int hw) 
         if (e->scale) y *= e->scale[c];
         if (e->bias) y += e->bias[c];
         if (e->add) y += e->add[i];
-        if (e->act != SAL_IDENTITY) y = SAL__MAX(y, 0);
-        if (e->act == SAL_RELU6) y = SAL__MIN(y, 6);
+        if (e->act != SAL_ACT_IDENTITY) y = SAL__MAX(y, 0);
+        if (e->act == SAL_ACT_RELU6) y = SAL__MIN(y, 6);
         x[i] = (float)y;
     }
 }
@@ -178,7 +178,7 @@ static void convolution(trial *t, sal_conv *s, int points, int pool) {
     if (pool) {
         sal_pool p = { s->n * s->oc, s->oh, s->ow, 2, 2, 0, 0, 0, 0 };
         float *all = want;
-        sal_pool_fit(&p, SAL_VALID);
+        sal_pool_fit(&p, SAL_PADDING_VALID);
         out_count = (size_t)p.n * p.oh * p.ow;
         want = (float *)room(t, out_count * sizeof(float));
         sal_maxpool_forward(want, NULL, all, &p);
@@ -360,7 +360,7 @@ static void wide(trial *t) {
     memset(&s, 0, sizeof s);
     s.kh = s.kw = s.stride = s.dilation = 1;
     s.n = d.n; s.ic = between(t, 1, 60); s.ih = d.ih; s.iw = d.iw; s.oc = d.ic;
-    if (!sal_conv_fit(&s) || !sal_conv_fit(&d)) return;
+    if (sal_conv_fit(&s) || sal_conv_fit(&d)) return;
     describe("1x1, then depthwise", &d);
     between_count = (size_t)s.n * s.oc * s.oh * s.ow; count = (size_t)d.n * d.ic * d.oh * d.ow;
     in = given(t, (size_t)s.n * s.ic * s.ih * s.iw, 1);
@@ -389,18 +389,18 @@ static void dense(trial *t) {
     sal_epilogue e = epilogue(t, nout, (size_t)n * nout);
     sal_dtype type = (sal_dtype)below(t, 4);
     memset(&weight, 0, sizeof weight);
-    weight.dtype = SAL_F32; weight.ndim = 2; weight.dim[0] = nout; weight.dim[1] = nin;
+    weight.dtype = SAL_DTYPE_F32; weight.ndim = 2; weight.dim[0] = nout; weight.dim[1] = nin;
     weight.data = weights(t, (size_t)nout, (size_t)nin);
     snprintf(what, sizeof what, "dense %s, %d x %d to %d", sal_dtype_name(type), n, nin, nout);
     if (sal_tensor_convert(&t->ctx, &weight, type, &typed) != SAL_OK ||
-        sal_tensor_convert(&t->ctx, &typed, SAL_F32, &whole) != SAL_OK) {
+        sal_tensor_convert(&t->ctx, &typed, SAL_DTYPE_F32, &whole) != SAL_OK) {
         t->error = INFINITY;
         return;
     }
     weight = typed;                     /* with its values and scales between fences */
     weight.data = room(t, (size_t)nout * nin * sal_dtype_size(type));
     memcpy(weight.data, typed.data, (size_t)nout * nin * sal_dtype_size(type));
-    if (type == SAL_I8) weight.scale = copy(t, typed.scale, (size_t)nout);
+    if (type == SAL_DTYPE_I8) weight.scale = copy(t, typed.scale, (size_t)nout);
     want = (float *)room(t, (size_t)n * nout * sizeof(float));
     out = (float *)room(t, (size_t)n * nout * sizeof(float));
     sal_dense_forward(want, in, (const float *)whole.data, NULL, n, nin, nout);
@@ -460,7 +460,7 @@ static void pooling(trial *t) {
     sal__pool_job j;
     float *want;
     size_t count;
-    if (!sal_pool_fit(&s, below(t, 2) ? SAL_SAME : SAL_VALID)) return;
+    if (sal_pool_fit(&s, below(t, 2) ? SAL_PADDING_SAME : SAL_PADDING_VALID)) return;
     snprintf(what, sizeof what, "maxima of %d x %d, stride %d, in %d x %d x %d", s.k, s.k, s.stride,
              s.n, s.ih, s.iw);
     count = (size_t)s.n * s.oh * s.ow;
@@ -491,8 +491,8 @@ static void upsampling(trial *t) {
     j.din = given(t, in_count, 1);
     want = (float *)room(t, count * sizeof(float));
     want_in = copy(t, j.din, in_count);
-    sal_upsample_forward(want, j.in, from.c, from.h, from.w, to.h, to.w);
-    sal_upsample_backward(want_in, j.dout, from.c, from.h, from.w, to.h, to.w);
+    sal_upsample_forward(want, j.in, from.c, from.w, from.h, to.w, to.h);
+    sal_upsample_backward(want_in, j.dout, from.c, from.w, from.h, to.w, to.h);
     sal_parallel_for(&t->ctx, from.c, sal__upsample_task, &j);
     sal_parallel_for(&t->ctx, from.c, sal__upsample_back_task, &j);
     agree(t, j.out, want, count);
@@ -521,19 +521,19 @@ static void convlstm(trial *t) {
     int n = between(t, 1, 2), c = size(t, 24), h = size(t, 14), w = size(t, 18);
     int steps = between(t, 1, 3), i;
     size_t count = (size_t)n * c * h * w;
-    const float *params[SAL_LSTM_PARAMS];
+    const float *params[SAL_LSTM_COUNT];
     float *in = given(t, count, 1), *out, *want, *memory;
     snprintf(what, sizeof what, "ConvLSTM, %d x %d x %d x %d, %d steps", n, c, h, w, steps);
-    for (i = 0; i < SAL_LSTM_PARAMS; i++) {
-        int k = i < SAL_VA ? i : i - 1;             /* weight, bias, ... but Va has no bias */
-        params[i] = i == SAL_VA ? weights(t, 1, 9 * (size_t)c)
+    for (i = 0; i < SAL_LSTM_COUNT; i++) {
+        int k = i < SAL_LSTM_VA ? i : i - 1;             /* weight, bias, ... but Va has no bias */
+        params[i] = i == SAL_LSTM_VA ? weights(t, 1, 9 * (size_t)c)
                   : k % 2 == 0 ? weights(t, (size_t)c, 9 * (size_t)c)
                                           : given(t, (size_t)c, 1);
     }
     want = (float *)room(t, count * sizeof(float));
     out = (float *)room(t, count * sizeof(float));
-    memory = (float *)scratch(t, sal_convlstm_scratch(n, c, h, w) * sizeof(float));
-    sal_convlstm_forward(want, in, params, steps, n, c, h, w, memory, NULL);
+    memory = (float *)scratch(t, sal_convlstm_scratch(n, c, w, h) * sizeof(float));
+    sal_convlstm_forward(want, in, params, steps, n, c, w, h, memory, NULL);
     sal__fast_convlstm(&t->ctx, out, in, params, steps, n, c, h, w,
                        scratch(t, sal__fast_convlstm_scratch(c, h, w, t->ctx.threads)));
     agree(t, out, want, count);
@@ -617,7 +617,8 @@ static void whole_depthwise(trial *t) {
     const sal__isa *isa = sal__isa_of(&t->ctx);
     int taps = kinds[below(t, 4)], n = size(t, 40), groups = between(t, 1, 4), i, x, c;
     int width = 2 * isa->width, pairs = (taps + 1) / 2;
-    size_t pitch = (size_t)((groups * width + 31) / 32 * 32), step = pitch * (size_t)between(t, 0, 2);
+    size_t pitch = (size_t)((groups * width + 31) / 32 * 32),
+        step = pitch * (size_t)between(t, 0, 2);
     int most = below(t, 2) ? 127 : 8191;
     sal__rule e = rule(t, groups * width, most);
     int16_t *weight = (int16_t *)room(t, (size_t)(groups * pairs * width) * 4);
@@ -633,7 +634,8 @@ static void whole_depthwise(trial *t) {
     for (i = 0; i < taps; i++) from[i] = bytes(t, (size_t)(n - 1) * step + pitch, 0, 256);
     snprintf(what, sizeof what, "%d taps of %d pixels, %d groups, step %d", taps, n, groups,
              (int)step);
-    isa->whole_taps(out, pitch, from, step, taps, weight, (size_t)(pairs * width) * 2, groups, &e, n);
+    isa->whole_taps(out, pitch, from, step, taps, weight, (size_t)(pairs * width) * 2, groups, &e,
+                    n);
     for (x = 0; x < n; x++)
         for (c = 0; c < groups * width; c++) {
             size_t place = sal__whole_place(isa->width, c), in = place % (size_t)width;

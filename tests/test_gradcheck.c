@@ -83,7 +83,7 @@ static void b_maxout(arrays dx, const double *dout, arrays x, const double *out)
 static sal_pool pool_of(void) {
     sal_pool s;
     s.n = 2; s.ih = 5; s.iw = 7; s.k = 3; s.stride = 2;
-    sal_pool_fit(&s, SAL_SAME);
+    sal_pool_fit(&s, SAL_PADDING_SAME);
     return s;
 }
 static void f_maxpool(double *out, arrays x) {
@@ -166,25 +166,25 @@ static void b_mirror(arrays dx, const double *dout, arrays x, const double *out)
     (void)x; (void)out;
     sal_mirror_backward(dx[0], dout, 3, 5);
 }
-static void f_upsample(double *out, arrays x) { sal_upsample_forward(out, x[0], 2, 3, 2, 7, 5); }
+static void f_upsample(double *out, arrays x) { sal_upsample_forward(out, x[0], 2, 2, 3, 5, 7); }
 static void b_upsample(arrays dx, const double *dout, arrays x, const double *out) {
     (void)x; (void)out;
-    sal_upsample_backward(dx[0], dout, 2, 3, 2, 7, 5);
+    sal_upsample_backward(dx[0], dout, 2, 2, 3, 5, 7);
 }
 static void f_prior(double *out, arrays x) {
-    sal_prior_forward(out, scratch, x[0], x[1], 3, 5, 6, 2, 3);
+    sal_prior_forward(out, scratch, x[0], x[1], 3, 6, 5, 3, 2);
 }
 static void b_prior(arrays dx, const double *dout, arrays x, const double *out) {
     (void)out;
-    sal_prior_backward(dx[0], dx[1], scratch + 100, dout, x[0], scratch, 3, 5, 6, 2, 3);
+    sal_prior_backward(dx[0], dx[1], scratch + 100, dout, x[0], scratch, 3, 6, 5, 3, 2);
 }
 static const int domains[3] = { 1, 0, 1 };
 static void f_logprior(double *out, arrays x) {
-    sal_logprior_forward(out, scratch, x[0], x[1], domains, 3, 5, 6, 2, 3);
+    sal_logprior_forward(out, scratch, x[0], x[1], domains, 3, 6, 5, 3, 2);
 }
 static void b_logprior(arrays dx, const double *dout, arrays x, const double *out) {
     (void)x; (void)out;
-    sal_logprior_backward(dx[0], dx[1], dout, domains, 3, 5, 6, 2, 3);
+    sal_logprior_backward(dx[0], dx[1], dout, domains, 3, 6, 5, 3, 2);
 }
 static double gaussian_params[16];      /* x[0], moved into the ranges or beyond them */
 static void spread(arrays x) {
@@ -194,24 +194,24 @@ static void spread(arrays x) {
 }
 static void f_gaussians(double *out, arrays x) {
     spread(x);
-    sal_gaussians_forward(out, gaussian_params, 2, 4, 6, 9);
+    sal_gaussians_forward(out, gaussian_params, 2, 4, 9, 6);
 }
 static void b_gaussians(arrays dx, const double *dout, arrays x, const double *out) {
     static const double width[4] = { .3, .2, .4, .4 };
     double d[16] = { 0 };
     int j;
     spread(x);
-    sal_gaussians_backward(d, dout, out, gaussian_params, 2, 4, 6, 9);
+    sal_gaussians_backward(d, dout, out, gaussian_params, 2, 4, 9, 6);
     for (j = 0; j < 16; j++) dx[0][j] += d[j] * width[j / 4] * .8;
 }
 static void f_convlstm(double *out, arrays x) {
-    sal_convlstm_forward(out, x[0], (const double *const *)x + 1, STEPS, 2, LC, LH, LW, scratch,
+    sal_convlstm_forward(out, x[0], (const double *const *)x + 1, STEPS, 2, LC, LW, LH, scratch,
                          states);
 }
 static void b_convlstm(arrays dx, const double *dout, arrays x, const double *out) {
     (void)out;
     sal_convlstm_backward(dx[0], dx + 1, dout, x[0], (const double *const *)x + 1, states, STEPS, 2,
-                          LC, LH, LW, scratch);
+                          LC, LW, LH, scratch);
 }
 
 static const struct {
@@ -303,13 +303,13 @@ static void check_loss(const char *text, int upsample) {
         density[i] = sal_rng_uniform(&rng);
         fixations[i] = sal_rng_below(&rng, 4) == 0;
     }
-    sal_loss_map(&loss, dx, x, density, fixations, H, W, .7, memory);
+    sal_loss_map(&loss, dx, x, density, fixations, W, H, .7, memory);
     for (i = 0; i < N; i++) {
         double keep = x[i], d;
         x[i] = keep + 1e-6;
-        d = sal_loss_map(&loss, NULL, x, density, fixations, H, W, .7, memory);
+        d = sal_loss_map(&loss, NULL, x, density, fixations, W, H, .7, memory);
         x[i] = keep - 1e-6;
-        d -= sal_loss_map(&loss, NULL, x, density, fixations, H, W, .7, memory);
+        d -= sal_loss_map(&loss, NULL, x, density, fixations, W, H, .7, memory);
         x[i] = keep;
         most = SAL__MAX(most, fabs(dx[i] - 1));
         if (!(fabs(dx[i] - 1 - d / 2e-6) <= worst)) worst = fabs(dx[i] - 1 - d / 2e-6);
@@ -370,8 +370,8 @@ static void check_desc(sal_net_desc desc, const char *freeze, int fixed, double 
     memset(&run, 0, sizeof run);
     ctx.seed = 3;
     ctx.backend = sal_backend_ref();        /* fast kernels know float only */
-    if (desc.kind == SAL_JUNTINGNET) desc.dropout = .5;
-    if (desc.kind >= SAL_MLNET && desc.kind <= SAL_SAM_RESNET)
+    if (desc.kind == SAL_KIND_JUNTINGNET) desc.dropout = .5;
+    if (desc.kind >= SAL_KIND_MLNET && desc.kind <= SAL_KIND_SAM_RESNET)
         snprintf(variant, sizeof variant, " (%s, %d steps, %s)", desc.plain ? "plain" : "dilated",
                  desc.steps, priors[desc.priors]);
     r = sal_net_new(&ctx, &desc, &net);
@@ -400,7 +400,7 @@ static void check_variant(sal_kind kind, int narrow, int plain, int steps, sal_p
     sal_net_desc desc = sal_net_desc_default(kind);
     desc.h = plain ? 72 : 24; desc.w = plain ? 40 : 32; desc.narrow = narrow;
     desc.plain = plain; desc.steps = steps; desc.priors = priors;
-    check_desc(desc, NULL, kind == SAL_SAM_RESNET, step);
+    check_desc(desc, NULL, kind == SAL_KIND_SAM_RESNET, step);
 }
 
 /* --- explanations ----------------------------------------------------------------------------- */
@@ -418,11 +418,11 @@ static void scale_channel(void *arg, const sal_run *run, int i) {
 
 /* Mean or variance of the map in columns from to before end, with that push. */
 static double pushed(sal_ctx *ctx, const sal_net *net, const sal_image *image, push p,
-                     sal_explain_of of, int from, int end) {
+                     sal_explain_kind of, int from, int end) {
     double input[3 * 48 * 48], sum = 0, squares = 0;
     int h = net->desc.h, w = net->desc.w, k, x, y;
     sal_run *run = NULL;
-    if (sal_preprocess(ctx, net, image, h, w, input) || sal_run_open(ctx, net, 1, h, w, &run))
+    if (sal_preprocess(ctx, net, image, w, h, input) || sal_run_open(ctx, net, 1, w, h, &run))
         return HUGE_VAL;
     for (k = 0; p.layer == 0 && k < h * w; k++) input[p.channel * h * w + k] *= p.factor;
     run->watch = scale_channel; run->watch_arg = &p;
@@ -439,7 +439,7 @@ static double pushed(sal_ctx *ctx, const sal_net *net, const sal_image *image, p
 
 /* The parts of each channel add up to the derivative by its size. */
 static void check_explain(sal_kind kind, int narrow, int h, int w, int ih, int iw,
-                          const char *name, sal_explain_of of, int x, int rw, int from, int end) {
+                          const char *name, sal_explain_kind of, int x, int rw, int from, int end) {
     static unsigned char pixels[3 * 96 * 96];
     sal_ctx ctx;
     sal_net_desc desc = sal_net_desc_default(kind);
@@ -488,33 +488,34 @@ static void check_explain(sal_kind kind, int narrow, int h, int w, int ih, int i
 int main(void) {
     int i;
     for (i = 0; i < SAL__COUNT(operators); i++) check_operator(i);
-    for (i = 0; i < SAL_LOSS_TERMS; i++) check_loss(sal__loss_names[i], 1 + i % 2 * 3);
+    for (i = 0; i < SAL_LOSS_COUNT; i++) check_loss(sal__loss_names[i], 1 + i % 2 * 3);
     check_loss("sam", 4);
     check_loss("peak:mse", 1);
     check_loss("kl-0.5*cc+.25*mse", 1);
     check_penalties();
-    check_network(SAL_JUNTINGNET, 28, 28, 8, NULL, 0, 1e-5);
-    check_network(SAL_WEPSAM, 32, 28, 8, NULL, 0, 1e-5);
-    check_network(SAL_MLNET, 24, 32, 16, NULL, 0, 1e-5);
-    check_network(SAL_MLNET, 24, 32, 16, "backbone.conv1,backbone.conv2", 0, 1e-5);
-    check_network(SAL_SAM_VGG, 24, 32, 64, NULL, 0, 1e-5);
-    check_network(SAL_LITE, 32, 48, 16, NULL, 0, 1e-6);
-    check_network(SAL_SAM_RESNET, 24, 32, 32, NULL, 0, 1e-7);
-    check_network(SAL_SAM_RESNET, 24, 32, 32, "backbone.", 1, 1e-4);
-    check_variant(SAL_MLNET, 16, 0, 0, SAL_PRIORS_NONE, 1e-5);
-    check_variant(SAL_SAM_VGG, 64, 1, 0, SAL_PRIORS_NONE, 1e-5);
-    check_variant(SAL_SAM_VGG, 64, 0, 0, SAL_PRIORS_GAUSSIAN, 1e-5);
-    check_variant(SAL_SAM_VGG, 64, 0, 2, SAL_PRIORS_MASK, 1e-5);
-    check_variant(SAL_SAM_VGG, 64, 1, 2, SAL_PRIORS_GAUSSIAN, 1e-5);
-    check_variant(SAL_SAM_RESNET, 32, 1, 3, SAL_PRIORS_NONE, 1e-5);
-    check_variant(SAL_SAM_RESNET, 32, 0, 4, SAL_PRIORS_MASK, 1e-5);
-    check_explain(SAL_MLNET, 16, 24, 32, 48, 64, "input", SAL_EXPLAIN_MEAN, 0, 0, 0, 4);
-    check_explain(SAL_MLNET, 16, 24, 32, 48, 64, "concat", SAL_EXPLAIN_VARIANCE, 0, 0, 0, 4);
-    check_explain(SAL_MLNET, 16, 24, 32, 48, 64, "backbone.conv4_2", SAL_EXPLAIN_MEAN, 16, 32, 1, 3);
-    check_explain(SAL_MLNET, 16, 24, 32, 64, 64, "pool", SAL_EXPLAIN_MEAN, 0, 32, 0, 2);
-    check_explain(SAL_WEPSAM, 8, 32, 28, 48, 64, "relu", SAL_EXPLAIN_VARIANCE, 0, 0, 0, 7);
-    check_explain(SAL_SAM_VGG, 64, 24, 32, 48, 64, "head.lstm", SAL_EXPLAIN_MEAN, 0, 0, 0, 4);
-    check_explain(SAL_SAM_RESNET, 32, 24, 32, 48, 64, "add", SAL_EXPLAIN_VARIANCE, 0, 0, 0, 4);
-    check_explain(SAL_LITE, 16, 32, 48, 48, 64, "relu6", SAL_EXPLAIN_VARIANCE, 0, 0, 0, 6);
+    check_network(SAL_KIND_JUNTINGNET, 28, 28, 8, NULL, 0, 1e-5);
+    check_network(SAL_KIND_WEPSAM, 32, 28, 8, NULL, 0, 1e-5);
+    check_network(SAL_KIND_MLNET, 24, 32, 16, NULL, 0, 1e-5);
+    check_network(SAL_KIND_MLNET, 24, 32, 16, "backbone.conv1,backbone.conv2", 0, 1e-5);
+    check_network(SAL_KIND_SAM_VGG, 24, 32, 64, NULL, 0, 1e-5);
+    check_network(SAL_KIND_LITE, 32, 48, 16, NULL, 0, 1e-6);
+    check_network(SAL_KIND_SAM_RESNET, 24, 32, 32, NULL, 0, 1e-7);
+    check_network(SAL_KIND_SAM_RESNET, 24, 32, 32, "backbone.", 1, 1e-4);
+    check_variant(SAL_KIND_MLNET, 16, 0, 0, SAL_PRIORS_NONE, 1e-5);
+    check_variant(SAL_KIND_SAM_VGG, 64, 1, 0, SAL_PRIORS_NONE, 1e-5);
+    check_variant(SAL_KIND_SAM_VGG, 64, 0, 0, SAL_PRIORS_GAUSSIAN, 1e-5);
+    check_variant(SAL_KIND_SAM_VGG, 64, 0, 2, SAL_PRIORS_MASK, 1e-5);
+    check_variant(SAL_KIND_SAM_VGG, 64, 1, 2, SAL_PRIORS_GAUSSIAN, 1e-5);
+    check_variant(SAL_KIND_SAM_RESNET, 32, 1, 3, SAL_PRIORS_NONE, 1e-5);
+    check_variant(SAL_KIND_SAM_RESNET, 32, 0, 4, SAL_PRIORS_MASK, 1e-5);
+    check_explain(SAL_KIND_MLNET, 16, 24, 32, 48, 64, "input", SAL_EXPLAIN_MEAN, 0, 0, 0, 4);
+    check_explain(SAL_KIND_MLNET, 16, 24, 32, 48, 64, "concat", SAL_EXPLAIN_VARIANCE, 0, 0, 0, 4);
+    check_explain(SAL_KIND_MLNET, 16, 24, 32, 48, 64, "backbone.conv4_2", SAL_EXPLAIN_MEAN, 16, 32,
+                  1, 3);
+    check_explain(SAL_KIND_MLNET, 16, 24, 32, 64, 64, "pool", SAL_EXPLAIN_MEAN, 0, 32, 0, 2);
+    check_explain(SAL_KIND_WEPSAM, 8, 32, 28, 48, 64, "relu", SAL_EXPLAIN_VARIANCE, 0, 0, 0, 7);
+    check_explain(SAL_KIND_SAM_VGG, 64, 24, 32, 48, 64, "head.lstm", SAL_EXPLAIN_MEAN, 0, 0, 0, 4);
+    check_explain(SAL_KIND_SAM_RESNET, 32, 24, 32, 48, 64, "add", SAL_EXPLAIN_VARIANCE, 0, 0, 0, 4);
+    check_explain(SAL_KIND_LITE, 16, 32, 48, 48, 64, "relu6", SAL_EXPLAIN_VARIANCE, 0, 0, 0, 6);
     return test_done();
 }

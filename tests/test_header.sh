@@ -72,7 +72,7 @@ extern "C"
 int two(sal_ctx *ctx);
 int two(sal_ctx *ctx) {
     sal_net *net;
-    sal_net_desc desc = sal_net_desc_default(SAL_MLNET);
+    sal_net_desc desc = sal_net_desc_default(SAL_KIND_MLNET);
     float a[2] = { 1, 2 }, b[2] = { 3, 4 }, c[2];
     sal_add_forward(c, a, b, 2);
     desc.w = 644;

@@ -65,16 +65,16 @@ static void test_resize(sal_ctx *ctx) {
         CHECK(!memcmp(in, out, 60 * sizeof(float)), "%s to the same size is an exact copy",
               names[f]);
     }
-    sal_resize(ctx, out, 2, 1, ramp, 3, 1, 1, SAL_AREA);
+    sal_resize(ctx, out, 2, 1, ramp, 3, 1, 1, SAL_FILTER_AREA);
     CHECK(worst(out, thirds, 2) < 1e-6, "area splits a pixel that two outputs share");
-    sal_resize(ctx, out, 8, 1, ramp, 4, 1, 1, SAL_LINEAR);
+    sal_resize(ctx, out, 8, 1, ramp, 4, 1, 1, SAL_FILTER_LINEAR);
     CHECK(worst(out, twice, 8) < 1e-6, "linear doubling takes quarters, and is flat at the ends");
-    sal_resize(ctx, out, 8, 1, ramp, 4, 1, 1, SAL_CUBIC);
+    sal_resize(ctx, out, 8, 1, ramp, 4, 1, 1, SAL_FILTER_CUBIC);
     CHECK(fabs(out[3] - 1.25) < 1e-6 && fabs(out[4] - 1.75) < 1e-6,
           "cubic doubling is exact on a ramp away from the ends");
-    CHECK(sal_resize(ctx, out, 0, 1, ramp, 4, 1, 1, SAL_CUBIC) == SAL_ERR_ARGUMENT,
+    CHECK(sal_resize(ctx, out, 0, 1, ramp, 4, 1, 1, SAL_FILTER_CUBIC) == SAL_ERR_ARGUMENT,
           "an output of no pixels is refused: %s", sal_error(ctx));
-    CHECK(sal_resize(ctx, out, 1, 1, ramp, 100000, 100000, 1, SAL_CUBIC) == SAL_ERR_ARGUMENT,
+    CHECK(sal_resize(ctx, out, 1, 1, ramp, 100000, 100000, 1, SAL_FILTER_CUBIC) == SAL_ERR_ARGUMENT,
           "an absurd input size is refused: %s", sal_error(ctx));
 }
 
@@ -443,7 +443,8 @@ static void test_upright(sal_ctx *ctx) {
                      is_upright(&im);
             sal_image_free(ctx, &im);
             sal_file_write(ctx, path_of("turned.png"), file, n);
-            sizes += sal_image_size(ctx, path_of("turned.png"), &w, &h) == SAL_OK && w == 3 && h == 2;
+            sizes += sal_image_size(ctx, path_of("turned.png"), &w, &h) == SAL_OK && w == 3 &&
+                h == 2;
         }
     CHECK(right == 16, "%d of 16 PNG stand upright: 8 orientations, both byte orders", right);
     CHECK(sizes == 16, "and sal_image_size says so");
@@ -456,7 +457,7 @@ static void test_upright(sal_ctx *ctx) {
     sal_image_load_memory(ctx, jpeg, size, "plain.jpg", &plain);
     turned = SAL__NEW(ctx, unsigned char, size + 100);
     memcpy(turned, jpeg, 2);
-    memcpy(turned + 2, "\xFF\xFF\xFF\xE1\0\x22" "Exif\0", 12);      /* with FF fill bytes before it */
+    memcpy(turned + 2, "\xFF\xFF\xFF\xE1\0\x22" "Exif\0", 12);    /* with FF fill bytes before it */
     make_exif(turned + 14, 1, 6);
     memcpy(turned + 40, jpeg + 2, size - 2);
     sal_image_load_memory(ctx, turned, size + 38, "turned.jpg", &im);
@@ -477,30 +478,32 @@ static void test_pixels(sal_ctx *ctx) {
     static const unsigned char want[12] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
     static const unsigned char grey[4] = { 5, 200, 5, 0 };
     sal_image im;
-    CHECK(sal_image_from_pixels(ctx, bgra, 2, 2, 12, SAL_BGRA, &im) == SAL_OK &&
+    CHECK(sal_image_from_pixels(ctx, bgra, 2, 2, 12, SAL_PIXELS_BGRA, &im) == SAL_OK &&
           !memcmp(im.data, want, 12) && !im.rgba && !im.grey, "BGRA pixels with gaps between rows");
     sal_image_free(ctx, &im);
-    CHECK(sal_image_from_pixels(ctx, bgra[1], 2, 2, -12, SAL_BGRA, &im) == SAL_OK &&
+    CHECK(sal_image_from_pixels(ctx, bgra[1], 2, 2, -12, SAL_PIXELS_BGRA, &im) == SAL_OK &&
           !memcmp(im.data, want + 6, 6) && !memcmp(im.data + 6, want, 6), "rows from the bottom");
     sal_image_free(ctx, &im);
-    CHECK(sal_image_from_pixels(ctx, want, 2, 2, 0, SAL_RGB, &im) == SAL_OK &&
+    CHECK(sal_image_from_pixels(ctx, want, 2, 2, 0, SAL_PIXELS_RGB, &im) == SAL_OK &&
           !memcmp(im.data, want, 12), "RGB without gaps is a copy");
     sal_image_free(ctx, &im);
-    CHECK(sal_image_from_pixels(ctx, want, 2, 2, 0, SAL_BGR, &im) == SAL_OK && im.data[0] == 3 &&
+    CHECK(sal_image_from_pixels(ctx, want, 2, 2, 0, SAL_PIXELS_BGR, &im) == SAL_OK &&
+          im.data[0] == 3 &&
           im.data[9] == 12, "BGR");
     sal_image_free(ctx, &im);
-    CHECK(sal_image_from_pixels(ctx, want, 3, 1, 0, SAL_RGBA, &im) == SAL_OK && im.rgba &&
+    CHECK(sal_image_from_pixels(ctx, want, 3, 1, 0, SAL_PIXELS_RGBA, &im) == SAL_OK && im.rgba &&
           !memcmp(im.rgba, want, 12), "RGBA keeps the opacity");
     sal_image_free(ctx, &im);
-    CHECK(sal_image_from_pixels(ctx, grey, 2, 2, 0, SAL_GREY, &im) == SAL_OK && im.grey &&
+    CHECK(sal_image_from_pixels(ctx, grey, 2, 2, 0, SAL_PIXELS_GREY, &im) == SAL_OK && im.grey &&
           im.data[3] == 200 && im.data[5] == 200, "grey");
     sal_image_free(ctx, &im);
-    CHECK(sal_image_from_pixels(ctx, grey, 2, 1, 0, SAL_GREY_ALPHA, &im) == SAL_OK && im.grey &&
+    CHECK(sal_image_from_pixels(ctx, grey, 2, 1, 0, SAL_PIXELS_GREY_ALPHA, &im) == SAL_OK &&
+          im.grey &&
           im.data[0] == 59 && im.data[3] == 255 && im.rgba[3] == 200, "grey with alpha");
     sal_image_free(ctx, &im);
-    CHECK(sal_image_from_pixels(ctx, grey, 2, 2, 1, SAL_GREY, &im) == SAL_ERR_ARGUMENT,
+    CHECK(sal_image_from_pixels(ctx, grey, 2, 2, 1, SAL_PIXELS_GREY, &im) == SAL_ERR_ARGUMENT,
           "a stride below a row is refused: %s", sal_error(ctx));
-    CHECK(sal_image_from_pixels(ctx, grey, 0, 2, 0, SAL_GREY, &im) == SAL_ERR_ARGUMENT,
+    CHECK(sal_image_from_pixels(ctx, grey, 0, 2, 0, SAL_PIXELS_GREY, &im) == SAL_ERR_ARGUMENT,
           "no pixels are refused: %s", sal_error(ctx));
 }
 
@@ -517,10 +520,10 @@ static void test_transparency(sal_ctx *ctx) {
             memset(rgba + i * 4, level ? 255 : 20, 3);
             rgba[i * 4 + 3] = (unsigned char)(inside ? 255 : 0);
         }
-        sal_image_from_pixels(ctx, rgba, W, H, 0, SAL_RGBA, &im);
+        sal_image_from_pixels(ctx, rgba, W, H, 0, SAL_PIXELS_RGBA, &im);
         CHECK(im.data[0] == (level ? 0 : 255) && im.data[3 * (20 * W + 45)] == (level ? 255 : 20),
               "%s behind a %s picture", level ? "black" : "white", level ? "white" : "dark");
-        for (hidden = 0, seen = 1, kind = 0; kind <= SAL_BMS; kind++) {
+        for (hidden = 0, seen = 1, kind = 0; kind <= SAL_CLASSICAL_BMS; kind++) {
             sal_classical(ctx, (sal_classical_kind)kind, &im, NULL, &map);
             for (i = 0; map.data && i < W * H; i++) hidden += map.data[i] > 0 && !rgba[i * 4 + 3];
             seen &= map.data && map.data[20 * W + 47] > 0;
@@ -590,7 +593,8 @@ static void test_profile(sal_ctx *ctx) {
         memcpy(im.profile, "\0\x02\x22\xE0", 4);        /* its own length */
         memcpy(im.profile + 16, k < 2 ? "RGB " : "GRAY", 4);
         CHECK(sal_image_save(ctx, path_of(names[k]), &im) == SAL_OK &&
-              sal_image_load(ctx, path_of(names[k]), &back) == SAL_OK && back.profile_size == SIZE &&
+              sal_image_load(ctx, path_of(names[k]), &back) == SAL_OK &&
+                  back.profile_size == SIZE &&
               !memcmp(back.profile, im.profile, SIZE), "%s keeps a %s profile byte for byte",
               k % 2 ? "JPEG" : "PNG", k < 2 ? "colour" : "grey");
         sal_image_free(ctx, &back);
@@ -726,7 +730,8 @@ static void test_kinds(sal_ctx *ctx) {
         { "\0\0\0\x18" "ftypavif....", 16, "an AVIF picture" },
         { "GIF89a..........", 16, "a GIF picture" }, { "II*\0............", 16, "a TIFF" },
         { "MM\0*............", 16, "a TIFF" }, { "\xFF\x0A..............", 16, "a JPEG XL" },
-        { "8BPS............", 16, "a Photoshop file" }, { "%PDF-1.7........", 16, "a PDF document" },
+        { "8BPS............", 16, "a Photoshop file" },
+            { "%PDF-1.7........", 16, "a PDF document" },
         { "<?xml version=\"1.0\"?>\n<svg xmlns=\"", 34, "an SVG drawing" },
         { "<!DOCTYPE html>\n<html lang=en>", 30, "an HTML page" },
         { "version https://git-lfs.github.com/spec/v1\n", 43, "a Git LFS pointer" },

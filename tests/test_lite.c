@@ -53,7 +53,7 @@ static void test_files(sal_ctx *ctx) {
     r = sal_net_load_lite(ctx, &net);
     CHECK(r == SAL_OK, "sal_net_load_lite needs no file %s", r ? sal_error(ctx) : "");
     if (r != SAL_OK) return;
-    r = sal_net_shapes(ctx, net, 240, 320, shapes);
+    r = sal_net_shapes(ctx, net, 320, 240, shapes);
     for (i = 0; i < net->layers; i++) macs += sal_layer_macs(net, i, shapes);
     for (i = 0; i < net->params; i++) numbers += sal_tensor_count(&net->param[i].value);
     CHECK(r == SAL_OK && numbers <= 3000000 && macs <= 1.2e9,
@@ -85,7 +85,7 @@ static void test_default(sal_ctx *ctx) {
                                                (size_t)osie.w * osie.h * sizeof(float)),
           "the prior of a data set changes the map");
     sal_map_free(ctx, &osie);
-    r = map_of(ctx, "examples/photos/astronaut.jpg", SAL_DOMAINS, &osie);
+    r = map_of(ctx, "examples/photos/astronaut.jpg", SAL_DOMAIN_COUNT, &osie);
     CHECK(r == SAL_ERR_ARGUMENT && strstr(sal_error(ctx), "domain"),
           "a domain that does not exist is refused: %s", sal_error(ctx));
     r = map_of(ctx, "examples/photos/astronaut.jpg", SAL_DOMAIN_FIGRIM, &osie);
@@ -108,21 +108,22 @@ static void test_fewer_domains(sal_ctx *ctx) {
     size_t k, n;
     memset(&before, 0, sizeof before); memset(&after, 0, sizeof after);
     sal_result r = sal_net_load(ctx, "weights/lite.safetensors", &net);
-    if (r == SAL_OK) r = sal_net_save(ctx, net, path, SAL_F32, NULL, 0);
+    if (r == SAL_OK) r = sal_net_save(ctx, net, path, SAL_DTYPE_F32, NULL, 0);
     if (r == SAL_OK) r = sal_safetensors_load(ctx, "weights/lite.safetensors", &before);
     if (r == SAL_OK) r = sal_safetensors_load(ctx, path, &after);
     a = r ? NULL : sal_safetensors_find(&before, "head.prior");
     b = r ? NULL : sal_safetensors_find(&after, "head.prior");
     names = r ? NULL : sal_safetensors_meta(&after, "sal.domains");
-    n = b ? sal_tensor_count(&b->tensor) / SAL_DOMAINS : 0;
-    for (d = 0; a && b && d < SAL_DOMAINS; d++)
+    n = b ? sal_tensor_count(&b->tensor) / SAL_DOMAIN_COUNT : 0;
+    for (d = 0; a && b && d < SAL_DOMAIN_COUNT; d++)
         for (k = 0; k < n; k++) {
             float old, kept;
             sal_tensor_read(&a->tensor, (d < a->tensor.dim[0] ? d : 0) * n + k, 1, &old);
             sal_tensor_read(&b->tensor, d * n + k, 1, &kept);
             same &= old == kept;
         }
-    CHECK(b && b->tensor.dim[0] == SAL_DOMAINS && same, "priors that a file lacks begin as the "
+    CHECK(b && b->tensor.dim[0] == SAL_DOMAIN_COUNT && same,
+          "priors that a file lacks begin as the "
           "neutral one %s", r ? sal_error(ctx) : "");
     CHECK(names && !strcmp(names, "neutral osie scene mit1003 figrim"),
           "and a weights file names their data sets: %s", names ? names : "none");
@@ -147,7 +148,7 @@ static uint64_t bits_of(const sal_image *photo, int h, int w, int simd, int thre
     memset(&ctx, 0, sizeof ctx);
     ctx.simd = (sal_simd)simd; ctx.threads = threads;
     if (sal_model_open(&ctx, "lite", file_name, &model) ||
-        sal_model_resize(&ctx, &model, h, w) || !model.run->whole ||
+        sal_model_resize(&ctx, &model, w, h) || !model.run->whole ||
         sal_model_predict(&ctx, &model, photo, &map)) return (uint64_t)(simd * 8 + threads);
     hash = sal__hash_on(1, model.run->output,
                         (size_t)model.run->shape.h * model.run->shape.w * sizeof(float));
@@ -251,13 +252,13 @@ static void test_sizes(sal_ctx *ctx) {
     memset(&own, 0, sizeof own); memset(&still, 0, sizeof still);
     if (r == SAL_OK) r = sal_image_load(ctx, "examples/photos/astronaut.jpg", &photo);
     if (r == SAL_OK) r = sal_model_predict(ctx, &model, &photo, &own);
-    if (r == SAL_OK) r = sal_model_resize(ctx, &model, 240, 320);
+    if (r == SAL_OK) r = sal_model_resize(ctx, &model, 320, 240);
     if (r == SAL_OK) r = sal_model_predict(ctx, &model, &photo, &small);
     CHECK(r == SAL_OK && model.run->h == 240 && likeness(ctx, &own, &small) > .8,
           "with an input of 240 x 320 it sees much the same (CC %.3f) %s",
           r ? 0 : likeness(ctx, &own, &small), r ? sal_error(ctx) : "");
     if (r != SAL_OK) return;
-    r = sal_model_resize(ctx, &model, 33, 40);
+    r = sal_model_resize(ctx, &model, 40, 33);
     CHECK(r == SAL_ERR_SHAPE, "33 x 40 is refused: %.80s", sal_error(ctx));
     CHECK(sal_model_predict(ctx, &model, &photo, &still) == SAL_OK &&
           !memcmp(still.data, small.data, (size_t)own.w * own.h * sizeof(float)),
@@ -284,7 +285,8 @@ static void test_order(void) {
         { 1, NULL, "weights/juntingnet.safetensors", SAL_OK, "juntingnet" },
         { 1, "juntingnet", "weights/juntingnet.safetensors", SAL_OK, "juntingnet" },
         { 1, "lite", "weights/juntingnet.safetensors", SAL_ERR_SHAPE, "juntingnet, not lite" },
-        { 1, "gbvs", NULL, SAL_OK, "gbvs" }, { 1, "gbvs", file_name, SAL_ERR_ARGUMENT, "no weights" },
+        { 1, "gbvs", NULL, SAL_OK, "gbvs" }, { 1, "gbvs", file_name, SAL_ERR_ARGUMENT,
+                                               "no weights" },
         { 1, "nonet", NULL, SAL_ERR_ARGUMENT, "nonet" }, { 1, NULL, "none", SAL_ERR_IO, "none" }
     };
     for (int environment = 0; environment < 2; environment++) {
@@ -317,7 +319,8 @@ static void test_adjust(sal_ctx *ctx) {
     if (r == SAL_OK) r = sal_map_adjust(ctx, &map, 0.03, 2);
     for (int x = -9; x <= 9 && r == SAL_OK; x++)
         worst = fmax(worst, fabs(map.data[20 * W + 50 + x] - exp(-x * x / (sigma * sigma))));
-    CHECK(r == SAL_OK && worst < 1e-5, "a point, blurred with 3 %% of the long side and squared, is "
+    CHECK(r == SAL_OK && worst < 1e-5,
+          "a point, blurred with 3 %% of the long side and squared, is "
           "a Gaussian of height 1 (worst %.1e)", worst);
     CHECK(sal_map_adjust(ctx, &map, -0.1, 1) == SAL_ERR_ARGUMENT &&
           sal_map_adjust(ctx, &map, NAN, 1) == SAL_ERR_ARGUMENT &&

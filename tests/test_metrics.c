@@ -44,11 +44,12 @@ static int load_fixations(const char *folder, int k, float *x, float *y, int roo
 
 static void test_benchmark(const char *folder) {
     enum { JUDD, BORJI, BORJI_SD, SHUFFLED, SHUFFLED_SD, NSS, CC, SIM, KL, IG, COLUMNS };
-    static const int metric[6] = { SAL_AUC_JUDD, SAL_NSS, SAL_CC, SAL_SIM, SAL_KL, SAL_IG };
+    static const int metric[6] = { SAL_METRIC_AUC_JUDD, SAL_METRIC_NSS, SAL_METRIC_CC,
+                                   SAL_METRIC_SIM, SAL_METRIC_KL, SAL_METRIC_IG };
     static const int column[6] = { JUDD, NSS, CC, SIM, KL, IG };
     static float x[1000], y[1000], ox[5000], oy[5000];
     char path[1024];
-    double want[COLUMNS], value[SAL_METRICS], one[SAL_METRICS], v;
+    double want[COLUMNS], value[SAL_METRIC_COUNT], one[SAL_METRIC_COUNT], v;
     double off[6] = { 0 }, drawn[4] = { 0 };    /* worst so far */
     sal_map map, density, baseline, other;
     sal_score_desc d;
@@ -80,14 +81,16 @@ static void test_benchmark(const char *folder) {
         same &= sal_score(&ctx, &d, value) == SAL_OK;
         for (i = 0; i < 6; i++) worst(&off[i], value[metric[i]] - want[column[i]]);
         /* the reference is a mean of 20 calls; ours is one call, or the mean of all */
-        worst(&drawn[0], (value[SAL_AUC_BORJI] - want[BORJI]) / want[BORJI_SD] / sqrt(1.05));
-        worst(&drawn[1], (value[SAL_AUC_SHUFFLED] - want[SHUFFLED]) / want[SHUFFLED_SD] /
+        worst(&drawn[0], (value[SAL_METRIC_AUC_BORJI] - want[BORJI]) / want[BORJI_SD] / sqrt(1.05));
+        worst(&drawn[1], (value[SAL_METRIC_AUC_SHUFFLED] - want[SHUFFLED]) / want[SHUFFLED_SD] /
                          sqrt(1.05));
-        worst(&drawn[2], (value[SAL_AUC_BORJI_MEAN] - want[BORJI]) / want[BORJI_SD] * sqrt(20.));
-        worst(&drawn[3], (value[SAL_AUC_SHUFFLED_MEAN] - want[SHUFFLED]) / want[SHUFFLED_SD] *
+        worst(&drawn[2],
+              (value[SAL_METRIC_AUC_BORJI_MEAN] - want[BORJI]) / want[BORJI_SD] * sqrt(20.));
+        worst(&drawn[3],
+              (value[SAL_METRIC_AUC_SHUFFLED_MEAN] - want[SHUFFLED]) / want[SHUFFLED_SD] *
                          sqrt(20.));
         ctx.threads = 3;
-        for (i = 0; i < SAL_METRICS; i++) {
+        for (i = 0; i < SAL_METRIC_COUNT; i++) {
             d.metrics = SAL_METRIC_BIT(i);
             same &= sal_score(&ctx, &d, one) == SAL_OK &&
                     (one[i] == value[i] || (isnan(one[i]) && isnan(value[i])));
@@ -412,8 +415,8 @@ static void test_emd(void) {
     sal_metric_emd(&ctx, p, q, 50, 40, &v);
     CHECK(u == v, "EMD of maps reduced by 1 is that of the maps");
     sal_metric_emd_reduced(&ctx, p, q, 50, 40, 20, &u);
-    sal_resize(&ctx, small_p, 3, 2, p, 50, 40, 1, SAL_CUBIC);
-    sal_resize(&ctx, small_q, 3, 2, q, 50, 40, 1, SAL_CUBIC);
+    sal_resize(&ctx, small_p, 3, 2, p, 50, 40, 1, SAL_FILTER_CUBIC);
+    sal_resize(&ctx, small_q, 3, 2, q, 50, 40, 1, SAL_FILTER_CUBIC);
     sal_metric_emd(&ctx, small_p, small_q, 3, 2, &v);
     CHECK(u == v && v > 0, "50 x 40 maps reduced by 20 are compared on 3 x 2 cells");
     p[5] = 1e30f;
@@ -428,7 +431,7 @@ static void test_unusual(void) {
     static float flat[N], bad[N], big[N], pairs[2 * F];
     static const float far_x[2] = { -1, 1e30f }, far_y[2] = { 3, 3 }, none = 0;
     static const float in_x[2] = { 3, NAN }, in_y[2] = { 3, 3 };
-    double v[SAL_METRICS], one, two;
+    double v[SAL_METRIC_COUNT], one, two;
     sal_points outside = points(far_x, far_y, 2), empty = points(&none, &none, 0);
     sal_points single = points(in_x, in_y, 2), both;
     sal_score_desc d;
@@ -444,32 +447,40 @@ static void test_unusual(void) {
         for (i = 0; i < N; i++) uniform += SAL__MIN(1. / N, s.density[i] / q);
         d.map = flat;
         if (sal_score(&ctx, &d, v)) chance = 0;
-        for (i = SAL_AUC_JUDD; i <= SAL_AUC_SHUFFLED_MEAN; i++) chance &= near(v[i], .5, 1e-12);
-        chance &= near(v[SAL_AUC], .5, 1e-12) && near(v[SAL_SAUC], .5, 1e-12);
-        chance &= v[SAL_CC] == 0 && v[SAL_NSS] == 0 && v[SAL_NSS_ALL] == 0;
-        chance &= near(v[SAL_SIM], uniform, 1e-9);
-        chance &= k == 2 || near(v[SAL_SIM_SUM], uniform, 1e-9);
-        chance &= v[SAL_KL] > 0 && v[SAL_KL] < 2 && (k == 2 || v[SAL_EMD] < 1);
+        for (i = SAL_METRIC_AUC_JUDD; i <= SAL_METRIC_AUC_SHUFFLED_MEAN; i++)
+            chance &= near(v[i], .5,
+                           1e-12);
+        chance &= near(v[SAL_METRIC_AUC], .5, 1e-12) && near(v[SAL_METRIC_SAUC], .5, 1e-12);
+        chance &= v[SAL_METRIC_CC] == 0 && v[SAL_METRIC_NSS] == 0 && v[SAL_METRIC_NSS_ALL] == 0;
+        chance &= near(v[SAL_METRIC_SIM], uniform, 1e-9);
+        chance &= k == 2 || near(v[SAL_METRIC_SIM_SUM], uniform, 1e-9);
+        chance &= v[SAL_METRIC_KL] > 0 && v[SAL_METRIC_KL] < 2 && (k == 2 || v[SAL_METRIC_EMD] < 1);
     }
     CHECK(chance, "a constant map (0, 3, -1e30) scores as chance: AUC 0.5, CC 0, NSS 0");
     d.map = s.map;
     d.density = flat;
     memset(flat, 0, sizeof flat);
     sal_score(&ctx, &d, v);
-    CHECK(isnan(v[SAL_CC]) && isnan(v[SAL_SIM]) && isnan(v[SAL_SIM_SUM]) && isnan(v[SAL_KL]) &&
-          isnan(v[SAL_EMD]) && v[SAL_AUC] >= 0, "an empty density gives NaN where it is needed");
+    CHECK(isnan(v[SAL_METRIC_CC]) && isnan(v[SAL_METRIC_SIM]) && isnan(v[SAL_METRIC_SIM_SUM]) &&
+          isnan(v[SAL_METRIC_KL]) &&
+          isnan(v[SAL_METRIC_EMD]) && v[SAL_METRIC_AUC] >= 0,
+              "an empty density gives NaN where it is needed");
     d.density = s.density;
     d.fixations = outside;
-    CHECK(sal_score(&ctx, &d, v) == SAL_OK && isnan(v[SAL_NSS]) && isnan(v[SAL_IG]) &&
-          isnan(v[SAL_AUC]) && isnan(v[SAL_AUC_JUDD]) && isnan(v[SAL_AUC_BORJI]) &&
-          isnan(v[SAL_SAUC]) && isnan(v[SAL_AUC_SHUFFLED]) && !isnan(v[SAL_CC]),
+    CHECK(sal_score(&ctx, &d, v) == SAL_OK && isnan(v[SAL_METRIC_NSS]) && isnan(v[SAL_METRIC_IG]) &&
+          isnan(v[SAL_METRIC_AUC]) && isnan(v[SAL_METRIC_AUC_JUDD]) &&
+              isnan(v[SAL_METRIC_AUC_BORJI]) &&
+          isnan(v[SAL_METRIC_SAUC]) && isnan(v[SAL_METRIC_AUC_SHUFFLED]) &&
+              !isnan(v[SAL_METRIC_CC]),
           "fixations that are all outside give NaN, and CC is not disturbed");
     d.fixations = empty;
-    CHECK(sal_score(&ctx, &d, v) == SAL_OK && isnan(v[SAL_NSS]) && isnan(v[SAL_AUC_JUDD]) &&
-          isnan(v[SAL_AUC_BORJI_MEAN]), "so does no fixation at all");
+    CHECK(sal_score(&ctx, &d, v) == SAL_OK && isnan(v[SAL_METRIC_NSS]) &&
+          isnan(v[SAL_METRIC_AUC_JUDD]) &&
+          isnan(v[SAL_METRIC_AUC_BORJI_MEAN]), "so does no fixation at all");
     d.fixations = single;
-    CHECK(sal_score(&ctx, &d, v) == SAL_OK && isnan(v[SAL_AUC_BORJI]) && v[SAL_AUC] >= 0 &&
-          v[SAL_AUC_JUDD] >= 0 && v[SAL_AUC_SHUFFLED] >= 0,
+    CHECK(sal_score(&ctx, &d, v) == SAL_OK && isnan(v[SAL_METRIC_AUC_BORJI]) &&
+          v[SAL_METRIC_AUC] >= 0 &&
+          v[SAL_METRIC_AUC_JUDD] >= 0 && v[SAL_METRIC_AUC_SHUFFLED] >= 0,
           "one fixation (another is NaN) is enough, but AUC_Borji wants two as in MATLAB");
     sal_metric_nss(&ctx, s.map, W, H, &single, SAL_EACH_FIXATION, &one);
     single.count = 1;
@@ -543,7 +554,7 @@ static void counting_free(void *user, void *memory) { (void)user; live--; free(m
 static void test_memory(void) {
     static scene s;
     sal_score_desc d;
-    double v[SAL_METRICS];
+    double v[SAL_METRIC_COUNT];
     sal_result r = SAL_ERR_MEMORY;
     int clean = 1;
     make_scene(&s, 50, 9);
@@ -609,11 +620,11 @@ int main(void) {
     test_odd_fixations();
     test_unusual();
     test_memory();
-    for (i = 0; i < SAL_METRICS; i++) {
+    for (i = 0; i < SAL_METRIC_COUNT; i++) {
         const sal_metric_info *m = sal_metric_about((sal_metric)i);
         named &= m && m->name && m->text && m->needs && abs(m->better) == 1;
     }
-    CHECK(named && !sal_metric_about(SAL_METRICS), "each metric has a name and a description");
+    CHECK(named && !sal_metric_about(SAL_METRIC_COUNT), "each metric has a name and a description");
     test_benchmark(folder ? folder : "../shared/reference");
     return test_done();
 }

@@ -13,7 +13,7 @@ static sal_net *new_net(sal_ctx *ctx, sal_kind kind, int narrow, uint64_t seed) 
     sal_net_desc desc = sal_net_desc_default(kind);
     sal_net *net;
     desc.narrow = narrow;
-    if (kind != SAL_JUNTINGNET && kind != SAL_WEPSAM) { desc.h = 64; desc.w = 80; }
+    if (kind != SAL_KIND_JUNTINGNET && kind != SAL_KIND_WEPSAM) { desc.h = 64; desc.w = 80; }
     if (sal_net_new(ctx, &desc, &net) || sal_net_init(ctx, net, seed)) {
         printf("     %s\n", sal_error(ctx));
         exit(1);
@@ -79,18 +79,18 @@ static void test_round_trip(sal_ctx *ctx) {
     int k, d;
     static const double limit[] = { 0, 1e-5, 1e-3, 1e-2 };
     static const char *const extra[] = { "recipe", "none, random" };
-    for (k = 0; k < SAL_KINDS; k++) {
+    for (k = 0; k < SAL_KIND_COUNT; k++) {
         sal_net *net = new_net(ctx, (sal_kind)k, 8, 7), *again = NULL;
         const char *recipe = NULL;
-        net->desc.fit = SAL_SQUARE;         /* nothing that is the default */
+        net->desc.fit = SAL_FIT_SQUARE;         /* nothing that is the default */
         net->desc.bgr = !net->desc.bgr;
         net->desc.scale = 127.5f;
         net->desc.mean[1] = 0.456f;
         net->desc.std[2] = 0.225f;
         net->desc.power = 1.625f;
         net->desc.floor = 0.012f;
-        if (k == SAL_SAM_RESNET) net->desc.stride_on_3x3 = 1;
-        sal_net_save(ctx, net, OUT, SAL_F32, extra, 1);
+        if (k == SAL_KIND_SAM_RESNET) net->desc.stride_on_3x3 = 1;
+        sal_net_save(ctx, net, OUT, SAL_DTYPE_F32, extra, 1);
         if (CHECK(sal_net_load(ctx, OUT, &again) == SAL_OK, "%s is saved and loaded", net->name)) {
             CHECK(same_desc(&net->desc, &again->desc), "its description comes back");
             CHECK(same_params(ctx, net, again) == net->params && again->params == net->params,
@@ -101,11 +101,11 @@ static void test_round_trip(sal_ctx *ctx) {
         sal_net_free(ctx, again);
         sal_net_free(ctx, net);
     }
-    for (k = 0; k < SAL_KINDS; k++) {
+    for (k = 0; k < SAL_KIND_COUNT; k++) {
         sal_net *net = new_net(ctx, (sal_kind)k, 8, 3);
         sal_param *bias = sal__find_param(net, "head.readout.bias");
         if (bias) ((float *)bias->value.data)[0] = 1;   /* else the last ReLU may give only zeros */
-        for (d = SAL_F16; d <= SAL_I8; d++) {
+        for (d = SAL_DTYPE_F16; d <= SAL_DTYPE_I8; d++) {
             sal_net *again = NULL;
             double off = 1;
             if (sal_net_save(ctx, net, OUT, (sal_dtype)d, NULL, 0) == SAL_OK &&
@@ -124,7 +124,7 @@ static void test_round_trip(sal_ctx *ctx) {
 /* Every variant of a network comes back, in its description and with its own parameters. */
 static void test_variants(sal_ctx *ctx) {
     int k, plain, steps, priors, good = 0, tried = 0;
-    for (k = SAL_MLNET; k <= SAL_SAM_RESNET; k++)
+    for (k = SAL_KIND_MLNET; k <= SAL_KIND_SAM_RESNET; k++)
     for (plain = 0; plain < 2; plain++) for (steps = 0; steps < 5; steps++)
     for (priors = 0; priors < 3; priors++) {
         sal_net_desc desc = sal_net_desc_default((sal_kind)k);
@@ -133,7 +133,7 @@ static void test_variants(sal_ctx *ctx) {
         desc.plain = plain; desc.steps = steps; desc.priors = (sal_priors)priors;
         if (sal_net_new(ctx, &desc, &net)) continue;
         tried++;
-        if (!sal_net_init(ctx, net, 7) && !sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0) &&
+        if (!sal_net_init(ctx, net, 7) && !sal_net_save(ctx, net, OUT, SAL_DTYPE_F32, NULL, 0) &&
             !sal_net_load(ctx, OUT, &again) && same_desc(&net->desc, &again->desc) &&
             again->params == net->params && same_params(ctx, net, again) == net->params) good++;
         else printf("     %s %d %d %d: %s\n", net->name, plain, steps, priors, sal_error(ctx));
@@ -146,9 +146,9 @@ static void test_variants(sal_ctx *ctx) {
 
 /* A mask was made for one input size and fits all. */
 static void test_mask_size(sal_ctx *ctx) {
-    sal_net *net = new_net(ctx, SAL_MLNET, 64, 1), *again = NULL;
+    sal_net *net = new_net(ctx, SAL_KIND_MLNET, 64, 1), *again = NULL;
     net->desc.h = 480; net->desc.w = 640;           /* as training at another size does */
-    CHECK(sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0) == SAL_OK &&
+    CHECK(sal_net_save(ctx, net, OUT, SAL_DTYPE_F32, NULL, 0) == SAL_OK &&
           sal_net_load(ctx, OUT, &again) == SAL_OK && same_desc(&net->desc, &again->desc) &&
           same_params(ctx, net, again) == net->params, "a mask made for 64 x 80 comes back in a "
           "network of 480 x 640");
@@ -249,11 +249,11 @@ static void test_refusals(sal_ctx *ctx) {
         { edit_stranger, NULL, NULL, "an unknown set of tensors without metadata",
                                      "not a network", "" }
     };
-    sal_net *net = new_net(ctx, SAL_WEPSAM, 8, 1), *again = NULL;
+    sal_net *net = new_net(ctx, SAL_KIND_WEPSAM, 8, 1), *again = NULL;
     int i;
     sal_result r;
     net->desc.power = 1.5f;
-    sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0);
+    sal_net_save(ctx, net, OUT, SAL_DTYPE_F32, NULL, 0);
     for (i = 0; i < SAL__COUNT(cases); i++) {
         edit(ctx, cases[i].change, cases[i].key, cases[i].value);
         r = sal_net_load(ctx, EDITED, &again);
@@ -281,7 +281,7 @@ static void test_refusals(sal_ctx *ctx) {
 static void test_description(sal_ctx *ctx) {
     enum { FIELDS = sizeof(sal_net_desc) / 4, ODD = 5 };    /* all of them have four bytes */
     static const float odd[ODD] = { 1.0004f, 0.0004f, 0.25f, 0.333333343f, 1e-7f };
-    for (int kind = 0; kind < SAL_KINDS; kind++)
+    for (int kind = 0; kind < SAL_KIND_COUNT; kind++)
         for (int v = 0; v < ODD; v++) {
             sal_net *net = new_net(ctx, (sal_kind)kind, 32, 1), *again = NULL;
             sal_net_desc *d = &net->desc, usual = *d;
@@ -293,7 +293,7 @@ static void test_description(sal_ctx *ctx) {
             d->fit = (sal_fit)(v % 3); d->bgr = v & 1; d->stride_on_3x3 = v >> 1 & 1;
             d->power = SAL__MAX(d->power, .01f);
             d->floor = SAL__MIN(d->floor, .5f); d->dropout = SAL__MIN(d->dropout, .99f);
-            if (sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0) == SAL_OK &&
+            if (sal_net_save(ctx, net, OUT, SAL_DTYPE_F32, NULL, 0) == SAL_OK &&
                 sal_net_load(ctx, OUT, &again) == SAL_OK)
                 for (size_t f = 0; f < FIELDS; f++)
                     same += !memcmp((char *)d + 4 * f, (char *)&again->desc + 4 * f, 4);
@@ -302,13 +302,14 @@ static void test_description(sal_ctx *ctx) {
             sal_net_free(ctx, again);
             sal_net_free(ctx, net);
         }
-    sal_net *net = new_net(ctx, SAL_WEPSAM, 8, 1);
+    sal_net *net = new_net(ctx, SAL_KIND_WEPSAM, 8, 1);
     net->desc.blur = -1;
-    CHECK(sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0) == SAL_ERR_ARGUMENT &&
-          strstr(ctx->error, "sal.blur is -1"), "what could not be read again is not saved: %.60s...",
+    CHECK(sal_net_save(ctx, net, OUT, SAL_DTYPE_F32, NULL, 0) == SAL_ERR_ARGUMENT &&
+          strstr(ctx->error, "sal.blur is -1"),
+              "what could not be read again is not saved: %.60s...",
           ctx->error);
     net->desc.blur = (float)NAN;
-    CHECK(sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0) == SAL_ERR_ARGUMENT, "nor is NaN");
+    CHECK(sal_net_save(ctx, net, OUT, SAL_DTYPE_F32, NULL, 0) == SAL_ERR_ARGUMENT, "nor is NaN");
     sal_net_free(ctx, net);
     remove(OUT);
 }
@@ -323,9 +324,9 @@ static void test_variant_refusals(sal_ctx *ctx) {
         { "sal.priors", "mask", "does not belong" },
         { "sal.backbone", "deep", "sal.backbone is \"deep\", not dilated, plain" }
     };
-    sal_net *net = new_net(ctx, SAL_SAM_VGG, 64, 1), *again = NULL;
+    sal_net *net = new_net(ctx, SAL_KIND_SAM_VGG, 64, 1), *again = NULL;
     int i;
-    sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0);
+    sal_net_save(ctx, net, OUT, SAL_DTYPE_F32, NULL, 0);
     for (i = 0; i < SAL__COUNT(cases); i++) {
         edit(ctx, NULL, cases[i][0], cases[i][1]);
         CHECK(sal_net_load(ctx, EDITED, &again) != SAL_OK && !again &&
@@ -336,7 +337,7 @@ static void test_variant_refusals(sal_ctx *ctx) {
 }
 
 static void test_tone(sal_ctx *ctx) {
-    sal_net *net = new_net(ctx, SAL_WEPSAM, 8, 1);
+    sal_net *net = new_net(ctx, SAL_KIND_WEPSAM, 8, 1);
     float raw[16];
     sal_map plain = { 0 }, toned = { 0 };
     double worst = 0;
@@ -360,12 +361,12 @@ static void test_tone(sal_ctx *ctx) {
 /* Without metadata the names of the tensors tell, if the sizes are the usual ones. */
 static void test_guess(sal_ctx *ctx) {
     int k;
-    for (k = 0; k < SAL_WEPSAM + 1; k++) {
+    for (k = 0; k < SAL_KIND_WEPSAM + 1; k++) {
         sal_net *net, *again = NULL;
         sal_net_desc desc = sal_net_desc_default((sal_kind)k);
         sal_net_new(ctx, &desc, &net);
         sal_net_init(ctx, net, 1);
-        sal_net_save(ctx, net, OUT, SAL_I8, NULL, 0);
+        sal_net_save(ctx, net, OUT, SAL_DTYPE_I8, NULL, 0);
         edit(ctx, edit_bare, NULL, NULL);
         CHECK(sal_net_load(ctx, EDITED, &again) == SAL_OK && again->desc.kind == (sal_kind)k,
               "%s without metadata is recognised", net->name);
@@ -428,7 +429,7 @@ static void test_backbone(sal_ctx *ctx, sal_kind kind) {
     CHECK(rest == to->params - total, "the other %d parameters stay", to->params - total);
     CHECK(!to->desc.bgr && to->desc.scale == 255 && to->desc.mean[0] == .485f &&
           to->desc.std[2] == .225f, "pictures are prepared as torchvision does");
-    if (kind == SAL_SAM_RESNET) {
+    if (kind == SAL_KIND_SAM_RESNET) {
         CHECK(to->desc.stride_on_3x3 == 1, "the strides are torchvision's, on the 3x3");
         sal_safetensors_save(ctx, OUT, list, count, strides, 2);
         CHECK(sal_net_load_backbone(ctx, to, OUT) == SAL_OK && to->desc.stride_on_3x3 == 0 &&
@@ -457,11 +458,11 @@ static void test_backbone(sal_ctx *ctx, sal_kind kind) {
     sal_net_free(ctx, to);
     /* the other way round: a file of ours */
     to = new_net(ctx, kind, 16, 22);
-    sal_net_save(ctx, from, OUT, SAL_F32, NULL, 0);
+    sal_net_save(ctx, from, OUT, SAL_DTYPE_F32, NULL, 0);
     r = sal_net_load_backbone(ctx, to, OUT);
     CHECK(r == SAL_OK && to->desc.bgr == from->desc.bgr && to->desc.scale == from->desc.scale,
           "a backbone comes from a file of ours too%s", r == SAL_OK ? "" : sal_error(ctx));
-    other = new_net(ctx, SAL_WEPSAM, 8, 1);
+    other = new_net(ctx, SAL_KIND_WEPSAM, 8, 1);
     CHECK(sal_net_load_backbone(ctx, other, OUT) != SAL_OK, "wepsam takes no backbone: %s",
           sal_error(ctx));
     sal_net_free(ctx, other);
@@ -477,8 +478,8 @@ static void test_folded(sal_ctx *ctx) {
     static char names[MOST][64];
     static const char *const meta[] = { "architecture", "stride on the first 1x1", "preprocess",
                                         "bgr, mean 103.939 116.779 123.68" };
-    sal_net *from = new_net(ctx, SAL_SAM_RESNET, 16, 31);
-    sal_net *to = new_net(ctx, SAL_SAM_RESNET, 16, 31);
+    sal_net *from = new_net(ctx, SAL_KIND_SAM_RESNET, 16, 31);
+    sal_net *to = new_net(ctx, SAL_KIND_SAM_RESNET, 16, 31);
     sal_rng rng = { 9 };
     int i, k, count = 0;
     size_t j;
@@ -491,10 +492,10 @@ static void test_folded(sal_ctx *ctx) {
         size_t channels, row;
         if (l->op != SAL_OP_BATCHNORM) continue;
         for (k = 0; k < 4; k++) norm[k] = (float *)from->param[l->param + k].value.data;
-        sal_tensor_convert(ctx, &from->param[conv->param].value, SAL_F32, &weight);
+        sal_tensor_convert(ctx, &from->param[conv->param].value, SAL_DTYPE_F32, &weight);
         channels = (size_t)weight.dim[0];
         row = sal_tensor_count(&weight) / channels;
-        sal_tensor_convert(ctx, &from->param[l->param].value, SAL_F32, &bias);
+        sal_tensor_convert(ctx, &from->param[l->param].value, SAL_DTYPE_F32, &bias);
         for (j = 0; j < channels; j++) {
             double scale;
             size_t p;
@@ -529,7 +530,7 @@ static void test_folded(sal_ctx *ctx) {
 
 static void test_shared_backbone(sal_ctx *ctx) {
     const char *shared = getenv("SALIENCY_SHARED");
-    sal_net_desc desc = sal_net_desc_default(SAL_SAM_RESNET);
+    sal_net_desc desc = sal_net_desc_default(SAL_KIND_SAM_RESNET);
     sal_net *net;
     char path[1024];
     sal_result r;
@@ -549,12 +550,13 @@ static void test_shared_backbone(sal_ctx *ctx) {
 
 /* ReLU makes 0 of what is not a number: such weights would give a map, and a wrong one. */
 static void test_finite(sal_ctx *ctx) {
-    static const sal_dtype types[] = { SAL_F32, SAL_F16, SAL_BF16, SAL_I8, SAL_F32 };
+    static const sal_dtype types[] = { SAL_DTYPE_F32, SAL_DTYPE_F16, SAL_DTYPE_BF16, SAL_DTYPE_I8,
+                                       SAL_DTYPE_F32 };
     static const double bad[] = { NAN, INFINITY, -INFINITY, NAN, -1 };
     static const char *const where[] = { "backbone.layer1.0.conv1.weight", "head.lstm.Uf.weight",
         "reduce.weight", "head.lstm.Wa.weight", "backbone.bn1.running_var" };
     for (int k = 0; k < 5; k++) {
-        sal_net *net = new_net(ctx, SAL_SAM_RESNET, 8, 5), *again = NULL;
+        sal_net *net = new_net(ctx, SAL_KIND_SAM_RESNET, 8, 5), *again = NULL;
         sal_safetensors file;
         sal_param *p = sal__find_param(net, where[k]);
         size_t last = sal_tensor_count(&p->value) - 1;
@@ -562,9 +564,11 @@ static void test_finite(sal_ctx *ctx) {
         if (!r) r = sal_safetensors_load(ctx, OUT, &file);
         if (r) { CHECK(0, "%s", sal_error(ctx)); return; }
         sal_tensor *t = (sal_tensor *)(uintptr_t)&sal_safetensors_find(&file, where[k])->tensor;
-        if (t->dtype == SAL_F32) ((float *)t->data)[last] = (float)bad[k];
-        else if (t->dtype == SAL_F16) ((uint16_t *)t->data)[last] = sal_f32_to_f16((float)bad[k]);
-        else if (t->dtype == SAL_BF16) ((uint16_t *)t->data)[last] = sal_f32_to_bf16((float)bad[k]);
+        if (t->dtype == SAL_DTYPE_F32) ((float *)t->data)[last] = (float)bad[k];
+        else if (t->dtype == SAL_DTYPE_F16)
+            ((uint16_t *)t->data)[last] = sal_f32_to_f16((float)bad[k]);
+        else if (t->dtype == SAL_DTYPE_BF16)
+            ((uint16_t *)t->data)[last] = sal_f32_to_bf16((float)bad[k]);
         else t->scale[t->dim[0] - 1] = (float)bad[k];
         sal_safetensors_save(ctx, OUT, file.tensor, file.count, file.meta, file.metas);
         r = sal_net_load(ctx, OUT, &again);
@@ -575,7 +579,7 @@ static void test_finite(sal_ctx *ctx) {
         sal_safetensors_free(ctx, &file);
         remove(OUT);
         ((float *)p->value.data)[last] = (float)bad[k];
-        r = sal_net_save(ctx, net, OUT, SAL_F32, NULL, 0);
+        r = sal_net_save(ctx, net, OUT, SAL_DTYPE_F32, NULL, 0);
         CHECK(r == SAL_ERR_NUMERIC && strstr(sal_error(ctx), where[k]) && sal_path_kind(OUT) < 0,
               "nor is it saved: %s", r ? sal_error(ctx) : "");
         sal_net_free(ctx, net);
@@ -587,7 +591,7 @@ static void test_long_names(sal_ctx *ctx) {
     char name[200] = "layer";
     float one[1] = { 1 };
     sal_named_tensor t = SAL__ZEROED;
-    sal_net *net = new_net(ctx, SAL_SAM_RESNET, 16, 21);
+    sal_net *net = new_net(ctx, SAL_KIND_SAM_RESNET, 16, 21);
     int refused = 0, length;
     t.name = name; t.tensor.ndim = t.tensor.dim[0] = 1; t.tensor.data = one;
     for (length = 20; length < 190; length++) {     /* "backbone." comes in front: 160 fit */
@@ -596,7 +600,8 @@ static void test_long_names(sal_ctx *ctx) {
         sal_safetensors_save(ctx, OUT, &t, 1, NULL, 0);
         refused += sal_net_load_backbone(ctx, net, OUT) == SAL_ERR_SHAPE;
     }
-    CHECK(refused == length - 20, "tensors with names of %d to %d letters are no backbone's: %s", 20,
+    CHECK(refused == length - 20, "tensors with names of %d to %d letters are no backbone's: %s",
+          20,
           length - 1, sal_error(ctx));
     sal_net_free(ctx, net);
     remove(OUT);
@@ -608,14 +613,14 @@ static void test_long_names(sal_ctx *ctx) {
 static void test_memory(sal_ctx *plain) {
     counter c;
     sal_ctx ctx = counted(&c);
-    sal_net *net = new_net(plain, SAL_SAM_VGG, 32, 4), *again = NULL, *to;
+    sal_net *net = new_net(plain, SAL_KIND_SAM_VGG, 32, 4), *again = NULL, *to;
     sal_net_desc desc = net->desc;
     int k, clean = 1;
     sal_result r;
     for (k = 1, r = SAL_ERR_MEMORY; k < 1000 && r == SAL_ERR_MEMORY; k++) {
         c.calls = 0; c.fail_at = k;
         remove(OUT);
-        r = sal_net_save(&ctx, net, OUT, SAL_F16, NULL, 0);
+        r = sal_net_save(&ctx, net, OUT, SAL_DTYPE_F16, NULL, 0);
         if (c.live || (r && sal_path_kind(OUT) >= 0)) clean = 0;
     }
     CHECK(r == SAL_OK && k > 3 && clean, "saving a network without memory, at each of %d "
@@ -631,7 +636,7 @@ static void test_memory(sal_ctx *plain) {
     c.fail_at = 0;
     sal_net_new(&ctx, &desc, &to);
     sal_net_init(&ctx, to, 6);
-    again = new_net(plain, SAL_SAM_VGG, 32, 6);
+    again = new_net(plain, SAL_KIND_SAM_VGG, 32, 6);
     for (k = 1, r = SAL_ERR_MEMORY; k < 1000 && r == SAL_ERR_MEMORY; k++) {
         int before = c.live;
         c.calls = 0; c.fail_at = k;
@@ -658,8 +663,8 @@ int main(void) {
     test_refusals(&ctx);
     test_variant_refusals(&ctx);
     test_guess(&ctx);
-    test_backbone(&ctx, SAL_MLNET);
-    test_backbone(&ctx, SAL_SAM_RESNET);
+    test_backbone(&ctx, SAL_KIND_MLNET);
+    test_backbone(&ctx, SAL_KIND_SAM_RESNET);
     test_folded(&ctx);
     test_shared_backbone(&ctx);
     test_finite(&ctx);

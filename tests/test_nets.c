@@ -19,7 +19,7 @@ static float *inputs(int n, int h, int w) {
 }
 
 /* A small size and width for tests that look at the machinery. */
-static const struct { int h, w, narrow; } small[SAL_KINDS] = {
+static const struct { int h, w, narrow; } small[SAL_KIND_COUNT] = {
     { 96, 96, 4 }, { 64, 64, 4 }, { 88, 168, 16 }, { 56, 40, 16 }, { 56, 40, 16 },
     { 64, 96, 8 }
 };
@@ -54,28 +54,29 @@ typedef struct golden_case {
 } golden_case;
 
 static const golden_case golden_cases[] = {
-    { "juntingnet.1",     SAL_JUNTINGNET, 1, 0,  96,  96, 1, 34864384 },
-    { "wepsam.1",         SAL_WEPSAM,     1, 0, 128, 128, 1, 29946368 },
-    { "mlnet.8",          SAL_MLNET,      8, 0, 168, 240, 1, 242111 },     /* one of 2 x 3 */
-    { "sam-vgg.8",        SAL_SAM_VGG,    8, 0,  72,  40, 1, 856745 },
-    { "sam-resnet.8",     SAL_SAM_RESNET, 8, 0,  72,  40, 1, 1154489 },
-    { "sam-resnet.8.v15", SAL_SAM_RESNET, 8, 1,  72,  40, 1, 1154489 },
-    { "lite.8",           SAL_LITE,       8, 0,  72,  40, 1, 51867 },
-    { "lite.1",           SAL_LITE,       1, 0,  96, 128, 0, 2675537 },
-    { "mlnet.1",          SAL_MLNET,      1, 0,  80,  96, 0, 15452098 },   /* a prior of 1 x 1 */
-    { "sam-vgg.1",        SAL_SAM_VGG,    1, 0,  48,  64, 0, 51835841 },
-    { "sam-resnet.1",     SAL_SAM_RESNET, 1, 0,  48,  64, 0, 70120001 }
+    { "juntingnet.1",     SAL_KIND_JUNTINGNET, 1, 0,  96,  96, 1, 34864384 },
+    { "wepsam.1",         SAL_KIND_WEPSAM,     1, 0, 128, 128, 1, 29946368 },
+    { "mlnet.8",          SAL_KIND_MLNET,      8, 0, 168, 240, 1, 242111 },     /* one of 2 x 3 */
+    { "sam-vgg.8",        SAL_KIND_SAM_VGG,    8, 0,  72,  40, 1, 856745 },
+    { "sam-resnet.8",     SAL_KIND_SAM_RESNET, 8, 0,  72,  40, 1, 1154489 },
+    { "sam-resnet.8.v15", SAL_KIND_SAM_RESNET, 8, 1,  72,  40, 1, 1154489 },
+    { "lite.8",           SAL_KIND_LITE,       8, 0,  72,  40, 1, 51867 },
+    { "lite.1",           SAL_KIND_LITE,       1, 0,  96, 128, 0, 2675537 },
+    { "mlnet.1",          SAL_KIND_MLNET,      1, 0,  80,  96, 0, 15452098 }, /* a prior of 1 x 1 */
+    { "sam-vgg.1",        SAL_KIND_SAM_VGG,    1, 0,  48,  64, 0, 51835841 },
+    { "sam-resnet.1",     SAL_KIND_SAM_RESNET, 1, 0,  48,  64, 0, 70120001 }
 };
 
 static const struct { golden_case g; int plain, steps; sal_priors priors; } variants[] = {
-    { { "sam-vgg.8.plain.0.none", SAL_SAM_VGG, 8, 0, 72, 104, 1, 230633 }, 1, 0, SAL_PRIORS_NONE },
-    { { "sam-vgg.8.dilated.2.gaussian", SAL_SAM_VGG, 8, 0, 72, 40, 1, 856745 }, 0, 2,
+    { { "sam-vgg.8.plain.0.none", SAL_KIND_SAM_VGG, 8, 0, 72, 104, 1, 230633 }, 1, 0,
+      SAL_PRIORS_NONE },
+    { { "sam-vgg.8.dilated.2.gaussian", SAL_KIND_SAM_VGG, 8, 0, 72, 40, 1, 856745 }, 0, 2,
       SAL_PRIORS_GAUSSIAN },
-    { { "sam-resnet.8.plain.1.gaussian", SAL_SAM_RESNET, 8, 0, 72, 104, 1, 1154489 }, 1, 1,
+    { { "sam-resnet.8.plain.1.gaussian", SAL_KIND_SAM_RESNET, 8, 0, 72, 104, 1, 1154489 }, 1, 1,
       SAL_PRIORS_GAUSSIAN },
-    { { "sam-resnet.8.dilated.0.mask", SAL_SAM_RESNET, 8, 0, 88, 168, 1, 528379 }, 0, 0,
+    { { "sam-resnet.8.dilated.0.mask", SAL_KIND_SAM_RESNET, 8, 0, 88, 168, 1, 528379 }, 0, 0,
       SAL_PRIORS_MASK },
-    { { "mlnet.8.dilated.4.none", SAL_MLNET, 8, 0, 72, 40, 1, 242105 }, 0, 0, SAL_PRIORS_NONE }
+    { { "mlnet.8.dilated.4.none", SAL_KIND_MLNET, 8, 0, 72, 40, 1, 242105 }, 0, 0, SAL_PRIORS_NONE }
 };
 
 static const sal_tensor *find(const sal_safetensors *golden, const char *name, const char *key) {
@@ -108,7 +109,7 @@ static void check_inner(sal_ctx *ctx, const sal_net *net, const golden_case *g, 
     double error = INFINITY;
     int i;
     part.layers = inner_value(net, key) + 1;
-    if (part.layers > 0 && sal_run_open(ctx, &part, 1, g->h, g->w, &run) == SAL_OK &&
+    if (part.layers > 0 && sal_run_open(ctx, &part, 1, g->w, g->h, &run) == SAL_OK &&
         sal_run_forward(ctx, run, in) == SAL_OK) {
         for (i = 0; i < 64; i++) got[i] = run->output[(size_t)i * out_size(run) / 64];
         error = off(got, (const float *)want->data, 64);
@@ -130,7 +131,8 @@ static void check_golden(sal_ctx *ctx, const sal_safetensors *golden, const gold
     desc.narrow = g->narrow;
     desc.stride_on_3x3 = g->v15;
     /* SAM's weights fit every size: the network is that of 240 x 320, the run that of the case */
-    if (g->kind < SAL_SAM_VGG || desc.priors == SAL_PRIORS_MASK) { desc.h = g->h; desc.w = g->w; }
+    if (g->kind < SAL_KIND_SAM_VGG ||
+        desc.priors == SAL_PRIORS_MASK) { desc.h = g->h; desc.w = g->w; }
     r = make_desc(ctx, &desc, &net);
     if (!want || r != SAL_OK) {
         CHECK(0, "%s is built and has golden values: %s", g->name, sal_error(ctx));
@@ -148,7 +150,7 @@ static void check_golden(sal_ctx *ctx, const sal_safetensors *golden, const gold
             const sal_tensor *inner = find(golden, g->name, keys[i]);
             if (inner) check_inner(ctx, net, g, in, inner, keys[i]);
         }
-        r = sal_run_open(ctx, net, 1, g->h, g->w, &run);
+        r = sal_run_open(ctx, net, 1, g->w, g->h, &run);
         if (r == SAL_OK) r = sal_run_forward(ctx, run, in);
         if (r == SAL_OK && run->shape.c == want->dim[1] && run->shape.h == want->dim[2] &&
             run->shape.w == want->dim[3])
@@ -180,8 +182,8 @@ static void check_fewer_steps(sal_ctx *ctx, const sal_safetensors *golden) {
     sal_net *net = NULL;
     sal_run *run = NULL;
     double error = INFINITY;
-    if (want && make(ctx, SAL_SAM_VGG, 8, 0, 0, 0, &net) == SAL_OK &&
-        sal_net_steps(ctx, net, 2) == SAL_OK && sal_run_open(ctx, net, 1, 72, 40, &run) == SAL_OK &&
+    if (want && make(ctx, SAL_KIND_SAM_VGG, 8, 0, 0, 0, &net) == SAL_OK &&
+        sal_net_steps(ctx, net, 2) == SAL_OK && sal_run_open(ctx, net, 1, 40, 72, &run) == SAL_OK &&
         sal_run_forward(ctx, run, in) == SAL_OK)
         error = off(run->output, (const float *)want->data, out_size(run));
     CHECK(error <= 1e-4 && net->desc.steps == 2, "four steps of the ConvLSTM, cut to two, give "
@@ -190,7 +192,7 @@ static void check_fewer_steps(sal_ctx *ctx, const sal_safetensors *golden) {
           "no step at all is refused: %s", sal_error(ctx));
     sal_run_close(ctx, run);
     sal_net_free(ctx, net);
-    if (make_small(ctx, SAL_MLNET, &net) == SAL_OK)
+    if (make_small(ctx, SAL_KIND_MLNET, &net) == SAL_OK)
         CHECK(sal_net_steps(ctx, net, 2) == SAL_ERR_ARGUMENT, "steps of a network without ConvLSTM "
               "are refused: %s", sal_error(ctx));
     sal_net_free(ctx, net);
@@ -226,11 +228,12 @@ static void test_golden(sal_ctx *ctx) {
 
 static void test_shapes(sal_ctx *ctx) {
     int kind;
-    for (kind = 0; kind < SAL_KINDS; kind++) {
+    for (kind = 0; kind < SAL_KIND_COUNT; kind++) {
         static sal_shape shapes[SAL__MAX_LAYERS];
         sal_net_desc desc = sal_net_desc_default((sal_kind)kind);
         const char *name = sal_kind_name((sal_kind)kind);
-        int fixed = kind == SAL_JUNTINGNET || kind == SAL_WEPSAM, h, w, bad = 0, tried = 0;
+        int fixed = kind == SAL_KIND_JUNTINGNET || kind == SAL_KIND_WEPSAM, h, w, bad = 0,
+            tried = 0;
         sal_net *net;
         desc.narrow = 8;
         if (sal_net_new(ctx, &desc, &net) != SAL_OK) {
@@ -243,7 +246,7 @@ static void test_shapes(sal_ctx *ctx) {
                 sal_shape s = { 0, 0, 0 };
                 sal_result r;
                 ctx->error[0] = 0;
-                r = sal_net_shapes(ctx, net, h, w, shapes);
+                r = sal_net_shapes(ctx, net, w, h, shapes);
                 if (r == SAL_OK) s = shapes[net->layers - 1];
                 if (takes) bad += r != SAL_OK || (!fixed && (s.c != 1 || s.h != h / 8 ||
                                                              s.w != w / 8));
@@ -262,7 +265,7 @@ static void test_shapes(sal_ctx *ctx) {
 static void test_other_sizes(sal_ctx *ctx) {
     static const int sizes[][2] = { { 8, 8 }, { 8, 128 }, { 56, 16 }, { 48, 64 } };
     int kind, i, backend;
-    for (kind = SAL_MLNET; kind < SAL_KINDS; kind++) {
+    for (kind = SAL_KIND_MLNET; kind < SAL_KIND_COUNT; kind++) {
         sal_net *net;
         double worst = 0;
         int bad = 0;
@@ -272,7 +275,7 @@ static void test_other_sizes(sal_ctx *ctx) {
             for (backend = 0; backend < 2; backend++) {
                 sal_run *run = NULL;
                 ctx->backend = backend ? sal_backend_cpu() : sal_backend_ref();
-                if (sal_run_open(ctx, net, 1, sizes[i][0], sizes[i][1], &run) != SAL_OK ||
+                if (sal_run_open(ctx, net, 1, sizes[i][1], sizes[i][0], &run) != SAL_OK ||
                     sal_run_forward(ctx, run, in) != SAL_OK) { bad = 1; continue; }
                 if (backend) {
                     double e = off(run->output, out, out_size(run));
@@ -293,26 +296,26 @@ static void test_other_sizes(sal_ctx *ctx) {
 
 static void test_refusals(sal_ctx *ctx) {
     static const struct { sal_kind kind; int plain, steps, priors; const char *part; } odd[] = {
-        { SAL_LITE, 1, 0, 0, "lite does not come so: a plain backbone" },
-        { SAL_MLNET, 0, 1, 2, "mlnet does not come so" },
-        { SAL_SAM_VGG, 0, 5, 1, "sal.steps is 5; 0 to 4" },
-        { SAL_SAM_RESNET, 0, -1, 1, "sal.steps is -1" },
-        { SAL_MLNET, 0, 0, 1, "mlnet does not come so" },
-        { SAL_JUNTINGNET, 0, 0, 2, "a mask is for mlnet, too" },
-        { SAL_SAM_VGG, 0, 4, 3, "sal.priors is 3" }
+        { SAL_KIND_LITE, 1, 0, 0, "lite does not come so: a plain backbone" },
+        { SAL_KIND_MLNET, 0, 1, 2, "mlnet does not come so" },
+        { SAL_KIND_SAM_VGG, 0, 5, 1, "sal.steps is 5; 0 to 4" },
+        { SAL_KIND_SAM_RESNET, 0, -1, 1, "sal.steps is -1" },
+        { SAL_KIND_MLNET, 0, 0, 1, "mlnet does not come so" },
+        { SAL_KIND_JUNTINGNET, 0, 0, 2, "a mask is for mlnet, too" },
+        { SAL_KIND_SAM_VGG, 0, 4, 3, "sal.priors is 3" }
     };
     int i;
-    sal_net_desc desc = sal_net_desc_default(SAL_MLNET);
+    sal_net_desc desc = sal_net_desc_default(SAL_KIND_MLNET);
     sal_net *net = NULL;
     sal_run *run = NULL;
     desc.w = 644;
     CHECK(sal_net_new(ctx, &desc, &net) == SAL_ERR_SHAPE && !net && strstr(sal_error(ctx), "644"),
           "a size that is no multiple of 8 is refused with its numbers: %s", sal_error(ctx));
-    desc = sal_net_desc_default(SAL_JUNTINGNET);
+    desc = sal_net_desc_default(SAL_KIND_JUNTINGNET);
     desc.h = desc.w = 8;
     CHECK(sal_net_new(ctx, &desc, &net) == SAL_ERR_SHAPE && !net && strstr(sal_error(ctx), "conv2"),
           "a size too small for a kernel is refused with the layer: %s", sal_error(ctx));
-    desc.kind = SAL_KINDS;
+    desc.kind = SAL_KIND_COUNT;
     CHECK(sal_net_new(ctx, &desc, &net) == SAL_ERR_ARGUMENT && !net, "an unknown kind is refused: "
           "%s", sal_error(ctx));
     for (i = 0; i < SAL__COUNT(odd); i++) {
@@ -322,8 +325,9 @@ static void test_refusals(sal_ctx *ctx) {
               strstr(sal_error(ctx), odd[i].part), "a variant that makes no sense is refused: %s",
               sal_error(ctx));
     }
-    if (make_small(ctx, SAL_JUNTINGNET, &net) != SAL_OK) { CHECK(0, "%s", sal_error(ctx)); return; }
-    CHECK(sal_run_open(ctx, net, 1, 96, 104, &run) == SAL_ERR_SHAPE && !run &&
+    if (make_small(ctx, SAL_KIND_JUNTINGNET, &net) != SAL_OK) { CHECK(0, "%s", sal_error(ctx));
+    return; }
+    CHECK(sal_run_open(ctx, net, 1, 104, 96, &run) == SAL_ERR_SHAPE && !run &&
           strstr(sal_error(ctx), "96 x 96"), "a run of another size than the dense layer's is "
           "refused: %s", sal_error(ctx));
     CHECK(sal_run_open(ctx, net, 0, 0, 0, &run) == SAL_ERR_ARGUMENT && !run,
@@ -388,7 +392,7 @@ static void check_plan(const sal_run *run) {
 
 static void test_memory(void) {
     int kind, backend;
-    for (kind = 0; kind < SAL_KINDS; kind++)
+    for (kind = 0; kind < SAL_KIND_COUNT; kind++)
         for (backend = 0; backend < 2; backend++) {
             counter c;
             sal_ctx ctx = counted(&c);
@@ -427,11 +431,11 @@ static void test_memory(void) {
 /* Build, initialise, run; allocation number 1, 2, 3, ... fails until all succeeds. */
 static void test_failing_allocations(void) {
     int kind;
-    for (kind = 0; kind < SAL_KINDS; kind++) {
+    for (kind = 0; kind < SAL_KIND_COUNT; kind++) {
         sal_net_desc desc = sal_net_desc_default((sal_kind)kind);
         int fail, bad = 0, done = 0;
         desc.narrow = 64;
-        desc.h = desc.w = kind < SAL_MLNET ? 32 : 16;
+        desc.h = desc.w = kind < SAL_KIND_MLNET ? 32 : 16;
         for (fail = 1; !done && !bad && fail < 2000; fail++) {
             counter c;
             sal_ctx ctx = counted(&c);
@@ -464,15 +468,15 @@ static void test_failing_allocations(void) {
 
 /* --- the central square ----------------------------------------------------------------------- */
 
-/* A network with SAL_SQUARE sees of a wide or tall picture what it sees of its middle, and the map
-   goes on beside it as it is at its borders. */
+/* A network with SAL_FIT_SQUARE sees of a wide or tall picture what it sees of its middle, and the
+   map goes on beside it as it is at its borders. */
 static void test_square(sal_ctx *ctx) {
     enum { SIDE = 40, EXTRA = 11, LONG = SIDE + 2 * EXTRA, IN = 24 };
     static float in[2][3 * IN * IN], raw[6 * 6];
     sal_net *net = NULL;
-    sal_net_desc d = sal_net_desc_default(SAL_WEPSAM);
+    sal_net_desc d = sal_net_desc_default(SAL_KIND_WEPSAM);
     sal_rng rng = { 3 };
-    d.h = d.w = IN; d.narrow = 16; d.fit = SAL_SQUARE;
+    d.h = d.w = IN; d.narrow = 16; d.fit = SAL_FIT_SQUARE;
     sal_result r = sal_net_new(ctx, &d, &net);
     for (int i = 0; i < 36; i++) raw[i] = (float)sal_rng_uniform(&rng);
     for (int tall = 0; tall < 2; tall++) {
@@ -553,7 +557,7 @@ static void test_threads(sal_ctx *ctx) {
     static const int counts[] = { 2, 3, 7 };
     static job one[2], other[2];        /* on the heap's side of the stack */
     int kind, i;
-    for (kind = 0; kind < SAL_KINDS; kind++) {
+    for (kind = 0; kind < SAL_KIND_COUNT; kind++) {
         sal_net *net;
         pthread_t thread[2];
         int ok = 1, hooked = 1;
@@ -589,7 +593,7 @@ static void test_threads(sal_ctx *ctx) {
 static void test_batch(sal_ctx *ctx) {
     enum { N = 3 };
     int kind, i, backend;
-    for (kind = 0; kind < SAL_KINDS; kind++)
+    for (kind = 0; kind < SAL_KIND_COUNT; kind++)
         for (backend = 0; backend < 2; backend++) {
             size_t in_size = (size_t)3 * small[kind].h * small[kind].w;
             float *in = inputs(N, small[kind].h, small[kind].w);
@@ -618,7 +622,8 @@ static void test_batch(sal_ctx *ctx) {
     ctx->backend = NULL;
 }
 
-/* A network that is too long is refused where it is built, and nothing beyond its lists is touched. */
+/* A network that is too long is refused where it is built, and nothing beyond its lists is touched.
+   */
 static void test_too_long(sal_ctx *ctx) {
     for (int params = 0; params < 2; params++) {
         sal_net net;
@@ -639,7 +644,7 @@ static void test_too_long(sal_ctx *ctx) {
     }
     sal_net *net = NULL;
     sal_run *run = NULL;
-    sal_net_desc d = sal_net_desc_default(SAL_LITE);
+    sal_net_desc d = sal_net_desc_default(SAL_KIND_LITE);
     if (sal_net_new(ctx, &d, &net) == SAL_OK) {
         net->layers = SAL__MAX_LAYERS + 1;      /* as of a list that somebody else made */
         CHECK(sal_run_open(ctx, net, 1, 0, 0, &run) == SAL_ERR_SHAPE, "and in a run");
@@ -663,15 +668,15 @@ static sal_image scene(sal_ctx *ctx, int h, int w) {
 /* Every layer of every network on both backends, with the dense weights in whole numbers. */
 static void test_explain(sal_ctx *ctx) {
     int kind, i, k;
-    for (kind = 0; kind < SAL_KINDS; kind++) {
-        sal_image image = scene(ctx, small[kind].h, small[kind].w);     /* no bars, which are even */
+    for (kind = 0; kind < SAL_KIND_COUNT; kind++) {
+        sal_image image = scene(ctx, small[kind].h, small[kind].w);    /* no bars, which are even */
         sal_net *net = NULL;
         double worst = 0;
         int bad = 0, layers = 0;
         if (make_small(ctx, kind, &net) != SAL_OK) { CHECK(0, "%s", sal_error(ctx)); continue; }
         for (i = 0; i < net->params; i++) {
             sal_tensor packed, *t = &net->param[i].value;
-            if (t->ndim != 2 || sal_tensor_convert(ctx, t, SAL_I8, &packed)) continue;
+            if (t->ndim != 2 || sal_tensor_convert(ctx, t, SAL_DTYPE_I8, &packed)) continue;
             sal_free(ctx, t->data);
             *t = packed;
         }
@@ -708,7 +713,7 @@ static void test_explain_refusals(sal_ctx *ctx) {
     sal_explanation e;
     sal_net *net = NULL;
     memset(&d, 0, sizeof d);
-    if (make_small(ctx, SAL_LITE, &net) != SAL_OK) { CHECK(0, "%s", sal_error(ctx)); return; }
+    if (make_small(ctx, SAL_KIND_LITE, &net) != SAL_OK) { CHECK(0, "%s", sal_error(ctx)); return; }
     CHECK(sal_explain(ctx, net, &image, &d, &e) == SAL_ERR_ARGUMENT && !e.part &&
           strstr(sal_error(ctx), "sums to one"), "the mean of a softmax is not explained: %s",
           sal_error(ctx));
@@ -734,7 +739,8 @@ static void test_attention(sal_ctx *ctx) {
     sal_map map[4];
     int t, i, good = 1, alike = 0;
     memset(map, 0, sizeof map);
-    if (make_small(ctx, SAL_SAM_VGG, &net) != SAL_OK) { CHECK(0, "%s", sal_error(ctx)); return; }
+    if (make_small(ctx, SAL_KIND_SAM_VGG, &net) != SAL_OK) { CHECK(0, "%s", sal_error(ctx)); return;
+    }
     for (t = 0; t < 4; t++) {
         double most = 0, least = 1;
         if (sal_attention(ctx, net, &image, t + 1, &map[t])) { good = 0; break; }

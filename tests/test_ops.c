@@ -103,7 +103,7 @@ static void test_conv2d(void) {
         s.stride = value("geometry", 0); s.dilation = value("geometry", 1);
         s.top = value("geometry", 2); s.left = value("geometry", 3);
         s.bottom = value("geometry", 4); s.right = value("geometry", 5);
-        if (!sal_conv_fit(&s) || s.oh != dim("out", 2) || s.ow != dim("out", 3)) worst = INFINITY;
+        if (sal_conv_fit(&s) || s.oh != dim("out", 2) || s.ow != dim("out", 3)) worst = INFINITY;
         out = zeros(count("out"));
         dbias = zeros((size_t)s.oc);
         sal_conv2d_forward(out, want("in"), want("weight"), want("bias"), &s);
@@ -132,7 +132,7 @@ static void test_depthwise(void) {
         s.stride = value("geometry", 0); s.dilation = value("geometry", 1);
         s.top = value("geometry", 2); s.left = value("geometry", 3);
         s.bottom = value("geometry", 4); s.right = value("geometry", 5);
-        if (!sal_conv_fit(&s) || s.oh != dim("out", 2) || s.ow != dim("out", 3)) worst = INFINITY;
+        if (sal_conv_fit(&s) || s.oh != dim("out", 2) || s.ow != dim("out", 3)) worst = INFINITY;
         out = zeros(count("out"));
         sal_depthwise_forward(out, want("in"), want("weight"), want("bias"), &s);
         compare("out", out, 1);
@@ -189,7 +189,8 @@ static void test_maxpool(void) {
         int same = value("geometry", 2);
         s.n = dim("in", 1); s.ih = dim("in", 2); s.iw = dim("in", 3);
         s.k = value("geometry", 0); s.stride = value("geometry", 1);
-        if (!sal_pool_fit(&s, same ? SAL_SAME : SAL_VALID) || s.oh != dim("out", 2) ||
+        if (sal_pool_fit(&s, same ? SAL_PADDING_SAME : SAL_PADDING_VALID) ||
+            s.oh != dim("out", 2) ||
             s.ow != dim("out", 3)) worst = INFINITY;
         sal_maxpool_forward(out, arg, want("in"), &s);
         compare("out", out, 1);
@@ -358,9 +359,9 @@ static void test_upsample(void) {
         int n = dim("in", 1), ih = dim("in", 2), iw = dim("in", 3);
         int oh = dim("out", 2), ow = dim("out", 3);
         float *out = zeros(count("out")), *din = zeros(count("in"));
-        sal_upsample_forward(out, want("in"), n, ih, iw, oh, ow);
+        sal_upsample_forward(out, want("in"), n, iw, ih, ow, oh);
         compare("out", out, 1);
-        TWICE sal_upsample_backward(din, want("dout"), n, ih, iw, oh, ow);
+        TWICE sal_upsample_backward(din, want("dout"), n, iw, ih, ow, oh);
         compare("din", din, 2);
         VERDICT("%d x %d to %d x %d", ih, iw, oh, ow);
     }
@@ -374,11 +375,11 @@ static void test_priors(void) {
         float *out = zeros(count("out")), *mask = zeros((size_t)h * w);
         float *din = zeros(count("in")), *dprior = zeros(count("prior"));
         float *dmask = zeros((size_t)h * w);
-        sal_prior_forward(out, mask, want("in"), want("prior"), n, h, w, ph, pw);
+        sal_prior_forward(out, mask, want("in"), want("prior"), n, w, h, pw, ph);
         compare("out", out, 1);
         compare("mask", mask, 1);
-        TWICE sal_prior_backward(din, dprior, dmask, want("dout"), want("in"), mask, n, h, w, ph,
-                                 pw);
+        TWICE sal_prior_backward(din, dprior, dmask, want("dout"), want("in"), mask, n, w, h, pw,
+                                 ph);
         compare("din", din, 2);
         compare("dprior", dprior, 2);
         VERDICT("%d x %d on %d x %d", ph, pw, h, w);
@@ -389,9 +390,9 @@ static void test_priors(void) {
         float *out = zeros(count("out")), *map = zeros((size_t)h * w);
         float *din = zeros(count("in")), *dprior = zeros(count("prior"));
         for (k = 0; k < n; k++) domain[k] = value("domain", k);
-        sal_logprior_forward(out, map, want("in"), want("prior"), domain, n, h, w, ph, pw);
+        sal_logprior_forward(out, map, want("in"), want("prior"), domain, n, w, h, pw, ph);
         compare("out", out, 1);
-        TWICE sal_logprior_backward(din, dprior, want("dout"), domain, n, h, w, ph, pw);
+        TWICE sal_logprior_backward(din, dprior, want("dout"), domain, n, w, h, pw, ph);
         compare("din", din, 2);
         compare("dprior", dprior, 2);
         VERDICT("%d x %d on %d x %d, %d samples", ph, pw, h, w, n);
@@ -399,11 +400,11 @@ static void test_priors(void) {
     for (i = 0; next_case("gaussians", i); i++) {
         int k = dim("out", 1), h = dim("out", 2), w = dim("out", 3), size = k * h * w;
         float *out = zeros(2 * (size_t)size), *dparams = zeros(4 * (size_t)k);
-        sal_gaussians_forward(out, want("params"), 2, k, h, w);
+        sal_gaussians_forward(out, want("params"), 2, k, w, h);
         compare("out", out, 1);
         compare("out", out + size, 1);          /* the second sample gets the same maps */
         if (want("dparams")) {
-            TWICE sal_gaussians_backward(dparams, want("dout"), out, want("params"), 1, k, h, w);
+            TWICE sal_gaussians_backward(dparams, want("dout"), out, want("params"), 1, k, w, h);
             compare("dparams", dparams, 2);
         }
         VERDICT("%d of %d x %d", k, h, w);
@@ -417,31 +418,32 @@ static void test_convlstm(void) {
     for (i = 0; next_case("convlstm", i); i++) {
         int n = dim("in", 0), c = dim("in", 1), h = dim("in", 2), w = dim("in", 3), p = 0;
         int steps = value("steps", 0);
-        const float *params[SAL_LSTM_PARAMS];
-        float *dparams[SAL_LSTM_PARAMS], *out = zeros(count("out")), *din = zeros(count("in"));
-        float *scratch = zeros(sal_convlstm_scratch(n, c, h, w) +
-                               sal_convlstm_backward_scratch(n, c, h, w));
-        float *states = zeros(sal_convlstm_states(steps, n, c, h, w));
-        char keys[SAL_LSTM_PARAMS][16];
-        for (k = 0; k < 11; k++) {      /* the order of SAL_WA ... SAL_UO_BIAS; Va has no bias */
+        const float *params[SAL_LSTM_COUNT];
+        float *dparams[SAL_LSTM_COUNT], *out = zeros(count("out")), *din = zeros(count("in"));
+        float *scratch = zeros(sal_convlstm_scratch(n, c, w, h) +
+                               sal_convlstm_backward_scratch(n, c, w, h));
+        float *states = zeros(sal_convlstm_states(steps, n, c, w, h));
+        char keys[SAL_LSTM_COUNT][16];
+        /* the order of SAL_LSTM_WA ... SAL_LSTM_UO_BIAS; Va has no bias */
+        for (k = 0; k < 11; k++) {
             snprintf(keys[p++], sizeof keys[0], "d%s.weight", gates[k]);
             if (k != 2) snprintf(keys[p++], sizeof keys[0], "d%s.bias", gates[k]);
         }
-        for (k = 0; k < SAL_LSTM_PARAMS; k++) {
+        for (k = 0; k < SAL_LSTM_COUNT; k++) {
             params[k] = want(keys[k] + 1);
             dparams[k] = zeros(count(keys[k]));
         }
-        sal_convlstm_forward(out, want("in"), params, steps, n, c, h, w, scratch, NULL);
+        sal_convlstm_forward(out, want("in"), params, steps, n, c, w, h, scratch, NULL);
         compare("out", out, 1);
-        sal_convlstm_forward(out, want("in"), params, steps, n, c, h, w, scratch, states);
+        sal_convlstm_forward(out, want("in"), params, steps, n, c, w, h, scratch, states);
         compare("out", out, 1);
         TWICE {
-            sal_convlstm_forward(out, want("in"), params, steps, n, c, h, w, scratch, states);
+            sal_convlstm_forward(out, want("in"), params, steps, n, c, w, h, scratch, states);
             sal_convlstm_backward(din, dparams, want("dout"), want("in"), params, states, steps, n,
-                                  c, h, w, scratch);
+                                  c, w, h, scratch);
         }
         compare("din", din, 2);
-        for (k = 0; k < SAL_LSTM_PARAMS; k++) compare(keys[k], dparams[k], 2);
+        for (k = 0; k < SAL_LSTM_COUNT; k++) compare(keys[k], dparams[k], 2);
         VERDICT("%d steps, %d samples of %d x %d x %d", steps, n, c, h, w);
     }
 }
@@ -518,7 +520,7 @@ static void build(sal__builder *b, pick *p) {
         if (norm) y = sal__norm(b, y, "norm");
         if (add) y = sal__add(b, y, skip);
         if (relu) y = sal__relu(b, y);
-        if (pool) sal__maxpool(b, y, 2, 2, SAL_SAME);
+        if (pool) sal__maxpool(b, y, 2, 2, SAL_PADDING_SAME);
         break;
     }
     default: {
@@ -539,7 +541,7 @@ static void build(sal__builder *b, pick *p) {
 
 /* A network by build(), with random parameters. */
 static sal_net *make(sal_ctx *ctx, pick *p) {
-    sal_net_desc desc = sal_net_desc_default(SAL_MLNET);
+    sal_net_desc desc = sal_net_desc_default(SAL_KIND_MLNET);
     sal__builder b;
     sal_net *net;
     int i;
@@ -569,7 +571,7 @@ static sal_result run_on(sal_ctx *ctx, const sal_backend *backend, const sal_net
     sal_run *run;
     sal_result r;
     ctx->backend = backend;
-    r = sal_run_open(ctx, net, p->n, p->h, p->w, &run);
+    r = sal_run_open(ctx, net, p->n, p->w, p->h, &run);
     if (r != SAL_OK) return r;
     r = sal_run_forward(ctx, run, in);
     *size = (size_t)run->n * run->shape.c * run->shape.h * run->shape.w;

@@ -64,7 +64,7 @@ static sal_net *make_net(sal_ctx *ctx, sal_kind kind, int h, int w, int narrow) 
 }
 
 static sal_train_desc short_desc(void) {
-    sal_train_desc d = sal_train_desc_paper(SAL_JUNTINGNET);
+    sal_train_desc d = sal_train_desc_paper(SAL_KIND_JUNTINGNET);
     d.epochs = 5; d.batch = 3; d.dropout = .3;
     d.seed = 4;
     return d;
@@ -104,9 +104,11 @@ static uint64_t file_digest(sal_ctx *ctx, const char *path) {
 
 static void test_overfit(void) {
     static const struct { sal_kind kind; int h, w, narrow, epochs; double rate, goal; } cases[] = {
-        { SAL_JUNTINGNET, 48, 48, 4, 120, 1e-3, .06 }, { SAL_WEPSAM, 64, 64, 4, 60, 1e-3, .06 },
-        { SAL_MLNET, 48, 64, 16, 100, 4e-3, .02 }, { SAL_SAM_VGG, 48, 64, 32, 160, 4e-3, .05 },
-        { SAL_SAM_RESNET, 48, 64, 32, 150, 4e-3, .05 }
+        { SAL_KIND_JUNTINGNET, 48, 48, 4, 120, 1e-3, .06 },
+            { SAL_KIND_WEPSAM, 64, 64, 4, 60, 1e-3, .06 },
+        { SAL_KIND_MLNET, 48, 64, 16, 100, 4e-3, .02 },
+            { SAL_KIND_SAM_VGG, 48, 64, 32, 160, 4e-3, .05 },
+        { SAL_KIND_SAM_RESNET, 48, 64, 32, 150, 4e-3, .05 }
     };
     int k;
     for (k = 0; k < SAL__COUNT(cases); k++) {
@@ -116,7 +118,7 @@ static void test_overfit(void) {
         sal_train_result result;
         sal_net *net;
         sal_result r;
-        int deep = cases[k].kind > SAL_WEPSAM, i;
+        int deep = cases[k].kind > SAL_KIND_WEPSAM, i;
         size_t j;
         memset(&ctx, 0, sizeof ctx);
         ctx.threads = 1;
@@ -127,8 +129,8 @@ static void test_overfit(void) {
         }
         d.mirror = 0; d.batch = 8; d.epochs = cases[k].epochs; d.dropout = 0;
         data.val_split = 0; data.test_share = .2;      /* 8 to 10 pictures are left */
-        d.optim.rule = SAL_ADAM; d.optim.rho = .999; d.optim.eps = 1e-8; d.optim.max_norm = 0;
-        d.schedule.kind = SAL_RATE_COSINE; d.schedule.rate = cases[k].rate;
+        d.optim.rule = SAL_RULE_ADAM; d.optim.rho = .999; d.optim.eps = 1e-8; d.optim.max_norm = 0;
+        d.schedule.kind = SAL_SCHEDULE_COSINE; d.schedule.rate = cases[k].rate;
         d.schedule.rate_end = 0;
         if (deep) sal_loss_parse(&ctx, "kl", &d.loss);
         r = sal_train_folders(&ctx, net, &d, &data, &result);
@@ -181,7 +183,7 @@ static uint64_t train_kind(sal_kind kind, int height, int width, int narrow, sal
 static uint64_t run_training(sal_train_desc *d, int threads, sal_train_result *result,
                              char *error) {
     sal_folders_desc data = short_data();
-    return train_kind(SAL_JUNTINGNET, 48, 48, 8, d, &data, threads, result, error);
+    return train_kind(SAL_KIND_JUNTINGNET, 48, 48, 8, d, &data, threads, result, error);
 }
 
 static void test_same_bits(void) {
@@ -301,7 +303,7 @@ static void *run_rank(void *arg) {
     memset(&ctx, 0, sizeof ctx);
     ctx.threads = 1;
     d.batch = 2; d.ranks = 2; d.rank = me->rank; d.reduce = add_up; d.user = me; d.dropout = 0;
-    me->net = make_net(&ctx, SAL_JUNTINGNET, 48, 48, 8);
+    me->net = make_net(&ctx, SAL_KIND_JUNTINGNET, 48, 48, 8);
     me->result = sal_train_folders(&ctx, me->net, &d, &data, &result);
     return NULL;
 }
@@ -319,7 +321,7 @@ static void test_ranks(void) {
     memset(&ctx, 0, sizeof ctx);
     ctx.threads = 1;
     d.batch = 4; d.dropout = 0;
-    net = make_net(&ctx, SAL_JUNTINGNET, 48, 48, 8);
+    net = make_net(&ctx, SAL_KIND_JUNTINGNET, 48, 48, 8);
     r = sal_train_folders(&ctx, net, &d, &data, &result);
     pthread_barrier_init(&barrier, NULL, 2);
     for (i = 0; i < 2; i++) {
@@ -374,7 +376,7 @@ static void test_features(void) {
     bytes = file_digest(&ctx, path);
     other = d;
     other.seed = data.seed = 5; other.schedule.rate /= 2; other.mirror = 0; data.val_split = .1;
-    done = train_kind(SAL_JUNTINGNET, 48, 48, 8, &other, &data, 1, &again, error) != 0;
+    done = train_kind(SAL_KIND_JUNTINGNET, 48, 48, 8, &other, &data, 1, &again, error) != 0;
     CHECK(done && file_digest(&ctx, path) == bytes,
           "another recipe, seed and share of validation use the file that is there %s", error);
     run_training(&d, 1, &again, error);
@@ -438,7 +440,7 @@ static uint64_t run_sizes(const int (*size)[2], int sizes, int threads, int stop
         s.stop_at = stop > 0 ? stop : 0;
         d.state = FOLDER "/sizes.state"; d.resume = 1; d.progress = stop_at; d.user = &s;
     }
-    return train_kind(SAL_LITE, 48, 64, 16, &d, &data, threads, &c->result, c->error);
+    return train_kind(SAL_KIND_LITE, 48, 64, 16, &d, &data, threads, &c->result, c->error);
 }
 
 static void test_sizes(void) {
@@ -521,7 +523,7 @@ static void test_bad_data(void) {
     ctx.log = count_warnings;
     make_set(&ctx, FOLDER "/bad", 8);
     sal_file_write(&ctx, FOLDER "/bad/images/p03.png", "\x89PNG\r\n\x1a\nnothing", 15);
-    net = make_net(&ctx, SAL_JUNTINGNET, 48, 48, 8);
+    net = make_net(&ctx, SAL_KIND_JUNTINGNET, 48, 48, 8);
     data.data = bad_set; data.val_split = 0; d.epochs = 1;
     CHECK(TRAIN != SAL_OK && strstr(ctx.error, "p03.png"),
           "a damaged picture is refused by name: %.70s", ctx.error);
@@ -590,7 +592,7 @@ static uint64_t run_source(source *from, int threads, char *error) {
     ctx.threads = threads;
     two.user = from;
     d.train = &two; d.epochs = 2; d.batch = 2;
-    sal_net *net = make_net(&ctx, SAL_JUNTINGNET, 48, 48, 8);
+    sal_net *net = make_net(&ctx, SAL_KIND_JUNTINGNET, 48, 48, 8);
     if (sal_train(&ctx, net, &d, &result) == SAL_OK) h = digest(net);
     snprintf(error, 300, "%.299s", h ? "" : ctx.error);
     sal_net_free(&ctx, net);
@@ -627,11 +629,11 @@ static void test_recipes(void) {
     size_t k;
     memset(&ctx, 0, sizeof ctx);
     two.user = &good;
-    for (kind = 0; kind < SAL_KINDS; kind++) {
+    for (kind = 0; kind < SAL_KIND_COUNT; kind++) {
         sal_train_desc d = sal_train_desc_paper((sal_kind)kind);
         sal_train_result result;
-        sal_net *net = make_net(&ctx, (sal_kind)kind, kind == SAL_WEPSAM ? 64 : 48,
-                                kind == SAL_JUNTINGNET ? 48 : 64, 16);
+        sal_net *net = make_net(&ctx, (sal_kind)kind, kind == SAL_KIND_WEPSAM ? 64 : 48,
+                                kind == SAL_KIND_JUNTINGNET ? 48 : 64, 16);
         d.train = &two; d.epochs = 2;
         wrong += sal_train(&ctx, net, &d, &result) != SAL_OK;
         for (i = 0; i < net->params; i++)
@@ -652,7 +654,7 @@ static void test_limits(void) {
     CHECK(run_training(&d, 1, &result, error) == 0 && strstr(error, "the limit is 0 MB"),
           "more memory than allowed is refused before the start: %.70s", error);
     d.memory_limit = 0;
-    d.schedule.kind = SAL_RATE_CONSTANT; d.schedule.rate = 1e20; d.optim.max_norm = 0;
+    d.schedule.kind = SAL_SCHEDULE_CONSTANT; d.schedule.rate = 1e20; d.optim.max_norm = 0;
     CHECK(run_training(&d, 1, &result, error) == 0 && strstr(error, "no longer finite") &&
           strstr(error, "lower the learning rate"),
           "an exploding training stops and says where: %.90s", error);

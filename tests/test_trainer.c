@@ -35,7 +35,7 @@ static sal_sample_info info[LEARN] = { { "a", 0, 0, 0 }, { "b", 0, 0, 0 }, { "c"
 static sal_source learn = { LEARN, load, NULL, info }, judge = { JUDGE, load, NULL, info };
 
 static sal_train_desc desc(void) {
-    sal_train_desc d = sal_train_desc_paper(SAL_JUNTINGNET);
+    sal_train_desc d = sal_train_desc_paper(SAL_KIND_JUNTINGNET);
     d.train = &learn; d.val = &judge;
     d.epochs = 3; d.batch = 3; d.seed = 4;
     return d;
@@ -57,7 +57,7 @@ static int stop_after_two(void *user, const sal_train_progress *p) {
 }
 
 static sal_result resume(sal_ctx *ctx, sal_train_desc *d, float mean) {
-    sal_net *net = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
+    sal_net *net = new_net(ctx, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
     sal_train_result result;
     net->desc.mean[0] = mean;
     sal_result r = sal_train(ctx, net, d, &result);
@@ -91,7 +91,7 @@ static void test_resume(sal_ctx *ctx) {
     REFUSED(d.loss.upsample = 2, "enlarged 1");
     REFUSED(d.loss.peak = 1, "peak 0");
     REFUSED(d.target_low = -1, "lowest target 0");
-    REFUSED((d.optim.rule = SAL_ADAM, d.optim.rho = .9, d.optim.eps = .1), "rule");
+    REFUSED((d.optim.rule = SAL_RULE_ADAM, d.optim.rho = .9, d.optim.eps = .1), "rule");
     REFUSED(d.optim.nesterov = 0, "nesterov 1");
     REFUSED(d.optim.decay = 1e-5, "decay 0");
     REFUSED(d.optim.clip = 1, "clip 0");
@@ -176,8 +176,8 @@ static void test_square(sal_ctx *ctx) {
         sal_source source = { LEARN, wide ? load_wide : load, NULL, info };
         sal_train_desc d = desc();
         d.train = d.val = &source; d.crop = .2;
-        net[wide] = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
-        net[wide]->desc.fit = SAL_SQUARE;
+        net[wide] = new_net(ctx, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
+        net[wide]->desc.fit = SAL_FIT_SQUARE;
         if (r == SAL_OK) r = sal_loss_parse(ctx, "mse+nss", &d.loss);
         if (r == SAL_OK) r = sal_train(ctx, net[wide], &d, &result[wide]);
     }
@@ -193,7 +193,7 @@ static void test_square(sal_ctx *ctx) {
 
 /* --- the best epoch --------------------------------------------------------------------------- */
 
-typedef struct history { float row[64][SAL_TRAIN_COLUMNS]; int rows; } history;
+typedef struct history { float row[64][SAL_COLUMN_COUNT]; int rows; } history;
 
 static int keep_history(void *user, const sal_train_progress *p) {
     history *h = (history *)user;
@@ -203,14 +203,14 @@ static int keep_history(void *user, const sal_train_progress *p) {
 }
 
 static void test_best(sal_ctx *ctx) {
-    static const int column[] = { SAL_TRAIN_VAL_LOSS, SAL_TRAIN_VAL_CC, SAL_TRAIN_VAL_NSS };
+    static const int column[] = { SAL_COLUMN_VAL_LOSS, SAL_COLUMN_VAL_CC, SAL_COLUMN_VAL_NSS };
     static const char *const names[] = { "loss", "CC", "NSS" };
     static history h;
     sal_train_result result;
     int best[3] = { 0, 0, 0 };
     for (int s = 0; s < 3; s++) {
         sal_train_desc d = desc();
-        sal_net *net = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
+        sal_net *net = new_net(ctx, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
         d.select = (sal_select)s; d.progress = keep_history; d.user = &h;
         d.epochs = 16; d.schedule.rate = .6; d.schedule.rate_end = .6; d.optim.max_norm = 0;
         sal_result r = sal_train(ctx, net, &d, &result);
@@ -221,8 +221,8 @@ static void test_best(sal_ctx *ctx) {
         const float *row = h.row[SAL__MAX(best[s], 1) - 1];
         CHECK(r == SAL_OK && result.best_epoch == best[s] && h.rows == 16 &&
               (float)result.best == (s ? -row[column[s]] : row[column[s]]) &&
-              (float)result.val_cc == row[SAL_TRAIN_VAL_CC] &&
-              (float)result.val_nss == row[SAL_TRAIN_VAL_NSS],
+              (float)result.val_cc == row[SAL_COLUMN_VAL_CC] &&
+              (float)result.val_nss == row[SAL_COLUMN_VAL_NSS],
               "selected by %s, epoch %d of %d is the best %s", names[s], best[s], h.rows,
               r ? ctx->error : "");
         sal_net_free(ctx, net);
@@ -230,7 +230,7 @@ static void test_best(sal_ctx *ctx) {
     CHECK(best[0] != best[1] || best[0] != best[2], "and it is not always the same");
     for (int patience = 1; patience < 4; patience++) {  /* nothing moves: the first is the best */
         sal_train_desc d = desc();
-        sal_net *net = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
+        sal_net *net = new_net(ctx, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
         d.epochs = 9; d.patience = patience; d.schedule.rate = d.schedule.rate_end = 0;
         d.optim.max_norm = 0;
         sal_result r = sal_train(ctx, net, &d, &result);
@@ -273,13 +273,13 @@ static void *run_rank(void *arg) {
     rank *me = (rank *)arg;
     sal_ctx ctx = { 0 };
     ctx.threads = 1;
-    me->net = new_net(&ctx, SAL_SAM_RESNET, 48, 64, 32);
+    me->net = new_net(&ctx, SAL_KIND_SAM_RESNET, 48, 64, 32);
     me->result = one_step(&ctx, me->net, me);
     return NULL;
 }
 
 static void test_norm(sal_ctx *ctx) {
-    sal_net *net = new_net(ctx, SAL_SAM_RESNET, 48, 64, 32);
+    sal_net *net = new_net(ctx, SAL_KIND_SAM_RESNET, 48, 64, 32);
     pthread_t thread[2];
     int first = 0, same = 1, moved = 0;
     double off = 0;
@@ -308,7 +308,7 @@ static void test_norm(sal_ctx *ctx) {
 
     sal_train_desc d = desc();
     sal_train_result result;
-    net = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
+    net = new_net(ctx, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
     d.ranks = 2;
     CHECK(sal_train(ctx, net, &d, &result) == SAL_ERR_ARGUMENT && strstr(ctx->error, "reduce"),
           "several processes need a function that adds up: %s", ctx->error);
@@ -326,9 +326,10 @@ static void test_norm(sal_ctx *ctx) {
 
 static void test_gradient(sal_ctx *ctx) {
     static const float bad[] = { (float)NAN, (float)INFINITY };
-    static const sal_rule rules[] = { SAL_SGD, SAL_RMSPROP, SAL_ADAM, SAL_ADAMW };
+    static const sal_rule rules[] = { SAL_RULE_SGD, SAL_RULE_RMSPROP, SAL_RULE_ADAM,
+                                      SAL_RULE_ADAMW };
     for (int k = 0; k < 8; k++) {
-        sal_net *net = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
+        sal_net *net = new_net(ctx, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
         sal_run_desc rd = SAL__ZEROED;
         sal_optim_desc od = SAL__ZEROED;
         sal_run *run = NULL;
@@ -352,7 +353,7 @@ static void test_gradient(sal_ctx *ctx) {
         CHECK(sal_optim_step(ctx, optim, net, run, bad[k % 2], .9, NULL) == SAL_ERR_NUMERIC &&
               !memcmp(before, net->param[p].value.data, n), "nor does such a learning rate");
         sal_optim *none;
-        od.eps = od.rule == SAL_SGD ? .1 : 0; od.decay = od.rule == SAL_SGD ? -1 : 0;
+        od.eps = od.rule == SAL_RULE_SGD ? .1 : 0; od.decay = od.rule == SAL_RULE_SGD ? -1 : 0;
         CHECK(sal_optim_open(ctx, &od, run, &none) == SAL_ERR_ARGUMENT && !none,
               "what would make NaN of a gradient of 0, or is below 0, is refused: %.60s...",
               ctx->error);
@@ -382,8 +383,8 @@ static void test_overlooked(sal_ctx *ctx) {
     sal_result r[2];
     float loss[2][2];
     for (int k = 0; k < 2; k++) {
-        sal_train_desc d = sal_train_desc_paper(SAL_LITE);
-        sal_net *net = new_net(ctx, SAL_LITE, 96, 96, 32);
+        sal_train_desc d = sal_train_desc_paper(SAL_KIND_LITE);
+        sal_net *net = new_net(ctx, SAL_KIND_LITE, 96, 96, 32);
         sal_train_result result;
         d.train = &some; d.val = &few; d.skip = 1; d.cache_bytes = 1; d.epochs = 2; d.batch = 4;
         sal_ctx own = { 0 };
@@ -408,7 +409,7 @@ static void test_overlooked(sal_ctx *ctx) {
         sal_train_result result;
         sal_source none = k / 2 ? judge : learn;
         int all = ALL;
-        sal_net *net = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
+        sal_net *net = new_net(ctx, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
         none.user = &all;
         if (k / 2) d.val = &none; else d.train = &none;
         d.skip = 1; d.cache_bytes = k % 2;
@@ -426,7 +427,7 @@ static void test_senseless(sal_ctx *ctx) {
     for (int k = 0; k < 9; k++) {
         sal_train_desc d = desc();
         sal_train_result result;
-        sal_net *net = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
+        sal_net *net = new_net(ctx, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
         d.val = NULL; d.epochs = 1;
         if (k == 0) d.average = 1;
         if (k == 1) d.average = NAN;
@@ -448,8 +449,8 @@ static void test_senseless(sal_ctx *ctx) {
 
 /* The paper's recipe of every kind makes two epochs of finite weights out of random ones. */
 static void test_recipes(sal_ctx *ctx) {
-    for (int kind = 0; kind < SAL_KINDS; kind++) {
-        int deep = kind > SAL_WEPSAM, good = 1;
+    for (int kind = 0; kind < SAL_KIND_COUNT; kind++) {
+        int deep = kind > SAL_KIND_WEPSAM, good = 1;
         sal_net *net = new_net(ctx, (sal_kind)kind, deep ? 48 : 64, 64, 32);
         sal_train_desc d = sal_train_desc_paper((sal_kind)kind);
         sal_train_result result;

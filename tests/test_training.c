@@ -40,7 +40,7 @@ static void test_losses(void) {
     int k;
     double value, d, want_value;
     memset(&ctx, 0, sizeof ctx);
-    for (k = 0; k < SAL_LOSS_TERMS; k++) {
+    for (k = 0; k < SAL_LOSS_COUNT; k++) {
         const char *name = sal__loss_names[k];
         const float *y = want("loss", k == SAL_LOSS_NSS ? "fixations" : "density", "");
         memset(dx, 0, sizeof dx);
@@ -54,7 +54,7 @@ static void test_losses(void) {
     CHECK(sal_loss_parse(&ctx, "sam", &loss) == SAL_OK && loss.upsample == 16, "sam compares maps "
           "enlarged 16 times");
     value = sal_loss_map(&loss, dx, want("sam", "x", ""), want("sam", "density", ""),
-                         want("sam", "fixations", ""), 3, 4, 1, scratch);
+                         want("sam", "fixations", ""), 4, 3, 1, scratch);
     want_value = want("sam", "value", "")[0];
     d = off(dx, want("sam", "dx", ""), 12);
     CHECK(fabs(value - want_value) < 1e-5 * fabs(want_value) && d < 1e-5,
@@ -74,11 +74,11 @@ static void test_optimisers(void) {
         int nesterov;
         double rho, decay;
     } rules[] = {
-        { "sgd", SAL_SGD, 0, 0, .01 }, { "nesterov", SAL_SGD, 1, 0, 0 },
-        { "rmsprop", SAL_RMSPROP, 0, .9, 0 }, { "adam", SAL_ADAM, 0, .99, .01 },
-        { "adamw", SAL_ADAMW, 0, .99, .01 }
+        { "sgd", SAL_RULE_SGD, 0, 0, .01 }, { "nesterov", SAL_RULE_SGD, 1, 0, 0 },
+        { "rmsprop", SAL_RULE_RMSPROP, 0, .9, 0 }, { "adam", SAL_RULE_ADAM, 0, .99, .01 },
+        { "adamw", SAL_RULE_ADAMW, 0, .99, .01 }
     };
-    sal_schedule cycle = { SAL_RATE_ONE_CYCLE, .1, 0, 0, 0 };
+    sal_schedule cycle = { SAL_SCHEDULE_ONE_CYCLE, .1, 0, 0, 0 };
     double worst = 0;
     int i, t;
     for (i = 0; i < SAL__COUNT(rules); i++) {
@@ -89,12 +89,13 @@ static void test_optimisers(void) {
         memset(a, 0, sizeof a);
         for (t = 0; t < 5; t++) {
             memcpy(g, want("optim", "g", "") + 20 * t, sizeof g);
-            if (rules[i].rule != SAL_ADAMW) sal_weight_decay(g, w, 20, rules[i].decay);
-            if (rules[i].rule == SAL_SGD) sal_sgd_update(w, m, g, 20, .1, .9, rules[i].nesterov);
-            else if (rules[i].rule == SAL_RMSPROP)
+            if (rules[i].rule != SAL_RULE_ADAMW) sal_weight_decay(g, w, 20, rules[i].decay);
+            if (rules[i].rule == SAL_RULE_SGD)
+                sal_sgd_update(w, m, g, 20, .1, .9, rules[i].nesterov);
+            else if (rules[i].rule == SAL_RULE_RMSPROP)
                 sal_rmsprop_update(w, a, g, 20, .1, rules[i].rho, 1e-3);
             else sal_adam_update(w, m, a, g, 20, .1, .9, rules[i].rho, 1e-3,
-                                 rules[i].rule == SAL_ADAMW ? rules[i].decay : 0, t + 1);
+                                 rules[i].rule == SAL_RULE_ADAMW ? rules[i].decay : 0, t + 1);
         }
         d = off(w, want("optim", rules[i].name, ""), 20);
         CHECK(d < 1e-6, "five steps of %s end where PyTorch's do (off by %.1e)", rules[i].name, d);
@@ -106,20 +107,20 @@ static void test_optimisers(void) {
 }
 
 static void test_schedules(void) {
-    sal_schedule s = { SAL_RATE_LINEAR, .03, .0001, .1, 3 };
+    sal_schedule s = { SAL_SCHEDULE_LINEAR, .03, .0001, .1, 3 };
     double first = sal_schedule_rate(&s, 0, 10, 101), last = sal_schedule_rate(&s, 100, 10, 101);
     CHECK(first == .03 && fabs(last - .0001) < 1e-15 &&
           fabs(sal_schedule_rate(&s, 50, 10, 101) - .01505) < 1e-12,
           "the linear schedule runs from 0.03 over 0.01505 to 0.0001");
-    s.kind = SAL_RATE_STEP;
+    s.kind = SAL_SCHEDULE_STEP;
     CHECK(sal_schedule_rate(&s, 29, 10, 101) == .03 &&
           fabs(sal_schedule_rate(&s, 30, 10, 101) - .003) < 1e-15 &&
           fabs(sal_schedule_rate(&s, 60, 10, 101) - .0003) < 1e-15,
           "the step schedule divides by ten every three epochs");
-    s.kind = SAL_RATE_TIME_DECAY;
+    s.kind = SAL_SCHEDULE_TIME_DECAY;
     CHECK(fabs(sal_schedule_rate(&s, 10, 10, 101) - .015) < 1e-15,
           "the time decay halves the rate when decay * updates is one");
-    s.kind = SAL_RATE_COSINE;
+    s.kind = SAL_SCHEDULE_COSINE;
     CHECK(sal_schedule_rate(&s, 0, 10, 101) == .03 &&
           fabs(sal_schedule_rate(&s, 50, 10, 101) - .01505) < 1e-12 &&
           fabs(sal_schedule_rate(&s, 100, 10, 101) - .0001) < 1e-15,
@@ -131,7 +132,8 @@ static void test_schedules(void) {
 typedef struct made { sal_net *net; sal_run *run; float *input, *dout; } made;
 
 static sal_result make_run(sal_ctx *ctx, sal_kind kind, const sal_backend *backend, made *m) {
-    int deep = kind > SAL_WEPSAM, h = deep ? 56 : kind == SAL_WEPSAM ? 128 : 96, w = deep ? 40 : h;
+    int deep = kind > SAL_KIND_WEPSAM, h = deep ? 56 : kind == SAL_KIND_WEPSAM ? 128 : 96,
+        w = deep ? 40 : h;
     sal_run_desc desc;
     size_t n, k;
     memset(m, 0, sizeof *m);
@@ -164,7 +166,7 @@ static void unmake(sal_ctx *ctx, made *m) {
 
 static void test_networks(void) {
     int kind, b, i;
-    for (kind = 0; kind < SAL_KINDS; kind++)
+    for (kind = 0; kind < SAL_KIND_COUNT; kind++)
     for (b = 0; b < 2; b++) {
         sal_ctx ctx;
         made m;
@@ -212,7 +214,7 @@ static void test_networks(void) {
 
 static void test_threads(void) {
     int kind;
-    for (kind = 0; kind < SAL_KINDS; kind++) {
+    for (kind = 0; kind < SAL_KIND_COUNT; kind++) {
         sal_ctx ctx;
         made m[2];
         sal_result r = SAL_OK;
@@ -234,7 +236,7 @@ static void test_threads(void) {
 /* Batch statistics, dropout, frozen beginnings. */
 static void test_modes(void) {
     sal_ctx ctx;
-    sal_net_desc desc = sal_net_desc_default(SAL_JUNTINGNET);
+    sal_net_desc desc = sal_net_desc_default(SAL_KIND_JUNTINGNET);
     sal_run_desc all, frozen, features;
     sal_net *net;
     sal_run *a, *b, *c;
@@ -293,7 +295,8 @@ static void test_modes(void) {
     sal_run_close(&ctx, a);
     frozen.freeze = "conv,fc1x";
     CHECK(sal_run_open_desc(&ctx, net, &frozen, &a) == SAL_ERR_ARGUMENT && !a &&
-          strstr(sal_error(&ctx), "\"fc1x\" freezes nothing"), "a name that no parameter has freezes "
+          strstr(sal_error(&ctx), "\"fc1x\" freezes nothing"),
+              "a name that no parameter has freezes "
           "nothing, and is refused: %s", sal_error(&ctx));
     frozen.freeze = "conv,fc";
     CHECK(sal_run_open_desc(&ctx, net, &frozen, &a) == SAL_ERR_ARGUMENT &&
@@ -309,8 +312,8 @@ static void test_modes(void) {
 /* 30 steps of each rule must bring the loss of a small network down. */
 static void test_descent(void) {
     static const sal_optim_desc rules[] = {
-        { SAL_SGD, 1, 0, 0, 1e-4, 1, 2 }, { SAL_RMSPROP, 0, .9, 1e-7, 0, 0, 0 },
-        { SAL_ADAM, 0, .999, 1e-8, 0, 0, 0 }, { SAL_ADAMW, 0, .999, 1e-8, .01, 0, 0 }
+        { SAL_RULE_SGD, 1, 0, 0, 1e-4, 1, 2 }, { SAL_RULE_RMSPROP, 0, .9, 1e-7, 0, 0, 0 },
+        { SAL_RULE_ADAM, 0, .999, 1e-8, 0, 0, 0 }, { SAL_RULE_ADAMW, 0, .999, 1e-8, .01, 0, 0 }
     };
     static const double rates[] = { .03, 1e-3, 1e-3, 1e-3 };
     static const char *const names[] = { "SGD with clipping, decay and max-norm", "RMSprop", "Adam",
@@ -318,7 +321,7 @@ static void test_descent(void) {
     int k, t;
     for (k = 0; k < 4; k++) {
         sal_ctx ctx;
-        sal_net_desc desc = sal_net_desc_default(SAL_JUNTINGNET);
+        sal_net_desc desc = sal_net_desc_default(SAL_KIND_JUNTINGNET);
         sal_run_desc all;
         sal_net *net = NULL;
         sal_run *run = NULL;

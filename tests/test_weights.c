@@ -259,7 +259,7 @@ static void test_accepted(sal_ctx *ctx) {
           !memcmp(t->tensor.data, b.at + b.size - 12, 8),
           "numbers at an odd place in the file are aligned in memory");
     t = sal_safetensors_find(&file, "z");
-    CHECK(t && t->tensor.dtype == SAL_I8 && !memcmp(t->tensor.scale, b.at + b.size - 4, 4),
+    CHECK(t && t->tensor.dtype == SAL_DTYPE_I8 && !memcmp(t->tensor.scale, b.at + b.size - 4, 4),
           "an I8 tensor has its scale");
     CHECK(!sal_safetensors_find(&file, "z.scale") && !sal_safetensors_find(&file, "") &&
           !sal_safetensors_find(&file, "aa"), "scales and unknown names are not found");
@@ -286,11 +286,11 @@ static void test_convert(sal_ctx *ctx) {
     sal_rng rng = { 3 };
     int d, i, k, same;
     for (i = 0; i < 65536; i++) half[i] = (uint16_t)i;
-    for (d = SAL_F16; d <= SAL_BF16; d++) {
-        uint16_t fraction = d == SAL_F16 ? 0x03FF : 0x007F;
+    for (d = SAL_DTYPE_F16; d <= SAL_DTYPE_BF16; d++) {
+        uint16_t fraction = d == SAL_DTYPE_F16 ? 0x03FF : 0x007F;
         uint16_t exponent = (uint16_t)(0x7FFF - fraction);
         from = vector(half, (sal_dtype)d, 256, 256);
-        sal_tensor_convert(ctx, &from, SAL_F32, &wide);
+        sal_tensor_convert(ctx, &from, SAL_DTYPE_F32, &wide);
         sal_tensor_convert(ctx, &wide, (sal_dtype)d, &back);
         for (i = same = 0; i < 65536; i++) {
             uint16_t now = ((uint16_t *)back.data)[i];
@@ -312,8 +312,9 @@ static void test_convert(sal_ctx *ctx) {
     }
     value[128] = -127.0f / 64;
     value[192 + 63] = 127.0f / 4;
-    from = vector(value, SAL_F32, 5, 64);
-    CHECK(sal_tensor_convert(ctx, &from, SAL_I8, &back) == SAL_OK && back.scale, "F32 becomes I8");
+    from = vector(value, SAL_DTYPE_F32, 5, 64);
+    CHECK(sal_tensor_convert(ctx, &from, SAL_DTYPE_I8, &back) == SAL_OK && back.scale,
+          "F32 becomes I8");
     if (back.data) {
         const int8_t *q = (const int8_t *)back.data;
         double worst = 0;
@@ -334,34 +335,34 @@ static void test_convert(sal_ctx *ctx) {
         for (i = same = 0; i < 200; i++)
             same += part[i] == (float)q[60 + i] * back.scale[(60 + i) / 64];
         CHECK(same == 200, "reading I8 across rows scales each of them");
-        sal_tensor_convert(ctx, &back, SAL_I8, &wide);
+        sal_tensor_convert(ctx, &back, SAL_DTYPE_I8, &wide);
         CHECK(wide.data && !memcmp(wide.data, q, 5 * 64) && !memcmp(wide.scale, back.scale, 20),
               "I8 to I8 keeps the bits");
         sal_free(ctx, wide.data);
-        sal_tensor_convert(ctx, &back, SAL_F16, &wide);
+        sal_tensor_convert(ctx, &back, SAL_DTYPE_F16, &wide);
         CHECK(wide.data && ((uint16_t *)wide.data)[128 + 1] == sal_f32_to_f16(-123.0f / 64),
               "I8 becomes F16");
         sal_free(ctx, wide.data);
         sal_free(ctx, back.data);
     }
     value[70] = 65519;
-    CHECK(sal_tensor_convert(ctx, &from, SAL_F16, &back) == SAL_OK &&
+    CHECK(sal_tensor_convert(ctx, &from, SAL_DTYPE_F16, &back) == SAL_OK &&
           ((uint16_t *)back.data)[70] == 0x7BFF, "65519 becomes 65504, the largest of F16");
     sal_free(ctx, back.data);
     value[70] = 65520;
-    CHECK(sal_tensor_convert(ctx, &from, SAL_F16, &back) == SAL_ERR_NUMERIC && !back.data &&
+    CHECK(sal_tensor_convert(ctx, &from, SAL_DTYPE_F16, &back) == SAL_ERR_NUMERIC && !back.data &&
           strstr(sal_error(ctx), "element 70 is 65520"), "65520 does not: %s", sal_error(ctx));
     value[70] = FLT_MAX;
-    CHECK(sal_tensor_convert(ctx, &from, SAL_BF16, &back) == SAL_ERR_NUMERIC,
+    CHECK(sal_tensor_convert(ctx, &from, SAL_DTYPE_BF16, &back) == SAL_ERR_NUMERIC,
           "FLT_MAX does not become BF16: %s", sal_error(ctx));
     value[70] = (float)HUGE_VAL;
-    CHECK(sal_tensor_convert(ctx, &from, SAL_BF16, &back) == SAL_OK &&
+    CHECK(sal_tensor_convert(ctx, &from, SAL_DTYPE_BF16, &back) == SAL_OK &&
           ((uint16_t *)back.data)[70] == 0x7F80, "infinity becomes infinity in BF16");
     sal_free(ctx, back.data);
-    CHECK(sal_tensor_convert(ctx, &from, SAL_I8, &back) == SAL_ERR_NUMERIC && !back.data,
+    CHECK(sal_tensor_convert(ctx, &from, SAL_DTYPE_I8, &back) == SAL_ERR_NUMERIC && !back.data,
           "infinity does not become I8: %s", sal_error(ctx));
     from.ndim = 0;
-    CHECK(sal_tensor_convert(ctx, &from, SAL_I8, &back) == SAL_ERR_ARGUMENT,
+    CHECK(sal_tensor_convert(ctx, &from, SAL_DTYPE_I8, &back) == SAL_ERR_ARGUMENT,
           "a number without rows does not become I8: %s", sal_error(ctx));
 }
 
@@ -373,20 +374,20 @@ static int equal_tensors(const sal_tensor *a, const sal_tensor *b) {
     size_t bytes = sal_tensor_count(a) * sal_dtype_size(a->dtype);
     return a->ndim == b->ndim && a->dtype == b->dtype && !memcmp(a->dim, b->dim, sizeof a->dim) &&
            !memcmp(a->data, b->data, bytes) &&
-           (a->dtype != SAL_I8 || !memcmp(a->scale, b->scale, (size_t)a->dim[0] * 4));
+           (a->dtype != SAL_DTYPE_I8 || !memcmp(a->scale, b->scale, (size_t)a->dim[0] * 4));
 }
 
 /* One tensor of each type, odd sizes, and a few special shapes. Release with free_samples. */
 enum { SAMPLES = 7 };
 static void new_samples(sal_ctx *ctx, sal_named_tensor *list) {
     static const struct { const char *name; sal_dtype type; int ndim, dim[4]; } samples[SAMPLES] = {
-        { "conv.weight", SAL_F32, 4, { 3, 2, 5, 1 } },
-        { "half", SAL_F16, 1, { 13 } },
-        { "bhalf", SAL_BF16, 2, { 3, 5 } },
-        { "quoted \"\\ \1 \xC3\xA9", SAL_F32, 3, { 2, 2, 2 } },
-        { "bytes", SAL_I8, 2, { 3, 5 } },
-        { "number", SAL_F32, 0, { 0 } },
-        { "empty", SAL_F32, 2, { 0, 4 } }
+        { "conv.weight", SAL_DTYPE_F32, 4, { 3, 2, 5, 1 } },
+        { "half", SAL_DTYPE_F16, 1, { 13 } },
+        { "bhalf", SAL_DTYPE_BF16, 2, { 3, 5 } },
+        { "quoted \"\\ \1 \xC3\xA9", SAL_DTYPE_F32, 3, { 2, 2, 2 } },
+        { "bytes", SAL_DTYPE_I8, 2, { 3, 5 } },
+        { "number", SAL_DTYPE_F32, 0, { 0 } },
+        { "empty", SAL_DTYPE_F32, 2, { 0, 4 } }
     };
     sal_rng rng = { 11 };
     int i, d;
@@ -557,7 +558,7 @@ static void test_memory(void) {
     for (k = 1, r = SAL_ERR_MEMORY; k < 100 && r == SAL_ERR_MEMORY; k++) {
         sal_tensor t;
         c.calls = 0; c.fail_at = k;
-        r = sal_tensor_convert(&ctx, &list[0].tensor, SAL_I8, &t);
+        r = sal_tensor_convert(&ctx, &list[0].tensor, SAL_DTYPE_I8, &t);
         if (r == SAL_OK) sal_free(&ctx, t.data);
         if (c.live) clean = 0;
     }
@@ -648,7 +649,8 @@ static void test_python_file(sal_ctx *ctx) {
         CHECK(good == 7, "which are k / 4 - 1");
     }
     t = sal_safetensors_find(&file, "i8");
-    if (CHECK(t && t->tensor.dtype == SAL_I8 && t->tensor.dim[0] == 3 && t->tensor.dim[1] == 5,
+    if (CHECK(t && t->tensor.dtype == SAL_DTYPE_I8 && t->tensor.dim[0] == 3 &&
+              t->tensor.dim[1] == 5,
               "its tensor i8 is 3 x 5")) {
         sal_tensor_read(&t->tensor, 0, 15, value);
         for (i = good = 0; i < 15; i++) good += value[i] == (float)(i * 17 - 119) * (0.5f + i / 5);
@@ -663,8 +665,8 @@ static void test_python_file(sal_ctx *ctx) {
 
 static void test_backbones(sal_ctx *ctx) {
     static const struct { const char *name; int tensors, dtype; double parameters; } files[] = {
-        { "mobilenet_v2_imagenet", 104, SAL_F32, 2206000 },
-        { "resnet50_imagenet_i8", 106, SAL_I8, 23481000 }
+        { "mobilenet_v2_imagenet", 104, SAL_DTYPE_F32, 2206000 },
+        { "resnet50_imagenet_i8", 106, SAL_DTYPE_I8, 23481000 }
     };
     const char *shared = getenv("SALIENCY_SHARED");
     int i, k;

@@ -17,17 +17,17 @@ typedef struct subject {
     const char *name, *weights;         /* weights: a file; NULL: built in; "": made from a seed */
     sal_kind kind;
     int h, w, float32;
-    double near;                        /* how far maps may be apart, in their standard deviations */
+    double near;                       /* how far maps may be apart, in their standard deviations */
 } subject;
 
 static const subject subjects[] = {
-    { "lite, in whole numbers", NULL, SAL_LITE, 384, 512, 0, 0 },
-    { "lite, in float32", NULL, SAL_LITE, 240, 320, 1, 1e-3 },
-    { "juntingnet", "weights/juntingnet.safetensors", SAL_JUNTINGNET, 96, 96, 0, 1e-3 },
-    { "wepsam", "weights/wepsam.safetensors", SAL_WEPSAM, 128, 128, 0, 1e-3 },
-    { "a small ML-Net", "", SAL_MLNET, 96, 128, 0, 1e-3 },
-    { "a small SAM on VGG-16", "", SAL_SAM_VGG, 96, 128, 0, 1e-3 },
-    { "a small SAM on ResNet-50", "", SAL_SAM_RESNET, 96, 128, 0, 1e-3 }
+    { "lite, in whole numbers", NULL, SAL_KIND_LITE, 384, 512, 0, 0 },
+    { "lite, in float32", NULL, SAL_KIND_LITE, 240, 320, 1, 1e-3 },
+    { "juntingnet", "weights/juntingnet.safetensors", SAL_KIND_JUNTINGNET, 96, 96, 0, 1e-3 },
+    { "wepsam", "weights/wepsam.safetensors", SAL_KIND_WEPSAM, 128, 128, 0, 1e-3 },
+    { "a small ML-Net", "", SAL_KIND_MLNET, 96, 128, 0, 1e-3 },
+    { "a small SAM on VGG-16", "", SAL_KIND_SAM_VGG, 96, 128, 0, 1e-3 },
+    { "a small SAM on ResNet-50", "", SAL_KIND_SAM_RESNET, 96, 128, 0, 1e-3 }
 };
 
 /* What the network makes of the photograph: n numbers, before any finishing. */
@@ -46,7 +46,7 @@ static sal_result predict(const subject *s, sal_simd simd, const sal_image *phot
     else if (s->weights) r = sal_net_load(&ctx, s->weights, &net);
     else r = sal_net_load_words(&ctx, ctx.weights, ctx.weights_size, "lite", &net);
     if (!r) net->desc.float32 = s->float32;
-    if (!r) r = sal_run_open(&ctx, net, 1, s->h, s->w, &run);
+    if (!r) r = sal_run_open(&ctx, net, 1, s->w, s->h, &run);
     if (!r) r = sal_predict_run(&ctx, run, photo, &map);
     if (!r) {
         *n = run->shape.h * run->shape.w;
@@ -92,12 +92,14 @@ static void compare_maps(const char *path, const sal_image *photo) {
         const subject *s = &subjects[i];
         double worst = 0;
         int same = 1;
-        if (!f || fread(&n, sizeof n, 1, f) != 1 || n > MOST || fread(there, 4, n, f) != (size_t)n) {
+        if (!f || fread(&n, sizeof n, 1, f) != 1 || n > MOST ||
+            fread(there, 4, n, f) != (size_t)n) {
             CHECK(0, "%s can be read", path);
             break;
         }
         for (k = 0; k < SETS; k++) {
-            double d = predict(s, sets[k], photo, here[k], &m) || m != n ? 1 : apart(there, here[k], n);
+            double d = predict(s, sets[k], photo, here[k], &m) ||
+                m != n ? 1 : apart(there, here[k], n);
             if (d > worst) worst = d;
             same &= !memcmp(here[0], here[k], n * sizeof **here);
         }
@@ -151,7 +153,7 @@ static int time_lite(const sal_image *photo, int h, int w, int runs) {
     ctx.threads = 1;
     sal_use_lite(&ctx);
     runs = SAL__MAX(1, SAL__MIN(runs, 1000));
-    if (sal_model_open(&ctx, NULL, NULL, &model) || sal_model_resize(&ctx, &model, h, w)) return 1;
+    if (sal_model_open(&ctx, NULL, NULL, &model) || sal_model_resize(&ctx, &model, w, h)) return 1;
     for (i = 0; i < runs; i++) {
         double start = now();
         if (sal_model_predict(&ctx, &model, photo, &map)) return 1;

@@ -76,7 +76,7 @@ EMSCRIPTEN_KEEPALIVE int web_open(const unsigned char *bytes, size_t size, const
 EMSCRIPTEN_KEEPALIVE int web_pixels(const unsigned char *rgba, int w, int h) {
     forget();
     jpeg = 0;
-    return opened(sal_image_from_pixels(&ctx, rgba, w, h, 0, SAL_RGBA, &image));
+    return opened(sal_image_from_pixels(&ctx, rgba, w, h, 0, SAL_PIXELS_RGBA, &image));
 }
 
 EMSCRIPTEN_KEEPALIVE int web_predict(void) {

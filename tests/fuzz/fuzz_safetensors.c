@@ -33,7 +33,8 @@ static void safetensors_must(int condition) { if (!condition) abort(); }
 static int safetensors_equal(const sal_tensor *a, const sal_tensor *b) {
     return a->ndim == b->ndim && a->dtype == b->dtype && !memcmp(a->dim, b->dim, sizeof a->dim) &&
            !memcmp(a->data, b->data, sal_tensor_count(a) * sal_dtype_size(a->dtype)) &&
-           (a->dtype != SAL_I8 || !memcmp(a->scale, b->scale, (size_t)a->dim[0] * sizeof(float)));
+           (a->dtype != SAL_DTYPE_I8 ||
+            !memcmp(a->scale, b->scale, (size_t)a->dim[0] * sizeof(float)));
 }
 
 /* The file again, as sal_safetensors_save writes it, but in memory. */
