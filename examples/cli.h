@@ -508,16 +508,16 @@ static inline int open_model(sal_ctx *ctx, const model_options *o, sal_model *mo
 /* --- shares of the work -------------------------------------------------------------------- */
 
 /* --part K/N: of N machines this is number K. Which pictures it takes depends on their names. */
-typedef struct part { int k, n; } part;
+typedef struct share { int k, n; } share;
 
 static inline int read_part(void *into, const char *option, const char *value) {
-    part *p = (part *)into;
+    share *p = (share *)into;
     char rest;
     if (sscanf(value, "%6d/%6d%c", &p->k, &p->n, &rest) == 2 && p->k >= 1 && p->k <= p->n) return 0;
     return complain("%s %s: K/N, please, as 1/4 for the first of four parts", option, value);
 }
 
-static inline int in_part(const part *p, const char *name) {
+static inline int in_part(const share *p, const char *name) {
     return !p->n || (int)(sal_name_share(name, 0x70617274) * p->n) == p->k - 1;
 }
 
@@ -566,7 +566,7 @@ typedef struct pictures {
     int several;                        /* a folder, or more than one picture: OUT is a folder */
     int recursive, quiet;               /* --recursive (-1: there is no such option), --quiet */
     int unlisted;                       /* standard output is for something else */
-    part part;                          /* --part */
+    share part;                         /* --part */
     list unread, unseen;                /* files of other kinds, sub-folders, met in folders */
     identity *taken;                    /* all pictures, then all that was written */
     int takens, takens_room;

@@ -42,7 +42,7 @@ typedef struct evaluation {
     int input[2], float32, domain, steps;            /* of the networks; 0: their own */
     int limit, fit, strips, seed, baselines, crop, per_image, quiet;
     int skip_missing, any_size;
-    part part;
+    share part;
     int merge, standard;                    /* standard: results for standard output */
     pictures read;                          /* the files that must not be written over */
     unsigned metrics;

@@ -22,18 +22,21 @@
 #define LLVMFuzzerTestOneInput fuzz_csv
 #include "fuzz/fuzz_csv.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_merge
+#include "fuzz/fuzz_merge.c"
+#undef LLVMFuzzerTestOneInput
 
-typedef int target(const uint8_t *data, size_t size);
+typedef int fuzz_fn(const uint8_t *data, size_t size);
 
 /* Exactly as much memory as there are bytes, so that a sanitizer sees each step beyond. */
-static void run_one(target *fuzz, const unsigned char *data, size_t size) {
+static void run_one(fuzz_fn *fuzz, const unsigned char *data, size_t size) {
     unsigned char *copy = (unsigned char *)malloc(size > 0 ? size : 1);
     memcpy(copy, data, size);
     fuzz(copy, size);
     free(copy);
 }
 
-static void replay(sal_ctx *ctx, const char *name, target *fuzz) {
+static void replay(sal_ctx *ctx, const char *name, fuzz_fn *fuzz) {
     enum { MOST = 8192, FLIPS = 500, CUTS = 60 };
     unsigned char *data, bad[MOST];
     char folder[200], path[600], **names;
@@ -76,5 +79,6 @@ int main(void) {
     replay(&ctx, "image", fuzz_image);
     replay(&ctx, "mat", fuzz_mat);
     replay(&ctx, "csv", fuzz_csv);
+    replay(&ctx, "merge", fuzz_merge);
     return test_done();
 }

@@ -46,6 +46,17 @@ int main(void) {
 }
 END
 
+# What the programs share is C++, too.
+cat >"$dir/shared.c" <<'END'
+#define SALIENCY_IMPLEMENTATION
+#include "saliency.h"
+#define DATASET_IMPLEMENTATION
+#include "examples/dataset.h"
+static const char program[] = "shared";
+#include "examples/cli.h"
+int main(void) { return complain("%d", sal_path_kind(".")); }
+END
+
 # A program of two files, and a third one with stb_image of its own.
 cat >"$dir/one.c" <<'END'
 #define SALIENCY_IMPLEMENTATION
@@ -214,6 +225,8 @@ for compiler in gcc clang; do
         done
         check "$compiler, $standard: no warning in dataset.h" \
             $language $strict -fsyntax-only "$dir/sets.c"
+        check "$compiler, $standard: nor in cli.h beside it" \
+            $language $strict -D_DEFAULT_SOURCE -fsyntax-only "$dir/shared.c"
     done
 done
 
