@@ -14157,7 +14157,7 @@ static void sal__weight_task(void *arg, int index, int worker) {
                              (size_t)positions, SAL__MIN(16, columns - o), part);
             for (int r = first; r < end; r += SAL__BACK_ROWS) {
                 int rows = SAL__MIN((int)SAL__BACK_ROWS, end - r);
-                size_t lda = j->direct ? (size_t)positions : SAL__BACK_KC;
+                size_t lda = j->direct ? (size_t)positions : (size_t)SAL__BACK_KC;
                 const float *from = j->direct ? a + r * lda : copy;
                 for (int i = 0; i < rows && !j->direct; i++)
                     sal__weight_column(copy + i * SAL__BACK_KC, in, s, r + i, p, part);
