@@ -10802,6 +10802,9 @@ static sal_result sal__sample_check(sal_ctx *ctx, const char *name, sal_sample *
     if (!s->image.data || !s->density.data || s->density.w != w || s->density.h != h)
         return sal__fail(ctx, SAL_ERR_SHAPE, "%s: the density is %d x %d and its picture %d x %d",
                          name, s->density.w, s->density.h, w, h);
+    if (s->fixations < 0 || (s->fixations && !s->fixation))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: %d fixations, but no list of them", name,
+                         s->fixations);
     for (size_t i = 0; i < (size_t)w * h; i++)
         if (!(s->density.data[i] >= 0 && s->density.data[i] <= FLT_MAX))
             return sal__fail(ctx, SAL_ERR_NUMERIC, "%s: a density of %g: they are finite and not "

@@ -422,6 +422,30 @@ static void test_overlooked(sal_ctx *ctx) {
     }
 }
 
+/* As load, but it only claims that people looked. */
+static sal_result load_unseen(void *user, sal_ctx *ctx, int i, sal_sample *sample) {
+    sal_result r = load(NULL, ctx, i, sample);
+    sal_free(ctx, sample->fixation);
+    sample->fixation = NULL;
+    sample->fixations = *(int *)user;
+    return r;
+}
+
+static void test_unseen(sal_ctx *ctx) {
+    for (int claimed = -1; claimed < 2; claimed++) {
+        sal_train_desc d = desc();
+        sal_train_result result;
+        sal_source source = { LEARN, load_unseen, &claimed, info };
+        sal_net *net = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
+        d.train = &source; d.val = NULL; d.epochs = 1;
+        sal_result r = sal_train(ctx, net, &d, &result);
+        if (!claimed) CHECK(r == SAL_OK, "samples need no fixations %s", r ? ctx->error : "");
+        else CHECK(r == SAL_ERR_ARGUMENT && strstr(ctx->error, "no list"), "but fixations that are "
+                   "claimed must be there: %s", ctx->error);
+        sal_net_free(ctx, net);
+    }
+}
+
 /* What no training comes of is refused at once, and weights that were lost in the last step. */
 static void test_senseless(sal_ctx *ctx) {
     for (int k = 0; k < 9; k++) {
@@ -475,6 +499,7 @@ int main(void) {
     test_norm(&ctx);
     test_gradient(&ctx);
     test_overlooked(&ctx);
+    test_unseen(&ctx);
     test_senseless(&ctx);
     remove(LOG);
     return test_done();
