@@ -110,7 +110,7 @@ cat >deep.c <<E
 int main(void) {            /* more layers and texts than most have */
     sal_ctx ctx = { 0 };
     sal_net *net;
-    sal_net_desc d = sal_net_desc_default(SAL_SAM_RESNET);
+    sal_net_desc d = sal_net_desc_default(SAL_KIND_SAM_RESNET);
     char text[40][16];
     const char *extra[80];
     int i;

@@ -436,7 +436,7 @@ static void test_unseen(sal_ctx *ctx) {
         sal_train_desc d = desc();
         sal_train_result result;
         sal_source source = { LEARN, load_unseen, &claimed, info };
-        sal_net *net = new_net(ctx, SAL_JUNTINGNET, SIDE, SIDE, 24);
+        sal_net *net = new_net(ctx, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
         d.train = &source; d.val = NULL; d.epochs = 1;
         sal_result r = sal_train(ctx, net, &d, &result);
         if (!claimed) CHECK(r == SAL_OK, "samples need no fixations %s", r ? ctx->error : "");
