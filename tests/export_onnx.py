@@ -9,11 +9,27 @@ unrolled: its four steps are in the file.
 """
 import argparse, os, sys
 import torch
+import torch.nn.functional as F
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'golden'))
 import make_golden as golden
 
 SIZES = {'juntingnet': (96, 96), 'wepsam': (128, 128), 'mlnet': (480, 640)}     # others: 240 x 320
+
+
+def maxpool(x, k, stride, same):
+    """The values alone, in words that ONNX has; golden's looks for the winners, too."""
+    h, w = (int(n) for n in x.shape[-2:])
+    (top, bottom), (left, right) = ((golden.pool_pads(h, k, stride), golden.pool_pads(w, k, stride)) if same
+                                    else ((0, 0), (0, 0)))
+    return F.max_pool2d(F.pad(x, (left, right, top, bottom), value=-1e30), k, stride), None
+
+
+def maxout(x, pieces=2):
+    return x.reshape(x.shape[0], -1, pieces).max(-1)[0], None
+
+
+golden.maxpool, golden.maxout = maxpool, maxout
 
 
 def values(name, shape):

@@ -107,8 +107,8 @@ static void test_overfit(void) {
         { SAL_KIND_JUNTINGNET, 48, 48, 4, 120, 1e-3, .06 },
             { SAL_KIND_WEPSAM, 64, 64, 4, 60, 1e-3, .06 },
         { SAL_KIND_MLNET, 48, 64, 16, 100, 4e-3, .02 },
-            { SAL_KIND_SAM_VGG, 48, 64, 32, 160, 4e-3, .05 },
-        { SAL_KIND_SAM_RESNET, 48, 64, 32, 150, 4e-3, .05 }
+            { SAL_KIND_SAM_VGG, 48, 64, 32, 160, 4e-3, .1 },
+        { SAL_KIND_SAM_RESNET, 48, 64, 32, 150, 4e-3, .1 }   /* 0.004 to 0.04 by rounding and seed */
     };
     int k;
     for (k = 0; k < SAL__COUNT(cases); k++) {
