@@ -531,7 +531,7 @@ SALDEF void sal_max_norm(float *w, int rows, int n, double c);
     X(BATCHNORM, batchnorm, same,      ,            )   \
     X(DROPOUT,   dropout,   same,      ,            )   \
     X(CONCAT,    concat,    concat,    ,            )   \
-    X(ADD,       add,       add,       ,            )   \
+    X(ADD,       add,       add,       ,      _train)   \
     X(MIRROR,    mirror,    same,      ,            )   \
     X(UPSAMPLE,  upsample,  upsample,  _fast, _train)   \
     X(PRIOR,     prior,     same,      ,            )   \
@@ -808,7 +808,7 @@ typedef struct sal_run {
     size_t gradient_floats;
     double *sums;               /* backward: of the gradient of step `summed`, of each sample and */
     int summed;                 /* channel; the gradient went back through the ReLU already */
-    int begins;                 /* 1: backward writes the gradient of its input, instead of += */
+    int begins;                 /* bit k: backward writes the gradient of input k, instead of += */
     /* Optional observer callback: called when forward has done layer i, whose value is still
        there (see step[i].output); later layers may take its memory. */
     void (*watch)(void *arg, const struct sal_run *run, int i);
@@ -4452,8 +4452,9 @@ SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout
         for (k = 0; k < net->layer[i].inputs; k++) {    /* begin the gradients that begin here */
             sal_value *in = &run->value[sal__root(run, net->layer[i].input[k])];
             j.grad = in->grad; j.data = NULL; j.count = sal__shape_count(in->shape);
-            if (!in->grad || in->grad_first != 2 * end - i) continue;
-            if (b->begins && b->begins(run, i)) run->begins = 1;
+            if (!in->grad || in->grad_first != 2 * end - i ||
+                (k > 0 && in == &run->value[sal__root(run, net->layer[i].input[0])])) continue;
+            if (b->begins && b->begins(run, i)) run->begins |= 1 << k;
             else sal_parallel_for(ctx, run->n, sal__mask_task, &j);
         }
         /* fused: through it first, in place */
@@ -13221,7 +13222,8 @@ static sal__plane_job sal__plane_fit(const sal_conv *s, int training) {
     j.border_size = (size_t)(s->oh + 2 * j.over) * j.back + 16;
     j.worker_size = j.plane_size;
     if (training)
-        j.worker_size += j.border_size + (size_t)((s->ih + d - 1) / d) * ((s->iw + d - 1) / d);
+        j.worker_size += j.border_size + (size_t)((s->ih + d - 1) / d) * ((s->iw + d - 1) / d) * d +
+                         16;
     j.worker_size = (j.worker_size + 15) / 16 * 16;
     return j;
 }
@@ -13394,12 +13396,13 @@ static void sal__fast_wide(sal_ctx *ctx, float *out, const float *in, const floa
     sal_parallel_for(ctx, s->n * j.strips, sal__wide_task, &j);
 }
 
-/* The inputs of row v, column q modulo the stride: = or += their gradient. to: room for them. */
-static void sal__plane_back(const sal__plane_job *j, float *din, const float *border, int c, int v,
-                            int q, float *to) {
+/* to, rows `pitch` apart, = or, if add, += the gradient of inputs of row v, column q modulo the
+   stride. */
+static void sal__plane_back(const sal__plane_job *j, float *to, int pitch, int add,
+                            const float *border, int c, int v, int q) {
     const sal_conv *s = j->s;
-    int d = s->stride, rows = (s->ih - v + d - 1) / d, n = (s->iw - q + d - 1) / d, begun = 0;
-    int taps = s->kh * s->kw, count = 0;
+    int d = s->stride, rows = (s->ih - v + d - 1) / d, n = (s->iw - q + d - 1) / d;
+    int taps = s->kh * s->kw, count = 0, begun = 0;
     const float *from[9];
     float weight[9];
     for (int t = 0; t < taps; t++) {
@@ -13412,14 +13415,38 @@ static void sal__plane_back(const sal__plane_job *j, float *din, const float *bo
         }
         if (count == 0 || (count < 9 && t + 1 < taps)) continue;
         for (; count < 9; count++) { weight[count] = 0; from[count] = from[0]; }
-        j->isa->taps(d == 1 ? din : to, (size_t)n, from, (size_t)j->back, weight, 0,
-                     (d == 1 && j->add) || begun, -INFINITY, INFINITY, n, rows);
+        j->isa->taps(to, (size_t)pitch, from, (size_t)j->back, weight, 0, add || begun, -INFINITY,
+                     INFINITY, n, rows);
         begun = 1; count = 0;
     }
-    if (!begun) memset(to, 0, (size_t)rows * n * sizeof(float));
-    for (int y = 0; d > 1 && y < rows; y++) {
-        float *row = din + (size_t)(v + y * d) * s->iw + q;
-        for (int x = 0; x < n; x++, to++) row[x * d] = j->add ? row[x * d] + *to : *to;
+    for (int y = 0; !begun && !add && y < rows; y++)
+        memset(to + (size_t)y * pitch, 0, (size_t)n * sizeof(float));
+}
+
+/* din = or += the gradient of a plane's inputs; to: room for d remainders of columns. */
+static void sal__plane_data(const sal__plane_job *j, float *din, const float *border, int c,
+                            float *to) {
+    const sal_conv *s = j->s;
+    int d = s->stride, n = (s->iw + d - 1) / d;
+    size_t size = (size_t)((s->ih + d - 1) / d) * n;
+    if (d == 1) {
+        sal__plane_back(j, din, n, j->add, border, c, 0, 0);
+        return;
+    }
+    for (int v = 0; v < SAL__MIN(d, s->ih); v++) {
+        for (int q = 0; q < SAL__MIN(d, s->iw); q++)
+            sal__plane_back(j, to + q * size, n, 0, border, c, v, q);
+        for (int y = v, at = 0; y < s->ih; y += d, at += n) {
+            float *row = din + (size_t)y * s->iw;
+            const float *even = to + at, *odd = even + size;
+            int x = 0;
+            if (d == 2 && !j->add)
+                for (; x + 2 <= s->iw; x += 2) { row[x] = *even++; row[x + 1] = *odd++; }
+            for (; x < s->iw; x++) {
+                float g = to[x % d * size + at + x / d];
+                row[x] = j->add ? row[x] + g : g;
+            }
+        }
     }
 }
 
@@ -13439,9 +13466,7 @@ static void sal__depthwise_back_task(void *arg, int c, int worker) {
         for (int y = 0; y < s->oh; y++)
             memcpy(inner + (size_t)y * j->back, j->dout + (plane * s->oh + y) * s->ow,
                    (size_t)s->ow * sizeof(float));
-        for (int i = 0; j->din && i < d * d; i++)
-            if (i / d < s->ih && i % d < s->iw)
-                sal__plane_back(j, j->din + plane * s->ih * s->iw, border, c, i / d, i % d, rest);
+        if (j->din) sal__plane_data(j, j->din + plane * s->ih * s->iw, border, c, rest);
         if (!j->dweight) continue;
         sal__plane_copy(j, copy, j->in + plane * s->ih * s->iw);
         for (int t = 0; t < taps; t += 9) {
@@ -14593,6 +14618,37 @@ static sal_result sal__backward_depthwise_train(sal_ctx *ctx, sal_run *run, int 
     return SAL_OK;
 }
 
+typedef struct sal__add_job {
+    const sal__isa *isa;
+    float *out;
+    const float *a, *b;         /* b: NULL for 0 */
+    size_t count;
+} sal__add_job;
+
+static void sal__add_task(void *arg, int index, int worker) {       /* of each sample */
+    const sal__add_job *j = (const sal__add_job *)arg;
+    size_t at = index * j->count;
+    j->isa->finish(j->out + at, j->a + at, j->b ? j->b + at : NULL, 1, 0, SAL_IDENTITY, j->count);
+}
+
+static sal_result sal__forward_add_train(sal_ctx *ctx, sal_run *run, int i) {
+    sal__at a = sal__at_of(run, i);
+    sal__add_job j = { sal__isa_of(ctx), a.out, a.in, sal__in(run, i, 1), a.count / a.n };
+    sal_parallel_for(ctx, a.n, sal__add_task, &j);
+    return SAL_OK;
+}
+
+static sal_result sal__backward_add_train(sal_ctx *ctx, sal_run *run, int i) {
+    sal__at a = sal__at_of(run, i);
+    for (int k = 0; k < 2; k++) {
+        float *din = sal__din(run, i, k);
+        sal__add_job j = { sal__isa_of(ctx), din, a.dout, run->begins >> k & 1 ? NULL : din,
+                           a.count / a.n };
+        if (din) sal_parallel_for(ctx, a.n, sal__add_task, &j);
+    }
+    return SAL_OK;
+}
+
 static sal_result sal__backward_upsample_train(sal_ctx *ctx, sal_run *run, int i) {
     sal__at a = sal__at_of(run, i);
     sal__upsample_job j = sal__upsample_fit(a.from, a.to, a.scratch);
@@ -14765,7 +14821,8 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
 
 static int sal__begins_fast(const sal_run *run, int i) {
     sal_op op = run->net->layer[i].op;
-    return op == SAL_OP_CONV2D || op == SAL_OP_DEPTHWISE || op == SAL_OP_MAXPOOL;
+    return op == SAL_OP_CONV2D || op == SAL_OP_DEPTHWISE || op == SAL_OP_MAXPOOL ||
+           op == SAL_OP_ADD;
 }
 
 #define SAL__OP_FAST(ENUM, name, shape, fast, train) sal__forward_##name##fast,
