@@ -14628,7 +14628,7 @@ typedef struct sal__add_job {
 static void sal__add_task(void *arg, int index, int worker) {       /* of each sample */
     const sal__add_job *j = (const sal__add_job *)arg;
     size_t at = index * j->count;
-    j->isa->finish(j->out + at, j->a + at, j->b ? j->b + at : NULL, 1, 0, SAL_IDENTITY, j->count);
+    j->isa->finish(j->out + at, j->a + at, j->b ? j->b + at : NULL, 1, 0, SAL_ACT_IDENTITY, j->count);
 }
 
 static sal_result sal__forward_add_train(sal_ctx *ctx, sal_run *run, int i) {
