@@ -7615,7 +7615,9 @@ SALDEF sal_result sal_map_load_npy_memory(sal_ctx *ctx, const void *bytes, size_
     sal__npy a = SAL__ZEROED;
     memset(map, 0, sizeof *map);
     if (size < 12 || memcmp(p, "\x93NUMPY", 6) || p[6] < 1 || p[6] > 3)
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: is not a NumPy .npy file", name);
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: is not a NumPy .npy file but %s", name,
+                         size < 12 || p[0] == 0x93 ? "cut off, or of another version" :
+                         sal_file_kind(p, size));
     size_t start = p[6] == 1 ? 10 : 12, length = (size_t)sal__uint(p + 8, p[6] == 1 ? 2 : 4, 0);
     if (length > size - start)
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: truncated in its header", name);

@@ -598,8 +598,9 @@ static sal_result set__mat_read(set__mat_reader *r, const unsigned char *p, size
         if (size >= 20 && memchr(p, 0, 4))          /* where version 5 has text, 4 has a number */
             return set__fail(r->ctx, SAL_ERR_UNSUPPORTED, "%s: is a MATLAB 4 file, or no MATLAB "
                              "file; save it again with save(..., '-v7')", r->path);
-        return set__fail(r->ctx, SAL_ERR_FORMAT, "%s: is no MATLAB file (%.0f bytes, without the "
-                         "header of 128 bytes that ends in MI or IM)", r->path, (double)size);
+        return set__fail(r->ctx, SAL_ERR_FORMAT, "%s: is no MATLAB file but %s (%.0f bytes, without "
+                         "the header of 128 bytes that ends in MI or IM)", r->path,
+                         sal_file_kind(p, size), (double)size);
     }
     r->big = p[126] == 'M';
     unsigned version = (unsigned)set__uint(p + 124, 2, r->big);
@@ -1124,9 +1125,12 @@ static sal_result set__sort_subjects(set__opener *b) {
 /* --- fixations.csv and sigma.csv */
 
 static sal_result set__csv_column(sal_ctx *ctx, const set__csv *c, const char *name, int *column) {
+    const char *kind = c->columns ? sal_file_kind(c->cell[0], strlen(c->cell[0])) : "a text file";
+    int other = strcmp(kind, "a text file") && strcmp(kind, "an unknown kind of file");
     *column = set__csv_find(c, name);
     if (*column >= 0) return SAL_OK;
-    return set__fail(ctx, SAL_ERR_FORMAT, "%s:%d: no column is named %s", c->path, c->line, name);
+    return set__fail(ctx, SAL_ERR_FORMAT, "%s:%d: no column is named %s%s%s", c->path, c->line, name,
+                     other ? "; it is " : "", other ? kind : "");
 }
 
 /* The number in a cell; a column that is not there (-1) gives -1, an empty cell and what programs

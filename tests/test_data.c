@@ -501,6 +501,8 @@ static void test_csv(sal_ctx *ctx) {
         { "image,x,y\n\"a.png\"b,1,2\n", "fixations.csv:2: text behind", "text behind a quote" },
         { "image,x,y\nzz.png,1,2\n", "zz.png: this picture is not there", "an unknown picture" },
         { "", "fixations.csv:1: no column is named image", "an empty file" },
+        { "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "it is a Git LFS pointer",
+          "a pointer of Git LFS" },
         { "\x89PNG\r\n\x1a\n", "no column is named image", "a file that is no CSV" }
     };
     static const double back[][2] = { { 10.25, 4 }, { 1, 2 }, { 31, 1e1 }, { 3, -0.25 } };

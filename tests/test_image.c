@@ -377,6 +377,9 @@ static void test_saving(sal_ctx *ctx) {
     sal_file_read(ctx, path_of("m.npy"), &bytes, &size);
     CHECK(size == 128 + 24 && !memcmp(bytes + 10, "{'descr': '<f4', 'fortran_order': False, "
           "'shape': (2, 3), } ", 59) && bytes[127] == '\n', "its header is NumPy's");
+    CHECK(sal_map_load_npy_memory(ctx, "<!DOCTYPE html>\n<html>", 22, "page.npy", &again) &&
+          strstr(sal_error(ctx), "but an HTML page"), "what is no array is named: %s",
+          sal_error(ctx));
     for (i = 0; i < (int)size; i++)
         differ += sal_map_load_npy_memory(ctx, bytes, (size_t)i, "cut.npy", &again) == SAL_OK;
     CHECK(differ == 0, "no beginning of an .npy file passes for a whole one: %s", sal_error(ctx));
