@@ -8,6 +8,7 @@
 #   make web        build/web/saliency.html: the page, one file with program and model inside (Debian: emscripten)
 #   make install    headers, programs, weights, saliency.pc and a CMake package, under PREFIX (/usr/local)
 #   make uninstall  removes what make install puts there
+#   make lint       compilers' warnings, cppcheck and clang-tidy over the header (as far as installed)
 #   make check-all  the tests again: sanitizers, other compilers, other processors
 #   make test-windows   all programs and tests, as Windows programs in wine
 #   make reproduce-wepsam   WEPSAM's Fig. 2 on the data sets in DATA (about 20 minutes on two cores)
@@ -128,6 +129,9 @@ web: setup
 test-windows: setup
 	@ALL=1 sh tests/test_windows.sh
 
+lint:
+	@sh tests/lint.sh
+
 check-all: setup
 	@sh tests/check-all.sh
 
@@ -213,5 +217,5 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all setup demo tests test bench cuda test-cuda bench-cuda check-all test-windows web \
+.PHONY: all setup demo tests test bench cuda test-cuda bench-cuda check-all lint test-windows web \
         reproduce-wepsam reproduce-sam reproduce-mlnet ladder install uninstall clean

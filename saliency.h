@@ -1531,7 +1531,7 @@ static double sal__clamp(double x, double low, double high) {
     return x < low ? low : x > high ? high : x;
 }
 /* The whole part of x in low..high; low for what is not a number, which no cast may meet. */
-static int sal__whole(double x, double low, double high) {
+static int sal__to_int(double x, double low, double high) {
     return (int)(x > low ? x < high ? x : high : low);
 }
 
@@ -3234,9 +3234,9 @@ SALDEF double sal_loss_mse(float *dx, const float *x, const float *y, size_t n, 
     for (size_t i = 0; i < n; i++) {
         double d = (double)x[i] - y[i];
         sum += d * d;
-        if (dx) dx[i] += (float)(weight * 2 * d / n);
+        if (dx) dx[i] += (float)(weight * 2 * d / (double)n);
     }
-    return weight * sum / n;
+    return weight * sum / (double)n;
 }
 
 /* ML-Net's loss, eq. (2), as a mean over pixels; m is the pixel of the maximum (the first of
@@ -3251,13 +3251,13 @@ static double sal__loss_mlnet(float *dx, const float *x, const float *y, size_t 
     top = SAL__MAX(x[m], SAL__LOSS_EPS);
     for (size_t i = 0; i < n; i++) {
         double a = 1.1 - y[i], w = code ? 1 / a : 1 / (a * a), d = x[i] / top - y[i];
-        double slope = weight * 2 * w * d / top / n;
+        double slope = weight * 2 * w * d / top / (double)n;
         sum += w * d * d;
         through_max -= slope * x[i] / top;
         if (dx) dx[i] += (float)slope;
     }
     if (dx && x[m] > SAL__LOSS_EPS) dx[m] += (float)through_max;
-    return weight * sum / n;
+    return weight * sum / (double)n;
 }
 SALDEF double sal_loss_mlnet(float *dx, const float *x, const float *y, size_t n, double weight) {
     return sal__loss_mlnet(dx, x, y, n, weight, 0);
@@ -3271,9 +3271,9 @@ SALDEF double sal_loss_mlnet_code(float *dx, const float *x, const float *y, siz
 static double sal__mean_sd(const float *x, size_t n, double *sd) {
     double sum = 0, squares = 0;
     for (size_t i = 0; i < n; i++) sum += x[i];
-    sum /= n;
+    sum /= (double)n;
     for (size_t i = 0; i < n; i++) squares += (x[i] - sum) * (x[i] - sum);
-    *sd = sqrt(squares / n);
+    *sd = sqrt(squares / (double)n);
     return sum;
 }
 
@@ -3287,7 +3287,8 @@ SALDEF double sal_loss_nss(float *dx, const float *x, const float *y, size_t n, 
     if (total <= 0 || sd <= 0) return 0;
     nss /= total;
     for (size_t i = 0; dx && i < n; i++)
-        dx[i] += (float)(weight / s * (y[i] / total - 1.0 / n - nss * (x[i] - mean) / (n * sd)));
+        dx[i] += (float)(weight / s * (y[i] / total - 1 / (double)n -
+                                       nss * (x[i] - mean) / ((double)n * sd)));
     return weight * nss;
 }
 
@@ -3297,9 +3298,10 @@ SALDEF double sal_loss_cc(float *dx, const float *x, const float *y, size_t n, d
     double sx, sy, mx = sal__mean_sd(x, n, &sx), my = sal__mean_sd(y, n, &sy), cc = 0;
     if (sx <= 0 || sy <= 0) return 0;
     for (size_t i = 0; i < n; i++) cc += (x[i] - mx) * (y[i] - my);
-    cc /= n * sx * sy;
+    cc /= (double)n * sx * sy;
     for (size_t i = 0; dx && i < n; i++)
-        dx[i] += (float)(weight * ((y[i] - my) / sy - cc * (x[i] - mx) / sx) / (n * sx));
+        dx[i] += (float)(weight * ((y[i] - my) / sy - cc * (x[i] - mx) / sx) /
+                         ((double)n * sx));
     return weight * cc;
 }
 
@@ -3373,9 +3375,9 @@ SALDEF double sal_loss_bce(float *dx, const float *x, const float *y, size_t n, 
     for (size_t i = 0; i < n; i++) {
         double p = sal__clamp(x[i], SAL__LOSS_EPS, 1 - SAL__LOSS_EPS);
         sum -= y[i] * log(p) + (1 - y[i]) * log(1 - p);
-        if (dx && p == x[i]) dx[i] += (float)(weight * (p - y[i]) / (p * (1 - p)) / n);
+        if (dx && p == x[i]) dx[i] += (float)(weight * (p - y[i]) / (p * (1 - p)) / (double)n);
     }
-    return weight * sum / n;
+    return weight * sum / (double)n;
 }
 
 /* --- combinations ---------------------------------------------------------------------------- */
@@ -5885,7 +5887,7 @@ static float sal__quantise(int8_t *out, const float *in, size_t n) {
     }
     scale = most / 127;
     if (scale < FLT_MIN) scale = 1;             /* zeros, or as good as */
-    for (i = 0; i < n; i++) out[i] = (int8_t)sal__whole(rint((double)in[i] / scale), -127, 127);
+    for (i = 0; i < n; i++) out[i] = (int8_t)sal__to_int(rint((double)in[i] / scale), -127, 127);
     return scale;
 }
 
@@ -6121,9 +6123,13 @@ static int sal__field_parse(const sal__field *f, const char *text, sal_net_desc 
     if (f->numbers) return !*text;
     int whole = 0;
     while (f->name[0] && whole < 3 && f->name[whole] && strcmp(text, f->name[whole])) whole++;
-    if (f->name[0] ? whole > f->most : sal_number_parse(&text, &x) || *text || x != floor(x) ||
-                     !(x >= 0 && x <= f->most)) return 0;
-    if (!f->name[0]) whole = (int)x;
+    if (f->name[0]) {
+        if ((float)whole > f->most) return 0;
+    } else {
+        if (sal_number_parse(&text, &x) || *text || x != floor(x)) return 0;
+        if (!(x >= 0 && x <= (double)f->most)) return 0;
+        whole = (int)x;
+    }
     memcpy((char *)d + f->offset, &whole, sizeof whole);
     return 1;
 }
@@ -6295,8 +6301,8 @@ static sal_result sal__bind_range(sal_ctx *ctx, const char *name, sal_net *net,
             return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s must be %d F32 values", name,
                              t->name, c + 2);
         for (int k = 0; first && k < c + 2; k++)
-            if (!(fabsf(x[k]) <= 1e6f && (k < 2 || (x[0] <= x[k] && x[k] <= x[1])) &&
-                  x[1] - x[0] >= 1e-6f))
+            if (!(fabsf(x[k]) <= 1e6f && x[1] - x[0] >= 1e-6f &&
+                  (k < 2 || (x[0] <= x[k] && x[k] <= x[1]))))
                 return sal__fail(ctx, SAL_ERR_FORMAT, "%s: tensor %s is not a range (lowest and "
                                  "highest value, then means between them)", name, t->name);
         l->range = x;
@@ -6691,7 +6697,7 @@ static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filte
     SAL__TRY_NEW(t->weight, ctx, float, (size_t)out * t->width);
     for (int o = 0; o < out; o++) {
         double centre = (o + 0.5) * step, total = 0;
-        int first = sal__whole(floor(centre - reach), 0, in - t->width);
+        int first = sal__to_int(floor(centre - reach), 0, in - t->width);
         float *weight = t->weight + (size_t)o * t->width;
         if (in == out) { t->first[o] = o; *weight = 1; continue; }  /* this side stays as it is */
         for (int k = 0; k < t->width; k++) {
@@ -6832,7 +6838,7 @@ static sal_result sal__resize(sal_ctx *ctx, float *out, int ow, int oh, const un
     r = sal__filter_table_new(ctx, ow, w, filter, &j.x);
     if (r == SAL_OK) r = sal__filter_table_new(ctx, oh, h, filter, &j.y);
     if (r == SAL_OK) {      /* some rows of the input, and more than those two strips share */
-        j.strip = sal__whole(SAL__MAX(64, 2.0 * j.y.width) * oh / h, 1, 32);
+        j.strip = sal__to_int(SAL__MAX(64, 2.0 * j.y.width) * oh / h, 1, 32);
         strips = (oh + j.strip - 1) / j.strip;
     }
     for (int k = 0; k < strips && (bytes || j.across); k++)
@@ -7669,7 +7675,7 @@ static sal_result sal__channel(sal_ctx *ctx, const sal_image *image, int channel
         const unsigned char *p = image->data + i * 3;
         plane[i] = channel < 3 ? p[channel] / 255.0f
                  : channel == 3 ? SAL__MAX(SAL__MAX(p[0], p[1]), p[2]) / 255.0f
-                 : (299 * p[0] + 587 * p[1] + 114 * p[2]) / 255000.0f;
+                 : (float)(299 * p[0] + 587 * p[1] + 114 * p[2]) / 255000.0f;
     }
     if (!same) {
         r = sal_resize(ctx, out, ow, oh, plane, image->w, image->h, 1, filter);
@@ -7884,7 +7890,7 @@ SALDEF void sal_colormap(float t, unsigned char rgb[3]) {
     for (int c = 0; c < 3; c++) {
         double v = from_xyz[c][0] * x + from_xyz[c][1] * y + from_xyz[c][2] * z;
         v = v <= 0.0031308 ? 12.92 * v : 1.055 * pow(v, 1 / 2.4) - 0.055;
-        rgb[c] = (unsigned char)sal__whole(v * 255 + 0.5, 0, 255);
+        rgb[c] = (unsigned char)sal__to_int(v * 255 + 0.5, 0, 255);
     }
 }
 
@@ -8026,8 +8032,8 @@ static sal_result sal__spectral(sal_ctx *ctx, sal__arena *arena, const sal_image
             double mean = 0, factor;    /* of the 3 x 3 neighbours, edges repeated */
             for (int j = -1; j <= 1; j++)
                 for (int i = -1; i <= 1; i++)
-                    mean += spectrum[sal__whole(y + j, 0, N - 1) * N +
-                                     sal__whole(x + i, 0, N - 1)] / 9;
+                    mean += spectrum[sal__to_int(y + j, 0, N - 1) * N +
+                                     sal__to_int(x + i, 0, N - 1)] / 9;
             /* exp(residual) with the phase of a: a / |a| * exp(log |a| - mean) */
             factor = exp(-mean);
             a[y][x][0] *= factor; a[y][x][1] *= factor;
@@ -8080,7 +8086,7 @@ static void sal__dkl(float *lum, float *rg, float *by, const float *r, const flo
     for (size_t i = 0; i < n; i++) {
         double at[3];
         for (int c = 0; c < 3; c++)         /* entry ceil(255 x) of a table that starts at 1 */
-            at[c] = light[c][sal__whole(ceil(guns[c][i] * 255) - 1, 0, 255)];
+            at[c] = light[c][sal__to_int(ceil(guns[c][i] * 255) - 1, 0, 255)];
         for (int c = 0; c < 3; c++)
             d[c] = cones[c][0] * at[0] + cones[c][1] * at[1] + cones[c][2] * at[2] - grey[c];
         lum[i] = (float)(0.5774 * sqrt(3.0) * f * (d[0] + d[1]));
@@ -8200,8 +8206,8 @@ static sal_result sal__orientations(sal_ctx *ctx, const sal_map *in, sal_map *co
     for (int y = 0; y < g.h; y++)
         for (int x = 0; x < g.w; x++)
             padded[(size_t)y * g.w + x] =
-                in->data[(size_t)sal__whole(y - SAL__PAD, 0, in->h - 1) * (size_t)in->w +
-                         (size_t)sal__whole(x - SAL__PAD, 0, in->w - 1)];
+                in->data[(size_t)sal__to_int(y - SAL__PAD, 0, in->h - 1) * (size_t)in->w +
+                         (size_t)sal__to_int(x - SAL__PAD, 0, in->w - 1)];
     for (int k = 0; k < SAL__COUNT(ones); k++) ones[k] = 1;
     ptrdiff_t area = (ptrdiff_t)g.w * g.h, margin = (ptrdiff_t)g.w * SAL__PAD;
     sal__line_filter(rows, padded, SAL__ALONG, area - SAL__PAD, ones, SAL__ALONG, 1);
@@ -8340,7 +8346,7 @@ static sal_result sal__itti(sal_ctx *ctx, sal__arena *arena, const sal_image *im
     SAL__TRY_PUT(scratch, ctx, arena, float, fine + 2 * (size_t)w * h);
     SAL__TRY(sal__itti_sum(ctx, &f, scratch, scratch + fine, map));
     sal__fade(map->data, w, h, 4);
-    return sal_blur(ctx, map->data, map->data, w, h, blur * SAL__MAX(w, h), 2,
+    return sal_blur(ctx, map->data, map->data, w, h, blur * (float)SAL__MAX(w, h), 2,
                     SAL_BORDER_REPLICATE);
 }
 
@@ -8366,7 +8372,7 @@ static void sal__gbvs_activate(float *out, const float *a, int w, int h) {
     for (int dy = 0; dy < h; dy++)          /* each edge once: from p to q, dx right and dy down */
         for (int dx = dy ? 1 - w : 1; dx < w; dx++) {
             float decay = (float)exp(-(dx * dx + dy * dy) / (2 * s * s));
-            int x0 = SAL__MAX(0, -dx), x1 = SAL__MIN(w, w - dx);
+            int x0 = SAL__MAX(0, -dx), x1 = dx > 0 ? w - dx : w;
             for (int y = 0; y < h - dy; y++) {
                 const float *p = a + (size_t)y * w, *q = p + dy * w + dx;
                 float *out_p = out + (p - a), *out_q = out_p + dy * w + dx;
@@ -8790,7 +8796,7 @@ SALDEF sal_result sal_density(sal_ctx *ctx, const sal_fixation *fixations, int c
     SAL__TRY(sal_map_new(ctx, w, h, map));
     for (int k = 0; k < count; k++) {
         float fx = fixations[k].x, fy = fixations[k].y;
-        int x = sal__whole(floor(fx + 0.5), 0, w - 1), y = sal__whole(floor(fy + 0.5), 0, h - 1);
+        int x = sal__to_int(floor(fx + 0.5), 0, w - 1), y = sal__to_int(floor(fy + 0.5), 0, h - 1);
         if (fabsf(fx) <= FLT_MAX && fabsf(fy) <= FLT_MAX) map->data[(size_t)y * w + x] += 1;
     }
     sal_result r = sal_blur(ctx, map->data, map->data, w, h, sigma, 4, SAL_BORDER_ZERO);
@@ -9593,7 +9599,7 @@ SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *d, double *value
     SAL__TRY(sal__check_epsilon(ctx, eps));
     for (int i = 0; i < SAL_METRIC_COUNT; i++) {
         int need = sal_metric_about((sal_metric)i)->needs;
-        wanted[i] = d->metrics ? d->metrics >> i & 1 : (need & ~have) == 0;
+        wanted[i] = (char)(d->metrics ? d->metrics >> i & 1 : (need & ~have) == 0);
         if (wanted[i]) needs |= need;
         value[i] = NAN;
     }
@@ -10141,7 +10147,8 @@ SALDEF sal_result sal_self_test(sal_ctx *ctx, void (*report)(void *user, const c
     if (!*first) return SAL_OK;
     return sal__fail(ctx, SAL_ERR_NUMERIC,
                      "self-test: the kernel \"%s\" of the backend %s is wrong "
-                     "(off by %.1e of its size): compile with SALIENCY_NO_SIMD or less optimisation, or use "
+                     "(off by %.1e of its size): compile with SALIENCY_NO_SIMD or less "
+                     "optimisation, or use "
                      "sal_backend_ref()", first, backend->name, worst);
 }
 
@@ -10630,8 +10637,8 @@ static sal_result sal__crop_boxes(sal_ctx *ctx, sal__arena *arena, const sal_map
         b->right = b->left + c.bw; b->bottom = b->top + c.bh;
         b->w = (int)sal__crop_whole(c.bw, c.w);
         b->h = (int)sal__crop_whole(c.bh, c.h);
-        b->x = sal__whole(floor(b->left + 0.5), 0, c.w - b->w);
-        b->y = sal__whole(floor(b->top + 0.5), 0, c.h - b->h);
+        b->x = sal__to_int(floor(b->left + 0.5), 0, c.w - b->w);
+        b->y = sal__to_int(floor(b->top + 0.5), 0, c.h - b->h);
         b->kept = sal__crop_inside(&c, b->x, b->y, b->w, b->h) / c.total;
     }
     return SAL_OK;
@@ -10785,11 +10792,11 @@ static sal_result sal__picture_fit(sal_ctx *ctx, const sal__trainer *t, const sa
     for (int y = 0; r == SAL_OK && y < f->h; y++)
         for (int x = 0; x < 3 * f->w; x++)
             s->image[((size_t)(f->y + y) * z->iw + f->x) * 3 + x] =
-                (unsigned char)sal__whole(image[(size_t)y * f->w * 3 + x] + 0.5, 0, 255);
+                (unsigned char)sal__to_int(image[(size_t)y * f->w * 3 + x] + 0.5, 0, 255);
     for (int y = 0; r == SAL_OK && y < h; y++)
         for (int x = 0; x < w; x++)
             s->density[(size_t)(y0 + y) * z->dw + x0 + x] =
-                (uint16_t)sal__whole(map[(size_t)y * w + x] * 65535.0 + 0.5, 0, 65535);
+                (uint16_t)sal__to_int(map[(size_t)y * w + x] * 65535.0 + 0.5, 0, 65535);
     sal_free(ctx, image);
     sal_free(ctx, map);
     return r;
@@ -10923,8 +10930,8 @@ static void sal__view_maps(const sal__trainer *t, const sal__picture *s, const s
     }
     memset(fixations, 0, (size_t)h * w * sizeof(float));
     for (int i = 0; i < s->points; i++) {
-        double u = (s->point[2 * i] * z->iw - v->x) / v->w;
-        double q = (s->point[2 * i + 1] * z->ih - v->y) / v->h;
+        double u = (s->point[2 * i] * (float)z->iw - (float)v->x) / (float)v->w;
+        double q = (s->point[2 * i + 1] * (float)z->ih - (float)v->y) / (float)v->h;
         if (v->mirror) u = 1 - u;
         if (u >= 0 && u < 1 && q >= 0 && q < 1)
             fixations[(size_t)(q * h) * w + (size_t)(u * w)] = 1;
@@ -11592,7 +11599,8 @@ static sal_result sal__train_memory(sal__trainer *t) {
         weights += (double)sal_tensor_count(&t->net->param[i].value);
     t->cached = store <= (d->cache_bytes > 0 ? d->cache_bytes : 8e9);
     t->at.bytes = (t->cached ? store : 0) + runs + (double)sizeof(float) *
-        (t->optim->slots * t->optim->floats + t->block_floats * ((t->vals > 0) + (d->average > 0)) +
+        ((double)(t->optim->slots * t->optim->floats) +
+         (double)(t->block_floats * ((t->vals > 0) + (d->average > 0))) +
          batch * (2.0 * (double)map + (double)pixels) + weights);
     if (d->memory_limit > 0 && t->at.bytes > d->memory_limit)
         return sal__fail(ctx, SAL_ERR_MEMORY, "training would take %.0f MB, %.0f MB of them for "
@@ -11728,8 +11736,9 @@ static sal_result sal__train_step(sal__trainer *t) {
                             &t->at.gradient));
     t->steps_done++;
     if (t->average)     /* early averages forget faster */
-        sal__weights(t, t->average, SAL__BLEND, 1 - SAL__MIN(d->average, (1 + t->steps_done) /
-                                                             (10.0 + (double)t->steps_done)));
+        sal__weights(t, t->average, SAL__BLEND,
+                     1 - SAL__MIN(d->average, (1 + (double)t->steps_done) /
+                                              (10.0 + (double)t->steps_done)));
     t->epoch_loss += loss;
     t->at.step++;
     t->at.loss = t->epoch_loss / t->at.step;
@@ -13692,9 +13701,9 @@ static sal_result sal__whole_fill(sal_ctx *ctx, sal_run *run, int i, unsigned ch
     w->rule.zero = out->zero; w->rule.high = 255;
     if (run->step[i].act != SAL_ACT_IDENTITY) w->rule.low = out->zero;
     if (run->step[i].act == SAL_ACT_RELU6)
-        w->rule.high = (int)SAL__MIN(255, 6 / out->unit + 0.5f + out->zero);
+        w->rule.high = (int)SAL__MIN(255, 6 / out->unit + 0.5f + (float)out->zero);
     if (add) {
-        w->rule.add = sal__whole((double)add->unit / out->unit * 1024 + 0.5, 0, 32768);
+        w->rule.add = sal__to_int((double)add->unit / out->unit * 1024 + 0.5, 0, 32768);
         w->rule.offset = 512 - add->zero * w->rule.add;
     }
     for (int o = 0; o < oc; o++) {
@@ -13706,8 +13715,9 @@ static sal_result sal__whole_fill(sal_ctx *ctx, sal_run *run, int i, unsigned ch
         double lost = 0;
         for (int e = 0; e < ic * taps; e++) most = SAL__MAX(most, fabsf(x[e]));
         if (most < 1e-30f) most = 0;
-        float inverse = most > 0 ? 2 * levels / most : 0;  /* twice: an int cuts off, then halves */
-        float part = most / levels;
+        /* Twice what is wanted: the conversion to int cuts off, then it is halved and rounded. */
+        float inverse = most > 0 ? (float)(2 * levels) / most : 0;
+        float part = most / (float)levels;
         for (int c = 0; c < ic; c++)
             for (int t = 0; t < taps; t++, x++) {
                 int q = (int)(*x * inverse);
@@ -13933,8 +13943,8 @@ static void sal__whole_depthwise_task(void *arg, int index, int worker) {
     const unsigned char *in = j->in + (size_t)sample * s->ih * s->iw * j->pitch;
     unsigned char *out = j->out + (size_t)index * s->ow * j->out_pitch;
     while (x < s->ow) {
-        int left = x * s->stride - s->left, count = x < begin || x >= end ? 1
-                                                                          : SAL__MIN(end, s->ow) - x;
+        int left = x * s->stride - s->left;
+        int count = x < begin || x >= end ? 1 : SAL__MIN(end, s->ow) - x;
         for (int t = 0; t < s->kh * s->kw; t++) {
             int v = top + t / s->kw, u = left + t % s->kw;
             from[t] = v < 0 || v >= s->ih || u < 0 || u >= s->iw ? j->border
@@ -14630,7 +14640,8 @@ typedef struct sal__add_job {
 static void sal__add_task(void *arg, int index, int worker) {       /* of each sample */
     const sal__add_job *j = (const sal__add_job *)arg;
     size_t at = index * j->count;
-    j->isa->finish(j->out + at, j->a + at, j->b ? j->b + at : NULL, 1, 0, SAL_ACT_IDENTITY, j->count);
+    j->isa->finish(j->out + at, j->a + at, j->b ? j->b + at : NULL, 1, 0, SAL_ACT_IDENTITY,
+                   j->count);
 }
 
 static sal_result sal__forward_add_train(sal_ctx *ctx, sal_run *run, int i) {
@@ -15687,7 +15698,8 @@ static void SAL__K(whole_block)(char *out, size_t pitch, const char *a, size_t l
     c0 = sal__idot16(c0, sal__izip_low(p, q), w##t##0); \
     c1 = sal__idot16(c1, sal__izip_high(p, q), w##t##1); }
 #define SAL__TAP_PAIR_START(t) \
-    const uint8_t *f##t = from[2 * (t)] + c, *g##t = from[2 * (t) + 1 < taps ? 2 * (t) + 1 : 0] + c; \
+    const uint8_t *f##t = from[2 * (t)] + c; \
+    const uint8_t *g##t = from[2 * (t) + 1 < taps ? 2 * (t) + 1 : 0] + c; \
     sal__i w##t##0 = sal__iwords(weight + (t) * 4 * SAL__W); \
     sal__i w##t##1 = sal__iwords(weight + ((t) * 4 + 2) * SAL__W);
 static void SAL__K(whole_taps)(uint8_t *out, size_t pitch, const uint8_t *const *from,

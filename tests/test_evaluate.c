@@ -313,7 +313,8 @@ static void test_errors(void) {
           "but with --any-size it is stretched");
     shell("cp -r \"$T/set\" \"$T/unseen\"; cp \"$T/set/images/p0.png\" \"$T/unseen/images/q.png\"");
     CHECK(run("-m center --metrics CC --data \"$T/unseen\"") == 0 &&
-          holds("err", "as q.png, have") && count_lines("err") == 1, "a picture nobody looked at is left out, and that is said");
+          holds("err", "as q.png, have") && count_lines("err") == 1,
+          "a picture nobody looked at is left out, and that is said");
     shell("echo q2.png,s01,3,4,200 >> \"$T/unseen/fixations.csv\"");
     refuses("-m center --data \"$T/unseen\" --json \"$T/never\"", "--skip-missing",
             "fixations without their picture");
