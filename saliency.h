@@ -13763,7 +13763,7 @@ static sal_result sal__whole_pack(sal_ctx *ctx, sal_run *run) {
                 continue;
             }
             SAL__TRY(sal__whole_fill(ctx, run, i, pass ? run->packed + used : NULL, &size));
-            step->whole = (struct sal__whole *)(void *)(run->packed + used);
+            if (pass) step->whole = (struct sal__whole *)(void *)(run->packed + used);
             used += size;
         }
         if (!pass) SAL__TRY_NEW(run->packed, ctx, unsigned char, used);
