@@ -166,8 +166,6 @@ struct sal_ctx {
 
 /* The last failure of this context as one sentence ("" if there was none). */
 SALDEF const char *sal_error(const sal_ctx *ctx);
-/* A short name of a result code ("ok", "memory", ...). */
-SALDEF const char *sal_result_name(sal_result r);
 /* SAL_VERSION of the implementation that is linked: a program may have seen another header. */
 SALDEF const char *sal_version(void);
 /* count * size bytes, zeroed, aligned to 64; NULL (and an error text) if that overflows or memory
@@ -855,20 +853,6 @@ SALDEF int sal_run_features(const sal_run *run, int values[8]);
 /* Bytes of memory that such a run takes. */
 SALDEF size_t sal_run_bytes(const sal_run *run);
 
-/* Gradients of a network against central differences: for `samples` entries of every parameter that
-   learns and of the input, with random input and a random linear loss. The error is relative to the
-   largest gradient of that parameter. In float32 a step of 1e-2 gives errors around 1e-2; with
-   float defined as double before this header, 1e-5 gives 1e-6 (tests/test_gradcheck.c does). */
-typedef struct sal_gradcheck_result {
-    double worst;               /* error */
-    char where[56];             /* the parameter it was found in, or "input" */
-    int checked;                /* derivatives compared */
-    int rough;                  /* passed over: a ReLU or maximum has its kink there */
-    int silent;                 /* parameters whose gradient is zero throughout: not checked */
-} sal_gradcheck_result;
-SALDEF sal_result sal_gradcheck(sal_ctx *ctx, sal_net *net, const sal_run_desc *desc, int samples,
-                                double step, sal_gradcheck_result *result);
-
 /* A backend executes layers. forward[op] works on layer i of the run: it reads run->value[...].data
    and writes the value of run->step[i].output; scratch says how many bytes of run->scratch it
    wants. When training, train[op] does that and may leave `aux` bytes in run->value[i].aux, and
@@ -1049,12 +1033,9 @@ SALDEF void sal_center_prior(float *out, int w, int h, double sx, double sy);
 
 /* --- api: predict ------------------------------------------------------------------------------
 
-   The short way:  sal_image_load, sal_net_load, sal_predict, sal_map_save_png. */
+   A network on a run of one's own; a model, below, is the short way. */
 
-/* A saliency map of the picture's size, from 0 to a maximum of 1. Makes a run for this picture. */
-SALDEF sal_result sal_predict(sal_ctx *ctx, const sal_net *net, const sal_image *image,
-                              sal_map *map);
-/* The same on a run for one picture that is kept: for many pictures. */
+/* A saliency map of the picture's size, from 0 to a maximum of 1, on a run for one picture. */
 SALDEF sal_result sal_predict_run(sal_ctx *ctx, sal_run *run, const sal_image *image, sal_map *map);
 /* The picture as input (3, h, w) of the network: fitted, channels in order, normalised. */
 SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_image *image, int w,
@@ -1549,12 +1530,6 @@ static sal_result sal__fail(sal_ctx *ctx, sal_result r, const char *format, ...)
 
 SALDEF const char *sal_error(const sal_ctx *ctx) { return ctx->error; }
 SALDEF const char *sal_version(void) { return SAL_VERSION; }
-
-SALDEF const char *sal_result_name(sal_result r) {
-    static const char *const names[] = { "ok", "argument", "memory", "io", "format", "shape",
-                                         "unsupported", "numeric", "cancelled" };
-    return r <= 0 && -(int)r < SAL__COUNT(names) ? names[-(int)r] : "unknown";
-}
 
 #if defined(__GNUC__)
 __attribute__((format(printf, 2, 3), unused))
@@ -4517,88 +4492,6 @@ SALDEF void sal_run_changed(sal_run *run, sal_optim *optim, int what) {
     if (run->device) run->backend->device->changed(run, optim, what);
 }
 
-/* --- gradient check -------------------------------------------------------------------------- */
-
-/* The loss: a fixed random linear function of the output. */
-static sal_result sal__gradcheck_loss(sal_ctx *ctx, sal_run *run, const float *input,
-                                      const float *dout, double *loss) {
-    size_t i, n = (size_t)run->n * sal__shape_count(run->shape);
-    sal_run_changed(run, NULL, SAL_RUN_WEIGHTS);
-    SAL__TRY(sal_run_forward(ctx, run, input));
-    for (*loss = 0, i = 0; i < n; i++) *loss += (double)dout[i] * run->output[i];
-    return SAL_OK;
-}
-
-/* Compare `samples` of the n derivatives g with central differences of x,
-       d(h) = (f(x + h) - f(x - h)) / 2h,   extrapolated to (4 d(h / 2) - d(h)) / 3
-   Where d(h) and d(h / 2) disagree, a ReLU or a maximum changed sides in between: that derivative
-   is passed over. */
-static sal_result sal__gradcheck_array(sal_ctx *ctx, sal_run *run, const float *input,
-                                       const float *dout, float *x, const float *g, size_t n,
-                                       const char *name, int samples, double step, sal_rng *rng,
-                                       sal_gradcheck_result *result) {
-    double largest = 0, d[2], up, down, error;
-    for (size_t i = 0; i < n; i++) largest = SAL__MAX(largest, fabs((double)g[i]));
-    if (largest == 0) { result->silent++; return SAL_OK; }
-    for (int k = 0; k < samples && (k < (int)n || samples < (int)n); k++) {
-        size_t at = samples >= (int)n ? (size_t)k : sal_rng_below(rng, (uint32_t)n);
-        float keep = x[at];
-        for (int j = 0; j < 2; j++) {
-            double h = j ? step / 2 : step;
-            x[at] = (float)(keep + h);
-            sal_result r = sal__gradcheck_loss(ctx, run, input, dout, &up);
-            x[at] = (float)(keep - h);
-            if (r == SAL_OK) r = sal__gradcheck_loss(ctx, run, input, dout, &down);
-            x[at] = keep;
-            if (r != SAL_OK) return r;
-            d[j] = (up - down) / (2 * h);
-        }
-        double unseen = 16 * (sizeof(float) == 8 ? DBL_EPSILON : FLT_EPSILON) * fabs(up) / step;
-        if (fabs(d[0] - d[1]) > .01 * largest ||        /* a kink, or nothing but rounding */
-            SAL__MAX(largest, fabs(d[0])) < unseen) { result->rough++; continue; }
-        error = fabs((4 * d[1] - d[0]) / 3 - g[at]) / largest;
-        result->checked++;
-        if (!(error <= result->worst)) {
-            result->worst = error;
-            snprintf(result->where, sizeof result->where, "%s", name);
-        }
-    }
-    return SAL_OK;
-}
-
-SALDEF sal_result sal_gradcheck(sal_ctx *ctx, sal_net *net, const sal_run_desc *desc, int samples,
-                                double step, sal_gradcheck_result *result) {
-    sal_run_desc d = *desc;
-    sal_run *run;
-    double loss;
-    sal_rng rng = { ctx->seed };
-    memset(result, 0, sizeof *result);
-    d.training = d.input_gradient = 1;
-    SAL__TRY(sal_run_open_desc(ctx, net, &d, &run));
-    size_t n = (size_t)run->n * 3 * run->h * run->w;
-    size_t m = (size_t)run->n * sal__shape_count(run->shape);
-    float *input = SAL__NEW(ctx, float, 2 * n + m);
-    if (!input) { sal_run_close(ctx, run); return SAL_ERR_MEMORY; }
-    float *dout = input + n, *dinput = dout + m;
-    for (size_t i = 0; i < n + m; i++) input[i] = (float)sal_rng_normal(&rng);
-    sal_result r = sal__gradcheck_loss(ctx, run, input, dout, &loss);
-    if (r == SAL_OK) r = sal_run_backward(ctx, run, dout);
-    if (r == SAL_OK) r = sal_run_fetch(ctx, run, NULL, SAL_RUN_GRADIENTS);
-    if (r == SAL_OK) {
-        memcpy(dinput, run->value[0].grad, n * sizeof(float));
-        r = sal__gradcheck_array(ctx, run, input, dout, input, dinput, n, "input", samples, step,
-                                 &rng, result);
-    }
-    for (int i = 0; r == SAL_OK && i < net->params; i++)
-        if (run->gradient[i])
-            r = sal__gradcheck_array(ctx, run, input, dout, (float *)net->param[i].value.data,
-                                     run->gradient[i], sal_tensor_count(&net->param[i].value),
-                                     net->param[i].name, samples, step, &rng, result);
-    sal_free(ctx, input);
-    sal_run_close(ctx, run);
-    return r;
-}
-
 /* ============================================================================================
    >>optim  from gradients to new weights
    ========================================================================================== */
@@ -5914,8 +5807,8 @@ SALDEF sal_result sal_tensor_convert(sal_ctx *ctx, const sal_tensor *in, sal_dty
     out->dtype = dtype;
     out->data = sal_alloc(ctx, 1, data + (dtype == SAL_DTYPE_I8 ? rows * sizeof(float) : 0));
     out->scale = NULL;
-    if (out->data &&
-        dtype == SAL_DTYPE_I8) out->scale = (float *)((unsigned char *)out->data + data);
+    if (out->data && dtype == SAL_DTYPE_I8)
+        out->scale = (float *)((unsigned char *)out->data + data);
     float *values = SAL__NEW(ctx, float, row);
     if (!out->data || !values) result = SAL_ERR_MEMORY;
     if (result == SAL_OK && dtype == in->dtype) {           /* the very same bits */
@@ -9767,16 +9660,6 @@ SALDEF sal_result sal_predict_run(sal_ctx *ctx, sal_run *run, const sal_image *i
                              image->w, image->h, map));
     if (image->rgba) sal__map_hide(image, map);
     return SAL_OK;
-}
-
-SALDEF sal_result sal_predict(sal_ctx *ctx, const sal_net *net, const sal_image *image,
-                              sal_map *map) {
-    sal_run *run;
-    memset(map, 0, sizeof *map);
-    SAL__TRY(sal_run_open(ctx, net, 1, 0, 0, &run));
-    sal_result r = sal_predict_run(ctx, run, image, map);
-    sal_run_close(ctx, run);
-    return r;
 }
 
 /* --- models by name --------------------------------------------------------------------------- */

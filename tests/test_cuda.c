@@ -10,6 +10,7 @@
 #define DATASET_IMPLEMENTATION
 #include "../examples/dataset.h"
 #include "test.h"
+#include "gradcheck.h"
 #include "seeded.h"
 #include <sys/stat.h>
 
@@ -864,7 +865,7 @@ static void test_exchange(void) {
     sal_net *net = map_net(12, 9, 1, &p);
     float in[3 * 12 * 9], first[128];
     sal_run *run = NULL, *cpu = NULL;
-    sal_gradcheck_result check;
+    gradcheck_result check;
     sal_run_desc desc;
     double seen[2] = { 0, 0 }, d = INFINITY;
     int i, k, good;
@@ -895,7 +896,7 @@ static void test_exchange(void) {
     desc.n = 1; desc.h = 12; desc.w = 9;
     memset(&check, 0, sizeof check);
     ctx.backend = gpu;
-    good = sal_gradcheck(&ctx, net, &desc, 4, 1e-2, &check) == SAL_OK;
+    good = gradcheck(&ctx, net, &desc, 4, 1e-2, &check) == SAL_OK;
     ctx.backend = NULL;
     CHECK(good && check.checked > 10 && check.worst < .02, "gradients on the device pass against "
           "differences (%d checked, off by %.1e in %s)", check.checked, check.worst, check.where);

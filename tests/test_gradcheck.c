@@ -21,6 +21,7 @@
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 #include "test.h"
+#include "gradcheck.h"
 
 /* --- operators: out = forward(x[0], x[1], ...) ------------------------------------------------ */
 
@@ -364,7 +365,7 @@ static void check_desc(sal_net_desc desc, const char *freeze, int fixed, double 
     char variant[40] = "";
     sal_run_desc run;
     sal_net *net = NULL;
-    sal_gradcheck_result result = { 0, "", 0, 0, 0 };
+    gradcheck_result result = { 0, "", 0, 0, 0 };
     sal_result r;
     memset(&ctx, 0, sizeof ctx);
     memset(&run, 0, sizeof run);
@@ -378,7 +379,7 @@ static void check_desc(sal_net_desc desc, const char *freeze, int fixed, double 
     if (r == SAL_OK) r = sal_net_init(&ctx, net, 1);
     if (r == SAL_OK) lively(net, fixed);
     run.n = 2; run.freeze = freeze; run.fixed_norm = fixed;
-    if (r == SAL_OK) r = sal_gradcheck(&ctx, net, &run, 3, step, &result);
+    if (r == SAL_OK) r = gradcheck(&ctx, net, &run, 3, step, &result);
     CHECK(r == SAL_OK && result.worst < 1e-5 && result.silent == 0 && result.checked > 30 &&
           result.rough < result.checked / 10,
           "%s%s%s%s: %d derivatives agree with differences (worst %.1e in %s, %d at kinks, %d silent)"
