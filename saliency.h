@@ -15714,7 +15714,8 @@ static const sal__isa SAL__K(isa) = {
 #  ifdef __GNUC__
 #    pragma GCC system_header
 #  endif
-#  ifdef __clang__              /* stb shifts into the sign, and copies no bytes to NULL */
+#  if defined(__clang__) && !defined(_MSC_VER)     /* stb shifts into the sign, copies no bytes
+                                                      to NULL */
 #    pragma clang attribute push(__attribute__((no_sanitize("shift-base", "pointer-overflow", \
          "nonnull-attribute"))), apply_to = function)
 #  endif
@@ -15753,7 +15754,7 @@ static const sal__isa SAL__K(isa) = {
 #    endif
 #    undef STB_IMAGE_WRITE_IMPLEMENTATION
 #  endif
-#  ifdef __clang__
+#  if defined(__clang__) && !defined(_MSC_VER)
 #    pragma clang attribute pop
 #  endif
 #endif
