@@ -78,7 +78,7 @@ refused "an unknown option is refused by name"    "--wrong"           --wrong "$
 refused "no picture at all is refused"            "which pictures"
 refused "a picture is not a weights file"         "coffee.jpg"        -w "$photo" "$photo"
 refused "missing weights are refused by name"     "nothing.safe"      -w nothing.safetensors "$photo"
-refused "a network without weights says where it looked" "no mlnet.safetensors in weights/" -m mlnet "$photo"
+refused "a network without weights says where it looked" "no sam-resnet.safetensors in weights/" -m sam-resnet "$photo"
 refused "--raw is for networks"                   "raw"               -m gbvs --raw "$photo"
 refused "steps of what has no ConvLSTM are refused" "lite has learnt 0 steps" --steps 2 "$photo"
 refused "a strip of what has no ConvLSTM is refused" "lite has no ConvLSTM" --strip no.png "$photo"
