@@ -54,10 +54,23 @@
                                                    a new one begins with 240 x 320
        center, spectral, itti, gbvs, bms           no weights: see >>classical
 
-   FINDING YOUR WAY. Search for >>NAME:
+   FINDING YOUR WAY. Search for >>NAME. The sections, in the order of the file:
 
-       api  core  tensor  gemm  conv  layers  convlstm  losses  optim  graph  nets  weights  image
+       api  core  tensor  gemm  conv  layers  convlstm  losses  graph  optim  nets  weights  image
        classical  metrics  predict  explain  crop  train  fast  kernels  stb  licence
+
+   FOR STUDENTS: ten places to read, in the order of the file. Search for >>NAME here, too.
+
+       dense        a layer is a sum of products; its gradients are two more
+       conv2d       the same sum at every position of a picture
+       relu         an element-wise layer; all other layers are about as short
+       softmax      a map becomes a probability distribution
+       convlstm     SAM's attentive LSTM, and its gradient through time, with a worked example
+       nss          a loss and its gradient
+       run          layers in a row: forward, then backward
+       adam         from a gradient to new weights
+       juntingnet   a whole network in ten lines
+       step         one step of training: all of the above, once
 
    CONTRACTS
        Errors       Functions that can fail return a sal_result, 0 for success; sal_error(ctx) has a
@@ -2316,7 +2329,8 @@ SALDEF void sal_gemm(float *c, const float *a, const float *b, int m, int n, int
     }
 }
 
-/* Fully connected layer.   out (n, nout), in (n, nin), weight (nout, nin), bias (nout) or NULL:
+/* >>dense  A fully connected layer.
+   out (n, nout), in (n, nin), weight (nout, nin), bias (nout) or NULL:
        out[s][o] = bias[o] + sum over i of weight[o][i] * in[s][i] */
 SALDEF void sal_dense_forward(float *out, const float *in, const float *weight, const float *bias,
                               int n, int nin, int nout) {
@@ -2382,7 +2396,7 @@ static void sal__inside(int start, int step, int k, int size, int *first, int *l
     if (*last > k) *last = k;
 }
 
-/* Cross-correlation, as every deep learning framework calls convolution.
+/* >>conv2d  Cross-correlation, which every deep learning framework calls convolution.
    out (n, oc, oh, ow), in (n, ic, ih, iw), weight (oc, ic, kh, kw), bias (oc) or NULL:
        out[o][y][x] = bias[o] + sum over c, i, j of weight[o][c][i][j] * in[c][v][u],
        v = y * stride - top + i * dilation,   u = x * stride - left + j * dilation,
@@ -2549,7 +2563,8 @@ SALDEF void sal_maxpool_backward(float *din, const float *dout, const int *arg, 
         for (int i = 0; i < s->oh * s->ow; i++) din[*arg++] += *dout++;
 }
 
-/* out[i] = max(0, in[i]).   The element-wise functions may work in place (out == in). */
+/* >>relu  The element-wise functions may work in place (out == in).
+       out[i] = max(0, in[i]) */
 SALDEF void sal_relu_forward(float *out, const float *in, size_t n) {
     for (size_t i = 0; i < n; i++) out[i] = in[i] > 0 ? in[i] : 0;
 }
@@ -2589,7 +2604,7 @@ SALDEF void sal_tanh_backward(float *din, const float *dout, const float *out, s
     for (size_t i = 0; i < n; i++) din[i] += dout[i] * (1 - out[i] * out[i]);
 }
 
-/* Softmax over each of n rows of size values; a row may be all positions of a map (SAM eq. (8)).
+/* >>softmax  Over each of n rows of size values; a row may be all positions of a map (SAM eq. (8)).
        out[i] = exp(in[i] - m) / sum over j of exp(in[j] - m)
    with m = max in[j], so that no exponential overflows. */
 SALDEF void sal_softmax_forward(float *out, const float *in, int n, int size) {
@@ -3203,7 +3218,7 @@ SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float
    which may be NULL. Sums run in double. */
 #define SAL__LOSS_EPS 1e-7      /* Keras' epsilon, as in the released codes */
 
-/* Euclidean loss:   sum (x - y)^2 / n */
+/* Euclidean loss:   L = sum (x - y)^2 / n,   dL/dx = 2 (x - y) / n */
 SALDEF double sal_loss_mse(float *dx, const float *x, const float *y, size_t n, double weight) {
     double sum = 0;
     for (size_t i = 0; i < n; i++) {
@@ -3217,7 +3232,9 @@ SALDEF double sal_loss_mse(float *dx, const float *x, const float *y, size_t n, 
 /* ML-Net's loss, eq. (2), as a mean over pixels; m is the pixel of the maximum (the first of
    equals) and alpha = 1.1. Maxima below eps count as eps.
        code = 0, the paper:           sum ((x / x_m - y) / (alpha - y))^2 / n
-       code = 1, the released code:   sum  (x / x_m - y)^2 / (alpha - y)  / n */
+       code = 1, the released code:   sum  (x / x_m - y)^2 / (alpha - y)  / n
+   With d = x / x_m - y and w = 1 / (alpha - y)^2 or 1 / (alpha - y), each pixel and the maximum get
+       dL/dx_i = 2 w_i d_i / (x_m n),   and in addition   dL/dx_m -= sum dL/dx_i x_i / x_m */
 static double sal__loss_mlnet(float *dx, const float *x, const float *y, size_t n, double weight,
                               int code) {
     double sum = 0, through_max = 0, top;
@@ -3252,10 +3269,12 @@ static double sal__mean_sd(const float *x, size_t n, double *sd) {
     return sum;
 }
 
-/* SAM eq. (12), the normalised scanpath saliency; y counts the fixations of each pixel:
+/* >>nss  SAM eq. (12), the normalised scanpath saliency; y counts the fixations of each pixel.
+   Larger is better: as a loss it takes a negative weight. 0 for constant maps and without
+   fixations.
        NSS = sum y_i (x_i - mean) / (sd + eps) / sum y
-   Bigger is better: as a loss it takes a negative weight. 0 for constant maps and without
-   fixations. */
+       dNSS/dx_i = (y_i / sum y - 1 / n - NSS (x_i - mean) / (n sd)) / (sd + eps)
+   sd is that of the population, over n, as in SAM's code; sal_metric_nss divides by n - 1. */
 SALDEF double sal_loss_nss(float *dx, const float *x, const float *y, size_t n, double weight) {
     double sd, mean = sal__mean_sd(x, n, &sd), total = 0, nss = 0, s = sd + SAL__LOSS_EPS;
     for (size_t i = 0; i < n; i++) { total += y[i]; nss += y[i] * (x[i] - mean) / s; }
@@ -3267,7 +3286,7 @@ SALDEF double sal_loss_nss(float *dx, const float *x, const float *y, size_t n, 
     return weight * nss;
 }
 
-/* SAM eq. (13), Pearson's correlation; bigger is better. 0 for constant maps. With u and v the
+/* SAM eq. (13), Pearson's correlation; larger is better. 0 for constant maps. With u and v the
    maps minus their means:   CC = u.v / (|u| |v|),   dCC/dx = (v / |v| - CC u / |u|) / |u| */
 SALDEF double sal_loss_cc(float *dx, const float *x, const float *y, size_t n, double weight) {
     double sx, sy, mx = sal__mean_sd(x, n, &sx), my = sal__mean_sd(y, n, &sy), cc = 0;
@@ -3281,7 +3300,8 @@ SALDEF double sal_loss_cc(float *dx, const float *x, const float *y, size_t n, d
 }
 
 /* Cosine distance (Jetley, Murray, Vig, "End-to-end saliency mapping via probability distribution
-   prediction", CVPR 2016):   1 - x.y / (|x| |y|);   1 for maps that are zero. */
+   prediction", CVPR 2016); 1 for maps that are zero.
+       c = x.y / (|x| |y|),   L = 1 - c,   dL/dx = c x / |x|^2 - y / (|x| |y|) */
 SALDEF double sal_loss_cosine(float *dx, const float *x, const float *y, size_t n, double weight) {
     double xx = 0, yy = 0, xy = 0, c;
     for (size_t i = 0; i < n; i++) {
@@ -3294,9 +3314,9 @@ SALDEF double sal_loss_cosine(float *dx, const float *x, const float *y, size_t 
     return weight * (1 - c);
 }
 
-/* Distances of the distributions p = x / (sum x + eps) and q = y / (sum y + eps); what is negative
-   in x counts as 0. rule returns the contribution of a pixel and its derivative by p. Then
-       dx_i = (slope_i - sum slope . p) / (sum x + eps) */
+/* Distances between the distributions p = x / (sum x + eps) and q = y / (sum y + eps); negative
+   values of x count as 0. rule returns what a pixel adds to the loss, and its derivative s by p:
+       L = sum rule(p_i, q_i),   dL/dx_i = (s_i - sum s_k p_k) / (sum x + eps) */
 typedef double sal__loss_rule(double p, double q, double *slope);
 
 static double sal__loss_distance(float *dx, const float *x, const float *y, size_t n,
@@ -3316,18 +3336,20 @@ static double sal__loss_distance(float *dx, const float *x, const float *y, size
     return weight * loss;
 }
 
-/* SAM eq. (14), the Kullback-Leibler divergence:   sum q log(q / (p + eps) + eps) */
+/* SAM eq. (14), the Kullback-Leibler divergence, with r = q / (p + eps):
+       L = sum q log(r + eps),   dL/dp = -q r / ((r + eps) (p + eps)) */
 static double sal__rule_kl(double p, double q, double *slope) {
     double ratio = q / (p + SAL__LOSS_EPS);
     *slope = -q * ratio / ((ratio + SAL__LOSS_EPS) * (p + SAL__LOSS_EPS));
     return q * log(ratio + SAL__LOSS_EPS);
 }
-/* Total variation (Jetley et al.):   sum |p - q| / 2 */
+/* Total variation (Jetley et al.):   L = sum |p - q| / 2,   dL/dp = sign(p - q) / 2 */
 static double sal__rule_tvd(double p, double q, double *slope) {
     *slope = p > q ? 0.5 : p < q ? -0.5 : 0;
     return 0.5 * fabs(p - q);
 }
-/* Chi-squared divergence (Jetley et al.):   sum q^2 / (p + eps) - 1 */
+/* Chi-squared divergence (Jetley et al.), with r = q / (p + eps):
+       L = sum q r - q,   dL/dp = -r^2 */
 static double sal__rule_chi2(double p, double q, double *slope) {
     double ratio = q / (p + SAL__LOSS_EPS);
     *slope = -ratio * ratio;
@@ -3344,7 +3366,7 @@ SALDEF double sal_loss_chi2(float *dx, const float *x, const float *y, size_t n,
 }
 
 /* Binary cross-entropy of probabilities, clipped to [eps, 1 - eps] (no gradient beyond):
-       -sum (y log x + (1 - y) log(1 - x)) / n */
+       L = -sum (y log x + (1 - y) log(1 - x)) / n,   dL/dx = (x - y) / (x (1 - x) n) */
 SALDEF double sal_loss_bce(float *dx, const float *x, const float *y, size_t n, double weight) {
     double sum = 0;
     for (size_t i = 0; i < n; i++) {
@@ -3654,7 +3676,7 @@ static int sal__sole_reader(const sal_net *net, int v) {
 }
 
 /* Follow the chain behind convolution i as far as an epilogue can go: norm, then add, then ReLU;
-   then a max-pool or a depthwise layer with its own epilogue, where the backend carries it.
+   then a max-pool or a depthwise layer with its own epilogue, where the backend can fuse it.
    While training only a ReLU goes along: its backward needs no more than its output. */
 static void sal__fuse(sal_run *run, int i) {
     const sal_net *net = run->net;
@@ -4037,7 +4059,7 @@ static size_t sal__out_count(const sal_run *run, int i) {
 
 /* What a layer works on: its first input, its output, its parameters, and the gradients of these,
    NULL if not needed. */
-typedef struct sal__at {
+typedef struct sal__layer_args {
     const sal_run *run;
     const sal_layer *l;
     int i, n;                   /* the layer, samples */
@@ -4046,11 +4068,11 @@ typedef struct sal__at {
     const float *in, *weight, *bias, *dout;
     float *out, *din, *dweight, *dbias;
     void *aux, *scratch;
-} sal__at;
+} sal__layer_args;
 
-static sal__at sal__at_of(const sal_run *run, int i) {
+static sal__layer_args sal__args_of(const sal_run *run, int i) {
     const sal_value *out = &run->value[run->step[i].output];
-    sal__at a;
+    sal__layer_args a;
     a.run = run; a.l = &run->net->layer[i]; a.i = i; a.n = run->n;
     a.from = sal__in_shape(run, i, 0); a.to = run->value[i].shape;
     a.count = sal__out_count(run, i);
@@ -4062,15 +4084,15 @@ static sal__at sal__at_of(const sal_run *run, int i) {
     return a;
 }
 
-static void sal__layer_input(const sal__at *a) { }
-static void sal__layer_input_back(const sal__at *a) { }
+static void sal__layer_input(const sal__layer_args *a) { }
+static void sal__layer_input_back(const sal__layer_args *a) { }
 
 #define SAL__CONVOLUTION(name) \
-    static void sal__layer_##name(const sal__at *a) { \
+    static void sal__layer_##name(const sal__layer_args *a) { \
         sal_conv s = sal__conv_of(a->l, a->n, a->from); \
         sal_##name##_forward(a->out, a->in, a->weight, a->bias, &s); \
     } \
-    static void sal__layer_##name##_back(const sal__at *a) { \
+    static void sal__layer_##name##_back(const sal__layer_args *a) { \
         sal_conv s = sal__conv_of(a->l, a->n, a->from); \
         if (a->din) sal_##name##_backward_data(a->din, a->dout, a->weight, &s); \
         if (a->dweight) sal_##name##_backward_weight(a->dweight, a->dout, a->in, &s); \
@@ -4081,7 +4103,7 @@ SAL__CONVOLUTION(depthwise)
 
 /* The weights of dense layers stay as the file has them (F16, I8 ...): one row at a time is made
    float, in scratch. */
-static void sal__layer_dense(const sal__at *a) {
+static void sal__layer_dense(const sal__layer_args *a) {
     const sal_tensor *weight = sal__tensor(a->run, a->i, 0);
     float *row = (float *)a->scratch;
     int nout = weight->dim[0], nin = weight->dim[1];
@@ -4093,7 +4115,7 @@ static void sal__layer_dense(const sal__at *a) {
     }
 }
 
-static void sal__layer_dense_back(const sal__at *a) {
+static void sal__layer_dense_back(const sal__layer_args *a) {
     const sal_tensor *weight = sal__tensor(a->run, a->i, 0);
     float *row = (float *)a->scratch;
     int nout = weight->dim[0], nin = weight->dim[1];
@@ -4107,37 +4129,41 @@ static void sal__layer_dense_back(const sal__at *a) {
     }
 }
 
-static void sal__layer_maxout(const sal__at *a) {
+static void sal__layer_maxout(const sal__layer_args *a) {
     sal_maxout_forward(a->out, (int *)a->aux, a->in, (int)a->count, a->l->kernel);
 }
-static void sal__layer_maxout_back(const sal__at *a) {
+static void sal__layer_maxout_back(const sal__layer_args *a) {
     sal_maxout_backward(a->din, a->dout, (const int *)a->aux, (int)a->count, a->l->kernel);
 }
 
-static void sal__layer_maxpool(const sal__at *a) {
+static void sal__layer_maxpool(const sal__layer_args *a) {
     sal_pool s = sal__pool_of(a->l, a->n, a->from);
     sal_maxpool_forward(a->out, (int *)a->aux, a->in, &s);
 }
-static void sal__layer_maxpool_back(const sal__at *a) {
+static void sal__layer_maxpool_back(const sal__layer_args *a) {
     sal_pool s = sal__pool_of(a->l, a->n, a->from);
     sal_maxpool_backward(a->din, a->dout, (const int *)a->aux, &s);
 }
 
-static void sal__layer_relu(const sal__at *a) { sal_relu_forward(a->out, a->in, a->count); }
-static void sal__layer_relu_back(const sal__at *a) {
+static void sal__layer_relu(const sal__layer_args *a) {
+    sal_relu_forward(a->out, a->in, a->count);
+}
+static void sal__layer_relu_back(const sal__layer_args *a) {
     sal_relu_backward(a->din, a->dout, a->out, a->count);
 }
 
-static void sal__layer_relu6(const sal__at *a) { sal_relu6_forward(a->out, a->in, a->count); }
-static void sal__layer_relu6_back(const sal__at *a) {
+static void sal__layer_relu6(const sal__layer_args *a) {
+    sal_relu6_forward(a->out, a->in, a->count);
+}
+static void sal__layer_relu6_back(const sal__layer_args *a) {
     sal_relu6_backward(a->din, a->dout, a->out, a->count);
 }
 
 /* Over all positions of each channel. */
-static void sal__layer_softmax(const sal__at *a) {
+static void sal__layer_softmax(const sal__layer_args *a) {
     sal_softmax_forward(a->out, a->in, a->n * a->to.c, a->to.h * a->to.w);
 }
-static void sal__layer_softmax_back(const sal__at *a) {
+static void sal__layer_softmax_back(const sal__layer_args *a) {
     sal_softmax_backward(a->din, a->dout, a->out, a->n * a->to.c, a->to.h * a->to.w);
 }
 
@@ -4146,7 +4172,7 @@ static int sal__norm_learns(const sal_run *run, int i) {
     return !run->fixed_norm && (sal__dweight(run, i, 0) || sal__dweight(run, i, 1));
 }
 
-static void sal__layer_batchnorm(const sal__at *a) {
+static void sal__layer_batchnorm(const sal__layer_args *a) {
     const float *mean = sal__weight(a->run, a->i, 2), *var = sal__weight(a->run, a->i, 3);
     float eps = a->l->eps, *aux = (float *)a->aux;      /* mean, 1 / sd */
     int c = a->to.c, hw = a->to.h * a->to.w;
@@ -4163,7 +4189,7 @@ static void sal__layer_batchnorm(const sal__at *a) {
         aux[c + k] = (float)(1 / sqrt((double)var[k] + eps));
     }
 }
-static void sal__layer_batchnorm_back(const sal__at *a) {
+static void sal__layer_batchnorm_back(const sal__layer_args *a) {
     const float *aux = (const float *)a->aux;
     sal_batchnorm_backward(a->din, a->dweight, a->dbias, a->dout, a->in, a->weight, aux,
                            aux + a->to.c, !sal__norm_learns(a->run, a->i), a->n, a->to.c,
@@ -4171,17 +4197,17 @@ static void sal__layer_batchnorm_back(const sal__at *a) {
 }
 
 /* Only called when training; a mask that no backward asks for lies in scratch. */
-static void sal__layer_dropout(const sal__at *a) {
+static void sal__layer_dropout(const sal__layer_args *a) {
     sal_rng rng = { a->run->seed + ((uint64_t)a->i << 32) };
     rng.state = sal_rng_next(&rng);             /* so that neighbouring seeds are far apart */
     sal_dropout_forward(a->out, (unsigned char *)(a->aux ? a->aux : a->scratch), a->in, a->count,
                         a->l->rate, &rng);
 }
-static void sal__layer_dropout_back(const sal__at *a) {
+static void sal__layer_dropout_back(const sal__layer_args *a) {
     sal_dropout_backward(a->din, a->dout, (const unsigned char *)a->aux, a->count, a->l->rate);
 }
 
-static void sal__layer_concat(const sal__at *a) {
+static void sal__layer_concat(const sal__layer_args *a) {
     const float *in[4];
     int channels[4];
     for (int k = 0; k < a->l->inputs; k++) {
@@ -4190,7 +4216,7 @@ static void sal__layer_concat(const sal__at *a) {
     }
     sal_concat_forward(a->out, in, channels, a->l->inputs, a->n, a->to.h * a->to.w);
 }
-static void sal__layer_concat_back(const sal__at *a) {
+static void sal__layer_concat_back(const sal__layer_args *a) {
     float *din[4];
     int channels[4];
     for (int k = 0; k < a->l->inputs; k++) {
@@ -4200,63 +4226,63 @@ static void sal__layer_concat_back(const sal__at *a) {
     sal_concat_backward(din, a->dout, channels, a->l->inputs, a->n, a->to.h * a->to.w);
 }
 
-static void sal__layer_add(const sal__at *a) {
+static void sal__layer_add(const sal__layer_args *a) {
     sal_add_forward(a->out, a->in, sal__in(a->run, a->i, 1), a->count);
 }
-static void sal__layer_add_back(const sal__at *a) {
+static void sal__layer_add_back(const sal__layer_args *a) {
     sal_add_backward(a->din, sal__din(a->run, a->i, 1), a->dout, a->count);
 }
 
-static void sal__layer_mirror(const sal__at *a) {
+static void sal__layer_mirror(const sal__layer_args *a) {
     sal_mirror_forward(a->out, a->in, a->count / a->from.w, a->from.w);
 }
-static void sal__layer_mirror_back(const sal__at *a) {
+static void sal__layer_mirror_back(const sal__layer_args *a) {
     if (a->din) sal_mirror_backward(a->din, a->dout, a->count / a->from.w, a->from.w);
 }
 
 /* Of the second input only the size counts. */
-static void sal__layer_upsample(const sal__at *a) {
+static void sal__layer_upsample(const sal__layer_args *a) {
     sal_upsample_forward(a->out, a->in, a->n * a->to.c, a->from.w, a->from.h, a->to.w, a->to.h);
 }
-static void sal__layer_upsample_back(const sal__at *a) {
+static void sal__layer_upsample_back(const sal__layer_args *a) {
     if (a->din)
         sal_upsample_backward(a->din, a->dout, a->n * a->to.c, a->from.w, a->from.h, a->to.w,
                               a->to.h);
 }
 
-static void sal__layer_logprior(const sal__at *a) {
+static void sal__layer_logprior(const sal__layer_args *a) {
     const int *size = sal__tensor(a->run, a->i, 0)->dim + 2;
     sal_logprior_forward(a->out, (float *)a->scratch, a->in, a->weight, a->run->domain, a->n,
                          a->to.w, a->to.h, size[1], size[0]);
 }
-static void sal__layer_logprior_back(const sal__at *a) {
+static void sal__layer_logprior_back(const sal__layer_args *a) {
     const int *size = sal__tensor(a->run, a->i, 0)->dim + 2;
     sal_logprior_backward(a->din, a->dweight, a->dout, a->run->domain, a->n, a->to.w, a->to.h,
                           size[1], size[0]);
 }
 
-static void sal__layer_prior(const sal__at *a) {
+static void sal__layer_prior(const sal__layer_args *a) {
     const int *size = sal__tensor(a->run, a->i, 0)->dim + 2;
     sal_prior_forward(a->out, (float *)(a->aux ? a->aux : a->scratch), a->in, a->weight,
                       a->n * a->to.c, a->to.w, a->to.h, size[1], size[0]);
 }
-static void sal__layer_prior_back(const sal__at *a) {
+static void sal__layer_prior_back(const sal__layer_args *a) {
     const int *size = sal__tensor(a->run, a->i, 0)->dim + 2;
     sal_prior_backward(a->din, a->dweight, (float *)a->scratch, a->dout, a->in,
                        (const float *)a->aux, a->n * a->to.c, a->to.w, a->to.h, size[1], size[0]);
 }
 
 /* Of what it is given, only the size counts: nothing to hand on to the layer's input. */
-static void sal__layer_gaussians(const sal__at *a) {
+static void sal__layer_gaussians(const sal__layer_args *a) {
     sal_gaussians_forward(a->out, a->weight, a->n, a->to.c, a->to.w, a->to.h);
 }
-static void sal__layer_gaussians_back(const sal__at *a) {
+static void sal__layer_gaussians_back(const sal__layer_args *a) {
     if (a->dweight)
         sal_gaussians_backward(a->dweight, a->dout, a->out, a->weight, a->n, a->to.c, a->to.w,
                                a->to.h);
 }
 
-static void sal__convlstm_at(const sal__convs *convs, const sal__at *a, int backward) {
+static void sal__convlstm_at(const sal__convs *convs, const sal__layer_args *a, int backward) {
     const float *params[SAL_LSTM_COUNT];
     float *dparams[SAL_LSTM_COUNT], *states = (float *)a->aux, *scratch = (float *)a->scratch;
     int steps = a->l->steps;
@@ -4271,22 +4297,22 @@ static void sal__convlstm_at(const sal__convs *convs, const sal__at *a, int back
         sal__convlstm_forward(convs, a->out, a->in, params, steps, a->n, a->to.c, a->to.h, a->to.w,
                               scratch, states);
 }
-static void sal__layer_convlstm(const sal__at *a) {
+static void sal__layer_convlstm(const sal__layer_args *a) {
     sal__convlstm_at(&sal__convs_textbook, a, 0);
 }
-static void sal__layer_convlstm_back(const sal__at *a) {
+static void sal__layer_convlstm_back(const sal__layer_args *a) {
     sal__convlstm_at(&sal__convs_textbook, a, 1);
 }
 
 /* The same as a backend has them; the textbook cannot fail. */
 #define SAL__OP_LAYER(ENUM, name, shape, fast, train) \
     static sal_result sal__forward_##name(sal_ctx *ctx, sal_run *run, int i) { \
-        sal__at a = sal__at_of(run, i); \
+        sal__layer_args a = sal__args_of(run, i); \
         sal__layer_##name(&a); \
         return SAL_OK; \
     } \
     static sal_result sal__backward_##name(sal_ctx *ctx, sal_run *run, int i) { \
-        sal__at a = sal__at_of(run, i); \
+        sal__layer_args a = sal__args_of(run, i); \
         sal__layer_##name##_back(&a); \
         return SAL_OK; \
     }
@@ -4334,7 +4360,7 @@ SALDEF const sal_backend *sal_backend_ref(void) {
     return &backend;
 }
 
-/* --- forward --------------------------------------------------------------------------------- */
+/* --- >>run: forward --------------------------------------------------------------------------- */
 
 /* A batch-norm behind a convolution is a scale and a shift of its channels:
        w (x + b - mean) / sqrt(var + eps) + beta  =  scale * x + bias */
@@ -4520,7 +4546,7 @@ SALDEF void sal_rmsprop_update(float *w, float *a, const float *g, size_t n, dou
     }
 }
 
-/* Adam (Kingma, Ba 2015), step counting from 1; decay is AdamW's (Loshchilov, Hutter 2019).
+/* >>adam  Kingma, Ba 2015. Steps count from 1; decay is AdamW's (Loshchilov, Hutter 2019).
        m = beta1 * m + (1 - beta1) * g,   a = beta2 * a + (1 - beta2) * g^2
        w = w - rate * (m / (1 - beta1^step) / (sqrt(a / (1 - beta2^step)) + eps) + decay * w) */
 SALDEF void sal_adam_update(float *w, float *m, float *a, const float *g, size_t n, double rate,
@@ -4891,7 +4917,8 @@ static int sal__stage(sal__builder *b, int x, const char *name, int channels, in
     return sal__maxpool(b, x, 2, 2, SAL_PADDING_VALID);
 }
 
-/* Pan, Giro-i-Nieto, "End-to-end convolutional network for saliency prediction", 2015 */
+/* >>juntingnet  Pan, Giro-i-Nieto, "End-to-end convolutional network for saliency prediction",
+   2015 */
 static void sal__build_juntingnet(sal__builder *b) {
     int h = b->net->desc.h / 2, w = b->net->desc.w / 2;         /* the map: 48 x 48 */
     int x = sal__input(b, 3);
@@ -11566,7 +11593,7 @@ static sal_result sal__train_lost(sal__trainer *t, double loss) {
                      t->at.step + 1, where, loss);
 }
 
-/* One batch: forward, loss, backward, update. */
+/* >>step  One batch: forward, loss, backward, update. */
 static sal_result sal__train_step(sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
     sal_run *run;
@@ -13878,7 +13905,7 @@ static void sal__whole_upsample(sal_ctx *ctx, sal_run *run, int i) {
 /* --- the default backend ---------------------------------------------------------------------- */
 
 static sal_result sal__forward_conv2d_fast(sal_ctx *ctx, sal_run *run, int i) {
-    sal__at a = sal__at_of(run, i);
+    sal__layer_args a = sal__args_of(run, i);
     sal_conv s = sal__conv_of(a.l, a.n, a.from);
     sal_epilogue e = sal__epilogue_of(run, i);
     int wide = run->step[i].wide;
@@ -13896,7 +13923,7 @@ static sal_result sal__forward_conv2d_fast(sal_ctx *ctx, sal_run *run, int i) {
 }
 
 static sal_result sal__forward_depthwise_fast(sal_ctx *ctx, sal_run *run, int i) {
-    sal__at a = sal__at_of(run, i);
+    sal__layer_args a = sal__args_of(run, i);
     sal_conv s = sal__conv_of(a.l, a.n, a.from);
     sal_epilogue e = sal__epilogue_of(run, i);
     if (run->step[i].whole) sal__whole_depthwise(ctx, run, i);
@@ -13905,7 +13932,7 @@ static sal_result sal__forward_depthwise_fast(sal_ctx *ctx, sal_run *run, int i)
 }
 
 static sal_result sal__forward_upsample_fast(sal_ctx *ctx, sal_run *run, int i) {
-    sal__at a = sal__at_of(run, i);
+    sal__layer_args a = sal__args_of(run, i);
     sal__upsample_job j = sal__upsample_fit(a.from, a.to, a.scratch);
     j.in = a.in; j.out = a.out;
     if (run->step[i].whole) sal__whole_upsample(ctx, run, i);
@@ -13914,7 +13941,7 @@ static sal_result sal__forward_upsample_fast(sal_ctx *ctx, sal_run *run, int i) 
 }
 
 static sal_result sal__forward_dense_fast(sal_ctx *ctx, sal_run *run, int i) {
-    sal__at a = sal__at_of(run, i);
+    sal__layer_args a = sal__args_of(run, i);
     const sal_tensor *weight = sal__tensor(run, i, 0);
     sal_epilogue e = sal__epilogue_of(run, i);
     sal__fast_dense(ctx, a.out, a.in, weight, &e, a.n, weight->dim[1], weight->dim[0], a.scratch);
@@ -13922,7 +13949,7 @@ static sal_result sal__forward_dense_fast(sal_ctx *ctx, sal_run *run, int i) {
 }
 
 static sal_result sal__forward_maxpool_fast(sal_ctx *ctx, sal_run *run, int i) {
-    sal__at a = sal__at_of(run, i);
+    sal__layer_args a = sal__args_of(run, i);
     sal_pool s = sal__pool_of(a.l, a.n, a.from);
     sal__pool_job j = { sal__isa_of(ctx), &s, a.in, a.out, (float *)a.scratch };
     sal_parallel_for(ctx, s.n, sal__pool_task, &j);
@@ -13930,7 +13957,7 @@ static sal_result sal__forward_maxpool_fast(sal_ctx *ctx, sal_run *run, int i) {
 }
 
 static sal_result sal__forward_convlstm_fast(sal_ctx *ctx, sal_run *run, int i) {
-    sal__at a = sal__at_of(run, i);
+    sal__layer_args a = sal__args_of(run, i);
     const float *params[SAL_LSTM_COUNT];
     for (int k = 0; k < SAL_LSTM_COUNT; k++) params[k] = sal__weight(run, i, k);
     sal__fast_convlstm(ctx, a.out, a.in, params, a.l->steps, a.n, a.to.c, a.to.h, a.to.w,
@@ -14432,7 +14459,7 @@ static void sal__fast_product(sal_ctx *ctx, float *c, const float *a, const floa
 
 /* Each sample on its own. */
 static void sal__maxpool_train_task(void *arg, int index, int worker) {
-    const sal__at *a = (const sal__at *)arg;
+    const sal__layer_args *a = (const sal__layer_args *)arg;
     sal_pool s = sal__pool_of(a->l, 1, a->from);
     size_t out = index * sal__shape_count(a->to);
     const float *in = a->in + index * sal__shape_count(a->from);
@@ -14461,12 +14488,12 @@ static int sal__pool_gates(const sal_run *run, int i) {
            sal__sole_reader(run->net, v) == i ? p : 0;
 }
 
-typedef struct sal__pool_back_job { sal__at a; float top; } sal__pool_back_job;
+typedef struct sal__pool_back_job { sal__layer_args a; float top; } sal__pool_back_job;
 
 /* One plane. */
 static void sal__maxpool_back_task(void *arg, int index, int worker) {
     const sal__pool_back_job *j = (const sal__pool_back_job *)arg;
-    const sal__at *a = &j->a;
+    const sal__layer_args *a = &j->a;
     size_t in = (size_t)a->from.h * a->from.w, count = (size_t)a->to.h * a->to.w;
     float *din = a->din + index * in, top = j->top;
     const float *dout = a->dout + index * count, *out = a->out + index * count;
@@ -14489,7 +14516,7 @@ static void sal__maxpool_back_task(void *arg, int index, int worker) {
 #define sal__forward_upsample_train sal__forward_upsample_fast
 
 static sal_result sal__backward_conv2d_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal__at a = sal__at_of(run, i);
+    sal__layer_args a = sal__args_of(run, i);
     sal_conv s = sal__conv_of(a.l, a.n, a.from);
     if (a.din) sal__fast_conv2d_data(ctx, a.din, a.dout, a.weight, &s, !run->begins, a.scratch);
     if (a.dweight) sal__fast_conv2d_weight(ctx, a.dweight, a.dout, a.in, &s, 1, 0, a.scratch);
@@ -14500,7 +14527,7 @@ static sal_result sal__backward_conv2d_train(sal_ctx *ctx, sal_run *run, int i) 
 }
 
 static sal_result sal__backward_depthwise_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal__at a = sal__at_of(run, i);
+    sal__layer_args a = sal__args_of(run, i);
     sal_conv s = sal__conv_of(a.l, a.n, a.from);
     sal__plane_job j = sal__plane_fit(&s, 1);
     j.in = a.in; j.weight = a.weight; j.dout = a.dout; j.din = a.din; j.dweight = a.dweight;
@@ -14528,14 +14555,14 @@ static void sal__add_task(void *arg, int index, int worker) {       /* of each s
 }
 
 static sal_result sal__forward_add_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal__at a = sal__at_of(run, i);
+    sal__layer_args a = sal__args_of(run, i);
     sal__add_job j = { sal__isa_of(ctx), a.out, a.in, sal__in(run, i, 1), a.count / a.n };
     sal_parallel_for(ctx, a.n, sal__add_task, &j);
     return SAL_OK;
 }
 
 static sal_result sal__backward_add_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal__at a = sal__at_of(run, i);
+    sal__layer_args a = sal__args_of(run, i);
     for (int k = 0; k < 2; k++) {
         float *din = sal__din(run, i, k);
         sal__add_job j = { sal__isa_of(ctx), din, a.dout, run->begins >> k & 1 ? NULL : din,
@@ -14546,7 +14573,7 @@ static sal_result sal__backward_add_train(sal_ctx *ctx, sal_run *run, int i) {
 }
 
 static sal_result sal__backward_upsample_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal__at a = sal__at_of(run, i);
+    sal__layer_args a = sal__args_of(run, i);
     sal__upsample_job j = sal__upsample_fit(a.from, a.to, a.scratch);
     j.dout = a.dout; j.din = a.din;
     if (j.din) sal_parallel_for(ctx, a.n * a.to.c, sal__upsample_back_task, &j);
@@ -14554,7 +14581,7 @@ static sal_result sal__backward_upsample_train(sal_ctx *ctx, sal_run *run, int i
 }
 
 static sal_result sal__backward_dense_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal__at a = sal__at_of(run, i);
+    sal__layer_args a = sal__args_of(run, i);
     const sal_tensor *weight = sal__tensor(run, i, 0);
     float *turned = (float *)a.scratch;
     int nout = weight->dim[0], nin = weight->dim[1], n = a.n;
@@ -14571,13 +14598,13 @@ static sal_result sal__backward_dense_train(sal_ctx *ctx, sal_run *run, int i) {
 }
 
 static sal_result sal__forward_maxpool_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal__at a = sal__at_of(run, i);
+    sal__layer_args a = sal__args_of(run, i);
     sal_parallel_for(ctx, a.n, sal__maxpool_train_task, &a);
     return SAL_OK;
 }
 
 static sal_result sal__backward_maxpool_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal__pool_back_job j = { sal__at_of(run, i), 0 };
+    sal__pool_back_job j = { sal__args_of(run, i), 0 };
     int before = sal__pool_gates(run, i);
     if (before) j.top = run->step[before].act == SAL_ACT_RELU6 ? 6 : FLT_MAX;
     if (j.a.din) sal_parallel_for(ctx, j.a.n * j.a.from.c, sal__maxpool_back_task, &j);
@@ -14647,7 +14674,7 @@ static void sal__fast_convs_cell_back(const sal__convs *k, float *dh, float *dc,
 }
 
 static sal_result sal__convlstm_train(sal_ctx *ctx, sal_run *run, int i, int backward) {
-    sal__at a = sal__at_of(run, i);
+    sal__layer_args a = sal__args_of(run, i);
     sal__convs k = { sal__fast_convs_forward, sal__fast_convs_data, sal__fast_convs_weight,
                      sal__fast_convs_cell, sal__fast_convs_cell_back, ctx,
                      (char *)run->scratch + (sal__scratch_ref(run, i) + 63) / 64 * 64 };
