@@ -230,6 +230,16 @@ for compiler in gcc clang; do
     done
 done
 
+# The manual: its sections are those of the file, and what students are to read is there, in this order.
+awk '/FINDING YOUR WAY/ { on = 1; next } on && /^       / { $1 = $1; gsub(" ", "\n"); print; next }
+     on && /FOR STUDENTS/ { exit }' saliency.h >"$dir/listed"
+sed -n 's/^   >>\([a-z]*\)  *.*/\1/p' saliency.h >"$dir/sections"
+check "the manual lists the sections in the order of the file" diff "$dir/listed" "$dir/sections"
+awk '/FOR STUDENTS/ { on = 1 } /CONTRACTS/ { exit } on && /^       [a-z0-9]/ { print $1 }' saliency.h >"$dir/stops"
+while read -r stop; do grep -n -m 1 ">>$stop\b" saliency.h | sed "s/:.*/ $stop/"; done <"$dir/stops" >"$dir/found"
+check "ten stops for students stand in the order of the file" sh -c "[ \$(wc -l <'$dir/found') = 10 ] &&
+    sort -n -c '$dir/found'"
+
 if command -v clang >/dev/null; then
     check "clang: stb's implementations behind the header" sh -c "cd '$dir' && clang -I '$PWD' -w \
         -DSALIENCY_NO_SIMD -DORDER=3 same.c -o same -lm && ./same"
