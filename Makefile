@@ -41,24 +41,30 @@ all: $(PROGRAMS)
 weights/saliency_lite.h: weights/lite.safetensors weights/embed.sh
 	sh weights/embed.sh weights/lite.safetensors > $@.tmp && mv $@.tmp $@
 
-# Each program compiles by itself with one line. Here the implementation is compiled once and linked to all of them:
-# SALIENCY_IMPLEMENTED says so. Tests that look inside or configure the header compile it themselves.
+# Each program and test compiles by itself with one line. Here the implementation is compiled once and linked to all of
+# them: SALIENCY_IMPLEMENTED says so. Tests that look inside the header are one program, which goes by its name.
 LIBRARY = $(BUILD)/saliency.o
-INSIDE  = $(patsubst tests/%.c,$(BUILD)/%,$(shell grep -lE 'sal__|SAL__|stbi_|fuzz_|define SALIENCY_NO_' $(filter-out %/test_cuda.c,$(wildcard tests/test_*.c))))
+INSIDE  = $(patsubst %,$(BUILD)/test_%,$(shell sed -n 's/^.include "test_\(.*\)\.c"/\1/p' tests/inside.c))
+HEADERS = weights/saliency_lite.h $(wildcard tests/*.h examples/*.h)
 
 $(LIBRARY): saliency.h
 	@mkdir -p $(BUILD)
 	$(CC) $(CFLAGS) -I. $(STB) -DSALIENCY_IMPLEMENTATION -x c -c saliency.h -o $@
 
-$(BUILD)/%: examples/%.c $(LIBRARY) weights/saliency_lite.h $(wildcard examples/*.h)
+$(BUILD)/%: examples/%.c $(LIBRARY) $(HEADERS)
 	$(CC) $(CFLAGS) -I. $(STB) -DSALIENCY_IMPLEMENTED $< $(LIBRARY) -o $@ -lm
 
-$(INSIDE): $(BUILD)/test_%: tests/test_%.c saliency.h weights/saliency_lite.h $(wildcard tests/*.h examples/*.h)
+$(BUILD)/test_%: tests/test_%.c $(LIBRARY) $(HEADERS)
+	$(CC) $(CFLAGS) -I. $(STB) -DSALIENCY_IMPLEMENTED $< $(LIBRARY) -o $@ -lm -pthread
+
+$(BUILD)/inside $(BUILD)/test_gradcheck: $(BUILD)/%: tests/%.c saliency.h $(HEADERS)
 	@mkdir -p $(BUILD)
 	$(CC) $(CFLAGS) -I. $(STB) $< -o $@ -lm -pthread
 
-$(BUILD)/test_%: tests/test_%.c $(LIBRARY) weights/saliency_lite.h $(wildcard tests/*.h examples/*.h)
-	$(CC) $(CFLAGS) -I. $(STB) -DSALIENCY_IMPLEMENTED $< $(LIBRARY) -o $@ -lm -pthread
+$(BUILD)/inside: $(INSIDE:$(BUILD)/%=tests/%.c) $(wildcard tests/fuzz/*.[ch])
+
+$(INSIDE): $(BUILD)/inside
+	ln -f $< $@
 
 # The GPU backend. Its tests also run without a GPU, in an emulation (see tests/cuda_on_cpu.h).
 comma := ,
@@ -107,7 +113,7 @@ tests: $(TESTS)
 
 test: setup
 	@$(MAKE) -s -j$$(nproc) tests all $(EMULATED)
-	@sh tests/run.sh $(TESTS) $(EMULATED) $(SCRIPTS)
+	@sh tests/run.sh $(SCRIPTS) $(EMULATED) $(TESTS)
 
 bench: setup
 	@$(MAKE) -s $(BUILD)/bench

@@ -1151,8 +1151,8 @@ static sal_result set__csv_number(sal_ctx *ctx, const set__csv *c, int column, d
 static sal_result set__read_csv(set__opener *b, const char *path, unsigned char *text,
                                 size_t size) {
     sal_ctx *ctx = b->ctx;
-    int image, x, y, subject, duration, start, entry = -1, who = 0;
-    const char *last = "", *last_who = NULL;
+    int image, x, y, subject, duration, start, entry = -1, who = 0, strange = 0;
+    const char *last = "", *last_who = NULL, *stranger = NULL;
     double at_x, at_y, time, length;
     set__csv c;
     SET__TRY(set__csv_start(ctx, &c, path, text, size));
@@ -1164,7 +1164,7 @@ static sal_result set__read_csv(set__opener *b, const char *path, unsigned char 
     start = set__csv_find(&c, "start_ms");
     for (;;) {
         SET__TRY(set__csv_next(ctx, &c));
-        if (c.cells == 0) return SAL_OK;
+        if (c.cells == 0) break;
         SET__TRY(set__csv_number(ctx, &c, x, &at_x));
         SET__TRY(set__csv_number(ctx, &c, y, &at_y));
         SET__TRY(set__csv_number(ctx, &c, duration, &length));
@@ -1172,15 +1172,22 @@ static sal_result set__read_csv(set__opener *b, const char *path, unsigned char 
         if (entry < 0 || strcmp(last, c.cell[image])) { /* mostly the picture of the last row */
             last = c.cell[image];
             entry = set__entry_of(b, last);
-            if (entry < 0) SET__TRY(set__missing(b, path, last, "this picture is not there"));
         }
-        if (entry < 0) continue;
+        if (entry < 0) {
+            if (!b->set->options.skip_missing)
+                return set__missing(b, path, last, "this picture is not there");
+            if (!strange++) stranger = last;
+            continue;
+        }
         if (subject >= 0 && (!last_who || strcmp(last_who, c.cell[subject]))) {
             last_who = c.cell[subject];
             SET__TRY(set__subject_of(b, last_who, &who));
         }
         SET__TRY(set__look(ctx, &b->looks, entry, who, at_x, at_y, time, length));
     }
+    if (strange) set__warn(ctx, "%s: %d rows are of pictures that are not there, the first of %s; "
+                           "left out", path, strange, stranger);
+    return SAL_OK;
 }
 
 static sal_result set__read_sigmas(set__opener *b, const char *path, unsigned char *text,

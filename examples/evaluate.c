@@ -45,7 +45,7 @@ static const char help[] =
     "  --data DIR     a data set as published: plain images/ maps/ fixations.csv, OSIE, Scene,\n"
     "                 SALICON, iSUN, MIT1003, CAT2000, Toronto\n"
     "  --split NAME   one part of it (train, val, a category)\n"
-    "  --skip-missing leave out pictures whose files are missing instead of stopping\n"
+    "  --skip-missing leave out what is missing or cannot be read instead of stopping\n"
     "  --limit N      the first N pictures only\n"
     "  --part K/N     score only share K of N, by the pictures' names, for several machines; the\n"
     "                 JSON keeps every score. The others still serve as other pictures\n"
@@ -388,6 +388,22 @@ static int choose_pictures(evaluation *e) {
     return 0;
 }
 
+/* --skip-missing: of the first `count` pictures those that can be read to the front, as many as are
+   to be scored; the others are named. Returns how many there are. */
+static int readable_first(evaluation *e, int count) {
+    int i, kept = 0;
+    for (i = 0; i < count && !(e->limit && kept == e->limit); i++) {
+        sal_dataset_entry *entry = &e->set.entry[i];
+        int parts = SAL_ITEM_IMAGE | SAL_ITEM_FIXATIONS | (entry->map ? SAL_ITEM_DENSITY : 0);
+        sal_item item;
+        if (sal_dataset_item(&e->ctx, &e->set, i, parts, &item))
+            complain("%s; left out", sal_error(&e->ctx));
+        else e->set.entry[kept++] = *entry;
+        sal_item_free(&e->ctx, &item);
+    }
+    return kept;
+}
+
 static int open_all(evaluation *e) {
     sal_dataset_options options;
     int i, count;
@@ -403,6 +419,7 @@ static int open_all(evaluation *e) {
     for (i = 0; i < e->rows; i++) if (e->row[i].weights) take(&e->read, e->row[i].weights);
     if (check_outputs(e)) return 1;
     count = e->test_share > 0 ? test_share_first(&e->set, e->test_share) : e->set.count;
+    if (e->skip_missing) count = readable_first(e, count);
     e->images = e->limit ? MIN(e->limit, count) : count;
     if (e->images < 1) return complain("%s: no pictures in this data set", e->data);
     if (e->prior_path && load_prior(e)) return 1;

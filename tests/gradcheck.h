@@ -20,7 +20,7 @@ static sal_result gradcheck_loss(sal_ctx *ctx, sal_run *run, const float *input,
                                  const float *dout, double *loss) {
     size_t i, n = (size_t)run->n * sal__shape_count(run->shape);
     sal_run_changed(run, NULL, SAL_RUN_WEIGHTS);
-    SAL__TRY(sal_run_forward(ctx, run, input));
+    TRY(sal_run_forward(ctx, run, input));
     for (*loss = 0, i = 0; i < n; i++) *loss += (double)dout[i] * run->output[i];
     return SAL_OK;
 }
@@ -34,7 +34,7 @@ static sal_result gradcheck_array(sal_ctx *ctx, sal_run *run, const float *input
                                   const char *name, int samples, double step, sal_rng *rng,
                                   gradcheck_result *result) {
     double largest = 0, d[2], up, down, error;
-    for (size_t i = 0; i < n; i++) largest = SAL__MAX(largest, fabs((double)g[i]));
+    for (size_t i = 0; i < n; i++) largest = MAX(largest, fabs((double)g[i]));
     if (largest == 0) { result->silent++; return SAL_OK; }
     for (int k = 0; k < samples && (k < (int)n || samples < (int)n); k++) {
         size_t at = samples >= (int)n ? (size_t)k : sal_rng_below(rng, (uint32_t)n);
@@ -51,7 +51,7 @@ static sal_result gradcheck_array(sal_ctx *ctx, sal_run *run, const float *input
         }
         double unseen = 16 * (sizeof(float) == 8 ? DBL_EPSILON : FLT_EPSILON) * fabs(up) / step;
         if (fabs(d[0] - d[1]) > .01 * largest ||        /* a kink, or nothing but rounding */
-            SAL__MAX(largest, fabs(d[0])) < unseen) { result->rough++; continue; }
+            MAX(largest, fabs(d[0])) < unseen) { result->rough++; continue; }
         error = fabs((4 * d[1] - d[0]) / 3 - g[at]) / largest;
         result->checked++;
         if (!(error <= result->worst)) {
@@ -70,7 +70,7 @@ static sal_result gradcheck(sal_ctx *ctx, sal_net *net, const sal_run_desc *desc
     sal_rng rng = { ctx->seed };
     memset(result, 0, sizeof *result);
     d.training = d.input_gradient = 1;
-    SAL__TRY(sal_run_open_desc(ctx, net, &d, &run));
+    TRY(sal_run_open_desc(ctx, net, &d, &run));
     size_t n = (size_t)run->n * 3 * run->h * run->w;
     size_t m = (size_t)run->n * sal__shape_count(run->shape);
     float *input = SAL__NEW(ctx, float, 2 * n + m);

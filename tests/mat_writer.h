@@ -1,8 +1,21 @@
 /* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* Writes small MATLAB 5 files for the tests: any class, any storage type, either byte order, plain
-   or zlib-packed. Include after saliency.h (stb packs). */
+   or zlib-packed (stb packs). Include after saliency.h. */
 #ifndef MAT_WRITER_H
 #define MAT_WRITER_H
+
+#ifndef INCLUDE_STB_IMAGE_WRITE_H       /* the implementation of saliency.h is in another file */
+#  define STB_IMAGE_WRITE_STATIC
+#  define STB_IMAGE_WRITE_IMPLEMENTATION
+#  ifdef __GNUC__
+#    pragma GCC diagnostic ignored "-Wunused-function"
+#  endif
+#  if __has_include(<stb/stb_image_write.h>)
+#    include <stb/stb_image_write.h>
+#  else
+#    include "stb_image_write.h"
+#  endif
+#endif
 
 typedef struct mat_writer {
     unsigned char *data;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* Networks and inputs made from a seed: what golden/make_golden.py does, and with the same values.
-   Include it after saliency.h. */
+   Include it after saliency.h and test.h. */
 #ifndef SAL_SEEDED_H
 #define SAL_SEEDED_H
 
@@ -10,7 +10,7 @@ enum { SEED = 52 };
 static void fill(float *x, size_t n, const char *name, double low, double high) {
     sal_rng rng;
     size_t i;
-    rng.state = sal__hash(name) ^ SEED;
+    rng.state = hash_on(0xCBF29CE484222325u, name, strlen(name)) ^ SEED;
     for (i = 0; i < n; i++) x[i] = (float)(low + (high - low) * sal_rng_uniform(&rng));
 }
 
@@ -19,30 +19,28 @@ static void fill_param(sal_param *p) {
     float *x = (float *)p->value.data;
     size_t n = sal_tensor_count(&p->value), i;
     int matrix = p->value.ndim >= 2;
-    if (sal__ends_with(p->name, "prior")) fill(x, n, p->name, .5, 1.5);
+    if (ends_with(p->name, "prior")) fill(x, n, p->name, .5, 1.5);
     else if (matrix) {
         double a = sqrt(6 / ((double)n / p->value.dim[0]));     /* He et al. 2015, uniform */
         if (strstr(p->name, ".lstm.W") && !strstr(p->name, ".Wa.")) a *= 16;
         fill(x, n, p->name, -a, a);
-    } else if (sal__ends_with(p->name, ".params")) {            /* mu, then sigma */
+    } else if (ends_with(p->name, ".params")) {            /* mu, then sigma */
         float *u = (float *)malloc(n * sizeof(float));
         fill(x, n, p->name, .3, .7);
         fill(u, n, p->name, .05, .3);
         for (i = n / 2; i < n; i++) x[i] = u[i];
         free(u);
-    } else if (sal__ends_with(p->name, ".weight")) fill(x, n, p->name, .4, .8);
-    else if (sal__ends_with(p->name, ".running_var")) fill(x, n, p->name, .5, 1.5);
+    } else if (ends_with(p->name, ".weight")) fill(x, n, p->name, .4, .8);
+    else if (ends_with(p->name, ".running_var")) fill(x, n, p->name, .5, 1.5);
     else fill(x, n, p->name, -.1, .1);
 }
 
 static sal_result make_desc(sal_ctx *ctx, const sal_net_desc *desc, sal_net **net) {
-    int i;
-    SAL__TRY(sal_net_new(ctx, desc, net));
-    for (i = 0; i < (*net)->params; i++) {
-        sal_result r = sal__param_own(ctx, &(*net)->param[i]);
-        if (r != SAL_OK) { sal_net_free(ctx, *net); *net = NULL; return r; }
-        fill_param(&(*net)->param[i]);
-    }
+    sal_result r;
+    TRY(sal_net_new(ctx, desc, net));
+    r = sal_net_to_float(ctx, *net);
+    if (r != SAL_OK) { sal_net_free(ctx, *net); *net = NULL; return r; }
+    for (int i = 0; i < (*net)->params; i++) fill_param(&(*net)->param[i]);
     return SAL_OK;
 }
 

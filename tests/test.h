@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Unlicense OR MIT-0 */
-/* What every test program shares: statements that hold or do not, one line each. */
+/* What every test program shares: statements that hold or do not, one line each. Include it after
+   saliency.h. */
 #ifndef SAL_TEST_H
 #define SAL_TEST_H
 
+#include <errno.h>
+#include <float.h>
+#include <limits.h>
 #include <math.h>
+#include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #ifdef _WIN32           /* what the tests need of other systems */
 #  include <direct.h>
 #  include <fcntl.h>
@@ -21,7 +28,20 @@ static inline int truncate(const char *path, long size) {
     return -failed;
 }
 #else
+#  include <unistd.h>
 #  define TEST_FOLDER "/tmp"
+#endif
+
+#undef MIN
+#undef MAX
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+#define TRY(call) do { sal_result r_ = (call); if (r_ != SAL_OK) return r_; } while (0)
+#ifdef __cplusplus      /* T x = ZEROED; */
+#  define ZEROED {}
+#else
+#  define ZEROED { 0 }
 #endif
 
 static int test_passed, test_failed, test_skipped;
@@ -42,6 +62,24 @@ static int test_check(int ok, const char *file, int line, const char *format, ..
     if (ok) test_passed++; else test_failed++;
     fflush(stdout);
     return ok;
+}
+
+/* FNV-1a, 64 bits. */
+static inline uint64_t hash_on(uint64_t h, const void *data, size_t size) {
+    const unsigned char *p = (const unsigned char *)data;
+    for (size_t i = 0; i < size; i++) h = (h ^ p[i]) * 0x100000001B3u;
+    return h;
+}
+
+static inline int ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && !strcmp(text + n - m, end);
+}
+
+static inline sal_param *param_named(const sal_net *net, const char *name) {
+    for (int i = 0; i < net->params; i++)
+        if (!strcmp(net->param[i].name, name)) return &net->param[i];
+    return NULL;
 }
 
 static int test_done(void) {

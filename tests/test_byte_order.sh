@@ -30,8 +30,10 @@ step() {
     set -- $sum
     passed=$((passed + ${1:-0})) failed=$((failed + ${2:-0}))
 }
-step "compiles for this machine" ${CC:-gcc} -O1 -I. $(pkg-config --cflags stb 2>/dev/null) \
-    tests/byte_order.c -o "$dir/here" -lm
+here=-O1 library=
+[ -e build/saliency.o ] && here="-fopenmp -DSALIENCY_IMPLEMENTED" library=build/saliency.o
+step "compiles for this machine" ${CC:-gcc} $here -I. $(pkg-config --cflags stb 2>/dev/null) \
+    tests/byte_order.c $library -o "$dir/here" -lm
 step "compiles for a big-endian machine" s390x-linux-gnu-gcc -O1 -static -I. ${stb:+-isystem "$stb"} \
     tests/byte_order.c -o "$dir/there" -lm
 step "little-endian writes" "$dir/here" write "$dir/little"

@@ -9,7 +9,7 @@
 #include "counter.h"
 #include "pool.h"
 
-static sal_classical_kind kind_of(int k) { return (sal_classical_kind)k; }
+static sal_classical_kind classical_kind(int k) { return (sal_classical_kind)k; }
 
 /* Grey, slightly noisy ground with one disc of another colour. */
 static void draw(sal_ctx *ctx, sal_image *image, int w, int h, double cx, double cy,
@@ -40,7 +40,7 @@ static int is_proper(const sal_map *map) {
     int i;
     for (i = 0; i < map->w * map->h; i++) {
         if (!(map->data[i] >= 0 && map->data[i] <= 1)) return 0;
-        most = SAL__MAX(most, map->data[i]);
+        most = MAX(most, map->data[i]);
     }
     return most == 1;
 }
@@ -138,15 +138,15 @@ static void test_orientations(sal_ctx *ctx) {
                 want[y * W + x] = (float)(fabs(sum[0]) + fabs(sum[1]));
             }
         sal__fade(want, W, H, 13);
-        for (i = 0; i < W * H; i++) worst = SAL__MAX(worst, fabs(want[i] - map[o].data[i]));
-        least = SAL__MIN(least, correlation(want, map[o].data, W * H));
+        for (i = 0; i < W * H; i++) worst = MAX(worst, fabs(want[i] - map[o].data[i]));
+        least = MIN(least, correlation(want, map[o].data, W * H));
     }
     CHECK(worst < 2e-3 && least > 0.99999,
           "separable Gabor filters give what 27 x 27 taps give (off by %.1e)", worst);
     for (i = 0; i < W * H; i++) in.data[i] = 0.6f;
     sal__orientations(ctx, &in, out);
     for (o = 0; o < 4; o++)
-        for (k = 0; k < W * H; k++) flat = SAL__MAX(flat, map[o].data[k]);
+        for (k = 0; k < W * H; k++) flat = MAX(flat, map[o].data[k]);
     CHECK(flat < 1e-5, "on a plane of one grey they answer nothing (%.1e)", flat);
     for (o = 0; o < 4; o++) sal_map_free(ctx, &map[o]);
     sal_map_free(ctx, &in);
@@ -187,7 +187,7 @@ static void test_graph(void) {
         power_iteration(v, weight, N);
         if (step) sal__gbvs_concentrate(out, a, W, H);
         else sal__gbvs_activate(out, a, W, H);
-        for (i = 0; i < N; i++) off[step] = SAL__MAX(off[step], fabs(out[i] - v[i]));
+        for (i = 0; i < N; i++) off[step] = MAX(off[step], fabs(out[i] - v[i]));
     }
     CHECK(off[0] < 1e-6, "GBVS: the stationary distribution is what power iteration finds (%.1e)",
           off[0]);
@@ -257,7 +257,7 @@ static void test_colour_parts(void) {
         for (j = 0; j < 3; j++) {
             double back = 0;
             for (k = 0; k < 3; k++) back += v[i][k] * d[k] * v[j][k];
-            worst = SAL__MAX(worst, fabs(back - a[i][j]));
+            worst = MAX(worst, fabs(back - a[i][j]));
         }
     CHECK(worst < 1e-10, "eigenvectors and eigenvalues give the matrix back (%.1e)", worst);
     for (i = 0; i < 512; i++) {         /* right for all zeros and ones: right for all numbers */
@@ -278,14 +278,14 @@ static void test_blob(sal_ctx *ctx) {
     sal_classical_kind kind;
     draw(ctx, &im, 320, 240, 220, 90, 18);
     for (k = 0; k < SAL_CLASSICAL_COUNT; k++) {
-        const char *name = sal_classical_name(kind_of(k));
+        const char *name = sal_classical_name(classical_kind(k));
         double off = 0;
         float most;
         memset(&d, 0, sizeof d);
         ctx->threads = 1;
-        sal_classical(ctx, kind_of(k), &im, NULL, &map);
+        sal_classical(ctx, classical_kind(k), &im, NULL, &map);
         pool_use(ctx, 3);
-        sal_classical(ctx, kind_of(k), &im, NULL, &again);
+        sal_classical(ctx, classical_kind(k), &im, NULL, &again);
         CHECK(map.w == 320 && map.h == 240 && is_proper(&map) && again.data &&
               !memcmp(map.data, again.data, 320 * 240 * sizeof(float)),
               "%s: a map of the picture's size from 0 to 1, the same with 1 and 3 threads", name);
@@ -298,20 +298,20 @@ static void test_blob(sal_ctx *ctx) {
         sal_map_free(ctx, &again);
 
         d.center = 1; d.center_sx = 0.3f; d.center_sy = 0.2f;
-        sal_classical(ctx, kind_of(k), &im, &d, &again);
+        sal_classical(ctx, classical_kind(k), &im, &d, &again);
         sal_map_new(ctx, 320, 240, &prior);
         sal_center_prior(prior.data, 320, 240, 0.3f, 0.2f);
         for (i = 0; i < 320 * 240 && k != SAL_CLASSICAL_CENTER; i++) prior.data[i] *= map.data[i];
-        for (most = 0, i = 0; i < 320 * 240; i++) most = SAL__MAX(most, prior.data[i]);
+        for (most = 0, i = 0; i < 320 * 240; i++) most = MAX(most, prior.data[i]);
         for (i = 0; i < 320 * 240; i++) prior.data[i] /= most;
         for (i = 0; i < 320 * 240; i++)
-            off = SAL__MAX(off, fabs(prior.data[i] - again.data[i]));
+            off = MAX(off, fabs(prior.data[i] - again.data[i]));
         CHECK(off < 1e-6 && is_proper(&again), "%s: with the centre prior that is asked for", name);
         sal_map_free(ctx, &again); sal_map_free(ctx, &prior);
 
         memset(&d, 0, sizeof d);
         d.w = d.h = 32;
-        sal_classical(ctx, kind_of(k), &im, &d, &small);
+        sal_classical(ctx, classical_kind(k), &im, &d, &small);
         CHECK(small.w == 32 && small.h == 32 && is_proper(&small), "%s: a map of 32 x 32", name);
         sal_map_free(ctx, &small);
         sal_map_free(ctx, &map);
@@ -319,10 +319,10 @@ static void test_blob(sal_ctx *ctx) {
     memset(&d, 0, sizeof d);
     d.itti_blur = 0.03f; d.gbvs_markov = 1; d.bms_swap = 1; d.spectral_paper = 1;
     for (k = SAL_CLASSICAL_SPECTRAL; k < SAL_CLASSICAL_COUNT; k++) {
-        sal_classical(ctx, kind_of(k), &im, &d, &map);
+        sal_classical(ctx, classical_kind(k), &im, &d, &map);
         maximum(&map, &x, &y);
         CHECK(is_proper(&map) && hypot(x - 220, y - 90) < 30,
-              "%s: so with its other options (%d %d)", sal_classical_name(kind_of(k)), x, y);
+              "%s: so with its other options (%d %d)", sal_classical_name(classical_kind(k)), x, y);
         sal_map_free(ctx, &map);
     }
     CHECK(!sal_classical_from_name("gbvs", &kind) && kind == SAL_CLASSICAL_GBVS &&
@@ -331,7 +331,7 @@ static void test_blob(sal_ctx *ctx) {
     d.center_sx = -1;
     CHECK(sal_classical(ctx, SAL_CLASSICAL_BMS, &im, &d, &map) == SAL_ERR_ARGUMENT && !map.data,
           "a negative deviation is refused: %s", sal_error(ctx));
-    CHECK(sal_classical(ctx, kind_of(SAL_CLASSICAL_COUNT), &im, NULL, &map) == SAL_ERR_ARGUMENT &&
+    CHECK(sal_classical(ctx, classical_kind(SAL_CLASSICAL_COUNT), &im, NULL, &map) == SAL_ERR_ARGUMENT &&
           !map.data, "there is no other model: %s", ctx->error);
     sal_image_free(ctx, &im);
 }
@@ -343,7 +343,7 @@ static void test_odd_pictures(sal_ctx *ctx) {
     sal_map map;
     sal_rng rng = { 8 };
     int s, k, i, style, bad = 0;
-    for (s = 0; s < SAL__COUNT(sizes); s++)
+    for (s = 0; s < COUNT(sizes); s++)
         for (style = 0; style < 3; style++) {       /* one colour, grey noise, coloured noise */
             if (sizes[s][0] * sizes[s][1] == 1 && style) continue;
             if (sizes[s][0] + sizes[s][1] > 5000 && style != 2) continue;
@@ -353,9 +353,9 @@ static void test_odd_pictures(sal_ctx *ctx) {
                            ? im.data[i - 1] : (unsigned char)sal_rng_below(&rng, 256);
             im.grey = style == 1;
             for (k = 0; k < SAL_CLASSICAL_COUNT; k++) {
-                sal_result r = sal_classical(ctx, kind_of(k), &im, NULL, &map);
+                sal_result r = sal_classical(ctx, classical_kind(k), &im, NULL, &map);
                 if (r != SAL_OK || map.w != im.w || map.h != im.h || !is_proper(&map)) {
-                    printf("     %s, %d x %d, style %d: %s\n", sal_classical_name(kind_of(k)), im.w,
+                    printf("     %s, %d x %d, style %d: %s\n", sal_classical_name(classical_kind(k)), im.w,
                            im.h, style, r == SAL_OK ? "a bad map" : sal_error(ctx));
                     bad++;
                 }
@@ -366,7 +366,7 @@ static void test_odd_pictures(sal_ctx *ctx) {
     CHECK(bad == 0, "every model gives a map from 0 to 1 for 1 x 1, 30000 x 1, one colour, grey");
 }
 
-static void test_memory(void) {
+static void test_no_memory(void) {
     counter c;
     sal_ctx ctx;
     sal_image im;
@@ -384,7 +384,7 @@ static void test_memory(void) {
         for (n = 0; n < 2000; n++) {
             sal_result r;
             c.calls = 0; c.fail_at = (int)n + 1;
-            r = sal_classical(&ctx, kind_of(k), &im, &d, &map);
+            r = sal_classical(&ctx, classical_kind(k), &im, &d, &map);
             if (r == SAL_OK) break;
             wrong += r != SAL_ERR_MEMORY || map.data;
             leaks += c.live;
@@ -392,7 +392,7 @@ static void test_memory(void) {
         sal_map_free(&ctx, &map);
         CHECK(n > 0 && n < 2000 && !wrong && !leaks && c.live == 0,
               "%s: each of %ld allocations may fail, and nothing leaks",
-              sal_classical_name(kind_of(k)), n);
+              sal_classical_name(classical_kind(k)), n);
     }
     memset(&ctx, 0, sizeof ctx);
     sal_image_free(&ctx, &im);
@@ -430,7 +430,7 @@ static void test_people(sal_ctx *ctx) {
         for (k = 0; k < SAL_CLASSICAL_COUNT; k++) {
             double one;
             sal_map map;
-            sal_classical(ctx, kind_of(k), &item.image, NULL, &map);
+            sal_classical(ctx, classical_kind(k), &item.image, NULL, &map);
             sal_metric_cc(ctx, map.data, item.density.data, map.w, map.h, &one);
             cc[k] += one;
             sal_metric_nss(ctx, map.data, map.w, map.h, &points, SAL_EACH_PIXEL, &one);
@@ -444,7 +444,7 @@ static void test_people(sal_ctx *ctx) {
         CHECK(pictures >= 20 && fabs(cc[k] / pictures - expected[k].cc) < 0.015 &&
               fabs(nss[k] / pictures - expected[k].nss) < 0.03,
               "%s on %d pictures of OSIE: CC %.2f (%.2f), NSS %.2f (%.2f)",
-              sal_classical_name(kind_of(k)), pictures, cc[k] / pictures, expected[k].cc,
+              sal_classical_name(classical_kind(k)), pictures, cc[k] / pictures, expected[k].cc,
               nss[k] / pictures, expected[k].nss);
 }
 
@@ -459,7 +459,7 @@ int main(void) {
     test_colour_parts();
     test_blob(&ctx);
     test_odd_pictures(&ctx);
-    test_memory();
+    test_no_memory();
     test_people(&ctx);
     return test_done();
 }

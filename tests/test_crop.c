@@ -4,8 +4,8 @@
    gcc -O2 -fopenmp -Wall -Wextra -I. tests/test_crop.c -o build/test_crop -lm */
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
-#include "counter.h"
 #include "test.h"
+#include "counter.h"
 
 static sal_ctx ctx;
 
@@ -28,8 +28,8 @@ static double inside(const sal_map *map, double left, double top, double right, 
     int x, y;
     for (y = 0; y < map->h; y++)
         for (x = 0; x < map->w; x++) {
-            double u = SAL__MIN(right, x + 1) - SAL__MAX(left, x);
-            double v = SAL__MIN(bottom, y + 1) - SAL__MAX(top, y);
+            double u = MIN(right, x + 1) - MAX(left, x);
+            double v = MIN(bottom, y + 1) - MAX(top, y);
             if (u > 0 && v > 0) sum += u * v * map->data[y * map->w + x];
         }
     return sum;
@@ -81,12 +81,12 @@ static void test_best(void) {
         here = inside_box(&map, &b);
         for (y = 0; y + h <= map.h + 1e-9; y++)
             for (x = 0; x + w <= map.w + 1e-9; x++)
-                most = SAL__MAX(most, inside(&map, x, y, x + w, y + h));
+                most = MAX(most, inside(&map, x, y, x + w, y + h));
         for (i = 0; i < 41 * 41; i++) {
             double u = b.left + (i % 41 - 20) / 20.0, v = b.top + (i / 41 - 20) / 20.0;
             if (u >= floor(b.left) && u <= ceil(b.left) && v >= floor(b.top) && v <= ceil(b.top) &&
                 u + w <= map.w && v + h <= map.h)
-                near = SAL__MAX(near, inside(&map, u, v, u + w, v + h));
+                near = MAX(near, inside(&map, u, v, u + w, v + h));
         }
         bounds += in_bounds(&map, &b);
         best += here >= most - 1e-7 * all;
@@ -140,7 +140,7 @@ static void test_even(void) {
     static const int size[][2] = { { 100, 60 }, { 61, 101 }, { 1, 50 }, { 3, 3 }, { 800, 600 } };
     static const float value[] = { 0, 0.3f, -1 };
     int k, v, i, centred = 0, n = 0;
-    for (k = 0; k < SAL__COUNT(size); k++)
+    for (k = 0; k < COUNT(size); k++)
         for (v = 0; v < 3; v++) {
             sal_map map;
             sal_crop_desc d;
@@ -179,7 +179,7 @@ static void test_several(void) {
                 other.x = x; other.y = y;
                 for (k = 0; k < i; k++) free_place &= !overlap(&other, &b[k]);
                 if (free_place)
-                    most = SAL__MAX(most, inside(&map, x, y, x + other.w, y + other.h));
+                    most = MAX(most, inside(&map, x, y, x + other.w, y + other.h));
             }
         greedy &= b[i].kept * total(&map) >= most - 1e-6 * total(&map);
     }
@@ -218,7 +218,7 @@ static void test_uncut(void) {
     for (b.y = 0; b.y + b.h <= map.h; b.y++)
         for (b.x = 0; b.x + b.w <= map.w; b.x++)
             if (!cuts(&map, 0.55, &b))
-                most = SAL__MAX(most, inside(&map, b.x, b.y, b.x + b.w, b.y + b.h));
+                most = MAX(most, inside(&map, b.x, b.y, b.x + b.w, b.y + b.h));
     CHECK(whole.kept * total(&map) >= most - 1e-6 * total(&map),
           "and keeps as much as any box that cuts none: %.4f of all", whole.kept);
     for (y = 0; y < map.h; y++) for (x = 0; x < map.w; x++) map.data[y * map.w + x] = 0;
@@ -241,7 +241,7 @@ static void test_uncut_random(void) {
         d.w = 9; d.h = 8; d.uncut = 0.45;
         if (sal_crop(&ctx, &map, &d, &b)) break;
         best = c = b;
-        for (i = 0; i < map.w * map.h; i++) level = SAL__MAX(level, d.uncut * map.data[i]);
+        for (i = 0; i < map.w * map.h; i++) level = MAX(level, d.uncut * map.data[i]);
         for (c.y = 0; c.y + c.h <= map.h; c.y++)
             for (c.x = 0; c.x + c.w <= map.w; c.x++) {
                 double value = inside(&map, c.x, c.y, c.x + c.w, c.y + c.h);
@@ -316,7 +316,7 @@ static void test_zoom(void) {
 static void test_zoom_large(void) {
     static const int size[][2] = { { 300, 210 }, { 129, 500 }, { 1, 3000 } };
     int k, i, n = 0, enough = 0, tight = 0;
-    for (k = 0; k < SAL__COUNT(size); k++) {
+    for (k = 0; k < COUNT(size); k++) {
         sal_map map = random_map(size[k][0], size[k][1], 23);
         sal_crop_desc d;
         sal_box b, less;
@@ -327,7 +327,7 @@ static void test_zoom_large(void) {
             d.w = d.h = 0;
             if (sal_crop(&ctx, &map, &d, &b)) break;
             enough += b.kept >= d.keep - 1e-9 || b.w == map.w || b.h == map.h;
-            d.w = SAL__MAX(1, b.w - 1); d.h = b.h - 1;
+            d.w = MAX(1, b.w - 1); d.h = b.h - 1;
             if (sal_crop(&ctx, &map, &d, &less)) break;
             tight += less.kept < d.keep;
         }
@@ -350,7 +350,7 @@ static void test_large(void) {
     for (i = 0; i < 12; i++) disc(&map, i * 83 % 1000, i * 271 % 1000, 30 + i * 5, 1);
     memset(&d, 0, sizeof d);
     d.area = 0.25;
-    for (i = 0; i < 2 * SAL__COUNT(aspect); i++) {
+    for (i = 0; i < 2 * COUNT(aspect); i++) {
         d.aspect = aspect[i / 2]; d.uncut = i % 2 * 0.5;
         calls += sal_crop(&own, &map, &d, &b) == SAL_OK && b.w > 0 && b.h > 0;
     }

@@ -256,7 +256,7 @@ static void test_browser(void) {
     n = (size_t)shot.w * (size_t)shot.h;
     for (i = 0; i < n; i++) {
         const unsigned char *p = shot.data + 3 * i;
-        int low = SAL__MIN(p[0], SAL__MIN(p[1], p[2])), high = SAL__MAX(p[0], SAL__MAX(p[1], p[2]));
+        int low = MIN(p[0], MIN(p[1], p[2])), high = MAX(p[0], MAX(p[1], p[2]));
         colourful += high - low > 60;
         dark += high < 100;
     }

@@ -103,6 +103,13 @@ refused "turned maps are refused"            "16 x 24.*as if transposed" --maps 
 $evaluate --maps turned --any-size --data set >out 2>err && [ ! -s err ]
 says $? "unless --any-size insists"
 
+cp -r set holes && echo junk >holes/images/pic3.pgm && head -c 60 set/images/pic5.pgm >holes/images/pic5.pgm &&
+    rm holes/images/pic7.pgm
+refused "a picture that is not there stops a run" "pic7.pgm: this picture is not there" -m center --data holes
+$evaluate -m center --data holes --skip-missing >out 2>err && [ "$(wc -l <err)" = 3 ] && grep -q "holes: 9 pictures" out &&
+    grep -q "3 rows are of pictures that are not there, the first of pic7.pgm" err && grep -q "pic3.pgm: a text file" err
+says $? "--skip-missing leaves it out, and what cannot be read, and says each once"
+
 # The densities are the maps of spectral, smoothed and squared: --fit finds that, on pictures that are not scored.
 "$top/build/pretrain" --images "$top/examples/photos" -m spectral --out fitted --quiet
 "$top/build/predict" -m spectral --power 2 --blur 0.04 -o fitted/maps --quiet "$top/examples/photos"

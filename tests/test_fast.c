@@ -101,7 +101,7 @@ static int below(trial *t, int n) { return (int)sal_rng_below(&t->rng, (uint32_t
 static int between(trial *t, int low, int high) { return low + below(t, high - low + 1); }
 /* Mostly small sizes, one in six up to `high`. */
 static int size(trial *t, int high) {
-    return 1 + below(t, below(t, 6) ? SAL__MIN(high, 20) : high);
+    return 1 + below(t, below(t, 6) ? MIN(high, 20) : high);
 }
 
 static void agree(trial *t, const float *got, const float *want, size_t n) {
@@ -113,14 +113,14 @@ static void agree(trial *t, const float *got, const float *want, size_t n) {
         energy += (double)want[i] * want[i];
         t->bits = (t->bits ^ sal__f32_bits(got[i])) * 1099511628211u;
     }
-    squares /= SAL__MAX(energy, .1 * (double)n);    /* sums that happen to cancel do not count */
+    squares /= MAX(energy, .1 * (double)n);    /* sums that happen to cancel do not count */
     if (!(squares <= t->error)) t->error = squares;
 }
 
 /* --- convolutions ----------------------------------------------------------------------------- */
 
 /* A shape with the kernel and stride that s has; 0 if there is none. */
-static int shape(trial *t, sal_conv *s) {
+static int shape_of(trial *t, sal_conv *s) {
     int reach_y = (s->kh - 1) * s->dilation, reach_x = (s->kw - 1) * s->dilation;
     s->n = between(t, 1, 3);
     s->ih = size(t, 50); s->iw = size(t, 70);
@@ -146,8 +146,8 @@ static void apply(float *x, const sal_epilogue *e, int n, int channels, int hw) 
         if (e->scale) y *= e->scale[c];
         if (e->bias) y += e->bias[c];
         if (e->add) y += e->add[i];
-        if (e->act != SAL_ACT_IDENTITY) y = SAL__MAX(y, 0);
-        if (e->act == SAL_ACT_RELU6) y = SAL__MIN(y, 6);
+        if (e->act != SAL_ACT_IDENTITY) y = MAX(y, 0);
+        if (e->act == SAL_ACT_RELU6) y = MIN(y, 6);
         x[i] = (float)y;
     }
 }
@@ -165,7 +165,7 @@ static void convolution(trial *t, sal_conv *s, int points, int pool) {
     sal_epilogue e;
     sal__wino w;
     s->ic = below(t, 12) ? size(t, 50) : between(t, 120, 150); s->oc = size(t, 40);
-    if (!shape(t, s)) return;
+    if (!shape_of(t, s)) return;
     describe(points ? "Winograd" : "direct", s);
     out_count = count = (size_t)s->n * s->oc * s->oh * s->ow;
     in = given(t, (size_t)s->n * s->ic * s->ih * s->iw, 1);
@@ -195,7 +195,7 @@ static void convolution(trial *t, sal_conv *s, int points, int pool) {
         if (below(t, 2)) {              /* the way of large layers */
             w.resident = 0;
             w.panels = 2;
-            w.chunk = SAL__MIN(w.groups, between(t, 1, 4));
+            w.chunk = MIN(w.groups, between(t, 1, 4));
         }
         sal__wino_run(&t->ctx, &w, out, in, weight, &e, s, pool,
                       scratch(t, sal__wino_scratch(&w, t->ctx.threads)));
@@ -236,7 +236,7 @@ static void conv_data(trial *t) {
     int add = below(t, 2);
     any_kernel(t, &s);
     s.ic = size(t, 40); s.oc = size(t, 40);
-    if (!shape(t, &s)) return;
+    if (!shape_of(t, &s)) return;
     describe("gradient of the input", &s);
     in_count = (size_t)s.n * s.ic * s.ih * s.iw; fan_out = (size_t)s.oc * s.kh * s.kw;
     dout = given(t, (size_t)s.n * s.oc * s.oh * s.ow, 1);
@@ -257,11 +257,11 @@ static void weight_gradient(trial *t, sal_conv *s, int winograd) {
     float *dout, *in, *dweight, *want, *noise;
     sal__sums_job j;
     s->ic = size(t, 40); s->oc = size(t, 40);
-    if (!shape(t, s)) return;
+    if (!shape_of(t, s)) return;
     describe(winograd ? "Winograd gradient of the weights" : "gradient of the weights", s);
     count = sal__kernel_count(s);
     in_step = (size_t)s->n * s->ic * s->ih * s->iw; out_step = (size_t)s->n * s->oc * s->oh * s->ow;
-    in_step = SAL__MAX(in_step, out_step) + 3;
+    in_step = MAX(in_step, out_step) + 3;
     noise = weights(t, (size_t)s->oc, (size_t)s->n * s->oh * s->ow);
     dout = (float *)room(t, ((times - 1) * in_step + out_step) * sizeof(float));
     for (i = 0; i < times; i++)
@@ -297,7 +297,7 @@ static void conv_sums(trial *t) {
 static int depthwise_shape(trial *t, sal_conv *s, const char *name) {
     any_kernel(t, s);
     s->ic = s->oc = size(t, 20);
-    if (!shape(t, s)) return 0;
+    if (!shape_of(t, s)) return 0;
     describe(name, s);
     return 1;
 }
@@ -542,7 +542,7 @@ static void convlstm(trial *t) {
 /* --- whole numbers ---------------------------------------------------------------------------- */
 
 /* size bytes, each from low to low + span - 1 */
-static uint8_t *bytes(trial *t, size_t size, int low, int span) {
+static uint8_t *byte_array(trial *t, size_t size, int low, int span) {
     uint8_t *x = (uint8_t *)room(t, size);
     size_t i;
     for (i = 0; i < size; i++) x[i] = (uint8_t)(low + below(t, span));
@@ -571,8 +571,8 @@ static float ruled(const sal__rule *e, int32_t sum, size_t place, int add) {
     if (e->real) return x;
     whole = lrintf(x);
     if (add >= 0) whole = (whole + (long)add * e->add + e->offset) >> 10;
-    whole = SAL__MAX(SAL__MIN(whole, 32767), -32768) + e->zero;
-    return (float)SAL__MIN(SAL__MAX(whole, e->low), e->high);
+    whole = MAX(MIN(whole, 32767), -32768) + e->zero;
+    return (float)MIN(MAX(whole, e->low), e->high);
 }
 
 static void whole_product(trial *t) {
@@ -580,8 +580,8 @@ static void whole_product(trial *t) {
     int width = 2 * isa->width, rows = between(t, 1, 6), k = size(t, 80), r, c, i, g = below(t, 3);
     size_t each = 4 / (size_t)isa->bytes, n = (size_t)k * each;
     sal__rule e = rule(t, 3 * width, 127);
-    uint8_t *u = bytes(t, (size_t)rows * n, 0, 256), *add = NULL;
-    int8_t *q = (int8_t *)bytes(t, n * (size_t)width, -127, 255);
+    uint8_t *u = byte_array(t, (size_t)rows * n, 0, 256), *add = NULL;
+    int8_t *q = (int8_t *)byte_array(t, n * (size_t)width, -127, 255);
     char *a = (char *)u, *b = (char *)q, *out;
     float *got = (float *)room(t, (size_t)(rows * width) * 4), *want;
     if (isa->bytes == 2) {
@@ -590,7 +590,7 @@ static void whole_product(trial *t) {
         for (i = rows * (int)n / 4 * 4; i < rows * (int)n; i++) ((int16_t *)(void *)a)[i] = u[i];
         for (i = 0; i < (int)n * width; i++) ((int16_t *)(void *)b)[i] = q[i];
     }
-    if (!e.real && below(t, 2)) add = bytes(t, (size_t)(rows * width), 0, 256);
+    if (!e.real && below(t, 2)) add = byte_array(t, (size_t)(rows * width), 0, 256);
     want = (float *)room(t, (size_t)(rows * width) * 4);
     out = (char *)room(t, (size_t)(rows * width) * (e.real ? 4 : 1));
     snprintf(what, sizeof what, "%d x %d x %d%s%s", rows, k, width, add ? " + bytes" : "",
@@ -631,7 +631,7 @@ static void whole_depthwise(trial *t) {
     for (i = 0; i < groups * pairs * 2 * width; i++)
         if (taps % 2 == 0 || i / (2 * width) % pairs < pairs - 1 || i % 2 == 0)
             weight[i] = (int16_t)between(t, -most, most);
-    for (i = 0; i < taps; i++) from[i] = bytes(t, (size_t)(n - 1) * step + pitch, 0, 256);
+    for (i = 0; i < taps; i++) from[i] = byte_array(t, (size_t)(n - 1) * step + pitch, 0, 256);
     snprintf(what, sizeof what, "%d taps of %d pixels, %d groups, step %d", taps, n, groups,
              (int)step);
     isa->whole_taps(out, pitch, from, step, taps, weight, (size_t)(pairs * width) * 2, groups, &e,
@@ -661,7 +661,7 @@ static void whole_input(trial *t) {
     for (i = 0; i < n; i++)
         for (k = 0; k < 3; k++) {
             float x = in[k * n + i] * 127.3f;
-            long u = lrintf(SAL__MIN(SAL__MAX(x, (float)-zero), (float)(255 - zero))) + zero;
+            long u = lrintf(MIN(MAX(x, (float)-zero), (float)(255 - zero))) + zero;
             want[3 * i + k] = (float)u;
             got[3 * i + k] = out[4 * i + k];
         }
@@ -742,7 +742,7 @@ int main(void) {
         ctx.simd = (sal_simd)simd;
         if (sal__isa_of(&ctx) == last) continue;
         last = sal__isa_of(&ctx);
-        for (i = 0; i < SAL__COUNT(kernels); i++)
+        for (i = 0; i < COUNT(kernels); i++)
             try_kernel(&kernels[i], (sal_simd)simd, names[simd]);
     }
     return test_done();

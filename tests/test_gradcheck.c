@@ -312,10 +312,10 @@ static void check_loss(const char *text, int upsample) {
         x[i] = keep - 1e-6;
         d -= sal_loss_map(&loss, NULL, x, density, fixations, W, H, .7, memory);
         x[i] = keep;
-        most = SAL__MAX(most, fabs(dx[i] - 1));
+        most = MAX(most, fabs(dx[i] - 1));
         if (!(fabs(dx[i] - 1 - d / 2e-6) <= worst)) worst = fabs(dx[i] - 1 - d / 2e-6);
     }
-    CHECK(most > 0 && worst < 1e-7 * SAL__MAX(most, .01), "%s%s: its gradient agrees with "
+    CHECK(most > 0 && worst < 1e-7 * MAX(most, .01), "%s%s: its gradient agrees with "
           "differences (worst %.1e of %.1e)", text, upsample > 1 ? ", enlarged" : "", worst, most);
 }
 
@@ -359,7 +359,8 @@ static void lively(sal_net *net, int fixed) {
     }
 }
 
-static void check_desc(sal_net_desc desc, const char *freeze, int fixed, double step) {
+/* `samples` derivatives of each parameter. */
+static void check_desc(sal_net_desc desc, const char *freeze, int fixed, int samples, double step) {
     sal_ctx ctx;
     static const char *const priors[] = { "no priors", "Gaussians", "mask" };
     char variant[40] = "";
@@ -379,7 +380,7 @@ static void check_desc(sal_net_desc desc, const char *freeze, int fixed, double 
     if (r == SAL_OK) r = sal_net_init(&ctx, net, 1);
     if (r == SAL_OK) lively(net, fixed);
     run.n = 2; run.freeze = freeze; run.fixed_norm = fixed;
-    if (r == SAL_OK) r = gradcheck(&ctx, net, &run, 3, step, &result);
+    if (r == SAL_OK) r = gradcheck(&ctx, net, &run, samples, step, &result);
     CHECK(r == SAL_OK && result.worst < 1e-5 && result.silent == 0 && result.checked > 30 &&
           result.rough < result.checked / 10,
           "%s%s%s%s: %d derivatives agree with differences (worst %.1e in %s, %d at kinks, %d silent)"
@@ -393,7 +394,7 @@ static void check_network(sal_kind kind, int h, int w, int narrow, const char *f
                           double step) {
     sal_net_desc desc = sal_net_desc_default(kind);
     desc.h = h; desc.w = w; desc.narrow = narrow;
-    check_desc(desc, freeze, fixed, step);
+    check_desc(desc, freeze, fixed, 3, step);
 }
 
 static void check_variant(sal_kind kind, int narrow, int plain, int steps, sal_priors priors,
@@ -401,7 +402,7 @@ static void check_variant(sal_kind kind, int narrow, int plain, int steps, sal_p
     sal_net_desc desc = sal_net_desc_default(kind);
     desc.h = plain ? 72 : 24; desc.w = plain ? 40 : 32; desc.narrow = narrow;
     desc.plain = plain; desc.steps = steps; desc.priors = priors;
-    check_desc(desc, NULL, kind == SAL_KIND_SAM_RESNET, step);
+    check_desc(desc, NULL, kind == SAL_KIND_SAM_RESNET, 1, step);
 }
 
 /* --- explanations ----------------------------------------------------------------------------- */
@@ -472,8 +473,8 @@ static void check_explain(sal_kind kind, int narrow, int h, int w, int ih, int i
         p.factor = 1 - 1e-7;
         up -= pushed(&ctx, net, &image, p, of, from, end);
         for (int i = 0; i < area; i++) sum += e.part[c * area + i];
-        worst = SAL__MAX(worst, fabs(sum - up / 2e-7));
-        most = SAL__MAX(most, fabs(sum));
+        worst = MAX(worst, fabs(sum - up / 2e-7));
+        most = MAX(most, fabs(sum));
         p.factor = 1;
         target = pushed(&ctx, net, &image, p, of, from, end);
     }
@@ -488,7 +489,7 @@ static void check_explain(sal_kind kind, int narrow, int h, int w, int ih, int i
 
 int main(void) {
     int i;
-    for (i = 0; i < SAL__COUNT(operators); i++) check_operator(i);
+    for (i = 0; i < COUNT(operators); i++) check_operator(i);
     for (i = 0; i < SAL_LOSS_COUNT; i++) check_loss(sal__loss_names[i], 1 + i % 2 * 3);
     check_loss("sam", 4);
     check_loss("peak:mse", 1);

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Unlicense OR MIT-0
 # The header as people compile it: C99 and C++11, gcc and clang, every configuration macro, without a
-# warning; several files in one program; nothing printed, nothing exported but sal_...
+# warning; several files in one program; nothing printed, nothing exported but sal_... With ALL=1 each
+# configuration in each language by each compiler, else each configuration once by each.
 cd "$(dirname "$0")/.." || exit 1
 passed=0 failed=0 skipped=0
 dir=$(mktemp -d)
@@ -33,7 +34,7 @@ int sets(sal_ctx *ctx);
 int sets(sal_ctx *ctx) { sal_dataset set; return sal_dataset_open(ctx, "no such", NULL, &set); }
 END
 cat >"$dir/sets_main.c" <<'END'
-#define SALIENCY_IMPLEMENTATION
+#include <string.h>
 #include "saliency.h"
 #ifdef __cplusplus
 extern "C"
@@ -57,9 +58,12 @@ static const char program[] = "shared";
 int main(void) { return complain("%d", sal_path_kind(".")); }
 END
 
-# A program of two files, and a third one with stb_image of its own.
+# A program of two files and the implementation, and one more with stb_image of its own.
 cat >"$dir/one.c" <<'END'
+#include <string.h>
+#ifdef BOTH
 #define SALIENCY_IMPLEMENTATION
+#endif
 #include "saliency.h"
 #ifdef __cplusplus
 extern "C"
@@ -200,8 +204,10 @@ for compiler in gcc clang; do
                           *) language="$compiler -x c++ -std=c++11" ;; esac
         check "$compiler, $standard: the declarations alone" \
             $language $strict -fsyntax-only "$dir/api.c"
-        for flag in "" -fopenmp -DSALIENCY_NO_STB -DSALIENCY_NO_STDIO -DSALIENCY_NO_SIMD \
-                    -DSALIENCY_STATIC; do
+        flags="-fopenmp" rest="'' -DSALIENCY_NO_STB -DSALIENCY_NO_STDIO -DSALIENCY_NO_SIMD -DSALIENCY_STATIC"
+        case $ALL$compiler$standard in 1*|gccc99|clangc++11) flags="$flags $rest" ;; esac
+        for flag in $flags; do
+            [ "$flag" = "''" ] && flag=
             if [ "$flag" = -fopenmp ] &&
                ! echo '#include <omp.h>' | $language -fopenmp -fsyntax-only - 2>/dev/null; then
                 echo "skip $compiler, $standard has no OpenMP here"
@@ -218,6 +224,7 @@ for compiler in gcc clang; do
         for order in 0 1 2 3; do
             for private in "" -DPRIVATE; do
                 [ $compiler = gcc ] || continue         # (clang: below)
+                case $ALL$standard$private in 1*|c99|c++11-DPRIVATE) ;; *) continue ;; esac
                 check "$standard: stb's implementations in the same file, order $order $private" \
                     sh -c "cd '$dir' && $language -I '$PWD' -w -DSALIENCY_NO_SIMD -DORDER=$order \
                            $private same.c -o same -lm && ./same"
@@ -225,6 +232,7 @@ for compiler in gcc clang; do
         done
         check "$compiler, $standard: no warning in dataset.h" \
             $language $strict -fsyntax-only "$dir/sets.c"
+        case $ALL$compiler$standard in 1*|gccc++11|clangc99) ;; *) continue ;; esac
         check "$compiler, $standard: nor in cli.h beside it" \
             $language $strict -D_DEFAULT_SOURCE -fsyntax-only "$dir/shared.c"
     done
@@ -245,36 +253,36 @@ if command -v clang >/dev/null; then
         -DSALIENCY_NO_SIMD -DORDER=3 same.c -o same -lm && ./same"
 fi
 if command -v gcc >/dev/null; then
-    gcc -c "$dir/stb.c" $(pkg-config --cflags stb 2>/dev/null) -o "$dir/stb.o"
-    check "two C files and one with stb_image of its own make one program" \
-        program gcc "$dir/one.c" "$dir/two.c" "$dir/stb.o"
-    check "two C files make one program without stb" \
-        program "gcc -DSALIENCY_NO_STB" "$dir/one.c" "$dir/two.c"
-    gcc $strict -c "$dir/sets_main.c" -o "$dir/sets_main.o"
+    stb=$(pkg-config --cflags stb 2>/dev/null)
+    gcc $strict -c "$dir/whole.c" -o "$dir/whole.o"
+    gcc -c "$dir/stb.c" $stb -o "$dir/stb.o"
+    check "C files, the implementation and stb_image of their own make one program" \
+        program gcc "$dir/one.c" "$dir/two.c" "$dir/whole.o" "$dir/stb.o"
     check "dataset.h works apart from the implementation" \
-        program gcc "$dir/sets.c" "$dir/sets_main.o"
+        program gcc "$dir/sets.c" "$dir/sets_main.c" "$dir/whole.o"
     check "each of two files can have a private copy" \
-        program "gcc -DSALIENCY_STATIC -DBOTH" "$dir/one.c" "$dir/two.c"
+        program "gcc -DSALIENCY_STATIC -DSALIENCY_NO_SIMD -DBOTH" "$dir/one.c" "$dir/two.c"
     check "macros of windows.h do not clash" gcc -I. -fsyntax-only "$dir/windows.c"
-    visible='-fPIC -shared -fvisibility=hidden -DSALIENCY_NO_STB'
+    visible='-fPIC -shared -fvisibility=hidden -DSALIENCY_NO_STB -DSALIENCY_NO_SIMD'
     check "a shared library exports what SALDEF says" sh -c "gcc -I. $visible '$dir/whole.c' \
         -DSALDEF='__attribute__((visibility(\"default\")))' -o '$dir/lib.so' -lm &&
         nm -D '$dir/lib.so' | grep -q ' T sal_saliency'"
-    gcc $strict -fno-pic -DSALIENCY_NO_STB -c "$dir/whole.c" -o "$dir/whole.o"
-    check "nothing is exported but sal_..." sh -c "! nm '$dir/whole.o' | grep ' [TDBCRVW] ' |
+    gcc $strict -fno-pic -DSALIENCY_NO_STB -c "$dir/whole.c" -o "$dir/alone.o"
+    check "two C files make one program without stb" \
+        program "gcc -no-pie -DSALIENCY_NO_STB" "$dir/one.c" "$dir/two.c" "$dir/alone.o"
+    check "nothing is exported but sal_..." sh -c "! nm '$dir/alone.o' | grep ' [TDBCRVW] ' |
         grep -v ' [TDBCRVW] sal_'"
-    check "there are no mutable globals" sh -c "! nm '$dir/whole.o' | grep ' [bBdDC] '"
-    check "the library never prints, exits, aborts or asserts" sh -c "! nm -u '$dir/whole.o' |
+    check "there are no mutable globals" sh -c "! nm '$dir/alone.o' | grep ' [bBdDC] '"
+    check "the library never prints, exits, aborts or asserts" sh -c "! nm -u '$dir/alone.o' |
         grep -E ' (_?_?v?f?printf(_chk)?|puts|putchar|fputs|perror|_?exit|abort|__assert_fail)$'"
-    gcc $strict -DSALIENCY_NO_STDIO $(pkg-config --cflags stb 2>/dev/null) -c "$dir/whole.c" -o "$dir/memory.o"
+    gcc $strict -DSALIENCY_NO_STDIO $stb -c "$dir/whole.c" -o "$dir/memory.o"
     check "without stdio there is nothing of files in it" sh -c "nm -u '$dir/memory.o' | grep -q ' memcpy$' &&
         ! nm -u '$dir/memory.o' | grep -E ' _?_?(f(open|read|write|seeko?|tello?|close|getc|puts|flush|eof|error|printf)|ungetc|open|read|write|close|rename|unlink|remove|stat|opendir|readdir|fsync|getenv|getpid)(64)?(_chk)?(@.*)?$'"
     if command -v g++ >/dev/null; then
-        gcc $strict -c "$dir/one.c" -o "$dir/one.o"
-        check "a C++ file uses an implementation compiled as C" \
-            program g++ "$dir/one.o" -x c++ "$dir/two.c"
+        check "C++ files use an implementation compiled as C" \
+            program g++ "$dir/whole.o" -x c++ "$dir/one.c" "$dir/two.c"
         check "so does dataset.h in a C++ file" \
-            program g++ "$dir/sets_main.o" -x c++ "$dir/sets.c"
+            program g++ "$dir/whole.o" -x c++ "$dir/sets_main.c" "$dir/sets.c"
     else
         echo "skip g++ is not installed"
         skipped=$((skipped + 1))

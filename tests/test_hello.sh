@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Unlicense OR MIT-0
-# The program of the README, as a stranger would build it: an empty folder, two headers, one line.
+# The program of the README, as a stranger would build it: an empty folder, two headers, one line (without
+# the line's -O2, which is for speed).
 set -u
 passed=0 failed=0
 check() {
@@ -12,7 +13,7 @@ trap 'rm -rf "$here"' EXIT
 cp saliency.h weights/saliency_lite.h examples/photos/astronaut.jpg "$here"
 awk '/^```c$/ { on = 1; next } /^```$/ { if (on) exit } on' README.md > "$here/hello.c"
 stb=$(pkg-config --cflags stb 2>/dev/null)
-(cd "$here" && ${CC:-gcc} -O2 $stb hello.c -o hello -lm) > "$here/log" 2>&1
+(cd "$here" && ${CC:-gcc} $stb hello.c -o hello -lm) > "$here/log" 2>&1
 check "the README's program builds from two headers with one line" $?
 test ! -s "$here/log"
 check "and without a word from the compiler" $?

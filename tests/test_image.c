@@ -11,7 +11,7 @@ static float noise(sal_rng *rng) { return (float)sal_rng_uniform(rng); }
 static double worst(const float *a, const float *b, int n) {
     double d = 0;
     int i;
-    for (i = 0; i < n; i++) d = SAL__MAX(d, fabs((double)a[i] - b[i]));
+    for (i = 0; i < n; i++) d = MAX(d, fabs((double)a[i] - b[i]));
     return d;
 }
 
@@ -40,7 +40,7 @@ static void test_resize(sal_ctx *ctx) {
               names[f], half[f][0], half[f][1], out[0], out[1]);
         sal_resize(ctx, again, 1, 2, ramp, 1, 4, 1, filter);
         CHECK(worst(out, again, 2) == 0, "%s treats a column as it treats a row", names[f]);
-        for (s = 0; s < SAL__COUNT(sizes); s++) {
+        for (s = 0; s < COUNT(sizes); s++) {
             int w = sizes[s][0], h = sizes[s][1], ow = sizes[s][2], oh = sizes[s][3];
             for (i = 0; i < w * h * 3; i++) in[i] = noise(&rng);
             ctx->threads = 1;
@@ -52,10 +52,10 @@ static void test_resize(sal_ctx *ctx) {
             for (i = 0; i < w * h; i++) again[i] = in[i * 3 + 1];
             memcpy(in, again, sizeof(float) * (size_t)(w * h));
             sal_resize(ctx, again, ow, oh, in, w, h, 1, filter);
-            for (i = 0; i < ow * oh; i++) off = SAL__MAX(off, fabs(again[i] - out[i * 3 + 1]));
+            for (i = 0; i < ow * oh; i++) off = MAX(off, fabs(again[i] - out[i * 3 + 1]));
             for (i = 0; i < w * h; i++) in[i] = 0.7f;
             sal_resize(ctx, out, ow, oh, in, w, h, 1, filter);
-            for (i = 0; i < ow * oh; i++) flat = SAL__MAX(flat, fabs(out[i] - 0.7));
+            for (i = 0; i < ow * oh; i++) flat = MAX(flat, fabs(out[i] - 0.7));
         }
         CHECK(threads, "%s gives the same bits with 1 and 3 threads", names[f]);
         CHECK(off == 0, "%s treats interleaved channels alike", names[f]);
@@ -104,7 +104,7 @@ static void test_blur(sal_ctx *ctx) {
     CHECK(sum > 0.25 && sum < 0.4, "with a border of zeros a corner loses what leaves (%.3f)", sum);
     for (i = 0; i < N; i++) in[i] = 3;
     sal_blur(ctx, out, in, W, H, 50, 2, SAL_BORDER_REPLICATE);
-    for (i = 0; i < N; i++) worst_flat = SAL__MAX(worst_flat, fabs(out[i] - 3));
+    for (i = 0; i < N; i++) worst_flat = MAX(worst_flat, fabs(out[i] - 3));
     CHECK(worst_flat < 1e-5, "a replicated border keeps a constant, even if sigma exceeds the map");
     {
         static const float line[5] = { 1, 2, 4, 8, 16 };
@@ -353,7 +353,7 @@ static void test_saving(sal_ctx *ctx) {
     sal_image_save(ctx, path_of("b.JPEG"), &im);
     sal_image_load(ctx, path_of("b.JPEG"), &back);
     for (i = 0; back.data && i < 33 * 21 * 3; i++)
-        off = SAL__MAX(off, abs((int)im.data[i] - back.data[i]));
+        off = MAX(off, abs((int)im.data[i] - back.data[i]));
     CHECK(back.data && off < 24, "JPEG, also spelled .JPEG, keeps it within 24 levels (%d)", off);
     sal_image_free(ctx, &back);
     CHECK(sal_image_save(ctx, path_of("a.tiff"), &im) == SAL_ERR_UNSUPPORTED &&
@@ -458,7 +458,7 @@ static void test_upright(sal_ctx *ctx) {
     ctx->as_stored = 0;
     if (sal_file_read(ctx, "tests/fuzz/corpus/image/jpeg", &jpeg, &size)) return;
     sal_image_load_memory(ctx, jpeg, size, "plain.jpg", &plain);
-    turned = SAL__NEW(ctx, unsigned char, size + 100);
+    turned = (unsigned char *)sal_alloc(ctx, size + 100, 1);
     memcpy(turned, jpeg, 2);
     memcpy(turned + 2, "\xFF\xFF\xFF\xE1\0\x22" "Exif\0", 12);    /* with FF fill bytes before it */
     make_exif(turned + 14, 1, 6);
@@ -566,8 +566,8 @@ static void test_profile_parts(sal_ctx *ctx, sal_image *im) {
     unsigned char *bytes;
     size_t size;
     int beyond = 0;
-    sal_image back = SAL__ZEROED;
-    sal_ctx own = SAL__ZEROED;
+    sal_image back = ZEROED;
+    sal_ctx own = ZEROED;
     own.user = &beyond; own.alloc = fenced_alloc; own.free = fenced_free;
     memcpy(im->profile, "\0\0\x10\0", 4);             /* as if the first part were all of it */
     if (sal_image_save(ctx, path_of("p.jpg"), im) ||
@@ -590,7 +590,7 @@ static void test_profile(sal_ctx *ctx) {
     for (k = 0; k < 4; k++) {
         sal_image_new(ctx, 5, 4, &im);
         for (i = 0; i < 60; i++) im.data[i] = (unsigned char)(k < 2 ? 40 * i : 60);
-        im.profile = SAL__NEW(ctx, unsigned char, SIZE);
+        im.profile = (unsigned char *)sal_alloc(ctx, SIZE, 1);
         im.profile_size = SIZE;
         for (i = 0; i < SIZE; i++) im.profile[i] = (unsigned char)((unsigned)i * (unsigned)i >> 5);
         memcpy(im.profile, "\0\x02\x22\xE0", 4);        /* its own length */
@@ -743,7 +743,7 @@ static void test_kinds(sal_ctx *ctx) {
     };
     int k;
     sal_image im;
-    for (k = 0; k < SAL__COUNT(kinds); k++) {
+    for (k = 0; k < COUNT(kinds); k++) {
         sal_result r = sal_image_load_memory(ctx, kinds[k].bytes, kinds[k].size, "odd", &im);
         int convert = strstr(kinds[k].kind, "HTML") || strstr(kinds[k].kind, "LFS") ? 0 : 1;
         CHECK(r != SAL_OK && strstr(sal_error(ctx), kinds[k].kind) &&
@@ -901,7 +901,7 @@ static void test_colours(sal_ctx *ctx) {
         l = lightness(rgb);
         if (l <= before) rising = 0;
         before = l;
-        off = SAL__MAX(off, fabs(l - (5 + 90 * i / 64.0)));
+        off = MAX(off, fabs(l - (5 + 90 * i / 64.0)));
     }
     CHECK(rising && off < 0.5, "the colours grow lighter evenly, L* = 5 + 90 t (off by %.2f)", off);
     sal_colormap(-3, rgb);

@@ -14,7 +14,7 @@ static sal_result map_by(sal_ctx *ctx, const char *file, const char *photo, int 
     sal_model model;
     sal_result r;
     memset(map, 0, sizeof *map);
-    SAL__TRY(sal_image_load(ctx, photo, &image));
+    TRY(sal_image_load(ctx, photo, &image));
     r = sal_model_open(ctx, NULL, file, &model);
     if (r == SAL_OK) {
         model.domain = domain;
@@ -43,7 +43,7 @@ static void test_files(sal_ctx *ctx) {
     size_t size = 0, numbers = 0;
     sal_net *net = NULL;
     double macs = 0;
-    static sal_shape shapes[SAL__MAX_LAYERS];
+    static sal_shape shapes[512];
     sal_result r = sal_file_read(ctx, file_name, &bytes, &size);
     int i;
     CHECK(r == SAL_OK && size == SAL_LITE_BYTES && !memcmp(bytes, sal_lite_words, size),
@@ -150,7 +150,7 @@ static uint64_t bits_of(const sal_image *photo, int h, int w, int simd, int thre
     if (sal_model_open(&ctx, "lite", file_name, &model) ||
         sal_model_resize(&ctx, &model, w, h) || !model.run->whole ||
         sal_model_predict(&ctx, &model, photo, &map)) return (uint64_t)(simd * 8 + threads);
-    hash = sal__hash_on(1, model.run->output,
+    hash = hash_on(1, model.run->output,
                         (size_t)model.run->shape.h * model.run->shape.w * sizeof(float));
     sal_map_free(&ctx, &map);
     sal_model_close(&ctx, &model);
@@ -218,7 +218,7 @@ static void test_odd_numbers(sal_ctx *ctx) {
     sal_result r = sal_net_load(ctx, file_name, &net);
     if (r) { CHECK(0, "%s", sal_error(ctx)); return; }
     for (k = 0; k < 3 * 64 * 64; k++) input[k] = (float)(k % 255) / 128 - 1;
-    p = sal__find_param(net, "head.conv.weight");
+    p = param_named(net, "head.conv.weight");
     for (i = 0; i < 3; i++) {
         size_t n = sal_tensor_count(&p->value) / (size_t)p->value.dim[0], j;
         for (j = 0; j < n; j++) ((float *)p->value.data)[j] = tiny[i];
@@ -291,7 +291,7 @@ static void test_order(void) {
     };
     for (int environment = 0; environment < 2; environment++) {
         if (environment) setenv("SALIENCY_WEIGHTS", "weights", 1);
-        for (int i = 0; i < SAL__COUNT(cases); i++) {
+        for (int i = 0; i < COUNT(cases); i++) {
             sal_ctx ctx;
             sal_model model;
             memset(&ctx, 0, sizeof ctx);

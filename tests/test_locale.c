@@ -66,9 +66,11 @@ static void numbers(const char *where) {
           "%s: so are what is not finite and the longest", where);
     sal_rng rng = { 1 };
     for (int i = 0; i < 20000; i++) {
-        float f = sal__f32_from_bits((uint32_t)sal_rng_next(&rng));
+        uint32_t bits = (uint32_t)sal_rng_next(&rng);
+        float f;
         const char *back = text;
         double again;
+        memcpy(&f, &bits, sizeof f);
         if (!(fabsf(f) <= FLT_MAX)) continue;
         sal_number_print(text, f, 0);
         good &= !sal_number_parse(&back, &again) && !*back && (float)again == f;
@@ -85,8 +87,8 @@ static const char *const file[FILES] = { "build/test_locale.safetensors", "build
 
 static sal_result load(void *user, sal_ctx *ctx, int i, sal_sample *sample) {
     (void)user;
-    SAL__TRY(sal_image_new(ctx, 48, 48, &sample->image));
-    SAL__TRY(sal_map_new(ctx, 48, 48, &sample->density));
+    TRY(sal_image_new(ctx, 48, 48, &sample->image));
+    TRY(sal_map_new(ctx, 48, 48, &sample->density));
     for (int k = 0; k < 48 * 48; k++) sample->image.data[3 * k] = (unsigned char)(k * (i + 3));
     sample->density.data[100 * i + 7] = 1;
     return SAL_OK;
@@ -116,10 +118,10 @@ static sal_result write_all(sal_ctx *ctx) {
     sal_image image;
     sal_net_desc desc;
     for (int i = 0; i < FILES; i++) remove(file[i]);
-    SAL__TRY(sal_folder_make(ctx, SET "/images"));
-    SAL__TRY(train(ctx, 0, &desc));
-    SAL__TRY(sal_map_save_npy(ctx, file[NPY], &map));
-    SAL__TRY(sal_image_new(ctx, 20, 10, &image));
+    TRY(sal_folder_make(ctx, SET "/images"));
+    TRY(train(ctx, 0, &desc));
+    TRY(sal_map_save_npy(ctx, file[NPY], &map));
+    TRY(sal_image_new(ctx, 20, 10, &image));
     sal_result r = sal_image_save(ctx, file[PNG], &image);
     sal_image_free(ctx, &image);
     return r;
@@ -131,7 +133,7 @@ static void digests(sal_ctx *ctx, uint64_t digest[FILES]) {
         size_t size = 0;
         digest[i] = 0;
         if (!sal_file_read(ctx, file[i], &bytes, &size))
-            digest[i] = sal__hash_on(1, bytes, size);
+            digest[i] = hash_on(1, bytes, size);
         sal_free(ctx, bytes);
     }
 }
@@ -172,7 +174,7 @@ static void read_all(sal_ctx *ctx) {
 
 static void files(void) {
     uint64_t here[FILES], there[FILES];
-    sal_ctx ctx = SAL__ZEROED;
+    sal_ctx ctx = ZEROED;
     ctx.threads = 1;
     sal_result r = write_all(&ctx);     /* with commas */
     digests(&ctx, there);

@@ -263,7 +263,7 @@ static void test_definitions(void) {
     int k, wrong_auc = 0, wrong_sauc = 0, wrong_judd = 0, wrong_grid = 0, wrong_mean = 0, same = 1;
     double v, u;
     uint64_t seed;
-    for (k = 0; k < SAL__COUNT(levels); k++)
+    for (k = 0; k < COUNT(levels); k++)
         for (seed = 0; seed < 10; seed++) {
             double step = seed % 2 ? .1 : .3, mean;
             make_scene(&s, levels[k], seed * 100 + (uint64_t)k);
@@ -444,7 +444,7 @@ static void test_unusual(void) {
         double uniform = 0, q = 0;
         for (i = 0; i < N; i++) flat[i] = k == 0 ? 0.f : k == 1 ? 3.f : -1e30f;
         for (i = 0; i < N; i++) q += s.density[i];
-        for (i = 0; i < N; i++) uniform += SAL__MIN(1. / N, s.density[i] / q);
+        for (i = 0; i < N; i++) uniform += MIN(1. / N, s.density[i] / q);
         d.map = flat;
         if (sal_score(&ctx, &d, v)) chance = 0;
         for (i = SAL_METRIC_AUC_JUDD; i <= SAL_METRIC_AUC_SHUFFLED_MEAN; i++)

@@ -103,7 +103,7 @@ static void test_round_trip(sal_ctx *ctx) {
     }
     for (k = 0; k < SAL_KIND_COUNT; k++) {
         sal_net *net = new_net(ctx, (sal_kind)k, 8, 3);
-        sal_param *bias = sal__find_param(net, "head.readout.bias");
+        sal_param *bias = param_named(net, "head.readout.bias");
         if (bias) ((float *)bias->value.data)[0] = 1;   /* else the last ReLU may give only zeros */
         for (d = SAL_DTYPE_F16; d <= SAL_DTYPE_I8; d++) {
             sal_net *again = NULL;
@@ -254,7 +254,7 @@ static void test_refusals(sal_ctx *ctx) {
     sal_result r;
     net->desc.power = 1.5f;
     sal_net_save(ctx, net, OUT, SAL_DTYPE_F32, NULL, 0);
-    for (i = 0; i < SAL__COUNT(cases); i++) {
+    for (i = 0; i < COUNT(cases); i++) {
         edit(ctx, cases[i].change, cases[i].key, cases[i].value);
         r = sal_net_load(ctx, EDITED, &again);
         CHECK(r != SAL_OK && !again && strstr(sal_error(ctx), cases[i].part) &&
@@ -291,8 +291,8 @@ static void test_description(sal_ctx *ctx) {
             d->float32 = usual.float32;     /* of the program that predicts, not of the file */
             d->plain = usual.plain; d->steps = usual.steps; d->priors = usual.priors;
             d->fit = (sal_fit)(v % 3); d->bgr = v & 1; d->stride_on_3x3 = v >> 1 & 1;
-            d->power = SAL__MAX(d->power, .01f);
-            d->floor = SAL__MIN(d->floor, .5f); d->dropout = SAL__MIN(d->dropout, .99f);
+            d->power = MAX(d->power, .01f);
+            d->floor = MIN(d->floor, .5f); d->dropout = MIN(d->dropout, .99f);
             if (sal_net_save(ctx, net, OUT, SAL_DTYPE_F32, NULL, 0) == SAL_OK &&
                 sal_net_load(ctx, OUT, &again) == SAL_OK)
                 for (size_t f = 0; f < FIELDS; f++)
@@ -327,7 +327,7 @@ static void test_variant_refusals(sal_ctx *ctx) {
     sal_net *net = new_net(ctx, SAL_KIND_SAM_VGG, 64, 1), *again = NULL;
     int i;
     sal_net_save(ctx, net, OUT, SAL_DTYPE_F32, NULL, 0);
-    for (i = 0; i < SAL__COUNT(cases); i++) {
+    for (i = 0; i < COUNT(cases); i++) {
         edit(ctx, NULL, cases[i][0], cases[i][1]);
         CHECK(sal_net_load(ctx, EDITED, &again) != SAL_OK && !again &&
               strstr(sal_error(ctx), cases[i][2]), "%s \"%s\" is refused: %s", cases[i][0],
@@ -347,9 +347,9 @@ static void test_tone(sal_ctx *ctx) {
     net->desc.floor = 0.02f;
     sal_postprocess(ctx, net, raw, 4, 4, 128, 128, 4, 4, &toned);
     for (int i = 0; i < 16 && plain.data && toned.data; i++) {
-        double due = pow(SAL__MAX(i - 3, 0) / 12.0, 1.5), off = fabs(toned.data[i] - due);
+        double due = pow(MAX(i - 3, 0) / 12.0, 1.5), off = fabs(toned.data[i] - due);
         if (due < 0.02) off = fabs(toned.data[i] - 0.02);
-        worst = SAL__MAX(worst, off);
+        worst = MAX(worst, off);
     }
     CHECK(plain.data && plain.data[0] == 0 && toned.data && worst < 1e-6,
           "a tone of 1.5 and 0.02 makes max(m^1.5, 0.02) of the map m: off by %.0e", worst);
@@ -558,7 +558,7 @@ static void test_finite(sal_ctx *ctx) {
     for (int k = 0; k < 5; k++) {
         sal_net *net = new_net(ctx, SAL_KIND_SAM_RESNET, 8, 5), *again = NULL;
         sal_safetensors file;
-        sal_param *p = sal__find_param(net, where[k]);
+        sal_param *p = param_named(net, where[k]);
         size_t last = sal_tensor_count(&p->value) - 1;
         sal_result r = sal_net_save(ctx, net, OUT, types[k], NULL, 0);
         if (!r) r = sal_safetensors_load(ctx, OUT, &file);
@@ -590,7 +590,7 @@ static void test_finite(sal_ctx *ctx) {
 static void test_long_names(sal_ctx *ctx) {
     char name[200] = "layer";
     float one[1] = { 1 };
-    sal_named_tensor t = SAL__ZEROED;
+    sal_named_tensor t = ZEROED;
     sal_net *net = new_net(ctx, SAL_KIND_SAM_RESNET, 16, 21);
     int refused = 0, length;
     t.name = name; t.tensor.ndim = t.tensor.dim[0] = 1; t.tensor.data = one;

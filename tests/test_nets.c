@@ -39,7 +39,7 @@ static double off(const float *got, const float *want, size_t n) {
     for (i = 0; i < n; i++) {
         double e = fabs((double)got[i] - want[i]);
         if (!(e <= d)) d = e;       /* keeps a NaN */
-        most = SAL__MAX(most, fabs((double)want[i]));
+        most = MAX(most, fabs((double)want[i]));
     }
     return d / most;
 }
@@ -205,7 +205,7 @@ static void test_golden(sal_ctx *ctx) {
     sal_result r = sal_safetensors_load(ctx, "tests/golden/nets.safetensors", &golden);
     CHECK(r == SAL_OK, "golden values are read %s", r ? sal_error(ctx) : "from tests/golden");
     if (r != SAL_OK) return;
-    for (i = 0; i < SAL__COUNT(golden_cases); i++) {
+    for (i = 0; i < COUNT(golden_cases); i++) {
         const golden_case *g = &golden_cases[i];
         double seconds = (double)clock() / CLOCKS_PER_SEC;
         if (!g->textbook && seconds > 30)       /* in an emulator: it would take minutes */
@@ -213,7 +213,7 @@ static void test_golden(sal_ctx *ctx) {
         else
             check_golden(ctx, &golden, g, sal_net_desc_default(g->kind));
     }
-    for (i = 0; i < SAL__COUNT(variants); i++) {
+    for (i = 0; i < COUNT(variants); i++) {
         const golden_case *g = &variants[i].g;
         sal_net_desc desc = sal_net_desc_default(g->kind);
         desc.plain = variants[i].plain; desc.steps = variants[i].steps;
@@ -270,7 +270,7 @@ static void test_other_sizes(sal_ctx *ctx) {
         double worst = 0;
         int bad = 0;
         if (make_small(ctx, kind, &net) != SAL_OK) { CHECK(0, "%s", sal_error(ctx)); continue; }
-        for (i = 0; i < SAL__COUNT(sizes); i++) {
+        for (i = 0; i < COUNT(sizes); i++) {
             float *in = inputs(1, sizes[i][0], sizes[i][1]), out[1024];
             for (backend = 0; backend < 2; backend++) {
                 sal_run *run = NULL;
@@ -318,7 +318,7 @@ static void test_refusals(sal_ctx *ctx) {
     desc.kind = SAL_KIND_COUNT;
     CHECK(sal_net_new(ctx, &desc, &net) == SAL_ERR_ARGUMENT && !net, "an unknown kind is refused: "
           "%s", sal_error(ctx));
-    for (i = 0; i < SAL__COUNT(odd); i++) {
+    for (i = 0; i < COUNT(odd); i++) {
         desc = sal_net_desc_default(odd[i].kind);
         desc.plain = odd[i].plain; desc.steps = odd[i].steps; desc.priors = (sal_priors)odd[i].priors;
         CHECK(sal_net_new(ctx, &desc, &net) == SAL_ERR_ARGUMENT && !net &&
@@ -482,8 +482,8 @@ static void test_square(sal_ctx *ctx) {
     for (int tall = 0; tall < 2; tall++) {
         int w = tall ? SIDE : LONG, h = tall ? LONG : SIDE, dx = tall ? 0 : EXTRA;
         int dy = tall ? EXTRA : 0, same = 1;
-        sal_image whole = SAL__ZEROED, middle = SAL__ZEROED;
-        sal_map a = SAL__ZEROED, b = SAL__ZEROED;
+        sal_image whole = ZEROED, middle = ZEROED;
+        sal_map a = ZEROED, b = ZEROED;
         if (!r) r = sal_image_new(ctx, w, h, &whole);
         if (!r) r = sal_image_new(ctx, SIDE, SIDE, &middle);
         for (int i = 0; !r && i < 3 * w * h; i++)
@@ -497,8 +497,8 @@ static void test_square(sal_ctx *ctx) {
         if (!r) r = sal_postprocess(ctx, net, raw, 6, 6, IN, IN, w, h, &a);
         if (!r) r = sal_postprocess(ctx, net, raw, 6, 6, IN, IN, SIDE, SIDE, &b);
         for (int i = 0; !r && i < w * h; i++) {
-            int x = SAL__MIN(SAL__MAX(i % w - dx, 0), SIDE - 1);
-            int y = SAL__MIN(SAL__MAX(i / w - dy, 0), SIDE - 1);
+            int x = MIN(MAX(i % w - dx, 0), SIDE - 1);
+            int y = MIN(MAX(i / w - dy, 0), SIDE - 1);
             same &= fabsf(a.data[i] - b.data[y * SIDE + x]) < 1e-6f;
         }
         CHECK(!r && same, "and the map lies over it, its borders going on beside it %s",
@@ -566,7 +566,7 @@ static void test_threads(sal_ctx *ctx) {
         one[1] = job_of(net, kind, 1, 0, 1);
         work(&one[0]);
         work(&one[1]);
-        for (i = 0; i < SAL__COUNT(counts); i++) {
+        for (i = 0; i < COUNT(counts); i++) {
             other[0] = job_of(net, kind, counts[i], 0, 0);
             work(&other[0]);
             ok = ok && same(&one[0], &other[0]);
@@ -745,8 +745,8 @@ static void test_attention(sal_ctx *ctx) {
         double most = 0, least = 1;
         if (sal_attention(ctx, net, &image, t + 1, &map[t])) { good = 0; break; }
         for (i = 0; i < 56 * 40; i++) {
-            most = SAL__MAX(most, map[t].data[i]);
-            least = SAL__MIN(least, map[t].data[i]);
+            most = MAX(most, map[t].data[i]);
+            least = MIN(least, map[t].data[i]);
         }
         good &= most == 1 && least > 0 && map[t].w == 40 && map[t].h == 56;
         alike += t && !memcmp(map[t].data, map[0].data, 56 * 40 * sizeof(float));
@@ -757,6 +757,75 @@ static void test_attention(sal_ctx *ctx) {
           "the attention of a fifth is refused: %s", sal_error(ctx));
     sal_image_free(ctx, &image);
     sal_net_free(ctx, net);
+}
+
+/* --- backbones: names of other libraries ---------------------------------------------------------------------------------- */
+
+static void test_backbone_names(void) {
+    static const char *const pairs[][2] = {
+        { "features.0.weight", "backbone.conv1_1.weight" },
+        { "features.10.bias", "backbone.conv3_1.bias" },
+        { "features.28.weight", "backbone.conv5_3.weight" },
+        { "conv1.weight", "backbone.conv1.weight" },
+        { "bn1.running_mean", "backbone.bn1.running_mean" },
+        { "layer4.2.conv3.bias", "backbone.layer4.2.conv3.bias" },
+        { "layer2.0.downsample.1.weight", "backbone.layer2.0.downsample.1.weight" },
+        { "block12.project.bias", "backbone.block12.project.bias" },
+        { "conv_stem.weight", "backbone.conv_stem.weight" },
+        { "backbone.conv1_2.bias", "backbone.conv1_2.bias" }
+    };
+    static const char *const unused[] = { "fc.weight", "classifier.6.bias", "head.readout.weight",
+                                          "layer1.0.bn1.num_batches_tracked" };
+    static const char *const unknown[] = { "features.1.weight", "features.100.weight", "stages.0",
+                                           "" };
+    char ours[64];
+    int i;
+    for (i = 0; i < COUNT(pairs); i++)
+        CHECK(sal__backbone_name(pairs[i][0], ours, sizeof ours) == 1 && !strcmp(ours, pairs[i][1]),
+              "%s becomes %s", pairs[i][0], ours);
+    for (i = 0; i < COUNT(unused); i++)
+        CHECK(sal__backbone_name(unused[i], ours, sizeof ours) == 0, "a backbone has no use for %s",
+              unused[i]);
+    for (i = 0; i < COUNT(unknown); i++)
+        CHECK(sal__backbone_name(unknown[i], ours, sizeof ours) == -1, "'%s' is of no backbone we "
+              "know", unknown[i]);
+    CHECK(sal__backbone_name("conv1.weight", ours, 21) == -1, "a name too long is refused");
+}
+
+static void test_backbones(sal_ctx *ctx) {
+    static const struct { const char *name; int tensors, dtype; double parameters; } files[] = {
+        { "mobilenet_v2_imagenet", 104, SAL_DTYPE_F32, 2206000 },
+        { "resnet50_imagenet_i8", 106, SAL_DTYPE_I8, 23481000 }
+    };
+    const char *shared = getenv("SALIENCY_SHARED");
+    int i, k;
+    for (i = 0; i < COUNT(files); i++) {
+        char path[1024], ours[64];
+        sal_safetensors file;
+        double parameters = 0;
+        int mapped = 0, weights = 0;
+        sal_result r;
+        snprintf(path, sizeof path, "%s/backbones/%s.safetensors", shared ? shared : "../shared",
+                 files[i].name);
+        if (sal_path_kind(path) != 0) { SKIP("%s is not there", path); continue; }
+        r = sal_safetensors_load(ctx, path, &file);
+        if (!CHECK(r == SAL_OK, "%s is read: %s", files[i].name,
+                   r ? sal_error(ctx) : "ok")) continue;
+        for (k = 0; k < file.count; k++) {
+            const sal_tensor *t = &file.tensor[k].tensor;
+            parameters += (double)sal_tensor_count(t);
+            mapped += sal__backbone_name(file.tensor[k].name, ours, sizeof ours) == 1;
+            weights += t->ndim == 4 && (int)t->dtype == files[i].dtype;
+        }
+        CHECK(file.count == files[i].tensors && mapped == file.count && weights * 2 == file.count,
+              "it has %d tensors, half of them %s weights, all with a name of ours", file.count,
+              sal_dtype_name((sal_dtype)files[i].dtype));
+        CHECK(fabs(parameters / files[i].parameters - 1) < 0.01, "it has %.2f million parameters",
+              parameters / 1e6);
+        CHECK(sal_safetensors_meta(&file, "sal.backbone") != NULL, "its metadata names the %s",
+              sal_safetensors_meta(&file, "sal.backbone"));
+        sal_safetensors_free(ctx, &file);
+    }
 }
 
 int main(void) {
@@ -775,5 +844,7 @@ int main(void) {
     test_explain(&ctx);
     test_explain_refusals(&ctx);
     test_attention(&ctx);
+    test_backbone_names();
+    test_backbones(&ctx);
     return test_done();
 }

@@ -10,16 +10,16 @@
    One case is a set of tensors called OP.CASE.in, OP.CASE.weight, OP.CASE.out, ... Values agree if
    they differ by at most 2e-6 of the largest. Most loops sum in double and err by 1e-7; gradients
    that are added up in place, in float, by up to 6e-7. */
-enum { POOL = 1 << 16 };
+enum { MEMORY = 1 << 16 };
 static const double tolerance = 2e-6;
 static sal_safetensors golden;
 static char name[32];               /* of the case, "conv2d.3" */
 static int cases;
 static double worst;                /* difference in this case, relative to the largest value */
-static float pool[POOL];            /* memory of one case */
+static float memory[MEMORY];            /* memory of one case */
 static size_t used;
 
-static const sal_tensor *find(const char *key) {
+static const sal_tensor *tensor_of(const char *key) {
     char text[64];
     const sal_named_tensor *t;
     snprintf(text, sizeof text, "%s.%s", name, key);
@@ -30,7 +30,7 @@ static const sal_tensor *find(const char *key) {
 /* Begin case i of an operator; 0 if the file has no such case. */
 static int next_case(const char *op, int i) {
     snprintf(name, sizeof name, "%s.%d", op, i);
-    if (!find("out")) return 0;
+    if (!tensor_of("out")) return 0;
     cases++;
     used = 0;
     worst = 0;
@@ -38,17 +38,17 @@ static int next_case(const char *op, int i) {
 }
 
 static const float *want(const char *key) {
-    const sal_tensor *t = find(key);
+    const sal_tensor *t = tensor_of(key);
     return t ? (const float *)t->data : NULL;
 }
-static int dim(const char *key, int i) { return find(key)->dim[i]; }
-static size_t count(const char *key) { return sal_tensor_count(find(key)); }
+static int dim(const char *key, int i) { return tensor_of(key)->dim[i]; }
+static size_t count(const char *key) { return sal_tensor_count(tensor_of(key)); }
 static int value(const char *key, int i) { return (int)want(key)[i]; }
 
 static float *zeros(size_t n) {
-    float *x = pool + used;
+    float *x = memory + used;
     used += n;
-    if (used > POOL) { printf("%s: the pool is too small\n", name); exit(1); }
+    if (used > MEMORY) { printf("%s: the memory is too small\n", name); exit(1); }
     memset(x, 0, n * sizeof(float));
     return x;
 }
@@ -61,7 +61,7 @@ static void compare(const char *key, const float *got, int times) {
     for (i = 0; i < n; i++) {
         double d = fabs((double)got[i] - (double)times * x[i]);
         if (!(d <= off)) off = d;       /* keeps a NaN */
-        most = SAL__MAX(most, times * fabs((double)x[i]));
+        most = MAX(most, times * fabs((double)x[i]));
     }
     if (!(off / most <= worst)) worst = off / most;
 }
@@ -211,7 +211,7 @@ static void test_elementwise(void) {
     static backward_fn *const backward[] = { sal_relu_backward, sal_relu6_backward,
                                              sal_sigmoid_backward, sal_tanh_backward };
     int k, twice;
-    for (k = 0; k < SAL__COUNT(names); k++) {
+    for (k = 0; k < COUNT(names); k++) {
         size_t n;
         float *out, *din;
         if (!next_case(names[k], 0)) continue;
@@ -448,7 +448,7 @@ static void test_convlstm(void) {
     }
 }
 
-static void test_golden(sal_ctx *ctx) {
+static void test_against_pytorch(sal_ctx *ctx) {
     int i, outs = 0;
     sal_result r = sal_safetensors_load(ctx, "tests/golden/ops.safetensors", &golden);
     CHECK(r == SAL_OK, "golden values are read %s", r ? sal_error(ctx) : "from tests/golden");
@@ -487,7 +487,7 @@ typedef struct pick {               /* the attributes of one trial */
     char text[160];
 } pick;
 
-static int below(pick *p, int n) { return (int)sal_rng_below(&p->rng, (uint32_t)n); }
+static int pick_below(pick *p, int n) { return (int)sal_rng_below(&p->rng, (uint32_t)n); }
 
 /* Uniform in (-1, 1) times scale, plus offset. */
 static void noise(float *x, size_t n, double scale, double offset, sal_rng *rng) {
@@ -498,18 +498,18 @@ static void noise(float *x, size_t n, double scale, double offset, sal_rng *rng)
 /* input -> 1x1 convolution to `channels`, sometimes with stride -> the layer in question. */
 static void build(sal__builder *b, pick *p) {
     int x = sal__input(b, 3), y;
-    int stride = 1 + !below(p, 4);
+    int stride = 1 + !pick_below(p, 4);
     x = sal__conv_any(b, x, "spread", p->channels, 1, stride, 0, 1, 1);
     switch (p->op) {
     case SAL_OP_CONV2D: {
         static const int kernels[] = { 1, 1, 2, 3, 3, 3, 3, 5, 5, 7 };
-        int k = kernels[below(p, SAL__COUNT(kernels))], d = 1 + below(p, 4) * !below(p, 2);
-        int s = 1 + below(p, 3) * !below(p, 3), bias = below(p, 2), norm = below(p, 2);
-        int add = below(p, 3) == 0, relu = below(p, 2), pool = below(p, 3) == 0;
-        int out = 1 + below(p, below(p, 3) ? 6 : 70);
-        int span = (k - 1) * d + 1, side = SAL__MIN(b->shapes[x].h, b->shapes[x].w);
+        int k = kernels[pick_below(p, COUNT(kernels))], d = 1 + pick_below(p, 4) * !pick_below(p, 2);
+        int s = 1 + pick_below(p, 3) * !pick_below(p, 3), bias = pick_below(p, 2), norm = pick_below(p, 2);
+        int add = pick_below(p, 3) == 0, relu = pick_below(p, 2), pool = pick_below(p, 3) == 0;
+        int out = 1 + pick_below(p, pick_below(p, 3) ? 6 : 70);
+        int span = (k - 1) * d + 1, side = MIN(b->shapes[x].h, b->shapes[x].w);
         int least = span > side ? (span - side + 1) / 2 : 0, skip = x;
-        int pad = below(p, 2) ? span / 2 : below(p, span + 1);
+        int pad = pick_below(p, 2) ? span / 2 : pick_below(p, span + 1);
         if (pad < least) pad = least;
         snprintf(p->text, sizeof p->text, "%d x %d x %d to %d, kernel %d, stride %d, dilation %d, "
                  "pad %d%s%s%s%s%s", p->channels, b->shapes[x].h, b->shapes[x].w, out, k, s, d, pad,
@@ -524,9 +524,9 @@ static void build(sal__builder *b, pick *p) {
         break;
     }
     default: {
-        int k = 1 + below(p, 5), s = 1 + below(p, 3) * !below(p, 2), back = below(p, 2);
-        int relu = below(p, 2), add = below(p, 3) == 0;
-        k = SAL__MIN(k, SAL__MIN(b->shapes[x].h, b->shapes[x].w));
+        int k = 1 + pick_below(p, 5), s = 1 + pick_below(p, 3) * !pick_below(p, 2), back = pick_below(p, 2);
+        int relu = pick_below(p, 2), add = pick_below(p, 3) == 0;
+        k = MIN(k, MIN(b->shapes[x].h, b->shapes[x].w));
         snprintf(p->text, sizeof p->text, "%d x %d x %d, kernel %d, stride %d%s%s%s", p->channels,
                  b->shapes[x].h, b->shapes[x].w, k, s, add ? ", add" : "", relu ? ", relu6" : "",
                  back ? ", upsampled" : "");
@@ -540,7 +540,7 @@ static void build(sal__builder *b, pick *p) {
 }
 
 /* A network by build(), with random parameters. */
-static sal_net *make(sal_ctx *ctx, pick *p) {
+static sal_net *pick_net(sal_ctx *ctx, pick *p) {
     sal_net_desc desc = sal_net_desc_default(SAL_KIND_MLNET);
     sal__builder b;
     sal_net *net;
@@ -581,14 +581,14 @@ static sal_result run_on(sal_ctx *ctx, const sal_backend *backend, const sal_net
     return r;
 }
 
-static int agree(const float *a, const float *b, size_t n, double *off) {
+static int agree_by(const float *a, const float *b, size_t n, double *off) {
     double most = 0, squares = 0, energy = 0;
     size_t i;
     *off = 0;
     for (i = 0; i < n; i++) {
         double d = fabs((double)a[i] - b[i]);
         if (!(d <= *off)) *off = d;
-        most = SAL__MAX(most, fabs((double)b[i]));
+        most = MAX(most, fabs((double)b[i]));
         squares += d * d;
         energy += (double)b[i] * b[i];
     }
@@ -608,16 +608,16 @@ static void test_random(sal_ctx *ctx, sal_op op, int trials) {
     for (i = 0; i < trials && !bad; i++) {
         size_t na = 0, nb = 0;
         sal_net *net;
-        p.n = 1 + below(&p, 3);
-        p.h = 8 + below(&p, below(&p, 3) ? 12 : 40);
-        p.w = 8 + below(&p, below(&p, 3) ? 12 : 40);
-        p.channels = 1 + below(&p, below(&p, 3) ? 8 : 40);
-        net = make(ctx, &p);
+        p.n = 1 + pick_below(&p, 3);
+        p.h = 8 + pick_below(&p, pick_below(&p, 3) ? 12 : 40);
+        p.w = 8 + pick_below(&p, pick_below(&p, 3) ? 12 : 40);
+        p.channels = 1 + pick_below(&p, pick_below(&p, 3) ? 8 : 40);
+        net = pick_net(ctx, &p);
         noise(in, (size_t)p.n * 3 * p.h * p.w, 1, 0, &p.rng);
         if (!net || run_on(ctx, sal_backend_ref(), net, &p, in, a, MOST, &na) != SAL_OK ||
             run_on(ctx, sal_backend_cpu(), net, &p, in, b, MOST, &nb) != SAL_OK || na != nb ||
-            !agree(b, a, na, &off)) bad = 1;
-        else most = SAL__MAX(most, off);
+            !agree_by(b, a, na, &off)) bad = 1;
+        else most = MAX(most, off);
         sal_net_free(ctx, net);
         ctx->backend = NULL;
     }
@@ -629,7 +629,7 @@ static void test_random(sal_ctx *ctx, sal_op op, int trials) {
 int main(void) {
     sal_ctx ctx;
     memset(&ctx, 0, sizeof ctx);
-    test_golden(&ctx);
+    test_against_pytorch(&ctx);
     test_random(&ctx, SAL_OP_CONV2D, 200);
     test_random(&ctx, SAL_OP_DEPTHWISE, 100);
     return test_done();

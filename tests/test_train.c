@@ -111,7 +111,7 @@ static void test_overfit(void) {
         { SAL_KIND_SAM_RESNET, 48, 64, 32, 150, 4e-3, .1 }   /* 0.004 to 0.04 by rounding and seed */
     };
     int k;
-    for (k = 0; k < SAL__COUNT(cases); k++) {
+    for (k = 0; k < COUNT(cases); k++) {
         sal_ctx ctx;
         sal_train_desc d = sal_train_desc_paper(cases[k].kind);
         sal_folders_desc data = short_data();
@@ -333,8 +333,8 @@ static void test_ranks(void) {
         for (k = 0; k < sal_tensor_count(&net->param[i].value); k++) {
             float a = ((float *)net->param[i].value.data)[k];
             float b = ((float *)ranks[1].net->param[i].value.data)[k];
-            worst = SAL__MAX(worst, fabs((double)a - b));
-            most = SAL__MAX(most, fabs((double)a));
+            worst = MAX(worst, fabs((double)a - b));
+            most = MAX(most, fabs((double)a));
         }
     CHECK(r == SAL_OK && !ranks[0].result && !ranks[1].result && worst < 1e-5 * most,
           "two that share batches of 2 learn what one learns with batches of 4 (off by %.1e of "
@@ -574,8 +574,8 @@ typedef struct source { int density_w; float value; sal_result result; } source;
 
 static sal_result load_sample(void *user, sal_ctx *ctx, int i, sal_sample *s) {
     source *from = (source *)user;
-    SAL__TRY(sal_image_new(ctx, 20, 16, &s->image));
-    SAL__TRY(sal_map_new(ctx, i ? from->density_w : 20, 16, &s->density));
+    TRY(sal_image_new(ctx, 20, 16, &s->image));
+    TRY(sal_map_new(ctx, i ? from->density_w : 20, 16, &s->density));
     s->image.data[30] = 255;
     s->density.data[10] = i ? from->value : 7;          /* any positive maximum is taken as 1 */
     if (i && from->result) snprintf(ctx->error, sizeof ctx->error, "the camera is off");

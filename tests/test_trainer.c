@@ -16,10 +16,11 @@ static sal_result load(void *user, sal_ctx *ctx, int i, sal_sample *sample) {
     sal_rng rng = { (uint64_t)i + 1 };
     int x0 = 8 + (int)sal_rng_below(&rng, 32), y0 = 8 + (int)sal_rng_below(&rng, 32);
     if (user && (*(int *)user == i || *(int *)user == ALL))
-        return sal__fail(ctx, SAL_ERR_IO, "sample %d is not there", i);
-    SAL__TRY(sal_image_new(ctx, SIDE, SIDE, &sample->image));
-    SAL__TRY(sal_map_new(ctx, SIDE, SIDE, &sample->density));
-    SAL__TRY_NEW(sample->fixation, ctx, sal_fixation, 1);
+        return snprintf(ctx->error, sizeof ctx->error, "sample %d is not there", i), SAL_ERR_IO;
+    TRY(sal_image_new(ctx, SIDE, SIDE, &sample->image));
+    TRY(sal_map_new(ctx, SIDE, SIDE, &sample->density));
+    sample->fixation = (sal_fixation *)sal_alloc(ctx, 1, sizeof(sal_fixation));
+    if (!sample->fixation) return SAL_ERR_MEMORY;
     sample->fixations = 1;
     sample->fixation[0].x = (float)x0; sample->fixation[0].y = (float)y0;
     for (int k = 0; k < SIDE * SIDE; k++) {
@@ -120,7 +121,7 @@ static void test_resume(sal_ctx *ctx) {
     if (sal_safetensors_load(ctx, STATE, &file) == SAL_OK) {
         static const char *const at[] = { "1 0 2 0 0", "-1 0 0 0 0", "4 0 0 0 0", "1 9 0 0 0",
                                           "1 0 -1 0 0", "1 0 1 0", "" };
-        for (int i = 0; i < SAL__COUNT(at); i++) {
+        for (int i = 0; i < COUNT(at); i++) {
             memcpy(meta, file.meta, sizeof meta);
             meta[3] = at[i];
             d.state = "build/test_trainer_bad.state";
@@ -142,11 +143,11 @@ static void test_resume(sal_ctx *ctx) {
 /* As load, but with more at both sides, where people looked, too. */
 static sal_result load_wide(void *user, sal_ctx *ctx, int i, sal_sample *sample) {
     enum { WIDE = SIDE + 30 };
-    sal_sample middle = SAL__ZEROED;
+    sal_sample middle = ZEROED;
     sal_result r = load(user, ctx, i, &middle);
     if (r == SAL_OK) r = sal_image_new(ctx, WIDE, SIDE, &sample->image);
     if (r == SAL_OK) r = sal_map_new(ctx, WIDE, SIDE, &sample->density);
-    sample->fixation = SAL__NEW(ctx, sal_fixation, 3);
+    sample->fixation = (sal_fixation *)sal_alloc(ctx, 3, sizeof(sal_fixation));
     if (r == SAL_OK && !sample->fixation) r = SAL_ERR_MEMORY;
     for (int y = 0; r == SAL_OK && y < SIDE; y++) {
         memset(sample->image.data + 3 * y * WIDE, 255, 3 * WIDE);
@@ -218,7 +219,7 @@ static void test_best(sal_ctx *ctx) {
             float value = h.row[i][column[s]], most = best[s] ? h.row[best[s] - 1][column[s]] : 0;
             if (!best[s] || (s ? value > most : value < most)) best[s] = i + 1;
         }
-        const float *row = h.row[SAL__MAX(best[s], 1) - 1];
+        const float *row = h.row[MAX(best[s], 1) - 1];
         CHECK(r == SAL_OK && result.best_epoch == best[s] && h.rows == 16 &&
               (float)result.best == (s ? -row[column[s]] : row[column[s]]) &&
               (float)result.val_cc == row[SAL_COLUMN_VAL_CC] &&
@@ -293,10 +294,10 @@ static void test_norm(sal_ctx *ctx) {
     for (int i = 0; i < net->params; i++) {
         const sal_tensor *a = &ranks[0].net->param[i].value, *b = &ranks[1].net->param[i].value;
         same &= !memcmp(a->data, b->data, sal_tensor_count(a) * sizeof(float));
-        if (!sal__ends_with(net->param[i].name, "running_mean") || first++) continue;
+        if (!ends_with(net->param[i].name, "running_mean") || first++) continue;
         for (size_t k = 0; k < sal_tensor_count(a); k++) {
             float all = ((float *)net->param[i].value.data)[k], half = ((float *)a->data)[k];
-            off = SAL__MAX(off, fabs((double)all - half));
+            off = MAX(off, fabs((double)all - half));
             moved += all != 0;
         }
     }
@@ -330,8 +331,8 @@ static void test_gradient(sal_ctx *ctx) {
                                       SAL_RULE_ADAMW };
     for (int k = 0; k < 8; k++) {
         sal_net *net = new_net(ctx, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
-        sal_run_desc rd = SAL__ZEROED;
-        sal_optim_desc od = SAL__ZEROED;
+        sal_run_desc rd = ZEROED;
+        sal_optim_desc od = ZEROED;
         sal_run *run = NULL;
         sal_optim *optim = NULL;
         od.rule = rules[k / 2]; od.rho = .9; od.eps = 1e-7;

@@ -28,10 +28,16 @@ static double off(const float *got, const float *want, size_t n) {
     for (i = 0; i < n; i++) {
         double e = fabs((double)got[i] - want[i]);
         if (!(e <= d)) d = e;       /* keeps a NaN */
-        most = SAL__MAX(most, fabs((double)want[i]));
+        most = MAX(most, fabs((double)want[i]));
     }
     return d / most;
 }
+
+#define LOSS(ENUM, name, text) { text, sal_loss_##name },
+static const struct {
+    const char *name;
+    double (*value)(float *dx, const float *x, const float *y, size_t n, double weight);
+} losses[SAL_LOSS_COUNT] = { SAL_LOSSES(LOSS) };
 
 static void test_losses(void) {
     static float dx[64], scratch[2 * 48 * 64];
@@ -41,10 +47,10 @@ static void test_losses(void) {
     double value, d, want_value;
     memset(&ctx, 0, sizeof ctx);
     for (k = 0; k < SAL_LOSS_COUNT; k++) {
-        const char *name = sal__loss_names[k];
+        const char *name = losses[k].name;
         const float *y = want("loss", k == SAL_LOSS_NSS ? "fixations" : "density", "");
         memset(dx, 0, sizeof dx);
-        value = sal__loss_terms[k](dx, want("loss", "x", ""), y, 63, 1);
+        value = losses[k].value(dx, want("loss", "x", ""), y, 63, 1);
         want_value = want("loss", name, ".value")[0];
         d = off(dx, want("loss", name, ".dx"), 63);
         CHECK(fabs(value - want_value) < 1e-6 * (1 + fabs(want_value)) && d < 2e-6,
@@ -81,7 +87,7 @@ static void test_optimisers(void) {
     sal_schedule cycle = { SAL_SCHEDULE_ONE_CYCLE, .1, 0, 0, 0 };
     double worst = 0;
     int i, t;
-    for (i = 0; i < SAL__COUNT(rules); i++) {
+    for (i = 0; i < COUNT(rules); i++) {
         float w[20], g[20], m[20], a[20];
         double d;
         memcpy(w, want("optim", "w", ""), sizeof w);
@@ -101,7 +107,7 @@ static void test_optimisers(void) {
         CHECK(d < 1e-6, "five steps of %s end where PyTorch's do (off by %.1e)", rules[i].name, d);
     }
     for (t = 0; t < 50; t++)
-        worst = SAL__MAX(worst, fabs(sal_schedule_rate(&cycle, t, 10, 50) * 1e6 -
+        worst = MAX(worst, fabs(sal_schedule_rate(&cycle, t, 10, 50) * 1e6 -
                                      want("schedule", "one_cycle", "")[t]));
     CHECK(worst < .02, "one-cycle rates as PyTorch's (off by %.1e of 1e5)", worst);
 }
@@ -139,10 +145,10 @@ static sal_result make_run(sal_ctx *ctx, sal_kind kind, const sal_backend *backe
     memset(m, 0, sizeof *m);
     memset(&desc, 0, sizeof desc);
     ctx->backend = backend;
-    SAL__TRY(make(ctx, kind, 8, 0, h, w, &m->net));
+    TRY(make(ctx, kind, 8, 0, h, w, &m->net));
     for (k = 0; k < (size_t)m->net->layers; k++) m->net->layer[k].rate = 0;     /* no dropout */
     desc.n = 2; desc.training = desc.fixed_norm = desc.input_gradient = 1;
-    SAL__TRY(sal_run_open_desc(ctx, m->net, &desc, &m->run));
+    TRY(sal_run_open_desc(ctx, m->net, &desc, &m->run));
     n = (size_t)2 * 3 * h * w; k = (size_t)2 * m->run->shape.h * m->run->shape.w;
     m->input = (float *)malloc(n * sizeof(float));
     m->dout = (float *)malloc(k * sizeof(float));
@@ -153,7 +159,7 @@ static sal_result make_run(sal_ctx *ctx, sal_kind kind, const sal_backend *backe
 
 static sal_result step(sal_ctx *ctx, made *m) {
     sal_run_clear(m->run);
-    SAL__TRY(sal_run_forward(ctx, m->run, m->input));
+    TRY(sal_run_forward(ctx, m->run, m->input));
     return sal_run_backward(ctx, m->run, m->dout);
 }
 
@@ -265,8 +271,8 @@ static void test_modes(void) {
     count = sal_run_features(c, values);
     for (i = 0; i < count; i++) {
         v = values[i];
-        memcpy(c->value[v].data, b->value[v].data, 3 * sal__shape_count(b->value[v].shape) *
-               sizeof(float));
+        memcpy(c->value[v].data, b->value[v].data, 3 * sizeof(float) *
+               b->value[v].shape.c * b->value[v].shape.h * b->value[v].shape.w);
     }
     sal_run_backward(&ctx, b, dout);
     for (i = 0; i < net->params; i++) {
@@ -335,7 +341,7 @@ static void test_descent(void) {
         memset(&all, 0, sizeof all);
         desc.h = desc.w = 48; desc.narrow = 4;
         all.n = 2; all.training = 1;
-        fill(input, SAL__COUNT(input), "input", 0, 1);
+        fill(input, COUNT(input), "input", 0, 1);
         fill(y, N, "y", 0, 1);
         r = sal_net_new(&ctx, &desc, &net);
         if (r == SAL_OK) r = sal_net_init(&ctx, net, 1);
