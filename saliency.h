@@ -9876,6 +9876,23 @@ static void sal__probe_convlstm(sal__builder *b) {
 static void sal__probe_priors(sal__builder *b) {
     sal__prior(b, sal__gaussians(b, sal__probe_input(b, 2), "g", 6), "p", 4, 5);
 }
+static void sal__probe_softmax(sal__builder *b) {
+    int x = sal__logprior(b, sal__probe_input(b, 1), "p", 2, 3, 4);
+    sal__done(b, sal__layer(b, SAL_OP_SOFTMAX, "softmax", x));
+}
+static void sal__probe_dropout(sal__builder *b) {
+    sal__conv(b, sal__dropout(b, sal__probe_input(b, 8)), "c", 8, 3, 1, 1);
+}
+/* In whole numbers: every layer has a range (and a mean of 0 in each channel). */
+static void sal__probe_whole(sal__builder *b) {
+    static const float range[2 + 24] = { -4, 4 };
+    int x = sal__relu6(b, sal__conv_same(b, sal__input(b, 3), "first", 24, 3, 2));
+    int y = sal__relu6(b, sal__conv_same(b, x, "d", 0, 3, 1));
+    y = sal__add(b, sal__conv_same(b, y, "p", 24, 1, 1), x);
+    y = sal__upsample(b, sal__relu6(b, sal__conv_same(b, y, "e", 20, 3, 2)), x);
+    sal__conv_same(b, y, "out", 5, 1, 1);
+    for (int i = 0; i < b->net->layers; i++) b->net->layer[i].range = range;
+}
 
 static const sal__probe sal__probes[] = {
     { "convolution 3 x 3", sal__probe_conv3, 18, 24, 1, SAL_DTYPE_F32,
@@ -9913,7 +9930,13 @@ static const sal__probe sal__probes[] = {
     { "attentive ConvLSTM", sal__probe_convlstm, 8, 10, 1, SAL_DTYPE_F32,
       { 2.74304184, 8.04629536, 8.54677209, 8.07174687 } },
     { "priors", sal__probe_priors, 12, 15, 1, SAL_DTYPE_F32,
-      { -4.05447879, -2.76813154, 1.89698813, 18.0829552 } }
+      { -4.05447879, -2.76813154, 1.89698813, 18.0829552 } },
+    { "softmax and log-prior", sal__probe_softmax, 9, 11, 1, SAL_DTYPE_F32,
+      { -0.018372613, 0.122096979, 0.289640728, -0.0325869163 } },
+    { "dropout", sal__probe_dropout, 10, 12, 2, SAL_DTYPE_F32,
+      { 8.16474184, -15.6690075, 0.927562032, -123.593957 } },
+    { "whole numbers", sal__probe_whole, 26, 34, 1, SAL_DTYPE_I8,
+      { -34.4336967, -4.93109442, 0, 0 } }
 };
 
 /* Fixed weights, of a size that keeps values near 1. */
@@ -10024,7 +10047,8 @@ SALDEF sal_result sal_self_test(sal_ctx *ctx, void (*report)(void *user, const c
         const sal__probe *p = &sal__probes[i];
         sal_net_desc desc = sal_net_desc_default(SAL_KIND_JUNTINGNET);
         sal_net *net;
-        desc.h = p->h; desc.w = p->w;
+        if (p->build == sal__probe_whole && !backend->whole) continue;
+        desc.h = p->h; desc.w = p->w; desc.dropout = 0.5f;
         SAL__TRY(sal__net_build(ctx, &desc, "self-test", 1, p->build, &net));
         sal_result r = sal__probe_weights(ctx, net, p->dtype);
         for (int back = 0; r == SAL_OK && back < 1 + (p->dtype == SAL_DTYPE_F32); back++) {
