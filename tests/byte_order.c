@@ -7,8 +7,8 @@
 #include "../weights/saliency_lite.h"
 #define DATASET_IMPLEMENTATION
 #include "../examples/dataset.h"
-#include "mat_writer.h"
 #include "test.h"
+#include "mat_writer.h"
 
 enum { PICTURES = 4, SIDE = 48, EPOCHS = 4, ROWS = 3, COLUMNS = 5 };
 
@@ -166,7 +166,7 @@ static void predict(sal_ctx *ctx, int write) {
         if (write) CHECK(!sal_map_save_npy(ctx, in_folder(files[i]), &map), "its map is written");
         else if (!sal_map_load_npy(ctx, in_folder(files[i]), &other)) {
             for (k = 0; k < map.w * map.h; k++)
-                most = SAL__MAX(most, fabs(map.data[k] - other.data[k]));
+                most = MAX(most, fabs(map.data[k] - other.data[k]));
             CHECK(most < 1e-5, "and its map is that of the other machine to %.1e", most);
             sal_map_free(ctx, &other);
         } else CHECK(0, "%s", sal_error(ctx));
@@ -237,11 +237,12 @@ static void train_on(sal_ctx *ctx, int write) {
 
 int main(int argc, char **argv) {
     sal_ctx ctx;
+    const int one = 1;
     int write = argc == 3 && !strcmp(argv[1], "write");
     if (argc != 3) return 1;
     memset(&ctx, 0, sizeof ctx);
     folder = argv[2];
-    if (write) write_set(&ctx, sal__is_big_endian());
+    if (write) write_set(&ctx, !*(const char *)&one);
     else read_set(&ctx);
     tensors(&ctx, write);
     predict(&ctx, write);

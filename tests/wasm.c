@@ -7,8 +7,8 @@
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 #include "../weights/saliency_lite.h"
-#include "seeded.h"
 #include "test.h"
+#include "seeded.h"
 
 enum { MOST = 8192, SETS = 3 };
 static const sal_simd sets[SETS] = { SAL_SIMD_BEST, SAL_SIMD_NONE, SAL_SIMD_128 };
@@ -77,7 +77,7 @@ static int write_maps(const char *path, const sal_image *photo) {
     FILE *f = fopen(path, "wb");
     static float out[MOST];
     int i, n, bad = f == NULL;
-    for (i = 0; i < SAL__COUNT(subjects) && !bad; i++) {
+    for (i = 0; i < COUNT(subjects) && !bad; i++) {
         bad = predict(&subjects[i], SAL_SIMD_BEST, photo, out, &n) != SAL_OK;
         if (!bad) bad = fwrite(&n, sizeof n, 1, f) != 1 || fwrite(out, 4, n, f) != (size_t)n;
     }
@@ -88,7 +88,7 @@ static void compare_maps(const char *path, const sal_image *photo) {
     FILE *f = fopen(path, "rb");
     static float there[MOST], here[SETS][MOST];
     int i, k, n, m;
-    for (i = 0; i < SAL__COUNT(subjects); i++) {
+    for (i = 0; i < COUNT(subjects); i++) {
         const subject *s = &subjects[i];
         double worst = 0;
         int same = 1;
@@ -152,7 +152,7 @@ static int time_lite(const sal_image *photo, int h, int w, int runs) {
     memset(&ctx, 0, sizeof ctx);
     ctx.threads = 1;
     sal_use_lite(&ctx);
-    runs = SAL__MAX(1, SAL__MIN(runs, 1000));
+    runs = MAX(1, MIN(runs, 1000));
     if (sal_model_open(&ctx, NULL, NULL, &model) || sal_model_resize(&ctx, &model, w, h)) return 1;
     for (i = 0; i < runs; i++) {
         double start = now();
