@@ -99,7 +99,8 @@
                            __attribute__((visibility("default"))), in C++ behind extern "C"
    The file may have #define STB_IMAGE_IMPLEMENTATION and #include "stb_image.h" of its own. Before
    this header (the #include alone is enough) they are used here, too. Behind it they share the copy
-   of this header, private to the file (GCC, Clang; an error elsewhere).
+   of this header, private to the file (GCC, Clang; an error elsewhere); stb's own options, such as
+   STBI_MALLOC, must then stand before this header.
 */
 /* ============================================================================================
    >>api  (stop here if you only want to use it)
@@ -1643,6 +1644,8 @@ SALDEF const char *sal_file_kind(const void *bytes, size_t size) {
         { 0, 4, "%PDF", "a PDF document" }, { 0, 4, "%!PS", "a PostScript document" },
         { 0, 4, "qoif", "a QOI picture" }, { 0, 4, "\x76\x2F\x31\x01", "an OpenEXR picture" },
         { 0, 10, "#?RADIANCE", "a Radiance HDR picture" }, { 0, 4, "\0\0\1\0", "an icon" },
+        { 0, 3, "P2\n", "a PGM picture in plain text" }, { 0, 3, "P4\n", "a PBM picture" },
+        { 0, 3, "P3\n", "a PPM picture in plain text" }, { 0, 3, "P7\n", "a PAM picture" },
         { 0, 3, "\xFF\xD8\xFF", "a JPEG picture" }, { 0, 4, "\x89PNG", "a PNG picture" },
         { 0, 2, "PK", "a zip archive" }, { 0, 2, "\x1F\x8B", "a gzip archive" },
         { 0, 4, "\x89HDF", "an HDF5 file" }, { 0, 6, "\x93NUMPY", "a NumPy array" },

@@ -39,15 +39,12 @@ way arm        aarch64-linux-gnu-gcc "-O2 -static -isystem /usr/include/stb" qem
 way big-endian s390x-linux-gnu-gcc "-O2 -static -isystem /usr/include/stb" qemu-s390x \
     "weights netfiles image data metrics ops"
 
-echo "=== windows: make test-windows"
-if ALL=1 sh tests/test_windows.sh; then passed=$((passed + 1)); echo "ok   windows"
-else failed=$((failed + 1)); echo "FAIL windows"
-fi
-
-echo "=== web: the page and WebAssembly"
-if ALL=1 sh tests/test_web.sh; then passed=$((passed + 1)); echo "ok   web"
-else failed=$((failed + 1)); echo "FAIL web"
-fi
+for part in header windows web; do          # what make test does in a short form
+    echo "=== $part: tests/test_$part.sh in full"
+    if ALL=1 sh tests/test_$part.sh; then passed=$((passed + 1)); echo "ok   $part"
+    else failed=$((failed + 1)); echo "FAIL $part"
+    fi
+done
 
 echo "--- all ways"
 if [ "$skipped" = 0 ]; then echo "$passed passed, $failed failed"

@@ -1004,9 +1004,9 @@ int main(void) {
     for (kind = 0; kind < SAL_KIND_COUNT; kind++) test_network(kind);
     test_losses();
     test_optimisers();
-    test_training(SAL_KIND_MLNET, "mlnet", 10);
-    test_training(SAL_KIND_SAM_RESNET, "sam", 3);
-    test_training(SAL_KIND_LITE, "kl-cc", 4);
+    test_training(SAL_KIND_MLNET, "mlnet", 6);
+    test_training(SAL_KIND_SAM_RESNET, "sam", 2);
+    test_training(SAL_KIND_LITE, "kl-cc", 2);
     test_trainer();
     test_prefetch();
     test_fallback();

@@ -471,12 +471,12 @@ static void test_failing_allocations(void) {
 /* A network with SAL_FIT_SQUARE sees of a wide or tall picture what it sees of its middle, and the
    map goes on beside it as it is at its borders. */
 static void test_square(sal_ctx *ctx) {
-    enum { SIDE = 40, EXTRA = 11, LONG = SIDE + 2 * EXTRA, IN = 24 };
-    static float in[2][3 * IN * IN], raw[6 * 6];
+    enum { SIDE = 40, EXTRA = 11, LONG = SIDE + 2 * EXTRA, INPUT = 24 };
+    static float in[2][3 * INPUT * INPUT], raw[6 * 6];
     sal_net *net = NULL;
     sal_net_desc d = sal_net_desc_default(SAL_KIND_WEPSAM);
     sal_rng rng = { 3 };
-    d.h = d.w = IN; d.narrow = 16; d.fit = SAL_FIT_SQUARE;
+    d.h = d.w = INPUT; d.narrow = 16; d.fit = SAL_FIT_SQUARE;
     sal_result r = sal_net_new(ctx, &d, &net);
     for (int i = 0; i < 36; i++) raw[i] = (float)sal_rng_uniform(&rng);
     for (int tall = 0; tall < 2; tall++) {
@@ -490,12 +490,12 @@ static void test_square(sal_ctx *ctx) {
             whole.data[i] = (unsigned char)sal_rng_below(&rng, 256);
         for (int y = 0; !r && y < SIDE; y++)
             memcpy(middle.data + 3 * y * SIDE, whole.data + 3 * ((y + dy) * w + dx), 3 * SIDE);
-        if (!r) r = sal_preprocess(ctx, net, &whole, IN, IN, in[0]);
-        if (!r) r = sal_preprocess(ctx, net, &middle, IN, IN, in[1]);
+        if (!r) r = sal_preprocess(ctx, net, &whole, INPUT, INPUT, in[0]);
+        if (!r) r = sal_preprocess(ctx, net, &middle, INPUT, INPUT, in[1]);
         CHECK(!r && !memcmp(in[0], in[1], sizeof in[0]) && in[0][0] != in[0][1], "of a %s picture, "
               "the central square is seen %s", tall ? "tall" : "wide", r ? sal_error(ctx) : "");
-        if (!r) r = sal_postprocess(ctx, net, raw, 6, 6, IN, IN, w, h, &a);
-        if (!r) r = sal_postprocess(ctx, net, raw, 6, 6, IN, IN, SIDE, SIDE, &b);
+        if (!r) r = sal_postprocess(ctx, net, raw, 6, 6, INPUT, INPUT, w, h, &a);
+        if (!r) r = sal_postprocess(ctx, net, raw, 6, 6, INPUT, INPUT, SIDE, SIDE, &b);
         for (int i = 0; !r && i < w * h; i++) {
             int x = MIN(MAX(i % w - dx, 0), SIDE - 1);
             int y = MIN(MAX(i / w - dy, 0), SIDE - 1);
@@ -680,7 +680,7 @@ static void test_explain(sal_ctx *ctx) {
             sal_free(ctx, t->data);
             *t = packed;
         }
-        for (i = 0; i < net->layers; i += 1 + net->layers / 8) {
+        for (i = 0; i < net->layers; i += 1 + net->layers / 4) {
             sal_explain_desc d;
             sal_explanation e[2];
             memset(&d, 0, sizeof d);

@@ -75,16 +75,18 @@ for machine in x86_64 i686; do
     run="${WINE:-wine}"
     [ $machine = i686 ] && run="${WINE32:-$run}"
     command -v $compiler >/dev/null || { skip "$compiler is not installed"; continue; }
-    for source in examples/*.c; do
-        name=$(basename "$source" .c)
-        check "$machine: $name compiles without a warning" $compiler -O2 -Wall -Wextra -Werror $stb \
-            "$source" -o "$dir/$machine/$name.exe" -lm
-    done
-    for source in tests/test_*.c; do
-        name=$(basename "$source" .c)
-        [ "$name" = test_cuda ] && continue
+    library="$dir/$machine/saliency.o"
+    check "$machine: the header compiles without a warning" $compiler -O2 -Wall -Wextra -Werror $stb -I. \
+        -DSALIENCY_IMPLEMENTATION -x c -c saliency.h -o "$library"
+    for source in examples/*.c tests/test_*.c tests/inside.c; do
+        name=$(basename "$source" .c) how="-DSALIENCY_IMPLEMENTED $library"
+        grep -q "\"$name.c\"" tests/inside.c || [ "$name" = test_cuda ] && continue
+        [ "$name" = inside ] || [ "$name" = test_gradcheck ] && how=
         check "$machine: $name compiles without a warning" $compiler -O2 -Wall -Wextra -Werror -I. \
-            $stb "$source" -o "$dir/$machine/$name.exe" -lm -static -pthread
+            $stb "$source" $how -o "$dir/$machine/$name.exe" -lm -static -pthread
+    done
+    for name in $(sed -n 's/^.include "\(test_.*\)\.c"/\1/p' tests/inside.c); do    # it goes by their names
+        cp "$dir/$machine/inside.exe" "$dir/$machine/$name.exe"
     done
     if ! $run "$dir/$machine/hello.exe" 2>&1 | grep -q usage; then
         skip "$machine: wine does not run such programs here"
