@@ -4430,7 +4430,7 @@ typedef struct sal__mask_job {
 static void sal__mask_task(void *arg, int index, int worker) {
     const sal__mask_job *j = (const sal__mask_job *)arg;
     float *grad = j->grad + index * j->count;
-    const float *data = j->data + (j->data ? index * j->count : 0);
+    const float *data = j->data ? j->data + index * j->count : NULL;
     float top = j->top;
     if (!data) memset(grad, 0, j->count * sizeof(float));
     else if (j->backend->gate)

@@ -53,6 +53,7 @@ static void save_picture(sal_ctx *ctx, const char *name, int w, int h, int left)
     if (sal_image_new(ctx, w, h, &image) != SAL_OK) return;
     for (y = 0; y < h; y++)
         for (x = 0; x < w / 2; x++) memset(image.data + 3 * (y * w + x), left, 3);
+    remove(in_root("%s", name));            /* (Windows does not rename over a file) */
     saved = sal_image_save(ctx, in_root("%s", "new.png"), &image) == SAL_OK &&
             rename(in_root("%s", "new.png"), in_root("%s", name)) == 0;
     CHECK(saved, "%s is written", name);
