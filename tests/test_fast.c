@@ -17,7 +17,7 @@
 #  include <unistd.h>
 #endif
 
-enum { SLOTS = 40, SLOT = 24 << 20 };   /* one array each; only what is used takes memory */
+enum { SLOTS = 40, SLOT = 8 << 20 };    /* one array each; only what is used takes memory */
 static char *slots;
 static long page;
 
