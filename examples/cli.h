@@ -605,6 +605,11 @@ static inline int is_taken(const pictures *p, const char *path) {
     return 0;
 }
 
+/* What stands between a folder and a name in it. */
+static inline const char *slash_behind(const char *folder) {
+    return *folder && folder[strlen(folder) - 1] != '/' ? "/" : "";
+}
+
 static inline int add_picture(pictures *p, const char *folder, const char *name, size_t below) {
     size_t size = strlen(folder) + strlen(name) + 2;
     char *path = (char *)malloc(size);
@@ -614,7 +619,7 @@ static inline int add_picture(pictures *p, const char *folder, const char *name,
         if (more) { p->item = more; p->room = room; }
     }
     if (!path || p->count == p->room) { free(path); return complain("%s: out of memory", name); }
-    snprintf(path, size, *folder ? "%s/%s" : "%s%s", folder, name);
+    snprintf(path, size, "%s%s%s", folder, slash_behind(folder), name);
     p->item[p->count].path = path;
     p->item[p->count++].below = path + below;
     return is_standard(path) || take(p, path) ? 0 : complain("%s: out of memory", name);
@@ -784,8 +789,8 @@ static inline sal_result result_path(sal_ctx *ctx, const pictures *p, const pict
     ctx->write = standard ? write_stdout : NULL;
     if (standard) { snprintf(path, PATH_ROOM, "-.%s", end); return SAL_OK; }
     if (out && !folder) n = snprintf(path, PATH_ROOM, "%s", out);
-    else n = snprintf(path, PATH_ROOM, "%s%s%.*s%s%s.%s", out ? out : "", out ? "/" : "", stem,
-                      below, out ? "" : label, number, end);
+    else n = snprintf(path, PATH_ROOM, "%s%s%.*s%s%s.%s", out ? out : "",
+                      out ? slash_behind(out) : "", stem, below, out ? "" : label, number, end);
     if (n >= PATH_ROOM) return fail(ctx, "%s: the name of its result is too long", of->path);
     if ((!out || folder) && !make_folders(path))
         return fail(ctx, "%s: its folder cannot be made", path);
@@ -806,7 +811,7 @@ static inline int out_path(sal_ctx *ctx, const pictures *p, const char *out, con
                            char path[PATH_ROOM]) {
     int folder = names_folder(out);
     ctx->write = is_standard(out) ? write_stdout : NULL;
-    if (snprintf(path, PATH_ROOM, "%s%s%s", out, folder ? "/" : "",
+    if (snprintf(path, PATH_ROOM, "%s%s%s", out, folder ? slash_behind(out) : "",
                  folder ? name : "") >= PATH_ROOM)
         return complain("%s: this path is too long", out);
     if (folder && !make_folders(path)) return complain("%s: cannot be made a folder", out);

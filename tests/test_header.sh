@@ -224,7 +224,7 @@ for compiler in gcc clang; do
         for order in 0 1 2 3; do
             for private in "" -DPRIVATE; do
                 [ $compiler = gcc ] || continue         # (clang: below)
-                case $ALL$standard$private in 1*|c99|c++11-DPRIVATE) ;; *) continue ;; esac
+                case $ALL$standard$private$order in 1*|c99?|c++11-DPRIVATE[03]) ;; *) continue ;; esac
                 check "$standard: stb's implementations in the same file, order $order $private" \
                     sh -c "cd '$dir' && $language -I '$PWD' -w -DSALIENCY_NO_SIMD -DORDER=$order \
                            $private same.c -o same -lm && ./same"
