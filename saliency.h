@@ -2346,9 +2346,8 @@ SALDEF void sal_dense_forward(float *out, const float *in, const float *weight, 
         }
 }
 
-/* dweight (nout, nin):  dweight[o][i] += sum over s of dout[s][o] * in[s][i]
-   din (n, nin):         din[s][i]     += sum over o of weight[o][i] * dout[s][o]
-   and sal_bias_backward with hw = 1. */
+/* dweight (nout, nin); that of the bias is sal_bias_backward with hw = 1.
+       dweight[o][i] += sum over s of dout[s][o] * in[s][i] */
 SALDEF void sal_dense_backward_weight(float *dweight, const float *dout, const float *in, int n,
                                       int nin, int nout) {
     for (int o = 0; o < nout; o++)
@@ -2358,6 +2357,7 @@ SALDEF void sal_dense_backward_weight(float *dweight, const float *dout, const f
         }
 }
 
+/* din[s][i] += sum over o of weight[o][i] * dout[s][o] */
 SALDEF void sal_dense_backward_data(float *din, const float *dout, const float *weight, int n,
                                     int nin, int nout) {
     for (int s = 0; s < n; s++)
@@ -2425,10 +2425,9 @@ SALDEF void sal_conv2d_forward(float *out, const float *in, const float *weight,
     }
 }
 
-/* The same pairs of in[v][u] and out[y][x] as forward, the other way round:
-       din[c][v][u]        += sum over o, i, j of weight[o][c][i][j] * dout[o][y][x]
-       dweight[o][c][i][j] += sum over n, y, x of dout[n][o][y][x] * in[n][c][v][u]
-   Here i and j are fixed and y, x run over the outputs whose v and u lie inside the input. */
+/* Forward's pairs of in[v][u] and out[y][x] again: i and j are fixed, and y, x run over the outputs
+   whose v and u lie inside the input.
+       din[c][v][u] += sum over o, i, j of weight[o][c][i][j] * dout[o][y][x] */
 SALDEF void sal_conv2d_backward_data(float *din, const float *dout, const float *weight,
                                      const sal_conv *s) {
     int y0, y1, x0, x1;
@@ -2449,6 +2448,7 @@ SALDEF void sal_conv2d_backward_data(float *din, const float *dout, const float 
     }
 }
 
+/* dweight[o][c][i][j] += sum over n, y, x of dout[n][o][y][x] * in[n][c][v][u] */
 SALDEF void sal_conv2d_backward_weight(float *dweight, const float *dout, const float *in,
                                        const sal_conv *s) {
     int y0, y1, x0, x1;
@@ -2471,7 +2471,7 @@ SALDEF void sal_conv2d_backward_weight(float *dweight, const float *dout, const 
     }
 }
 
-/* One channel of a depthwise convolution: sample n, channel c as a convolution of one channel. */
+/* A depthwise convolution is one of one channel for each channel of each sample. */
 static sal_conv sal__depthwise_plane(const sal_conv *s) {
     sal_conv plane = *s;
     plane.n = plane.ic = plane.oc = 1;
@@ -2479,7 +2479,8 @@ static sal_conv sal__depthwise_plane(const sal_conv *s) {
 }
 
 /* Depthwise convolution (Howard et al., "MobileNets", 2017): every channel has a kernel of its own
-   and sees no other. out (n, c, oh, ow), in (n, c, ih, iw), weight (c, 1, kh, kw), bias (c), NULL:
+   and sees no other.
+   out (n, c, oh, ow), in (n, c, ih, iw), weight (c, 1, kh, kw), bias (c) or NULL:
        out[c][y][x] = bias[c] + sum over i, j of weight[c][i][j] * in[c][v][u],   v, u as above */
 SALDEF void sal_depthwise_forward(float *out, const float *in, const float *weight,
                                   const float *bias, const sal_conv *s) {
@@ -2491,7 +2492,7 @@ SALDEF void sal_depthwise_forward(float *out, const float *in, const float *weig
     }
 }
 
-/* As for a convolution of one channel to one channel. */
+/* The gradients of these convolutions of one channel to one channel. */
 SALDEF void sal_depthwise_backward_data(float *din, const float *dout, const float *weight,
                                         const sal_conv *s) {
     sal_conv plane = sal__depthwise_plane(s);
@@ -2875,13 +2876,6 @@ SALDEF void sal_logprior_backward(float *din, float *dprior, const float *dout, 
 /* The allowed ranges of SAM's Gaussians: mu_x, mu_y, sigma_x, sigma_y (released code). */
 static const double sal__gaussian_range[4][2] = { {.25, .75}, {.35, .65}, {.1, .9}, {.2, .8} };
 
-/* SAM's learned priors (paper eq. (9)).   params (4, count): mu_x, mu_y, sigma_x, sigma_y, each
-   clipped to its range; out (n, count, h, w), the same for every sample:
-       g = exp(-((x - mu_x)^2 / (2 sigma_x^2 + eps) + (y - mu_y)^2 / (2 sigma_y^2 + eps)))
-       out = g / max g
-   x runs from 0 to 1 over the columns, y from (1-e)/2 to (1+e)/2 over the rows, e = h / w;
-   eps = 1e-7.
-   (The factor 1 / (2 pi sigma_x sigma_y) of the paper cancels in the division by the maximum.) */
 typedef struct sal__gaussian { double mu[2], sigma[2]; } sal__gaussian;     /* x, y */
 
 static sal__gaussian sal__gaussian_at(const float *params, int count, int k) {
@@ -2892,7 +2886,7 @@ static sal__gaussian sal__gaussian_at(const float *params, int count, int k) {
     return g;
 }
 
-/* Distance d of pixel (x, y) from the centre, and v = 2 sigma^2 + eps, both for x and y. */
+/* g of pixel (x, y); d is its distance from the centre and v = 2 sigma^2 + eps, both for x, y. */
 static double sal__gaussian_value(const sal__gaussian *g, int x, int y, int h, int w, double d[2],
                                   double v[2]) {
     double e = (double)h / w;
@@ -2902,6 +2896,12 @@ static double sal__gaussian_value(const sal__gaussian *g, int x, int y, int h, i
     return exp(-(d[0] * d[0] / v[0] + d[1] * d[1] / v[1]));
 }
 
+/* SAM's learned priors (paper eq. (9)).   params (4, count): mu_x, mu_y, sigma_x, sigma_y, each
+   clipped to its range; out (n, count, h, w), the same for every sample:
+       g = exp(-((x - mu_x)^2 / (2 sigma_x^2 + eps) + (y - mu_y)^2 / (2 sigma_y^2 + eps)))
+       out = g / max g
+   x runs from 0 to 1 over the columns, y from (1-e)/2 to (1+e)/2 over the rows, e = h / w;
+   eps = 1e-7. (The paper's factor 1 / (2 pi sigma_x sigma_y) cancels in the division.) */
 SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int count, int w, int h) {
     size_t hw = (size_t)h * w;
     for (int k = 0; k < count; k++) {
@@ -2922,8 +2922,11 @@ SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int co
 /* out = g / g(m), m the pixel of the maximum, so for mu and sigma of either direction
        d out / d mu    = out * (a - a(m)),   a = 2 (x - mu) / v
        d out / d sigma = out * (b - b(m)),   b = 4 sigma (x - mu)^2 / v^2,   v = 2 sigma^2 + eps
-   Where several pixels share the maximum, a(m) and b(m) are their means (as PyTorch's amax has it).
-   A parameter outside its range gets no gradient; on the border of the range it does. */
+   Where several pixels share the maximum, a(m) and b(m) are their means (as in PyTorch's amax).
+   A parameter outside its range gets no gradient; on the border of the range it does.
+   Example: three pixels in a row, x = (0, .5, 1), mu_x = .4, both sigma .5: the maximum is the
+   second pixel, out = (e^-.3, 1, e^-.7) = (.7408, 1, .4966). a = (-1.6, .4, 2.4) and b = (1.28,
+   .08, 2.88), so d out / d mu_x = (-1.4816, 0, .9932), d out / d sigma_x = (.8890, 0, 1.3904). */
 SALDEF void sal_gaussians_backward(float *dparams, const float *dout, const float *out,
                                    const float *params, int n, int count, int w, int h) {
     size_t hw = (size_t)h * w, i;
@@ -2959,21 +2962,16 @@ SALDEF void sal_gaussians_backward(float *dparams, const float *dout, const floa
    >>convlstm  SAM's attentive convolutional LSTM
    ========================================================================================== */
 
-/* SAM eqs. (1)-(8). All convolutions are 3x3 with a border of one zero; * is a convolution, . goes
-   element by element, H and C start as zero. For each of the `steps` steps:
-       A  = softmax over the positions of  Va * tanh(Wa * X + Ua * H)      where to look
-       X~ = A . X                                                          the input, so weighted
-       I  = sigmoid(Wi * X~ + Ui * H)                                      how much enters
-       F  = sigmoid(Wf * X~ + Uf * H)                                      how much stays
-       O  = sigmoid(Wo * X~ + Uo * H)                                      how much is shown
-       G  = tanh   (Wc * X~ + Uc * H)
-       C  = F . C + I . G
-       H  = O . tanh(C)
-   out = the last H.   out, in (n, c, h, w); params: 21 arrays, see SAL_LSTM_WA: W and U (c, c, 3,
-   3) with a bias (c) each, Va (1, c, 3, 3) without. (The released code swaps the names Wa and Ua.)
-   */
+/* The values of one step lie in one block of memory, in this order; the letters are those of the
+   equations below. Each has (n, c, h, w) values, A has (n, 1, h, w). */
+enum { SAL__LSTM_X, SAL__LSTM_E, SAL__LSTM_I, SAL__LSTM_F, SAL__LSTM_O, SAL__LSTM_G, SAL__LSTM_C,
+       SAL__LSTM_H, SAL__LSTM_A, SAL__LSTM_VALUES };
+
 static size_t sal__lstm_step(int n, int c, int h, int w) {
-    return (size_t)n * ((size_t)c * 8 + 1) * h * w;     /* what one step computes: sal__lstm */
+    return (size_t)n * ((size_t)c * SAL__LSTM_A + 1) * h * w;
+}
+static void sal__lstm_at(float **value, float *memory, size_t size) {
+    for (int k = 0; k < SAL__LSTM_VALUES; k++) value[k] = memory + k * size;
 }
 SALDEF size_t sal_convlstm_scratch(int n, int c, int w, int h) {
     return sal__lstm_step(n, c, h, w) + (size_t)n * ((size_t)c * 2 + 1) * h * w + (size_t)c;
@@ -2982,37 +2980,29 @@ SALDEF size_t sal_convlstm_states(int steps, int n, int c, int w, int h) {
     return (size_t)steps * sal__lstm_step(n, c, h, w);
 }
 SALDEF size_t sal_convlstm_backward_scratch(int n, int c, int w, int h) {
-    return (size_t)n * ((size_t)c * 5 + 2) * h * w;
+    return (size_t)n * ((size_t)c * 4 + 2) * h * w;
 }
 
-/* The values of one step in a block of memory: X~, tanh(Wa * X + Ua * H), I, F, O, G, C, H (each
-   n, c, h, w) and A (n, 1, h, w). */
-enum { SAL__LSTM_X, SAL__LSTM_E, SAL__LSTM_I, SAL__LSTM_F, SAL__LSTM_O, SAL__LSTM_G, SAL__LSTM_C,
-       SAL__LSTM_H, SAL__LSTM_A, SAL__LSTM_VALUES };
-
-static void sal__lstm_at(float **value, float *memory, size_t size) {
-    for (int k = 0; k < SAL__LSTM_VALUES; k++) value[k] = memory + k * size;
-}
-
+/* c to c channels, 3x3, a border of one zero. */
 static sal_conv sal__lstm_conv(int n, int c, int h, int w) {
-    sal_conv s;
-    s.n = n; s.ic = s.oc = c; s.ih = h; s.iw = w; s.kh = s.kw = 3; s.stride = s.dilation = 1;
-    s.top = s.left = s.bottom = s.right = 1;
-    sal_conv_fit(&s);
+    sal_conv s = { n, c, h, w, c, 3, 3, 1, 1, 1, 1, 1, 1, h, w };
     return s;
 }
 
-/* The gates: which value, its convolutions of X~ and of H. G alone is squashed by tanh. */
-static const int sal__lstm_gates[4][3] = { { SAL__LSTM_I, SAL_LSTM_WI, SAL_LSTM_UI },
-    { SAL__LSTM_F, SAL_LSTM_WF, SAL_LSTM_UF }, { SAL__LSTM_O, SAL_LSTM_WO, SAL_LSTM_UO },
-    { SAL__LSTM_G, SAL_LSTM_WC, SAL_LSTM_UC } };
-
-/* What the cell is made of: a table, the textbook's here, another one in >>fast, where k has what
-   its functions need.
-   forward: out = act(weight * in + bias + add), without in act(add); add may be out, sum is scratch
-   of that size. weight: over `times` steps, `step` floats apart. cell: C and H from the gates I, F,
-   O, G, `stride` floats apart, and C before or NULL. */
+/* Each gate: its value, the weights of its convolutions of X~ and of H, how it is squashed. */
 enum { SAL__ACT_SIGMOID = 100, SAL__ACT_TANH };
+static const struct { int value, w, u, act; } sal__lstm_gates[4] = {
+    { SAL__LSTM_I, SAL_LSTM_WI, SAL_LSTM_UI, SAL__ACT_SIGMOID },
+    { SAL__LSTM_F, SAL_LSTM_WF, SAL_LSTM_UF, SAL__ACT_SIGMOID },
+    { SAL__LSTM_O, SAL_LSTM_WO, SAL_LSTM_UO, SAL__ACT_SIGMOID },
+    { SAL__LSTM_G, SAL_LSTM_WC, SAL_LSTM_UC, SAL__ACT_TANH }
+};
+
+/* The functions that the cell is built from: a table, so that >>fast can bring its own. k->ctx and
+   k->scratch are for them.
+   forward: out = act(weight * in + bias + add); without in, act(add). add may be out; sum is
+   scratch of that size. weight: over `times` steps, `step` floats apart. cell: C and H from the
+   gates I, F, O, G, `stride` floats apart, and C of the step before, or NULL. */
 typedef struct sal__convs sal__convs;
 struct sal__convs {
     void (*forward)(const sal__convs *k, float *out, float *sum, const float *in,
@@ -3047,10 +3037,11 @@ static void sal__convs_data(const sal__convs *k, float *din, const float *dout,
 
 static void sal__convs_weight(const sal__convs *k, float *dweight, const float *dout,
                               const float *in, int times, size_t step, const sal_conv *s) {
-    for (; times > 0; times--, dout += step, in += step)
-        sal_conv2d_backward_weight(dweight, dout, in, s);
+    for (int t = 0; t < times; t++)
+        sal_conv2d_backward_weight(dweight, dout + t * step, in + t * step, s);
 }
 
+/* C = F . C_before + I . G,   H = O . tanh(C) */
 static void sal__convs_cell(const sal__convs *k, float *h, float *c, const float *before,
                             const float *gates, size_t stride, size_t n) {
     for (size_t i = 0; i < n; i++) {
@@ -3060,6 +3051,12 @@ static void sal__convs_cell(const sal__convs *k, float *h, float *c, const float
     }
 }
 
+/* Back through the cell and the squashing of its gates; p' is what is squashed to p. dI', dF', dO'
+   and dG' take the place of the gates, dC of the step before takes the place of dC.
+       dC += dH . O . (1 - tanh(C)^2)
+       dI' = dC . G . I (1 - I),        dF' = dC . C_before . F (1 - F)
+       dO' = dH . tanh(C) . O (1 - O),  dG' = dC . I . (1 - G^2)
+       dC_before = dC . F */
 static void sal__convs_cell_back(const sal__convs *k, float *dh, float *dc, float *gates,
                                  size_t stride, const float *c, const float *before, size_t n) {
     for (size_t i = 0; i < n; i++) {
@@ -3079,6 +3076,34 @@ static const sal__convs sal__convs_textbook = {
     NULL, NULL
 };
 
+/* Two convolutions that are added up share one bias. */
+static void sal__lstm_bias(float *bias, const float *const *params, int a, int b, int c) {
+    for (int i = 0; i < c; i++) bias[i] = params[a + 1][i] + params[b + 1][i];
+}
+
+/* SAM eqs. (1)-(8). * is a convolution (3x3, a border of one zero), . a product element by element;
+   H and C start as zero. For each of the `steps` steps:
+       E  = tanh(Wa * X + Ua * H)
+       Z  = Va * E
+       A  = softmax of Z over the positions        where to look
+       X~ = A . X                                  the input, so weighted
+       I  = sigmoid(Wi * X~ + Ui * H)              how much enters
+       F  = sigmoid(Wf * X~ + Uf * H)              how much stays
+       O  = sigmoid(Wo * X~ + Uo * H)              how much is shown
+       G  = tanh   (Wc * X~ + Uc * H)
+       C  = F . C + I . G
+       H  = O . tanh(C)
+   out = the last H.   out, in (n, c, h, w); params: 21 arrays, see SAL_LSTM_WA: W and U (c, c, 3,
+   3) with a bias (c) each, Va (1, c, 3, 3) without. (The released code swaps the names Wa and Ua.)
+
+   Example: two pixels X = (1, 2), one channel; in all kernels the middle is 1 and the rest 0, so
+   that * is a product with 1; biases 0; two steps.
+       step 1:  E = (.7616, .9640)  A = (.4496, .5504)  X~ = (.4496, 1.1009)
+                I = F = O = (.6105, .7504)  G = (.4215, .8008)
+                C = (.2574, .6009)  H = (.1538, .4035)
+       step 2:  E = (.8190, .9838)  A = (.4589, .5411)  X~ = (.4589, 1.0822)
+                I = F = O = (.6485, .8154)  G = (.5460, .9025)
+                C = (.5210, 1.2260)  H = (.3103, .6861) = out */
 static void sal__convlstm_forward(const sal__convs *convs, float *out, const float *in,
                                   const float *const *params, int steps, int n, int c, int h, int w,
                                   float *scratch, float *states) {
@@ -3088,61 +3113,94 @@ static void sal__convlstm_forward(const sal__convs *convs, float *out, const flo
     const float *hidden = NULL, *cell = NULL;
     sal_conv s = sal__lstm_conv(n, c, h, w), to_one = s;
     to_one.oc = 1;
-    for (int i = 0; i < c; i++) bias[i] = params[SAL_LSTM_WA_BIAS][i] + params[SAL_LSTM_UA_BIAS][i];
+    sal__lstm_bias(bias, params, SAL_LSTM_WA, SAL_LSTM_UA, c);
     convs->forward(convs, wax, sum, in, params[SAL_LSTM_WA], bias, NULL, SAL_ACT_IDENTITY, &s);
     for (int t = 0; t < steps; t++) {
         sal__lstm_at(v, states ? states + t * step : scratch, size);
         convs->forward(convs, v[SAL__LSTM_E], sum, hidden, params[SAL_LSTM_UA], NULL, wax,
-                           SAL__ACT_TANH, &s);
+                       SAL__ACT_TANH, &s);
         convs->forward(convs, z, sum, v[SAL__LSTM_E], params[SAL_LSTM_VA], NULL, NULL,
-                       SAL_ACT_IDENTITY,
-                           &to_one);
+                       SAL_ACT_IDENTITY, &to_one);
         sal_softmax_forward(v[SAL__LSTM_A], z, n, (int)hw);
         for (size_t i = 0; i < (size_t)n * c; i++)
             for (size_t k = 0; k < hw; k++)
                 v[SAL__LSTM_X][i * hw + k] = in[i * hw + k] * v[SAL__LSTM_A][i / c * hw + k];
         for (int k = 0; k < 4; k++) {
-            const int *gate = sal__lstm_gates[k];
-            float *g = v[gate[0]];
-            int act = k < 3 ? SAL__ACT_SIGMOID : SAL__ACT_TANH;
-            if (k == 1 && t == 0) continue;         /* there is nothing to keep yet */
-            for (int i = 0; i < c; i++) bias[i] = params[gate[1] + 1][i] + params[gate[2] + 1][i];
-            convs->forward(convs, g, sum, v[SAL__LSTM_X], params[gate[1]], bias, NULL,
-                               t ? SAL_ACT_IDENTITY : act, &s);
-            if (t) convs->forward(convs, g, sum, hidden, params[gate[2]], NULL, g, act, &s);
+            int gate_w = sal__lstm_gates[k].w, u = sal__lstm_gates[k].u;
+            int act = sal__lstm_gates[k].act;
+            float *gate = v[sal__lstm_gates[k].value];
+            if (gate == v[SAL__LSTM_F] && t == 0) continue;     /* there is nothing to keep yet */
+            sal__lstm_bias(bias, params, gate_w, u, c);
+            convs->forward(convs, gate, sum, v[SAL__LSTM_X], params[gate_w], bias, NULL,
+                           t ? SAL_ACT_IDENTITY : act, &s);
+            if (t) convs->forward(convs, gate, sum, hidden, params[u], NULL, gate, act, &s);
         }
         convs->cell(convs, v[SAL__LSTM_H], v[SAL__LSTM_C], cell, v[SAL__LSTM_I], size, size);
-        hidden = v[SAL__LSTM_H]; cell = v[SAL__LSTM_C];
+        hidden = v[SAL__LSTM_H];
+        cell = v[SAL__LSTM_C];
     }
     memcpy(out, hidden, size * sizeof(float));
 }
 
-/* The gradients of a convolution's weights and of its bias, over `times` steps. */
+/* The gradients of the weights (over `times` steps) and of the bias of parameter k; either may not
+   be wanted, and Va has no bias. */
 static void sal__lstm_weights(const sal__convs *convs, float *const *dparams, int k,
                               const float *dout, const float *in, int times, size_t step,
                               const sal_conv *s) {
     if (dparams[k] && times > 0) convs->weight(convs, dparams[k], dout, in, times, step, s);
 }
+static void sal__lstm_biases(float *const *dparams, int k, const float *dout, int times,
+                             size_t step, const sal_conv *s) {
+    for (int t = 0; dparams[k + 1] && t < times; t++)
+        sal_bias_backward(dparams[k + 1], dout + t * step, s->n, s->oc, s->oh * s->ow);
+}
 
-/* Backpropagation through time: the steps from last to first, each in reverse order of the
-   forward equations. With dH and dC
-   what reaches H and C of this step, dX~, dE, dZ ... as in forward, p' the pre-activation of p:
-       dC += dH . O . (1 - tanh(C)^2)
-       dO' = dH . tanh(C) . O (1 - O),   dI' = dC . G . I (1 - I),   dG' = dC . I . (1 - G^2),
-       dF' = dC . C_before . F (1 - F)
-       dX~ = sum over gates of W backwards,   dH_before = sum over gates and Ua of U backwards
-       dX += A . dX~,   dA = sum over channels of X . dX~,   then softmax, Va, tanh, Wa and Ua
-       dC_before = dC . F
-   H and C before the first step are zero. dE', dI' ... take the place of E, I ... in the states;
-   from them the gradients of the weights are summed over all steps at once. */
+/* Of all parameters, when the states hold the gradients of what is squashed, dE', dI' ..., in the
+   places of E, I ... Each convolution sums over all steps at once; those of H, and F, begin with
+   the second step. dE' of the first step becomes the sum over all steps. */
+static void sal__lstm_back_params(const sal__convs *convs, float *const *dparams, const float *in,
+                                  float *states, int steps, size_t step, const sal_conv *s) {
+    float *v[SAL__LSTM_VALUES];
+    size_t size = (size_t)s->n * s->ic * s->ih * s->iw;
+    sal__lstm_at(v, states, size);
+    for (int k = 0; k < 4; k++) {
+        int w = sal__lstm_gates[k].w, u = sal__lstm_gates[k].u;
+        const float *gate = v[sal__lstm_gates[k].value];
+        size_t late = gate == v[SAL__LSTM_F];
+        sal__lstm_weights(convs, dparams, u, gate + step, v[SAL__LSTM_H], steps - 1, step, s);
+        sal__lstm_weights(convs, dparams, w, gate + late * step, v[SAL__LSTM_X] + late * step,
+                          steps - (int)late, step, s);
+        sal__lstm_biases(dparams, u, gate, steps, step, s);
+        sal__lstm_biases(dparams, w, gate, steps, step, s);
+    }
+    sal__lstm_weights(convs, dparams, SAL_LSTM_UA, v[SAL__LSTM_E] + step, v[SAL__LSTM_H], steps - 1,
+                      step, s);
+    sal__lstm_biases(dparams, SAL_LSTM_UA, v[SAL__LSTM_E], steps, step, s);
+    for (int t = 1; t < steps; t++)     /* Wa * X is the same in every step */
+        for (size_t i = 0; i < size; i++) v[SAL__LSTM_E][i] += v[SAL__LSTM_E][t * step + i];
+    sal__lstm_weights(convs, dparams, SAL_LSTM_WA, v[SAL__LSTM_E], in, 1, 0, s);
+    sal__lstm_biases(dparams, SAL_LSTM_WA, v[SAL__LSTM_E], 1, 0, s);
+}
+
+/* Backpropagation through time: the steps from last to first, each in reverse order of the forward
+   equations. dH and dC are what reaches H and C of this step, p' is what is squashed to p. H and C
+   before the first step are zero.
+       dC_before and dI', dF', dO', dG': see sal__convs_cell_back
+       dX~ = sum over the gates of W backwards
+       dX += A . dX~,   dA = sum over the channels of X . dX~
+       dZ  = A . (dA - sum over the positions of A . dA)
+       dE  = Va backwards of dZ,   dE' = dE . (1 - E^2),   dX += Wa backwards of dE'
+       dH_before = sum over the gates and Ua of U backwards
+   Example: as in forward, for dH = (1, 1), dX = (.3685, .1995), and summed over both pixels
+       dWa = .0042  dVa = -.0031  dWi = .1403  dWf = .0368  dWo = .2226  dWc = .3636  dUc = .0495 */
 static void sal__convlstm_backward(const sal__convs *convs, float *din, float *const *dparams,
                                    const float *dout, const float *in, const float *const *params,
                                    float *states, int steps, int n, int c, int h, int w,
                                    float *scratch) {
     size_t hw = (size_t)h * w, size = n * c * hw, step = sal__lstm_step(n, c, h, w);
-    float *dh = scratch, *dh_before = dh + size, *dc = dh_before + size;
-    float *dx = dc + size, *de = dx + size, *da = de + size, *dz = da + n * hw;
-    float *v[SAL__LSTM_VALUES], *swap;
+    float *dh = scratch, *dc = dh + size, *dx = dc + size, *de = dx + size;
+    float *da = de + size, *dz = da + n * hw;
+    float *v[SAL__LSTM_VALUES];
     sal_conv s = sal__lstm_conv(n, c, h, w), to_one = s;
     to_one.oc = 1;
     memcpy(dh, dout, size * sizeof(float));
@@ -3150,12 +3208,13 @@ static void sal__convlstm_backward(const sal__convs *convs, float *din, float *c
     for (int t = steps - 1; t >= 0; t--) {
         sal__lstm_at(v, states + t * step, size);
         convs->cell_back(convs, dh, dc, v[SAL__LSTM_I], size, v[SAL__LSTM_C],
-                             t ? v[SAL__LSTM_C] - step : NULL, size);
+                         t ? v[SAL__LSTM_C] - step : NULL, size);
         memset(dx, 0, (2 * size + 2 * n * hw) * sizeof(float));     /* dX~, dE, dA, dZ */
-        for (int k = 0; k < 4; k++)
-            if (t || k != 1)
-                convs->data(convs, dx, v[sal__lstm_gates[k][0]], params[sal__lstm_gates[k][1]],
-                                &s);
+        for (int k = 0; k < 4; k++) {
+            const float *gate = v[sal__lstm_gates[k].value];
+            if (gate == v[SAL__LSTM_F] && t == 0) continue;
+            convs->data(convs, dx, gate, params[sal__lstm_gates[k].w], &s);
+        }
         for (size_t i = 0; i < (size_t)n * c; i++) {
             const float *x = in + i * hw, *d = dx + i * hw, *a = v[SAL__LSTM_A] + i / c * hw;
             float *sum = da + i / c * hw;
@@ -3168,35 +3227,13 @@ static void sal__convlstm_backward(const sal__convs *convs, float *din, float *c
         for (size_t i = 0; i < size; i++)
             v[SAL__LSTM_E][i] = de[i] * (1 - v[SAL__LSTM_E][i] * v[SAL__LSTM_E][i]);
         if (t == 0) break;
-        memset(dh_before, 0, size * sizeof(float));
+        memset(dh, 0, size * sizeof(float));                        /* from here on dH_before */
         for (int k = 0; k < 4; k++)
-            convs->data(convs, dh_before, v[sal__lstm_gates[k][0]],
-                            params[sal__lstm_gates[k][2]], &s);
-        convs->data(convs, dh_before, v[SAL__LSTM_E], params[SAL_LSTM_UA], &s);
-        swap = dh; dh = dh_before; dh_before = swap;
+            convs->data(convs, dh, v[sal__lstm_gates[k].value], params[sal__lstm_gates[k].u], &s);
+        convs->data(convs, dh, v[SAL__LSTM_E], params[SAL_LSTM_UA], &s);
     }
-    sal__lstm_at(v, states, size);      /* the first step; the second begins `step` behind it */
-    for (int k = 0; k < 5; k++) {       /* Ua goes along with the gates' U */
-        int which = k < 4 ? sal__lstm_gates[k][0] : SAL__LSTM_E, u = k < 4 ? sal__lstm_gates[k][2]
-                                                                        : SAL_LSTM_UA;
-        sal__lstm_weights(convs, dparams, u, v[which] + step, v[SAL__LSTM_H], steps - 1, step, &s);
-        for (int t = 0; t < steps; t++) {
-            if (dparams[u + 1])
-                sal_bias_backward(dparams[u + 1], v[which] + t * step, n, c, (int)hw);
-            if (k < 4 && dparams[sal__lstm_gates[k][1] + 1])
-                sal_bias_backward(dparams[sal__lstm_gates[k][1] + 1], v[which] + t * step, n, c,
-                                  (int)hw);
-        }
-        if (k < 4)
-            sal__lstm_weights(convs, dparams, sal__lstm_gates[k][1], v[which] + (k == 1) * step,
-                              v[SAL__LSTM_X] + (k == 1) * step, steps - (k == 1), step, &s);
-    }
-    for (int t = 1; t < steps; t++)     /* Wa saw the same X in every step */
-        for (size_t i = 0; i < size; i++) v[SAL__LSTM_E][i] += v[SAL__LSTM_E][t * step + i];
-    sal__lstm_weights(convs, dparams, SAL_LSTM_WA, v[SAL__LSTM_E], in, 1, 0, &s);
-    if (dparams[SAL_LSTM_WA_BIAS])
-        sal_bias_backward(dparams[SAL_LSTM_WA_BIAS], v[SAL__LSTM_E], n, c, (int)hw);
-    if (din) convs->data(convs, din, v[SAL__LSTM_E], params[SAL_LSTM_WA], &s);
+    sal__lstm_back_params(convs, dparams, in, states, steps, step, &s);
+    if (din) convs->data(convs, din, states + SAL__LSTM_E * size, params[SAL_LSTM_WA], &s);
 }
 
 SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const *params, int steps,

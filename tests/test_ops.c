@@ -475,6 +475,71 @@ static void test_against_pytorch(sal_ctx *ctx) {
     sal_safetensors_free(ctx, &golden);
 }
 
+/* --- worked examples ----------------------------------------------------------------------------
+
+   As they stand in the comments of the header, with four digits behind the point. */
+static int as_written(const float *got, const double *written, int n) {
+    for (int i = 0; i < n; i++) if (!(fabs((double)got[i] - written[i]) <= 5.1e-5)) return 0;
+    return 1;
+}
+
+static void test_convlstm_example(void) {
+    static const double step[2][SAL__LSTM_VALUES][2] = {    /* X~, E, I, F, O, G, C, H, A */
+        { { .4496, 1.1009 }, { .7616, .9640 }, { .6105, .7504 }, { 0, 0 }, { .6105, .7504 },
+          { .4215, .8008 }, { .2574, .6009 }, { .1538, .4035 }, { .4496, .5504 } },
+        { { .4589, 1.0822 }, { .8190, .9838 }, { .6485, .8154 }, { .6485, .8154 },
+          { .6485, .8154 }, { .5460, .9025 }, { .5210, 1.2260 }, { .3103, .6861 },
+          { .4589, .5411 } }
+    };
+    static const double dx[2] = { .3685, .1995 };
+    static const struct { int param; double value; } gradient[] = {
+        { SAL_LSTM_WA, .0042 }, { SAL_LSTM_VA, -.0031 }, { SAL_LSTM_WI, .1403 },
+        { SAL_LSTM_WF, .0368 }, { SAL_LSTM_WO, .2226 }, { SAL_LSTM_WC, .3636 },
+        { SAL_LSTM_UC, .0495 }
+    };
+    static const float in[2] = { 1, 2 }, middle[9] = { 0, 0, 0, 0, 1, 0, 0, 0, 0 }, none = 0;
+    float out[2], din[2] = { 0, 0 }, dout[2] = { 1, 1 }, scratch[64], states[40];
+    float sums[SAL_LSTM_COUNT][9], *dparams[SAL_LSTM_COUNT], *v[SAL__LSTM_VALUES];
+    const float *params[SAL_LSTM_COUNT];
+    memset(sums, 0, sizeof sums);
+    for (int k = 0; k < SAL_LSTM_COUNT; k++) {
+        int bias = k > SAL_LSTM_VA ? k % 2 == 0 : k % 2;    /* W and U take turns with their bias */
+        params[k] = bias ? &none : middle;
+        dparams[k] = sums[k];
+    }
+    sal_convlstm_forward(out, in, params, 2, 1, 1, 2, 1, scratch, states);
+    int same = as_written(out, step[1][SAL__LSTM_H], 2);
+    for (int t = 0; t < 2; t++) {
+        sal__lstm_at(v, states + t * sal__lstm_step(1, 1, 1, 2), 2);
+        for (int k = 0; k < SAL__LSTM_VALUES; k++)
+            if (t || k != SAL__LSTM_F) same = same && as_written(v[k], step[t][k], 2);
+    }
+    CHECK(same, "the ConvLSTM's example comes out as written");
+    sal_convlstm_backward(din, dparams, dout, in, params, states, 2, 1, 1, 2, 1, scratch);
+    same = as_written(din, dx, 2);
+    for (int k = 0; k < SAL__COUNT(gradient); k++)
+        same = same && as_written(&sums[gradient[k].param][4], &gradient[k].value, 1);
+    CHECK(same, "and its gradient");
+}
+
+static void test_prior_example(void) {
+    static const double written[3] = { .7408, 1, .4966 };
+    static const double by_mu[3] = { -1.4816, 0, .9932 }, by_sigma[3] = { .8890, 0, 1.3904 };
+    static const float params[4] = { .4f, .5f, .5f, .5f };
+    float out[3];
+    int same = 1;
+    sal_gaussians_forward(out, params, 1, 1, 3, 1);
+    CHECK(as_written(out, written, 3), "the Gaussian prior's example comes out as written");
+    for (int i = 0; i < 3; i++) {
+        float dout[3] = { 0, 0, 0 }, d[4] = { 0, 0, 0, 0 };
+        double want[4] = { by_mu[i], 0, by_sigma[i], 0 };
+        dout[i] = 1;
+        sal_gaussians_backward(d, dout, out, params, 1, 1, 3, 1);
+        same = same && as_written(d, want, 4);
+    }
+    CHECK(same, "and its gradient, pixel by pixel");
+}
+
 /* --- layers joined -------------------------------------------------------------------------------
 
    A convolution and what the default backend does along with it (batch-norm, sum, ReLU, pooling),
@@ -630,6 +695,8 @@ int main(void) {
     sal_ctx ctx;
     memset(&ctx, 0, sizeof ctx);
     test_against_pytorch(&ctx);
+    test_convlstm_example();
+    test_prior_example();
     test_random(&ctx, SAL_OP_CONV2D, 200);
     test_random(&ctx, SAL_OP_DEPTHWISE, 100);
     return test_done();
