@@ -759,7 +759,7 @@ static void test_attention(sal_ctx *ctx) {
     sal_net_free(ctx, net);
 }
 
-/* --- backbones: names of other libraries ---------------------------------------------------------------------------------- */
+/* --- backbones: names of other libraries ----------------------------------------------------- */
 
 static void test_backbone_names(void) {
     static const char *const pairs[][2] = {
