@@ -3550,27 +3550,30 @@ static sal_result sal__too_long(sal_ctx *ctx, const char *name) {
 /* --- shape rules: *out from the inputs' shapes; a reason (a phrase) if that is impossible ----- */
 
 static sal_conv sal__conv_of(const sal_layer *l, int n, sal_shape in) {
-    sal_conv s;
-    s.n = n; s.ic = in.c; s.ih = in.h; s.iw = in.w;
-    s.oc = l->shape.c; s.kh = s.kw = l->kernel;
-    s.stride = l->stride; s.dilation = l->dilation;
-    s.top = s.left = s.bottom = s.right = l->pad;
+    int k = l->kernel, p = l->pad;
+    sal_conv s = { n, in.c, in.h, in.w, l->shape.c, k, k, l->stride, l->dilation, p, p, p, p,
+                   0, 0 };
     if (l->padding == SAL_PADDING_SAME) {           /* as TensorFlow: the larger half behind */
-        int reach = (l->kernel - 1) * l->dilation + 1;
+        int reach = (k - 1) * l->dilation + 1;
         int h = SAL__MAX((in.h - 1) / l->stride * l->stride + reach - in.h, 0);
         int w = SAL__MAX((in.w - 1) / l->stride * l->stride + reach - in.w, 0);
-        s.top = h / 2; s.bottom = h - h / 2;
-        s.left = w / 2; s.right = w - w / 2;
+        s.top = h / 2;
+        s.left = w / 2;
+        s.bottom = h - s.top;
+        s.right = w - s.left;
     }
-    s.oh = s.ow = 0;
     sal_conv_fit(&s);
     return s;
 }
 
 static sal_pool sal__pool_of(const sal_layer *l, int n, sal_shape in) {
-    sal_pool s;
-    s.n = n * in.c; s.ih = in.h; s.iw = in.w; s.k = l->kernel; s.stride = l->stride;
+    sal_pool s = { n * in.c, in.h, in.w, l->kernel, l->stride, 0, 0, 0, 0 };
     sal_pool_fit(&s, l->padding);
+    return s;
+}
+
+static sal_shape sal__shape_of(int c, int h, int w) {
+    sal_shape s = { c, h, w };
     return s;
 }
 
@@ -3581,14 +3584,13 @@ static const char *sal__shape_same(const sal_layer *l, const sal_shape *in, sal_
     return NULL;
 }
 
-
 static const char *sal__shape_input(const sal_layer *l, const sal_shape *in, sal_shape *out) {
     return NULL;                        /* set by the caller */
 }
 
 static const char *sal__shape_conv2d(const sal_layer *l, const sal_shape *in, sal_shape *out) {
     sal_conv s = sal__conv_of(l, 1, in[0]);
-    out->c = s.oc; out->h = s.oh; out->w = s.ow;
+    *out = sal__shape_of(s.oc, s.oh, s.ow);
     return s.oh > 0 && s.ow > 0 ? NULL : "the kernel is larger than its input";
 }
 
@@ -3600,13 +3602,13 @@ static const char *sal__shape_depthwise(const sal_layer *l, const sal_shape *in,
 
 /* The channels of the first input, the size of the second. */
 static const char *sal__shape_upsample(const sal_layer *l, const sal_shape *in, sal_shape *out) {
-    out->c = in[0].c; out->h = in[1].h; out->w = in[1].w;
+    *out = sal__shape_of(in[0].c, in[1].h, in[1].w);
     return NULL;
 }
 
 static const char *sal__shape_maxpool(const sal_layer *l, const sal_shape *in, sal_shape *out) {
     sal_pool s = sal__pool_of(l, 1, in[0]);
-    out->c = in[0].c; out->h = s.oh; out->w = s.ow;
+    *out = sal__shape_of(in[0].c, s.oh, s.ow);
     return s.oh > 0 && s.ow > 0 ? NULL : "the window is larger than its input";
 }
 
@@ -3639,8 +3641,7 @@ static const char *sal__shape_add(const sal_layer *l, const sal_shape *in, sal_s
 }
 
 static const char *sal__shape_gaussians(const sal_layer *l, const sal_shape *in, sal_shape *out) {
-    *out = in[0];
-    out->c = l->shape.c;
+    *out = sal__shape_of(l->shape.c, in[0].h, in[0].w);
     return NULL;
 }
 
@@ -3701,7 +3702,7 @@ SALDEF double sal_layer_macs(const sal_net *net, int i, const sal_shape *shapes)
     }
 }
 
-/* --- planning: what is fused, who lives when, where it lies ---------------------------------- */
+/* --- planning: fusion, lifetimes, memory ------------------------------------------------------ */
 
 /* The only layer that reads value v, or -1 if none or several do. */
 static int sal__sole_reader(const sal_net *net, int v) {
@@ -3715,39 +3716,46 @@ static int sal__sole_reader(const sal_net *net, int v) {
     return reader;
 }
 
-/* Follow the chain behind convolution i as far as an epilogue can go: norm, then add, then ReLU;
-   then a max-pool or a depthwise layer with its own epilogue, where the backend can fuse it.
-   While training only a ReLU goes along: its backward needs no more than its output. */
+/* Extends the epilogue of step i, which ends with value `end` so far, by layer `next`: a norm, then
+   an addition, then a ReLU. 0: that is not possible. While training only a ReLU is fused, whose
+   backward needs no more than its output. */
+static int sal__fuse_epilogue(sal_run *run, int i, int end, int next) {
+    const sal_layer *l = &run->net->layer[next];
+    sal_step *step = &run->step[i];
+    int added = l->input[0] == end ? l->input[1] : l->input[0];
+    if (next == run->kept || step->act != SAL_ACT_IDENTITY) return 0;   /* kept: end is needed */
+    if (l->op == SAL_OP_RELU) step->act = SAL_ACT_RELU;
+    else if (l->op == SAL_OP_RELU6) step->act = SAL_ACT_RELU6;
+    else if (run->training) return 0;
+    else if (l->op == SAL_OP_BATCHNORM && end == i) step->norm = next;
+    else if (l->op == SAL_OP_ADD && step->add < 0 && added < i) step->add = added;
+    else return 0;
+    return 1;
+}
+
+/* A 2x2 max-pool that tiles the value. */
+static int sal__is_small_pool(const sal_layer *l, sal_shape in) {
+    int odd = in.h % 2 || in.w % 2;
+    return l->op == SAL_OP_MAXPOOL && l->kernel == 2 && l->stride == 2 &&
+           !(odd && l->padding == SAL_PADDING_SAME);
+}
+
+/* Fuses into convolution i what follows: its epilogue and, where the backend can, a max-pool or a
+   depthwise layer behind it, which has an epilogue of its own. */
 static void sal__fuse(sal_run *run, int i) {
     const sal_net *net = run->net;
     sal_step *step = &run->step[i];
-    int end = i, next;
-    while (step->act == SAL_ACT_IDENTITY && (next = sal__sole_reader(net, end)) >= 0) {
-        const sal_layer *l = &net->layer[next];
-        if (next == run->kept) break;               /* its input is a value of its own */
-        if (l->op == SAL_OP_RELU || l->op == SAL_OP_RELU6) {
-            step->act = l->op == SAL_OP_RELU ? SAL_ACT_RELU : SAL_ACT_RELU6;
-        } else if (run->training) {
-            break;
-        } else if (l->op == SAL_OP_BATCHNORM && end == i) {
-            step->norm = next;
-        } else if (l->op == SAL_OP_ADD && step->add < 0) {
-            int other = l->input[0] == end ? l->input[1] : l->input[0];
-            if (other >= i) break;                  /* not computed yet when i runs */
-            step->add = other;
-        } else {
-            break;
-        }
+    int end = i, next = sal__sole_reader(net, i);
+    while (next >= 0 && sal__fuse_epilogue(run, i, end, next)) {
         run->step[next].skip = 1;
+        run->value[end].root = next;
         end = next;
+        next = sal__sole_reader(net, end);
     }
-    next = sal__sole_reader(net, end);
-    if (!run->training && next >= 0 && step->add < 0 && run->backend->can_fuse) {
+    if (next >= 0 && !run->training && step->add < 0 && run->backend->can_fuse) {
         const sal_layer *l = &net->layer[next];
-        int odd = run->value[end].shape.h % 2 || run->value[end].shape.w % 2;
-        int pool = l->op == SAL_OP_MAXPOOL && l->kernel == 2 && l->stride == 2 &&
-                   !(odd && l->padding == SAL_PADDING_SAME);
-        if (pool && run->backend->can_fuse(run, i, next)) step->pool = next;
+        if (sal__is_small_pool(l, run->value[end].shape) && run->backend->can_fuse(run, i, next))
+            step->pool = next;
         if (l->op == SAL_OP_DEPTHWISE && run->backend->can_fuse(run, i, next)) {
             sal__fuse(run, next);
             if (run->step[next].norm < 0 && run->step[next].add < 0) step->wide = next;
@@ -3759,55 +3767,60 @@ static void sal__fuse(sal_run *run, int i) {
         }
     }
     step->output = end;
-    for (int k = i; k < end; k++) if (run->step[k + 1].skip) run->value[k].root = end;
-    run->value[i].root = end;
 }
 
+/* The value whose memory holds value v. */
 static int sal__root(const sal_run *run, int v) {
     while (run->value[v].root != v) v = run->value[v].root;
     return v;
 }
 
-static void sal__plan_steps(sal_run *run) {
+/* Which layers are executed, and what is fused into them. */
+static void sal__plan_steps(sal_run *run, const sal_shape *shapes) {
     const sal_net *net = run->net;
-    int end = net->layers, k;
-    for (int i = 0; i < end; i++) {
-        run->value[i].root = run->step[i].output = i;
-        run->step[i].norm = run->step[i].add = run->step[i].pool = run->step[i].wide = -1;
+    for (int i = 0; i < net->layers; i++) {
+        sal_step *step = &run->step[i];
+        run->value[i].shape = shapes[i];
+        run->value[i].root = step->output = i;
+        step->norm = step->add = step->pool = step->wide = -1;
     }
-    for (int i = 1; i < end; i++) {
+    for (int i = 1; i < net->layers; i++) {
         const sal_layer *l = &net->layer[i];
+        int fusing = l->op == SAL_OP_CONV2D || l->op == SAL_OP_DEPTHWISE || l->op == SAL_OP_DENSE;
         if (l->op == SAL_OP_DROPOUT && !(run->training && l->rate > 0)) {
             run->step[i].skip = 1;                  /* does nothing */
             run->value[i].root = l->input[0];
         }
-        if (run->backend->fuses && i >= run->start && run->step[i].output == i && i != run->kept &&
-            (l->op == SAL_OP_CONV2D || l->op == SAL_OP_DEPTHWISE || l->op == SAL_OP_DENSE))
-            sal__fuse(run, i);
+        if (fusing && run->backend->fuses && i >= run->start && run->step[i].output == i &&
+            i != run->kept) sal__fuse(run, i);
     }
-    /* lifetimes, of values that have memory of their own; what learns is read again backward */
+}
+
+/* Value v is still in use at this time. */
+static sal_value *sal__in_use(sal_run *run, int v, int time) {
+    sal_value *value = &run->value[sal__root(run, v)];
+    value->last = SAL__MAX(value->last, time);
+    return value;
+}
+
+/* When each value begins and ends to be in use; what learns is read again backward. */
+static void sal__plan_lifetimes(sal_run *run) {
+    const sal_net *net = run->net;
+    int end = net->layers;
     for (int i = 0; i < end; i++) {
         const sal_layer *l = &net->layer[i];
-        sal_step *step = &run->step[i];
-        sal_value *out = &run->value[step->output];
+        const sal_step *step = &run->step[i];
         int again = step->learns ? 2 * end - i : i;
         if (step->skip) continue;
-        out->first = i;
-        out->last = SAL__MAX(out->last, again);
-        for (k = 0; k < l->inputs; k++) {
-            sal_value *in = &run->value[sal__root(run, l->input[k])];
-            in->last = SAL__MAX(in->last, again);
+        sal__in_use(run, step->output, again)->first = i;
+        for (int k = 0; k < l->inputs; k++) {
+            sal_value *in = sal__in_use(run, l->input[k], again);
             if (step->learns) in->grad_first = 2 * end - i;     /* the last reader: begins here */
         }
-        if (step->add >= 0) {
-            sal_value *in = &run->value[sal__root(run, step->add)];
-            in->last = SAL__MAX(in->last, i);
-        }
+        if (step->add >= 0) sal__in_use(run, step->add, i);
     }
-    k = sal__root(run, end - 1);
-    run->value[k].last = SAL__MAX(run->value[k].last, end);     /* the caller reads it */
-    run->value[k].grad_first = end;
-    if (run->kept >= 0) run->value[sal__root(run, run->kept)].last = 2 * end;
+    sal__in_use(run, end - 1, end)->grad_first = end;           /* the caller reads the output */
+    if (run->kept >= 0) sal__in_use(run, run->kept, 2 * end);
     for (int i = 0; (run->training || run->start > 1) && i < run->frozen; i++) {
         sal_value *v = &run->value[i];      /* features: the caller fills them in, or takes them */
         if (run->start > 1) v->first = 0;
@@ -3825,10 +3838,9 @@ typedef struct sal__span { size_t size, *offset; int first, last; } sal__span;
 static void sal__plan_span(sal__span *piece, int *count, size_t floats, size_t *offset, int first,
                            int last) {
     enum { LINE = 16 };         /* floats: every piece starts on a cache line */
-    sal__span p;
+    sal__span p = { (floats + LINE - 1) / LINE * LINE, offset, first, last };
     int k;
     if (!floats) return;
-    p.size = (floats + LINE - 1) / LINE * LINE; p.offset = offset; p.first = first; p.last = last;
     for (k = (*count)++; k > 0 && piece[k - 1].size < p.size; k--) piece[k] = piece[k - 1];
     piece[k] = p;               /* sorted by size, descending */
 }
@@ -3892,7 +3904,7 @@ static int sal__is_statistic(const sal_layer *l, int k) {      /* parameter k of
     return l->op == SAL_OP_BATCHNORM && k - l->param >= 2;
 }
 
-/* How many layers at the beginning neither learn nor drop out. */
+/* run->frozen: how many layers at the beginning neither learn nor drop out. */
 static void sal__plan_frozen(sal_run *run, const sal_run_desc *desc) {
     const sal_net *net = run->net;
     int i, learns = 0;
@@ -3906,10 +3918,9 @@ static void sal__plan_frozen(sal_run *run, const sal_run_desc *desc) {
     if (desc->from_features) run->start = SAL__MAX(run->frozen, 1);
 }
 
-/* Which parameters get a gradient, and how far back it has to go. */
-static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_desc *desc) {
-    const sal_net *net = run->net;
-    const char *f = desc->freeze ? desc->freeze : "";
+/* Does each prefix freeze something? */
+static sal_result sal__freeze_check(sal_ctx *ctx, const sal_net *net, const char *freeze) {
+    const char *f = freeze ? freeze : "";
     for (size_t n; *f; f += n + (f[n] == ',')) {
         int k = 0;
         n = strcspn(f, ",");
@@ -3918,10 +3929,17 @@ static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_
             return sal__fail(ctx, SAL_ERR_ARGUMENT, "\"%.*s\" freezes nothing: no parameter of %s "
                              "has a name that begins so", (int)SAL__MIN(n, 80), f, net->name);
     }
+    return SAL_OK;
+}
+
+/* Which parameters get a gradient, and how far back it has to go. */
+static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_desc *desc) {
+    const sal_net *net = run->net;
+    SAL__TRY(sal__freeze_check(ctx, net, desc->freeze));
     SAL__TRY_NEW(run->gradient, ctx, float *, net->params);
     for (int pass = 0; pass < 2; pass++) {              /* count, then share out */
-        float *at = run->gradients;
-        int seen = 0;
+        size_t floats = 0;
+        int counted = 0;
         for (int i = 0; i < net->layers; i++) {
             const sal_layer *l = &net->layer[i];
             sal_step *step = &run->step[i];
@@ -3937,15 +3955,14 @@ static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_
                                      "network with sal_net_to_float", p->name,
                                      sal_dtype_name(p->value.dtype));
                 step->learns = 1;
-                if (k < seen) continue;                 /* shared: the gradients add up */
-                seen = k + 1;
-                if (pass == 0) run->gradient_floats += count;
-                else { run->gradient[k] = at; at += count; }
+                if (k < counted) continue;              /* shared: the gradients add up */
+                counted = k + 1;
+                if (pass == 1) run->gradient[k] = run->gradients + floats;
+                floats += count;
             }
         }
-        if (pass == 0) {
-            SAL__TRY_NEW(run->gradients, ctx, float, run->gradient_floats);
-        }
+        run->gradient_floats = floats;
+        if (pass == 0) SAL__TRY_NEW(run->gradients, ctx, float, floats);
     }
     if (!run->gradient_floats && !desc->input_gradient)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "nothing is left to learn: \"%s\" freezes all of "
@@ -3960,18 +3977,18 @@ static sal_result sal__run_plan(sal_ctx *ctx, sal_run *run, const sal_run_desc *
     size_t folds = 0, sums = 1;
     SAL__TRY_NEW(run->value, ctx, sal_value, net->layers);
     SAL__TRY_NEW(run->step, ctx, sal_step, net->layers);
-    for (int i = 0; i < net->layers; i++) run->value[i].shape = shapes[i];
     sal__plan_frozen(run, desc);
     if (run->training) SAL__TRY(sal__plan_gradients(ctx, run, desc));
     run->whole = !run->training && !net->desc.float32 && net->layer[0].range && run->start == 1 &&
                  run->backend->whole != NULL;
-    sal__plan_steps(run);
+    sal__plan_steps(run, shapes);
+    sal__plan_lifetimes(run);
     if (run->whole && !run->backend->whole(run)) {      /* planned again, in floats */
         run->whole = 0;
         memset(run->step, 0, sizeof(sal_step) * net->layers);
         memset(run->value, 0, sizeof(sal_value) * net->layers);
-        for (int i = 0; i < net->layers; i++) run->value[i].shape = shapes[i];
-        sal__plan_steps(run);
+        sal__plan_steps(run, shapes);
+        sal__plan_lifetimes(run);
     }
     sal__plan_memory(run);
     if (run->whole) SAL__TRY(run->backend->pack(ctx, run));
@@ -4112,15 +4129,12 @@ typedef struct sal__layer_args {
 
 static sal__layer_args sal__args_of(const sal_run *run, int i) {
     const sal_value *out = &run->value[run->step[i].output];
-    sal__layer_args a;
-    a.run = run; a.l = &run->net->layer[i]; a.i = i; a.n = run->n;
-    a.from = sal__in_shape(run, i, 0); a.to = run->value[i].shape;
-    a.count = sal__out_count(run, i);
-    a.in = sal__in(run, i, 0); a.din = sal__din(run, i, 0);
-    a.out = out->data; a.dout = out->grad;
-    a.weight = sal__weight(run, i, 0); a.dweight = sal__dweight(run, i, 0);
-    a.bias = sal__weight(run, i, 1); a.dbias = sal__dweight(run, i, 1);
-    a.aux = run->value[i].aux; a.scratch = run->scratch;
+    sal__layer_args a = {
+        run, &run->net->layer[i], i, run->n, sal__in_shape(run, i, 0), run->value[i].shape,
+        sal__out_count(run, i), sal__in(run, i, 0), sal__weight(run, i, 0), sal__weight(run, i, 1),
+        out->grad, out->data, sal__din(run, i, 0), sal__dweight(run, i, 0),
+        sal__dweight(run, i, 1), run->value[i].aux, run->scratch
+    };
     return a;
 }
 
@@ -4344,7 +4358,7 @@ static void sal__layer_convlstm_back(const sal__layer_args *a) {
     sal__convlstm_at(&sal__convs_textbook, a, 1);
 }
 
-/* The same as a backend has them; the textbook cannot fail. */
+/* These layers as functions of a backend; the textbook cannot fail. */
 #define SAL__OP_LAYER(ENUM, name, shape, fast, train) \
     static sal_result sal__forward_##name(sal_ctx *ctx, sal_run *run, int i) { \
         sal__layer_args a = sal__args_of(run, i); \
@@ -4420,11 +4434,12 @@ static void sal__fold_norm(const sal_run *run, int i) {
 
 static sal_epilogue sal__epilogue_of(const sal_run *run, int i) {
     const sal_step *step = &run->step[i];
-    sal_epilogue e;
-    e.scale = step->fold;
-    e.bias = step->fold ? step->fold + run->value[i].shape.c : sal__weight(run, i, 1);
-    e.add = step->add >= 0 ? run->value[step->add].data : NULL;
-    e.act = step->act;
+    sal_epilogue e = {
+        step->fold,
+        step->fold ? step->fold + run->value[i].shape.c : sal__weight(run, i, 1),
+        step->add >= 0 ? run->value[step->add].data : NULL,
+        step->act
+    };
     return e;
 }
 
@@ -4453,7 +4468,8 @@ SALDEF void sal_run_clear(sal_run *run) {
     memset(run->gradients, 0, run->gradient_floats * sizeof(float));
 }
 
-/* The gradient of one plane becomes 0: all of it, or where a ReLU let nothing through. */
+/* Sets the gradient of one plane to 0: all of it, or (with data) where a ReLU's output is 0 or, for
+   ReLU6, at its top. */
 typedef struct sal__mask_job {
     const sal_ctx *ctx;
     const sal_backend *backend;
@@ -4476,41 +4492,48 @@ static void sal__mask_task(void *arg, int index, int worker) {
         if (!(data[i] > 0 && data[i] < top)) grad[i] = 0;
 }
 
+/* Clears the gradients of layer i's inputs to which it adds first, or lets it write them. */
+static void sal__begin_gradients(sal_ctx *ctx, sal_run *run, int i, const sal_backend *b) {
+    const sal_layer *l = &run->net->layer[i];
+    int time = 2 * run->net->layers - i, first = sal__root(run, l->input[0]);
+    run->begins = 0;
+    for (int k = 0; k < l->inputs; k++) {
+        int v = sal__root(run, l->input[k]);
+        const sal_value *in = &run->value[v];
+        sal__mask_job j = { ctx, run->backend, in->grad, NULL, 0, sal__shape_count(in->shape),
+                            NULL };
+        if (!in->grad || in->grad_first != time || (k > 0 && v == first)) continue;
+        if (b->begins && b->begins(run, i)) run->begins |= 1 << k;
+        else sal_parallel_for(ctx, run->n, sal__mask_task, &j);
+    }
+}
+
+/* Back through the ReLU that is fused into layer i, in place. */
+static void sal__mask_output(sal_ctx *ctx, sal_run *run, int i) {
+    const sal_value *out = &run->value[run->step[i].output];
+    sal_shape s = run->value[i].shape;
+    int planes = s.h * s.w < 16 ? 1 : s.c;
+    sal__mask_job j = { ctx, run->backend, out->grad, out->data,
+                        run->step[i].act == SAL_ACT_RELU6 ? 6 : FLT_MAX,
+                        sal__shape_count(s) / planes, run->sums };
+    sal_parallel_for(ctx, run->n * planes, sal__mask_task, &j);
+    run->summed = run->backend->gate && planes == s.c ? i : 0;
+}
+
 SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout) {
-    const sal_net *net = run->net;
-    int end = net->layers, k;
-    sal__mask_job j;
+    int last = run->net->layers - 1;
     if (!run->training)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "this run was opened for predicting, not training");
     if (run->device) return run->backend->device->backward(ctx, run, dout);
-    if (dout)
-        memcpy(run->value[end - 1].grad, dout, sal__out_count(run, end - 1) * sizeof(float));
-    j.ctx = ctx; j.backend = run->backend; j.sum = run->sums;
+    if (dout) memcpy(run->value[last].grad, dout, sal__out_count(run, last) * sizeof(float));
     run->summed = 0;
-    for (int i = end - 1; i > 0; i--) {
+    for (int i = last; i > 0; i--) {
         const sal_step *step = &run->step[i];
         const sal_backend *b = sal__backend_of(run, i);
         if (step->skip || !step->learns || i == run->kept) continue;
-        run->begins = 0;
-        for (k = 0; k < net->layer[i].inputs; k++) {    /* begin the gradients that begin here */
-            sal_value *in = &run->value[sal__root(run, net->layer[i].input[k])];
-            j.grad = in->grad; j.data = NULL; j.count = sal__shape_count(in->shape);
-            if (!in->grad || in->grad_first != 2 * end - i ||
-                (k > 0 && in == &run->value[sal__root(run, net->layer[i].input[0])])) continue;
-            if (b->begins && b->begins(run, i)) run->begins |= 1 << k;
-            else sal_parallel_for(ctx, run->n, sal__mask_task, &j);
-        }
-        /* fused: through it first, in place */
-        if (step->act != SAL_ACT_IDENTITY && run->summed != i) {
-            sal_shape s = run->value[i].shape;
-            j.top = step->act == SAL_ACT_RELU6 ? 6 : FLT_MAX;
-            j.grad = run->value[step->output].grad; j.data = run->value[step->output].data;
-            int planes = s.h * s.w < 16 ? 1 : s.c;
-            j.count = sal__shape_count(s) / planes;
-            sal_parallel_for(ctx, run->n * planes, sal__mask_task, &j);
-            run->summed = run->backend->gate && planes == s.c ? i : 0;
-        }
-        SAL__TRY(b->backward[net->layer[i].op](ctx, run, i));
+        sal__begin_gradients(ctx, run, i, b);
+        if (step->act != SAL_ACT_IDENTITY && run->summed != i) sal__mask_output(ctx, run, i);
+        SAL__TRY(b->backward[run->net->layer[i].op](ctx, run, i));
     }
     return SAL_OK;
 }
@@ -4651,8 +4674,8 @@ SALDEF void sal_optim_close(sal_ctx *ctx, sal_optim *o) {
     sal_free(ctx, o);
 }
 
-/* One parameter is updated in pieces of CHUNK values: they stay in the cache from step to step, and
-   the result does not depend on the number of threads. */
+/* One parameter is updated in pieces of CHUNK values, which stay in the cache while several passes
+   go over them; so the result does not depend on the number of threads. */
 typedef struct sal__optim_job {
     const sal_ctx *ctx;
     const sal_backend *backend;
@@ -4661,7 +4684,7 @@ typedef struct sal__optim_job {
     size_t count, offset;       /* values; where its memory begins in each block of state */
     double rate, momentum, scale, decay;
     double *partial;            /* sums of squares of the chunks */
-    int units, inputs;          /* for the max-norm */
+    int inputs;                 /* of a unit, for the max-norm */
 } sal__optim_job;
 
 enum { SAL__OPTIM_CHUNK = 8192 };
@@ -4672,7 +4695,7 @@ static void sal__optim_norm_task(void *arg, int index, int worker) {
     double sum = 0;
     end = SAL__MIN(end, j->count);
     if (j->backend->squares) sum = j->backend->squares(j->ctx, j->g + i, end - i);
-    if (!j->backend->squares || !(sum < FLT_MAX))       /* floats end there */
+    if (!j->backend->squares || !(sum < FLT_MAX))       /* the backend's sum may overflow */
         for (sum = 0; i < end; i++) sum += (double)j->g[i] * j->g[i];
     j->partial[index] = sum;
 }
@@ -4704,52 +4727,84 @@ static void sal__optim_max_norm_task(void *arg, int index, int worker) {
         sal_max_norm(w, 1, j->inputs, most);            /* exactly */
 }
 
-SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_run *run,
-                                 double rate, double momentum, double *norm) {
-    sal__optim_job j = SAL__ZEROED;
+/* The length of the gradient. */
+static sal_result sal__optim_length(sal__optim_job *j, const sal_run *run, sal_ctx *ctx,
+                                    double *length) {
     size_t chunks = (run->gradient_floats + SAL__OPTIM_CHUNK - 1) / SAL__OPTIM_CHUNK;
-    double length = 0;
-    if (!(fabs(rate) <= DBL_MAX) || !(fabs(momentum) <= DBL_MAX))
-        return sal__fail(ctx, SAL_ERR_NUMERIC, "a learning rate of %g and a momentum of %g: both "
-                         "must be finite", rate, momentum);
-    if (run->device)
-        return run->backend->device->step(ctx, o, net, run, rate, momentum, norm);
-    j.ctx = ctx; j.backend = run->backend;
-    j.o = o; j.rate = rate; j.momentum = momentum; j.scale = 1;
-    SAL__TRY_NEW(j.partial, ctx, double, chunks);
-    j.g = run->gradients; j.count = run->gradient_floats;
-    sal_parallel_for(ctx, (int)chunks, sal__optim_norm_task, &j);
-    for (size_t k = 0; k < chunks; k++) length += j.partial[k];
-    sal_free(ctx, j.partial);
-    length = sqrt(length);
-    if (norm) *norm = length;
-    for (int i = 0; !(length <= DBL_MAX) && i < net->params; i++) {     /* whose fault is it? */
+    double squares = 0;
+    SAL__TRY_NEW(j->partial, ctx, double, chunks);
+    j->g = run->gradients;
+    j->count = run->gradient_floats;
+    sal_parallel_for(ctx, (int)chunks, sal__optim_norm_task, j);
+    for (size_t k = 0; k < chunks; k++) squares += j->partial[k];
+    sal_free(ctx, j->partial);
+    *length = sqrt(squares);
+    return SAL_OK;
+}
+
+/* Which parameter's gradient is not finite? */
+static sal_result sal__optim_lost(sal_ctx *ctx, const sal_net *net, const sal_run *run) {
+    for (int i = 0; i < net->params; i++) {
         size_t count = run->gradient[i] ? sal_tensor_count(&net->param[i].value) : 0;
         for (size_t k = 0; k < count; k++)
             if (!(fabs((double)run->gradient[i][k]) <= FLT_MAX))
                 return sal__fail(ctx, SAL_ERR_NUMERIC, "the gradient of %s is no longer finite"
                                  ": lower the learning rate", net->param[i].name);
     }
-    if (o->desc.clip > 0 && length > o->desc.clip) j.scale = o->desc.clip / length;
+    return SAL_OK;
+}
+
+/* Biases, ML-Net's prior mask (1, 1, h, w) and other vectors do not decay. */
+static int sal__decays(const sal_tensor *t) {
+    int mask = t->ndim == 4 && t->dim[0] * t->dim[1] == 1;
+    return t->ndim >= 2 && !mask;
+}
+
+/* The max-norm of dense layers in front of maxout. */
+static void sal__optim_constrain(sal__optim_job *j, sal_ctx *ctx, const sal_net *net,
+                                 const sal_run *run) {
+    for (int i = 1; i < net->layers; i++) {
+        const sal_layer *l = &net->layer[net->layer[i].input[0]];
+        const sal_tensor *t = &net->param[l->param].value;
+        if (net->layer[i].op != SAL_OP_MAXOUT || l->op != SAL_OP_DENSE || !run->gradient[l->param])
+            continue;
+        j->w = (float *)t->data;
+        j->inputs = t->dim[1];
+        sal_parallel_for(ctx, t->dim[0], sal__optim_max_norm_task, j);
+    }
+}
+
+SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_run *run,
+                                 double rate, double momentum, double *norm) {
+    sal__optim_job j = SAL__ZEROED;
+    double length;
+    if (!(fabs(rate) <= DBL_MAX) || !(fabs(momentum) <= DBL_MAX))
+        return sal__fail(ctx, SAL_ERR_NUMERIC, "a learning rate of %g and a momentum of %g: both "
+                         "must be finite", rate, momentum);
+    if (run->device)
+        return run->backend->device->step(ctx, o, net, run, rate, momentum, norm);
+    j.ctx = ctx;
+    j.backend = run->backend;
+    j.o = o;
+    j.rate = rate;
+    j.momentum = momentum;
+    SAL__TRY(sal__optim_length(&j, run, ctx, &length));
+    if (norm) *norm = length;
+    if (!(length <= DBL_MAX)) SAL__TRY(sal__optim_lost(ctx, net, run));
+    j.scale = o->desc.clip > 0 && length > o->desc.clip ? o->desc.clip / length : 1;
     o->step++;
     for (int i = 0; i < net->params; i++) {
         const sal_tensor *t = &net->param[i].value;
         if (!run->gradient[i]) continue;
-        j.w = (float *)t->data; j.g = run->gradient[i]; j.count = sal_tensor_count(t);
+        j.w = (float *)t->data;
+        j.g = run->gradient[i];
+        j.count = sal_tensor_count(t);
         j.offset = (size_t)(run->gradient[i] - run->gradients);
-        j.decay = t->ndim >= 2 && !(t->ndim == 4 && t->dim[0] * t->dim[1] == 1) ? o->desc.decay : 0;
+        j.decay = sal__decays(t) ? o->desc.decay : 0;
         sal_parallel_for(ctx, (int)((j.count + SAL__OPTIM_CHUNK - 1) / SAL__OPTIM_CHUNK),
                          sal__optim_task, &j);
     }
-    for (int i = 0; o->desc.max_norm > 0 && i < net->layers; i++) {
-        const sal_layer *l = &net->layer[i];
-        const sal_layer *before = &net->layer[l->inputs ? l->input[0] : 0];
-        if (l->op != SAL_OP_MAXOUT || before->op != SAL_OP_DENSE || !run->gradient[before->param])
-            continue;
-        j.w = (float *)net->param[before->param].value.data;
-        j.inputs = net->param[before->param].value.dim[1];
-        sal_parallel_for(ctx, net->param[before->param].value.dim[0], sal__optim_max_norm_task, &j);
-    }
+    if (o->desc.max_norm > 0) sal__optim_constrain(&j, ctx, net, run);
     return SAL_OK;
 }
 
@@ -5368,45 +5423,58 @@ static void sal__fill_orthogonal(sal_ctx *ctx, float *x, int rows, int columns, 
     }
 }
 
+/* SAM's Gaussians: mu U(.3, .7), sigma U(.05, .3). */
+static void sal__init_gaussians(float *x, size_t n, sal_rng *rng) {
+    for (size_t i = 0; i < n / 2; i++) x[i] = (float)(.3 + .4 * sal_rng_uniform(rng));
+    for (size_t i = n / 2; i < n; i++) x[i] = (float)(.05 + .25 * sal_rng_uniform(rng));
+}
+
+/* The weights of the ConvLSTM's gate (Wa, Ui ...): U of the gates orthogonal, Va 0, else normal. */
+static void sal__init_convlstm(sal_ctx *ctx, const char *gate, const sal_tensor *t, float *x,
+                               sal_rng *rng) {
+    size_t n = sal_tensor_count(t);
+    if (gate[0] == 'U' && gate[1] != 'a')
+        sal__fill_orthogonal(ctx, x, t->dim[0], (int)(n / (size_t)t->dim[0]), rng);
+    else sal__fill_normal(x, n, gate[0] == 'V' ? 0 : .05, rng);
+}
+
+/* The standard deviation of the weights of convolutions and dense layers: the papers' for shallow
+   networks, He et al. 2015 for backbones and depthwise layers, else Glorot, Bengio 2010. */
+static double sal__init_deviation(const sal_param *p, sal_op op, int shallow) {
+    const int *dim = p->value.dim;
+    double fan_in = (double)sal_tensor_count(&p->value) / dim[0];
+    double fan_out = p->value.ndim == 4 ? dim[0] * dim[2] * dim[3] : dim[0];
+    if (shallow) return .01;
+    if (!strncmp(p->name, "backbone.", 9) || op == SAL_OP_DEPTHWISE) return sqrt(2 / fan_in);
+    return sqrt(2 / (fan_in + fan_out));
+}
+
+/* Biases, statistics and priors begin with the same value everywhere. */
+static float sal__init_constant(const sal_param *p, sal_op op, int shallow) {
+    if (op == SAL_OP_PRIOR) return 1;
+    if (op == SAL_OP_BATCHNORM && (sal__ends_with(p->name, ".weight") ||
+                                   sal__ends_with(p->name, ".running_var"))) return 1;
+    return shallow ? .1f : 0;
+}
+
 SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed) {
     int shallow = net->desc.kind == SAL_KIND_JUNTINGNET || net->desc.kind == SAL_KIND_WEPSAM;
     for (int i = 0; i < net->layers; i++)
     for (int k = 0; k < net->layer[i].params; k++) {
         const sal_layer *l = &net->layer[i];
         sal_param *p = &net->param[l->param + k];
-        const int *dim = p->value.dim;
         size_t n = sal_tensor_count(&p->value);
-        double fan_in = (double)n / dim[0];
-        double fan_out = p->value.ndim == 4 ? dim[0] * dim[2] * dim[3] : dim[0];
-        sal_rng rng;
-        float *x, constant = 0;
+        sal_rng rng = { seed ^ sal__hash(p->name) };
         SAL__TRY(sal__param_own(ctx, p));
-        x = (float *)p->value.data;
-        rng.state = seed ^ sal__hash(p->name);
-        if (l->op == SAL_OP_GAUSSIANS) {            /* mu U(.3, .7), sigma U(.05, .3) */
-            for (size_t j = 0; j < n; j++)
-                x[j] = (float)(j < n / 2 ? .3 + .4 * sal_rng_uniform(&rng)
-                                         : .05 + .25 * sal_rng_uniform(&rng));
-        } else if (l->op == SAL_OP_CONVLSTM && p->value.ndim == 4) {
-            const char *gate = p->name + strlen(l->name) + 1;
-            if (gate[0] == 'U' && gate[1] != 'a')
-                sal__fill_orthogonal(ctx, x, dim[0], (int)fan_in, &rng);
-            else
-                sal__fill_normal(x, n, gate[0] == 'V' ? 0 : .05, &rng);
-        } else if (p->value.ndim >= 2 && l->op != SAL_OP_PRIOR && l->op != SAL_OP_LOGPRIOR) {
-            double sd = shallow ? .01                                   /* the paper's */
-                      : !strncmp(p->name, "backbone.", 9) ||                /* He et al. 2015 */
-                        l->op == SAL_OP_DEPTHWISE ? sqrt(2 / fan_in)
-                      : sqrt(2 / (fan_in + fan_out));                   /* Glorot, Bengio 2010 */
-            sal__fill_normal(x, n, sd, &rng);
-        } else {                                    /* biases, statistics, priors */
-            if (l->op == SAL_OP_PRIOR || (l->op == SAL_OP_BATCHNORM &&
-                (sal__ends_with(p->name, ".weight") || sal__ends_with(p->name, ".running_var"))))
-                constant = 1;
-            else if (shallow)
-                constant = .1f;
-            for (size_t j = 0; j < n; j++) x[j] = constant;
-        }
+        float *x = (float *)p->value.data;
+        int prior = l->op == SAL_OP_PRIOR || l->op == SAL_OP_LOGPRIOR;
+        if (l->op == SAL_OP_GAUSSIANS) sal__init_gaussians(x, n, &rng);
+        else if (l->op == SAL_OP_CONVLSTM && p->value.ndim == 4)
+            sal__init_convlstm(ctx, p->name + strlen(l->name) + 1, &p->value, x, &rng);
+        else if (p->value.ndim >= 2 && !prior)
+            sal__fill_normal(x, n, sal__init_deviation(p, l->op, shallow), &rng);
+        else
+            for (size_t j = 0; j < n; j++) x[j] = sal__init_constant(p, l->op, shallow);
     }
     return SAL_OK;
 }
@@ -10777,8 +10845,12 @@ static sal_result sal__picture_fit(sal_ctx *ctx, const sal__trainer *t, const sa
 }
 
 static void sal__picture_drop(sal_ctx *ctx, sal__picture *s) {
-    sal_free(ctx, s->image); sal_free(ctx, s->density); sal_free(ctx, s->point);
-    s->image = NULL; s->density = NULL; s->point = NULL;
+    sal_free(ctx, s->image);
+    sal_free(ctx, s->density);
+    sal_free(ctx, s->point);
+    s->image = NULL;
+    s->density = NULL;
+    s->point = NULL;
 }
 
 static sal_result sal__sample_check(sal_ctx *ctx, const char *name, sal_sample *s) {
@@ -10829,16 +10901,15 @@ static sal_result sal__picture_load(sal_ctx *ctx, const sal__trainer *t, sal__pi
 typedef struct sal__view { int x, y, w, h, mirror; double gain, shift, saturation; } sal__view;
 
 static sal__view sal__view_of(const sal__trainer *t, const sal__size *z, uint64_t key) {
-    sal__view v;
+    sal__view v = { 0, 0, z->iw, z->ih, 0, 1, 0, 1 };
     sal_rng rng = { key };
-    v.x = v.y = v.mirror = 0; v.w = z->iw; v.h = z->ih;
-    v.gain = v.saturation = 1; v.shift = 0;
     if (!t->vary) return v;
     rng.state = sal_rng_next(&rng);
     v.mirror = t->desc.mirror && sal_rng_below(&rng, 2);
     if (t->desc.crop > 0) {
         double side = 1 - t->desc.crop * sal_rng_uniform(&rng);
-        v.w = SAL__MAX((int)(z->iw * side + 0.5), 1); v.h = SAL__MAX((int)(z->ih * side + 0.5), 1);
+        v.w = SAL__MAX((int)(z->iw * side + 0.5), 1);
+        v.h = SAL__MAX((int)(z->ih * side + 0.5), 1);
         v.x = (int)sal_rng_below(&rng, (uint32_t)(z->iw - v.w + 1));
         v.y = (int)sal_rng_below(&rng, (uint32_t)(z->ih - v.h + 1));
     }
@@ -10989,7 +11060,9 @@ static void sal__leave_out(sal__trainer *t, sal__picture *s) {
 /* Inputs and targets of `count` samples from `first` on (in the order of this epoch). */
 static sal_result sal__batch(sal__trainer *t, int first, int count, int vary) {
     int last;
-    t->first = first; t->count = count; t->vary = vary;
+    t->first = first;
+    t->count = count;
+    t->vary = vary;
     if (vary) t->run = t->size[t->picture[t->order[first]].size].run;
     for (int i = 0; t->feature_count && i < count; i++) {
         int picture = sal__pick(t, i);
@@ -11047,14 +11120,22 @@ static void sal__weights(const sal__trainer *t, float *block, int what, double s
     sal_run_fetch(t->ctx, t->run, NULL, SAL_RUN_WEIGHTS);  /* if that fails, so does what follows */
     if (what == SAL__RESTORE || what == SAL__SWAP) sal_run_changed(t->run, NULL, SAL_RUN_WEIGHTS);
     for (int i = 0; i < t->net->params; i++) {
-        float *w = (float *)t->net->param[i].value.data, *at = block + t->place[i], x;
+        float *w = (float *)t->net->param[i].value.data, *at = block + t->place[i];
         if (t->place[i] == SIZE_MAX) continue;
         n = sal_tensor_count(&t->net->param[i].value);
         switch (what) {
         case SAL__SAVE:    memcpy(at, w, n * sizeof(float)); break;
         case SAL__RESTORE: memcpy(w, at, n * sizeof(float)); break;
-        case SAL__SWAP:    for (k = 0; k < n; k++) { x = w[k]; w[k] = at[k]; at[k] = x; } break;
-        default:           for (k = 0; k < n; k++) at[k] += (float)(share * (w[k] - at[k])); break;
+        case SAL__SWAP:
+            for (k = 0; k < n; k++) {
+                float keep = w[k];
+                w[k] = at[k];
+                at[k] = keep;
+            }
+            break;
+        default:
+            for (k = 0; k < n; k++) at[k] += (float)(share * (w[k] - at[k]));
+            break;
         }
     }
 }
@@ -11303,17 +11384,13 @@ static sal_result sal__feature_make(sal__trainer *t, sal_run *run, sal__picture 
     return r;
 }
 
-static sal_result sal__features_open(sal__trainer *t) {
-    char header[SAL__FEATURE_HEADER], found[SAL__FEATURE_HEADER];
-    const char *path = t->desc.features;
-    int i, total = t->trains + t->vals, mirror = t->desc.mirror != 0, done;
-    size_t size = t->feature_floats * sizeof(uint16_t), length = 0;
-    sal_run *run = NULL;
-    sal_result r = SAL_OK;
+/* One record for each name, in the order of the names. */
+static sal_result sal__feature_records(sal__trainer *t) {
+    int total = t->trains + t->vals;
     SAL__TRY_PUT(t->by_record, t->ctx, &t->arena, sal__picture *, total);
-    for (i = 0; i < total; i++) t->by_record[i] = &t->picture[i];
+    for (int i = 0; i < total; i++) t->by_record[i] = &t->picture[i];
     qsort(t->by_record, (size_t)total, sizeof *t->by_record, sal__picture_order);
-    for (i = 0; i < total; i++) {       /* one of each name */
+    for (int i = 0; i < total; i++) {
         sal__picture *s = t->by_record[i];
         if (!s->from->info || !s->from->info[s->entry].name)
             return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "cached features need pictures with names");
@@ -11321,45 +11398,64 @@ static sal_result sal__features_open(sal__trainer *t) {
             t->by_record[t->records++] = s;
         s->record = t->records - 1;
     }
-    SAL__TRY_PUT(t->record, t->ctx, &t->arena, uint16_t, t->feature_floats * t->run->n);
+    return SAL_OK;
+}
+
+/* Open the file, or begin it; *done: how many pictures it has already. */
+static sal_result sal__feature_file(sal__trainer *t, int *done) {
+    char header[SAL__FEATURE_HEADER], found[SAL__FEATURE_HEADER];
+    const char *path = t->desc.features;
+    int mirror = t->desc.mirror != 0;
+    size_t size = t->feature_floats * sizeof(uint16_t), length = sizeof header;
     if (sal_path_kind(path) < 0) {
         t->features = sal__open_file(path, "w+b");
         t->feature_kinds = 1 + mirror;
         sal__feature_header(t, header);
         if (!t->features || fwrite(header, sizeof header, 1, t->features) != 1)
             return sal__unwritten(t->ctx, path);
-        length = sizeof header;
     } else {
         SAL__TRY(sal__open(t->ctx, path, &t->features, &length));
-        i = fread(found, sizeof found, 1, t->features) == 1;
+        int whole = fread(found, sizeof found, 1, t->features) == 1;
         for (t->feature_kinds = 2; ; t->feature_kinds--) {      /* mirrored ones do no harm */
             if (t->feature_kinds == mirror)
                 return sal__fail(t->ctx, SAL_ERR_FORMAT, "%s: does not hold the features of these "
                                  "pictures at this size, with these weights: name another file, or "
                                  "delete it", path);
             sal__feature_header(t, header);
-            if (i && !memcmp(found, header, sizeof header)) break;
+            if (whole && !memcmp(found, header, sizeof header)) break;
         }
     }
     size *= (size_t)t->feature_kinds;
-    done = (int)SAL__MIN((length - sizeof header) / size, (size_t)t->records);
-    if (done == t->records) return SAL_OK;
+    *done = (int)SAL__MIN((length - sizeof header) / size, (size_t)t->records);
+    if (*done == t->records) return SAL_OK;
     fclose(t->features);
     t->features = sal__open_file(path, "r+b");
-    if (!t->features || sal__seek(t->features, (int64_t)(sizeof header + done * size), SEEK_SET))
+    if (!t->features || sal__seek(t->features, (int64_t)(sizeof header + *done * size), SEEK_SET))
         return sal__unwritten(t->ctx, path);
+    return SAL_OK;
+}
+
+/* Open the file of features, and make those that it has not got. */
+static sal_result sal__features_open(sal__trainer *t) {
+    int done;
+    sal_run *run = NULL;
+    sal_result r = SAL_OK;
+    SAL__TRY(sal__feature_records(t));
+    SAL__TRY_PUT(t->record, t->ctx, &t->arena, uint16_t, t->feature_floats * t->run->n);
+    SAL__TRY(sal__feature_file(t, &done));
+    if (done == t->records) return SAL_OK;
     SAL__TRY(sal_run_open(t->ctx, t->net, 1, t->run->w, t->run->h, &run));
-    run->watch = sal__feature_watch; run->watch_arg = t;
+    run->watch = sal__feature_watch;
+    run->watch_arg = t;
     run->end = t->run->frozen;
-    for (i = done; r == SAL_OK && i < t->records; i++) {
+    for (int i = done; r == SAL_OK && i < t->records; i++) {
         r = sal__feature_make(t, run, t->by_record[i]);
         t->at.pictures = i + 1;
         if (r == SAL_OK && sal__train_report(t) == SAL_TRAIN_STOP)
             r = sal__fail(t->ctx, SAL_ERR_CANCELLED, "stopped while making features; they are kept "
                           "and continued next time");
     }
-    if (fflush(t->features) && r == SAL_OK)
-        r = sal__unwritten(t->ctx, path);
+    if (fflush(t->features) && r == SAL_OK) r = sal__unwritten(t->ctx, t->desc.features);
     sal_run_close(t->ctx, run);
     return r;
 }
@@ -11657,17 +11753,52 @@ static sal_result sal__train_lost(sal__trainer *t, double loss) {
                      t->at.step + 1, where, loss);
 }
 
+/* Gradients and loss, summed up over all processes. */
+static sal_result sal__train_share(sal__trainer *t, double *loss) {
+    const sal_train_desc *d = &t->desc;
+    float shared = (float)*loss;
+    SAL__TRY(sal_run_fetch(t->ctx, t->run, NULL, SAL_RUN_GRADIENTS | SAL_RUN_WEIGHTS));
+    SAL__TRY(d->reduce(d->user, t->run->gradients, t->run->gradient_floats));
+    SAL__TRY(d->reduce(d->user, &shared, 1));
+    *loss = shared;
+    sal_run_changed(t->run, NULL, SAL_RUN_GRADIENTS | SAL_RUN_WEIGHTS); /* weights: next */
+    return SAL_OK;
+}
+
+/* The running statistics of a batch-norm become their mean over all processes. */
+static sal_result sal__train_share_norm(sal__trainer *t, int i) {
+    const sal_train_desc *d = &t->desc;
+    for (int k = 2; k < 4; k++) {
+        const sal_tensor *p = &t->net->param[t->net->layer[i].param + k].value;
+        float *moved = (float *)p->data;
+        SAL__TRY(d->reduce(d->user, moved, (size_t)p->dim[0]));
+        for (int c = 0; c < p->dim[0]; c++) moved[c] /= (float)d->ranks;
+    }
+    return SAL_OK;
+}
+
+/* ML-Net's penalty on the prior of layer i, lambda = 1 / (h' w'): adds to loss and gradient. */
+static sal_result sal__train_penalty(sal__trainer *t, int i, double *loss) {
+    sal_run *run = t->run;
+    int k = run->net->layer[i].param;
+    const sal_tensor *p = &run->net->param[k].value;
+    size_t n = sal_tensor_count(p);
+    double lambda = 1.0 / (double)n, penalty;
+    if (run->device) SAL__TRY(run->backend->device->penalty(t->ctx, run, k, lambda, &penalty));
+    else penalty = sal_prior_penalty(run->gradient[k], (const float *)p->data, n, lambda);
+    *loss += penalty;
+    return SAL_OK;
+}
+
 /* >>step  One batch: forward, loss, backward, update. */
 static sal_result sal__train_step(sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
-    sal_run *run;
     sal_ctx *ctx = t->ctx;
     uint64_t steps = (uint64_t)t->at.steps * (uint64_t)d->epochs;
     double loss = 0, way = steps > 1 ? (double)t->steps_done / (double)(steps - 1) : 0;
-    sal_rng rng;
+    sal_rng rng = { d->seed ^ (t->steps_done * (uint64_t)d->ranks + (uint64_t)d->rank) };
     SAL__TRY(sal__batch(t, (t->at.step * d->ranks + d->rank) * d->batch, d->batch, 1));
-    run = t->run;
-    rng.state = d->seed ^ (t->steps_done * (uint64_t)d->ranks + (uint64_t)d->rank);
+    sal_run *run = t->run;
     run->seed = sal_rng_next(&rng);
     SAL__TRY(sal_run_forward(ctx, run, t->feature_count ? NULL : t->input));
     for (int i = 0; i < d->batch; i++) t->weight[i] = sal__sample_weight(t, i);
@@ -11677,32 +11808,13 @@ static sal_result sal__train_step(sal__trainer *t) {
     if (!(fabs(loss) <= FLT_MAX)) return sal__train_lost(t, loss);
     sal_run_clear(run);
     SAL__TRY(sal_run_backward(ctx, run, NULL));
-    if (d->ranks > 1) {
-        float shared = (float)loss;
-        SAL__TRY(sal_run_fetch(ctx, run, NULL, SAL_RUN_GRADIENTS | SAL_RUN_WEIGHTS));
-        SAL__TRY(d->reduce(d->user, run->gradients, run->gradient_floats));
-        SAL__TRY(d->reduce(d->user, &shared, 1));
-        loss = shared;
-        sal_run_changed(run, NULL, SAL_RUN_GRADIENTS | SAL_RUN_WEIGHTS); /* weights: further down */
-    }
+    if (d->ranks > 1) SAL__TRY(sal__train_share(t, &loss));
     for (int i = 0; i < run->net->layers; i++) {
         const sal_layer *l = &run->net->layer[i];
-        const sal_tensor *p = &run->net->param[l->param].value;
-        if (l->op == SAL_OP_PRIOR && run->gradient[l->param]) { /* ML-Net: lambda = 1 / (h' w') */
-            double lambda = 1.0 / (double)sal_tensor_count(p), penalty;
-            if (run->device)
-                SAL__TRY(run->backend->device->penalty(ctx, run, l->param, lambda, &penalty));
-            else penalty = sal_prior_penalty(run->gradient[l->param], (const float *)p->data,
-                                             sal_tensor_count(p), lambda);
-            loss += penalty;
-        }
-        for (int k = 2; d->ranks > 1 && l->op == SAL_OP_BATCHNORM && k < 4; k++) {
-            float *moved = (float *)t->net->param[l->param + k].value.data;
-            int n = p->dim[0];
-            if (!sal__norm_learns(run, i)) continue;
-            SAL__TRY(d->reduce(d->user, moved, (size_t)n));
-            for (int c = 0; c < n; c++) moved[c] /= (float)d->ranks;
-        }
+        if (l->op == SAL_OP_PRIOR && run->gradient[l->param])
+            SAL__TRY(sal__train_penalty(t, i, &loss));
+        if (d->ranks > 1 && l->op == SAL_OP_BATCHNORM && sal__norm_learns(run, i))
+            SAL__TRY(sal__train_share_norm(t, i));
     }
     t->at.rate = sal_schedule_rate(&d->schedule, t->steps_done, (uint64_t)t->at.steps, steps);
     t->at.momentum = d->momentum + (d->momentum_end - d->momentum) * way;
@@ -11750,20 +11862,23 @@ static sal_result sal__validate(sal__trainer *t, double *loss, double *cc, doubl
 static void sal__shuffle(sal__trainer *t) {
     sal_rng rng = { t->desc.seed + (uint64_t)t->at.epoch };
     int batch = t->desc.batch * t->desc.ranks, batches = 0, place[SAL__SIZES], room[SAL__SIZES];
-    int k, keep, open = 0;
+    int open = 0;
     rng.state = sal_rng_next(&rng);
     t->epoch = t->at.epoch;
     for (int i = 0; i < t->trains; i++) t->deck[i] = i;
     for (int i = t->trains - 1; i > 0; i--) {
-        k = (int)sal_rng_below(&rng, (uint32_t)i + 1);
-        keep = t->deck[i]; t->deck[i] = t->deck[k]; t->deck[k] = keep;
+        int k = (int)sal_rng_below(&rng, (uint32_t)i + 1), keep = t->deck[i];
+        t->deck[i] = t->deck[k];
+        t->deck[k] = keep;
     }
     memset(room, 0, sizeof room);
     for (int i = 0; i < t->trains || open; i++) {
         int picture = t->deck[i % t->trains], z = t->picture[picture].size;
         if (!room[z]) {
             if (i >= t->trains) continue;
-            place[z] = batches++ * batch; room[z] = batch; open++;
+            place[z] = batches++ * batch;
+            room[z] = batch;
+            open++;
         }
         t->order[place[z] + batch - room[z]--] = picture;
         open -= !room[z];
@@ -11798,41 +11913,51 @@ static sal_result sal__train_epoch_end(sal__trainer *t) {
     return sal__train_log(t);
 }
 
+/* What is told about the training at its end; the network takes over the best weights. */
+static void sal__train_result(sal__trainer *t, sal_train_result *result) {
+    const float *row = t->at.rows ? t->history[t->at.rows - 1] : NULL;
+    const float *best = t->at.best_epoch ? t->history[t->at.best_epoch - 1] : row;
+    result->epochs = t->at.epoch;
+    result->best_epoch = t->at.best_epoch;
+    result->loss = row ? row[SAL_COLUMN_LOSS] : 0;
+    result->best = t->at.best;
+    result->val_cc = best ? best[SAL_COLUMN_VAL_CC] : NAN;
+    result->val_nss = best ? best[SAL_COLUMN_VAL_NSS] : NAN;
+    if (t->best && t->at.best_epoch) sal__weights(t, t->best, SAL__RESTORE, 0);
+    else if (t->average) sal__weights(t, t->average, SAL__RESTORE, 0);
+}
+
+/* All epochs, from where training stands. */
+static sal_result sal__train_run(sal__trainer *t, int *stopped) {
+    int over = 0, patience = t->desc.patience;
+    while (t->at.epoch < t->desc.epochs && !over) {
+        SAL__TRY(sal__train_step(t));
+        if (t->at.step == t->at.steps) {
+            SAL__TRY(sal__train_epoch_end(t));
+            sal__shuffle(t);
+            over = patience > 0 && t->vals && t->at.epoch - t->at.best_epoch >= patience;
+        }
+        int answer = sal__train_report(t);
+        if (answer == SAL_TRAIN_CHECKPOINT) SAL__TRY(sal__train_checkpoint(t));
+        if (answer == SAL_TRAIN_STOP) over = *stopped = 1;
+    }
+    return sal__train_checkpoint(t);
+}
+
 SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *desc,
                             sal_train_result *result) {
     sal__trainer t = SAL__ZEROED;
-    int answer = SAL_TRAIN_GO_ON, over = 0;
     memset(result, 0, sizeof *result);
-    t.ctx = ctx; t.net = net; t.desc = *desc;
+    t.ctx = ctx;
+    t.net = net;
+    t.desc = *desc;
     t.desc.ranks = SAL__MAX(desc->ranks, 1);
     sal_result r = sal__train_open(&t);
     if (r == SAL_OK && desc->resume && desc->state && sal_path_kind(desc->state) == 0)
         r = sal__train_resume(&t);
     if (r == SAL_OK) sal__shuffle(&t);
-    while (r == SAL_OK && t.at.epoch < desc->epochs && !over) {
-        r = sal__train_step(&t);
-        if (r == SAL_OK && t.at.step == t.at.steps) {
-            r = sal__train_epoch_end(&t);
-            if (r == SAL_OK) sal__shuffle(&t);
-            over = desc->patience > 0 && t.vals && t.at.epoch - t.at.best_epoch >= desc->patience;
-        }
-        if (r != SAL_OK) break;
-        answer = sal__train_report(&t);
-        if (answer == SAL_TRAIN_CHECKPOINT) r = sal__train_checkpoint(&t);
-        if (answer == SAL_TRAIN_STOP) { over = 1; result->stopped = 1; }
-    }
-    if (r == SAL_OK) r = sal__train_checkpoint(&t);
-    if (r == SAL_OK) {
-        const float *row = t.at.rows ? t.history[t.at.rows - 1] : NULL;
-        const float *best = t.at.best_epoch ? t.history[t.at.best_epoch - 1] : row;
-        result->epochs = t.at.epoch; result->best_epoch = t.at.best_epoch;
-        result->loss = row ? row[SAL_COLUMN_LOSS] : 0;
-        result->best = t.at.best;
-        result->val_cc = best ? best[SAL_COLUMN_VAL_CC] : NAN;
-        result->val_nss = best ? best[SAL_COLUMN_VAL_NSS] : NAN;
-        if (t.best && t.at.best_epoch) sal__weights(&t, t.best, SAL__RESTORE, 0);
-        else if (t.average) sal__weights(&t, t.average, SAL__RESTORE, 0);
-    }
+    if (r == SAL_OK) r = sal__train_run(&t, &result->stopped);
+    if (r == SAL_OK) sal__train_result(&t, result);
     sal__train_close(&t);
     return r;
 }

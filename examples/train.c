@@ -88,7 +88,7 @@ typedef struct options {
 typedef struct view {
     int quiet, terminal, rank;
     double checkpoint, last_checkpoint, last_line, start;
-    int start_step, announced, rows;
+    int start_step, announced, started, rows;
     const char *plot;
     sal_ctx *ctx;
 } view;
@@ -189,7 +189,11 @@ static void print_line(view *v, const sal_train_progress *p, double t, int whole
         printf("  validation %.5g  CC %.3f  NSS %.3f%s", (double)row[SAL_COLUMN_VAL_LOSS],
                (double)row[SAL_COLUMN_VAL_CC], (double)row[SAL_COLUMN_VAL_NSS],
                whole && p->best_epoch == p->epoch ? " *" : "");
-    printf("  %.0f pictures/s  ", rate * p->pictures / p->steps);
+    if (run > 0) {
+        double pictures = rate * p->pictures / p->steps;
+        printf("  %.*f pictures/s", pictures < 9.95, pictures);
+    }
+    printf("  ");
     if (rate > 0) { print_time((p->epochs * p->steps - done) / rate); printf(" left"); }
     if (whole || !v->terminal) printf("\n");
     fflush(stdout);
@@ -199,15 +203,16 @@ static int progress(void *user, const sal_train_progress *p) {
     view *v = (view *)user;
     double t = now();
     if (p->loading) {
-        if (!v->quiet && !v->announced++) printf("%.0f MB of memory\n", p->bytes / 1e6);
+        if (!v->quiet && !v->announced) printf("%.0f MB of memory\n", p->bytes / 1e6);
+        v->announced = 1;
         if (!v->quiet && v->terminal && p->pictures) {
             printf("\r\033[K%d pictures read", p->pictures);
             fflush(stdout);
         }
         return SAL_TRAIN_GO_ON;
     }
-    if (v->announced < 1000) {          /* the first step */
-        v->announced = 1000;
+    if (!v->started) {          /* the first step: what came before does not count in the rate */
+        v->started = 1;
         v->start = v->last_checkpoint = t;
         v->start_step = p->epoch * p->steps + p->step;
         v->rows = p->rows;
