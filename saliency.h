@@ -1213,86 +1213,39 @@ typedef struct sal_points {
     int stride;                 /* floats from one x (or y) to the next; 0 counts as 1 */
 } sal_points;
 
-/* How a map becomes a distribution p that sums to 1. */
-typedef enum sal_norm {
-    SAL_NORM_MINMAX,            /* p = (m - min m) / sum of (m - min m) */
-    SAL_NORM_SUM                /* p = m / sum of m */
-} sal_norm;
-
-/* What is averaged over. */
-typedef enum sal_each {
-    SAL_EACH_PIXEL,             /* every fixated pixel, once */
-    SAL_EACH_FIXATION           /* every fixation: a pixel looked at twice counts twice */
-} sal_each;
-
-/* Area under the ROC curve, 0..1, chance 0.5: how often is a fixation's value higher than that of a
-   negative, ties counting half? Negatives are all pixels. Exact: no steps, nothing random. (With
-   SAL_EACH_PIXEL it is what AUC-Borji tends to with ever finer steps and more draws.) */
-SALDEF sal_result sal_metric_auc(sal_ctx *ctx, const float *map, int w, int h,
-                                 const sal_points *fixations, sal_each each, double *value);
-/* MIT's AUC_Judd without jitter: thresholds at the fixated pixels, which count once; negatives are
-   the pixels not fixated. */
-SALDEF sal_result sal_metric_auc_judd(sal_ctx *ctx, const float *map, int w, int h,
-                                      const sal_points *fixations, double *value);
-/* MIT's AUC_Borji: as many random pixels as fixated ones are the negatives, thresholds 0, step,
-   2 step .. 1 of the stretched map, mean of `splits` draws (100 and 0.1 in the benchmark). The
-   draws depend on seed alone. splits 0: the mean over all possible draws, exactly. NaN with fewer
-   than two fixated pixels (unless splits is 0). */
-SALDEF sal_result sal_metric_auc_borji(sal_ctx *ctx, const float *map, int w, int h,
-                                       const sal_points *fixations, int splits, double step,
-                                       uint64_t seed, double *value);
-/* Shuffled AUC: as sal_metric_auc, but the negatives are the fixations `others` on other images
-   (of which `each` decides as well), so that the centre bias earns nothing. Exact. */
-SALDEF sal_result sal_metric_sauc(sal_ctx *ctx, const float *map, int w, int h,
-                                  const sal_points *fixations, const sal_points *others,
-                                  sal_each each, double *value);
-/* MIT's AUC_shuffled: as AUC_Borji, but each draw takes its negatives, without repetition, from the
-   pixels fixated on other images (ten of them in the benchmark). splits 0 as above. */
-SALDEF sal_result sal_metric_auc_shuffled(sal_ctx *ctx, const float *map, int w, int h,
-                                          const sal_points *fixations,
-                                          const sal_points *others, int splits, double step,
-                                          uint64_t seed, double *value);
-/* Normalised scanpath saliency: the mean of (m - mean m) / sd m at the fixations; sd over n - 1 as
-   in MATLAB. Chance 0, no bounds. MIT: SAL_EACH_PIXEL. */
-SALDEF sal_result sal_metric_nss(sal_ctx *ctx, const float *map, int w, int h,
-                                 const sal_points *fixations, sal_each each, double *value);
-/* Pearson's correlation coefficient of map and density, -1..1. */
-SALDEF sal_result sal_metric_cc(sal_ctx *ctx, const float *map, const float *density, int w, int h,
-                                double *value);
-/* Similarity (histogram intersection): the sum of min(p, q), 0..1. MIT: SAL_NORM_MINMAX, which is
-   applied to both. */
-SALDEF sal_result sal_metric_sim(sal_ctx *ctx, const float *map, const float *density, int w, int h,
-                                 sal_norm norm, double *value);
-/* Kullback-Leibler divergence of the map p from the density q, both divided by their sums: the sum
-   of q log(epsilon + q / (p + epsilon)) in nats, 0 is best. MIT: epsilon = DBL_EPSILON, 2.2204e-16;
-   published numbers depend on it. */
-SALDEF sal_result sal_metric_kl(sal_ctx *ctx, const float *map, const float *density, int w, int h,
-                                double epsilon, double *value);
-/* Information gain over a baseline map (the centre prior, say), in bits per fixation: the mean of
-   log2(epsilon + p) - log2(epsilon + b) at the fixations. MIT: SAL_NORM_MINMAX, SAL_EACH_PIXEL,
-   epsilon DBL_EPSILON. */
-SALDEF sal_result sal_metric_ig(sal_ctx *ctx, const float *map, const float *baseline, int w, int h,
-                                const sal_points *fixations, sal_norm norm, sal_each each,
-                                double epsilon, double *value);
-/* Earth mover's distance between two maps, each scaled to a mass of 1: the least sum of mass times
-   Euclidean distance, in cells, that turns one into the other. Exact (minimum-cost flow). 64 x 64
-   cells take under a second, and the time grows fast beyond; 65536 cells at most. */
-SALDEF sal_result sal_metric_emd(sal_ctx *ctx, const float *p, const float *q, int w, int h,
-                                 double *value);
-/* The same after both maps are reduced by `factor` to ceil(w / factor) x ceil(h / factor) cells
-   (bicubic with antialiasing, negative overshoot set to 0). MIT's EMD has a factor of 32; it runs
-   FastEMD with no penalty for extra mass, which for equal masses is this distance. */
-SALDEF sal_result sal_metric_emd_reduced(sal_ctx *ctx, const float *map, const float *density,
-                                         int w, int h, int factor, double *value);
-
-/* All of them in one call, which sorts the map once. */
-typedef enum sal_metric {
-    SAL_METRIC_CC, SAL_METRIC_NSS, SAL_METRIC_AUC, SAL_METRIC_SAUC, SAL_METRIC_SIM, SAL_METRIC_KL,
-        SAL_METRIC_IG, SAL_METRIC_EMD, SAL_METRIC_AUC_JUDD,
-    SAL_METRIC_AUC_BORJI, SAL_METRIC_AUC_BORJI_MEAN, SAL_METRIC_AUC_SHUFFLED,
-        SAL_METRIC_AUC_SHUFFLED_MEAN, SAL_METRIC_NSS_ALL,
-    SAL_METRIC_SIM_SUM, SAL_METRIC_IG_SUM, SAL_METRIC_COUNT
-} sal_metric;
+/* Each metric's equation and source stand above its function in >>metrics. */
+typedef enum sal_metric_kind {
+    SAL_METRIC_CC,              /* Pearson's correlation of map and density, -1..1 */
+    SAL_METRIC_NSS,             /* normalised scanpath saliency: the mean of (m - mean m) / sd m at
+                                   the fixated pixels, sd over n - 1. Chance 0, no bounds */
+    SAL_METRIC_AUC,             /* area under the ROC curve, 0..1, chance 0.5: how often is a
+                                   fixation's value above that of a pixel, ties counting half? No
+                                   thresholds, nothing random. Every fixation counts */
+    SAL_METRIC_SAUC,            /* the same against the fixations on other images instead of all
+                                   pixels, so that the centre bias earns nothing */
+    SAL_METRIC_SIM,             /* similarity: the sum of min(p, q), 0..1, of maps stretched to 0..1
+                                   and divided by their sums */
+    SAL_METRIC_KL,              /* Kullback-Leibler divergence of the map from the density, nats, 0
+                                   is best; published numbers depend on epsilon */
+    SAL_METRIC_IG,              /* information gain over the baseline (the centre prior, say), bits
+                                   per fixated pixel, maps stretched as in SIM */
+    SAL_METRIC_EMD,             /* earth mover's distance: the least sum of mass times distance, in
+                                   cells, that turns the map into the density. Exact; 64 x 64 cells
+                                   take about a second, 65536 cells are the most. (MIT runs FastEMD
+                                   without a penalty for extra mass, which is the same here) */
+    SAL_METRIC_AUC_JUDD,        /* MIT's, without jitter: thresholds at the fixated pixels;
+                                   negatives are the pixels not fixated */
+    SAL_METRIC_AUC_BORJI,       /* MIT's: as many random pixels as fixated ones are the negatives,
+                                   thresholds 0, step, 2 step .. 1, mean of `splits` draws */
+    SAL_METRIC_AUC_BORJI_MEAN,  /* its mean over all possible draws */
+    SAL_METRIC_AUC_SHUFFLED,    /* MIT's: the negatives are drawn, without repetition, from the
+                                   pixels fixated on other images (ten in the benchmark) */
+    SAL_METRIC_AUC_SHUFFLED_MEAN,
+    SAL_METRIC_NSS_ALL,         /* every fixation counts, also in a pixel that has another */
+    SAL_METRIC_SIM_SUM,         /* maps as they are, divided by their sums */
+    SAL_METRIC_IG_SUM,          /* likewise, and every fixation counts */
+    SAL_METRIC_COUNT
+} sal_metric_kind;
 #define SAL_METRIC_BIT(metric) (1u << (metric))
 
 enum { SAL_NEEDS_DENSITY = 1, SAL_NEEDS_FIXATIONS = 2, SAL_NEEDS_OTHERS = 4,
@@ -1304,22 +1257,28 @@ typedef struct sal_metric_info {
     int better;                 /* 1: higher is better; -1: lower is */
     int needs;                  /* SAL_NEEDS_... */
 } sal_metric_info;
-SALDEF const sal_metric_info *sal_metric_about(sal_metric metric);
+SALDEF const sal_metric_info *sal_metric_about(sal_metric_kind metric);
 
 typedef struct sal_score_desc {
     int w, h;
-    const float *map;               /* the prediction */
-    const float *density;           /* NULL, or what CC, SIM, KL and EMD compare with */
-    const float *baseline;          /* NULL, or what IG compares with */
-    sal_points fixations;        /* x NULL: there are none to compare with */
-    sal_points others;           /* on other images */
-    unsigned metrics;               /* SAL_METRIC_BITs; 0: all that the arrays above allow */
-    double epsilon;                 /* KL, IG; 0 means DBL_EPSILON */
-    int splits;                     /* AUC_Borji, AUC_shuffled; 0 means 100 */
-    double step;                    /* and their means; 0 means 0.1 */
-    uint64_t seed;                  /* 0: the context's */
+    const float *map;           /* the prediction */
+    const float *density;       /* what CC, SIM, KL and EMD compare with; NULL if not needed */
+    const float *baseline;      /* what IG compares with; likewise */
+    sal_points fixations;       /* x NULL: there are none to compare with */
+    sal_points others;          /* on other images */
+    unsigned metrics;           /* of sal_score: SAL_METRIC_BITs; 0: all that the arrays allow */
+    double epsilon;             /* KL, IG; 0 means DBL_EPSILON, as MIT */
+    int splits;                 /* AUC_Borji, AUC_shuffled; 0 means 100 */
+    double step;                /* and their means; 0 means 0.1 */
+    uint64_t seed;              /* 0: the context's */
+    int cell;                   /* EMD: the maps are first reduced (bicubic with antialiasing) so
+                                   that so many pixels become a cell; 0 means 32, as MIT */
 } sal_score_desc;
-/* value has SAL_METRIC_COUNT elements; those not asked for become NaN. */
+/* One metric; desc needs the arrays that sal_metric_about names. */
+SALDEF sal_result sal_metric(sal_ctx *ctx, sal_metric_kind which, const sal_score_desc *desc,
+                             double *value);
+/* Several in one call, which sorts the map once. value has SAL_METRIC_COUNT elements; those not
+   asked for become NaN. */
 SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *desc, double *value);
 
 #ifndef SALIENCY_NO_STDIO
@@ -8833,9 +8792,8 @@ SALDEF sal_result sal_density(sal_ctx *ctx, const sal_fixation *fixations, int c
     return SAL_OK;
 }
 
-/* Plan: sal__eval_open checks the input, takes the statistics and looks up the fixated pixels; then
-   each metric is one short function of that. sal_score calls them all on one sal__eval, whose map
-   is sorted only once. */
+/* sal__eval_open checks the input, takes the statistics and looks up the fixated pixels; then each
+   metric is one short function of that; the table in sal__metric_at lists them. */
 
 /* --- sorting and ranks --------------------------------------------------------------------- */
 
@@ -8877,6 +8835,8 @@ typedef struct sal__pixels { uint32_t *all, *once; size_t count, distinct; } sal
 typedef struct sal__eval {
     sal_ctx *ctx;
     sal__arena arena;           /* of all that is made for it */
+    sal_score_desc set;         /* what is asked for, with the defaults filled in */
+    int variant;                /* of the metric: the last column of that table */
     int w, h;
     size_t n;
     const float *map, *density, *baseline;
@@ -8947,8 +8907,18 @@ static int sal__bad_points(const sal_points *p) {
    frees the arena, also after a failure. */
 static sal_result sal__eval_open(sal_ctx *ctx, const sal_score_desc *d, int needs, sal__eval *e) {
     memset(e, 0, sizeof *e);
-    e->ctx = ctx; e->w = d->w; e->h = d->h;
+    e->ctx = ctx;
+    e->w = d->w; e->h = d->h;
+    e->set = *d;
+    if (d->epsilon == 0) e->set.epsilon = DBL_EPSILON;
+    if (d->step == 0) e->set.step = 0.1;
+    if (d->splits == 0) e->set.splits = 100;
+    if (d->seed == 0) e->set.seed = ctx->seed;
+    if (d->cell == 0) e->set.cell = 32;
     SAL__TRY(sal__check_size(ctx, "metrics", d->w, d->h));
+    if (!(d->epsilon >= 0 && d->epsilon <= 1))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "metrics: an epsilon of %g, which is from 0 to 1",
+                         d->epsilon);
     e->n = (size_t)d->w * d->h;
     if (!d->map || (needs & SAL_NEEDS_DENSITY && !d->density) ||
         (needs & SAL_NEEDS_BASELINE && !d->baseline))
@@ -8977,16 +8947,17 @@ static sal_result sal__eval_sort(sal__eval *e) {
     return e->sorted ? SAL_OK : sal__sorted(e, NULL, e->n, &e->sorted);
 }
 
-/* p = (v - base) * scale + shift turns the values of a map into probabilities. */
+/* p = (v - base) * scale + shift turns the values of a map into probabilities, p = m / sum of m or,
+   stretched, p = (m - min m) / sum of (m - min m). */
 typedef struct sal__dist { double base, scale, shift; } sal__dist;
 
-static sal__dist sal__dist_of(const sal__eval *e, const sal__stats *s, sal_norm norm) {
-    double mass = norm == SAL_NORM_MINMAX ? s->sum - (double)e->n * s->min : s->sum;
-    sal__dist p;
-    p.base = norm == SAL_NORM_MINMAX ? s->min : 0;
+static sal__dist sal__dist_of(const sal__eval *e, const sal__stats *s, int stretch) {
+    double mass = stretch ? s->sum - (double)e->n * s->min : s->sum;
+    sal__dist p = { 0, 0, 1 / (double)e->n };               /* a constant map: uniform */
+    if (s->max == s->min) return p;
+    p.base = stretch ? s->min : 0;
     p.scale = mass != 0 ? 1 / mass : NAN;
     p.shift = 0;
-    if (s->max == s->min) { p.base = p.scale = 0; p.shift = 1 / (double)e->n; }     /* uniform */
     return p;
 }
 
@@ -8998,107 +8969,112 @@ static double sal__p(const sal__dist *p, float v) { return (v - p->base) * p->sc
 static int sal__no_density(const sal__eval *e) { return e->d.min == 0 && e->d.max == 0; }
 
 /* Pearson:  CC = cov(m, d) / (sd m * sd d) */
-static double sal__cc(const sal__eval *e) {
+static sal_result sal__cc(sal__eval *e, double *value) {
     double sum = 0;
-    if (sal__no_density(e)) return NAN;
-    if (e->m.max == e->m.min || e->d.max == e->d.min) return 0;
+    *value = sal__no_density(e) ? NAN : 0;
+    if (sal__no_density(e) || e->m.max == e->m.min || e->d.max == e->d.min) return SAL_OK;
     for (size_t i = 0; i < e->n; i++) sum += (e->map[i] - e->m.mean) * (e->density[i] - e->d.mean);
-    return sum / ((double)(e->n - 1) * e->m.sd * e->d.sd);
+    *value = sum / ((double)(e->n - 1) * e->m.sd * e->d.sd);
+    return SAL_OK;
 }
 
-/* Judd, Durand, Torralba, MIT-CSAIL-TR-2012-001:  SIM = sum over i of min(p_i, q_i) */
-static double sal__sim(const sal__eval *e, sal_norm norm) {
-    sal__dist p = sal__dist_of(e, &e->m, norm), q = sal__dist_of(e, &e->d, norm);
+/* Judd, Durand, Torralba, MIT-CSAIL-TR-2012-001:  SIM = sum over i of min(p_i, q_i)
+   Variant 1: maps as they are, not stretched. */
+static sal_result sal__sim(sal__eval *e, double *value) {
+    sal__dist p = sal__dist_of(e, &e->m, !e->variant), q = sal__dist_of(e, &e->d, !e->variant);
     double sum = 0;
-    if (sal__no_density(e) || (norm == SAL_NORM_SUM && (e->m.min < 0 || e->d.min < 0))) return NAN;
+    *value = NAN;
+    if (sal__no_density(e) || (e->variant && (e->m.min < 0 || e->d.min < 0))) return SAL_OK;
     for (size_t i = 0; i < e->n; i++) {
         double a = sal__p(&p, e->map[i]), b = sal__p(&q, e->density[i]);
         sum += a < b ? a : b;
     }
-    return sum;
+    *value = sum;
+    return SAL_OK;
 }
 
 /* Kullback, Leibler 1951, with epsilon as in Bylinskii et al., "What do different evaluation
    metrics tell us about saliency models?", PAMI 2019:
        KL = sum over i of q_i log(eps + q_i / (p_i + eps)),   terms with q_i = 0 are 0
    fabs: the real part of the logarithm of a negative number. */
-static double sal__kl(const sal__eval *e, double eps) {
-    sal__dist p = sal__dist_of(e, &e->m, SAL_NORM_SUM), q = sal__dist_of(e, &e->d, SAL_NORM_SUM);
-    double sum = 0;
-    if (sal__no_density(e)) return NAN;
+static sal_result sal__kl(sal__eval *e, double *value) {
+    sal__dist p = sal__dist_of(e, &e->m, 0), q = sal__dist_of(e, &e->d, 0);
+    double eps = e->set.epsilon, sum = 0;
     for (size_t i = 0; i < e->n; i++)
         if (e->density[i] != 0) {
             double b = sal__p(&q, e->density[i]);
             sum += b * log(fabs(eps + b / (sal__p(&p, e->map[i]) + eps)));
         }
-    return sum;
+    *value = sal__no_density(e) ? NAN : sum;
+    return SAL_OK;
 }
 
 /* --- metrics at the fixations -------------------------------------------------------------- */
 
 /* The fixations to average over: their pixels, and how many. */
-static size_t sal__each(const sal__pixels *p, sal_each each, const uint32_t **at) {
-    *at = each == SAL_EACH_PIXEL ? p->once : p->all;
-    return each == SAL_EACH_PIXEL ? p->distinct : p->count;
+static size_t sal__each(const sal__pixels *p, int all, const uint32_t **at) {
+    *at = all ? p->all : p->once;
+    return all ? p->count : p->distinct;
 }
 
 /* Peters, Iyer, Itti, Koch, "Components of bottom-up gaze allocation in natural images", Vision
-   Research 2005:  NSS = mean over fixations f of (m_f - mean m) / sd m */
-static double sal__nss(const sal__eval *e, sal_each each) {
+   Research 2005:  NSS = mean over fixations f of (m_f - mean m) / sd m
+   sd is over n - 1, as in MATLAB; the loss of this name (>>losses) takes it over n.
+   Example: the map 1 2 3 4 has the mean 2.5 and the deviation sqrt(5 / 3) = 1.291. Fixations on 4,
+   3 and 4 score (1.5 + 0.5 + 1.5) / 3 / 1.291 = 0.904, each pixel once (1.5 + 0.5) / 2 / 1.291 =
+   0.775. Variant 1: every fixation counts. */
+static sal_result sal__nss(sal__eval *e, double *value) {
     const uint32_t *at;
-    size_t count = sal__each(&e->fix, each, &at);
+    size_t count = sal__each(&e->fix, e->variant, &at);
     double sum = 0;
-    if (count == 0) return NAN;
-    if (e->m.max == e->m.min) return 0;
+    *value = count ? 0 : NAN;
+    if (count == 0 || e->m.max == e->m.min) return SAL_OK;
     for (size_t i = 0; i < count; i++) sum += e->map[at[i]] - e->m.mean;
-    return sum / (double)count / e->m.sd;
+    *value = sum / (double)count / e->m.sd;
+    return SAL_OK;
 }
 
 /* Kuemmerer, Wallis, Bethge, "Information-theoretic model comparison unifies saliency metrics",
-   PNAS 2015:  IG = mean over fixations f of log2(eps + p_f) - log2(eps + b_f) */
-static double sal__ig(const sal__eval *e, sal_norm norm, sal_each each, double eps) {
-    sal__dist p = sal__dist_of(e, &e->m, norm), b = sal__dist_of(e, &e->b, norm);
+   PNAS 2015:  IG = mean over fixations f of log2(eps + p_f) - log2(eps + b_f)
+   Variant 1: maps as they are, and every fixation counts. */
+static sal_result sal__ig(sal__eval *e, double *value) {
+    sal__dist p = sal__dist_of(e, &e->m, !e->variant), b = sal__dist_of(e, &e->b, !e->variant);
     const uint32_t *at;
-    size_t count = sal__each(&e->fix, each, &at);
-    double sum = 0;
-    if (count == 0 || (norm == SAL_NORM_SUM && (e->m.min < 0 || e->b.min < 0))) return NAN;
+    size_t count = sal__each(&e->fix, e->variant, &at);
+    double eps = e->set.epsilon, sum = 0;
+    *value = NAN;
+    if (count == 0 || (e->variant && (e->m.min < 0 || e->b.min < 0))) return SAL_OK;
     for (size_t i = 0; i < count; i++)
         sum += log2(eps + sal__p(&p, e->map[at[i]])) - log2(eps + sal__p(&b, e->baseline[at[i]]));
-    return sum / (double)count;
+    *value = sum / (double)count;
+    return SAL_OK;
 }
 
 /* --- exact areas under the ROC curve ------------------------------------------------------- */
 
-/* The area is the probability that a positive lies above a negative, ties counting half (Mann,
-   Whitney 1947; Hanley, McNeil 1982):
-       AUC = mean over fixations f of (#{negatives < m_f} + #{negatives = m_f} / 2) / #negatives
-   negative: n values, ascending. */
-static double sal__auc(const sal__eval *e, sal_each each, const float *negative, size_t n) {
-    const uint32_t *at;
-    size_t count = sal__each(&e->fix, each, &at);
-    double sum = 0;
-    if (count == 0 || n == 0) return NAN;
-    for (size_t i = 0; i < count; i++) {
-        float v = e->map[at[i]];
-        sum += 0.5 * (double)(sal__rank(negative, n, v, 0) + sal__rank(negative, n, v, 1));
-    }
-    return sum / (double)count / (double)n;
-}
-
-static sal_result sal__auc_all(sal__eval *e, sal_each each, double *value) {
-    SAL__TRY(sal__eval_sort(e));
-    *value = sal__auc(e, each, e->sorted, e->n);
-    return SAL_OK;
-}
-
-/* Shuffled: Tatler, Baddeley, Gilchrist, "Visual correlates of fixation selection: effects of scale
-   and time", Vision Research 2005; Zhang et al., "SUN", Journal of Vision 2008. */
-static sal_result sal__sauc(sal__eval *e, sal_each each, double *value) {
-    const uint32_t *at;
-    size_t n = sal__each(&e->other, each, &at);
+/* The area is the probability that the map is higher at a fixation f than at a negative o, ties
+   counting half (Mann, Whitney 1947; Hanley, McNeil 1982):
+       AUC = mean over f and o of  1 if m_f > m_o,  1/2 if m_f = m_o,  0 if m_f < m_o
+   Negatives are all pixels or, in the shuffled AUC (variant 1), the fixations on other images:
+   Tatler, Baddeley, Gilchrist, "Visual correlates of fixation selection: effects of scale and
+   time", Vision Research 2005; Zhang et al., "SUN", Journal of Vision 2008.
+   Example: fixations on the values 4, 3, 4, negatives 1, 2, 3. Each 4 wins all three pairs, the 3
+   wins two and ties once: (3 + 2.5 + 3) / 9 = 0.944.
+   With the negatives in ascending order, how many are below m_f, and how many are not above it, is
+   where m_f would stand among them; the wins of f are the mean of the two. */
+static sal_result sal__auc(sal__eval *e, double *value) {
+    size_t n = e->variant ? e->other.count : e->n, count = e->fix.count;
     float *negative;
-    SAL__TRY(sal__sorted(e, at, n, &negative));
-    *value = sal__auc(e, each, negative, n);
+    double wins = 0;
+    if (e->variant) SAL__TRY(sal__sorted(e, e->other.all, n, &negative));
+    else SAL__TRY(sal__eval_sort(e));
+    if (!e->variant) negative = e->sorted;
+    for (size_t i = 0; i < count; i++) {
+        float m = e->map[e->fix.all[i]];
+        size_t below = sal__rank(negative, n, m, 0), not_above = sal__rank(negative, n, m, 1);
+        wins += 0.5 * (double)(below + not_above);
+    }
+    *value = count && n ? wins / (double)count / (double)n : NAN;
     return SAL_OK;
 }
 
@@ -9175,18 +9151,18 @@ static double sal__roc_area(const double *tp, const double *fp, int k) {
 }
 
 /* The mean over `splits` draws of negatives, as many as fixated pixels: from all pixels with
-   repetition, or (shuffled) from those fixated on other images without. The area is linear in fp,
-   so its expectation (splits = 0) has the fp of all that could be drawn. */
-static sal_result sal__auc_grid(sal__eval *e, int shuffled, int splits, double step, uint64_t seed,
-                                double *value) {
+   repetition, or (shuffled) from those fixated on other images without. Variant 1: the mean over
+   all draws. The area is linear in fp, so its expectation has the fp of all that could be drawn. */
+static sal_result sal__auc_grid(sal__eval *e, int shuffled, double *value) {
     const sal__pixels *f = &e->fix;
     size_t n = shuffled ? e->other.distinct : e->n, count = f->distinct, draws;
-    double *tp, *fp, sum = 0;
+    double *tp, *fp, step = e->set.step, sum = 0;
+    int splits = e->variant ? 0 : e->set.splits;
     uint32_t *pool;
-    sal_rng rng = { seed };
+    sal_rng rng = { e->set.seed };
     if (splits < 0 || !(step >= 1e-4 && step <= 1))
         return sal__fail(e->ctx, SAL_ERR_ARGUMENT, "metrics: %d splits with a step of %g: at least "
-                         "0 splits and a step from 0.0001 to 1 are possible", splits, step);
+                         "1 split and a step from 0.0001 to 1 are possible", splits, step);
     *value = NAN;
     if (count == 0 || n == 0 || (!shuffled && splits && count == 1)) return SAL_OK;
     if (!shuffled && splits == 0) SAL__TRY(sal__eval_sort(e));
@@ -9202,17 +9178,27 @@ static sal_result sal__auc_grid(sal__eval *e, int shuffled, int splits, double s
             if (shuffled) {             /* the first steps of a Fisher-Yates shuffle */
                 size_t other = i + sal_rng_below(&rng, (uint32_t)(n - i));
                 uint32_t swap = pool[i];
-                pool[i] = pool[other]; pool[other] = swap;
+                pool[i] = pool[other];
+                pool[other] = swap;
             } else pool[i] = sal_rng_below(&rng, (uint32_t)n);
         sal__rates(e, pool, draws, step, fp);
         sum += sal__roc_area(tp, fp, k) / splits;
     }
     if (splits == 0) {
-        if (shuffled) sal__rates(e, pool, n, step, fp); else sal__rates_of_map(e, step, fp);
+        if (shuffled) sal__rates(e, pool, n, step, fp);
+        else sal__rates_of_map(e, step, fp);
         sum = sal__roc_area(tp, fp, k);
     }
     *value = sum;
     return SAL_OK;
+}
+
+static sal_result sal__auc_borji(sal__eval *e, double *value) {
+    return sal__auc_grid(e, 0, value);
+}
+
+static sal_result sal__auc_shuffled(sal__eval *e, double *value) {
+    return sal__auc_grid(e, 1, value);
 }
 
 /* --- earth mover's distance -----------------------------------------------------------------
@@ -9275,40 +9261,23 @@ static void sal__tree_refresh(const sal__transport *tr, int top) {
     }
 }
 
-/* A first tree: walk over the cells along a Hilbert curve and let each node trade with the last
-   ones that still wait for a partner. The one of a pair that is served becomes a child of the
-   other. rest: the mass each node has to trade; stack: scratch; both have one element a node. */
+/* A first tree: walk over the cells, rows alternating in direction, and let each node trade with
+   the last ones that still wait for a partner. The one of a pair that is served becomes a child of
+   the other. rest: the mass each node has to trade; stack: scratch; both have one element a node. */
 static void sal__tree_start(const sal__transport *tr, const int *node_at, int w, int h,
                             int64_t *rest, int *stack) {
     sal__node *t = tr->node;
-    int side = 1, waiting = 0;
-    while (side < w || side < h) side *= 2;
-    for (int64_t step = 0; step < (int64_t)side * side; step++) {
-        int x = 0, y = 0, s, k;
-        int64_t bits = step;
-        for (s = 1; s < side; s *= 2, bits /= 4) {      /* the step-th cell of the Hilbert curve */
-            int right = (int)(bits / 2 & 1), down = (int)((bits ^ right) & 1), swap;
-            if (!down) {
-                if (right) { x = s - 1 - x; y = s - 1 - y; }
-                swap = x; x = y; y = swap;
-            }
-            x += s * right; y += s * down;
-        }
-        if (x >= w || y >= h) {     /* whole squares outside of the grid are one step */
-            int64_t whole = 1;
-            for (s = 2; s <= side && step % (4 * whole) == 0 && (x / s * s >= w || y / s * s >= h);
-                 s *= 2) whole *= 4;
-            step += whole - 1;
-            continue;
-        }
-        k = node_at[y * w + x];
+    int waiting = 0;
+    for (int i = 0; i < w * h; i++) {
+        int y = i / w, k = node_at[y % 2 ? y * w + w - 1 - i % w : i];
         while (k >= 0 && waiting && (stack[waiting - 1] < tr->sources) != (k < tr->sources)) {
             int other = stack[waiting - 1];
             int source = SAL__MIN(k, other), sink = SAL__MAX(k, other);
             int served = rest[source] < rest[sink] ? source : sink;     /* of equals the sink */
             int64_t flow = rest[served];
             t[served].flow = flow;
-            rest[source] -= flow; rest[sink] -= flow;
+            rest[source] -= flow;
+            rest[sink] -= flow;
             sal__tree_link(t, served, source + sink - served);
             if (served == other) waiting--; else k = -1;
         }
@@ -9454,28 +9423,31 @@ static sal_result sal__emd_solve(sal_ctx *ctx, sal__arena *arena, const int64_t 
     return SAL_OK;
 }
 
-/* The masses of both maps in units of 2^-52, negative values as 0; an empty p is uniform. */
-SALDEF sal_result sal_metric_emd(sal_ctx *ctx, const float *p, const float *q, int w, int h,
-                                 double *value) {
+/* The masses of both maps, reduced to cells, in units of 2^-52. What is negative, in the maps or as
+   the overshoot of the filter, counts as 0; an empty p is uniform. */
+static sal_result sal__emd(sal__eval *e, double *value) {
     double unit = 4503599627370496.0, psum = 0, qsum = 0;
-    int cells, largest = 0;
+    int cell = e->set.cell, w = cell > 0 ? (e->w - 1) / cell + 1 : 0, largest = 0;
+    int h = cell > 0 ? (e->h - 1) / cell + 1 : 0, cells = w * h;
     int64_t *mass, rest = 0;
-    sal__arena arena = { NULL };
-    *value = 0;
-    SAL__TRY(sal__check_size(ctx, "EMD", w, h));
-    if ((double)w * h > 65536)
-        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "EMD: %d x %d cells are too many (65536 at "
-                         "most): reduce the maps first", w, h);
-    if (!p || !q) return sal__fail(ctx, SAL_ERR_ARGUMENT, "EMD: a map is missing (NULL)");
-    cells = w * h;
+    float *p, *q;
+    if (cells < 1 || cells > 65536)
+        return sal__fail(e->ctx, SAL_ERR_UNSUPPORTED, "EMD: %d x %d pixels in cells of %d make %d "
+                         "cells; from 1 to 65536 are possible", e->w, e->h, cell, cells);
+    SAL__TRY_PUT(p, e->ctx, &e->arena, float, cells);
+    SAL__TRY_PUT(q, e->ctx, &e->arena, float, cells);
+    SAL__TRY(sal_resize(e->ctx, p, w, h, e->map, e->w, e->h, 1, SAL_FILTER_CUBIC));
+    SAL__TRY(sal_resize(e->ctx, q, w, h, e->density, e->w, e->h, 1, SAL_FILTER_CUBIC));
     for (int k = 0; k < cells; k++) {
-        if (!(fabsf(p[k]) <= FLT_MAX) || !(fabsf(q[k]) <= FLT_MAX))
-            return sal__fail(ctx, SAL_ERR_NUMERIC, "EMD: a map is not finite at x %d, y %d", k % w,
-                             k / w);
-        psum += SAL__MAX(p[k], 0); qsum += SAL__MAX(q[k], 0);
+        psum += SAL__MAX(p[k], 0);
+        qsum += SAL__MAX(q[k], 0);
     }
-    if (qsum == 0) { *value = NAN; return SAL_OK; }
-    SAL__TRY_PUT(mass, ctx, &arena, int64_t, cells);
+    if (!(psum <= DBL_MAX && qsum <= DBL_MAX))
+        return sal__fail(e->ctx, SAL_ERR_NUMERIC, "EMD: values near the limit of float overflow "
+                         "when the maps are reduced: scale the maps first");
+    *value = NAN;
+    if (qsum == 0) return SAL_OK;
+    SAL__TRY_PUT(mass, e->ctx, &e->arena, int64_t, cells);
     for (int k = 0; k < cells; k++) {
         double a = psum > 0 ? SAL__MAX(p[k], 0) / psum : 1.0 / cells, b = SAL__MAX(q[k], 0) / qsum;
         mass[k] = (int64_t)floor(a * unit + 0.5) - (int64_t)floor(b * unit + 0.5);
@@ -9483,182 +9455,83 @@ SALDEF sal_result sal_metric_emd(sal_ctx *ctx, const float *p, const float *q, i
         if (fabs((double)mass[k]) > fabs((double)mass[largest])) largest = k;
     }
     mass[largest] -= rest;          /* what rounding left over: less than 2^-36 */
-    sal_result r = sal__emd_solve(ctx, &arena, mass, w, h, value);
-    sal__arena_free(ctx, &arena);
-    return r;
+    return sal__emd_solve(e->ctx, &e->arena, mass, w, h, value);
 }
 
-SALDEF sal_result sal_metric_emd_reduced(sal_ctx *ctx, const float *map, const float *density,
-                                         int w, int h, int factor, double *value) {
-    float *p;
-    *value = 0;
-    SAL__TRY(sal__check_size(ctx, "EMD", w, h));
-    if (!map || !density || factor < 1)
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "EMD: a map is missing (NULL), or the factor %d is "
-                         "below 1", factor);
-    int rw = (w - 1) / factor + 1, rh = (h - 1) / factor + 1;
-    SAL__TRY_NEW(p, ctx, float, 2 * (size_t)rw * rh);
-    float *q = p + (size_t)rw * rh;
-    sal_result r = sal_resize(ctx, p, rw, rh, map, w, h, 1, SAL_FILTER_CUBIC);
-    if (r == SAL_OK) r = sal_resize(ctx, q, rw, rh, density, w, h, 1, SAL_FILTER_CUBIC);
-    if (r == SAL_OK) r = sal_metric_emd(ctx, p, q, rw, rh, value);
-    sal_free(ctx, p);
-    return r;
-}
+/* --- all of them --------------------------------------------------------------------------- */
 
-/* --- the functions of the api -------------------------------------------------------------- */
+/* compute fills *value; variant is what it finds in the evaluation. */
+typedef struct sal__metric_row {
+    sal_metric_info info;
+    sal_result (*compute)(sal__eval *e, double *value);
+    int variant;
+} sal__metric_row;
 
-static sal_result sal__check_epsilon(sal_ctx *ctx, double eps) {
-    if (eps >= 0 && eps <= 1) return SAL_OK;
-    return sal__fail(ctx, SAL_ERR_ARGUMENT, "metrics: an epsilon of %g, which is from 0 to 1", eps);
-}
-
-/* The body of a function for one metric: opens what it needs, lets `compute` set *value and r. */
-#define SAL__METRIC(needs, density_, baseline_, fixations_, others_, compute) \
-    sal_score_desc d = SAL__ZEROED; \
-    sal__eval e; \
-    const sal_points *f = (fixations_), *o = (others_); \
-    d.map = map; d.w = w; d.h = h; d.density = (density_); d.baseline = (baseline_); \
-    if (f) d.fixations = *f; \
-    if (o) d.others = *o; \
-    *value = 0; \
-    sal_result r = sal__eval_open(ctx, &d, needs, &e); \
-    if (r == SAL_OK) compute; \
-    sal__arena_free(ctx, &e.arena); \
-    return r
-
-SALDEF sal_result sal_metric_cc(sal_ctx *ctx, const float *map, const float *density, int w, int h,
-                                double *value) {
-    SAL__METRIC(SAL_NEEDS_DENSITY, density, NULL, NULL, NULL, *value = sal__cc(&e));
-}
-
-SALDEF sal_result sal_metric_sim(sal_ctx *ctx, const float *map, const float *density, int w, int h,
-                                 sal_norm norm, double *value) {
-    SAL__METRIC(SAL_NEEDS_DENSITY, density, NULL, NULL, NULL, *value = sal__sim(&e, norm));
-}
-
-SALDEF sal_result sal_metric_kl(sal_ctx *ctx, const float *map, const float *density, int w, int h,
-                                double epsilon, double *value) {
-    *value = 0;
-    SAL__TRY(sal__check_epsilon(ctx, epsilon));
-    SAL__METRIC(SAL_NEEDS_DENSITY, density, NULL, NULL, NULL, *value = sal__kl(&e, epsilon));
-}
-
-SALDEF sal_result sal_metric_nss(sal_ctx *ctx, const float *map, int w, int h,
-                                 const sal_points *fixations, sal_each each, double *value) {
-    SAL__METRIC(SAL_NEEDS_FIXATIONS, NULL, NULL, fixations, NULL, *value = sal__nss(&e, each));
-}
-
-SALDEF sal_result sal_metric_ig(sal_ctx *ctx, const float *map, const float *baseline, int w, int h,
-                                const sal_points *fixations, sal_norm norm, sal_each each,
-                                double epsilon, double *value) {
-    *value = 0;
-    SAL__TRY(sal__check_epsilon(ctx, epsilon));
-    SAL__METRIC(SAL_NEEDS_FIXATIONS | SAL_NEEDS_BASELINE, NULL, baseline, fixations, NULL,
-                *value = sal__ig(&e, norm, each, epsilon));
-}
-
-SALDEF sal_result sal_metric_auc(sal_ctx *ctx, const float *map, int w, int h,
-                                 const sal_points *fixations, sal_each each, double *value) {
-    SAL__METRIC(SAL_NEEDS_FIXATIONS, NULL, NULL, fixations, NULL,
-                r = sal__auc_all(&e, each, value));
-}
-
-SALDEF sal_result sal_metric_auc_judd(sal_ctx *ctx, const float *map, int w, int h,
-                                      const sal_points *fixations, double *value) {
-    SAL__METRIC(SAL_NEEDS_FIXATIONS, NULL, NULL, fixations, NULL, r = sal__auc_judd(&e, value));
-}
-
-SALDEF sal_result sal_metric_sauc(sal_ctx *ctx, const float *map, int w, int h,
-                                  const sal_points *fixations, const sal_points *others,
-                                  sal_each each, double *value) {
-    SAL__METRIC(SAL_NEEDS_FIXATIONS | SAL_NEEDS_OTHERS, NULL, NULL, fixations, others,
-                r = sal__sauc(&e, each, value));
-}
-
-SALDEF sal_result sal_metric_auc_borji(sal_ctx *ctx, const float *map, int w, int h,
-                                       const sal_points *fixations, int splits, double step,
-                                       uint64_t seed, double *value) {
-    SAL__METRIC(SAL_NEEDS_FIXATIONS, NULL, NULL, fixations, NULL,
-                r = sal__auc_grid(&e, 0, splits, step, seed, value));
-}
-
-SALDEF sal_result sal_metric_auc_shuffled(sal_ctx *ctx, const float *map, int w, int h,
-                                          const sal_points *fixations,
-                                          const sal_points *others, int splits, double step,
-                                          uint64_t seed, double *value) {
-    SAL__METRIC(SAL_NEEDS_FIXATIONS | SAL_NEEDS_OTHERS, NULL, NULL, fixations, others,
-                r = sal__auc_grid(&e, 1, splits, step, seed, value));
-}
-#undef SAL__METRIC
-
-SALDEF const sal_metric_info *sal_metric_about(sal_metric metric) {
+static const sal__metric_row *sal__metric_at(int i) {
     enum { D = SAL_NEEDS_DENSITY, F = SAL_NEEDS_FIXATIONS, O = F | SAL_NEEDS_OTHERS,
            B = F | SAL_NEEDS_BASELINE };
-    static const sal_metric_info table[SAL_METRIC_COUNT] = {
-        { "CC",                "correlation of map and density", 1, D },
-        { "NSS",               "normalised scanpath saliency, a fixated pixel counts once", 1, F },
-        { "AUC",               "exact area under the ROC curve; negatives: all pixels", 1, F },
-        { "sAUC",              "exact; negatives: fixations on other images", 1, O },
-        { "SIM",               "similarity, both maps stretched to 0..1 first", 1, D },
-        { "KL",                "Kullback-Leibler divergence from the density, nats", -1, D },
-        { "IG",                "information gain, bits per fixated pixel, maps stretched", 1, B },
-        { "EMD",               "earth mover's distance, cells of 32 pixels", -1, D },
-        { "AUC_Judd",          "as the MIT benchmark; negatives: pixels not fixated", 1, F },
-        { "AUC_Borji",         "as the MIT benchmark; negatives: pixels drawn 100 times", 1, F },
-        { "AUC_Borji_mean",    "what AUC_Borji is on average", 1, F },
-        { "AUC_shuffled",      "as the MIT benchmark; negatives: drawn from them 100 times", 1, O },
-        { "AUC_shuffled_mean", "what AUC_shuffled is on average", 1, O },
-        { "NSS_all",           "normalised scanpath saliency, every fixation counts", 1, F },
-        { "SIM_sum",           "similarity without the stretching", 1, D },
-        { "IG_sum",            "information gain, bits per fixation, maps as they are", 1, B }
+    static const sal__metric_row table[SAL_METRIC_COUNT] = {
+        { { "CC", "correlation of map and density", 1, D }, sal__cc, 0 },
+        { { "NSS", "normalised scanpath saliency, a fixated pixel counts once", 1, F },
+          sal__nss, 0 },
+        { { "AUC", "exact area under the ROC curve; negatives: all pixels", 1, F }, sal__auc, 0 },
+        { { "sAUC", "exact; negatives: fixations on other images", 1, O }, sal__auc, 1 },
+        { { "SIM", "similarity, both maps stretched to 0..1 first", 1, D }, sal__sim, 0 },
+        { { "KL", "Kullback-Leibler divergence from the density, nats", -1, D }, sal__kl, 0 },
+        { { "IG", "information gain, bits per fixated pixel, maps stretched", 1, B }, sal__ig, 0 },
+        { { "EMD", "earth mover's distance, cells of 32 pixels", -1, D }, sal__emd, 0 },
+        { { "AUC_Judd", "as the MIT benchmark; negatives: pixels not fixated", 1, F },
+          sal__auc_judd, 0 },
+        { { "AUC_Borji", "as the MIT benchmark; negatives: pixels drawn 100 times", 1, F },
+          sal__auc_borji, 0 },
+        { { "AUC_Borji_mean", "what AUC_Borji is on average", 1, F }, sal__auc_borji, 1 },
+        { { "AUC_shuffled", "as the MIT benchmark; negatives: drawn from them 100 times", 1, O },
+          sal__auc_shuffled, 0 },
+        { { "AUC_shuffled_mean", "what AUC_shuffled is on average", 1, O }, sal__auc_shuffled, 1 },
+        { { "NSS_all", "normalised scanpath saliency, every fixation counts", 1, F }, sal__nss, 1 },
+        { { "SIM_sum", "similarity without the stretching", 1, D }, sal__sim, 1 },
+        { { "IG_sum", "information gain, bits per fixation, maps as they are", 1, B }, sal__ig, 1 }
     };
-    return (unsigned)metric < SAL_METRIC_COUNT ? &table[metric] : NULL;
+    return &table[i];
+}
+
+SALDEF const sal_metric_info *sal_metric_about(sal_metric_kind metric) {
+    return (unsigned)metric < SAL_METRIC_COUNT ? &sal__metric_at((int)metric)->info : NULL;
 }
 
 SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *d, double *value) {
-    double eps = d->epsilon != 0 ? d->epsilon : DBL_EPSILON, step = d->step != 0 ? d->step : 0.1;
-    uint64_t seed = d->seed ? d->seed : ctx->seed;
-    int splits = d->splits ? d->splits : 100, needs = 0;
     int have = (d->density ? SAL_NEEDS_DENSITY : 0) | (d->fixations.x ? SAL_NEEDS_FIXATIONS : 0) |
                (d->others.x ? SAL_NEEDS_OTHERS : 0) | (d->baseline ? SAL_NEEDS_BASELINE : 0);
-    char wanted[SAL_METRIC_COUNT];
+    unsigned wanted = d->metrics;
+    int needs = 0;
     sal__eval e;
-    SAL__TRY(sal__check_epsilon(ctx, eps));
     for (int i = 0; i < SAL_METRIC_COUNT; i++) {
-        int need = sal_metric_about((sal_metric)i)->needs;
-        wanted[i] = (char)(d->metrics ? d->metrics >> i & 1 : (need & ~have) == 0);
-        if (wanted[i]) needs |= need;
+        int need = sal__metric_at(i)->info.needs;
+        if (!d->metrics && !(need & ~have)) wanted |= SAL_METRIC_BIT(i);
+        if (wanted & SAL_METRIC_BIT(i)) needs |= need;
         value[i] = NAN;
     }
     sal_result r = sal__eval_open(ctx, d, needs, &e);
     for (int i = 0; i < SAL_METRIC_COUNT && r == SAL_OK; i++) {
-        double *v = &value[i];
-        if (!wanted[i]) continue;
-        switch ((sal_metric)i) {
-        case SAL_METRIC_CC: *v = sal__cc(&e); break;
-        case SAL_METRIC_NSS: *v = sal__nss(&e, SAL_EACH_PIXEL); break;
-        case SAL_METRIC_AUC: r = sal__auc_all(&e, SAL_EACH_FIXATION, v); break;
-        case SAL_METRIC_SAUC: r = sal__sauc(&e, SAL_EACH_FIXATION, v); break;
-        case SAL_METRIC_SIM: *v = sal__sim(&e, SAL_NORM_MINMAX); break;
-        case SAL_METRIC_KL: *v = sal__kl(&e, eps); break;
-        case SAL_METRIC_IG: *v = sal__ig(&e, SAL_NORM_MINMAX, SAL_EACH_PIXEL, eps); break;
-        case SAL_METRIC_EMD: r = sal_metric_emd_reduced(ctx, e.map, e.density, e.w, e.h, 32, v);
-        break;
-        case SAL_METRIC_AUC_JUDD: r = sal__auc_judd(&e, v); break;
-        case SAL_METRIC_AUC_BORJI: r = sal__auc_grid(&e, 0, splits, step, seed, v); break;
-        case SAL_METRIC_AUC_BORJI_MEAN: r = sal__auc_grid(&e, 0, 0, step, 0, v); break;
-        case SAL_METRIC_AUC_SHUFFLED: r = sal__auc_grid(&e, 1, splits, step, seed, v); break;
-        case SAL_METRIC_AUC_SHUFFLED_MEAN: r = sal__auc_grid(&e, 1, 0, step, 0, v); break;
-        case SAL_METRIC_NSS_ALL: *v = sal__nss(&e, SAL_EACH_FIXATION); break;
-        case SAL_METRIC_SIM_SUM: *v = sal__sim(&e, SAL_NORM_SUM); break;
-        case SAL_METRIC_IG_SUM: *v = sal__ig(&e, SAL_NORM_SUM, SAL_EACH_FIXATION, eps); break;
-        case SAL_METRIC_COUNT: break;
-        }
+        e.variant = sal__metric_at(i)->variant;
+        if (wanted & SAL_METRIC_BIT(i)) r = sal__metric_at(i)->compute(&e, &value[i]);
     }
-    if (r != SAL_OK) for (int i = 0; i < SAL_METRIC_COUNT; i++) value[i] = 0;
+    for (int i = 0; i < SAL_METRIC_COUNT && r != SAL_OK; i++) value[i] = 0;
     sal__arena_free(ctx, &e.arena);
     return r;
+}
+
+SALDEF sal_result sal_metric(sal_ctx *ctx, sal_metric_kind which, const sal_score_desc *desc,
+                             double *value) {
+    sal_score_desc d = *desc;
+    double all[SAL_METRIC_COUNT];
+    *value = 0;
+    if (!sal_metric_about(which))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no metric number %d", (int)which);
+    d.metrics = SAL_METRIC_BIT(which);
+    SAL__TRY(sal_score(ctx, &d, all));
+    *value = all[which];
+    return SAL_OK;
 }
 
 /* ============================================================================================

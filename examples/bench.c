@@ -542,8 +542,11 @@ static sal_result do_score(sal_ctx *ctx, const others *o) {
 }
 
 static sal_result do_emd(sal_ctx *ctx, const others *o) {   /* of the first pixels: much to move */
+    sal_score_desc d = { 0 };
     double value;
-    return sal_metric_emd(ctx, o->map.data, o->density.data, EMD_SIDE, EMD_SIDE, &value);
+    d.w = d.h = EMD_SIDE; d.map = o->map.data; d.density = o->density.data;
+    d.cell = 1;
+    return sal_metric(ctx, SAL_METRIC_EMD, &d, &value);
 }
 
 /* The best of three runs in ms; < 0 on failure. */

@@ -64,7 +64,7 @@ static const sal_metric_info *metric_about(int m) {
     static const sal_metric_info crop[CROPS] = { { "crop_1:1", text, 1, SAL_NEEDS_FIXATIONS },
                                                  { "crop_16:9", text, 1, SAL_NEEDS_FIXATIONS },
                                                  { "crop_9:16", text, 1, SAL_NEEDS_FIXATIONS } };
-    return m < SAL_METRIC_COUNT ? sal_metric_about((sal_metric)m) : &crop[m - SAL_METRIC_COUNT];
+    return m < SAL_METRIC_COUNT ? sal_metric_about((sal_metric_kind)m) : &crop[m - SAL_METRIC_COUNT];
 }
 
 static const char *metric_name(int m) { return metric_about(m)->name; }
@@ -243,7 +243,7 @@ static sal_result score_viewers(sal_ctx *ctx, const evaluation *e, const target 
 static int needs(const evaluation *e, int what) {
     int m;
     for (m = 0; m < SAL_METRIC_COUNT; m++)
-        if (e->metrics >> m & 1 && sal_metric_about((sal_metric)m)->needs & what) return 1;
+        if (e->metrics >> m & 1 && sal_metric_about((sal_metric_kind)m)->needs & what) return 1;
     return 0;
 }
 

@@ -78,11 +78,10 @@ static void read_set(sal_ctx *ctx) {
     sal_dataset set;
     sal_item item;
     sal_image image;
-    sal_points points;
+    sal_score_desc score = { 0 };
     float x[4], y[4];
     double auc = 0;
     int i;
-    points.x = x; points.y = y; points.count = 4; points.stride = 0;
     memset(&set, 0, sizeof set);
     if (!CHECK(sal_dataset_open(ctx, in_folder("set"), NULL, &set) == SAL_OK && set.count ==
                PICTURES, "the MAT file is read (%s)", sal_error(ctx))) return;
@@ -94,7 +93,10 @@ static void read_set(sal_ctx *ctx) {
         draw(&image, 1);
         CHECK(!memcmp(image.data, item.image.data, 3 * SIDE * SIDE), "and the picture's bytes");
         for (i = 0; i < 4; i++) { x[i] = item.fixation[i].x; y[i] = item.fixation[i].y; }
-        sal_metric_auc_judd(ctx, item.density.data, SIDE, SIDE, &points, &auc);
+        score.w = score.h = SIDE;
+        score.map = item.density.data;
+        score.fixations.x = x; score.fixations.y = y; score.fixations.count = 4;
+        sal_metric(ctx, SAL_METRIC_AUC_JUDD, &score, &auc);
         CHECK(auc > .95, "the density map predicts the fixations: AUC %.3f", auc);
         sal_image_free(ctx, &image);
         sal_item_free(ctx, &item);

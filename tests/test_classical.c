@@ -422,18 +422,19 @@ static void test_people(sal_ctx *ctx) {
     }
     for (i = 12; i < set.count; i += set.count / 20, pictures++) {
         sal_item item;
-        sal_points points;
+        sal_score_desc d = ZEROED;
         if (sal_dataset_item(ctx, &set, i, SAL_ITEM_ALL, &item) != SAL_OK) break;
-        points.x = &item.fixation->x; points.y = &item.fixation->y;
-        points.count = item.fixations;
-        points.stride = (int)(sizeof(sal_fixation) / sizeof(float));
+        d.fixations.x = &item.fixation->x; d.fixations.y = &item.fixation->y;
+        d.fixations.count = item.fixations;
+        d.fixations.stride = (int)(sizeof(sal_fixation) / sizeof(float));
         for (k = 0; k < SAL_CLASSICAL_COUNT; k++) {
             double one;
             sal_map map;
             sal_classical(ctx, classical_kind(k), &item.image, NULL, &map);
-            sal_metric_cc(ctx, map.data, item.density.data, map.w, map.h, &one);
+            d.w = map.w; d.h = map.h; d.map = map.data; d.density = item.density.data;
+            sal_metric(ctx, SAL_METRIC_CC, &d, &one);
             cc[k] += one;
-            sal_metric_nss(ctx, map.data, map.w, map.h, &points, SAL_EACH_PIXEL, &one);
+            sal_metric(ctx, SAL_METRIC_NSS, &d, &one);
             nss[k] += one;
             sal_map_free(ctx, &map);
         }

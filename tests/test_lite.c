@@ -135,8 +135,10 @@ static void test_fewer_domains(sal_ctx *ctx) {
 
 /* How alike two maps are: their correlation. */
 static double likeness(sal_ctx *ctx, const sal_map *a, const sal_map *b) {
+    sal_score_desc d = ZEROED;
     double cc = 0;
-    return sal_metric_cc(ctx, a->data, b->data, a->w, a->h, &cc) == SAL_OK ? cc : 0;
+    d.w = a->w; d.h = a->h; d.map = a->data; d.density = b->data;
+    return sal_metric(ctx, SAL_METRIC_CC, &d, &cc) == SAL_OK ? cc : 0;
 }
 
 /* The map of a photograph as a hash of its bits, for a set of instructions and so many threads. */

@@ -20,6 +20,26 @@ static sal_points points(const float *x, const float *y, int count) {
     return f;
 }
 
+/* The value of one metric; -1e9 if it fails. */
+static double one_of(sal_metric_kind which, const sal_score_desc *d) {
+    double value;
+    return sal_metric(&ctx, which, d, &value) == SAL_OK ? value : -1e9;
+}
+
+static sal_score_desc desc_of(const float *map, const float *density, int w, int h) {
+    sal_score_desc d = ZEROED;
+    d.map = map; d.density = density;
+    d.w = w; d.h = h;
+    return d;
+}
+
+/* The EMD between maps of so many cells. */
+static double emd_of(const float *p, const float *q, int w, int h, int cell) {
+    sal_score_desc d = desc_of(p, q, w, h);
+    d.cell = cell;
+    return one_of(SAL_METRIC_EMD, &d);
+}
+
 /* --- the MIT benchmark's own code, run in Octave ------------------------------------------- */
 
 static int load(const char *folder, const char *name, int k, sal_map *map) {
@@ -100,7 +120,7 @@ static void test_benchmark(const char *folder) {
     }
     for (i = 0; i < 6; i++)
         CHECK(off[i] <= 1e-6, "%s of six maps is the benchmark's to 1e-6 (worst: %.0e)",
-              sal_metric_about((sal_metric)metric[i])->name, off[i]);
+              sal_metric_about((sal_metric_kind)metric[i])->name, off[i]);
     CHECK(drawn[0] <= 3 && drawn[1] <= 3, "AUC_Borji and AUC_shuffled are within three standard "
           "errors of the benchmark's (worst: %.1f, %.1f)", drawn[0], drawn[1]);
     CHECK(drawn[2] <= 3 && drawn[3] <= 3, "so are the means over all draws (worst: %.1f, %.1f)",
@@ -120,7 +140,7 @@ static void test_benchmark(const char *folder) {
         load(folder, "emd_q", k, &density);
         v = -2;
         if (map.data && density.data)
-            sal_metric_emd(&ctx, map.data, density.data, map.w, map.h, &v);
+            v = emd_of(map.data, density.data, map.w, map.h, 1);
         CHECK(near(v, sum, 1e-6), "EMD of case %d as from linear programming (%.9f)", k, v);
         sal_map_free(&ctx, &map); sal_map_free(&ctx, &density);
     }
@@ -133,35 +153,37 @@ static void test_by_hand(void) {
     static const float x[3] = { 1, 0, 1 }, y[3] = { 1, 1, 1 };     /* values 4, 3, 4 */
     static const float ox[3] = { 0, 1, 0 }, oy[3] = { 0, 0, 1 };   /* values 1, 2, 3 */
     sal_points f = points(x, y, 3), o = points(ox, oy, 3);
-    double v;
-    sal_metric_cc(&ctx, m, q, 2, 2, &v);
-    CHECK(near(v, 2 / sqrt(5.), 1e-12), "CC of 1 2 3 4 and 0 0 1 1 is 2 / sqrt 5");
-    sal_metric_sim(&ctx, m, q, 2, 2, SAL_NORM_SUM, &v);
-    CHECK(near(v, .3 + .4, 1e-12), "SIM without stretching: min(.3, .5) + min(.4, .5)");
-    sal_metric_sim(&ctx, m, q, 2, 2, SAL_NORM_MINMAX, &v);
-    CHECK(near(v, 2. / 6 + 3. / 6, 1e-12), "SIM with stretching: 0 1 2 3 over 6");
-    sal_metric_kl(&ctx, m, q, 2, 2, 0, &v);
-    CHECK(near(v, .5 * log(.5 / .3) + .5 * log(.5 / .4), 1e-12), "KL with epsilon 0 by hand");
-    sal_metric_kl(&ctx, m, q, 2, 2, .1, &v);
-    CHECK(near(v, .5 * log(.1 + .5 / .4) + .5 * log(.1 + .5 / .5), 1e-12), "and with epsilon 0.1");
-    sal_metric_nss(&ctx, m, 2, 2, &f, SAL_EACH_PIXEL, &v);
-    CHECK(near(v, 1 / sqrt(5. / 3), 1e-12), "NSS of pixels 3 and 4: (3.5 - 2.5) / sd");
-    sal_metric_nss(&ctx, m, 2, 2, &f, SAL_EACH_FIXATION, &v);
-    CHECK(near(v, (11. / 3 - 2.5) / sqrt(5. / 3), 1e-12), "NSS of fixations 4, 3, 4");
-    sal_metric_ig(&ctx, m, flat, 2, 2, &f, SAL_NORM_SUM, SAL_EACH_FIXATION, 0, &v);
-    CHECK(near(v, (2 * log2(.4 / .25) + log2(.3 / .25)) / 3, 1e-12), "IG over a uniform baseline");
-    sal_metric_ig(&ctx, m, q, 2, 2, &f, SAL_NORM_MINMAX, SAL_EACH_PIXEL, 0, &v);
-    CHECK(near(v, (log2(3. / 6 / .5) + log2(2. / 6 / .5)) / 2, 1e-12), "IG of stretched maps");
-    sal_metric_auc(&ctx, m, 2, 2, &f, SAL_EACH_FIXATION, &v);
-    CHECK(near(v, (3.5 + 2.5 + 3.5) / 12, 1e-12), "AUC: 4 beats three pixels and ties with one");
-    sal_metric_auc(&ctx, m, 2, 2, &f, SAL_EACH_PIXEL, &v);
-    CHECK(near(v, (3.5 + 2.5) / 8, 1e-12), "AUC with each pixel once");
-    sal_metric_sauc(&ctx, m, 2, 2, &f, &o, SAL_EACH_FIXATION, &v);
-    CHECK(near(v, (3 + 2.5 + 3) / 9, 1e-12), "sAUC against fixations on values 1, 2, 3");
-    sal_metric_auc_judd(&ctx, m, 2, 2, &f, &v);
-    CHECK(near(v, 1, 1e-12), "AUC_Judd is 1 when all fixated pixels are the highest");
-    sal_metric_auc_borji(&ctx, m, 2, 2, &f, 0, .5, 0, &v);
-    CHECK(near(v, .25 * .5 / 2 + .25 * .75 + .5 * 1, 1e-12),
+    sal_score_desc d = desc_of(m, q, 2, 2), e;
+    d.fixations = f; d.others = o; d.baseline = flat; d.step = .5;
+    e = d;
+    e.baseline = q; e.epsilon = .1;
+    CHECK(near(one_of(SAL_METRIC_CC, &d), 2 / sqrt(5.), 1e-12),
+          "CC of 1 2 3 4 and 0 0 1 1 is 2 / sqrt 5");
+    CHECK(near(one_of(SAL_METRIC_SIM_SUM, &d), .3 + .4, 1e-12),
+          "SIM without stretching: min(.3, .5) + min(.4, .5)");
+    CHECK(near(one_of(SAL_METRIC_SIM, &d), 2. / 6 + 3. / 6, 1e-12),
+          "SIM with stretching: 0 1 2 3 over 6");
+    CHECK(near(one_of(SAL_METRIC_KL, &d), .5 * log(.5 / .3) + .5 * log(.5 / .4), 1e-12),
+          "KL by hand");
+    CHECK(near(one_of(SAL_METRIC_KL, &e), .5 * log(.1 + .5 / .4) + .5 * log(.1 + .5 / .5), 1e-12),
+          "and with epsilon 0.1");
+    CHECK(near(one_of(SAL_METRIC_NSS, &d), 1 / sqrt(5. / 3), 1e-12) &&
+          near(one_of(SAL_METRIC_NSS, &d), .775, 5e-4), "NSS of pixels 3 and 4: (3.5 - 2.5) / sd");
+    CHECK(near(one_of(SAL_METRIC_NSS_ALL, &d), (11. / 3 - 2.5) / sqrt(5. / 3), 1e-12) &&
+          near(one_of(SAL_METRIC_NSS_ALL, &d), .904, 5e-4), "NSS of fixations 4, 3, 4");
+    CHECK(near(one_of(SAL_METRIC_IG_SUM, &d), (2 * log2(.4 / .25) + log2(.3 / .25)) / 3, 1e-12),
+          "IG over a uniform baseline");
+    e.epsilon = 0;
+    CHECK(near(one_of(SAL_METRIC_IG, &e), (log2(3. / 6 / .5) + log2(2. / 6 / .5)) / 2, 1e-12),
+          "IG of stretched maps");
+    CHECK(near(one_of(SAL_METRIC_AUC, &d), (3.5 + 2.5 + 3.5) / 12, 1e-12),
+          "AUC: 4 beats three pixels and ties with one");
+    CHECK(near(one_of(SAL_METRIC_SAUC, &d), (3 + 2.5 + 3) / 9, 1e-12) &&
+          near(one_of(SAL_METRIC_SAUC, &d), .944, 5e-4),
+          "sAUC against fixations on values 1, 2, 3");
+    CHECK(near(one_of(SAL_METRIC_AUC_JUDD, &d), 1, 1e-12),
+          "AUC_Judd is 1 when all fixated pixels are the highest");
+    CHECK(near(one_of(SAL_METRIC_AUC_BORJI_MEAN, &d), .25 * .5 / 2 + .25 * .75 + .5 * 1, 1e-12),
           "the mean AUC_Borji with thresholds 0, 0.5, 1 is the area of three trapezoids");
 }
 
@@ -199,13 +221,12 @@ static void make_scene(scene *s, int levels, uint64_t seed) {
 }
 
 /* Each fixation against each negative; counts as weights. */
-static double brute_auc(const scene *s, const char *negative, int once) {
+static double brute_auc(const scene *s, const char *negative) {
     double wins = 0, pairs = 0;
     int i, j;
     for (i = 0; i < N; i++)
         for (j = 0; j < N; j++) {
-            int p = once ? s->fixated[i] > 0 : s->fixated[i];
-            int n = !negative ? 1 : once ? negative[j] > 0 : negative[j];
+            int p = s->fixated[i], n = negative ? negative[j] : 1;
             pairs += p * n;
             wins += p * n * (s->map[i] > s->map[j] ? 1 : s->map[i] == s->map[j] ? .5 : 0);
         }
@@ -262,30 +283,26 @@ static void test_definitions(void) {
     static const int levels[] = { 2, 3, 7, 50, 1000000 };
     int k, wrong_auc = 0, wrong_sauc = 0, wrong_judd = 0, wrong_grid = 0, wrong_mean = 0, same = 1;
     double v, u;
+    sal_score_desc d;
     uint64_t seed;
     for (k = 0; k < COUNT(levels); k++)
         for (seed = 0; seed < 10; seed++) {
             double step = seed % 2 ? .1 : .3, mean;
             make_scene(&s, levels[k], seed * 100 + (uint64_t)k);
-            sal_metric_auc(&ctx, s.map, W, H, &s.f, SAL_EACH_FIXATION, &v);
-            wrong_auc += !near(v, brute_auc(&s, NULL, 0), 1e-12);
-            sal_metric_auc(&ctx, s.map, W, H, &s.f, SAL_EACH_PIXEL, &v);
-            wrong_auc += !near(v, brute_auc(&s, NULL, 1), 1e-12);
-            sal_metric_sauc(&ctx, s.map, W, H, &s.f, &s.o, SAL_EACH_FIXATION, &v);
-            wrong_sauc += !near(v, brute_auc(&s, s.other, 0), 1e-12);
-            sal_metric_sauc(&ctx, s.map, W, H, &s.f, &s.o, SAL_EACH_PIXEL, &v);
-            wrong_sauc += !near(v, brute_auc(&s, s.other, 1), 1e-12);
-            sal_metric_auc_judd(&ctx, s.map, W, H, &s.f, &v);
-            wrong_judd += !near(v, brute_judd(&s), 1e-12);
-            sal_metric_auc_borji(&ctx, s.map, W, H, &s.f, 0, step, 0, &mean);
+            d = desc_of(s.map, NULL, W, H);
+            d.fixations = s.f; d.others = s.o;
+            d.step = step; d.splits = 10000; d.seed = seed + 1;
+            wrong_auc += !near(one_of(SAL_METRIC_AUC, &d), brute_auc(&s, NULL), 1e-12);
+            wrong_sauc += !near(one_of(SAL_METRIC_SAUC, &d), brute_auc(&s, s.other), 1e-12);
+            wrong_judd += !near(one_of(SAL_METRIC_AUC_JUDD, &d), brute_judd(&s), 1e-12);
+            mean = one_of(SAL_METRIC_AUC_BORJI_MEAN, &d);
             wrong_grid += !near(mean, brute_grid(&s, NULL, step), 1e-12);
-            sal_metric_auc_borji(&ctx, s.map, W, H, &s.f, 10000, step, seed, &v);
-            wrong_mean += !near(v, mean, .002);
-            sal_metric_auc_shuffled(&ctx, s.map, W, H, &s.f, &s.o, 0, step, 0, &mean);
+            wrong_mean += !near(one_of(SAL_METRIC_AUC_BORJI, &d), mean, .002);
+            mean = one_of(SAL_METRIC_AUC_SHUFFLED_MEAN, &d);
             wrong_grid += !near(mean, brute_grid(&s, s.other, step), 1e-12);
-            sal_metric_auc_shuffled(&ctx, s.map, W, H, &s.f, &s.o, 10000, step, seed, &v);
+            v = one_of(SAL_METRIC_AUC_SHUFFLED, &d);
             wrong_mean += !near(v, mean, .002);
-            sal_metric_auc_shuffled(&ctx, s.map, W, H, &s.f, &s.o, 10000, step, seed, &u);
+            u = one_of(SAL_METRIC_AUC_SHUFFLED, &d);
             same &= u == v;
         }
     CHECK(!wrong_auc, "AUC is the share of pairs won, ties half, on 50 maps of 2 and more levels");
@@ -294,8 +311,11 @@ static void test_definitions(void) {
     CHECK(!wrong_grid, "the expectations of AUC_Borji and AUC_shuffled are those by definition");
     CHECK(!wrong_mean, "10000 draws come within 0.002 of the expectation");
     CHECK(same, "the same seed draws the same");
-    sal_metric_auc_borji(&ctx, s.map, W, H, &s.f, 10, .1, 1, &v);
-    sal_metric_auc_borji(&ctx, s.map, W, H, &s.f, 10, .1, 2, &u);
+    d.splits = 10; d.step = .1;
+    d.seed = 1;
+    v = one_of(SAL_METRIC_AUC_BORJI, &d);
+    d.seed = 2;
+    u = one_of(SAL_METRIC_AUC_BORJI, &d);
     CHECK(u != v, "another seed draws others");
 }
 
@@ -351,9 +371,9 @@ static void test_emd(void) {
     int k, i, wrong = 0, side = 64;
     memset(p, 0, sizeof p); memset(q, 0, sizeof q);
     p[0] = 7; q[3 * 64 + 4] = .5f;
-    sal_metric_emd(&ctx, p, q, 64, 64, &v);
+    v = emd_of(p, q, 64, 64, 1);
     CHECK(near(v, 5, 1e-12), "EMD of two single points is their distance, whatever their masses");
-    sal_metric_emd(&ctx, p, p, 64, 64, &v);
+    v = emd_of(p, p, 64, 64, 1);
     CHECK(v == 0, "EMD of a map and itself is 0");
     r.state = 5;
     for (k = 0; k < 300; k++) {         /* small grids with many ties and zeros */
@@ -366,8 +386,8 @@ static void test_emd(void) {
         a[0]++; b[n - 1]++; sa++; sb++;
         if (sa < sb) a[n / 2] += sb - sa; else b[n / 2] += sa - sb;
         for (i = 0; i < n; i++) { p[i] = (float)a[i]; q[i] = (float)b[i]; }
-        sal_metric_emd(&ctx, p, q, w, h, &v);
-        sal_metric_emd(&ctx, q, p, w, h, &u);
+        v = emd_of(p, q, w, h, 1);
+        u = emd_of(q, p, w, h, 1);
         wrong += !near(v, brute_emd(a, b, n, w), 1e-9) || !near(u, v, 1e-9);
     }
     CHECK(!wrong, "EMD is that of a brute-force solver, both ways, on 300 small grids");
@@ -379,7 +399,7 @@ static void test_emd(void) {
             sp += p[i]; sq += q[i];
         }
         for (i = 0; i < 500; i++) { gap += p[i] / sp - q[i] / sq; sum += fabs(gap); }
-        sal_metric_emd(&ctx, p, q, k % 2 ? 500 : 1, k % 2 ? 1 : 500, &v);
+        v = emd_of(p, q, k % 2 ? 500 : 1, k % 2 ? 1 : 500, 1);
         wrong += !near(v, sum, 1e-9);
     }
     CHECK(!wrong, "EMD on a line is the sum of the differences of the cumulated masses");
@@ -397,31 +417,29 @@ static void test_emd(void) {
                  : (k == 4 ? y < side / 2 : near_c < 480) ? 0 : (float)sal_rng_uniform(&r);
             if (k == 6) { p[i] = 1; q[i] = (float)exp(-near_b / 500); }
         }
-        wrong = sal_metric_emd(&ctx, p, q, side, side, &v) != SAL_OK;
+        v = emd_of(p, q, side, side, 1);
+        wrong = v < 0;
         if (k == 2) CHECK(!wrong && near(v, 32, 1e-9), "half a 64 x 64 grid moves by 32 cells");
         if (k == 3) CHECK(!wrong && near(v, 1, 1e-9), "a checkerboard is 1 from its negative");
     }
-    float *line = (float *)calloc(2 * 65536, sizeof(float)), *far = line + 65536;
+    float *line = (float *)calloc(2 * 65537, sizeof(float)), *far = line + 65537;
     line[0] = 1; far[65535] = 3;        /* (a walk over 65536 x 65536 cells would take minutes) */
-    CHECK(sal_metric_emd(&ctx, line, far, 65536, 1, &v) == SAL_OK && v == 65535 &&
-          sal_metric_emd(&ctx, line, far, 1, 65536, &v) == SAL_OK && v == 65535,
+    CHECK(emd_of(line, far, 65536, 1, 1) == 65535 && emd_of(line, far, 1, 65536, 1) == 65535,
           "a grid may be long and thin");
-    CHECK(sal_metric_emd(&ctx, line, far, 65537, 1, &v) == SAL_ERR_UNSUPPORTED &&
-          strstr(ctx.error, "65536 at most"), "but no larger than said: %s", ctx.error);
+    sal_score_desc d = desc_of(line, far, 65537, 1);
+    d.cell = 1;
+    CHECK(sal_metric(&ctx, SAL_METRIC_EMD, &d, &v) == SAL_ERR_UNSUPPORTED &&
+          strstr(ctx.error, "to 65536"), "but no larger than said: %s", ctx.error);
     free(line);
     for (i = 0; i < 50 * 40; i++) p[i] = 1 + (float)(i % 13 * (i % 7));
     for (i = 0; i < 50 * 40; i++) q[i] = 1 + (float)(i % 29);
-    sal_metric_emd_reduced(&ctx, p, q, 50, 40, 1, &u);
-    sal_metric_emd(&ctx, p, q, 50, 40, &v);
-    CHECK(u == v, "EMD of maps reduced by 1 is that of the maps");
-    sal_metric_emd_reduced(&ctx, p, q, 50, 40, 20, &u);
+    u = emd_of(p, q, 50, 40, 20);
     sal_resize(&ctx, small_p, 3, 2, p, 50, 40, 1, SAL_FILTER_CUBIC);
     sal_resize(&ctx, small_q, 3, 2, q, 50, 40, 1, SAL_FILTER_CUBIC);
-    sal_metric_emd(&ctx, small_p, small_q, 3, 2, &v);
+    v = emd_of(small_p, small_q, 3, 2, 1);
     CHECK(u == v && v > 0, "50 x 40 maps reduced by 20 are compared on 3 x 2 cells");
     p[5] = 1e30f;
-    CHECK(sal_metric_emd(&ctx, p, q, 64, 64, &v) == SAL_OK && v > 0, "a huge value is no problem");
-    CHECK(sal_metric_emd(&ctx, p, q, 300, 300, &v) == SAL_ERR_UNSUPPORTED, "90000 cells: refused");
+    CHECK(emd_of(p, q, 64, 64, 1) > 0, "a huge value is no problem");
 }
 
 /* --- unusual input ------------------------------------------------------------------------- */
@@ -434,7 +452,7 @@ static void test_unusual(void) {
     double v[SAL_METRIC_COUNT], one, two;
     sal_points outside = points(far_x, far_y, 2), empty = points(&none, &none, 0);
     sal_points single = points(in_x, in_y, 2), both;
-    sal_score_desc d;
+    sal_score_desc d, e;
     int i, k, chance = 1, finite = 1, refused;
     make_scene(&s, 50, 9);
     memset(&d, 0, sizeof d);
@@ -482,55 +500,71 @@ static void test_unusual(void) {
           v[SAL_METRIC_AUC] >= 0 &&
           v[SAL_METRIC_AUC_JUDD] >= 0 && v[SAL_METRIC_AUC_SHUFFLED] >= 0,
           "one fixation (another is NaN) is enough, but AUC_Borji wants two as in MATLAB");
-    sal_metric_nss(&ctx, s.map, W, H, &single, SAL_EACH_FIXATION, &one);
-    single.count = 1;
-    sal_metric_nss(&ctx, s.map, W, H, &single, SAL_EACH_FIXATION, &two);
+    one = one_of(SAL_METRIC_NSS_ALL, &d);
+    d.fixations.count = 1;
+    two = one_of(SAL_METRIC_NSS_ALL, &d);
     CHECK(one == two, "a fixation with a NaN coordinate is left out");
     for (i = 0; i < F; i++) { pairs[2 * i] = s.x[i]; pairs[2 * i + 1] = s.y[i]; }
     both = points(pairs, pairs + 1, F);
     both.stride = 2;
-    sal_metric_auc(&ctx, s.map, W, H, &s.f, SAL_EACH_FIXATION, &one);
-    sal_metric_auc(&ctx, s.map, W, H, &both, SAL_EACH_FIXATION, &two);
+    d.fixations = s.f;
+    one = one_of(SAL_METRIC_AUC, &d);
+    d.fixations = both;
+    two = one_of(SAL_METRIC_AUC, &d);
     CHECK(one == two, "coordinates may lie in pairs, x y x y");
-    sal_metric_sauc(&ctx, s.map, W, H, &s.f, &empty, SAL_EACH_FIXATION, &one);
-    CHECK(isnan(one), "sAUC without fixations on other images is NaN");
-    sal_metric_auc_judd(&ctx, s.map, 1, 1, &s.f, &one);
-    CHECK(isnan(one), "AUC_Judd on a single pixel is NaN: there are no negatives");
+    d.fixations = s.f;
+    d.others = empty;
+    CHECK(isnan(one_of(SAL_METRIC_SAUC, &d)), "sAUC without fixations on other images is NaN");
+    d.others = s.o;
+    d.w = d.h = 1;
+    CHECK(isnan(one_of(SAL_METRIC_AUC_JUDD, &d)), "AUC_Judd on a single pixel is NaN: there are no negatives");
     for (k = 0; k < 4; k++) {
         memcpy(bad, s.map, sizeof bad);
         bad[W + 2] = k == 0 ? NAN : k == 1 ? INFINITY : k == 2 ? -INFINITY : -NAN;
-        finite &= sal_metric_cc(&ctx, bad, s.density, W, H, &one) == SAL_ERR_NUMERIC;
+        d = desc_of(bad, s.density, W, H);
+        d.fixations = s.f;
+        finite &= sal_metric(&ctx, SAL_METRIC_CC, &d, &one) == SAL_ERR_NUMERIC;
         finite &= strstr(ctx.error, "map is not finite at x 2, y 1") != NULL;
-        finite &= sal_metric_kl(&ctx, s.map, bad, W, H, 1e-7, &one) == SAL_ERR_NUMERIC;
+        finite &= sal_metric(&ctx, SAL_METRIC_AUC, &d, &one) == SAL_ERR_NUMERIC;
+        finite &= sal_metric(&ctx, SAL_METRIC_EMD, &d, &one) == SAL_ERR_NUMERIC;
+        d.map = s.map; d.density = bad;
+        finite &= sal_metric(&ctx, SAL_METRIC_KL, &d, &one) == SAL_ERR_NUMERIC;
         finite &= strstr(ctx.error, "density is not finite at x 2, y 1") != NULL;
-        finite &= sal_metric_auc(&ctx, bad, W, H, &s.f, SAL_EACH_PIXEL, &one) == SAL_ERR_NUMERIC;
-        finite &= sal_metric_emd(&ctx, bad, s.density, W, H, &one) == SAL_ERR_NUMERIC;
-        d.map = bad;
         finite &= sal_score(&ctx, &d, v) == SAL_ERR_NUMERIC;
     }
     CHECK(finite, "NaN and infinity are refused, naming the array and the pixel: %s", ctx.error);
     for (i = 0; i < N; i++) big[i] = s.map[i] * 1e37f;
-    sal_metric_cc(&ctx, s.map, s.density, W, H, &one);
-    sal_metric_cc(&ctx, big, s.density, W, H, &two);
-    CHECK(near(one, two, 1e-6), "values near the limit of float do not overflow");
-    sal_metric_sim(&ctx, s.map, s.density, W, H, SAL_NORM_SUM, &one);
-    CHECK(isnan(one), "a map with negative values is no distribution as it is: SIM is NaN");
-    CHECK(sal_metric_cc(&ctx, NULL, s.density, W, H, &one) == SAL_ERR_ARGUMENT &&
-          sal_metric_cc(&ctx, s.map, NULL, W, H, &one) == SAL_ERR_ARGUMENT &&
-          sal_metric_nss(&ctx, s.map, W, H, NULL, SAL_EACH_PIXEL, &one) == SAL_OK && isnan(one) &&
-          sal_metric_cc(&ctx, s.map, s.density, 0, H, &one) != SAL_OK &&
-          sal_metric_emd(&ctx, s.map, NULL, W, H, &one) == SAL_ERR_ARGUMENT &&
-          sal_metric_emd_reduced(&ctx, s.map, s.map, W, H, 0, &one) == SAL_ERR_ARGUMENT &&
-          sal_metric_auc_borji(&ctx, s.map, W, H, &s.f, -1, .1, 1, &one) == SAL_ERR_ARGUMENT &&
-          sal_metric_auc_borji(&ctx, s.map, W, H, &s.f, 1, 0, 1, &one) == SAL_ERR_ARGUMENT,
-          "missing arrays, sizes below 1, a step of 0 and negative splits are refused");
+    d = desc_of(s.map, s.density, W, H);
+    d.baseline = s.density; d.fixations = s.f;
+    e = d;
+    e.map = big;
+    CHECK(near(one_of(SAL_METRIC_CC, &d), one_of(SAL_METRIC_CC, &e), 1e-6),
+          "values near the limit of float do not overflow");
+    CHECK(isnan(one_of(SAL_METRIC_SIM_SUM, &d)),
+          "a map with negative values is no distribution as it is: SIM is NaN");
+    for (k = refused = 0; k < 7; k++) {
+        e = d;
+        if (k == 0) e.map = NULL;
+        if (k == 1) e.density = NULL;
+        if (k == 2) e.w = 0;
+        if (k == 3) e.cell = -1;
+        if (k == 4) e.splits = -1;
+        if (k == 5) e.step = -.1;
+        if (k == 6) e.fixations.count = -1;
+        sal_metric_kind which = k < 3 ? SAL_METRIC_CC
+                              : k == 3 ? SAL_METRIC_EMD : SAL_METRIC_AUC_BORJI;
+        refused += sal_metric(&ctx, which, &e, &one) != SAL_OK;
+    }
+    CHECK(refused == 7 && sal_metric(&ctx, SAL_METRIC_COUNT, &d, &one) == SAL_ERR_ARGUMENT,
+          "missing arrays, sizes below 1, negative steps, splits, counts and cells are refused");
+    e = d;
+    e.fixations = empty;
+    CHECK(isnan(one_of(SAL_METRIC_NSS, &e)), "NSS without fixations is NaN");
     for (k = refused = 0; k < 3; k++) {
         static const double epsilon[] = { -1e-9, NAN, 2 };
-        d.map = s.map; d.epsilon = epsilon[k];
-        refused += sal_metric_kl(&ctx, s.map, s.density, W, H, epsilon[k], &one) ==
-                   SAL_ERR_ARGUMENT;
-        refused += sal_metric_ig(&ctx, s.map, s.density, W, H, &s.f, SAL_NORM_SUM, SAL_EACH_PIXEL,
-                                 epsilon[k], &one) == SAL_ERR_ARGUMENT;
+        d.epsilon = epsilon[k];
+        refused += sal_metric(&ctx, SAL_METRIC_KL, &d, &one) == SAL_ERR_ARGUMENT;
+        refused += sal_metric(&ctx, SAL_METRIC_IG_SUM, &d, &one) == SAL_ERR_ARGUMENT;
         refused += sal_score(&ctx, &d, v) == SAL_ERR_ARGUMENT;
     }
     CHECK(refused == 9, "so is an epsilon below 0, or none: %s", ctx.error);
@@ -591,12 +625,16 @@ static void test_odd_fixations(void) {
     sal_points odd_points = { x, y, 6, 1 }, one = { x + 4, y + 4, 1, 1 };
     double a[6] = { 0 }, b[6] = { 1 };
     int same = 1;
-    sal_metric_nss(&ctx, values, 12, 9, &odd_points, SAL_EACH_FIXATION, &a[0]);
-    sal_metric_nss(&ctx, values, 12, 9, &one, SAL_EACH_FIXATION, &b[0]);
-    sal_metric_auc(&ctx, values, 12, 9, &odd_points, SAL_EACH_FIXATION, &a[1]);
-    sal_metric_auc(&ctx, values, 12, 9, &one, SAL_EACH_FIXATION, &b[1]);
-    sal_metric_sauc(&ctx, values, 12, 9, &one, &odd_points, SAL_EACH_FIXATION, &a[2]);
-    sal_metric_sauc(&ctx, values, 12, 9, &one, &one, SAL_EACH_FIXATION, &b[2]);
+    sal_score_desc d = desc_of(values, NULL, 12, 9);
+    d.fixations = d.others = one;
+    b[0] = one_of(SAL_METRIC_NSS_ALL, &d);
+    b[1] = one_of(SAL_METRIC_AUC, &d);
+    b[2] = one_of(SAL_METRIC_SAUC, &d);
+    d.others = odd_points;
+    a[2] = one_of(SAL_METRIC_SAUC, &d);
+    d.fixations = odd_points;
+    a[0] = one_of(SAL_METRIC_NSS_ALL, &d);
+    a[1] = one_of(SAL_METRIC_AUC, &d);
     for (i = 0; i < 3; i++) same &= a[i] == b[i];
     CHECK(same, "the metrics leave out both (NSS %g, AUC %g, sAUC %g)", a[0], a[1], a[2]);
     sal_image image, shown;
@@ -621,7 +659,7 @@ int main(void) {
     test_unusual();
     test_memory();
     for (i = 0; i < SAL_METRIC_COUNT; i++) {
-        const sal_metric_info *m = sal_metric_about((sal_metric)i);
+        const sal_metric_info *m = sal_metric_about((sal_metric_kind)i);
         named &= m && m->name && m->text && m->needs && abs(m->better) == 1;
     }
     CHECK(named && !sal_metric_about(SAL_METRIC_COUNT), "each metric has a name and a description");

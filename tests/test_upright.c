@@ -85,7 +85,9 @@ static double alike(const char *a, const char *b) {
         strstr(a, ".npy") ? sal_map_load_npy : sal_map_load_image;
     if (load(&ctx, a, &x)) return -1;
     if (!load(&ctx, b, &y)) {
-        if (x.w == y.w && x.h == y.h) sal_metric_cc(&ctx, x.data, y.data, x.w, x.h, &cc);
+        sal_score_desc d = ZEROED;
+        d.w = x.w; d.h = x.h; d.map = x.data; d.density = y.data;
+        if (x.w == y.w && x.h == y.h) sal_metric(&ctx, SAL_METRIC_CC, &d, &cc);
         sal_map_free(&ctx, &y);
     }
     sal_map_free(&ctx, &x);
