@@ -160,14 +160,14 @@ struct sal_ctx {
     int threads;                /* 0: all cores when built with OpenMP, else 1; at most 256 */
     sal_simd simd;              /* the CPU's instructions that may be used; 0: all it has */
     uint64_t seed;              /* of everything random */
-    int as_stored;              /* 1: pictures as their files have them, not turned upright */
+    int as_stored;              /* 1: pictures as they are stored, without EXIF's orientation */
     const sal_backend *backend; /* NULL: sal_backend_cpu() */
     void *user;                 /* handed to the hooks below */
     void *(*alloc)(void *user, size_t size);      /* NULL: malloc and free */
     void (*free)(void *user, void *memory);
     void (*log)(void *user, const char *message); /* warnings, one sentence each; NULL: silent */
-    /* NULL: what is saved goes to files. Else all functions that save hand the bytes over here,
-       piece by piece: 0 to go on, or an errno. Encodes to memory, a socket, standard output. */
+    /* NULL: functions that save write files. Else they pass the bytes to this callback, piece by
+       piece, which returns 0 or an errno: to save to memory, a socket, standard output. */
     int (*write)(void *user, const char *path, const void *data, size_t size);
     /* Run fn(arg, i, worker) once for each i in 0..n-1, worker < sal_threads(ctx), and return when
        all are done. NULL: OpenMP if the compiler enables it, else a plain loop. */
@@ -180,7 +180,7 @@ struct sal_ctx {
 
 /* The last failure of this context as one sentence ("" if there was none). */
 SALDEF const char *sal_error(const sal_ctx *ctx);
-/* SAL_VERSION of the implementation that is linked: a program may have seen another header. */
+/* SAL_VERSION of the linked implementation; the header that was included may differ. */
 SALDEF const char *sal_version(void);
 /* count * size bytes, zeroed, aligned to 64; NULL (and an error text) if that overflows or memory
    is short. Release with sal_free; sal_free(ctx, NULL) does nothing. */
@@ -677,7 +677,7 @@ typedef struct sal_net_desc {
                                    counts as 1. A regression gives too little contrast and
                                    certainties (0) that the logarithm of KL does not forgive. */
     /* variants: SAM takes all of them, ML-Net no priors or its mask */
-    int plain;                  /* 1: the backbone's own strides, 32 in all, not dilations and 8 */
+    int plain;                  /* 1: the backbone's own strides, 32 in all; 0: 8, and dilations */
     int steps;                  /* of the ConvLSTM, 1 to 4; 0: no ConvLSTM */
     sal_priors priors;
     int float32;                /* 1: predict in float32, even if the weights file has the ranges
@@ -798,7 +798,7 @@ typedef struct sal_run {
     const sal_backend *backend;
     int n, w, h, threads;
     int training, fixed_norm;
-    int kept;                   /* the layer of gradient_of; -1: nobody asks */
+    int kept;                   /* the layer of gradient_of, or -1 */
     int frozen;                 /* layers before the first that learns or drops out */
     int start, end;             /* the layers that forward executes, from start to before end */
     sal_value *value;           /* net->layers of each */
@@ -818,8 +818,8 @@ typedef struct sal_run {
     float **gradient;           /* training: for each parameter its gradient, or NULL if frozen */
     float *gradients;           /* gradient_floats: all of them in one block */
     size_t gradient_floats;
-    double *sums;               /* backward: of the gradient of step `summed`, of each sample and */
-    int summed;                 /* channel; the gradient went back through the ReLU already */
+    double *sums;               /* backward: the gradient of step `summed`, summed up for each */
+    int summed;                 /* sample and channel; it has passed the step's ReLU already */
     int begins;                 /* bit k: backward writes the gradient of input k, instead of += */
     /* Optional observer callback: called when forward has done layer i, whose value is still
        there (see step[i].output); later layers may take its memory. */
@@ -900,20 +900,19 @@ struct sal_backend {
     size_t (*scratch)(const sal_run *run, int i);
     sal_layer_fn *train[SAL_OP_COUNT], *backward[SAL_OP_COUNT];
     size_t (*aux)(const sal_run *run, int i);
-    int (*can_fuse)(const sal_run *run, int i, int next);    /* 1: the conv2d of layer i could take
-                                    `next`, a 2x2 max-pool or a depthwise layer, along; NULL: no */
-    int (*whole)(sal_run *run);    /* 1, and the units of values: the run can work in whole numbers;
-                                       NULL: no. pack makes its weights. */
+    int (*can_fuse)(const sal_run *run, int i, int next);   /* 1: the conv2d of layer i can be fused
+                                   with `next`, a 2x2 max-pool or a depthwise layer; NULL: never */
+    int (*whole)(sal_run *run); /* 1: the run can work in whole numbers, and has the units of its
+                                   values now; NULL: never. pack prepares its weights. */
     sal_result (*pack)(sal_ctx *ctx, sal_run *run);
     const sal_device *device;   /* NULL: works in the host's memory */
-    /* as sal_adam_update; NULL: that */
+    /* as sal_adam_update, for which NULL stands */
     void (*adam)(const sal_ctx *ctx, float *w, float *m, float *a, const float *g, size_t n,
                  double rate, double beta1, double beta2, double eps, double decay, uint64_t step);
-    /* g becomes 0 where x (NULL: a number between them) is not above 0 and below top; the sum of g
-       */
+    /* sets g to 0 unless 0 < x < top (NULL: leaves it); returns the sum of g */
     double (*gate)(const sal_ctx *ctx, float *g, const float *x, float top, size_t n);
-    double (*squares)(const sal_ctx *ctx, const float *x, size_t n);   /* their sum; NULL: slowly */
-    int (*begins)(const sal_run *run, int i);   /* backward of layer i looks at run->begins */
+    double (*squares)(const sal_ctx *ctx, const float *x, size_t n);   /* sum of squares; or NULL */
+    int (*begins)(const sal_run *run, int i);   /* 1: backward of layer i obeys run->begins */
 };
 SALDEF const sal_backend *sal_backend_ref(void);    /* the textbook */
 SALDEF const sal_backend *sal_backend_cpu(void);    /* fast kernels; the default */
@@ -981,7 +980,7 @@ SALDEF double sal_schedule_rate(const sal_schedule *s, uint64_t step, uint64_t e
 
 typedef struct sal_optim_desc {
     sal_rule rule;
-    int nesterov;               /* SGD: 1 looks ahead */
+    int nesterov;               /* 1: SGD with Nesterov's momentum */
     double rho, eps;            /* RMSprop; Adam: beta2. eps > 0, or a gradient of 0 makes NaN */
     double decay;               /* L2 on matrices (AdamW: decoupled), not on biases and priors */
     double clip;                /* > 0: the longest gradient (Euclidean norm over all of it) */
@@ -1327,7 +1326,7 @@ enum { SAL_COLUMN_EPOCH, SAL_COLUMN_LOSS, SAL_COLUMN_VAL_LOSS, SAL_COLUMN_VAL_CC
        SAL_COLUMN_RATE, SAL_COLUMN_MOMENTUM, SAL_COLUMN_COUNT };
 
 typedef struct sal_train_progress {
-    int loading;                /* 1: pictures are being read, or features made (so far) */
+    int loading;                /* 1: still reading pictures, or making features */
     int epoch, epochs;          /* epochs that are over, and of all */
     int step, steps;            /* batches of the epoch that are done, and of all */
     int pictures, val_pictures, skipped;
@@ -1401,7 +1400,7 @@ SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind);
    is written when the callback asks for it, when it stops training, and at the end. */
 SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *desc,
                             sal_train_result *result);
-/* A number in [0, 1) from a hash of the file name (without folders), to part data sets with. */
+/* A number in [0, 1) from a hash of the file name (without folders), to split data sets by. */
 SALDEF double sal_name_share(const char *name, uint64_t seed);
 #endif
 
@@ -1484,7 +1483,7 @@ SALDEF double sal_name_share(const char *name, uint64_t seed);
 static double sal__clamp(double x, double low, double high) {
     return x < low ? low : x > high ? high : x;
 }
-/* The whole part of x in low..high; low for what is not a number, which no cast may meet. */
+/* x cut to low..high, without its fraction; NaN, which must not be cast, becomes low. */
 static int sal__to_int(double x, double low, double high) {
     return (int)(x > low ? x < high ? x : high : low);
 }
@@ -1588,7 +1587,6 @@ SALDEF const char *sal_number_print(char text[32], double value, int digits) {
     }
 }
 
-/* What the first bytes of a file say that it is, for a sentence that refuses it. */
 SALDEF const char *sal_file_kind(const void *bytes, size_t size) {
     const unsigned char *p = (const unsigned char *)bytes;
     static const struct { int at, length; const char *magic, *kind; } kinds[] = {
@@ -1746,7 +1744,7 @@ SALDEF void sal_parallel_for(sal_ctx *ctx, int n, sal_task_fn *fn, void *arg) {
     if (ctx->parallel_for) { ctx->parallel_for(ctx->user, n, fn, arg); return; }
 #ifdef _OPENMP
     if (sal_threads(ctx) > 1 && n > 1) {
-        int some = SAL__MAX(1, n / (16 * sal_threads(ctx)));    /* of many small pieces, at once */
+        int some = SAL__MAX(1, n / (16 * sal_threads(ctx)));    /* small pieces go in groups */
         #pragma omp parallel for schedule(dynamic, some) num_threads(sal_threads(ctx))
         for (i = 0; i < n; i++) fn(arg, i, omp_get_thread_num());
         return;
@@ -1806,7 +1804,7 @@ typedef struct sal__bytes {
     int failed;
 } sal__bytes;
 
-/* (What it takes is what stb_image_write calls it with.) */
+/* The signature is that of stb_image_write's callbacks. */
 static void sal__bytes_add(void *bytes, void *data, int size) {
     sal__bytes *b = (sal__bytes *)bytes;
     if (b->room - b->size <= (size_t)size) {
@@ -1841,7 +1839,7 @@ static void sal__bytes_print(sal__bytes *b, const char *format, ...) {  /* short
 enum { SAL__PATH = 4096 };      /* bytes of a name that is written to */
 
 #ifdef _WIN32
-/* As windows.h has them; that would bring thousands of macros. */
+/* Declared as in windows.h, which would bring thousands of macros. */
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -1857,7 +1855,7 @@ __declspec(dllimport) unsigned long __stdcall GetFileAttributesW(const wchar_t *
 
 enum { SAL__WIDE = 4096 };      /* UTF-16 units of a name */
 
-/* 0, and a name in UTF-16. What is not UTF-8 is in the code page in which main got it. */
+/* A name in UTF-16; returns 0 on success. A name that is not UTF-8 is in main's code page. */
 static int sal__wide(wchar_t *out, const char *name) {
     enum { UTF8 = 65001, STRICT = 8 };
     if (MultiByteToWideChar(UTF8, STRICT, name, -1, out, SAL__WIDE) ||
@@ -1949,7 +1947,7 @@ ssize_t readlink(const char *, char *, size_t);
 
 static FILE *sal__open_file(const char *name, const char *mode) { return fopen(name, mode); }
 
-/* These bytes are read soon: the system may fetch them meanwhile. */
+/* These bytes will be read soon: the system may prefetch them. */
 static void sal__expect(FILE *file, int64_t at, size_t size) {
 #ifdef POSIX_FADV_WILLNEED
     posix_fadvise(fileno(file), (off_t)at, (off_t)size, POSIX_FADV_WILLNEED);
@@ -1979,7 +1977,7 @@ static int sal__remove(const char *name) { return unlink(name); }
 static int sal__replace(const char *from, const char *to) { return rename(from, to); }
 static int sal__make_folder(const char *name) { return mkdir(name, 0777); }
 
-/* Replaces a name by that at the end of its symbolic links, where there need not be a file. */
+/* Replaces a name by the target of its symbolic links; the target need not exist. */
 static int sal__follow_links(char name[SAL__PATH]) {
     char to[SAL__PATH];
     for (int links = 0; links < 40; links++) {
@@ -1994,7 +1992,7 @@ static int sal__follow_links(char name[SAL__PATH]) {
     return -1;
 }
 
-/* A pipe, a terminal, /dev/null: written to as it is, or -1 for files. */
+/* Opens a pipe, a terminal or a device for writing; -1 for files and folders. */
 static int sal__open_stream(const char *name) {
     struct stat s;
     return stat(name, &s) || S_ISREG(s.st_mode) || S_ISDIR(s.st_mode) ? -1 : open(name, O_WRONLY);
@@ -2069,13 +2067,15 @@ typedef struct sal__output {
     int file, reason;           /* reason: the first errno, 0 as long as all went well */
 } sal__output;
 
-/* The temporary file is a new one: nothing that is there already is written to or followed. */
+/* The temporary file is always a new one: no file is overwritten, and no link followed. */
 static sal_result sal__output_begin(sal_ctx *ctx, const char *path, sal__output *out) {
     enum { ROOM = SAL__PATH + 24 };
     sal_rng suffix = { (uint64_t)time(NULL) ^ (uint64_t)clock() << 20 ^
                        (uint64_t)(uintptr_t)ctx << 8 ^ (uint64_t)sal__process() << 40 };
     int attempt = 0;
-    out->ctx = ctx; out->path = path; out->file = -1;
+    out->ctx = ctx;
+    out->path = path;
+    out->file = -1;
     SAL__TRY_NEW(out->target, ctx, char, (int)SAL__PATH + (int)ROOM);
     out->temporary = out->target + SAL__PATH;
     out->reason = strlen(path) < SAL__PATH ? 0 : ENAMETOOLONG;
@@ -2144,7 +2144,7 @@ SALDEF sal_result sal_folder_make(sal_ctx *ctx, const char *path) {
     char *above;
     if (sal_path_kind(path) == 1) return SAL_OK;
     SAL__TRY_NEW(above, ctx, char, strlen(path) + 1);
-    for (size_t i = 0; path[i]; above[i] = path[i], i++)    /* the last failure is what counts */
+    for (size_t i = 0; path[i]; above[i] = path[i], i++)    /* only the last failure counts */
         if (i && sal__is_slash(path[i]) && sal_path_kind(above) < 0) sal__make_folder(above);
     sal_free(ctx, above);
     if (sal_path_kind(path) == 1 || sal__make_folder(path) == 0) return SAL_OK;
@@ -3304,7 +3304,9 @@ SALDEF double sal_loss_cc(float *dx, const float *x, const float *y, size_t n, d
 SALDEF double sal_loss_cosine(float *dx, const float *x, const float *y, size_t n, double weight) {
     double xx = 0, yy = 0, xy = 0, c;
     for (size_t i = 0; i < n; i++) {
-        xx += (double)x[i] * x[i]; yy += (double)y[i] * y[i]; xy += (double)x[i] * y[i];
+        xx += (double)x[i] * x[i];
+        yy += (double)y[i] * y[i];
+        xy += (double)x[i] * y[i];
     }
     if (xx <= 0 || yy <= 0) return weight;
     c = xy / sqrt(xx * yy);
@@ -3640,10 +3642,10 @@ SALDEF sal_result sal_net_shapes(sal_ctx *ctx, const sal_net *net, int w, int h,
                                  sal_shape *shapes) {
     if (net->layers > SAL__MAX_LAYERS || net->params > SAL__MAX_PARAMS)
         return sal__too_long(ctx, net->name);
-    int i;
     SAL__TRY(sal__input_size_ok(ctx, net, h, w));
-    shapes[0].c = 3; shapes[0].h = h; shapes[0].w = w;
-    for (i = 1; i < net->layers; i++) SAL__TRY(sal__infer_shape(ctx, &net->layer[i], shapes, i));
+    shapes[0] = sal__shape_of(3, h, w);
+    for (int i = 1; i < net->layers; i++)
+        SAL__TRY(sal__infer_shape(ctx, &net->layer[i], shapes, i));
     return SAL_OK;
 }
 
@@ -3988,7 +3990,11 @@ static sal_result sal__run_open(sal_ctx *ctx, const sal_net *net, sal_net *learn
             return sal__fail(ctx, SAL_ERR_MEMORY, "a batch of %d pictures of %d x %d is too large",
                              n, w, h);
     SAL__TRY_NEW(run, ctx, sal_run, 1);
-    run->net = net; run->learning = learning; run->n = n; run->h = h; run->w = w;
+    run->net = net;
+    run->learning = learning;
+    run->n = n;
+    run->h = h;
+    run->w = w;
     run->backend = ctx->backend ? ctx->backend : sal_backend_cpu();
     run->threads = sal_threads(ctx);
     run->training = desc->training; run->fixed_norm = desc->fixed_norm;
@@ -4009,7 +4015,9 @@ SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, sal_net *net, const sal_run_de
 SALDEF sal_result sal_run_open(sal_ctx *ctx, const sal_net *net, int n, int w, int h,
                                sal_run **run) {
     sal_run_desc desc = SAL__ZEROED;
-    desc.n = n; desc.h = h; desc.w = w;
+    desc.n = n;
+    desc.h = h;
+    desc.w = w;
     *run = NULL;
     if (n < 1) return sal__fail(ctx, SAL_ERR_ARGUMENT, "a batch of %d pictures", n);
     return sal__run_open(ctx, net, NULL, &desc, run);
@@ -4209,7 +4217,7 @@ static void sal__layer_batchnorm_back(const sal__layer_args *a) {
                            a->to.h * a->to.w);
 }
 
-/* Only called when training; a mask that no backward asks for lies in scratch. */
+/* Only called when training; without a backward pass the mask lies in scratch. */
 static void sal__layer_dropout(const sal__layer_args *a) {
     sal_rng rng = { a->run->seed + ((uint64_t)a->i << 32) };
     rng.state = sal_rng_next(&rng);             /* so that neighbouring seeds are far apart */
@@ -4285,7 +4293,7 @@ static void sal__layer_prior_back(const sal__layer_args *a) {
                        (const float *)a->aux, a->n * a->to.c, a->to.w, a->to.h, size[1], size[0]);
 }
 
-/* Of what it is given, only the size counts: nothing to hand on to the layer's input. */
+/* Only the size of the input counts, so the input receives no gradient. */
 static void sal__layer_gaussians(const sal__layer_args *a) {
     sal_gaussians_forward(a->out, a->weight, a->n, a->to.c, a->to.w, a->to.h);
 }
@@ -4773,8 +4781,8 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_r
 
 /* --- the builders' vocabulary ------------------------------------------------------------------
 
-   Each word appends one layer and returns the number of its value. Errors are kept and looked at
-   once, at the end. */
+   Each function appends one layer and returns the number of its value. The first error is kept, and
+   returned at the end. */
 typedef struct sal__builder {
     sal_ctx *ctx;
     sal_net *net;
@@ -4806,8 +4814,9 @@ static void sal__param(sal__builder *b, sal_layer *l, const char *suffix, int nd
     }
     sal_param *p = &b->net->param[b->param++];
     snprintf(p->name, sizeof p->name, *suffix ? "%s.%s" : "%s", l->name, suffix);
+    const int dim[4] = { d0, d1, d2, d3 };
     p->value.ndim = ndim;
-    p->value.dim[0] = d0; p->value.dim[1] = d1; p->value.dim[2] = d2; p->value.dim[3] = d3;
+    memcpy(p->value.dim, dim, sizeof dim);
     l->params++;
     b->net->params = SAL__MAX(b->net->params, b->param);
 }
@@ -4817,20 +4826,30 @@ static int sal__done(sal__builder *b, sal_layer *l) {
     int i = (int)(l - b->net->layer);
     if (b->result == SAL_OK) b->result = sal__infer_shape(b->ctx, l, b->shapes, i);
     l->shape = b->shapes[i];
-    if (b->result == SAL_OK) b->net->layers++;      /* later words overwrite a failed layer */
+    if (b->result == SAL_OK) b->net->layers++;      /* the next layer overwrites a failed one */
     return b->result == SAL_OK ? i : 0;
 }
 
 static int sal__input(sal__builder *b, int channels) {
     sal_layer *l = sal__layer(b, SAL_OP_INPUT, "input", 0);
-    b->shapes[0].c = channels; b->shapes[0].h = b->net->desc.h; b->shapes[0].w = b->net->desc.w;
+    b->shapes[0] = sal__shape_of(channels, b->net->desc.h, b->net->desc.w);
     return sal__done(b, l);
+}
+
+/* A layer that slides a window over its input. */
+static sal_layer *sal__window(sal__builder *b, sal_op op, const char *name, int in, int channels,
+                              int kernel, int stride) {
+    sal_layer *l = sal__layer(b, op, name, in);
+    l->shape.c = channels;
+    l->kernel = kernel;
+    l->stride = stride;
+    return l;
 }
 
 static int sal__conv_any(sal__builder *b, int in, const char *name, int channels, int kernel,
                          int stride, int pad, int dilation, int bias) {
-    sal_layer *l = sal__layer(b, SAL_OP_CONV2D, name, in);
-    l->shape.c = channels; l->kernel = kernel; l->stride = stride; l->pad = pad;
+    sal_layer *l = sal__window(b, SAL_OP_CONV2D, name, in, channels, kernel, stride);
+    l->pad = pad;
     l->dilation = dilation;
     sal__param(b, l, "weight", 4, channels, b->shapes[in].c, kernel, kernel);
     if (bias) sal__param(b, l, "bias", 1, channels, 1, 1, 1);
@@ -4845,9 +4864,10 @@ static int sal__conv(sal__builder *b, int in, const char *name, int channels, in
 /* Padded as TensorFlow does; depthwise if channels is 0. */
 static int sal__conv_same(sal__builder *b, int in, const char *name, int channels, int kernel,
                           int stride) {
-    sal_layer *l = sal__layer(b, channels ? SAL_OP_CONV2D : SAL_OP_DEPTHWISE, name, in);
     int from = channels ? b->shapes[in].c : 1, to = channels ? channels : b->shapes[in].c;
-    l->shape.c = to; l->kernel = kernel; l->stride = stride; l->padding = SAL_PADDING_SAME;
+    sal_layer *l = sal__window(b, channels ? SAL_OP_CONV2D : SAL_OP_DEPTHWISE, name, in, to, kernel,
+                               stride);
+    l->padding = SAL_PADDING_SAME;
     sal__param(b, l, "weight", 4, to, from, kernel, kernel);
     sal__param(b, l, "bias", 1, to, 1, 1, 1);
     return sal__done(b, l);
@@ -4864,7 +4884,8 @@ static int sal__mirror(sal__builder *b, int in) {
 /* Bilinearly to the size of value `like`. */
 static int sal__upsample(sal__builder *b, int in, int like) {
     sal_layer *l = sal__layer(b, SAL_OP_UPSAMPLE, "upsample", in);
-    l->input[1] = like; l->inputs = 2;
+    l->input[1] = like;
+    l->inputs = 2;
     return sal__done(b, l);
 }
 
@@ -4876,7 +4897,7 @@ static int sal__logprior(sal__builder *b, int in, const char *name, int domains,
 
 static int sal__dense(sal__builder *b, int in, const char *name, int c, int h, int w) {
     sal_layer *l = sal__layer(b, SAL_OP_DENSE, name, in);
-    l->shape.c = c; l->shape.h = h; l->shape.w = w;
+    l->shape = sal__shape_of(c, h, w);
     l->kernel = (int)sal__shape_count(b->shapes[in]);
     sal__param(b, l, "weight", 2, c * h * w, l->kernel, 1, 1);
     sal__param(b, l, "bias", 1, c * h * w, 1, 1, 1);
@@ -4885,13 +4906,14 @@ static int sal__dense(sal__builder *b, int in, const char *name, int c, int h, i
 
 static int sal__maxout(sal__builder *b, int in, int pieces, int c, int h, int w) {
     sal_layer *l = sal__layer(b, SAL_OP_MAXOUT, "maxout", in);
-    l->shape.c = c; l->shape.h = h; l->shape.w = w; l->kernel = pieces;
+    l->shape = sal__shape_of(c, h, w);
+    l->kernel = pieces;
     return sal__done(b, l);
 }
 
 static int sal__maxpool(sal__builder *b, int in, int kernel, int stride, sal_padding padding) {
-    sal_layer *l = sal__layer(b, SAL_OP_MAXPOOL, "pool", in);
-    l->kernel = kernel; l->stride = stride; l->padding = padding;
+    sal_layer *l = sal__window(b, SAL_OP_MAXPOOL, "pool", in, 0, kernel, stride);
+    l->padding = padding;
     return sal__done(b, l);
 }
 
@@ -5131,7 +5153,10 @@ static void sal__lite_backbone(sal__builder *b, int x, int *tap) {
             x = sal__inverted(b, x, block, stage[k].expand, sal__width(b, stage[k].channels),
                               i ? 1 : stage[k].stride, &wide[block], &fine[block]);
     x = sal__relu6(b, sal__conv_same(b, x, "backbone.conv_last", sal__width(b, 1280), 1, 1));
-    tap[0] = fine[3]; tap[1] = wide[6]; tap[2] = wide[13]; tap[3] = x;
+    tap[0] = fine[3];
+    tap[1] = wide[6];
+    tap[2] = wide[13];
+    tap[3] = x;
 }
 
 /* The features, each brought to 128 channels, are upsampled and added up from coarse to fine; then
@@ -5207,8 +5232,16 @@ SALDEF sal_result sal_kind_from_name(const char *name, sal_kind *kind) {
 SALDEF sal_net_desc sal_net_desc_default(sal_kind kind) {
     const sal__kind *k = &sal__kinds[kind];
     sal_net_desc d = SAL__ZEROED;
-    d.kind = kind; d.h = k->h; d.w = k->w; d.fit = k->fit; d.bgr = k->bgr; d.scale = k->scale;
-    for (int c = 0; c < 3; c++) { d.mean[c] = k->mean[c]; d.std[c] = 1; }
+    d.kind = kind;
+    d.h = k->h;
+    d.w = k->w;
+    d.fit = k->fit;
+    d.bgr = k->bgr;
+    d.scale = k->scale;
+    for (int c = 0; c < 3; c++) {
+        d.mean[c] = k->mean[c];
+        d.std[c] = 1;
+    }
     d.dropout = k->dropout;
     d.blur = kind == SAL_KIND_JUNTINGNET ? 3.f : 0.f;        /* as the released code */
     d.steps = sal__is_sam(kind) ? 4 : 0;
@@ -5249,8 +5282,8 @@ static void sal__field_get(const sal__field *f, const sal_net_desc *d, float *nu
     else memcpy(whole, from, sizeof *whole);
 }
 
-/* Is every number of it in its range, and has this kind of network the variant? What is not a
-   number is in no range. */
+/* Every number must be in its range (NaN is in none), and every variant be one of this kind of
+   network. */
 static sal_result sal__desc_ok(sal_ctx *ctx, const sal_net_desc *d) {
     int ok = d->scale > 0 && d->scale <= FLT_MAX, whole = 0;
     for (int c = 0; c < 3; c++)
@@ -5269,9 +5302,9 @@ static sal_result sal__desc_ok(sal_ctx *ctx, const sal_net_desc *d) {
     }
     if (!sal__is_sam(d->kind) && (d->plain || d->steps || (d->priors &&
         (d->kind != SAL_KIND_MLNET || d->priors != SAL_PRIORS_MASK))))
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s does not come so: a plain backbone, steps of a "
-                         "ConvLSTM and Gaussian priors are for sam-vgg and sam-resnet, a mask is "
-                         "for mlnet, too", sal_kind_name(d->kind));
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s has no such variant: a plain backbone, steps "
+                         "of a ConvLSTM and Gaussian priors are for sam-vgg and sam-resnet, a mask "
+                         "also for mlnet", sal_kind_name(d->kind));
     if (d->floor <= .5f && (d->power == 0 || d->power >= .01f)) return SAL_OK;
     return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: sal.tone is %g %g, not a power from 0.01 to 100 "
                      "and a floor from 0 to 0.5", sal_kind_name(d->kind), (double)d->power,
@@ -5337,7 +5370,9 @@ static sal_result sal__param_own(sal_ctx *ctx, sal_param *p) {
     if (p->owned) return SAL_OK;
     SAL__TRY_NEW(data, ctx, float, n);
     if (p->value.data) sal_tensor_read(&p->value, 0, n, data);
-    p->value.data = data; p->value.dtype = SAL_DTYPE_F32; p->value.scale = NULL;
+    p->value.data = data;
+    p->value.dtype = SAL_DTYPE_F32;
+    p->value.scale = NULL;
     p->owned = 1;
     return SAL_OK;
 }
@@ -10821,7 +10856,7 @@ static sal_result sal__view_image(sal_ctx *ctx, const sal__trainer *t, const sal
     return r;
 }
 
-/* What people did there: the density (th, tw) and 1 at every fixated pixel. */
+/* The density (th, tw) of that part, and 1 at every fixated pixel. */
 static void sal__view_maps(const sal__trainer *t, const sal__picture *s, const sal__view *v,
                            float *density, float *fixations) {
     const sal__size *z = &t->size[s->size];
@@ -10856,7 +10891,7 @@ static void sal__view_maps(const sal__trainer *t, const sal__picture *s, const s
     }
 }
 
-/* Sample i of the batch: which picture it is. */
+/* The picture that is sample i of the batch. */
 static int sal__pick(const sal__trainer *t, int i) {
     return t->vary ? t->order[t->first + i] : t->trains + (t->first + i) % t->vals;
 }
@@ -11040,7 +11075,7 @@ static void sal__block_tensor(sal_named_tensor *n, const char *name, float *data
     n->tensor.data = data;
 }
 
-/* All that a training is made of, as tensors. */
+/* The state of a training, as tensors. */
 static sal_result sal__train_tensors(sal__trainer *t) {
     sal_named_tensor *tensor;
     SAL__TRY_PUT(tensor, t->ctx, &t->arena, sal_named_tensor, t->net->params + 4);
@@ -11059,7 +11094,7 @@ static sal_result sal__train_tensors(sal__trainer *t) {
     return SAL_OK;
 }
 
-/* All that decides where a training goes, one line for each, to know it again by. */
+/* All that determines the course of a training, one line each: to recognise it when resuming. */
 static void sal__recipe(const sal__trainer *t, sal__bytes *text) {
     const sal_train_desc *d = &t->desc;
     const sal_net_desc *net = &t->net->desc;
@@ -11181,10 +11216,10 @@ static sal_result sal__train_resume(sal__trainer *t) {
 
 /* --- features of the frozen beginning, on disk -------------------------------------------------
 
-   128 bytes that say what they belong to, then for every picture, sorted by names, a record as it
-   is and, if pictures are mirrored, one mirrored: half floats in the byte
-   order of the machine (with another one the hash of the weights is another, too), too large ones
-   clipped. A file that ends early is continued. */
+   128 bytes that say what they belong to, then for every picture, sorted by names, a record of it
+   and, if pictures are mirrored, a mirrored one: half floats, clipped to their range, in the byte
+   order of the machine (another order also changes the hash of the weights). A file that ends early
+   is continued. */
 static void sal__feature_watch(void *arg, const sal_run *run, int i) {
     const sal__trainer *t = (const sal__trainer *)arg;
     uint16_t *to = t->record;
@@ -11433,7 +11468,7 @@ static sal_result sal__train_check(const sal__trainer *t) {
                          "several need the function reduce, which adds up their gradients",
                          d->rank, d->ranks);
     if (d->features && (d->crop > 0 || d->colour > 0))
-        return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "cached features know pictures as they are and "
+        return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "cached features hold pictures only plain and "
                          "mirrored: leave out crop and colour");
     return SAL_OK;
 }
@@ -11445,7 +11480,9 @@ static sal_result sal__train_workers(sal__trainer *t) {
     SAL__TRY_PUT(t->result, t->ctx, &t->arena, sal_result, workers);
     for (int i = 0; i < workers; i++) {
         t->worker[i] = *t->ctx;
-        t->worker[i].threads = 1; t->worker[i].parallel_for = NULL; t->worker[i].log = NULL;
+        t->worker[i].threads = 1;
+        t->worker[i].parallel_for = NULL;
+        t->worker[i].log = NULL;
     }
     return SAL_OK;
 }
@@ -11460,7 +11497,9 @@ static sal_result sal__train_runs(sal__trainer *t) {
         if (d->dropout >= 0 && t->net->layer[i].op == SAL_OP_DROPOUT)
             t->net->layer[i].rate = t->net->desc.dropout = (float)d->dropout;
     t->desc.batch = SAL__MIN(d->batch, SAL__MAX(t->trains / d->ranks, 1));
-    rd.n = d->batch; rd.freeze = d->freeze; rd.fixed_norm = d->fixed_norm;
+    rd.n = d->batch;
+    rd.freeze = d->freeze;
+    rd.fixed_norm = d->fixed_norm;
     rd.from_features = d->features != NULL;
     SAL__TRY(sal_run_open_desc(t->ctx, t->net, &rd, &t->test));
     SAL__TRY_PUT(t->domain, t->ctx, &t->arena, int, d->batch);
@@ -11498,7 +11537,7 @@ static sal_result sal__train_features(sal__trainer *t) {
     return SAL_OK;
 }
 
-/* What of the network changes has a place in copies of the weights (see sal__weights). */
+/* Gives all parameters that change a place in copies of the weights (see sal__weights). */
 static sal_result sal__train_places(sal__trainer *t) {
     int seen = 0;
     SAL__TRY_PUT(t->place, t->ctx, &t->arena, size_t, t->net->params);
@@ -11525,10 +11564,11 @@ static sal_result sal__train_memory(sal__trainer *t) {
         sal__size *z = &t->size[i];
         const sal_run *run = z->run ? z->run : t->test;
         z->th = run->shape.h * up; z->tw = run->shape.w * up;
-        z->ih = z->h; z->iw = z->w; z->dh = z->th; z->dw = z->tw;
-        if (d->crop > 0) {      /* keep more than the input, so that a piece is still sharp */
-            z->ih += z->ih / 4; z->iw += z->iw / 4; z->dh += z->dh / 4; z->dw += z->dw / 4;
-        }
+        int more = d->crop > 0;     /* than the input, so that a piece is still sharp */
+        z->ih = z->h + more * (z->h / 4);
+        z->iw = z->w + more * (z->w / 4);
+        z->dh = z->th + more * (z->th / 4);
+        z->dw = z->tw + more * (z->tw / 4);
         map = SAL__MAX(map, (size_t)z->th * z->tw);
         pixels = SAL__MAX(pixels, (size_t)3 * z->h * z->w);
         scratch = SAL__MAX(scratch, sal_loss_scratch(&d->loss, run->shape.w, run->shape.h));
@@ -11555,7 +11595,9 @@ static sal_result sal__train_memory(sal__trainer *t) {
     SAL__TRY_PUT(t->fixations, ctx, &t->arena, float, batch * map);
     SAL__TRY_PUT(t->scratch, ctx, &t->arena, float, sal_threads(ctx) * scratch);
     SAL__TRY_PUT(t->loss, ctx, &t->arena, double, 4 * batch);
-    t->cc = t->loss + batch; t->nss = t->cc + batch; t->weight = t->nss + batch;
+    t->cc = t->loss + batch;
+    t->nss = t->cc + batch;
+    t->weight = t->nss + batch;
     SAL__TRY_PUT(t->history, ctx, &t->arena, sal__epoch, d->epochs);
     if (t->vals) SAL__TRY_PUT(t->best, ctx, &t->arena, float, t->block_floats);
     if (d->average > 0) SAL__TRY_PUT(t->average, ctx, &t->arena, float, t->block_floats);
@@ -11600,7 +11642,9 @@ static sal_result sal__train_open(sal__trainer *t) {
     }
     SAL__TRY(sal__train_steps(t));
     t->at.loading = 0;
-    t->at.pictures = t->trains; t->at.val_pictures = t->vals; t->at.skipped = t->skipped;
+    t->at.pictures = t->trains;
+    t->at.val_pictures = t->vals;
+    t->at.skipped = t->skipped;
     t->at.best = INFINITY;
     if (t->average) sal__weights(t, t->average, SAL__SAVE, 0);
     return SAL_OK;
@@ -11719,14 +11763,19 @@ static sal_result sal__validate(sal__trainer *t, double *loss, double *cc, doubl
         for (int i = 0; i < n; i++) {
             if (t->picture[t->trains + first + i].bad) continue;
             good++;
-            *loss += t->loss[i] * n; *cc += t->cc[i] * n; *nss += t->nss[i] * n;
+            *loss += t->loss[i] * n;
+            *cc += t->cc[i] * n;
+            *nss += t->nss[i] * n;
         }
     }
     if (t->average) sal__weights(t, t->average, SAL__SWAP, 0);
     if (r == SAL_OK && !good)
         r = sal__fail(t->ctx, SAL_ERR_IO, "none of %d pictures to validate on can be read",
                       t->vals);
-    *loss /= SAL__MAX(good, 1); *cc /= SAL__MAX(good, 1); *nss /= SAL__MAX(good, 1);
+    good = SAL__MAX(good, 1);
+    *loss /= good;
+    *cc /= good;
+    *nss /= good;
     return r;
 }
 

@@ -76,13 +76,13 @@ refused "a schedule without its numbers is refused"  "step:FACTOR"    $set --sch
 refused "an unknown loss is refused by name"         "ccc"            $set --loss kl+ccc
 refused "an unknown optimiser is refused by name"    "sgdd"           $set --opt sgdd
 refused "a domain that is no number is refused"      "--domain x"     $set --domain x
-refused "a ConvLSTM where there is none is refused"  "lite does not come so" $set --steps 2
+refused "a ConvLSTM where there is none is refused"  "lite has no such variant" $set --steps 2
 refused "five steps are refused"                     "from 0 to 4"    -m sam-vgg --data set --steps 5
 refused "unknown priors are refused by name"         "--priors centre" -m mlnet --data set \
         --priors centre
-refused "Gaussian priors of mlnet are refused"       "mlnet does not come so" -m mlnet --data set \
+refused "Gaussian priors of mlnet are refused"       "mlnet has no such variant" -m mlnet --data set \
         --priors gaussian
-refused "a plain lite is refused"                    "lite does not come so" $set --plain
+refused "a plain lite is refused"                    "lite has no such variant" $set --plain
 refused "other priors than the file's are refused"   "says what it has" --init two.safetensors \
         --data set --priors none
 refused "an unknown option is refused by name"       "--epoch is"     $set --epoch 3
@@ -92,6 +92,30 @@ refused "a training that explodes says what to do"   "lower the learning rate" $
 refused "features beside the picture are refused"    "freeze more"    $set --val set --crop 0 \
         --input 64x96 --freeze backbone.conv_stem,backbone.block0. --features refused.bin
 refused "too little memory is refused"               "MB"             $set --memory 1
+# The rate counts what is learnt, not the pictures that were read before, however many.
+cat >progress.c <<'C'
+#define main train_main
+#include "examples/train.c"
+#undef main
+int main(void) {
+    static const float history[1][SAL_COLUMN_COUNT] = { { 1, .5f, 0, 0, 0, 0, 0 } };
+    sal_train_progress p = { 0 };
+    view v = { 0 };
+    v.checkpoint = 1e9;
+    p.loading = 1;
+    for (p.pictures = 1; p.pictures <= 1500; p.pictures++) progress(&v, &p);
+    p.loading = 0; p.pictures = 8; p.epochs = 2; p.steps = 4; p.step = 1;
+    progress(&v, &p);                   /* the first batch is done */
+    v.start -= 10;
+    p.step = 0; p.epoch = p.rows = 1; p.history = history;
+    progress(&v, &p);                   /* and three more, in ten seconds */
+    return train_main == NULL;
+}
+C
+${CC:-gcc} -fopenmp -I"$top" $(pkg-config --cflags stb 2>/dev/null) -DSALIENCY_IMPLEMENTED progress.c \
+    "$top/build/saliency.o" -o progress -lm >out 2>err && ./progress >out 2>err &&
+    grep -q 'epoch 1/2 .* 0.6 pictures/s  13 s left' out
+says $? "0.6 pictures/s, and 13 s left, after 1500 pictures were read"
 mkdir photos files && mv set photos/osie && cp "$top/weights/juntingnet.safetensors" files/
 SHARE=0.99 THREADS=1 sh "$top/examples/ladder.sh" photos . "$top/build" files >out 2>err &&
     [ "$(wc -l <ladder.csv)" = 2 ] && grep -q '^juntingnet,34.86,[0-9.]*,0\.[0-9]*,[0-9.]*$' ladder.csv &&
