@@ -383,7 +383,6 @@ SALDEF sal_result sal_conv_fit(sal_conv *s);
 /* valid: floor((H-k)/s)+1; same: ceil(H/s), the larger half of the padding at the bottom, right. */
 SALDEF sal_result sal_pool_fit(sal_pool *s, sal_padding padding);
 
-SALDEF void sal_gemm(float *c, const float *a, const float *b, int m, int n, int k);
 SALDEF void sal_conv2d_forward(float *out, const float *in, const float *weight, const float *bias,
                                const sal_conv *s);
 SALDEF void sal_depthwise_forward(float *out, const float *in, const float *weight,
@@ -2273,23 +2272,8 @@ SALDEF void sal_safetensors_free(sal_ctx *ctx, sal_safetensors *file) {
 }
 
 /* ============================================================================================
-   >>gemm  matrix products
+   >>gemm  matrix products: dense layers
    ========================================================================================== */
-
-/* C = A B.   c (m, n), a (m, k), b (k, n), rows contiguous:
-       c[i][j] = sum over p of a[i][p] * b[p][j]
-   The inner loop runs along rows of b and c, so memory is read in order. */
-SALDEF void sal_gemm(float *c, const float *a, const float *b, int m, int n, int k) {
-    for (int i = 0; i < m; i++) {
-        float *row = c + (size_t)i * n;
-        memset(row, 0, (size_t)n * sizeof(float));
-        for (int p = 0; p < k; p++) {
-            float x = a[(size_t)i * k + p];
-            const float *other = b + (size_t)p * n;
-            for (int j = 0; j < n; j++) row[j] += x * other[j];
-        }
-    }
-}
 
 /* >>dense  A fully connected layer.
    out (n, nout), in (n, nin), weight (nout, nin), bias (nout) or NULL:
@@ -2316,7 +2300,7 @@ SALDEF void sal_dense_backward_weight(float *dweight, const float *dout, const f
         }
 }
 
-/* din[s][i] += sum over o of weight[o][i] * dout[s][o] */
+/* din[s][i] += sum over o of weight[o][i] * dout[s][o]: the matrix product din += dout weight */
 SALDEF void sal_dense_backward_data(float *din, const float *dout, const float *weight, int n,
                                     int nin, int nout) {
     for (int s = 0; s < n; s++)
