@@ -912,6 +912,8 @@ struct sal_backend {
     double (*gate)(const sal_ctx *ctx, float *g, const float *x, float top, size_t n);
     double (*squares)(const sal_ctx *ctx, const float *x, size_t n);   /* sum of squares; or NULL */
     int (*begins)(const sal_run *run, int i);   /* 1: backward of layer i obeys run->begins */
+    /* sal_backend_cpu's: row -= (row . r) r for each of the rows r of x, which are orthonormal */
+    void (*project)(sal_ctx *ctx, float *row, const float *x, int rows, int columns);
 };
 SALDEF const sal_backend *sal_backend_ref(void);    /* the textbook */
 SALDEF const sal_backend *sal_backend_cpu(void);    /* fast kernels; the default */
@@ -4361,7 +4363,7 @@ SALDEF const sal_backend *sal_backend_ref(void) {
     static const sal_backend backend = { "reference", 0,
         { SAL_OPERATORS(SAL__OP_FORWARD) }, sal__scratch_ref, { SAL_OPERATORS(SAL__OP_FORWARD) },
         { SAL_OPERATORS(SAL__OP_BACKWARD) }, sal__aux_ref, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL };
+        NULL, NULL };
     return &backend;
 }
 
@@ -5386,15 +5388,13 @@ static void sal__fill_normal(float *x, size_t n, double sd, sal_rng *rng) {
     for (size_t i = 0; i < n; i++) x[i] = (float)(sd * sal_rng_normal(rng));
 }
 
-static void sal__fast_project(sal_ctx *ctx, float *row, const float *x, int rows, int columns);
-
 /* Saxe et al. 2014: rows of a Gaussian matrix made orthonormal (Gram-Schmidt); rows <= columns. */
 static void sal__fill_orthogonal(sal_ctx *ctx, float *x, int rows, int columns, sal_rng *rng) {
     sal__fill_normal(x, (size_t)rows * columns, 1, rng);
     for (int i = 0; i < rows; i++) {
         float *row = x + (size_t)i * columns;
         double norm = 0;
-        sal__fast_project(ctx, row, x, i, columns);
+        sal_backend_cpu()->project(ctx, row, x, i, columns);
         for (int k = 0; k < columns; k++) norm += (double)row[k] * row[k];
         norm = sqrt(norm);
         for (int k = 0; k < columns; k++) row[k] = (float)(row[k] / norm);
@@ -14434,7 +14434,7 @@ static void sal__fast_adam(const sal_ctx *ctx, float *w, float *m, float *a, con
     sal__isa_of(ctx)->adam(w, m, a, g, c, n);
 }
 
-/* row -= (row . r) r for each row r of x, which are orthonormal; 64 at a time stay in the cache. */
+/* 64 rows at a time stay in the cache. */
 static void sal__fast_project(sal_ctx *ctx, float *row, const float *x, int rows, int columns) {
     const sal__isa *isa = sal__isa_of(ctx);
     float dot[64];
@@ -14785,7 +14785,7 @@ static sal_result sal__backward_convlstm_train(sal_ctx *ctx, sal_run *run, int i
 
 /* A max-pool rides on Winograd's tiles; a depthwise layer is worth it where what lies between is
    larger than a cache. */
-static int sal__carries_fast(const sal_run *run, int i, int next) {
+static int sal__can_fuse_fast(const sal_run *run, int i, int next) {
     const sal_layer *l = &run->net->layer[i];
     sal_conv s = sal__conv_of(l, run->n, sal__in_shape(run, i, 0));
     sal__wino w;
@@ -14849,9 +14849,9 @@ static int sal__begins_fast(const sal_run *run, int i) {
 SALDEF const sal_backend *sal_backend_cpu(void) {
     static const sal_backend backend = { "cpu", 1,
         { SAL_OPERATORS(SAL__OP_FAST) }, sal__scratch_fast, { SAL_OPERATORS(SAL__OP_TRAIN) },
-        { SAL_OPERATORS(SAL__OP_BACK) }, sal__aux_ref, sal__carries_fast,
+        { SAL_OPERATORS(SAL__OP_BACK) }, sal__aux_ref, sal__can_fuse_fast,
         sal__whole_plan, sal__whole_pack, NULL, sal__fast_adam, sal__fast_gate, sal__fast_squares,
-        sal__begins_fast };
+        sal__begins_fast, sal__fast_project };
     return &backend;
 }
 
