@@ -1482,11 +1482,13 @@ SALDEF double sal_name_share(const char *name, uint64_t seed);
 #endif
 
 static double sal__clamp(double x, double low, double high) {
-    return x < low ? low : x > high ? high : x;
+    if (x < low) return low;
+    return x > high ? high : x;
 }
 /* x cut to low..high, without its fraction; NaN, which must not be cast, becomes low. */
 static int sal__to_int(double x, double low, double high) {
-    return (int)(x > low ? x < high ? x : high : low);
+    if (!(x > low)) return (int)low;
+    return (int)(x < high ? x : high);
 }
 
 #if defined(__GNUC__)
@@ -1528,16 +1530,16 @@ static uint64_t sal__uint(const unsigned char *p, int bytes, int big) {
 
 SALDEF int sal_utf8_length(const char *s) {
     const unsigned char *u = (const unsigned char *)s;
-    int i, n = u[0] < 0x80 ? 1 : u[0] < 0xC2 ? 0 : u[0] < 0xE0 ? 2 : u[0] < 0xF0 ? 3
-             : u[0] < 0xF5 ? 4 : 0;
-    for (i = 1; i < n; i++) if ((u[i] & 0xC0) != 0x80) return 0;
+    int n = u[0] < 0x80;
+    if (u[0] >= 0xC2 && u[0] < 0xF5) n = 2 + (u[0] >= 0xE0) + (u[0] >= 0xF0);
+    for (int i = 1; i < n; i++) if ((u[i] & 0xC0) != 0x80) return 0;
     if ((u[0] == 0xE0 && u[1] < 0xA0) || (u[0] == 0xF0 && u[1] < 0x90)) return 0;   /* too long */
     if ((u[0] == 0xED && u[1] > 0x9F) || (u[0] == 0xF4 && u[1] > 0x8F)) return 0;   /* no such */
     return n;
 }
 
 SALDEF size_t sal_utf8_put(char *out, uint32_t c) {
-    int n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    int n = 1 + (c >= 0x80) + (c >= 0x800) + (c >= 0x10000);
     static const unsigned char lead[] = { 0, 0, 0xC0, 0xE0, 0xF0 };
     for (int i = n - 1; i > 0; i--, c >>= 6) out[i] = (char)(0x80 | (c & 0x3F));
     out[0] = (char)(lead[n] | c);
@@ -1566,8 +1568,8 @@ SALDEF sal_result sal_number_parse(const char **text, double *out) {
         for (; *s >= '0' && *s <= '9'; s++) exponent = SAL__MIN(exponent * 10 + (*s - '0'), 9999);
         power += sign * exponent;
     }
-    *out = value == 0 ? 0 : power < 0 ? (double)value / pow(10, -power)
-                                      : (double)value * pow(10, power);
+    *out = (double)value;
+    if (value) *out = power < 0 ? *out / pow(10, -power) : *out * pow(10, power);
     if (negative) *out = -*out;
     *text = s;
     return SAL_OK;
@@ -1737,7 +1739,7 @@ SALDEF int sal_threads(const sal_ctx *ctx) {
 #else
     if (!ctx->parallel_for) n = 1;
 #endif
-    return n < 1 ? 1 : n > 256 ? 256 : n;
+    return SAL__MAX(1, SAL__MIN(n, 256));
 }
 
 SALDEF void sal_parallel_for(sal_ctx *ctx, int n, sal_task_fn *fn, void *arg) {
@@ -1917,7 +1919,8 @@ SALDEF int sal_path_kind(const char *path) {
     enum { FOLDER = 0x10 };
     wchar_t wide[SAL__WIDE];
     unsigned long attributes = sal__wide(wide, path) ? 0xFFFFFFFFu : GetFileAttributesW(wide);
-    return attributes == 0xFFFFFFFFu ? -1 : attributes & FOLDER ? 1 : 0;
+    if (attributes == 0xFFFFFFFFu) return -1;
+    return attributes & FOLDER ? 1 : 0;
 }
 
 /* The names in a folder, each with its zero byte. */
@@ -3332,7 +3335,7 @@ static double sal__rule_kl(double p, double q, double *slope) {
 }
 /* Total variation (Jetley et al.):   L = sum |p - q| / 2,   dL/dp = sign(p - q) / 2 */
 static double sal__rule_tvd(double p, double q, double *slope) {
-    *slope = p > q ? 0.5 : p < q ? -0.5 : 0;
+    *slope = 0.5 * ((p > q) - (p < q));
     return 0.5 * fabs(p - q);
 }
 /* Chi-squared divergence (Jetley et al.), with r = q / (p + eps):
@@ -11808,7 +11811,9 @@ static sal_result sal__train_epoch_end(sal__trainer *t) {
     t->at.rows = t->at.epoch;
     t->at.step = 0;
     t->epoch_loss = 0;
-    judged = t->desc.select == SAL_SELECT_CC ? -cc : t->desc.select == SAL_SELECT_NSS ? -nss : loss;
+    judged = loss;
+    if (t->desc.select == SAL_SELECT_CC) judged = -cc;
+    if (t->desc.select == SAL_SELECT_NSS) judged = -nss;
     if (t->vals && judged < t->at.best) {
         t->at.best = judged;
         t->at.best_epoch = t->at.epoch;
