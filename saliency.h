@@ -3262,7 +3262,7 @@ static double sal__mean_sd(const float *x, size_t n, double *sd) {
    fixations.
        NSS = sum y_i (x_i - mean) / (sd + eps) / sum y
        dNSS/dx_i = (y_i / sum y - 1 / n - NSS (x_i - mean) / (n sd)) / (sd + eps)
-   sd is that of the population, over n, as in SAM's code; sal_metric_nss divides by n - 1. */
+   sd is that of the population, over n, as in SAM's code; the metric (SAL_METRIC_NSS) has n - 1. */
 SALDEF double sal_loss_nss(float *dx, const float *x, const float *y, size_t n, double weight) {
     double sd, mean = sal__mean_sd(x, n, &sd), total = 0, nss = 0, s = sd + SAL__LOSS_EPS;
     for (size_t i = 0; i < n; i++) { total += y[i]; nss += y[i] * (x[i] - mean) / s; }
