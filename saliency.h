@@ -1405,8 +1405,6 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
 SALDEF double sal_name_share(const char *name, uint64_t seed);
 #endif
 
-/* --- api: (further sections declare themselves here) --------------------------------------- */
-
 #endif /* SALIENCY_H */
 
 /* ============================================================================================
