@@ -619,6 +619,7 @@ static void test_odd_fixations(void) {
           sal_density(&ctx, odd + 4, 2, 12, 9, 1, &two) == SAL_OK &&
           !memcmp(all.data, two.data, sizeof values) && all.data[11] > all.data[0],
           "sal_density leaves out what is not finite and takes what is far to the edge");
+    sal_map_free(&ctx, &two);
     CHECK(sal_density(&ctx, odd, 4, 12, 9, 1, &two) == SAL_OK && two.data[39] == 0,
           "and is zero with nothing else");
     for (i = 0; i < 6; i++) { x[i] = odd[i].x; y[i] = odd[i].y; }
