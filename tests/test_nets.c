@@ -301,7 +301,7 @@ static void test_refusals(sal_ctx *ctx) {
         { SAL_KIND_SAM_VGG, 0, 5, 1, "sal.steps is 5; 0 to 4" },
         { SAL_KIND_SAM_RESNET, 0, -1, 1, "sal.steps is -1" },
         { SAL_KIND_MLNET, 0, 0, 1, "mlnet has no such variant" },
-        { SAL_KIND_JUNTINGNET, 0, 0, 2, "a mask is for mlnet, too" },
+        { SAL_KIND_JUNTINGNET, 0, 0, 2, "a mask also for mlnet" },
         { SAL_KIND_SAM_VGG, 0, 4, 3, "sal.priors is 3" }
     };
     int i;
