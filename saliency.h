@@ -1013,9 +1013,12 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *optim, sal_net *net, s
 typedef enum sal_classical_kind {
     SAL_CLASSICAL_CENTER,         /* a Gaussian in the middle: what every model must beat */
     SAL_CLASSICAL_SPECTRAL,       /* spectral residual, Hou and Zhang 2007 */
-    SAL_CLASSICAL_ITTI,           /* Itti, Koch and Niebur 1998 */
+    SAL_CLASSICAL_ITTI,           /* Itti, Koch and Niebur 1998; a blur of 0.03 (sal_map_adjust) raises
+                                     its scores */
     SAL_CLASSICAL_GBVS,           /* graph-based visual saliency, Harel, Koch and Perona 2006 */
-    SAL_CLASSICAL_BMS,            /* boolean map saliency, Zhang and Sclaroff 2013 */
+    SAL_CLASSICAL_BMS,            /* boolean map saliency, Zhang and Sclaroff 2013. (The authors'
+                                     program takes blue for red, which scores the same: to get its
+                                     maps, say that the pixels are in the other order) */
     SAL_CLASSICAL_COUNT
 } sal_classical_kind;
 
@@ -1025,14 +1028,10 @@ typedef struct sal_classical_desc {
     int center;                 /* 1: multiply the map by the centre prior */
     float center_sx, center_sy; /* the prior's standard deviations as parts of width and height; 0:
                                    0.21, the best fit to MIT1003 (OSIE 0.225, Scene 0.195) */
-    float itti_blur;            /* Itti: Gaussian blur of the map, sigma as a part of its longer
-                                   side; 0: none, as the authors; 0.03 raises the scores */
-    int spectral_paper;         /* spectral: 1 shrinks the picture without aliasing and blurs with
-                                   sigma 2.5 as in the paper; 0: as OpenCV, the common version */
-    int gbvs_markov;            /* GBVS: 1 normalises by the paper's second Markov chain; 0: by the
-                                   power 1.5, the toolbox's default */
-    int bms_swap;               /* BMS: 1 takes blue for red, as the authors' program does. Mean CC
-                                   0, 1: 0.502, 0.496 on 250 of OSIE; 0.417, 0.420 on Scene */
+    int paper;                  /* 1: as the paper has it where the common program differs. Spectral:
+                                   shrunk without aliasing and blurred with sigma 2.5; 0: as OpenCV.
+                                   GBVS: normalised by a second Markov chain; 0: by the power 1.5,
+                                   the authors' toolbox */
 } sal_classical_desc;
 
 /* "center", "spectral", "itti", "gbvs", "bms"; and back, or SAL_ERR_ARGUMENT. */
@@ -8338,7 +8337,7 @@ static sal_result sal__itti_sum(sal_ctx *ctx, const sal__features *f, float *sur
     return SAL_OK;
 }
 
-static sal_result sal__itti(sal_ctx *ctx, sal__arena *arena, const sal_image *image, float blur,
+static sal_result sal__itti(sal_ctx *ctx, sal__arena *arena, const sal_image *image, int paper,
                             sal_map *map) {
     sal__features f;
     float *scratch;
@@ -8353,8 +8352,7 @@ static sal_result sal__itti(sal_ctx *ctx, sal__arena *arena, const sal_image *im
     SAL__TRY_PUT(scratch, ctx, arena, float, fine + 2 * (size_t)w * h);
     SAL__TRY(sal__itti_sum(ctx, &f, scratch, scratch + fine, map));
     sal__fade(map->data, w, h, 4);
-    return sal_blur(ctx, map->data, map->data, w, h, blur * (float)SAL__MAX(w, h), 2,
-                    SAL_BORDER_REPLICATE);
+    return SAL_OK;
 }
 
 /* --- graph-based visual saliency ---------------------------------------------------------
@@ -8413,7 +8411,7 @@ static void sal__gbvs_concentrate(float *out, const float *a, int w, int h) {
 
 typedef struct sal__gbvs_job {
     float *in, *out;            /* [map][grid] */
-    int w, h, markov;
+    int w, h, paper;
 } sal__gbvs_job;
 
 static void sal__gbvs_task(void *arg, int index, int worker) {
@@ -8422,7 +8420,7 @@ static void sal__gbvs_task(void *arg, int index, int worker) {
     float *in = job->in + (size_t)index * n, *out = job->out + (size_t)index * n;
     sal__scale(in, n, 1e-5f, 0);
     sal__gbvs_activate(out, in, job->w, job->h);
-    if (job->markov) {
+    if (job->paper) {
         memcpy(in, out, n * sizeof(float));
         sal__scale(in, n, 0, 0);
         sal__gbvs_concentrate(out, in, job->w, job->h);
@@ -8431,7 +8429,7 @@ static void sal__gbvs_task(void *arg, int index, int worker) {
     }
 }
 
-static sal_result sal__gbvs(sal_ctx *ctx, sal__arena *arena, const sal_image *image, int markov,
+static sal_result sal__gbvs(sal_ctx *ctx, sal__arena *arena, const sal_image *image, int paper,
                             sal_map *map) {
     enum { FIRST = 2, LAST = 4, COUNT = LAST - FIRST + 1 };
     sal__features f;
@@ -8442,7 +8440,7 @@ static sal_result sal__gbvs(sal_ctx *ctx, sal__arena *arena, const sal_image *im
     double longer = SAL__MAX(w, h);
     job.w = (int)SAL__MAX(1, w * SAL__GRID / longer + 0.5);
     job.h = (int)SAL__MAX(1, h * SAL__GRID / longer + 0.5);
-    job.markov = markov;
+    job.paper = paper;
     size_t n = (size_t)job.w * job.h, maps = (size_t)f.types * COUNT;
     SAL__TRY(sal__map_put(ctx, arena, job.w, job.h, map));
     SAL__TRY_PUT(job.in, ctx, arena, float, 2 * maps * n);
@@ -8693,7 +8691,7 @@ static void sal__widen(float *out, const float *in, float *row, int w, int h) {
     }
 }
 
-static sal_result sal__bms(sal_ctx *ctx, sal__arena *arena, const sal_image *image, int swap,
+static sal_result sal__bms(sal_ctx *ctx, sal__arena *arena, const sal_image *image, int paper,
                            sal_map *map) {
     sal__bms_job job;
     double longer = SAL__MAX(image->w, image->h);
@@ -8712,7 +8710,7 @@ static sal_result sal__bms(sal_ctx *ctx, sal__arena *arena, const sal_image *ima
     job.border = job.figure + 3 * n + 48;
     job.parent = job.end + 3 * n;
     for (int c = 0; c < 3; c++) {
-        SAL__TRY(sal__channel(ctx, image, swap ? 2 - c : c, w, h, SAL_FILTER_AREA, map->data));
+        SAL__TRY(sal__channel(ctx, image, c, w, h, SAL_FILTER_AREA, map->data));
         for (size_t k = 0; k < n; k++)
             pixels[k * 3 + c] = (float)floor(map->data[k] * 255 + 0.5);
     }
@@ -8731,26 +8729,52 @@ static sal_result sal__bms(sal_ctx *ctx, sal__arena *arena, const sal_image *ima
 
 /* --- all of them ------------------------------------------------------------------------- */
 
-static const char *const sal__classical_names[] = { "center", "spectral", "itti", "gbvs", "bms" };
+/* compute makes a map of the model's own size, which `filter` brings to the picture's. */
+static const struct sal__classical_row {
+    const char *name;
+    sal_result (*compute)(sal_ctx *ctx, sal__arena *arena, const sal_image *image, int paper,
+                          sal_map *map);
+    sal_filter filter;
+} sal__classicals[SAL_CLASSICAL_COUNT] = {
+    { "center", NULL, SAL_FILTER_LINEAR },
+    { "spectral", sal__spectral, SAL_FILTER_LINEAR },
+    { "itti", sal__itti, SAL_FILTER_CUBIC },
+    { "gbvs", sal__gbvs, SAL_FILTER_CUBIC },
+    { "bms", sal__bms, SAL_FILTER_LINEAR }
+};
 
 SALDEF const char *sal_classical_name(sal_classical_kind kind) {
-    return sal__classical_names[kind];
+    return sal__classicals[kind].name;
 }
 
 SALDEF sal_result sal_classical_from_name(const char *name, sal_classical_kind *kind) {
     for (int k = 0; k < SAL_CLASSICAL_COUNT; k++)
-        if (!strcmp(name, sal__classical_names[k])) {
+        if (!strcmp(name, sal__classicals[k].name)) {
             *kind = (sal_classical_kind)k;
             return SAL_OK;
         }
     return SAL_ERR_ARGUMENT;
 }
 
+/* The model's map at the size of `map`, from 0 to 1. */
+static sal_result sal__classical_map(sal_ctx *ctx, const struct sal__classical_row *model,
+                                     const sal_image *image, int paper, sal_map *map) {
+    sal__arena arena = { NULL };
+    sal_map own = SAL__ZEROED;
+    sal_result r = model->compute(ctx, &arena, image, paper, &own);
+    if (r == SAL_OK) {
+        sal__scale(own.data, (size_t)own.w * own.h, 0, 1);
+        r = sal_resize(ctx, map->data, map->w, map->h, own.data, own.w, own.h, 1, model->filter);
+    }
+    if (r == SAL_OK) sal__scale(map->data, (size_t)map->w * map->h, 0, 1);
+    sal__arena_free(ctx, &arena);
+    return r;
+}
+
 SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal_image *image,
                                 const sal_classical_desc *desc, sal_map *map) {
     sal_classical_desc d = SAL__ZEROED;
-    sal__arena arena = { NULL };
-    sal_map own = SAL__ZEROED;                /* at the model's own size */
+    sal_map prior = SAL__ZEROED;
     sal_result r = SAL_OK;
     memset(map, 0, sizeof *map);
     if (desc) d = *desc;
@@ -8761,34 +8785,22 @@ SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal
     if (d.h == 0) d.h = image->h;
     if (d.center_sx == 0) d.center_sx = 0.21f;
     if (d.center_sy == 0) d.center_sy = 0.21f;
-    if (!(d.center_sx > 0 && d.center_sy > 0 && d.itti_blur >= 0 && d.itti_blur <= 1))
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: centre prior %g x %g and blur %g; they are "
-                         "parts of the picture's size, not negative", sal_classical_name(kind),
-                         d.center_sx, d.center_sy, d.itti_blur);
+    if (!(d.center_sx > 0 && d.center_sy > 0))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: a centre prior of %g x %g: parts of the "
+                         "picture's size, above 0", sal_classical_name(kind), d.center_sx,
+                         d.center_sy);
     SAL__TRY(sal_map_new(ctx, d.w, d.h, map));
-    size_t n = (size_t)d.w * d.h;
-    switch (kind) {
-    case SAL_CLASSICAL_SPECTRAL: r = sal__spectral(ctx, &arena, image, d.spectral_paper, &own);
-    break;
-    case SAL_CLASSICAL_ITTI: r = sal__itti(ctx, &arena, image, d.itti_blur, &own); break;
-    case SAL_CLASSICAL_GBVS: r = sal__gbvs(ctx, &arena, image, d.gbvs_markov, &own); break;
-    case SAL_CLASSICAL_BMS: r = sal__bms(ctx, &arena, image, d.bms_swap, &own); break;
-    default: sal_center_prior(map->data, d.w, d.h, d.center_sx, d.center_sy);
-    }
-    if (own.data && r == SAL_OK) {
-        sal__scale(own.data, (size_t)own.w * own.h, 0, 1);
-        r = sal_resize(ctx, map->data, d.w, d.h, own.data, own.w, own.h, 1,
-                       kind == SAL_CLASSICAL_BMS ||
-                           kind == SAL_CLASSICAL_SPECTRAL ? SAL_FILTER_LINEAR : SAL_FILTER_CUBIC);
-        sal__scale(map->data, n, 0, 1);
-    }
+    if (kind == SAL_CLASSICAL_CENTER)
+        sal_center_prior(map->data, d.w, d.h, d.center_sx, d.center_sy);
+    else
+        r = sal__classical_map(ctx, &sal__classicals[kind], image, d.paper, map);
     if (r == SAL_OK && d.center && kind != SAL_CLASSICAL_CENTER) {
-        sal_map prior;
-        r = sal__map_put(ctx, &arena, d.w, d.h, &prior);
+        r = sal_map_new(ctx, d.w, d.h, &prior);
         if (r == SAL_OK) sal_center_prior(prior.data, d.w, d.h, d.center_sx, d.center_sy);
-        for (size_t i = 0; r == SAL_OK && i < n; i++) map->data[i] *= prior.data[i];
+        for (size_t i = 0; r == SAL_OK && i < (size_t)d.w * d.h; i++)
+            map->data[i] *= prior.data[i];
+        sal_map_free(ctx, &prior);
     }
-    sal__arena_free(ctx, &arena);
     if (r == SAL_OK) sal__map_hide(image, map);
     else sal_map_free(ctx, map);
     return r;
@@ -10287,8 +10299,8 @@ static void sal__crop_strip(sal__crop *c, double top, double bottom) {
     c->top = top; c->bottom = bottom;
 }
 
-/* The saliency inside of a box. */
-static double sal__crop_inside(sal__crop *c, double left, double top, double w, double h) {
+/* The saliency inside of a box, whose rows become the strip. */
+static double sal__crop_take(sal__crop *c, double left, double top, double w, double h) {
     double inside = 0;
     if (c->top != top || c->bottom != top + h) sal__crop_strip(c, top, top + h);
     for (int x = (int)left; x < c->w && x < left + w; x++)
@@ -10330,7 +10342,7 @@ static sal_result sal__crop_open(sal_ctx *ctx, sal__arena *arena, const sal_map 
         memset(c->column, 0, (size_t)w * sizeof *c->column);
         c->bottom = 0;
     }
-    c->total = sal__crop_inside(c, 0, 0, w, h);
+    c->total = sal__crop_take(c, 0, 0, w, h);
     if (!(c->total <= DBL_MAX))
         return sal__fail(ctx, SAL_ERR_NUMERIC, "the map, or its boost, has a value that is not "
                          "finite: there is no best box");
@@ -10435,41 +10447,55 @@ static void sal__crop_cuts(sal__crop *c, int top, int count) {
 
 /* --- the search ------------------------------------------------------------------------------- */
 
+/* The gains of all boxes whose top is y, of which `count` differ in x, and the highest of them: what
+   is inside less the tilt. The strip, which holds whole rows from y on, moves down by one. */
+static double sal__crop_gains(sal__crop *c, int y, int count) {
+    int n = (int)c->bw, m = (int)c->bh, moves = y + m < c->h;
+    double fx = c->bw - n, fy = c->bh - m, sum = 0, most = -HUGE_VAL;   /* fy is 0 at the last y */
+    const float *leaves = c->data + y * c->pitch, *enters = leaves + moves * m * c->pitch;
+    for (int x = 0; x < c->w; x++) {
+        c->sum[x] = sum;
+        sum += c->column[x] + fy * enters[x];
+        c->column[x] += (double)enters[x] - leaves[x];
+    }
+    c->sum[c->w] = c->sum[c->w + 1] = sum;
+    c->top = y + moves;
+    c->bottom = c->top + m;
+    for (int i = 0; i < count; i++) {
+        c->gain[i] = (1 - fx) * c->sum[i + n] + fx * c->sum[i + n + 1] - c->sum[i] - c->tilt[i];
+        most = SAL__MAX(most, c->gain[i]);
+    }
+    return most;
+}
+
+/* Boxes at this height that would overlap one that is taken gain nothing. */
+static void sal__crop_exclude(sal__crop *c, int y, int count) {
+    int n = (int)c->bw, m = (int)c->bh;
+    for (int k = 0; k < c->takens; k++) {
+        const sal_box *t = &c->taken[k];
+        if (y >= t->y + t->h || y + m <= t->y) continue;
+        for (int i = SAL__MAX(0, t->x - n + 1); i < SAL__MIN(count, t->x + t->w); i++)
+            c->gain[i] = -HUGE_VAL;
+    }
+}
+
 /* The best position among whole pixels; 0 if there is none. A tilt of a hundred-millionth of all
    saliency decides between equal ones. */
 static int sal__crop_scan(sal__crop *c, int *left, int *top) {
-    int w = c->w, n = (int)c->bw, m = (int)c->bh, count = (int)(w - c->bw) + 1, found = 0;
-    double fx = c->bw - n, fy = c->bh - m, best = -HUGE_VAL, tilt = 1e-8 * c->total;
-    for (int i = 0; i < count; i++) c->tilt[i] = tilt * fabs(i + c->bw / 2 - w / 2.0) / w;
-    sal__crop_strip(c, 0, m);
+    int count = (int)(c->w - c->bw) + 1, found = 0;
+    double best = -HUGE_VAL, tilt = 1e-8 * c->total;
+    for (int i = 0; i < count; i++) c->tilt[i] = tilt * fabs(i + c->bw / 2 - c->w / 2.0) / c->w;
+    sal__crop_strip(c, 0, (int)c->bh);
     for (int y = 0; y + c->bh <= c->h; y++) {
-        int moves = y + m < c->h;       /* else this is the last place, and fy = 0 */
-        const float *leaves = c->data + y * c->pitch, *enters = leaves + moves * m * c->pitch;
-        double lower = tilt * fabs(y + c->bh / 2 - c->h / 2.0) / c->h, sum = 0, most = -HUGE_VAL;
-        for (int x = 0; x < w; x++) {
-            c->sum[x] = sum;
-            sum += c->column[x] + fy * enters[x];
-            c->column[x] += (double)enters[x] - leaves[x];
-        }
-        c->sum[w] = c->sum[w + 1] = sum;
-        c->top = y + moves; c->bottom = c->top + m;
-        for (int i = 0; i < count; i++) {
-            c->gain[i] = (1 - fx) * c->sum[i + n] + fx * c->sum[i + n + 1] - c->sum[i] -
-                         c->tilt[i];
-            most = SAL__MAX(most, c->gain[i]);
-        }
-        if (most - lower <= best) continue;
+        double lower = tilt * fabs(y + c->bh / 2 - c->h / 2.0) / c->h;
+        if (sal__crop_gains(c, y, count) - lower <= best) continue;
         if (c->row) sal__crop_cuts(c, y, count);
-        for (int k = 0; k < c->takens; k++) {
-            const sal_box *t = &c->taken[k];
-            if (y >= t->y + t->h || y + m <= t->y) continue;
-            for (int i = SAL__MAX(0, t->x - n + 1); i < SAL__MIN(count, t->x + t->w); i++)
-                c->gain[i] = -HUGE_VAL;
-        }
+        sal__crop_exclude(c, y, count);
         for (int i = 0; i < count; i++)
             if (c->gain[i] - lower > best) {
                 best = c->gain[i] - lower;
-                *left = i; *top = y;
+                *left = i;
+                *top = y;
                 found = 1;
             }
     }
@@ -10479,7 +10505,7 @@ static int sal__crop_scan(sal__crop *c, int *left, int *top) {
 /* As the saliency of a pixel is even, that of a box is bilinear in its position wherever no side
    meets a pixel's border: the best one within a pixel has one side in x and one in y on borders. */
 static void sal__crop_refine(sal__crop *c, double *left, double *top) {
-    double x[5], y[5], best = sal__crop_inside(c, *left, *top, c->bw, c->bh) + 1e-8 * c->total;
+    double x[5], y[5], best = sal__crop_take(c, *left, *top, c->bw, c->bh) + 1e-8 * c->total;
     double from_x = *left, from_y = *top;
     for (int i = 0; i < 5; i++) {
         double shift = i < 3 ? i - 1 : i - 3;
@@ -10488,7 +10514,7 @@ static void sal__crop_refine(sal__crop *c, double *left, double *top) {
     }
     for (int k = 0; k < 5; k++)
         for (int i = 0; i < 5; i++) {
-            double inside = sal__crop_inside(c, x[i], y[k], c->bw, c->bh);
+            double inside = sal__crop_take(c, x[i], y[k], c->bw, c->bh);
             if (inside > best) { best = inside; *left = x[i]; *top = y[k]; }
         }
 }
@@ -10523,7 +10549,7 @@ static int sal__crop_smallest(sal__crop *c, double w, double h, double keep, int
         c->bh = sal__crop_whole(h * middle / side, c->h * block) / block;
         if (low >= high) return low;
         if (sal__crop_scan(c, &x, &y) &&
-            sal__crop_inside(c, x, y, c->bw, c->bh) >= (keep - 1e-9) * c->total) {
+            sal__crop_take(c, x, y, c->bw, c->bh) >= (keep - 1e-9) * c->total) {
             high = middle; guess = middle - step;
         } else { low = middle + 1; guess = middle + step; }
     }
@@ -10543,7 +10569,7 @@ static sal_result sal__crop_zoom(sal_ctx *ctx, sal__arena *arena, const sal_crop
                               &blocks));
         for (int y = 0, i = 0; y < blocks.h; y++)
             for (int x = 0; x < blocks.w; x++)
-                blocks.data[i++] = (float)sal__crop_inside(c, x * block, y * block, block, block);
+                blocks.data[i++] = (float)sal__crop_take(c, x * block, y * block, block, block);
         SAL__TRY(sal__crop_open(ctx, arena, &blocks, NULL, &coarse));
         guess = sal__crop_smallest(&coarse, w, h, d->keep, low, block, -1);
     }
@@ -10574,7 +10600,7 @@ static sal_result sal__crop_boxes(sal_ctx *ctx, sal__arena *arena, const sal_map
         b->h = (int)sal__crop_whole(c.bh, c.h);
         b->x = sal__to_int(floor(b->left + 0.5), 0, c.w - b->w);
         b->y = sal__to_int(floor(b->top + 0.5), 0, c.h - b->h);
-        b->kept = sal__crop_inside(&c, b->x, b->y, b->w, b->h) / c.total;
+        b->kept = sal__crop_take(&c, b->x, b->y, b->w, b->h) / c.total;
     }
     return SAL_OK;
 }
