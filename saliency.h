@@ -1013,8 +1013,8 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *optim, sal_net *net, s
 typedef enum sal_classical_kind {
     SAL_CLASSICAL_CENTER,         /* a Gaussian in the middle: what every model must beat */
     SAL_CLASSICAL_SPECTRAL,       /* spectral residual, Hou and Zhang 2007 */
-    SAL_CLASSICAL_ITTI,           /* Itti, Koch and Niebur 1998; a blur of 0.03 (sal_map_adjust) raises
-                                     its scores */
+    SAL_CLASSICAL_ITTI,           /* Itti, Koch and Niebur 1998; sal_map_adjust with a blur of 0.03
+                                     raises its scores */
     SAL_CLASSICAL_GBVS,           /* graph-based visual saliency, Harel, Koch and Perona 2006 */
     SAL_CLASSICAL_BMS,            /* boolean map saliency, Zhang and Sclaroff 2013. (The authors'
                                      program takes blue for red, which scores the same: to get its
@@ -1028,10 +1028,10 @@ typedef struct sal_classical_desc {
     int center;                 /* 1: multiply the map by the centre prior */
     float center_sx, center_sy; /* the prior's standard deviations as parts of width and height; 0:
                                    0.21, the best fit to MIT1003 (OSIE 0.225, Scene 0.195) */
-    int paper;                  /* 1: as the paper has it where the common program differs. Spectral:
-                                   shrunk without aliasing and blurred with sigma 2.5; 0: as OpenCV.
-                                   GBVS: normalised by a second Markov chain; 0: by the power 1.5,
-                                   the authors' toolbox */
+    int paper;                  /* 1: as in the paper, 0: as in the common program. Spectral: 1
+                                   shrinks without aliasing and blurs with sigma 2.5, 0: as OpenCV.
+                                   GBVS: 1 normalises by a second Markov chain, 0 by the power 1.5,
+                                   as the authors' toolbox */
 } sal_classical_desc;
 
 /* "center", "spectral", "itti", "gbvs", "bms"; and back, or SAL_ERR_ARGUMENT. */
@@ -5686,38 +5686,39 @@ static sal_result sal__read_entry(sal__json *j, sal_named_tensor *t) {
     return SAL_OK;
 }
 
-/* Everything that the header can be wrong about: the text, then places, names and scales. size is
-   the number of bytes behind the header. */
-static sal_result sal__read_header(sal_ctx *ctx, const char *name, size_t size,
-                                   sal_safetensors *file) {
-    sal__json j = { ctx, name, file->text, file->text };
+/* The text: tensors and metadata as they come. */
+static sal_result sal__read_entries(sal__json *j, sal_safetensors *file) {
     int colons = 0, metadata = 0;
-    size_t at = 0;
     /* an entry has four colons, a pair of metadata one: this bounds how many there can be */
     for (const char *c = file->text; *c; c++) colons += *c == ':';
-    SAL__TRY_NEW(file->tensor, ctx, sal_named_tensor, colons / 4 + 1);
-    SAL__TRY_NEW(file->by_name, ctx, sal_named_tensor *, colons / 4 + 1);
-    SAL__TRY_NEW(file->meta, ctx, const char *, 2 * SAL__MIN(colons + 1, SAL__MAX_METAS));
-    SAL__TRY(sal__json_expect(&j, '{'));
-    if (!sal__json_next(&j, '}')) {
-        do {
-            char *key;
-            SAL__TRY(sal__json_string(&j, &key));
-            SAL__TRY(sal__json_expect(&j, ':'));
-            if (!strcmp(key, "__metadata__")) {
-                if (metadata++) return sal__json_fail(&j, "a second __metadata__");
-                SAL__TRY(sal__read_metadata(&j, file));
-            } else {
-                sal_named_tensor *t = &file->tensor[file->count];
-                t->name = key;
-                SAL__TRY(sal__read_entry(&j, t));
-                file->count++;
-            }
-        } while (sal__json_next(&j, ','));
-        SAL__TRY(sal__json_expect(&j, '}'));
+    SAL__TRY_NEW(file->tensor, j->ctx, sal_named_tensor, colons / 4 + 1);
+    SAL__TRY_NEW(file->by_name, j->ctx, sal_named_tensor *, colons / 4 + 1);
+    SAL__TRY_NEW(file->meta, j->ctx, const char *, 2 * SAL__MIN(colons + 1, SAL__MAX_METAS));
+    SAL__TRY(sal__json_expect(j, '{'));
+    int more = !sal__json_next(j, '}');
+    while (more) {
+        char *key;
+        SAL__TRY(sal__json_string(j, &key));
+        SAL__TRY(sal__json_expect(j, ':'));
+        if (!strcmp(key, "__metadata__")) {
+            if (metadata++) return sal__json_fail(j, "a second __metadata__");
+            SAL__TRY(sal__read_metadata(j, file));
+        } else {
+            file->tensor[file->count].name = key;
+            SAL__TRY(sal__read_entry(j, &file->tensor[file->count]));
+            file->count++;
+        }
+        more = sal__json_next(j, ',');
+        if (!more) SAL__TRY(sal__json_expect(j, '}'));
     }
-    sal__json_blanks(&j);
-    if (*j.at) return sal__json_fail(&j, "more text, but the header was complete");
+    sal__json_blanks(j);
+    return *j->at ? sal__json_fail(j, "more text, but the header was complete") : SAL_OK;
+}
+
+/* Tensors must follow each other without a gap and fill the `size` bytes behind the header. */
+static sal_result sal__check_places(sal_ctx *ctx, const char *name, size_t size,
+                                    sal_safetensors *file) {
+    size_t at = 0;
     qsort(file->tensor, (size_t)file->count, sizeof *file->tensor, sal__by_place);
     for (int i = 0; i < file->count; i++) {
         const sal_named_tensor *t = &file->tensor[i];
@@ -5735,11 +5736,11 @@ static sal_result sal__read_header(sal_ctx *ctx, const char *name, size_t size,
     if (at != size)
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: the last tensor ends at byte %.0f of the data, "
                          "but the file has %.0f", name, (double)at, (double)size);
-    sal__sort_names(file);
-    for (int i = 0; i + 1 < file->count; i++)
-        if (!strcmp(file->by_name[i]->name, file->by_name[i + 1]->name))
-            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: two tensors are called %.100s", name,
-                             file->by_name[i]->name);
+    return SAL_OK;
+}
+
+/* A tensor of type I8 needs another one with the scales of its rows. */
+static sal_result sal__check_scales(sal_ctx *ctx, const char *name, const sal_safetensors *file) {
     for (int i = 0; i < file->count; i++) {
         const sal_named_tensor *t = &file->tensor[i], *s;
         if (strcmp(t->type, "I8")) continue;
@@ -5754,6 +5755,20 @@ static sal_result sal__read_header(sal_ctx *ctx, const char *name, size_t size,
                              s->tensor.ndim, s->tensor.dim[0]);
     }
     return SAL_OK;
+}
+
+/* Everything that the header can be wrong about. size: bytes behind it. */
+static sal_result sal__read_header(sal_ctx *ctx, const char *name, size_t size,
+                                   sal_safetensors *file) {
+    sal__json j = { ctx, name, file->text, file->text };
+    SAL__TRY(sal__read_entries(&j, file));
+    SAL__TRY(sal__check_places(ctx, name, size, file));
+    sal__sort_names(file);
+    for (int i = 0; i + 1 < file->count; i++)
+        if (!strcmp(file->by_name[i]->name, file->by_name[i + 1]->name))
+            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: two tensors are called %.100s", name,
+                             file->by_name[i]->name);
+    return sal__check_scales(ctx, name, file);
 }
 
 /* Where the bytes come from: a file, or memory. */
@@ -6204,12 +6219,15 @@ static sal_result sal__read_desc(sal_ctx *ctx, const char *name, const sal_safet
                          "mean .485 .456 .406, std .229 .224 .225\"", name, text);
     for (int i = 0; i < SAL__COUNT(sal__fields); i++) {
         const sal__field *f = &sal__fields[i];
+        char wanted[80] = "a number";
         text = sal_safetensors_meta(file, f->key);
-        if (text && !sal__field_parse(f, text, d))
-            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %s is \"%.80s\", not %s%s%s%s%s", name,
-                             f->key, text, f->numbers > 1 ? "two numbers" : f->name[0] ? f->name[0]
-                             : "a number", f->name[0] ? ", " : "", f->name[0] ? f->name[1] : "",
-                             f->name[2] ? ", " : "", f->name[2] ? f->name[2] : "");
+        if (!text || sal__field_parse(f, text, d)) continue;
+        if (f->numbers > 1) snprintf(wanted, sizeof wanted, "two numbers");
+        if (f->name[0])
+            snprintf(wanted, sizeof wanted, "%s, %s%s%s", f->name[0], f->name[1],
+                     f->name[2] ? ", " : "", f->name[2] ? f->name[2] : "");
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %s is \"%.80s\", not %s", name, f->key, text,
+                         wanted);
     }
     return SAL_OK;
 }
@@ -7293,17 +7311,64 @@ static unsigned sal__byte(const unsigned char *p, size_t size, size_t at) {
     return at < size ? p[at] : 0;
 }
 
+/* A part of the colour profile, in a segment APP2 (ICC.1, annex B.4): parts count from 1 on and
+   stand in order. length: bytes of the segment behind its length field. */
+static sal_result sal__jpeg_profile(sal_ctx *ctx, const unsigned char *data, size_t length,
+                                    sal__about *a) {
+    unsigned part, parts;
+    if (length <= 14 || memcmp(data, "ICC_PROFILE", 12)) return SAL_OK;
+    part = data[12]; parts = data[13];
+    if (part == 1 && !a->profile) {
+        SAL__TRY_NEW(a->profile, ctx, unsigned char, parts * (size_t)65519);
+        a->parts = parts;
+    }
+    if (part != a->part + 1 || part > a->parts || parts != a->parts) return SAL_OK;
+    memcpy(a->profile + a->profile_size, data + 14, length - 14);
+    a->profile_size += length - 14;
+    a->part = part;
+    return SAL_OK;
+}
+
+/* The Huffman tables from `at` to `end` (class and number, 16 counts, codes) become known: bits 0
+   to 3 DC, 4 to 7 AC. Returns 0 if one has more than 256 codes. */
+static int sal__jpeg_tables(const unsigned char *p, size_t size, size_t at, size_t end,
+                            unsigned *known) {
+    while (at < end) {
+        unsigned codes = 0, table = sal__byte(p, size, at);
+        for (int i = 1; i <= 16; i++) codes += sal__byte(p, size, at + i);
+        if (codes > 256) return 0;
+        *known |= 1u << ((table >> 4 & 1) * 4 + (table & 3));
+        at += 17 + codes;
+    }
+    return 1;
+}
+
+/* Are the tables of the scan at `at` known? It has a count, component and tables for each, the
+   spectrum's ends, bits. A progressive scan needs tables of DC or of AC, and none of DC if it only
+   refines. */
+static int sal__jpeg_scan(const unsigned char *p, size_t size, size_t at, int progressive,
+                          unsigned known) {
+    unsigned count = sal__byte(p, size, at), need = 0;
+    unsigned first = sal__byte(p, size, at + 1 + 2 * count);
+    unsigned bits = sal__byte(p, size, at + 3 + 2 * count);
+    for (unsigned i = 0; i < count; i++) {
+        unsigned tables = sal__byte(p, size, at + 2 + 2 * i);
+        if (!progressive || (first == 0 && bits >> 4 == 0)) need |= 1u << (tables >> 4 & 3);
+        if (!progressive || first > 0) need |= 16u << (tables & 3);
+    }
+    return !(need & ~known);
+}
+
 /* From segment to segment of a JPEG file, as stb_image goes. Before 2.28 it writes beyond its
    tables when a file defines a Huffman table of more than 256 codes, and reads anywhere when a scan
    names a table that was never defined: both are refused. */
 static sal_result sal__jpeg_walk(sal_ctx *ctx, const unsigned char *p, size_t size,
                                  const char *name, sal__about *a) {
-    size_t at = 2, end, t, length;
-    unsigned known = 0, need, frame = 0, i;     /* tables: bits 0..3 DC, 4..7 AC */
-    const char *fault = "%s: a damaged JPEG file: a Huffman table is missing, or has more than 256 "
-                        "codes";
+    size_t at = 2, end, length;
+    unsigned known = 0, frame = 0;
     while (at + 4 <= size) {
         unsigned type = p[at + 1];
+        int sound = 1;
         if (p[at] != 0xFF || type == 0 || type == 0xFF || (type >= 0xD0 && type <= 0xD8)) {
             at++;                               /* filling, or inside a scan */
             continue;
@@ -7311,48 +7376,20 @@ static sal_result sal__jpeg_walk(sal_ctx *ctx, const unsigned char *p, size_t si
         if (type == 0xD9) break;
         end = at + 2 + ((size_t)p[at + 2] << 8 | p[at + 3]);
         length = SAL__MIN(end, size) - SAL__MIN(at + 4, SAL__MIN(end, size));
-        if (type >= 0xC0 && type <= 0xCF && type != 0xC4 && type != 0xC8) {
-            if (type > 0xC2)
-                return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: a JPEG picture with %s, which is "
-                                 "not read here: convert it to an ordinary JPEG or PNG first", name,
-                                 type >= 0xC9 ? "arithmetic coding" : type == 0xC3 ?
-                                 "lossless coding" : "hierarchical coding");
-            if (!frame) frame = type;
-        }
+        if (type > 0xC2 && type <= 0xCF && type != 0xC4 && type != 0xC8)
+            return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: a JPEG picture with %s, which is "
+                             "not read here: convert it to an ordinary JPEG or PNG first", name,
+                             type >= 0xC9 ? "arithmetic coding" : type == 0xC3 ?
+                             "lossless coding" : "hierarchical coding");
+        if (type >= 0xC0 && type <= 0xC2 && !frame) frame = type;
         if (type == 0xE1 && !a->turn && length > 6 && !memcmp(p + at + 4, "Exif\0", 6))
             a->turn = sal__exif_turn(p + at + 10, length - 6);
-        if (type == 0xE2 && length > 14 && !memcmp(p + at + 4, "ICC_PROFILE", 12)) {
-            unsigned part = p[at + 16], parts = p[at + 17];     /* from 1 on, all in order */
-            if (part == 1 && !a->profile) {
-                SAL__TRY_NEW(a->profile, ctx, unsigned char, parts * (size_t)65519);
-                a->parts = parts;
-            }
-            if (part == a->part + 1 && part <= a->parts && parts == a->parts) {
-                memcpy(a->profile + a->profile_size, p + at + 18, length - 14);
-                a->profile_size += length - 14;
-                a->part = part;
-            }
-        }
-        for (t = at + 4; type == 0xC4 && t < end; ) {       /* class and number, 16 counts, codes */
-            unsigned codes = 0, table = sal__byte(p, size, t);
-            for (i = 1; i <= 16; i++) codes += sal__byte(p, size, t + i);
-            if (codes > 256) return sal__fail(ctx, SAL_ERR_FORMAT, fault, name);
-            known |= 1u << ((table >> 4 & 1) * 4 + (table & 3));
-            t += 17 + codes;
-        }
-        if (type == 0xDA) {             /* count, component and tables each, spectrum, bits */
-            unsigned count = sal__byte(p, size, at + 4), tables;
-            unsigned first = sal__byte(p, size, at + 5 + 2 * count);
-            unsigned bits = sal__byte(p, size, at + 7 + 2 * count);
-            for (i = 0; i < count; i++) {
-                tables = sal__byte(p, size, at + 6 + 2 * i);
-                need = 0;
-                if (frame != 0xC2 || (first == 0 && bits >> 4 == 0))
-                    need |= 1u << (tables >> 4 & 3);
-                if (frame != 0xC2 || first > 0) need |= 16u << (tables & 3);
-                if (need & ~known) return sal__fail(ctx, SAL_ERR_FORMAT, fault, name);
-            }
-        }
+        if (type == 0xE2) SAL__TRY(sal__jpeg_profile(ctx, p + at + 4, length, a));
+        if (type == 0xC4) sound = sal__jpeg_tables(p, size, at + 4, end, &known);
+        if (type == 0xDA) sound = sal__jpeg_scan(p, size, at + 4, frame == 0xC2, known);
+        if (!sound)
+            return sal__fail(ctx, SAL_ERR_FORMAT, "%s: a damaged JPEG file: a Huffman table is "
+                             "missing, or has more than 256 codes", name);
         at = end;
     }
     return SAL_OK;
@@ -7621,10 +7658,37 @@ static float sal__npy_number(const unsigned char *p, int kind, int wide, int big
          : wide == 4 ? sal__f32_from_bits((uint32_t)bits) : (float)sal__f64_from_bits(bits);
 }
 
+/* '<f4': byte order, kind and bytes of a number; 0 if it cannot be read here. */
+static int sal__npy_type(const char *type, int *order, int *kind, int *wide) {
+    *order = *type && strchr("<>=|", *type) ? *type++ : '<';
+    *kind = *type;
+    *wide = *kind && type[1] > '0' && type[1] <= '8' && !type[2] ? type[1] - '0' : 0;
+    int power = *wide == 1 || *wide == 2 || *wide == 4 || *wide == 8;
+    return (*kind == 'b' && *wide == 1) || (*kind == 'f' && power && *wide > 1) ||
+           ((*kind == 'i' || *kind == 'u') && power);
+}
+
+/* Height and width; dimensions of length 1, as of a batch or of channels, are left away. */
+static sal_result sal__npy_size(sal_ctx *ctx, const char *name, sal__npy *a, int *w, int *h) {
+    int wanted = 0, n = a->dims;
+    for (int i = 0; i < a->dims; i++)
+        if (a->dim[i] != 1 || n <= 2) a->dim[wanted++] = a->dim[i];
+        else n--;
+    if (wanted != 2)
+        return sal__fail(ctx, SAL_ERR_SHAPE, "%s: a %d-dimensional array%s; a map has two "
+                         "dimensions, height and width", name, a->dims, a->dims > 2 ?
+                         ", more than two of them longer than 1" : "");
+    SAL__TRY(sal__check_size(ctx, name, a->dim[1], a->dim[0]));
+    *w = (int)a->dim[1];
+    *h = (int)a->dim[0];
+    return SAL_OK;
+}
+
 SALDEF sal_result sal_map_load_npy_memory(sal_ctx *ctx, const void *bytes, size_t size,
                                           const char *name, sal_map *map) {
     const unsigned char *p = (const unsigned char *)bytes;
     sal__npy a = SAL__ZEROED;
+    int order, kind, wide, w = 0, h = 0;
     memset(map, 0, sizeof *map);
     if (size < 12 || memcmp(p, "\x93NUMPY", 6) || p[6] < 1 || p[6] > 3)
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: is not a NumPy .npy file but %s", name,
@@ -7638,24 +7702,11 @@ SALDEF sal_result sal_map_load_npy_memory(sal_ctx *ctx, const void *bytes, size_
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: damaged: its header is not the dictionary of "
                          "descr, fortran_order and shape that NumPy writes", name);
     p += start + length; size -= start + length;
-    const char *type = a.type;
-    int order = *type && strchr("<>=|", *type) ? *type++ : '<', kind = *type;
-    int wide = kind && type[1] > '0' && type[1] <= '8' && !type[2] ? type[1] - '0' : 0;
-    if (!((kind == 'b' && wide == 1) || (kind == 'f' && (wide == 2 || wide == 4 || wide == 8)) ||
-          ((kind == 'i' || kind == 'u') && (wide == 1 || wide == 2 || wide == 4 || wide == 8))))
+    if (!sal__npy_type(a.type, &order, &kind, &wide))
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: %s%s, not real numbers of up to 8 bytes; "
                          "save it with .astype('float32')", name, *a.type ? "values of type " :
                          "records of several fields", a.type);
-    /* Dimensions of length 1, as of a batch or of channels, are left away. */
-    int wanted = 0, n = a.dims;
-    for (int i = 0; i < a.dims; i++)
-        if (a.dim[i] != 1 || n <= 2) a.dim[wanted++] = a.dim[i]; else n--;
-    if (wanted != 2)
-        return sal__fail(ctx, SAL_ERR_SHAPE, "%s: a %d-dimensional array%s; a map has two "
-                         "dimensions, height and width", name, a.dims, a.dims > 2 ?
-                         ", more than two of them longer than 1" : "");
-    SAL__TRY(sal__check_size(ctx, name, a.dim[1], a.dim[0]));
-    int w = (int)a.dim[1], h = (int)a.dim[0];
+    SAL__TRY(sal__npy_size(ctx, name, &a, &w, &h));
     if (size / (size_t)wide / (size_t)w < (size_t)h)
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: truncated: %d x %d values of %d bytes, but %.0f "
                          "bytes behind the header", name, h, w, wide, (double)size);
@@ -9295,7 +9346,7 @@ static void sal__tree_refresh(const sal__transport *tr, int top) {
 
 /* A first tree: walk over the cells, rows alternating in direction, and let each node trade with
    the last ones that still wait for a partner. The one of a pair that is served becomes a child of
-   the other. rest: the mass each node has to trade; stack: scratch; both have one element a node. */
+   the other. rest: the mass each node has to trade; stack: scratch; both: an element a node. */
 static void sal__tree_start(const sal__transport *tr, const int *node_at, int w, int h,
                             int64_t *rest, int *stack) {
     sal__node *t = tr->node;
@@ -9710,37 +9761,42 @@ SALDEF void sal_model_close(sal_ctx *ctx, sal_model *model) {
     memset(model, 0, sizeof *model);
 }
 
+/* The network in the file, or what is built in; kind: what it must be, SAL_KIND_COUNT: any. */
+static sal_result sal__model_net(sal_ctx *ctx, const char *name, sal_kind kind,
+                                 const char *weights, sal_net **net) {
+    const char *from = weights ? weights : "what is built in";
+    if (!weights && !ctx->weights)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s needs weights, and none are built in: name a "
+                         "weights file", name);
+    if (!weights) SAL__TRY(sal_net_load_words(ctx, ctx->weights, ctx->weights_size, from, net));
+#ifdef SALIENCY_NO_STDIO
+    else return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: built without files", weights);
+#else
+    else SAL__TRY(sal_net_load(ctx, weights, net));
+#endif
+    if (kind == SAL_KIND_COUNT || (*net)->desc.kind == kind) return SAL_OK;
+    return sal__fail(ctx, weights ? SAL_ERR_SHAPE : SAL_ERR_ARGUMENT, "%s holds the network %s, "
+                     "not %s%s", from, (*net)->name, name,
+                     weights ? "" : ": name a weights file");
+}
+
 SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *weights,
                                  sal_model *model) {
     sal_kind kind = SAL_KIND_COUNT;
     sal_classical_kind simple = SAL_CLASSICAL_GBVS;
     int classical = name ? !sal_classical_from_name(name, &simple) : !weights && !ctx->weights;
-    const char *from = weights ? weights : "what is built in";
-    sal_result r;
     memset(model, 0, sizeof *model);
     if (classical && weights)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s has no weights; leave out the model or the "
                          "file %s", name, weights);
-    if (name && !classical && sal_kind_from_name(name, &kind))
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no model called %s", name);
     if (classical) {
         model->classical = simple;
-        snprintf(model->name, sizeof model->name, "%s", sal_classical_name(model->classical));
+        snprintf(model->name, sizeof model->name, "%s", sal_classical_name(simple));
         return SAL_OK;
     }
-    if (!weights && !ctx->weights)
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s needs weights, and none are built in: name a "
-                         "weights file", name);
-    if (!weights) r = sal_net_load_words(ctx, ctx->weights, ctx->weights_size, from, &model->net);
-#ifdef SALIENCY_NO_STDIO
-    else r = sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: built without files", weights);
-#else
-    else r = sal_net_load(ctx, weights, &model->net);
-#endif
-    if (r == SAL_OK && name && model->net->desc.kind != kind)
-        r = sal__fail(ctx, weights ? SAL_ERR_SHAPE : SAL_ERR_ARGUMENT, "%s holds the network %s, "
-                      "not %s%s", from, model->net->name, name,
-                      weights ? "" : ": name a weights file");
+    if (name && sal_kind_from_name(name, &kind))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no model called %s", name);
+    sal_result r = sal__model_net(ctx, name, kind, weights, &model->net);
     if (r == SAL_OK) r = sal_run_open(ctx, model->net, 1, 0, 0, &model->run);
     if (r == SAL_OK) snprintf(model->name, sizeof model->name, "%s", model->net->name);
     else sal_model_close(ctx, model);
@@ -10447,8 +10503,8 @@ static void sal__crop_cuts(sal__crop *c, int top, int count) {
 
 /* --- the search ------------------------------------------------------------------------------- */
 
-/* The gains of all boxes whose top is y, of which `count` differ in x, and the highest of them: what
-   is inside less the tilt. The strip, which holds whole rows from y on, moves down by one. */
+/* The gains of the `count` boxes whose top is y, what is inside less the tilt, and the highest of
+   them. The strip, which holds whole rows from y on, moves down by one. */
 static double sal__crop_gains(sal__crop *c, int y, int count) {
     int n = (int)c->bw, m = (int)c->bh, moves = y + m < c->h;
     double fx = c->bw - n, fy = c->bh - m, sum = 0, most = -HUGE_VAL;   /* fy is 0 at the last y */
