@@ -9371,38 +9371,48 @@ static void sal__tree_start(const sal__transport *tr, const int *node_at, int w,
     sal__tree_refresh(tr, stack[0]);
 }
 
+/* When flow goes from source i to sink j and back through the tree, which arc runs dry first? On
+   both branches, up to their meeting point `top`: where flow decreases and least remains; of equals
+   the one that comes last on the way from there over i -> j and back. Returns the node below it, a
+   source on the branch of i, a sink on that of j. */
+static int sal__tree_leaving(const sal__transport *tr, int i, int j, int *top) {
+    const sal__node *t = tr->node;
+    int out_a = -1, out_b = -1;
+    int64_t dry_a = INT64_MAX, dry_b = INT64_MAX;
+    while (i != j)
+        if (t[i].depth >= t[j].depth) {
+            if (i < tr->sources && t[i].flow < dry_a) { dry_a = t[i].flow; out_a = i; }
+            i = t[i].parent;
+        } else {
+            if (j >= tr->sources && t[j].flow <= dry_b) { dry_b = t[j].flow; out_b = j; }
+            j = t[j].parent;
+        }
+    *top = i;
+    return dry_b <= dry_a ? out_b : out_a;
+}
+
 /* Let the arc from source i to sink j into the tree. */
 static void sal__tree_pivot(const sal__transport *tr, int i, int j) {
     sal__node *t = tr->node;
-    int a = i, b = j, out_a = -1, out_b = -1, out, k, parent;
-    int64_t dry_a = INT64_MAX, dry_b = INT64_MAX, push;
-    /* Up both branches to their meeting point: where does flow decrease, and least remains? Of
-       equals the arc that comes last on the way from there over i -> j and back. */
-    while (a != b)
-        if (t[a].depth >= t[b].depth) {
-            if (a < tr->sources && t[a].flow < dry_a) { dry_a = t[a].flow; out_a = a; }
-            a = t[a].parent;
-        } else {
-            if (b >= tr->sources && t[b].flow <= dry_b) { dry_b = t[b].flow; out_b = b; }
-            b = t[b].parent;
-        }
-    push = SAL__MIN(dry_a, dry_b);
-    for (k = i; k != a; k = t[k].parent) t[k].flow += k < tr->sources ? -push : push;
-    for (k = j; k != a; k = t[k].parent) t[k].flow += k < tr->sources ? push : -push;
-    /* The part cut off holds i (or j): hang it up there, below j (or i), turning around the arcs
+    int top, out = sal__tree_leaving(tr, i, j, &top), last = 0;
+    int64_t push = t[out].flow, flow = push;
+    for (int k = i; k != top; k = t[k].parent) t[k].flow += k < tr->sources ? -push : push;
+    for (int k = j; k != top; k = t[k].parent) t[k].flow += k < tr->sources ? push : -push;
+    /* The part cut off holds i or j: hang it up there, below the other one, turning around the arcs
        from there to the cut. */
-    if (dry_b <= dry_a) { out = out_b; k = j; parent = i; } else { out = out_a; k = i; parent = j; }
-    a = k;
-    for (int64_t flow = push; ; ) {
-        int next = t[k].parent, last = k == out;
+    int moved = out < tr->sources ? i : j, parent = i + j - moved;
+    for (int k = moved; !last; ) {
+        int next = t[k].parent;
         int64_t old = t[k].flow;
+        last = k == out;
         sal__tree_unlink(t, k);
         sal__tree_link(t, k, parent);
         t[k].flow = flow;
-        if (last) break;
-        parent = k; flow = old; k = next;
+        parent = k;
+        flow = old;
+        k = next;
     }
-    sal__tree_refresh(tr, a);
+    sal__tree_refresh(tr, moved);
 }
 
 enum { SAL__SHORTLIST = 20 };
