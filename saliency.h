@@ -542,7 +542,7 @@ SALDEF void sal_max_norm(float *w, int rows, int n, double c);
     X(BATCHNORM, batchnorm, same,      ,            )   \
     X(DROPOUT,   dropout,   same,      ,            )   \
     X(CONCAT,    concat,    concat,    ,            )   \
-    X(ADD,       add,       add,       ,      _train)   \
+    X(ADD,       add,       add,       ,            )   \
     X(MIRROR,    mirror,    same,      ,            )   \
     X(UPSAMPLE,  upsample,  upsample,  _fast, _train)   \
     X(PRIOR,     prior,     same,      ,            )   \
@@ -12024,8 +12024,8 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
    strips (`wide`).
 
    Dense layers with one picture are limited by memory: each weight is used once. They read F16
-   weights as they are and turn them into floats in registers; with I8 weights they turn the few
-   inputs into whole numbers (`dot_i8`). With many pictures they are matrix products.
+   and I8 weights as they are and turn them into floats in registers (`dot`). With many pictures
+   they are matrix products.
 
    4. Whole numbers.  A processor multiplies four bytes in the time of a float. Where a weights
    file has ranges of values (`convert --ranges`), values are bytes u that stand for x = s (u - z),
@@ -12059,7 +12059,13 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
 #  define SAL__INLINE static inline __attribute__((always_inline))
 #  define SAL__ALIGN __attribute__((aligned(64)))
 #  define SAL__PREFETCH(p, cache) __builtin_prefetch(p, 0, cache)    /* 3: L1; p may be anywhere */
+#  if defined(__clang__)                    /* a loop whose ends are known: nothing is left of it */
+#    define SAL__UNROLL _Pragma("clang loop unroll(full)")
+#  else
+#    define SAL__UNROLL _Pragma("GCC unroll 16")
+#  endif
 #else
+#  define SAL__UNROLL
 #  define SAL__PREFETCH(p, cache) ((void)0)
 #  define SAL__INLINE static inline
 #  define SAL__ALIGN
@@ -12089,12 +12095,9 @@ typedef struct sal__rule {
 /* The inner loops of one instruction set; each is described where it is defined (>>kernels). */
 typedef struct sal__isa {
     int width;      /* floats in a vector */
-    void (*block)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int k,
-                  int rows, int add, const float *next);
-    void (*pair)(float *c, size_t cs, size_t ldc, const float *a, size_t lda, const float *b,
-                 size_t bs, int k, int rows, int add, const float *next);
-    void (*outer)(float *c, size_t ldc, const float *a, const float *b, size_t bs, int panels,
-                  int k, int add);
+    void (*block)(float *c, size_t cs, size_t ldc, const float *a, size_t as, size_t lda,
+                  const float *b, size_t bs, int panels, int k, int rows, int add,
+                  const float *next);
     void (*wino_input)(float *v, size_t fs, const float *in, size_t row, size_t plane, int n,
                        int taps);
     void (*wino_weight)(float *u, size_t fs, const float *w, size_t pitch, int rows, int k, int n,
@@ -12105,13 +12108,9 @@ typedef struct sal__isa {
     void (*finish_pool)(float *out, const float *a, const float *b, float scale, float bias,
                         int act, size_t n);
     void (*dot)(float *out, const float *x, const void *weight, sal_dtype type, int rows, int k);
-    void (*dot_i8)(float *out, const int16_t *hi, const int16_t *lo, const int8_t *weight, int rows,
-                   int k);
     void (*pack)(float *b, const float *a, size_t lda, int rows, int k);
     void (*lstm)(float *h, float *c, const float *before, const float *gates, size_t stride,
                  size_t n);
-    void (*lstm_back)(float *dh, float *dc, float *gates, size_t stride, const float *c,
-                      const float *before, size_t n);
     void (*maximum)(float *out, const float *a, const float *b, size_t n);
     void (*taps)(float *out, size_t pitch, const float *const *from, size_t step,
                  const float *weight, float start, int add, float low, float high, int n, int rows);
@@ -12133,14 +12132,40 @@ typedef struct sal__isa {
 } sal__isa;
 
 /* Four bytes of memory as one number. */
-SAL__INLINE int32_t sal__unit(const char *p) {
+SAL__INLINE int32_t sal__unit(const void *p) {
     int32_t x;
     memcpy(&x, p, 4);
     return x;
 }
-#define sal__scalar_f32(x)  (x)
-#define sal__scalar_f16(x)  sal_f16_to_f32(x)
-#define sal__scalar_bf16(x) sal_bf16_to_f32(x)
+
+/* The words of an instruction set, each a type or a function of its own: SAL__K gives its name.
+   sal__v is a vector of SAL__W floats, sal__i one of as many 32-bit or twice as many 16-bit
+   numbers. */
+#define sal__v SAL__K(v)
+#define sal__i SAL__K(i)
+#define sal__vset SAL__K(vset)
+#define sal__vsqrt SAL__K(vsqrt)
+#define sal__vmin SAL__K(vmin)
+#define sal__vmax SAL__K(vmax)
+#define sal__vfma SAL__K(vfma)                  /* a * b + c */
+#define sal__vfnma SAL__K(vfnma)                /* c - a * b */
+#define sal__vless SAL__K(vless)                /* yes where a < b, else no */
+#define sal__veven SAL__K(veven)                /* every other one of the numbers of a and b */
+#define sal__vodd SAL__K(vodd)
+#define sal__vload_f16 SAL__K(vload_f16)
+#define sal__vload_bf16 SAL__K(vload_bf16)
+#define sal__vload_i8 SAL__K(vload_i8)
+#define sal__iset SAL__K(iset)
+#define sal__ifloat SAL__K(ifloat)
+#define sal__iround SAL__K(iround)              /* to the nearest, ties to even */
+/* c + the sums of products: of 4 bytes x with 4 bytes b, or, where SAL__BYTES is 2, of 2 numbers */
+#define sal__idot SAL__K(idot)
+#define sal__idot16 SAL__K(idot16)              /* ... of 2 numbers of 16 bits */
+#define sal__iload_u8 SAL__K(iload_u8)          /* 2 * SAL__W bytes as 16 bits */
+#define sal__izip_low SAL__K(izip_low)          /* numbers of 16 bits by turns */
+#define sal__izip_high SAL__K(izip_high)
+/* 2 * SAL__W sums, + zero, between low and high, as bytes */
+#define sal__istore SAL__K(istore)
 
 #ifdef SAL__X86
 /* AVX-512 as servers have it since 2019 (with VNNI): 16 lanes. */
@@ -12153,61 +12178,54 @@ SAL__INLINE int32_t sal__unit(const char *p) {
 #endif
 #define SAL__W 16
 #define SAL__K(name) sal__avx512_##name
-#define sal__v __m512
-#define sal__vload(p) _mm512_loadu_ps(p)
-#define sal__vstore(p, x) _mm512_storeu_ps(p, x)
-#define sal__vset(x) _mm512_set1_ps(x)
-#define sal__vsqrt(a) _mm512_sqrt_ps(a)
-#define sal__vmin(a, b) _mm512_min_ps(a, b)
-#define sal__vmax(a, b) _mm512_max_ps(a, b)
-#define sal__vfma(a, b, c) _mm512_fmadd_ps(a, b, c)     /* a * b + c */
-#define sal__vfnma(a, b, c) _mm512_fnmadd_ps(a, b, c)   /* c - a * b */
-#define sal__vselect_less(a, b, yes, no) \
-    _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes)
-/* 2^n for y = 1.5 * 2^23 + n: the last bits of y are n */
-#define sal__vpow2(y) _mm512_castsi512_ps(_mm512_add_epi32( \
-    _mm512_slli_epi32(_mm512_castps_si512(y), 23), _mm512_set1_epi32(0x3F800000)))
-/* every other one of the numbers of a and b */
-#define sal__avx512_pick(a, b, first) _mm512_permutex2var_ps(a, _mm512_setr_epi32( \
-    first, first + 2, first + 4, first + 6, first + 8, first + 10, first + 12, first + 14, \
-    first + 16, first + 18, first + 20, first + 22, first + 24, first + 26, first + 28, \
-    first + 30), b)
-#define sal__veven(a, b) sal__avx512_pick(a, b, 0)
-#define sal__vodd(a, b) sal__avx512_pick(a, b, 1)
-#define sal__vload_f16(p) \
-    _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
-#define sal__vload_bf16(p) _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32( \
-    _mm256_loadu_si256((const __m256i *)(const void *)(p))), 16))
-/* 16-bit numbers, twice as many as floats; imadd: the products of neighbours, added, in 32 bits */
-#define sal__i __m512i
-#define sal__izero() _mm512_setzero_si512()
-#define sal__iload_bytes(p) \
-    _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
-#define sal__iload(p) _mm512_loadu_si512((const void *)(p))
-#define sal__iadd(a, b) _mm512_add_epi32(a, b)
-#define sal__imadd(a, b) _mm512_madd_epi16(a, b)
-#define sal__ifloat(a) _mm512_cvtepi32_ps(a)
-/* whole numbers: 4-byte units everywhere; 2 * SAL__W bytes as 16 bits; sums of neighbours'
-   products; to the nearest, ties to even; 2 * SAL__W sums >> shift, + zero, between low and high,
-   as bytes */
 #define SAL__BYTES 1
-#define sal__iset(x) _mm512_set1_epi32(x)
-#define sal__iunit(p) _mm512_set1_epi32(sal__unit(p))
-#define sal__iwords(p) sal__iload(p)
-#define sal__idot(c, x, b) _mm512_dpbusd_epi32(c, x, b)
-#define sal__idot16(c, a, b) _mm512_dpwssd_epi32(c, a, b)
-#define sal__iload_u8(p) \
-    _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
-#define sal__izip_low(a, b) _mm512_unpacklo_epi16(a, b)
-#define sal__izip_high(a, b) _mm512_unpackhi_epi16(a, b)
-#define sal__ishift(a, n) _mm512_srai_epi32(a, n)
-#define sal__ileft(a, n) _mm512_slli_epi32(a, n)
-#define sal__iround(x) _mm512_cvtps_epi32(x)
-#define sal__istore_i(p, x) _mm512_storeu_si512((void *)(p), x)
-#define sal__istore(p, a, b, e) _mm256_storeu_si256((__m256i *)(void *)(p), \
-    _mm512_cvtepi16_epi8(_mm512_min_epi16(_mm512_max_epi16(_mm512_adds_epi16( \
-        _mm512_packs_epi32(a, b), _mm512_set1_epi16((short)(e)->zero)), \
-        _mm512_set1_epi16((short)(e)->low)), _mm512_set1_epi16((short)(e)->high))))
+typedef __m512 sal__v;
+typedef __m512i sal__i;
+SAL__INLINE sal__v sal__vset(float x) { return _mm512_set1_ps(x); }
+SAL__INLINE sal__v sal__vsqrt(sal__v a) { return _mm512_sqrt_ps(a); }
+SAL__INLINE sal__v sal__vmin(sal__v a, sal__v b) { return _mm512_min_ps(a, b); }
+SAL__INLINE sal__v sal__vmax(sal__v a, sal__v b) { return _mm512_max_ps(a, b); }
+SAL__INLINE sal__v sal__vfma(sal__v a, sal__v b, sal__v c) { return _mm512_fmadd_ps(a, b, c); }
+SAL__INLINE sal__v sal__vfnma(sal__v a, sal__v b, sal__v c) { return _mm512_fnmadd_ps(a, b, c); }
+SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
+}
+SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) {
+    return _mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22,
+                                                       24, 26, 28, 30), b);
+}
+SAL__INLINE sal__v sal__vodd(sal__v a, sal__v b) {
+    return _mm512_permutex2var_ps(a, _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23,
+                                                       25, 27, 29, 31), b);
+}
+SAL__INLINE __m256i sal__avx512_half(const void *p) {
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+SAL__INLINE sal__v sal__vload_f16(const void *p) { return _mm512_cvtph_ps(sal__avx512_half(p)); }
+SAL__INLINE sal__v sal__vload_bf16(const void *p) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(sal__avx512_half(p)), 16));
+}
+SAL__INLINE sal__v sal__vload_i8(const void *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+SAL__INLINE sal__i sal__iset(int32_t x) { return _mm512_set1_epi32(x); }
+SAL__INLINE sal__v sal__ifloat(sal__i a) { return _mm512_cvtepi32_ps(a); }
+SAL__INLINE sal__i sal__iround(sal__v x) { return _mm512_cvtps_epi32(x); }
+SAL__INLINE sal__i sal__idot(sal__i c, sal__i x, sal__i b) { return _mm512_dpbusd_epi32(c, x, b); }
+SAL__INLINE sal__i sal__idot16(sal__i c, sal__i a, sal__i b) {
+    return _mm512_dpwssd_epi32(c, a, b);
+}
+SAL__INLINE sal__i sal__iload_u8(const void *p) {
+    return _mm512_cvtepu8_epi16(sal__avx512_half(p));
+}
+SAL__INLINE sal__i sal__izip_low(sal__i a, sal__i b) { return _mm512_unpacklo_epi16(a, b); }
+SAL__INLINE sal__i sal__izip_high(sal__i a, sal__i b) { return _mm512_unpackhi_epi16(a, b); }
+SAL__INLINE void sal__istore(uint8_t *p, sal__i a, sal__i b, const sal__rule *e) {
+    sal__i x = _mm512_adds_epi16(_mm512_packs_epi32(a, b), _mm512_set1_epi16((short)e->zero));
+    x = _mm512_max_epi16(x, _mm512_set1_epi16((short)e->low));
+    x = _mm512_min_epi16(x, _mm512_set1_epi16((short)e->high));
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi16_epi8(x));
+}
 #include SALIENCY_FILE
 #if defined(__clang__)
 #  pragma clang attribute pop
@@ -12224,54 +12242,50 @@ SAL__INLINE int32_t sal__unit(const char *p) {
 #endif
 #define SAL__W 8
 #define SAL__K(name) sal__avx2_##name
-#define sal__v __m256
-#define sal__vload(p) _mm256_loadu_ps(p)
-#define sal__vstore(p, x) _mm256_storeu_ps(p, x)
-#define sal__vset(x) _mm256_set1_ps(x)
-#define sal__vsqrt(a) _mm256_sqrt_ps(a)
-#define sal__vmin(a, b) _mm256_min_ps(a, b)
-#define sal__vmax(a, b) _mm256_max_ps(a, b)
-#define sal__vfma(a, b, c) _mm256_fmadd_ps(a, b, c)
-#define sal__vfnma(a, b, c) _mm256_fnmadd_ps(a, b, c)
-#define sal__vselect_less(a, b, yes, no) \
-    _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ))
-#define sal__vpow2(y) _mm256_castsi256_ps(_mm256_add_epi32( \
-    _mm256_slli_epi32(_mm256_castps_si256(y), 23), _mm256_set1_epi32(0x3F800000)))
-#define sal__veven(a, b) _mm256_castpd_ps(_mm256_permute4x64_pd( \
-    _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88)), 0xD8))
-#define sal__vodd(a, b) _mm256_castpd_ps(_mm256_permute4x64_pd( \
-    _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xDD)), 0xD8))
-#define sal__vload_f16(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p)))
-#define sal__vload_bf16(p) _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32( \
-    _mm_loadu_si128((const __m128i *)(const void *)(p))), 16))
-#define sal__i __m256i
-#define sal__izero() _mm256_setzero_si256()
-#define sal__iload_bytes(p) \
-    _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(p)))
-#define sal__iload(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
-#define sal__iadd(a, b) _mm256_add_epi32(a, b)
-#define sal__imadd(a, b) _mm256_madd_epi16(a, b)
-#define sal__ifloat(a) _mm256_cvtepi32_ps(a)
 #define SAL__BYTES 2
-#define sal__iset(x) _mm256_set1_epi32(x)
-#define sal__iunit(p) _mm256_set1_epi32(sal__unit(p))
-#define sal__iwords(p) sal__iload(p)
-#define sal__idot(c, x, b) _mm256_add_epi32(c, _mm256_madd_epi16(x, b))
-#define sal__idot16(c, a, b) sal__idot(c, a, b)
-#define sal__iload_u8(p) \
-    _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(p)))
-#define sal__izip_low(a, b) _mm256_unpacklo_epi16(a, b)
-#define sal__izip_high(a, b) _mm256_unpackhi_epi16(a, b)
-#define sal__ishift(a, n) _mm256_srai_epi32(a, n)
-#define sal__ileft(a, n) _mm256_slli_epi32(a, n)
-#define sal__iround(x) _mm256_cvtps_epi32(x)
-#define sal__istore_i(p, x) _mm256_storeu_si256((__m256i *)(void *)(p), x)
-#define sal__istore(p, a, b, e) _mm_storeu_si128((__m128i *)(void *)(p), \
-    sal__avx2_bytes(_mm256_min_epi16(_mm256_max_epi16(_mm256_adds_epi16( \
-        _mm256_packs_epi32(a, b), _mm256_set1_epi16((short)(e)->zero)), \
-        _mm256_set1_epi16((short)(e)->low)), _mm256_set1_epi16((short)(e)->high))))
-SAL__INLINE __m128i sal__avx2_bytes(__m256i x) {
-    return _mm256_castsi256_si128(_mm256_permute4x64_epi64(_mm256_packus_epi16(x, x), 8));
+typedef __m256 sal__v;
+typedef __m256i sal__i;
+SAL__INLINE sal__v sal__vset(float x) { return _mm256_set1_ps(x); }
+SAL__INLINE sal__v sal__vsqrt(sal__v a) { return _mm256_sqrt_ps(a); }
+SAL__INLINE sal__v sal__vmin(sal__v a, sal__v b) { return _mm256_min_ps(a, b); }
+SAL__INLINE sal__v sal__vmax(sal__v a, sal__v b) { return _mm256_max_ps(a, b); }
+SAL__INLINE sal__v sal__vfma(sal__v a, sal__v b, sal__v c) { return _mm256_fmadd_ps(a, b, c); }
+SAL__INLINE sal__v sal__vfnma(sal__v a, sal__v b, sal__v c) { return _mm256_fnmadd_ps(a, b, c); }
+SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
+    return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+SAL__INLINE sal__v sal__avx2_order(sal__v x) {      /* quarters 0 2 1 3 */
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(x), 0xD8));
+}
+SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) {
+    return sal__avx2_order(_mm256_shuffle_ps(a, b, 0x88));
+}
+SAL__INLINE sal__v sal__vodd(sal__v a, sal__v b) {
+    return sal__avx2_order(_mm256_shuffle_ps(a, b, 0xDD));
+}
+SAL__INLINE __m128i sal__avx2_half(const void *p) { return _mm_loadu_si128((const __m128i *)p); }
+SAL__INLINE sal__v sal__vload_f16(const void *p) { return _mm256_cvtph_ps(sal__avx2_half(p)); }
+SAL__INLINE sal__v sal__vload_bf16(const void *p) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(sal__avx2_half(p)), 16));
+}
+SAL__INLINE sal__v sal__vload_i8(const void *p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
+SAL__INLINE sal__i sal__iset(int32_t x) { return _mm256_set1_epi32(x); }
+SAL__INLINE sal__v sal__ifloat(sal__i a) { return _mm256_cvtepi32_ps(a); }
+SAL__INLINE sal__i sal__iround(sal__v x) { return _mm256_cvtps_epi32(x); }
+SAL__INLINE sal__i sal__idot16(sal__i c, sal__i a, sal__i b) {
+    return _mm256_add_epi32(c, _mm256_madd_epi16(a, b));
+}
+SAL__INLINE sal__i sal__iload_u8(const void *p) { return _mm256_cvtepu8_epi16(sal__avx2_half(p)); }
+SAL__INLINE sal__i sal__izip_low(sal__i a, sal__i b) { return _mm256_unpacklo_epi16(a, b); }
+SAL__INLINE sal__i sal__izip_high(sal__i a, sal__i b) { return _mm256_unpackhi_epi16(a, b); }
+SAL__INLINE void sal__istore(uint8_t *p, sal__i a, sal__i b, const sal__rule *e) {
+    sal__i x = _mm256_adds_epi16(_mm256_packs_epi32(a, b), _mm256_set1_epi16((short)e->zero));
+    x = _mm256_max_epi16(x, _mm256_set1_epi16((short)e->low));
+    x = _mm256_min_epi16(x, _mm256_set1_epi16((short)e->high));
+    x = _mm256_permute4x64_epi64(_mm256_packus_epi16(x, x), 8);
+    _mm_storeu_si128((__m128i *)(void *)p, _mm256_castsi256_si128(x));
 }
 #include SALIENCY_FILE
 #if defined(__clang__)
@@ -12283,184 +12297,176 @@ SAL__INLINE __m128i sal__avx2_bytes(__m256i x) {
 /* SSE2, which every x86-64 has: 4 lanes. */
 #define SAL__W 4
 #define SAL__K(name) sal__sse2_##name
-#define sal__v __m128
-#define sal__vload(p) _mm_loadu_ps(p)
-#define sal__vstore(p, x) _mm_storeu_ps(p, x)
-#define sal__vset(x) _mm_set1_ps(x)
-#define sal__vsqrt(a) _mm_sqrt_ps(a)
-#define sal__vmin(a, b) _mm_min_ps(a, b)
-#define sal__vmax(a, b) _mm_max_ps(a, b)
-#define sal__vfma(a, b, c) _mm_add_ps(_mm_mul_ps(a, b), c)
-#define sal__vfnma(a, b, c) _mm_sub_ps(c, _mm_mul_ps(a, b))
-#define sal__vselect_less(a, b, yes, no) _mm_or_ps(_mm_and_ps(_mm_cmplt_ps(a, b), yes), \
-                                                   _mm_andnot_ps(_mm_cmplt_ps(a, b), no))
-#define sal__vpow2(y) _mm_castsi128_ps(_mm_add_epi32( \
-    _mm_slli_epi32(_mm_castps_si128(y), 23), _mm_set1_epi32(0x3F800000)))
-#define sal__veven(a, b) _mm_shuffle_ps(a, b, 0x88)
-#define sal__vodd(a, b) _mm_shuffle_ps(a, b, 0xDD)
-#define sal__vzip_low(a, b) _mm_unpacklo_ps(a, b)
-#define sal__vzip_high(a, b) _mm_unpackhi_ps(a, b)
-#define sal__vjoin_low(a, b) _mm_movelh_ps(a, b)
-#define sal__vjoin_high(a, b) _mm_movehl_ps(b, a)
-/* half floats without F16C: shift into place, then multiply by 2^112 to move the exponent */
-#define sal__vload_f16(p) sal__sse2_half(_mm_loadl_epi64((const __m128i *)(const void *)(p)))
-#define sal__vload_bf16(p) _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), \
-    _mm_loadl_epi64((const __m128i *)(const void *)(p))))
-#define sal__i __m128i
-#define sal__izero() _mm_setzero_si128()
-#define sal__iload_bytes(p) sal__sse2_bytes(p)
-#define sal__iload(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
-#define sal__iadd(a, b) _mm_add_epi32(a, b)
-#define sal__imadd(a, b) _mm_madd_epi16(a, b)
-#define sal__ifloat(a) _mm_cvtepi32_ps(a)
 #define SAL__BYTES 2
-#define sal__iset(x) _mm_set1_epi32(x)
-#define sal__iunit(p) _mm_set1_epi32(sal__unit(p))
-#define sal__iwords(p) sal__iload(p)
-#define sal__idot(c, x, b) _mm_add_epi32(c, _mm_madd_epi16(x, b))
-#define sal__idot16(c, a, b) sal__idot(c, a, b)
-#define sal__iload_u8(p) _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)(const void *)(p)), \
-                                           _mm_setzero_si128())
-#define sal__izip_low(a, b) _mm_unpacklo_epi16(a, b)
-#define sal__izip_high(a, b) _mm_unpackhi_epi16(a, b)
-#define sal__ishift(a, n) _mm_srai_epi32(a, n)
-#define sal__ileft(a, n) _mm_slli_epi32(a, n)
-#define sal__iround(x) _mm_cvtps_epi32(x)
-#define sal__istore_i(p, x) _mm_storeu_si128((__m128i *)(void *)(p), x)
-#define sal__istore(p, a, b, e) _mm_storel_epi64((__m128i *)(void *)(p), \
-    sal__sse2_narrow(_mm_min_epi16(_mm_max_epi16(_mm_adds_epi16( \
-        _mm_packs_epi32(a, b), _mm_set1_epi16((short)(e)->zero)), \
-        _mm_set1_epi16((short)(e)->low)), _mm_set1_epi16((short)(e)->high))))
-SAL__INLINE __m128i sal__sse2_narrow(__m128i x) { return _mm_packus_epi16(x, x); }
-SAL__INLINE __m128 sal__sse2_half(__m128i h) {
-    __m128i x = _mm_unpacklo_epi16(h, _mm_setzero_si128());
-    __m128i sign = _mm_slli_epi32(_mm_and_si128(x, _mm_set1_epi32(0x8000)), 16);
-    __m128 y = _mm_castsi128_ps(_mm_slli_epi32(_mm_and_si128(x, _mm_set1_epi32(0x7FFF)), 13));
+typedef __m128 sal__v;
+typedef __m128i sal__i;
+SAL__INLINE sal__v sal__vset(float x) { return _mm_set1_ps(x); }
+SAL__INLINE sal__v sal__vsqrt(sal__v a) { return _mm_sqrt_ps(a); }
+SAL__INLINE sal__v sal__vmin(sal__v a, sal__v b) { return _mm_min_ps(a, b); }
+SAL__INLINE sal__v sal__vmax(sal__v a, sal__v b) { return _mm_max_ps(a, b); }
+SAL__INLINE sal__v sal__vfma(sal__v a, sal__v b, sal__v c) {
+    return _mm_add_ps(_mm_mul_ps(a, b), c);
+}
+SAL__INLINE sal__v sal__vfnma(sal__v a, sal__v b, sal__v c) {
+    return _mm_sub_ps(c, _mm_mul_ps(a, b));
+}
+SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
+    sal__v less = _mm_cmplt_ps(a, b);
+    return _mm_or_ps(_mm_and_ps(less, yes), _mm_andnot_ps(less, no));
+}
+SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) { return _mm_shuffle_ps(a, b, 0x88); }
+SAL__INLINE sal__v sal__vodd(sal__v a, sal__v b) { return _mm_shuffle_ps(a, b, 0xDD); }
+/* half floats without F16C: shift into place, then multiply by 2^112 to move the exponent */
+SAL__INLINE sal__v sal__vload_f16(const void *p) {
+    sal__i x = _mm_unpacklo_epi16(_mm_loadl_epi64((const sal__i *)p), _mm_setzero_si128());
+    sal__i sign = _mm_slli_epi32(_mm_and_si128(x, _mm_set1_epi32(0x8000)), 16);
+    sal__v y = _mm_castsi128_ps(_mm_slli_epi32(_mm_and_si128(x, _mm_set1_epi32(0x7FFF)), 13));
     y = _mm_mul_ps(y, _mm_castsi128_ps(_mm_set1_epi32((127 + 112) << 23)));
     return _mm_or_ps(y, _mm_castsi128_ps(sign));
 }
-SAL__INLINE __m128i sal__sse2_bytes(const int8_t *p) {
-    __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)p);
-    return _mm_srai_epi16(_mm_unpacklo_epi8(x, x), 8);
+SAL__INLINE sal__v sal__vload_bf16(const void *p) {
+    sal__i x = _mm_loadl_epi64((const sal__i *)p);
+    return _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), x));
+}
+SAL__INLINE sal__v sal__vload_i8(const void *p) {
+    sal__i x = _mm_cvtsi32_si128(sal__unit(p));
+    x = _mm_unpacklo_epi8(x, x);
+    return _mm_cvtepi32_ps(_mm_srai_epi32(_mm_unpacklo_epi16(x, x), 24));
+}
+SAL__INLINE sal__i sal__iset(int32_t x) { return _mm_set1_epi32(x); }
+SAL__INLINE sal__v sal__ifloat(sal__i a) { return _mm_cvtepi32_ps(a); }
+SAL__INLINE sal__i sal__iround(sal__v x) { return _mm_cvtps_epi32(x); }
+SAL__INLINE sal__i sal__idot16(sal__i c, sal__i a, sal__i b) {
+    return _mm_add_epi32(c, _mm_madd_epi16(a, b));
+}
+SAL__INLINE sal__i sal__iload_u8(const void *p) {
+    return _mm_unpacklo_epi8(_mm_loadl_epi64((const sal__i *)p), _mm_setzero_si128());
+}
+SAL__INLINE sal__i sal__izip_low(sal__i a, sal__i b) { return _mm_unpacklo_epi16(a, b); }
+SAL__INLINE sal__i sal__izip_high(sal__i a, sal__i b) { return _mm_unpackhi_epi16(a, b); }
+SAL__INLINE void sal__istore(uint8_t *p, sal__i a, sal__i b, const sal__rule *e) {
+    sal__i x = _mm_adds_epi16(_mm_packs_epi32(a, b), _mm_set1_epi16((short)e->zero));
+    x = _mm_max_epi16(x, _mm_set1_epi16((short)e->low));
+    x = _mm_min_epi16(x, _mm_set1_epi16((short)e->high));
+    _mm_storel_epi64((sal__i *)(void *)p, _mm_packus_epi16(x, x));
 }
 #include SALIENCY_FILE
 
 #elif defined(SAL__NEON)
 #define SAL__W 4
 #define SAL__K(name) sal__neon_##name
-#define sal__v float32x4_t
-#define sal__vload(p) vld1q_f32(p)
-#define sal__vstore(p, x) vst1q_f32(p, x)
-#define sal__vset(x) vdupq_n_f32(x)
-#define sal__vsqrt(a) vsqrtq_f32(a)
-#define sal__vmin(a, b) vminq_f32(a, b)
-#define sal__vmax(a, b) vmaxq_f32(a, b)
-#define sal__vfma(a, b, c) vfmaq_f32(c, a, b)
-#define sal__vfnma(a, b, c) vfmsq_f32(c, a, b)
-#define sal__vselect_less(a, b, yes, no) vbslq_f32(vcltq_f32(a, b), yes, no)
-#define sal__vpow2(y) vreinterpretq_f32_s32(vaddq_s32( \
-    vshlq_n_s32(vreinterpretq_s32_f32(y), 23), vdupq_n_s32(0x3F800000)))
-#define sal__veven(a, b) vuzp1q_f32(a, b)
-#define sal__vodd(a, b) vuzp2q_f32(a, b)
-#define sal__vzip_low(a, b) vzip1q_f32(a, b)
-#define sal__vzip_high(a, b) vzip2q_f32(a, b)
-#define sal__vjoin_low(a, b) vcombine_f32(vget_low_f32(a), vget_low_f32(b))
-#define sal__vjoin_high(a, b) vcombine_f32(vget_high_f32(a), vget_high_f32(b))
-#define sal__vload_f16(p) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))
-#define sal__vload_bf16(p) vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16))
-#define sal__i int32x4_t
-#define sal__izero() vdupq_n_s32(0)
-#define sal__iload_bytes(p) vreinterpretq_s32_s16(vmovl_s8(vld1_s8(p)))
-#define sal__iload(p) vreinterpretq_s32_s16(vld1q_s16(p))
-#define sal__iadd(a, b) vaddq_s32(a, b)
-#define sal__imadd(a, b) sal__neon_madd(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b))
-#define sal__ifloat(a) vcvtq_f32_s32(a)
 #define SAL__BYTES 2
-#define sal__iset(x) vdupq_n_s32(x)
-#define sal__iunit(p) vdupq_n_s32(sal__unit(p))
-#define sal__iwords(p) sal__iload(p)
-#define sal__idot(c, x, b) sal__neon_dot(c, vreinterpretq_s16_s32(x), vreinterpretq_s16_s32(b))
-#define sal__idot16(c, a, b) sal__idot(c, a, b)
-#define sal__iload_u8(p) vreinterpretq_s32_u16(vmovl_u8(vld1_u8(p)))
-#define sal__izip_low(a, b) vreinterpretq_s32_s16(vzip1q_s16(vreinterpretq_s16_s32(a), \
-                                                             vreinterpretq_s16_s32(b)))
-#define sal__izip_high(a, b) vreinterpretq_s32_s16(vzip2q_s16(vreinterpretq_s16_s32(a), \
-                                                              vreinterpretq_s16_s32(b)))
-#define sal__ishift(a, n) vshrq_n_s32(a, n)
-#define sal__ileft(a, n) vshlq_n_s32(a, n)
-#define sal__iround(x) vcvtnq_s32_f32(x)
-#define sal__istore_i(p, x) vst1q_s32((int32_t *)(void *)(p), x)
-#define sal__istore(p, a, b, e) vst1_u8(p, vqmovun_s16(vminq_s16(vmaxq_s16(vqaddq_s16( \
-    vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)), vdupq_n_s16((short)(e)->zero)), \
-    vdupq_n_s16((short)(e)->low)), vdupq_n_s16((short)(e)->high))))
-SAL__INLINE int32x4_t sal__neon_dot(int32x4_t c, int16x8_t a, int16x8_t b) {
-    return vaddq_s32(c, vpaddq_s32(vmull_s16(vget_low_s16(a), vget_low_s16(b)),
-                                   vmull_high_s16(a, b)));
+typedef float32x4_t sal__v;
+typedef int32x4_t sal__i;
+SAL__INLINE sal__v sal__vset(float x) { return vdupq_n_f32(x); }
+SAL__INLINE sal__v sal__vsqrt(sal__v a) { return vsqrtq_f32(a); }
+SAL__INLINE sal__v sal__vmin(sal__v a, sal__v b) { return vminq_f32(a, b); }
+SAL__INLINE sal__v sal__vmax(sal__v a, sal__v b) { return vmaxq_f32(a, b); }
+SAL__INLINE sal__v sal__vfma(sal__v a, sal__v b, sal__v c) { return vfmaq_f32(c, a, b); }
+SAL__INLINE sal__v sal__vfnma(sal__v a, sal__v b, sal__v c) { return vfmsq_f32(c, a, b); }
+SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
+    return vbslq_f32(vcltq_f32(a, b), yes, no);
 }
-SAL__INLINE int32x4_t sal__neon_madd(int16x8_t a, int16x8_t b) {
-    return vmlal_high_s16(vmull_s16(vget_low_s16(a), vget_low_s16(b)), a, b);
+SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) { return vuzp1q_f32(a, b); }
+SAL__INLINE sal__v sal__vodd(sal__v a, sal__v b) { return vuzp2q_f32(a, b); }
+SAL__INLINE sal__v sal__vload_f16(const uint16_t *p) {
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+}
+SAL__INLINE sal__v sal__vload_bf16(const uint16_t *p) {
+    return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
+}
+SAL__INLINE sal__v sal__vload_i8(const void *p) {
+    int16x8_t x = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(sal__unit(p))));
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(x)));
+}
+SAL__INLINE sal__i sal__iset(int32_t x) { return vdupq_n_s32(x); }
+SAL__INLINE sal__v sal__ifloat(sal__i a) { return vcvtq_f32_s32(a); }
+SAL__INLINE sal__i sal__iround(sal__v x) { return vcvtnq_s32_f32(x); }
+SAL__INLINE int16x8_t sal__neon_words(sal__i a) { return vreinterpretq_s16_s32(a); }
+SAL__INLINE sal__i sal__idot16(sal__i c, sal__i a, sal__i b) {
+    int16x8_t x = sal__neon_words(a), y = sal__neon_words(b);
+    return vaddq_s32(c, vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)),
+                                   vmull_high_s16(x, y)));
+}
+SAL__INLINE sal__i sal__iload_u8(const uint8_t *p) {
+    return vreinterpretq_s32_u16(vmovl_u8(vld1_u8(p)));
+}
+SAL__INLINE sal__i sal__izip_low(sal__i a, sal__i b) {
+    return vreinterpretq_s32_s16(vzip1q_s16(sal__neon_words(a), sal__neon_words(b)));
+}
+SAL__INLINE sal__i sal__izip_high(sal__i a, sal__i b) {
+    return vreinterpretq_s32_s16(vzip2q_s16(sal__neon_words(a), sal__neon_words(b)));
+}
+SAL__INLINE void sal__istore(uint8_t *p, sal__i a, sal__i b, const sal__rule *e) {
+    int16x8_t x = vcombine_s16(vqmovn_s32(a), vqmovn_s32(b));
+    x = vmaxq_s16(vqaddq_s16(x, vdupq_n_s16((short)e->zero)), vdupq_n_s16((short)e->low));
+    vst1_u8(p, vqmovun_s16(vminq_s16(x, vdupq_n_s16((short)e->high))));
 }
 #include SALIENCY_FILE
 
 #elif defined(SAL__WASM)
 /* WebAssembly: 4 lanes; pmin and pmax are one instruction of the processor, min and max are not. */
 #pragma clang attribute pop
-typedef float sal__wasm_v __attribute__((vector_size(16)));
 #define SAL__W 4
 #define SAL__K(name) sal__wasm_##name
-#define sal__v sal__wasm_v
-#define sal__vload(p) ((sal__v)wasm_v128_load(p))
-#define sal__vstore(p, x) wasm_v128_store(p, (v128_t)(x))
-#define sal__vset(x) ((sal__v)wasm_f32x4_splat(x))
-#define sal__vsqrt(a) ((sal__v)wasm_f32x4_sqrt((v128_t)(a)))
-#define sal__vmin(a, b) ((sal__v)wasm_f32x4_pmin((v128_t)(b), (v128_t)(a)))
-#define sal__vmax(a, b) ((sal__v)wasm_f32x4_pmax((v128_t)(b), (v128_t)(a)))
-#define sal__vfma(a, b, c) ((a) * (b) + (c))
-#define sal__vfnma(a, b, c) ((c) - (a) * (b))
-#define sal__vselect_less(a, b, yes, no) ((sal__v)wasm_v128_bitselect( \
-    (v128_t)(yes), (v128_t)(no), wasm_f32x4_lt((v128_t)(a), (v128_t)(b))))
-#define sal__vpow2(y) ((sal__v)wasm_i32x4_add( \
-    wasm_i32x4_shl((v128_t)(y), 23), wasm_i32x4_splat(0x3F800000)))
-#define sal__wasm_pick(a, b, i, j, k, l) \
-    ((sal__v)wasm_i32x4_shuffle((v128_t)(a), (v128_t)(b), i, j, k, l))
-#define sal__veven(a, b) sal__wasm_pick(a, b, 0, 2, 4, 6)
-#define sal__vodd(a, b) sal__wasm_pick(a, b, 1, 3, 5, 7)
-#define sal__vzip_low(a, b) sal__wasm_pick(a, b, 0, 4, 1, 5)
-#define sal__vzip_high(a, b) sal__wasm_pick(a, b, 2, 6, 3, 7)
-#define sal__vjoin_low(a, b) sal__wasm_pick(a, b, 0, 1, 4, 5)
-#define sal__vjoin_high(a, b) sal__wasm_pick(a, b, 2, 3, 6, 7)
-#define sal__vload_f16(p) sal__wasm_half(wasm_u32x4_load16x4(p))
-#define sal__vload_bf16(p) ((sal__v)wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16))
-#define sal__i v128_t
-#define sal__izero() wasm_i32x4_splat(0)
-#define sal__iload_bytes(p) wasm_i16x8_load8x8(p)
-#define sal__iload(p) wasm_v128_load(p)
-#define sal__iadd(a, b) wasm_i32x4_add(a, b)
-#define sal__imadd(a, b) wasm_i32x4_dot_i16x8(a, b)
-#define sal__ifloat(a) ((sal__v)wasm_f32x4_convert_i32x4(a))
 #define SAL__BYTES 2
-#define sal__iset(x) wasm_i32x4_splat(x)
-#define sal__iunit(p) wasm_v128_load32_splat(p)
-#define sal__iwords(p) sal__iload(p)
-#define sal__idot(c, x, b) wasm_i32x4_add(c, wasm_i32x4_dot_i16x8(x, b))
-#define sal__idot16(c, a, b) sal__idot(c, a, b)
-#define sal__iload_u8(p) wasm_u16x8_load8x8(p)
-#define sal__izip_low(a, b) wasm_i16x8_shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define sal__izip_high(a, b) wasm_i16x8_shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#define sal__ishift(a, n) wasm_i32x4_shr(a, n)
-#define sal__ileft(a, n) wasm_i32x4_shl(a, n)
-#define sal__iround(x) wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest((v128_t)(x)))
-#define sal__istore_i(p, x) wasm_v128_store(p, x)
-#define sal__istore(p, a, b, e) wasm_v128_store64_lane(p, \
-    sal__wasm_narrow(wasm_i16x8_min(wasm_i16x8_max(wasm_i16x8_add_sat( \
-        wasm_i16x8_narrow_i32x4(a, b), wasm_i16x8_splat((short)(e)->zero)), \
-        wasm_i16x8_splat((short)(e)->low)), wasm_i16x8_splat((short)(e)->high))), 0)
-SAL__INLINE v128_t sal__wasm_narrow(v128_t x) { return wasm_u8x16_narrow_i16x8(x, x); }
-SAL__INLINE sal__v sal__wasm_half(v128_t x) {       /* as in SSE2 */
-    v128_t sign = wasm_i32x4_shl(wasm_v128_and(x, wasm_i32x4_splat(0x8000)), 16);
-    v128_t y = wasm_i32x4_shl(wasm_v128_and(x, wasm_i32x4_splat(0x7FFF)), 13);
+typedef float sal__v __attribute__((vector_size(16)));
+typedef v128_t sal__i;
+SAL__INLINE sal__v sal__vset(float x) { return (sal__v)wasm_f32x4_splat(x); }
+SAL__INLINE sal__v sal__vsqrt(sal__v a) { return (sal__v)wasm_f32x4_sqrt((sal__i)a); }
+SAL__INLINE sal__v sal__vmin(sal__v a, sal__v b) {
+    return (sal__v)wasm_f32x4_pmin((sal__i)b, (sal__i)a);
+}
+SAL__INLINE sal__v sal__vmax(sal__v a, sal__v b) {
+    return (sal__v)wasm_f32x4_pmax((sal__i)b, (sal__i)a);
+}
+SAL__INLINE sal__v sal__vfma(sal__v a, sal__v b, sal__v c) { return a * b + c; }
+SAL__INLINE sal__v sal__vfnma(sal__v a, sal__v b, sal__v c) { return c - a * b; }
+SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
+    sal__i less = wasm_f32x4_lt((sal__i)a, (sal__i)b);
+    return (sal__v)wasm_v128_bitselect((sal__i)yes, (sal__i)no, less);
+}
+SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) {
+    return (sal__v)wasm_i32x4_shuffle((sal__i)a, (sal__i)b, 0, 2, 4, 6);
+}
+SAL__INLINE sal__v sal__vodd(sal__v a, sal__v b) {
+    return (sal__v)wasm_i32x4_shuffle((sal__i)a, (sal__i)b, 1, 3, 5, 7);
+}
+SAL__INLINE sal__v sal__vload_f16(const void *p) {      /* as in SSE2 */
+    sal__i x = wasm_u32x4_load16x4(p);
+    sal__i sign = wasm_i32x4_shl(wasm_v128_and(x, wasm_i32x4_splat(0x8000)), 16);
+    sal__i y = wasm_i32x4_shl(wasm_v128_and(x, wasm_i32x4_splat(0x7FFF)), 13);
     y = wasm_f32x4_mul(y, wasm_i32x4_splat((127 + 112) << 23));
     return (sal__v)wasm_v128_or(y, sign);
+}
+SAL__INLINE sal__v sal__vload_bf16(const void *p) {
+    return (sal__v)wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16);
+}
+SAL__INLINE sal__v sal__vload_i8(const void *p) {
+    sal__i x = wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(p));
+    return (sal__v)wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(x));
+}
+SAL__INLINE sal__i sal__iset(int32_t x) { return wasm_i32x4_splat(x); }
+SAL__INLINE sal__v sal__ifloat(sal__i a) { return (sal__v)wasm_f32x4_convert_i32x4(a); }
+SAL__INLINE sal__i sal__iround(sal__v x) {
+    return wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest((sal__i)x));
+}
+SAL__INLINE sal__i sal__idot16(sal__i c, sal__i a, sal__i b) {
+    return wasm_i32x4_add(c, wasm_i32x4_dot_i16x8(a, b));
+}
+SAL__INLINE sal__i sal__iload_u8(const void *p) { return wasm_u16x8_load8x8(p); }
+SAL__INLINE sal__i sal__izip_low(sal__i a, sal__i b) {
+    return wasm_i16x8_shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+SAL__INLINE sal__i sal__izip_high(sal__i a, sal__i b) {
+    return wasm_i16x8_shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+SAL__INLINE void sal__istore(uint8_t *p, sal__i a, sal__i b, const sal__rule *e) {
+    sal__i x = wasm_i16x8_narrow_i32x4(a, b);
+    x = wasm_i16x8_add_sat(x, wasm_i16x8_splat((short)e->zero));
+    x = wasm_i16x8_max(x, wasm_i16x8_splat((short)e->low));
+    x = wasm_i16x8_min(x, wasm_i16x8_splat((short)e->high));
+    wasm_v128_store64_lane(p, wasm_u8x16_narrow_i16x8(x, x), 0);
 }
 #include SALIENCY_FILE
 #pragma clang attribute push(__attribute__((target("no-simd128"))), apply_to = function)
@@ -12470,49 +12476,41 @@ SAL__INLINE sal__v sal__wasm_half(v128_t x) {       /* as in SSE2 */
 /* Plain C: one lane. */
 #define SAL__W 1
 #define SAL__K(name) sal__c_##name
-#define sal__v float
-#define sal__vload(p) (*(p))
-#define sal__vstore(p, x) (*(p) = (x))
-#define sal__vset(x) ((float)(x))
-#define sal__vsqrt(a) (float)sqrt((double)(a))
-#define sal__vmin(a, b) SAL__MIN(a, b)
-#define sal__vmax(a, b) SAL__MAX(a, b)
-#define sal__vfma(a, b, c) ((a) * (b) + (c))
-#define sal__vfnma(a, b, c) ((c) - (a) * (b))
-#define sal__vselect_less(a, b, yes, no) ((a) < (b) ? (yes) : (no))
-#define sal__vpow2(y) sal__f32_from_bits((sal__f32_bits(y) << 23) + 0x3F800000u)
-#define sal__veven(a, b) (a)
-#define sal__vodd(a, b) (b)
-#define sal__vload_f16(p) sal_f16_to_f32(*(p))
-#define sal__vload_bf16(p) sal_bf16_to_f32(*(p))
-#define sal__i int32_t          /* one sum, or two numbers of 16 bits: the first below */
 #define SAL__BYTES 2
-#define sal__iset(x) (x)
-#define sal__iunit(p) sal__iwords(p)
-#define sal__iload(p) (*(const int32_t *)(p))
-#define sal__iwords(p) sal__c_two(((const int16_t *)(const void *)(p))[0], \
-                                   ((const int16_t *)(const void *)(p))[1])
-#define sal__iadd(a, b) ((a) + (b))
-#define sal__idot(c, x, b) ((c) + (int16_t)(x) * (int16_t)(b) + ((x) >> 16) * ((b) >> 16))
-#define sal__idot16(c, a, b) sal__idot(c, a, b)
-#define sal__iload_u8(p) sal__c_two((p)[0], (p)[1])
-#define sal__izip_low(a, b) sal__c_two(a, b)
-#define sal__izip_high(a, b) sal__c_two((a) >> 16, (b) >> 16)
-#define sal__ishift(a, n) ((a) >> (n))
-#define sal__ileft(a, n) ((a) << (n))
-#define sal__ifloat(a) ((float)(a))
-#define sal__iround(x) ((int32_t)lrintf(x))
-#define sal__istore_i(p, x) sal__c_store(p, x)
-#define sal__istore(p, a, b, e) ((p)[0] = (uint8_t)sal__c_clamp(a, e), \
-                                 (p)[1] = (uint8_t)sal__c_clamp(b, e))
-SAL__INLINE int32_t sal__c_two(int32_t a, int32_t b) {
+typedef float sal__v;
+typedef int32_t sal__i;         /* one sum, or two numbers of 16 bits: the first below */
+SAL__INLINE sal__v sal__vset(float x) { return x; }
+SAL__INLINE sal__v sal__vsqrt(sal__v a) { return (float)sqrt((double)a); }
+SAL__INLINE sal__v sal__vmin(sal__v a, sal__v b) { return SAL__MIN(a, b); }
+SAL__INLINE sal__v sal__vmax(sal__v a, sal__v b) { return SAL__MAX(a, b); }
+SAL__INLINE sal__v sal__vfma(sal__v a, sal__v b, sal__v c) { return a * b + c; }
+SAL__INLINE sal__v sal__vfnma(sal__v a, sal__v b, sal__v c) { return c - a * b; }
+SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
+    return a < b ? yes : no;
+}
+SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) { return a; }
+SAL__INLINE sal__v sal__vodd(sal__v a, sal__v b) { return b; }
+SAL__INLINE sal__v sal__vload_f16(const uint16_t *p) { return sal_f16_to_f32(*p); }
+SAL__INLINE sal__v sal__vload_bf16(const uint16_t *p) { return sal_bf16_to_f32(*p); }
+SAL__INLINE sal__v sal__vload_i8(const int8_t *p) { return *p; }
+SAL__INLINE sal__i sal__c_two(int32_t a, int32_t b) {
     return (int32_t)((uint32_t)b << 16 | ((uint32_t)a & 0xFFFF));
 }
-SAL__INLINE int32_t sal__c_clamp(int32_t x, const sal__rule *e) {
-    return SAL__MIN(SAL__MAX(SAL__MIN(x, 32767) + e->zero, e->low), e->high);
+SAL__INLINE sal__i sal__iset(int32_t x) { return x; }
+SAL__INLINE sal__v sal__ifloat(sal__i a) { return (float)a; }
+SAL__INLINE sal__i sal__iround(sal__v x) { return (int32_t)lrintf(x); }
+SAL__INLINE sal__i sal__idot16(sal__i c, sal__i a, sal__i b) {
+    return c + (int16_t)a * (int16_t)b + (a >> 16) * (b >> 16);
 }
-SAL__INLINE void sal__c_store(uint8_t *p, int32_t x) {
-    for (int i = 0; i < 4; i++) p[i] = (uint8_t)((uint32_t)x >> 8 * i);
+SAL__INLINE sal__i sal__iload_u8(const uint8_t *p) { return sal__c_two(p[0], p[1]); }
+SAL__INLINE sal__i sal__izip_low(sal__i a, sal__i b) { return sal__c_two(a, b); }
+SAL__INLINE sal__i sal__izip_high(sal__i a, sal__i b) { return sal__c_two(a >> 16, b >> 16); }
+SAL__INLINE uint8_t sal__c_byte(int32_t x, const sal__rule *e) {
+    return (uint8_t)SAL__MIN(SAL__MAX(SAL__MIN(x, 32767) + e->zero, e->low), e->high);
+}
+SAL__INLINE void sal__istore(uint8_t *p, sal__i a, sal__i b, const sal__rule *e) {
+    p[0] = sal__c_byte(a, e);
+    p[1] = sal__c_byte(b, e);
 }
 #include SALIENCY_FILE
 
@@ -12547,9 +12545,7 @@ typedef struct sal__wino {
     int oblocks;            /* output channels in blocks of 16 */
     size_t ufs, vfs;        /* floats from one f to the next in u (kc, 16) and v (6, kc) */
     size_t u, v;            /* floats of u for one block of outputs and inputs, v for one group */
-    int chunk;              /* groups worked on together */
-    int panels;             /* blocks of outputs a task works on together */
-    int resident;           /* 1: all of u is kept; 0: u is made when needed, for a chunk */
+    int chunk, part;        /* groups whose inputs are kept; at most so many are one task's */
     double cost;            /* estimated time in cycles */
 } sal__wino;
 
@@ -12563,13 +12559,15 @@ typedef struct sal__wino_job {
     int pool;                       /* 1: 2x2 max-pool what comes out (no dilation, no e->add) */
     sal__wino w;
     const float *in, *weight;
-    float *out, *u, *v, *worker;    /* scratch: all of u or nothing, one chunk, one per worker */
+    float *out, *v, *worker;        /* scratch: inputs of a chunk, one per worker */
     size_t worker_size;
     int first, count;               /* the groups of this chunk */
+    int part, parts;                /* which is done in parts of so many */
 } sal__wino_job;
 
-/* floats of a run of finished tiles of 16 channels (also enough for a patch of 16) */
-enum { SAL__TILES = 16 * 8 * 40, SAL__KC = 128, SAL__RESIDENT = 1200000, SAL__CHUNK = 5300000 };
+/* TILES: floats of a run of finished tiles of 16 channels (also enough for a patch of 16); PANELS:
+   blocks of outputs that a task works on together; CHUNK: floats of v. */
+enum { SAL__TILES = 16 * 8 * 40, SAL__KC = 128, SAL__PANELS = 2, SAL__CHUNK = 5300000 };
 
 /* Cut s for tiles of n points; 0 if that is not possible. */
 static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
@@ -12584,31 +12582,27 @@ static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
     w->tiles = s->n * d * d * w->ty * w->tx;
     w->groups = (w->tiles + 5) / 6;
     w->oblocks = (s->oc + 15) / 16;
-    w->resident = (size_t)kp * 16 * w->oblocks * w->f <= SAL__RESIDENT;
-    w->panels = w->resident ? 1 : 2;
     w->kblocks = (kp + SAL__KC - 1) / SAL__KC;
     w->kc = ((kp + w->kblocks - 1) / w->kblocks + 15) & ~15;
     w->kblocks = (kp + w->kc - 1) / w->kc;
     w->ufs = (size_t)w->kc * 16 + 16;           /* one cache line more than a power of two: */
     w->vfs = (size_t)w->kc * 6 + 16;            /* neighbours in f fall on different sets */
     w->u = w->ufs * w->f; w->v = w->vfs * w->f * w->kblocks;
-    w->chunk = w->resident ? (int)SAL__MAX(1, 100000 / w->v) : (int)SAL__MAX(1, SAL__CHUNK / w->v);
+    w->chunk = (int)SAL__MAX(1, SAL__CHUNK / w->v);
     chunks = (w->groups + w->chunk - 1) / w->chunk;
     w->chunk = (w->groups + chunks - 1) / chunks;       /* of equal size */
+    w->part = SAL__MIN(w->chunk, 64);
     /* cycles, measured with AVX2: products, transforms of inputs, of outputs, of weights */
     w->cost = (double)w->groups * w->f * w->oblocks * (6.3 * s->ic + 30 * w->kblocks) +
               (double)w->tiles * kp / 8 * (n == 8 ? 290 : 200) +
               (double)w->tiles * w->oblocks * (n == 8 ? 1200 : 650) +
-              (double)kp * w->oblocks * (n == 8 ? 280 : 180) *
-              (w->resident ? 1 : chunks);
+              (double)kp * w->oblocks * (n == 8 ? 280 : 180) * chunks;
     return 1;
 }
 
-/* Floats of m (one group or one chunk) and of the finished tiles of one worker, rounded to lines */
+/* Floats of u, m (one part of a chunk) and the finished tiles of one worker, rounded to lines. */
 static size_t sal__wino_worker(const sal__wino *w) {
-    size_t m = (size_t)w->f * 96 * (w->resident ? 1 : w->chunk * w->panels);
-    size_t v = w->resident ? w->v * w->chunk : w->u * w->panels;
-    return m + v + SAL__TILES + 8 * 64;
+    return (w->u + (size_t)w->f * 96 * w->part) * SAL__PANELS + SAL__TILES + 8 * 64;
 }
 
 /* Where tile t starts: its sample, and the first row and column of its results in the output. */
@@ -12696,10 +12690,8 @@ static void sal__wino_multiply(const sal__wino_job *j, int group, int kblock, in
     int rows = SAL__MIN(6, w->tiles - group * 6);
     v += (size_t)kblock * w->f * w->vfs;
     for (int f = 0; f < w->f; f++, m += 96, u += w->ufs, v += w->vfs)
-        if (panels == 2)
-            j->isa->pair(m, (size_t)w->f * 96, 16, v, (size_t)w->kc, u, w->u, k, rows, add,
-                         v + w->vfs);
-        else j->isa->block(m, 16, v, (size_t)w->kc, u, k, rows, add, v + w->vfs);
+        j->isa->block(m, (size_t)w->f * 96, 16, v, 1, (size_t)w->kc, u, w->u, panels, k, rows, add,
+                      v + w->vfs);
 }
 
 /* Floats from one plane of the output to the next. */
@@ -12707,129 +12699,125 @@ static size_t sal__wino_plane(const sal__wino_job *j) {
     return j->pool ? (size_t)(j->s->oh / 2) * (j->s->ow / 2) : (size_t)j->s->oh * j->s->ow;
 }
 
-/* Transform the products of one group back and write 16 planes of its results. Tiles side by side
-   are put together to rows in y first, then a row goes through finish() to its place. out is the
-   first of the 16 planes. */
+/* `width` finished sums of a row to out, which steps by the dilation, as does add (or NULL). */
+enum { SAL__ROW = 48 };
+static void sal__wino_out_row(const sal__wino_job *j, float *out, const float *row,
+                              const float *add, float scale, float bias, int width) {
+    size_t d = (size_t)j->s->dilation;
+    float line[SAL__ROW], more[SAL__ROW];
+    if (d == 1) {
+        j->isa->finish(out, row, add, scale, bias, j->act, (size_t)width);
+        return;
+    }
+    for (int i = 0; add && i < width; i++) more[i] = add[i * d];
+    j->isa->finish(line, row, add ? more : NULL, scale, bias, j->act, (size_t)width);
+    for (int i = 0; i < width; i++) out[i * d] = line[i];
+}
+
+/* Transform the products of one group back and write its results of a block of 16 outputs. Tiles
+   side by side are put together to rows in y first. out is the first of the 16 planes. */
 static void sal__wino_out_group(const sal__wino_job *j, int group, int oblock, float *out,
                                 const float *m, float *y) {
-    enum { ROW = 48 };
     const sal_conv *s = j->s;
     const sal__wino *w = &j->w;
+    const sal_epilogue *e = j->e;
     size_t plane = sal__wino_plane(j);
     int d = s->dilation, end = SAL__MIN(6, w->tiles - group * 6);
     int channels = SAL__MIN(16, s->oc - oblock * 16);
-    const float *add = j->e->add ? j->e->add + oblock * 16 * plane : NULL;
-    for (int q = 0; q < end; ) {
-        int sample, y0, x0, t = group * 6 + q, run, width, rows;
+    const float *add = e->add ? e->add + oblock * 16 * plane : NULL;
+    for (int q = 0, run; q < end; q += run) {
+        int sample, y0, x0, t = group * 6 + q;
         sal__wino_tile(w, s, t, &sample, &y0, &x0);
         run = SAL__MIN(end - q, w->tx - t % w->tx);
         for (int i = 0; i < run; i++)
-            j->isa->wino_output(y + i * w->m, ROW, m + (q + i) * 16, 96, w->n, w->m);
-        q += run;
-        rows = SAL__MIN(w->m, (s->oh - y0 + d - 1) / d);
-        width = SAL__MIN(run * w->m, (s->ow - x0 + d - 1) / d);
-        if (width <= 0) continue;
-        for (int o = 0; o < channels; o++) {
+            j->isa->wino_output(y + i * w->m, SAL__ROW, m + (q + i) * 16, 96, w->n, w->m);
+        int rows = SAL__MIN(w->m, (s->oh - y0 + d - 1) / d);
+        int width = SAL__MIN(run * w->m, (s->ow - x0 + d - 1) / d);
+        for (int o = 0; o < channels && width > 0; o++) {
             int c = oblock * 16 + o;
-            float scale = j->e->scale ? j->e->scale[c] : 1, bias = j->e->bias ? j->e->bias[c] : 0;
+            float scale = e->scale ? e->scale[c] : 1, bias = e->bias ? e->bias[c] : 0;
+            size_t at = ((size_t)sample * s->oc + o) * plane;
+            const float *row = y + o * w->m * SAL__ROW;
             if (j->bias2) bias += j->bias2[c];
-            for (int k = 0; k < rows; k++) {
-                size_t at = ((size_t)sample * s->oc + o) * plane;
-                float *row = y + (o * w->m + k) * ROW;
-                at += j->pool ? (size_t)(y0 + k) / 2 * (s->ow / 2) + x0 / 2 :
-                                (size_t)(y0 + k * d) * s->ow + x0;
-                if (j->pool) {
-                    if (k % 2 == 0 && k + 1 < rows)
-                        j->isa->finish_pool(out + at, row, row + ROW, scale, bias, j->act,
-                                            (size_t)width / 2);
-                } else if (d == 1) {
-                    j->isa->finish(out + at, row, add ? add + at : NULL, scale, bias, j->act,
-                                   (size_t)width);
-                } else {
-                    float line[ROW];
-                    if (add)
-                        for (int i = 0; i < width; i++)
-                            row[i] = row[i] * scale + bias + add[at + (size_t)i * d];
-                    j->isa->finish(line, row, NULL, add ? 1 : scale, add ? 0 : bias, j->act,
-                                   (size_t)width);
-                    for (int i = 0; i < width; i++) out[at + (size_t)i * d] = line[i];
-                }
-            }
+            for (int k = 0; j->pool && k + 1 < rows; k += 2, row += 2 * SAL__ROW)
+                j->isa->finish_pool(out + at + (size_t)(y0 + k) / 2 * (s->ow / 2) + x0 / 2, row,
+                                    row + SAL__ROW, scale, bias, j->act, (size_t)width / 2);
+            at += (size_t)y0 * s->ow + x0;
+            for (int k = 0; !j->pool && k < rows; k++, row += SAL__ROW, at += (size_t)d * s->ow)
+                sal__wino_out_row(j, out + at, row, add ? add + at : NULL, scale, bias, width);
         }
     }
 }
 
-static void sal__wino_weight_task(void *arg, int index, int worker) {
-    const sal__wino_job *j = (const sal__wino_job *)arg;
-    sal__wino_weights(j, j->weight, index / j->w.kblocks, index % j->w.kblocks,
-                      j->u + index * j->w.u);
-}
-
-/* Few channels, many tiles: all weights are at hand, a task does a few groups from end to end. */
-static void sal__wino_resident_task(void *arg, int index, int worker) {
-    const sal__wino_job *j = (const sal__wino_job *)arg;
-    const sal__wino *w = &j->w;
-    float *v = j->worker + worker * j->worker_size, *m = v + w->v * w->chunk;
-    float *y = m + (size_t)w->f * 96;
-    int first = index * w->chunk, count = SAL__MIN(w->chunk, w->groups - first);
-    size_t plane = sal__wino_plane(j);
-    for (int g = 0; g < count; g++) sal__wino_in_group(j, first + g, v + g * w->v, y);
-    for (int o = 0; o < w->oblocks; o++)
-        for (int g = 0; g < count; g++) {
-            for (int k = 0; k < w->kblocks; k++)
-                sal__wino_multiply(j, first + g, k, 1, k > 0, m, v + g * w->v,
-                                   j->u + ((size_t)o * w->kblocks + k) * w->u);
-            sal__wino_out_group(j, first + g, o, j->out + o * 16 * plane, m, y);
-        }
-}
-
-/* Many channels, few tiles: the inputs of a chunk are transformed, then each task makes the
-   weights for 16 outputs, uses them for all groups of the chunk and forgets them. */
+/* The inputs of a chunk are transformed, then each task makes the weights for a few blocks of
+   outputs, uses them for its part of the chunk and forgets them. */
 static void sal__wino_input_task(void *arg, int index, int worker) {
     const sal__wino_job *j = (const sal__wino_job *)arg;
     float *patch = j->worker + worker * j->worker_size;
     sal__wino_in_group(j, j->first + index, j->v + index * j->w.v, patch);
 }
 
-/* The blocks of outputs that task `index` works on: the first and how many. */
-static int sal__wino_panels(const sal__wino *w, int index, int *first) {
-    *first = index * w->panels;
-    return SAL__MIN(w->panels, w->oblocks - *first);
-}
-static int sal__wino_tasks(const sal__wino *w) {
-    return (w->oblocks + w->panels - 1) / w->panels;
+/* What a task works on: blocks of outputs and groups of the chunk, and with what memory. */
+typedef struct sal__wino_part { int block, blocks, group, count; float *u, *m, *y; } sal__wino_part;
+
+static sal__wino_part sal__wino_part_of(const sal__wino_job *j, int index, int worker) {
+    const sal__wino *w = &j->w;
+    sal__wino_part p;
+    p.block = index / j->parts * SAL__PANELS;
+    p.blocks = SAL__MIN((int)SAL__PANELS, w->oblocks - p.block);
+    p.group = index % j->parts * j->part;
+    p.count = SAL__MIN(j->part, j->count - p.group);
+    p.u = j->worker + worker * j->worker_size;
+    p.m = p.u + w->u * SAL__PANELS;
+    p.y = p.m + (size_t)w->f * 96 * w->part * SAL__PANELS;
+    return p;
 }
 
-/* m = weight * v for all groups of the chunk, added to what is in m if `add`. */
-static void sal__wino_pass(const sal__wino_job *j, const float *weight, const float *v, int index,
-                           int add, float *u, float *m) {
+static int sal__wino_tasks(const sal__wino *w) {
+    return (w->oblocks + SAL__PANELS - 1) / SAL__PANELS;
+}
+
+/* m = weight * v for the groups of p, added to what is in m if `add`. */
+static void sal__wino_pass(const sal__wino_job *j, const sal__wino_part *p, const float *weight,
+                           const float *v, int add) {
     const sal__wino *w = &j->w;
-    int first, panels = sal__wino_panels(w, index, &first);
     for (int k = 0; k < w->kblocks; k++) {
-        for (int p = 0; p < panels; p++) sal__wino_weights(j, weight, first + p, k, u + p * w->u);
-        for (int g = 0; g < j->count; g++)
-            sal__wino_multiply(j, j->first + g, k, panels, add || k > 0,
-                               m + (size_t)g * w->panels * w->f * 96, v + g * w->v, u);
+        for (int b = 0; b < p->blocks; b++)
+            sal__wino_weights(j, weight, p->block + b, k, p->u + b * w->u);
+        for (int g = 0; g < p->count; g++)
+            sal__wino_multiply(j, j->first + p->group + g, k, p->blocks, add || k > 0,
+                               p->m + (size_t)g * SAL__PANELS * w->f * 96,
+                               v + (p->group + g) * w->v, p->u);
     }
 }
 
-static void sal__wino_passing_task(void *arg, int index, int worker) {
-    const sal__wino_job *j = (const sal__wino_job *)arg;
-    const sal__wino *w = &j->w;
-    size_t size = (size_t)w->f * 96, plane = sal__wino_plane(j);
-    float *u = j->worker + worker * j->worker_size, *m = u + w->u * w->panels;
-    float *y = m + size * w->panels * w->chunk;
-    int first, panels = sal__wino_panels(w, index, &first);
-    sal__wino_pass(j, j->weight, j->v, index, 0, u, m);
-    for (int g = 0; g < j->count; g++)
-        for (int p = 0; p < panels; p++)
-            sal__wino_out_group(j, j->first + g, first + p, j->out + (first + p) * 16 * plane,
-                                m + (g * w->panels + p) * size, y);
+/* What came of it for block b of p, `size` floats from one block to the next. */
+static void sal__wino_part_out(const sal__wino_job *j, const sal__wino_part *p, int b, float *out) {
+    for (int g = 0; g < p->count; g++)
+        sal__wino_out_group(j, j->first + p->group + g, p->block + b, out,
+                            p->m + ((size_t)g * SAL__PANELS + b) * j->w.f * 96, p->y);
 }
 
-static size_t sal__wino_shared(const sal__wino *w) {
-    return w->resident ? w->u * w->oblocks * w->kblocks : w->v * w->chunk;
+static void sal__wino_output_task(void *arg, int index, int worker) {
+    const sal__wino_job *j = (const sal__wino_job *)arg;
+    sal__wino_part p = sal__wino_part_of(j, index, worker);
+    sal__wino_pass(j, &p, j->weight, j->v, 0);
+    for (int b = 0; b < p.blocks; b++)
+        sal__wino_part_out(j, &p, b, j->out + (p.block + b) * 16 * sal__wino_plane(j));
 }
+
+/* The chunk's inputs are there: now its outputs. Weights are transformed again for each
+   part, which costs as much as one group; so parts are small only where threads would be idle. */
+static void sal__wino_outputs(sal_ctx *ctx, sal__wino_job *j) {
+    int tasks = sal__wino_tasks(&j->w), threads = sal_threads(ctx);
+    int least = (j->count + j->w.part - 1) / j->w.part, most = (j->count + 7) / 8;
+    j->parts = SAL__MAX(least, threads > 1 ? SAL__MIN(most, (4 * threads + tasks - 1) / tasks) : 1);
+    j->part = (j->count + j->parts - 1) / j->parts;
+    j->parts = (j->count + j->part - 1) / j->part;
+    sal_parallel_for(ctx, tasks * j->parts, sal__wino_output_task, j);
+}
+
+static size_t sal__wino_shared(const sal__wino *w) { return w->v * w->chunk; }
 
 static size_t sal__wino_scratch(const sal__wino *w, int threads) {
     return (sal__wino_shared(w) + (size_t)threads * sal__wino_worker(w)) * sizeof(float);
@@ -12841,16 +12829,13 @@ static void sal__wino_run(sal_ctx *ctx, const sal__wino *w, float *out, const fl
     sal__wino_job j = SAL__ZEROED;
     j.isa = sal__isa_of(ctx); j.s = s; j.e = e; j.act = e->act; j.pool = pool; j.w = *w;
     j.in = in; j.weight = weight; j.out = out;
-    j.u = j.v = (float *)scratch;
-    j.worker = j.u + sal__wino_shared(w);
+    j.v = (float *)scratch;
+    j.worker = j.v + sal__wino_shared(w);
     j.worker_size = sal__wino_worker(w);
-    if (w->resident) {
-        sal_parallel_for(ctx, w->oblocks * w->kblocks, sal__wino_weight_task, &j);
-        sal_parallel_for(ctx, (w->groups + w->chunk - 1) / w->chunk, sal__wino_resident_task, &j);
-    } else for (j.first = 0; j.first < w->groups; j.first += w->chunk) {
+    for (j.first = 0; j.first < w->groups; j.first += w->chunk) {
         j.count = SAL__MIN(w->chunk, w->groups - j.first);
         sal_parallel_for(ctx, j.count, sal__wino_input_task, &j);
-        sal_parallel_for(ctx, sal__wino_tasks(w), sal__wino_passing_task, &j);
+        sal__wino_outputs(ctx, &j);
     }
 }
 
@@ -12958,14 +12943,8 @@ static void sal__gemm_rows(const sal__gemm_job *j, int o, int rows, int panels, 
         int columns = SAL__MIN(SAL__GEMM_KC, j->k - k);
         const float *a = (j->pack ? j->packed + 6 * k : j->weight + k) + (size_t)o * j->k;
         size_t lda = (size_t)(j->pack ? columns : j->k);
-        for (int p = 0; p < panels; p += 2) {
-            const float *from = b + ((size_t)p * j->k + k) * 16;
-            if (p + 1 < panels)
-                j->isa->pair(c + p * 16, 16, pitch, a, lda, from, (size_t)j->k * 16, columns, rows,
-                             k > 0, a + 6 * lda);
-            else
-                j->isa->block(c + p * 16, pitch, a, lda, from, columns, rows, k > 0, a + 6 * lda);
-        }
+        j->isa->block(c, 16, pitch, a, 1, lda, b + (size_t)k * 16, (size_t)j->k * 16, panels,
+                      columns, rows, k > 0, a + 6 * lda);
     }
 }
 
@@ -13056,8 +13035,6 @@ typedef struct sal__dense_job {
     const sal_epilogue *e;
     const float *in;
     float *out, *worker;
-    int16_t *fixed;             /* for I8: of each sample nin high parts, nin low parts */
-    float unit[SAL__DENSE_FEW]; /* and what a high part of 1 stands for */
     int n, nin, nout;
     size_t worker_size;
 } sal__dense_job;
@@ -13079,19 +13056,6 @@ static void sal__dense_finish(const sal__dense_job *j, int s, int first, int cou
     }
 }
 
-/* x = unit * (hi + lo / 65534), hi from -32767 to 32767; returns unit, NaN if x is not finite. */
-static float sal__fixed_point(int16_t *hi, int16_t *lo, const float *x, int n) {
-    float most = 0, zero = 0, inverse;
-    for (int i = 0; i < n; i++) { most = SAL__MAX(most, fabsf(x[i])); zero += x[i] * 0; }
-    inverse = most > 1e-30f && zero == 0 ? 32767 / most : 0;
-    for (int i = 0; i < n; i++) {
-        float v = inverse > 0 ? x[i] * inverse : 0;
-        hi[i] = (int16_t)(v < 0 ? v - 0.5f : v + 0.5f);
-        lo[i] = (int16_t)((v - hi[i]) * 65534);
-    }
-    return most / 32767 + zero;
-}
-
 /* A few samples: stream the weights past them. */
 static void sal__dense_rows_task(void *arg, int index, int worker) {
     const sal__dense_job *j = (const sal__dense_job *)arg;
@@ -13100,11 +13064,7 @@ static void sal__dense_rows_task(void *arg, int index, int worker) {
                        (size_t)first * j->nin * sal_dtype_size(j->weight->dtype);
     float sum[SAL__DENSE_ROWS];
     for (int s = 0; s < j->n; s++) {
-        if (j->weight->dtype == SAL_DTYPE_I8) {
-            const int16_t *hi = j->fixed + (size_t)s * 2 * j->nin;
-            j->isa->dot_i8(sum, hi, hi + j->nin, (const int8_t *)rows, count, j->nin);
-            for (int i = 0; i < count; i++) sum[i] *= j->unit[s];
-        } else j->isa->dot(sum, j->in + (size_t)s * j->nin, rows, j->weight->dtype, count, j->nin);
+        j->isa->dot(sum, j->in + (size_t)s * j->nin, rows, j->weight->dtype, count, j->nin);
         sal__dense_finish(j, s, first, count, j->weight->dtype == SAL_DTYPE_I8, sum);
     }
 }
@@ -13129,16 +13089,13 @@ static void sal__dense_panel_task(void *arg, int index, int worker) {
             j->isa->pack(b + o * KC, from + o * (from == rows ? (size_t)KC : nin),
                          from == rows ? (size_t)KC : nin, SAL__MAX(0, SAL__MIN(16, count - o)),
                              part);
-        for (int s = 0; s < j->n; s += 6)
-            j->isa->pair(sum + s * 32, 16, 32, j->in + s * nin + k, nin, b, KC * 16, part,
-                         SAL__MIN(6, j->n - s), k > 0, j->in + (s + 6) * nin + k);
+        j->isa->block(sum, 16, 32, j->in + k, 1, nin, b, KC * 16, 2, part, j->n, k > 0, j->in + k);
     }
     for (int s = 0; s < j->n; s++) sal__dense_finish(j, s, first, count, 0, sum + s * 32);
 }
 
-static size_t sal__fast_dense_scratch(int n, int nin, int threads) {
-    if (n <= SAL__DENSE_FEW) return (size_t)n * nin * 2 * sizeof(int16_t);
-    return ((size_t)n * 32 + 2 * 256 * 32) * sizeof(float) * threads;
+static size_t sal__fast_dense_scratch(int n, int threads) {
+    return n <= SAL__DENSE_FEW ? 0 : ((size_t)n * 32 + 2 * 256 * 32) * sizeof(float) * threads;
 }
 
 static void sal__fast_dense(sal_ctx *ctx, float *out, const float *in, const sal_tensor *weight,
@@ -13147,11 +13104,6 @@ static void sal__fast_dense(sal_ctx *ctx, float *out, const float *in, const sal
     j.isa = sal__isa_of(ctx); j.weight = weight; j.e = e; j.in = in; j.out = out;
     j.n = n; j.nin = nin; j.nout = nout;
     j.worker = (float *)scratch; j.worker_size = (size_t)n * 32 + 2 * 256 * 32;
-    j.fixed = (int16_t *)scratch;
-    for (int s = 0; s < n && n <= SAL__DENSE_FEW && weight->dtype == SAL_DTYPE_I8; s++) {
-        int16_t *hi = j.fixed + (size_t)s * 2 * nin;
-        j.unit[s] = sal__fixed_point(hi, hi + nin, in + (size_t)s * nin, nin);
-    }
     if (n <= SAL__DENSE_FEW)
         sal_parallel_for(ctx, (nout + SAL__DENSE_ROWS - 1) / SAL__DENSE_ROWS, sal__dense_rows_task,
                          &j);
@@ -13183,29 +13135,25 @@ static void sal__lstm_gates_task(void *arg, int index, int worker) {
     static const int gate[4] = { SAL_LSTM_WI, SAL_LSTM_WF, SAL_LSTM_WO, SAL_LSTM_WC };
     const sal__lstm_job *j = (const sal__lstm_job *)arg;
     sal__wino_job t = j->wino;
-    const sal__wino *w = &t.w;
+    sal__wino_part p = sal__wino_part_of(&t, index, worker);
     sal_epilogue e = SAL__ZEROED;
-    size_t hw = (size_t)t.s->oh * t.s->ow, size = (size_t)w->f * 96;
-    float *u = t.worker + worker * t.worker_size, *m = u + w->u * w->panels;
-    float *y = m + size * w->panels * w->chunk, *gates = y + SAL__TILES;
-    int first, panels = sal__wino_panels(w, index, &first);
+    size_t hw = (size_t)t.s->oh * t.s->ow;
+    float *gates = p.y + SAL__TILES;
     t.e = &e;
     for (int i = 0; i < 4; i++) {
         const float *const *param = j->params + gate[i];        /* W, its bias, U, its bias */
         if (i == 1 && j->step == 0) continue;
-        sal__wino_pass(&t, param[0], j->vx, index, 0, u, m);
-        if (j->step > 0) sal__wino_pass(&t, param[2], j->vh, index, 1, u, m);
+        sal__wino_pass(&t, &p, param[0], j->vx, 0);
+        if (j->step > 0) sal__wino_pass(&t, &p, param[2], j->vh, 1);
         e.bias = param[1]; t.bias2 = param[3];
         t.act = i < 3 ? SAL__ACT_SIGMOID : SAL__ACT_TANH;
-        for (int g = 0; g < t.count; g++)
-            for (int p = 0; p < panels; p++)
-                sal__wino_out_group(&t, g, first + p, gates + (p * 4 + i) * 16 * hw,
-                                    m + (g * w->panels + p) * size, y);
+        for (int b = 0; b < p.blocks; b++)
+            sal__wino_part_out(&t, &p, b, gates + (b * 4 + i) * 16 * hw);
     }
-    for (int p = 0; p < panels; p++) {
-        size_t at = (size_t)(first + p) * 16 * hw;
-        t.isa->lstm(j->out + at, j->cell + at, j->step ? j->cell + at : NULL, gates + p * 64 * hw,
-                    16 * hw, SAL__MIN(16, t.s->oc - (first + p) * 16) * hw);
+    for (int b = 0; b < p.blocks; b++) {
+        size_t at = (size_t)(p.block + b) * 16 * hw;
+        t.isa->lstm(j->out + at, j->cell + at, j->step ? j->cell + at : NULL, gates + b * 64 * hw,
+                    16 * hw, SAL__MIN(16, t.s->oc - (p.block + b) * 16) * hw);
     }
 }
 
@@ -13225,7 +13173,7 @@ static sal__lstm_plan sal__lstm_fit(int c, int h, int w) {
     sal_conv_fit(&p.taps);
     sal__wino_fit(&p.w, &p.s, 8);
     if (sal__wino_fit(&six, &p.s, 6) && six.cost < p.w.cost) p.w = six;
-    p.w.resident = 0; p.w.panels = 2; p.w.chunk = p.w.groups;
+    p.w.chunk = p.w.part = p.w.groups;
     sal__gemm_job g = sal__gemm_fit(&p.taps, 1);
     p.worker = SAL__MAX(sal__wino_worker(&p.w) + (size_t)128 * h * w,
                         g.worker_size + sal__gemm_shared(&g));
@@ -13268,7 +13216,7 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
         j.wino.act = SAL_ACT_IDENTITY;
         j.wino.weight = params[SAL_LSTM_WA];
         j.wino.out = wax;
-        sal_parallel_for(ctx, sal__wino_tasks(&p.w), sal__wino_passing_task, &j.wino);
+        sal__wino_outputs(ctx, &j.wino);
         for (j.step = 0; j.step < steps; j.step++) {
             float *a = z + hw;
             if (j.step == 0) {
@@ -13278,7 +13226,7 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
                 sal_parallel_for(ctx, p.w.groups, sal__wino_input_task, &j.wino);
                 e.bias = NULL; j.wino.bias2 = NULL; e.add = wax;
                 j.wino.act = SAL__ACT_TANH; j.wino.weight = params[SAL_LSTM_UA]; j.wino.out = sum;
-                sal_parallel_for(ctx, sal__wino_tasks(&p.w), sal__wino_passing_task, &j.wino);
+                sal__wino_outputs(ctx, &j.wino);
                 e.add = NULL;
             }
             /* Va: products with each of its nine taps, then moved to their places and added */
@@ -13296,6 +13244,7 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
             sal_parallel_for(ctx, c, sal__lstm_tilde_task, &j);
             j.wino.in = j.tilde; j.wino.v = j.vx;
             sal_parallel_for(ctx, p.w.groups, sal__wino_input_task, &j.wino);
+            j.wino.part = p.w.groups; j.wino.parts = 1;
             sal_parallel_for(ctx, sal__wino_tasks(&p.w), sal__lstm_gates_task, &j);
         }
     }
@@ -14301,16 +14250,8 @@ static void sal__weight_task(void *arg, int index, int worker) {
                 const float *from = j->direct ? a + r * lda : copy;
                 for (int i = 0; i < rows && !j->direct; i++)
                     sal__weight_column(copy + i * SAL__BACK_KC, in, s, r + i, p, part);
-                for (int o = 0; o < columns; o += 32)
-                    for (int i = 0; i < rows; i += 6) {
-                        float *c = sum + (size_t)(r + i) * j->width + o;
-                        const float *x = from + i * lda, *y = b + (size_t)o * SAL__BACK_KC;
-                        int count = SAL__MIN(6, rows - i);
-                        if (o + 16 < columns)
-                            j->isa->pair(c, 16, (size_t)j->width, x, lda, y, 16 * SAL__BACK_KC,
-                                         part, count, add, x);
-                        else j->isa->block(c, (size_t)j->width, x, lda, y, part, count, add, x);
-                    }
+                j->isa->block(sum + (size_t)r * j->width, 16, (size_t)j->width, from, 1, lda, b,
+                              16 * SAL__BACK_KC, (columns + 15) / 16, part, rows, add, from);
             }
         }
 }
@@ -14411,11 +14352,13 @@ static void sal__sums_point_task(void *arg, int f, int worker) {
     size_t panel = (size_t)tiles * 16, g = f * (outs * panel + 16), v = f * (ins * panel + 16);
     for (int k = 0; k < tiles; k += KC)
         for (int i = 0; i < ins; i += 2)
-            for (int o = 0; o < outs; o++)
-                j->isa->outer(j->c + f * j->fs + (size_t)o * 16 * j->slice + i * 16,
-                              (size_t)j->slice, j->g + g + o * panel + k * 16,
-                              j->v + v + i * panel + k * 16, panel, SAL__MIN(2, ins - i),
-                              SAL__MIN((int)KC, tiles - k), k > 0 || j->first > 0);
+            for (int o = 0; o < outs; o++) {
+                const float *a = j->g + g + o * panel + k * 16;
+                j->isa->block(j->c + f * j->fs + (size_t)o * 16 * j->slice + i * 16, 16,
+                              (size_t)j->slice, a, 16, 1, j->v + v + i * panel + k * 16, panel,
+                              SAL__MIN(2, ins - i), SAL__MIN((int)KC, tiles - k), 16,
+                              k > 0 || j->first > 0, a);
+            }
 }
 
 /* One output channel: its sums become weights. */
@@ -14549,102 +14492,51 @@ static void sal__fast_bias(sal_ctx *ctx, float *dbias, const float *dout, const 
 }
 
 /* Matrix product  c (m, n) += a (m, k) * b (k, n),  all with rows in memory. A task packs 128
-   columns of b and does all rows of c; where b is small (SAL__PRODUCT_SHARED), it is packed once,
-   and a task does all columns of 48 rows. Scratch: sal__product_scratch floats. */
-enum { SAL__PRODUCT_KC = 256, SAL__PRODUCT_N = 128, SAL__PRODUCT_M = 48, SAL__PRODUCT_TILE = 6 * 32,
-       SAL__PRODUCT_SHARED = 1 << 20 };
+   columns of b and does all rows of c. Scratch: sal__product_scratch floats. */
+enum { SAL__PRODUCT_KC = 256, SAL__PRODUCT_N = 128, SAL__PRODUCT_TILE = 6 * SAL__PRODUCT_N };
 
 typedef struct sal__product_job {
     const sal__isa *isa;
-    float *c;
+    float *c, *worker;
     const float *a, *b;
-    int m, n, k, shared;
-    size_t worker_size;
-    float *packed, *worker;
+    int m, n, k;
 } sal__product_job;
 
-static sal__product_job sal__product_fit(int m, int n, int k) {
-    sal__product_job j = SAL__ZEROED;
-    size_t all = (size_t)(n + 15) / 16 * 16 * k;
-    j.m = m; j.n = n; j.k = k;
-    j.shared = all <= SAL__PRODUCT_SHARED && m > n / 16;
-    j.worker_size = SAL__PRODUCT_TILE + (j.shared ? 0 : SAL__PRODUCT_KC * SAL__PRODUCT_N);
-    return j;
+static size_t sal__product_scratch(int threads) {
+    return (size_t)threads * (SAL__PRODUCT_TILE + SAL__PRODUCT_KC * SAL__PRODUCT_N);
 }
 
-static size_t sal__product_scratch(int m, int n, int k, int threads) {
-    sal__product_job j = sal__product_fit(m, n, k);
-    return threads * j.worker_size + (j.shared ? (size_t)(n + 15) / 16 * 16 * k : 0);
-}
-
-/* b (part, 16) of columns x .. x+15 and rows k on */
-static void sal__product_pack(const sal__product_job *j, float *to, int x, int k, int part) {
-    int count = SAL__MIN(16, j->n - x);
-    const float *from = j->b + (size_t)k * j->n + x;
-    for (int p = 0; p < part; p++, to += 16, from += j->n) {
-        if (count == 16) memcpy(to, from, 16 * sizeof(float));
-        else for (int i = 0; i < 16; i++) to[i] = i < count ? from[i] : 0;
-    }
-}
-
-static void sal__product_pack_task(void *arg, int index, int worker) {
+static void sal__product_task(void *arg, int index, int worker) {
     const sal__product_job *j = (const sal__product_job *)arg;
-    sal__product_pack(j, j->packed + (size_t)index * 16 * j->k, index * 16, 0, j->k);
-}
-
-/* Up to 6 rows of c from i on, two panels from column x on; panels of b are bs floats apart. */
-static void sal__product_tile(const sal__product_job *j, int i, int x, int k, int part,
-                              const float *b, size_t bs, float *tile) {
-    const float *a = j->a + (size_t)i * j->k + k;
-    float *c = j->c + (size_t)i * j->n + x;
-    int rows = SAL__MIN(6, j->m - i), columns = SAL__MIN(32, j->n - x);
-    if (columns == 32) {
-        j->isa->pair(c, 16, (size_t)j->n, a, (size_t)j->k, b, bs, part, rows, 1, a);
-        return;
-    }
-    for (int q = 0; q < columns; q += 16)
-        j->isa->block(tile + q, 32, a, (size_t)j->k, b + q / 16 * bs, part, rows, 0, a);
-    for (int r = 0; r < rows; r++)
-        for (int q = 0; q < columns; q++) c[(size_t)r * j->n + q] += tile[r * 32 + q];
-}
-
-static void sal__product_rows_task(void *arg, int index, int worker) {
-    const sal__product_job *j = (const sal__product_job *)arg;
-    float *tile = j->worker + (size_t)worker * j->worker_size;
-    int first = index * SAL__PRODUCT_M, end = SAL__MIN(first + SAL__PRODUCT_M, j->m);
-    for (int k = 0; k < j->k; k += SAL__PRODUCT_KC)
-        for (int x = 0; x < j->n; x += 32)
-            for (int i = first; i < end; i += 6)
-                sal__product_tile(j, i, x, k, SAL__MIN((int)SAL__PRODUCT_KC, j->k - k), j->packed +
-                                  (size_t)x * j->k + k * 16, (size_t)j->k * 16, tile);
-}
-
-static void sal__product_columns_task(void *arg, int index, int worker) {
-    const sal__product_job *j = (const sal__product_job *)arg;
-    float *tile = j->worker + (size_t)worker * j->worker_size, *b = tile + SAL__PRODUCT_TILE;
-    int first = index * SAL__PRODUCT_N, end = SAL__MIN(first + SAL__PRODUCT_N, j->n);
+    float *tile = j->worker + worker * sal__product_scratch(1), *b = tile + SAL__PRODUCT_TILE;
+    int first = index * SAL__PRODUCT_N, columns = SAL__MIN((int)SAL__PRODUCT_N, j->n - first);
+    int panels = (columns + 15) / 16, whole = columns % 16 == 0;
+    size_t n = (size_t)j->n, lda = (size_t)j->k;
     for (int k = 0; k < j->k; k += SAL__PRODUCT_KC) {
         int part = SAL__MIN((int)SAL__PRODUCT_KC, j->k - k);
-        for (int x = first; x < end; x += 16)
-            sal__product_pack(j, b + (size_t)(x - first) * SAL__PRODUCT_KC, x, k, part);
-        for (int i = 0; i < j->m; i += 6)
-            for (int x = first; x < end; x += 32)
-                sal__product_tile(j, i, x, k, part, b + (size_t)(x - first) * SAL__PRODUCT_KC,
-                                  16 * SAL__PRODUCT_KC, tile);
+        const float *from = j->b + k * n + first;
+        for (int p = 0; p < part; p++, from += n)
+            for (int x = 0; x < panels * 16; x += 16) {
+                float *to = b + (size_t)x * SAL__PRODUCT_KC + p * 16;
+                if (x + 16 <= columns) memcpy(to, from + x, 16 * sizeof(float));
+                else for (int i = 0; i < 16; i++) to[i] = x + i < columns ? from[x + i] : 0;
+            }
+        for (int i = 0, rows; i < j->m; i += rows) {
+            const float *a = j->a + i * lda + k;
+            float *c = j->c + i * n + first;
+            rows = whole ? j->m : SAL__MIN(6, j->m - i);
+            j->isa->block(whole ? c : tile, 16, whole ? n : SAL__PRODUCT_N, a, 1, lda, b,
+                          16 * SAL__PRODUCT_KC, panels, part, rows, whole, a);
+            for (int r = 0; r < rows && !whole; r++)
+                for (int x = 0; x < columns; x++) c[r * n + x] += tile[r * SAL__PRODUCT_N + x];
+        }
     }
 }
 
 static void sal__fast_product(sal_ctx *ctx, float *c, const float *a, const float *b, int m, int n,
                               int k, float *scratch) {
-    sal__product_job j = sal__product_fit(m, n, k);
-    j.isa = sal__isa_of(ctx); j.c = c; j.a = a; j.b = b;
-    j.worker = scratch; j.packed = scratch + sal_threads(ctx) * j.worker_size;
-    if (j.shared) {
-        sal_parallel_for(ctx, (n + 15) / 16, sal__product_pack_task, &j);
-        sal_parallel_for(ctx, (m + SAL__PRODUCT_M - 1) / SAL__PRODUCT_M, sal__product_rows_task,
-                         &j);
-    } else sal_parallel_for(ctx, (n + SAL__PRODUCT_N - 1) / SAL__PRODUCT_N,
-                            sal__product_columns_task, &j);
+    sal__product_job j = { sal__isa_of(ctx), c, scratch, a, b, m, n, k };
+    sal_parallel_for(ctx, (n + SAL__PRODUCT_N - 1) / SAL__PRODUCT_N, sal__product_task, &j);
 }
 
 /* Each sample on its own. */
@@ -14730,38 +14622,6 @@ static sal_result sal__backward_depthwise_train(sal_ctx *ctx, sal_run *run, int 
     return SAL_OK;
 }
 
-typedef struct sal__add_job {
-    const sal__isa *isa;
-    float *out;
-    const float *a, *b;         /* b: NULL for 0 */
-    size_t count;
-} sal__add_job;
-
-static void sal__add_task(void *arg, int index, int worker) {       /* of each sample */
-    const sal__add_job *j = (const sal__add_job *)arg;
-    size_t at = index * j->count;
-    j->isa->finish(j->out + at, j->a + at, j->b ? j->b + at : NULL, 1, 0, SAL_ACT_IDENTITY,
-                   j->count);
-}
-
-static sal_result sal__forward_add_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal__layer_args a = sal__args_of(run, i);
-    sal__add_job j = { sal__isa_of(ctx), a.out, a.in, sal__in(run, i, 1), a.count / a.n };
-    sal_parallel_for(ctx, a.n, sal__add_task, &j);
-    return SAL_OK;
-}
-
-static sal_result sal__backward_add_train(sal_ctx *ctx, sal_run *run, int i) {
-    sal__layer_args a = sal__args_of(run, i);
-    for (int k = 0; k < 2; k++) {
-        float *din = sal__din(run, i, k);
-        sal__add_job j = { sal__isa_of(ctx), din, a.dout, run->begins >> k & 1 ? NULL : din,
-                           a.count / a.n };
-        if (din) sal_parallel_for(ctx, a.n, sal__add_task, &j);
-    }
-    return SAL_OK;
-}
-
 static sal_result sal__backward_upsample_train(sal_ctx *ctx, sal_run *run, int i) {
     sal__layer_args a = sal__args_of(run, i);
     sal__upsample_job j = sal__upsample_fit(a.from, a.to, a.scratch);
@@ -14816,8 +14676,9 @@ static void sal__cell_task(void *arg, int index, int worker) {
     const sal__cell_job *j = (const sal__cell_job *)arg;
     size_t i = (size_t)index * SAL__CELL, n = SAL__MIN(j->n - i, (size_t)SAL__CELL);
     const float *before = j->before ? j->before + i : NULL;
-    if (j->dh) j->isa->lstm_back(j->dh + i, j->dc + i, j->gates + i, j->stride, j->c + i, before,
-                                 n);
+    if (j->dh)
+        sal__convs_cell_back(NULL, j->dh + i, j->dc + i, j->gates + i, j->stride, j->c + i, before,
+                             n);
     else if (j->gates) j->isa->lstm(j->h + i, j->c + i, before, j->gates + i, j->stride, n);
     else j->isa->finish(j->h + i, j->add + i, NULL, 1, 0, j->act, n);
 }
@@ -14910,11 +14771,8 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
     case SAL_OP_UPSAMPLE:  return sal__upsample_scratch(in, run->value[i].shape, threads);
     case SAL_OP_MAXPOOL:   return training ? ref : sal__pool_row(&p) * sizeof(float) * threads;
     case SAL_OP_DENSE:
-        forward = sal__fast_dense_scratch(run->n, l->kernel, threads);
-        data = sal__out_count(run, i) / (size_t)run->n;
-        data = SAL__MAX((sal__out_count(run, i) + 15) / 16 * 16 +
-                        sal__product_scratch((int)data, l->kernel, run->n, threads),
-                        sal__product_scratch(run->n, l->kernel, (int)data, threads));
+        forward = sal__fast_dense_scratch(run->n, threads);
+        data = (sal__out_count(run, i) + 15) / 16 * 16 + sal__product_scratch(threads);
         data *= sizeof(float);
         return training ? SAL__MAX(SAL__MAX(forward, data), ref) : forward;
     case SAL_OP_CONV2D:
@@ -14934,8 +14792,7 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
 
 static int sal__begins_fast(const sal_run *run, int i) {
     sal_op op = run->net->layer[i].op;
-    return op == SAL_OP_CONV2D || op == SAL_OP_DEPTHWISE || op == SAL_OP_MAXPOOL ||
-           op == SAL_OP_ADD;
+    return op == SAL_OP_CONV2D || op == SAL_OP_DEPTHWISE || op == SAL_OP_MAXPOOL;
 }
 
 #define SAL__OP_FAST(ENUM, name, shape, fast, train) sal__forward_##name##fast,
@@ -14966,277 +14823,281 @@ SALDEF const sal_backend *sal_backend_cpu(void) {
    (GCC and Clang calculate with vectors as with numbers.)
    ========================================================================================== */
 #ifdef SAL__K
+/* Words that are written alike for all sets; copies of memory become single instructions. */
+#define sal__n SAL__K(n)
+#define sal__vload SAL__K(vload)
+#define sal__vstore SAL__K(vstore)
+#define sal__iload SAL__K(iload)
+#define sal__istore_i SAL__K(istore_i)
+#define sal__iadd SAL__K(iadd)
+#define sal__ishift SAL__K(ishift)
+#define sal__ileft SAL__K(ileft)
+#define sal__iwords SAL__K(iwords)
+#if SAL__W > 1
+typedef int32_t sal__n __attribute__((vector_size(4 * SAL__W)));
+#else
+typedef int32_t sal__n;
+#endif
+SAL__INLINE sal__v sal__vload(const float *p) {
+    sal__v x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+SAL__INLINE void sal__vstore(float *p, sal__v x) { memcpy(p, &x, sizeof x); }
+SAL__INLINE sal__i sal__iload(const void *p) {
+    sal__i x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+SAL__INLINE sal__i sal__iadd(sal__i a, sal__i b) { return (sal__i)((sal__n)a + (sal__n)b); }
+SAL__INLINE sal__i sal__ishift(sal__i a, int n) { return (sal__i)((sal__n)a >> n); }
+SAL__INLINE sal__i sal__ileft(sal__i a, int n) { return (sal__i)((sal__n)a << n); }
+#if SAL__W > 1
+SAL__INLINE sal__i sal__iwords(const void *p) { return sal__iload(p); }
+SAL__INLINE sal__i SAL__K(iunit)(const void *p) { return sal__iset(sal__unit(p)); }
+SAL__INLINE void sal__istore_i(void *p, sal__i x) { memcpy(p, &x, sizeof x); }
+#else                           /* in any byte order */
+SAL__INLINE sal__i sal__iwords(const void *p) {
+    int16_t x[2];
+    memcpy(x, p, 4);
+    return sal__c_two(x[0], x[1]);
+}
+SAL__INLINE sal__i SAL__K(iunit)(const void *p) { return sal__iwords(p); }
+SAL__INLINE void sal__istore_i(uint8_t *p, sal__i x) {
+    for (int i = 0; i < 4; i++) p[i] = (uint8_t)((uint32_t)x >> 8 * i);
+}
+#endif
+#if SAL__BYTES == 2
+SAL__INLINE sal__i sal__idot(sal__i c, sal__i x, sal__i b) { return sal__idot16(c, x, b); }
+#endif
+
 /* The transpose of SAL__T x SAL__T numbers: out[j][i] = in[i][j], rows os and is floats apart. */
 #define SAL__T SAL__MIN(SAL__W, 8)
 SAL__INLINE void SAL__K(turn)(float *out, size_t os, const float *in, size_t is) {
 #if SAL__W >= 8
-    __m256 r0 = _mm256_loadu_ps(in), r1 = _mm256_loadu_ps(in + is);
-    __m256 r2 = _mm256_loadu_ps(in + 2 * is), r3 = _mm256_loadu_ps(in + 3 * is);
-    __m256 r4 = _mm256_loadu_ps(in + 4 * is), r5 = _mm256_loadu_ps(in + 5 * is);
-    __m256 r6 = _mm256_loadu_ps(in + 6 * is), r7 = _mm256_loadu_ps(in + 7 * is);
-    __m256 a0 = _mm256_unpacklo_ps(r0, r1), a1 = _mm256_unpackhi_ps(r0, r1);
-    __m256 a2 = _mm256_unpacklo_ps(r2, r3), a3 = _mm256_unpackhi_ps(r2, r3);
-    __m256 a4 = _mm256_unpacklo_ps(r4, r5), a5 = _mm256_unpackhi_ps(r4, r5);
-    __m256 a6 = _mm256_unpacklo_ps(r6, r7), a7 = _mm256_unpackhi_ps(r6, r7);
-    r0 = _mm256_shuffle_ps(a0, a2, 0x44); r1 = _mm256_shuffle_ps(a0, a2, 0xEE);
-    r2 = _mm256_shuffle_ps(a1, a3, 0x44); r3 = _mm256_shuffle_ps(a1, a3, 0xEE);
-    r4 = _mm256_shuffle_ps(a4, a6, 0x44); r5 = _mm256_shuffle_ps(a4, a6, 0xEE);
-    r6 = _mm256_shuffle_ps(a5, a7, 0x44); r7 = _mm256_shuffle_ps(a5, a7, 0xEE);
-    _mm256_storeu_ps(out, _mm256_permute2f128_ps(r0, r4, 0x20));
-    _mm256_storeu_ps(out + os, _mm256_permute2f128_ps(r1, r5, 0x20));
-    _mm256_storeu_ps(out + 2 * os, _mm256_permute2f128_ps(r2, r6, 0x20));
-    _mm256_storeu_ps(out + 3 * os, _mm256_permute2f128_ps(r3, r7, 0x20));
-    _mm256_storeu_ps(out + 4 * os, _mm256_permute2f128_ps(r0, r4, 0x31));
-    _mm256_storeu_ps(out + 5 * os, _mm256_permute2f128_ps(r1, r5, 0x31));
-    _mm256_storeu_ps(out + 6 * os, _mm256_permute2f128_ps(r2, r6, 0x31));
-    _mm256_storeu_ps(out + 7 * os, _mm256_permute2f128_ps(r3, r7, 0x31));
+    __m256 r[8], a[8];
+    SAL__UNROLL
+    for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(in + i * is);
+    SAL__UNROLL
+    for (int i = 0; i < 8; i += 2) {
+        a[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        a[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    SAL__UNROLL
+    for (int i = 0; i < 8; i++) {
+        int k = i / 4 * 4 + i % 4 / 2;
+        r[i] = i % 2 ? _mm256_shuffle_ps(a[k], a[k + 2], 0xEE)
+                     : _mm256_shuffle_ps(a[k], a[k + 2], 0x44);
+    }
+    SAL__UNROLL
+    for (int i = 0; i < 4; i++) {
+        _mm256_storeu_ps(out + i * os, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+        _mm256_storeu_ps(out + (i + 4) * os, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    }
 #elif SAL__W == 4
     sal__v r0 = sal__vload(in), r1 = sal__vload(in + is), r2 = sal__vload(in + 2 * is);
     sal__v r3 = sal__vload(in + 3 * is);
-    sal__v a0 = sal__vzip_low(r0, r1), a1 = sal__vzip_high(r0, r1);
-    sal__v a2 = sal__vzip_low(r2, r3), a3 = sal__vzip_high(r2, r3);
-    sal__vstore(out, sal__vjoin_low(a0, a2)); sal__vstore(out + os, sal__vjoin_high(a0, a2));
-    sal__vstore(out + 2 * os, sal__vjoin_low(a1, a3));
-    sal__vstore(out + 3 * os, sal__vjoin_high(a1, a3));
+    sal__v a0 = sal__veven(r0, r1), a1 = sal__vodd(r0, r1);
+    sal__v a2 = sal__veven(r2, r3), a3 = sal__vodd(r2, r3);
+    sal__vstore(out, sal__veven(a0, a2));
+    sal__vstore(out + os, sal__veven(a1, a3));
+    sal__vstore(out + 2 * os, sal__vodd(a0, a2));
+    sal__vstore(out + 3 * os, sal__vodd(a1, a3));
 #else
     *out = *in;
 #endif
 }
 
 /* --- matrix product -------------------------------------------------------------------------
-   The one loop that does nearly all the work:  c (rows, 16) = or += a (rows, k) * b (k, 16).
-   a is read one number at a time and spread over a vector, b is packed so that its 16 columns are
-   neighbours. 6 x 16 results stay in 12 registers of 8 floats, two more hold a row of b. */
-#define SAL__EACH1(X) X(0)
-#define SAL__EACH2(X) X(0) X(1)
-#define SAL__EACH3(X) X(0) X(1) X(2)
-#define SAL__EACH4(X) X(0) X(1) X(2) X(3)
-#define SAL__EACH5(X) X(0) X(1) X(2) X(3) X(4)
-#define SAL__EACH6(X) X(0) X(1) X(2) X(3) X(4) X(5)
-#define SAL__EACH9(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
-#if SAL__W == 16
-#  define SAL__COLUMNS(X, r) X(r, 0)
-#elif SAL__W == 8
-#  define SAL__COLUMNS(X, r) X(r, 0) X(r, 1)
-#elif SAL__W == 4
-#  define SAL__COLUMNS(X, r) X(r, 0) X(r, 1) X(r, 2) X(r, 3)
-#endif
-#define SAL__ZERO(r, i)  sal__v c##r##i = sal__vset(0);
-#define SAL__LOAD(r, i)  sal__v c##r##i = sal__vload(c + (r) * ldc + (i) * cs);
-#define SAL__FMA(r, i)   c##r##i = sal__vfma(x, b##i, c##r##i);
-#define SAL__STORE(r, i) sal__vstore(c + (r) * ldc + (i) * cs, c##r##i);
-#define SAL__B(r, i)     sal__v b##i = sal__vload(b + (i) * bs);
-#define SAL__ROW_ZERO(r) SAL__COLUMNS(SAL__ZERO, r)
-#define SAL__ROW_LOAD(r) SAL__COLUMNS(SAL__LOAD, r)
-#define SAL__ROW_FMA(r)  { sal__v x = sal__vset(a[(r) * lda]); SAL__COLUMNS(SAL__FMA, r) }
-#define SAL__ROW_STORE(r) SAL__COLUMNS(SAL__STORE, r)
-
-#if SAL__W > 1
-#define SAL__PRODUCTS(EACH) \
-    for (; k > 0; k--, a += as, b += 16, next += 6) { \
-        SAL__PREFETCH(next, 3); \
-        SAL__COLUMNS(SAL__B, 0) EACH(SAL__ROW_FMA) \
-    } \
-    EACH(SAL__ROW_STORE)
-#define SAL__BLOCK(name, EACH) \
-SAL__INLINE void SAL__K(name)(float *c, size_t cs, size_t ldc, const float *a, size_t as, \
-                              size_t lda, const float *b, size_t bs, int k, int add, \
-                              const float *next) { \
-    if (add) { EACH(SAL__ROW_LOAD) SAL__PRODUCTS(EACH) } \
-    else     { EACH(SAL__ROW_ZERO) SAL__PRODUCTS(EACH) } \
-}
-#define SAL__BLOCKS(name) \
-    SAL__BLOCK(name##1, SAL__EACH1) SAL__BLOCK(name##2, SAL__EACH2) \
-    SAL__BLOCK(name##3, SAL__EACH3) SAL__BLOCK(name##4, SAL__EACH4) \
-    SAL__BLOCK(name##5, SAL__EACH5) SAL__BLOCK(name##6, SAL__EACH6)
-#define SAL__BLOCK_OF(name) \
-    switch (rows) { \
-    case 1: SAL__K(name##1)(c, cs, ldc, a, 1, lda, b, bs, k, add, next); break; \
-    case 2: SAL__K(name##2)(c, cs, ldc, a, 1, lda, b, bs, k, add, next); break; \
-    case 3: SAL__K(name##3)(c, cs, ldc, a, 1, lda, b, bs, k, add, next); break; \
-    case 4: SAL__K(name##4)(c, cs, ldc, a, 1, lda, b, bs, k, add, next); break; \
-    case 5: SAL__K(name##5)(c, cs, ldc, a, 1, lda, b, bs, k, add, next); break; \
-    default: SAL__K(name##6)(c, cs, ldc, a, 1, lda, b, bs, k, add, next); break; \
+   The one loop that does nearly all the work:  c (rows, columns) = or += a (rows, k) * b (k,
+   columns). a is read one number at a time and spread over a vector, b is packed so that 16 columns
+   are neighbours. 6 x 16 results stay in 12 registers of 8 floats, two more hold a row of b. With
+   rows and vectors known, only the loop over k is left. as, lda: from number to number and from row
+   to row of a; cs, bs: from one vector to the next in c and b. */
+SAL__INLINE void SAL__K(tile)(float *c, size_t cs, size_t ldc, const float *a, size_t as,
+                              size_t lda, const float *b, size_t bs, int k, const int rows,
+                              const int vectors, int add, const float *next) {
+    sal__v sum[6][SAL__MAX(2, 16 / SAL__W)], row[SAL__MAX(2, 16 / SAL__W)];
+    SAL__UNROLL
+    for (int r = 0; r < rows; r++) {
+        SAL__UNROLL
+        for (int i = 0; i < vectors; i++)
+            sum[r][i] = add ? sal__vload(c + r * ldc + i * cs) : sal__vset(0);
     }
-SAL__BLOCKS(block)
-
-static void SAL__K(block)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int k,
-                          int rows, int add, const float *next) {
-    enum { cs = SAL__W, bs = SAL__W };
-    SAL__BLOCK_OF(block)
-}
-#else
-static void SAL__K(block)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int k,
-                          int rows, int add, const float *next) {
-    for (; rows > 0; rows--, a += lda, c += ldc) {
-        float sum[16];
-        for (int j = 0; j < 16; j++) sum[j] = add ? c[j] : 0;
-        for (int p = 0; p < k; p++)
-            for (int j = 0; j < 16; j++) sum[j] += a[p] * b[p * 16 + j];
-        for (int j = 0; j < 16; j++) c[j] = sum[j];
+    for (; k > 0; k--, a += as, b += 16, next += 6) {
+        SAL__PREFETCH(next, 3);
+        SAL__UNROLL
+        for (int i = 0; i < vectors; i++) row[i] = sal__vload(b + i * bs);
+        SAL__UNROLL
+        for (int r = 0; r < rows; r++) {
+            sal__v x = sal__vset(a[r * lda]);
+            SAL__UNROLL
+            for (int i = 0; i < vectors; i++) sum[r][i] = sal__vfma(x, row[i], sum[r][i]);
+        }
+    }
+    SAL__UNROLL
+    for (int r = 0; r < rows; r++) {
+        SAL__UNROLL
+        for (int i = 0; i < vectors; i++) sal__vstore(c + r * ldc + i * cs, sum[r][i]);
     }
 }
-#endif
 
-/* Two such products with the same a, whose b and c are bs and cs floats apart: with 16 lanes as one
-   of 6 x 32, in 12 registers again. */
-#if SAL__W == 16
-#undef SAL__COLUMNS
-#define SAL__COLUMNS(X, r) X(r, 0) X(r, 1)
-SAL__BLOCKS(pair)
-#endif
-static void SAL__K(pair)(float *c, size_t cs, size_t ldc, const float *a, size_t lda,
-                         const float *b, size_t bs, int k, int rows, int add, const float *next) {
-#if SAL__W == 16
-    SAL__BLOCK_OF(pair)
-#else
-    SAL__K(block)(c, ldc, a, lda, b, k, rows, add, next);
-    SAL__K(block)(c + cs, ldc, a, lda, b + bs, k, rows, add, next);
-#endif
+/* The same for any number of rows: `next` is read behind them. */
+SAL__INLINE void SAL__K(rows)(float *c, size_t cs, size_t ldc, const float *a, size_t as,
+                              size_t lda, const float *b, size_t bs, int k, int rows,
+                              const int n, int add, const float *next) {
+    for (; rows > 0; rows -= 6, c += 6 * ldc, a += 6 * lda) {
+        const float *soon = rows > 6 ? a + 6 * lda : next;
+        switch (rows) {
+        case 1:  SAL__K(tile)(c, cs, ldc, a, as, lda, b, bs, k, 1, n, add, soon); break;
+        case 2:  SAL__K(tile)(c, cs, ldc, a, as, lda, b, bs, k, 2, n, add, soon); break;
+        case 3:  SAL__K(tile)(c, cs, ldc, a, as, lda, b, bs, k, 3, n, add, soon); break;
+        case 4:  SAL__K(tile)(c, cs, ldc, a, as, lda, b, bs, k, 4, n, add, soon); break;
+        case 5:  SAL__K(tile)(c, cs, ldc, a, as, lda, b, bs, k, 5, n, add, soon); break;
+        default: SAL__K(tile)(c, cs, ldc, a, as, lda, b, bs, k, 6, n, add, soon); break;
+        }
+    }
 }
 
-/* c (16, panels * 16) = or += the sums over k of a[k][row] * b[panel][k][column], for panels (k,
-   16) on both sides; those of b, one or two, are bs floats apart. */
-#define SAL__OUTER(name, cs, bs) \
-    SAL__K(name##6)(c, cs, ldc, a, 16, 1, b, bs, k, add, a); \
-    SAL__K(name##6)(c + 6 * ldc, cs, ldc, a + 6, 16, 1, b, bs, k, add, a); \
-    SAL__K(name##4)(c + 12 * ldc, cs, ldc, a + 12, 16, 1, b, bs, k, add, a);
-static void SAL__K(outer)(float *c, size_t ldc, const float *a, const float *b, size_t bs,
-                          int panels, int k, int add) {
-#if SAL__W == 16
-    if (panels == 2) { SAL__OUTER(pair, 16, bs) return; }
-#endif
-    for (; panels > 0; panels--, c += 16, b += bs) {
-#if SAL__W > 1
-        SAL__OUTER(block, SAL__W, SAL__W)
-#else
-        for (int r = 0; r < 16; r++)
-            for (int j = 0; j < 16; j++) {
-                float sum = add ? c[r * ldc + j] : 0;
-                for (int p = 0; p < k; p++) sum += a[p * 16 + r] * b[p * 16 + j];
-                c[r * ldc + j] = sum;
-            }
-#endif
-    }
+/* c (rows, panels of 16 columns) = or += a (rows, k) * b (panels, k, 16); panels lie cs and bs
+   floats apart in c and b. With 16 lanes two of them are worked on as 6 x 32, in 12 registers. */
+static void SAL__K(block)(float *c, size_t cs, size_t ldc, const float *a, size_t as, size_t lda,
+                          const float *b, size_t bs, int panels, int k, int rows, int add,
+                          const float *next) {
+    enum { W = SAL__W, N = 16 / SAL__W };
+    for (; W == 16 && panels > 1; panels -= 2, c += 2 * cs, b += 2 * bs)
+        SAL__K(rows)(c, cs, ldc, a, as, lda, b, bs, k, rows, 2, add, next);
+    for (; panels > 0; panels--, c += cs, b += bs)
+        SAL__K(rows)(c, W, ldc, a, as, lda, b, W, k, rows, N, add, next);
 }
 
 /* --- Winograd transforms --------------------------------------------------------------------
    One dimension each; `in` and `out` step by is and os floats and may be the same place. n counts
    the points: 6 (0, +-sqrt(1/2), +-sqrt(2), infinity) or 8 (0, +-1, +-2, +-1/2, infinity). */
-#define SAL__LD(i) sal__vload(in + (i) * is)
-#define SAL__ST(i, x) sal__vstore(out + (i) * os, x)
-#define SAL__ST_PAIR(i, e, o, p) { sal__v e_ = e, o_ = o, p_ = sal__vset((float)(p)); \
-    SAL__ST(i, sal__vfma(p_, o_, e_)); SAL__ST(i + 1, sal__vfnma(p_, o_, e_)); }
+
+/* out[i] = even + p odd, out[i + 1] = even - p odd, for the pair of points +-p */
+SAL__INLINE void SAL__K(wino_pair)(float *out, size_t os, int i, sal__v even, sal__v odd,
+                                   double p) {
+    sal__vstore(out + i * os, sal__vfma(sal__vset((float)p), odd, even));
+    sal__vstore(out + (i + 1) * os, sal__vfnma(sal__vset((float)p), odd, even));
+}
+
+/* c + a x + b y */
+SAL__INLINE sal__v SAL__K(wino_sum)(double a, sal__v x, double b, sal__v y, sal__v c) {
+    return sal__vfma(sal__vset((float)a), x, sal__vfma(sal__vset((float)b), y, c));
+}
 
 /* out = B^T in: n numbers of the picture */
-SAL__INLINE void SAL__K(wino_b)(float *out, size_t os, const float *in, size_t is, int n) {
-    sal__v d0 = SAL__LD(0), d1 = SAL__LD(1), d2 = SAL__LD(2), d3 = SAL__LD(3), d4 = SAL__LD(4);
-    sal__v d5 = SAL__LD(5);
+SAL__INLINE void SAL__K(wino_b)(float *out, size_t os, const float *in, size_t is, const int n) {
+    sal__v d[8];
+    SAL__UNROLL
+    for (int i = 0; i < n; i++) d[i] = sal__vload(in + i * is);
     if (n == 6) {
         sal__v half = sal__vset(0.5f), two = sal__vset(2), s = sal__vset(2.5f);
-        SAL__ST(0, sal__vfnma(s, d2, d0 + d4));
-        SAL__ST_PAIR(1, sal__vfnma(two, d2, d4), sal__vfnma(two, d1, d3), SAL__SQRT_HALF)
-        SAL__ST_PAIR(3, sal__vfnma(half, d2, d4), sal__vfnma(half, d1, d3), SAL__SQRT_TWO)
-        SAL__ST(5, sal__vfnma(s, d3, d1 + d5));
+        sal__vstore(out, sal__vfnma(s, d[2], d[0] + d[4]));
+        SAL__K(wino_pair)(out, os, 1, sal__vfnma(two, d[2], d[4]), sal__vfnma(two, d[1], d[3]),
+                          SAL__SQRT_HALF);
+        SAL__K(wino_pair)(out, os, 3, sal__vfnma(half, d[2], d[4]), sal__vfnma(half, d[1], d[3]),
+                          SAL__SQRT_TWO);
+        sal__vstore(out + 5 * os, sal__vfnma(s, d[3], d[1] + d[5]));
     } else {
-        sal__v d6 = SAL__LD(6), d7 = SAL__LD(7), s = sal__vset(5.25f), q;
-        SAL__ST(0, sal__vfma(s, d4 - d2, d0 - d6));
-        q = sal__vset(4.25f);
-        SAL__ST_PAIR(1, sal__vfnma(q, d4, d2 + d6), sal__vfnma(q, d3, d1 + d5), 1)
-        q = sal__vset(1.25f);
-        SAL__ST_PAIR(3, sal__vfma(sal__vset(0.25f), d2, sal__vfnma(q, d4, d6)),
-                     sal__vfma(sal__vset(0.25f), d1, sal__vfnma(q, d3, d5)), 2)
-        q = sal__vset(5);
-        SAL__ST_PAIR(5, sal__vfma(sal__vset(4), d2, sal__vfnma(q, d4, d6)),
-                     sal__vfma(sal__vset(4), d1, sal__vfnma(q, d3, d5)), 0.5)
-        SAL__ST(7, sal__vfma(s, d3 - d5, d7 - d1));
+        sal__v s = sal__vset(5.25f), q = sal__vset(4.25f);
+        sal__vstore(out, sal__vfma(s, d[4] - d[2], d[0] - d[6]));
+        SAL__K(wino_pair)(out, os, 1, sal__vfnma(q, d[4], d[2] + d[6]),
+                          sal__vfnma(q, d[3], d[1] + d[5]), 1);
+        SAL__K(wino_pair)(out, os, 3, SAL__K(wino_sum)(0.25, d[2], -1.25, d[4], d[6]),
+                          SAL__K(wino_sum)(0.25, d[1], -1.25, d[3], d[5]), 2);
+        SAL__K(wino_pair)(out, os, 5, SAL__K(wino_sum)(4, d[2], -5, d[4], d[6]),
+                          SAL__K(wino_sum)(4, d[1], -5, d[3], d[5]), 0.5);
+        sal__vstore(out + 7 * os, sal__vfma(s, d[3] - d[5], d[7] - d[1]));
     }
 }
 
 /* Row p of G gives g0 + p^2 g2 + p^4 g4 +- p (g1 + p^2 g3 + p^4 g5) for the pair of points +-p and
    r taps, 3 to 6. Its divisor N (the product of the distances to the other points) is left to A,
-   where it costs less. */
-#define SAL__POLY(p, x0, x1, x2, terms) \
-    (terms == 3 ? sal__vfma(sal__vset((float)((p) * (p) * (p) * (p))), x2, \
-                            sal__vfma(sal__vset((float)((p) * (p))), x1, x0)) \
-     : terms == 2 ? sal__vfma(sal__vset((float)((p) * (p))), x1, x0) : x0)
-#define SAL__EVEN(p, x0, x2, x4) SAL__POLY(p, x0, x2, x4, (r + 1) / 2)
-#define SAL__ODD(p, x1, x3, x5) SAL__POLY(p, x1, x3, x5, r / 2)
+   where it costs less. This is the part of those from g0 or g1 on. */
+SAL__INLINE sal__v SAL__K(wino_poly)(const sal__v *g, const int r, const int from, double p) {
+    double q = p * p;
+    if (from + 4 < r) return SAL__K(wino_sum)(q * q, g[from + 4], q, g[from + 2], g[from]);
+    return from + 2 < r ? sal__vfma(sal__vset((float)q), g[from + 2], g[from]) : g[from];
+}
 
-/* out = G (g0 ... g5): r taps become n numbers. */
-SAL__INLINE void SAL__K(wino_g)(float *out, size_t os, sal__v g0, sal__v g1, sal__v g2, sal__v g3,
-                                sal__v g4, sal__v g5, int n, int r) {
-    SAL__ST(0, g0);
-    if (n == 6) {
-        SAL__ST_PAIR(1, SAL__EVEN(SAL__SQRT_HALF, g0, g2, g4), SAL__ODD(SAL__SQRT_HALF, g1, g3, g5),
-                     SAL__SQRT_HALF)
-        SAL__ST_PAIR(3, SAL__EVEN(SAL__SQRT_TWO, g0, g2, g4), SAL__ODD(SAL__SQRT_TWO, g1, g3, g5),
-                     SAL__SQRT_TWO)
-    } else {
-        SAL__ST_PAIR(1, SAL__EVEN(1.0, g0, g2, g4), SAL__ODD(1.0, g1, g3, g5), 1)
-        SAL__ST_PAIR(3, SAL__EVEN(2.0, g0, g2, g4), SAL__ODD(2.0, g1, g3, g5), 2)
-        SAL__ST_PAIR(5, SAL__EVEN(0.5, g0, g2, g4), SAL__ODD(0.5, g1, g3, g5), 0.5)
+/* The p of pair i of points. */
+SAL__INLINE double SAL__K(wino_point)(const int n, const int i) {
+    if (n == 6) return i == 0 ? SAL__SQRT_HALF : SAL__SQRT_TWO;
+    return i == 0 ? 1 : i == 1 ? 2 : 0.5;
+}
+
+/* out = G g: r taps become n numbers. */
+SAL__INLINE void SAL__K(wino_g)(float *out, size_t os, const sal__v *g, const int n, const int r) {
+    sal__vstore(out, g[0]);
+    SAL__UNROLL
+    for (int i = 0; i < n / 2 - 1; i++) {
+        double p = SAL__K(wino_point)(n, i);
+        SAL__K(wino_pair)(out, os, 1 + 2 * i, SAL__K(wino_poly)(g, r, 0, p),
+                          SAL__K(wino_poly)(g, r, 1, p), p);
     }
-    SAL__ST(n - 1, r == 6 ? g5 : r == 5 ? g4 : r == 4 ? g3 : g2);
+    sal__vstore(out + (n - 1) * os, g[r - 1]);
 }
 
 /* out[f] = (G g G^T)[f] for the r x r taps of one pair of channels: rows of G g first, two at a
    time, each of which then goes through G once more. */
-#define SAL__TAP(i, j) sal__vload(tap + ((i) * r + (j)) * SAL__W)
-#define SAL__ROW_OF_TAPS(i, row) \
-    SAL__K(wino_g)(out + (size_t)(i) * n * fs, fs, SAL__TAP(row, 0), SAL__TAP(row, 1), \
-                   SAL__TAP(row, 2), SAL__TAP(row, r - 2), SAL__TAP(row, r - 1), \
-                   SAL__TAP(row, 0), n, r);
-#define SAL__EVEN_TAPS(p, j) SAL__EVEN(p, SAL__TAP(0, j), SAL__TAP(2, j), SAL__TAP(r - 1, j))
-#define SAL__ODD_TAPS(p, j) SAL__ODD(p, SAL__TAP(1, j), SAL__TAP(r - 2, j), SAL__TAP(0, j))
-#define SAL__PAIR_OF_TAPS(i, p) { \
-    sal__v e0 = SAL__EVEN_TAPS(p, 0), e1 = SAL__EVEN_TAPS(p, 1), e2 = SAL__EVEN_TAPS(p, 2); \
-    sal__v e3 = SAL__EVEN_TAPS(p, r - 2), e4 = SAL__EVEN_TAPS(p, r - 1); \
-    sal__v o0 = SAL__ODD_TAPS(p, 0), o1 = SAL__ODD_TAPS(p, 1), o2 = SAL__ODD_TAPS(p, 2); \
-    sal__v o3 = SAL__ODD_TAPS(p, r - 2), o4 = SAL__ODD_TAPS(p, r - 1); \
-    sal__v q = sal__vset((float)(p)); \
-    SAL__K(wino_g)(out + (size_t)(i) * n * fs, fs, sal__vfma(q, o0, e0), sal__vfma(q, o1, e1), \
-                   sal__vfma(q, o2, e2), sal__vfma(q, o3, e3), sal__vfma(q, o4, e4), e0, n, r); \
-    SAL__K(wino_g)(out + (size_t)(i + 1) * n * fs, fs, sal__vfnma(q, o0, e0), \
-                   sal__vfnma(q, o1, e1), sal__vfnma(q, o2, e2), sal__vfnma(q, o3, e3), \
-                   sal__vfnma(q, o4, e4), e0, n, r); }
-SAL__INLINE void SAL__K(wino_taps)(float *out, size_t fs, const float *tap, int n, int r) {
-    SAL__ROW_OF_TAPS(0, 0)
-    if (n == 6) {
-        SAL__PAIR_OF_TAPS(1, SAL__SQRT_HALF)
-        SAL__PAIR_OF_TAPS(3, SAL__SQRT_TWO)
-    } else {
-        SAL__PAIR_OF_TAPS(1, 1.0)
-        SAL__PAIR_OF_TAPS(3, 2.0)
-        SAL__PAIR_OF_TAPS(5, 0.5)
+SAL__INLINE void SAL__K(wino_taps)(float *out, size_t fs, const float *tap, const int n,
+                                   const int r) {
+    size_t row = (size_t)n * fs;
+    sal__v g[5], high[5], low[5];
+    SAL__UNROLL
+    for (int end = 0; end < 2; end++) {
+        SAL__UNROLL
+        for (int j = 0; j < r; j++) g[j] = sal__vload(tap + (end * (r - 1) * r + j) * SAL__W);
+        SAL__K(wino_g)(out + end * (n - 1) * row, fs, g, n, r);
     }
-    SAL__ROW_OF_TAPS(n - 1, r - 1)
+    SAL__UNROLL
+    for (int i = 0; i < n / 2 - 1; i++) {
+        double p = SAL__K(wino_point)(n, i);
+        sal__v q = sal__vset((float)p);
+        SAL__UNROLL
+        for (int j = 0; j < r; j++) {
+            SAL__UNROLL
+            for (int k = 0; k < r; k++) g[k] = sal__vload(tap + (k * r + j) * SAL__W);
+            sal__v even = SAL__K(wino_poly)(g, r, 0, p), odd = SAL__K(wino_poly)(g, r, 1, p);
+            high[j] = sal__vfma(q, odd, even);
+            low[j] = sal__vfnma(q, odd, even);
+        }
+        SAL__K(wino_g)(out + (1 + 2 * i) * row, fs, high, n, r);
+        SAL__K(wino_g)(out + (2 + 2 * i) * row, fs, low, n, r);
+    }
 }
 
 /* out = A^T in: n products become m = n - r + 1 results,
-       out[k] = sum over points p of p^k / N(p) in[p];   N: -3/2, 6 or -9/2, 90, 45/32. */
-#define SAL__SUM2(x, kx, y, ky) sal__vfma(sal__vset((float)(kx)), x, sal__vset((float)(ky)) * (y))
-#define SAL__SUM3(x, kx, y, ky, z, kz) \
-    sal__vfma(sal__vset((float)((kx) / -4.5)), x, SAL__SUM2(y, (ky) / 90.0, z, (kz) * 32 / 45.0))
-#define SAL__ST_LAST(i, x) \
-    if (m == i + 1) SAL__ST(i, m7 + x); else if (m > i) SAL__ST(i, x);
-SAL__INLINE void SAL__K(wino_a)(float *out, size_t os, const float *in, size_t is, int n, int m) {
-    sal__v m0 = SAL__LD(0), m1 = SAL__LD(1), m2 = SAL__LD(2), m3 = SAL__LD(3), m4 = SAL__LD(4);
-    sal__v m5 = SAL__LD(5), a = m1 + m2, b = m3 + m4;
-    sal__v p = m1 - m2, q = m3 - m4;
-    if (n == 6) {       /* m is 4 */
-        SAL__ST(0, m0 + SAL__SUM2(a, -2 / 3.0, b, 1 / 6.0));
-        SAL__ST(1, SAL__SUM2(p, -2 / 3.0 * SAL__SQRT_HALF, q, SAL__SQRT_TWO / 6));
-        SAL__ST(2, SAL__SUM2(a, -1 / 3.0, b, 1 / 3.0));
-        SAL__ST(3, m5 + SAL__SUM2(p, -1 / 3.0 * SAL__SQRT_HALF, q, SAL__SQRT_TWO / 3));
-    } else {            /* m is 3 to 6 */
-        sal__v m6 = SAL__LD(6), m7 = SAL__LD(7), c = m5 + m6, s = m5 - m6;
-        SAL__ST(0, m0 + SAL__SUM3(a, 1, b, 1, c, 1));
-        SAL__ST(1, SAL__SUM3(p, 1, q, 2, s, 0.5));
-        SAL__ST_LAST(2, SAL__SUM3(a, 1, b, 4, c, 0.25))
-        SAL__ST_LAST(3, SAL__SUM3(p, 1, q, 8, s, 0.125))
-        SAL__ST_LAST(4, SAL__SUM3(a, 1, b, 16, c, 0.0625))
-        SAL__ST_LAST(5, SAL__SUM3(p, 1, q, 32, s, 0.03125))
+       out[k] = sum over points p of p^k / N(p) in[p];   N: -3/2, 6 or -9/2, 90, 45/32.
+   For even k both points of a pair count the same, for odd k with opposite signs. */
+SAL__INLINE void SAL__K(wino_a)(float *out, size_t os, const float *in, size_t is, const int n,
+                                const int m) {
+    sal__v d[8], even[3], odd[3];
+    SAL__UNROLL
+    for (int i = 0; i < n; i++) d[i] = sal__vload(in + i * is);
+    SAL__UNROLL
+    for (int i = 0; i < n / 2 - 1; i++) {
+        even[i] = d[1 + 2 * i] + d[2 + 2 * i];
+        odd[i] = d[1 + 2 * i] - d[2 + 2 * i];
+    }
+    SAL__UNROLL
+    for (int k = 0; k < m; k++) {
+        const sal__v *x = k % 2 ? odd : even;
+        double up = 1 << (n == 6 ? k / 2 : k), down = 1 / up;       /* 2^k, (1/2)^k, or of k/2 */
+        sal__v sum;
+        if (n == 6) {
+            double half = k % 2 ? SAL__SQRT_HALF : 1, two = k % 2 ? SAL__SQRT_TWO : 1;
+            sum = sal__vset((float)(up * two / 6)) * x[1];
+            sum = sal__vfma(sal__vset((float)(-2 / 3.0 * down * half)), x[0], sum);
+        } else {
+            sum = sal__vset((float)(down * 32 / 45.0)) * x[2];
+            sum = SAL__K(wino_sum)(1 / -4.5, x[0], up / 90.0, x[1], sum);
+        }
+        if (k == 0) sum = d[0] + sum;
+        if (k == m - 1) sum = d[n - 1] + sum;
+        sal__vstore(out + k * os, sum);
     }
 }
 
@@ -15244,27 +15105,32 @@ SAL__INLINE void SAL__K(wino_a)(float *out, size_t os, const float *in, size_t i
    each are read) in planes `plane` floats apart; v steps by fs from one f to the next. With taps
    it is (G d G^T)[f] for taps x taps numbers. */
 #define SAL__LANES SAL__MAX(SAL__W, 8)
-SAL__INLINE void SAL__K(wino_t)(float *out, size_t os, const float *in, size_t is, int n, int r) {
-    SAL__K(wino_g)(out, os, SAL__LD(0), SAL__LD(1), SAL__LD(2), SAL__LD(3), SAL__LD(r > 4 ? 4 : 0),
-                   SAL__LD(r > 5 ? 5 : 0), n, r);
+SAL__INLINE void SAL__K(wino_line)(float *out, size_t os, const float *in, size_t is, const int n,
+                                   const int taps) {
+    sal__v g[6];
+    if (!taps) {
+        SAL__K(wino_b)(out, os, in, is, n);
+        return;
+    }
+    SAL__UNROLL
+    for (int i = 0; i < taps; i++) g[i] = sal__vload(in + i * is);
+    SAL__K(wino_g)(out, os, g, n, taps);
 }
 SAL__INLINE void SAL__K(wino_in)(float *v, size_t fs, const float *in, size_t row, size_t plane,
-                                 int n, int taps) {
+                                 const int n, const int taps) {
     SAL__ALIGN float t[64 * SAL__W];
     for (int c = 0; c < SAL__LANES; c += SAL__W, in += SAL__W * plane, v += SAL__W) {
         for (int i = 0; i < (taps ? taps : n); i++) {
+            float *line = t + i * 8 * SAL__W;
             for (int j = 0; j < 8; j += SAL__T)
                 for (int l = 0; l < SAL__W; l += SAL__T)
-                    SAL__K(turn)(t + (i * 8 + j) * SAL__W + l, SAL__W,
+                    SAL__K(turn)(line + j * SAL__W + l, SAL__W,
                                  in + (size_t)i * row + l * plane + j, plane);
-            if (taps) SAL__K(wino_t)(t + i * 8 * SAL__W, SAL__W, t + i * 8 * SAL__W, SAL__W, n,
-                                     taps);
-            else SAL__K(wino_b)(t + i * 8 * SAL__W, SAL__W, t + i * 8 * SAL__W, SAL__W, n);
+            SAL__K(wino_line)(line, SAL__W, line, SAL__W, n, taps);
         }
         for (int j = 0; j < n; j++)
-            if (taps) SAL__K(wino_t)(v + (size_t)j * fs, (size_t)n * fs, t + j * SAL__W,
-                                     8 * SAL__W, n, taps);
-            else SAL__K(wino_b)(v + (size_t)j * fs, (size_t)n * fs, t + j * SAL__W, 8 * SAL__W, n);
+            SAL__K(wino_line)(v + (size_t)j * fs, (size_t)n * fs, t + j * SAL__W, 8 * SAL__W, n,
+                              taps);
     }
 }
 static void SAL__K(wino_input)(float *v, size_t fs, const float *in, size_t row, size_t plane,
@@ -15339,6 +15205,15 @@ static void SAL__K(wino_output)(float *y, size_t row, const float *p, size_t fs,
 
 /* --- functions of one number ---------------------------------------------------------------- */
 
+/* 2^n for y = 1.5 * 2^23 + n, n from -126 to 127: the last bits of y are n. */
+SAL__INLINE sal__v SAL__K(pow2)(sal__v y) {
+    sal__n n;
+    memcpy(&n, &y, sizeof n);
+    n = (n - (0x4B400000 - 127)) << 23;
+    memcpy(&y, &n, sizeof y);
+    return y;
+}
+
 /* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln(2) / 2; e^r by its series (to x^7 / 7!). */
 SAL__INLINE sal__v SAL__K(exp)(sal__v x) {
     sal__v magic = sal__vset(12582912.0f), n, y, one = sal__vset(1);    /* 1.5 * 2^23 rounds */
@@ -15353,7 +15228,7 @@ SAL__INLINE sal__v SAL__K(exp)(sal__v x) {
     n = sal__vfma(n, x, sal__vset((float)(1 / 6.0)));
     n = sal__vfma(n, x, sal__vset(0.5f));
     n = sal__vfma(x * x, n, x + one);
-    return n * sal__vpow2(y);
+    return n * SAL__K(pow2)(y);
 }
 
 SAL__INLINE sal__v SAL__K(sigmoid)(sal__v x) {
@@ -15371,65 +15246,72 @@ SAL__INLINE sal__v SAL__K(tanh)(sal__v x) {
     p = sal__vfma(p, s, sal__vset(-3.33332819422e-1f));
     p = sal__vfma(p * s, x, x);
     q = sal__vset(2) / (SAL__K(exp)(a + a) + one);
-    q = sal__vselect_less(x, zero, q - one, one - q);
-    return sal__vselect_less(a, sal__vset(0.625f), p, q);
+    q = sal__vless(x, zero, q - one, one - q);
+    return sal__vless(a, sal__vset(0.625f), p, q);
 }
 
 /* out = act(acc * scale + bias + add); add may be NULL or out, out must not be acc. */
-#define SAL__FINISH_AT(ACT) { \
-    x = sal__vfma(sal__vload(acc + i), s, b); \
-    if (add) x = x + sal__vload(add + i); \
-    x = ACT(x); }
-#define SAL__FINISH(ACT) { \
-    sal__v x = b, last = b; \
-    if (n % SAL__W) { i = n - SAL__W; SAL__FINISH_AT(ACT) last = x; }   /* overlaps: first */ \
-    for (i = 0; i + SAL__W <= n; i += SAL__W) { SAL__FINISH_AT(ACT) sal__vstore(out + i, x); } \
-    if (n % SAL__W) sal__vstore(out + n - SAL__W, last); }
-#define SAL__ACT_LINEAR(x) (x)
-#define SAL__ACT_RELU(x) sal__vmax(x, sal__vset(0))
-#define SAL__ACT_RELU6(x) sal__vmin(sal__vmax(x, sal__vset(0)), sal__vset(6))
+SAL__INLINE sal__v SAL__K(act)(sal__v x, const int act) {
+    switch (act) {
+    case SAL_ACT_RELU:      return sal__vmax(x, sal__vset(0));
+    case SAL_ACT_RELU6:     return sal__vmin(sal__vmax(x, sal__vset(0)), sal__vset(6));
+    case SAL__ACT_SIGMOID:  return SAL__K(sigmoid)(x);
+    case SAL__ACT_TANH:     return SAL__K(tanh)(x);
+    default:                return x;
+    }
+}
+SAL__INLINE sal__v SAL__K(finish_at)(const float *acc, const float *add, size_t i, sal__v scale,
+                                     sal__v bias, const int act) {
+    sal__v x = sal__vfma(sal__vload(acc + i), scale, bias);
+    if (add) x = x + sal__vload(add + i);
+    return SAL__K(act)(x, act);
+}
+SAL__INLINE void SAL__K(finish_as)(float *out, const float *acc, const float *add, sal__v scale,
+                                   sal__v bias, const int act, size_t n) {
+    size_t rest = n % SAL__W;
+    sal__v last = bias;         /* the vector at the end overlaps the one before: first */
+    if (rest) last = SAL__K(finish_at)(acc, add, n - SAL__W, scale, bias, act);
+    for (size_t i = 0; i + SAL__W <= n; i += SAL__W)
+        sal__vstore(out + i, SAL__K(finish_at)(acc, add, i, scale, bias, act));
+    if (rest) sal__vstore(out + n - SAL__W, last);
+}
 static void SAL__K(finish)(float *out, const float *acc, const float *add, float scale, float bias,
                            int act, size_t n) {
     sal__v s = sal__vset(scale), b = sal__vset(bias);
-    size_t i;
     if (n < SAL__W) {           /* less than a vector: through a full one */
         float part[3][SAL__W];
-        for (i = 0; i < SAL__W; i++) {
+        for (size_t i = 0; i < SAL__W; i++) {
             part[0][i] = i < n ? acc[i] : 0;
             part[1][i] = i < n && add ? add[i] : 0;
         }
         if (n > 0) SAL__K(finish)(part[2], part[0], add ? part[1] : NULL, scale, bias, act, SAL__W);
-        for (i = 0; i < n; i++) out[i] = part[2][i];
+        for (size_t i = 0; i < n; i++) out[i] = part[2][i];
         return;
     }
     switch (act) {
-    case SAL_ACT_RELU:          SAL__FINISH(SAL__ACT_RELU) break;
-    case SAL_ACT_RELU6:         SAL__FINISH(SAL__ACT_RELU6) break;
-    case SAL__ACT_SIGMOID:  SAL__FINISH(SAL__K(sigmoid)) break;
-    case SAL__ACT_TANH:     SAL__FINISH(SAL__K(tanh)) break;
-    default:                SAL__FINISH(SAL__ACT_LINEAR) break;
+    case SAL_ACT_RELU:      SAL__K(finish_as)(out, acc, add, s, b, SAL_ACT_RELU, n); break;
+    case SAL_ACT_RELU6:     SAL__K(finish_as)(out, acc, add, s, b, SAL_ACT_RELU6, n); break;
+    case SAL__ACT_SIGMOID:  SAL__K(finish_as)(out, acc, add, s, b, SAL__ACT_SIGMOID, n); break;
+    case SAL__ACT_TANH:     SAL__K(finish_as)(out, acc, add, s, b, SAL__ACT_TANH, n); break;
+    default:                SAL__K(finish_as)(out, acc, add, s, b, SAL_ACT_IDENTITY, n); break;
     }
 }
 
 /* out[x] = the maximum of act(acc * scale + bias) over columns 2x, 2x + 1 of the rows a and b, for
    n values of x. Whole vectors of a and b are read. */
-#define SAL__FINISH_POOL(x) sal__vmax(sal__vfma(sal__vload(a + 2 * i + (x)), s, shift), \
-                                         sal__vfma(sal__vload(b + 2 * i + (x)), s, shift))
 static void SAL__K(finish_pool)(float *out, const float *a, const float *b, float scale,
                                 float bias, int act, size_t n) {
-    sal__v s = sal__vset(scale), shift = sal__vset(bias);
-    size_t i, k;
-    for (i = 0; i < n; i += SAL__W) {
-        sal__v low = SAL__FINISH_POOL(0), high = SAL__FINISH_POOL(SAL__W);
-        sal__v x = sal__vmax(sal__veven(low, high), sal__vodd(low, high));
-        if (act != SAL_ACT_IDENTITY) x = SAL__ACT_RELU(x);
-        if (act == SAL_ACT_RELU6) x = SAL__ACT_RELU6(x);
-        if (i + SAL__W <= n) sal__vstore(out + i, x);
-        else {
-            float rest[SAL__W];
-            sal__vstore(rest, x);
-            for (k = 0; i + k < n; k++) out[i + k] = rest[k];
-        }
+    sal__v s = sal__vset(scale), shift = sal__vset(bias), half[2];
+    for (size_t i = 0; i < n; i += SAL__W) {
+        SAL__UNROLL
+        for (int k = 0; k < 2; k++)
+            half[k] = sal__vmax(sal__vfma(sal__vload(a + 2 * i + k * SAL__W), s, shift),
+                                sal__vfma(sal__vload(b + 2 * i + k * SAL__W), s, shift));
+        sal__v x = sal__vmax(sal__veven(half[0], half[1]), sal__vodd(half[0], half[1]));
+        float rest[SAL__W];
+        x = SAL__K(act)(x, act);
+        sal__vstore(i + SAL__W <= n ? out + i : rest, x);
+        for (size_t k = i; i + SAL__W > n && k < n; k++) out[k] = rest[k - i];
     }
 }
 
@@ -15438,66 +15320,80 @@ static void SAL__K(finish_pool)(float *out, const float *a, const float *b, floa
    between low and high, for `rows` rows of n. A row's last vector overlaps the one before and is
    computed first. Fewer than a vector: whole ones are read from the runs. Rows lie in order,
    and gaps between them may be overwritten. */
-#define SAL__NINE(x, old) \
-    a = first; \
-    if (add) a = a + sal__vload(old); \
-    b = w1 * sal__vload(f1 + (x)); \
-    a = sal__vfma(w0, sal__vload(f0 + (x)), a); b = sal__vfma(w3, sal__vload(f3 + (x)), b); \
-    a = sal__vfma(w2, sal__vload(f2 + (x)), a); b = sal__vfma(w5, sal__vload(f5 + (x)), b); \
-    a = sal__vfma(w4, sal__vload(f4 + (x)), a); b = sal__vfma(w7, sal__vload(f7 + (x)), b); \
-    a = sal__vfma(w6, sal__vload(f6 + (x)), a); a = sal__vfma(w8, sal__vload(f8 + (x)), a); \
-    a = sal__vmin(most, sal__vmax(least, a + b));
-#define SAL__TAP_FROM(t)   const float *f##t = from[t];
-#define SAL__TAP_NEXT(t)   f##t += step;
-#define SAL__TAP_WEIGHT(t) sal__v w##t = sal__vset(weight[t]);
+SAL__INLINE sal__v SAL__K(nine)(const float *const *f, size_t x, const sal__v *w, sal__v a,
+                                sal__v least, sal__v most) {
+    sal__v b = w[1] * sal__vload(f[1] + x);
+    a = sal__vfma(w[0], sal__vload(f[0] + x), a);
+    SAL__UNROLL
+    for (int t = 2; t < 8; t += 2) {
+        a = sal__vfma(w[t], sal__vload(f[t] + x), a);
+        b = sal__vfma(w[t + 1], sal__vload(f[t + 1] + x), b);
+    }
+    a = sal__vfma(w[8], sal__vload(f[8] + x), a);
+    return sal__vmin(most, sal__vmax(least, a + b));
+}
 static void SAL__K(taps)(float *out, size_t pitch, const float *const *from, size_t step,
                          const float *weight, float start, int add, float low, float high, int n,
                          int rows) {
-    SAL__EACH9(SAL__TAP_WEIGHT)
-    SAL__EACH9(SAL__TAP_FROM)
-    sal__v first = sal__vset(start), least = sal__vset(low), most = sal__vset(high), a, b;
+    sal__v first = sal__vset(start), least = sal__vset(low), most = sal__vset(high), w[9], last;
+    const float *f[9];
     int x, rest = n % SAL__W;
+    SAL__UNROLL
+    for (int t = 0; t < 9; t++) {
+        w[t] = sal__vset(weight[t]);
+        f[t] = from[t];
+    }
     for (; rows > 0; rows--, out += pitch) {
         if (n < SAL__W && !add && (size_t)(rows - 1) * pitch + n >= SAL__W) {
-            SAL__NINE(0, out)           /* the vector's rest is overwritten by the next rows */
-            sal__vstore(out, a);
+            /* the vector's rest is overwritten by the next rows */
+            sal__vstore(out, SAL__K(nine)(f, 0, w, first, least, most));
         } else if (n < SAL__W) {
             float line[SAL__W] = { 0 };
             for (x = 0; x < n; x++) line[x] = out[x];
-            SAL__NINE(0, line)
-            sal__vstore(line, a);
+            last = first;
+            if (add) last = first + sal__vload(line);
+            sal__vstore(line, SAL__K(nine)(f, 0, w, last, least, most));
             for (x = 0; x < n; x++) out[x] = line[x];
         } else {
-            sal__v last = first;
-            if (rest) { SAL__NINE(n - SAL__W, out + n - SAL__W) last = a; }
+            last = first;
+            if (rest) {
+                if (add) last = first + sal__vload(out + n - SAL__W);
+                last = SAL__K(nine)(f, (size_t)(n - SAL__W), w, last, least, most);
+            }
             for (x = 0; x + SAL__W <= n; x += SAL__W) {
-                SAL__NINE(x, out + x)
-                sal__vstore(out + x, a);
+                sal__v a = first;
+                if (add) a = first + sal__vload(out + x);
+                sal__vstore(out + x, SAL__K(nine)(f, (size_t)x, w, a, least, most));
             }
             if (rest) sal__vstore(out + n - SAL__W, last);
         }
-        SAL__EACH9(SAL__TAP_NEXT)
+        SAL__UNROLL
+        for (int t = 0; t < 9; t++) f[t] += step;
     }
 }
 
 /* sum[t], SAL__W partial sums: g[y * pitch + x] * from[t][y * step + x] over x and y, for nine t. g
    is zero behind its rows, as far as a vector. */
-#define SAL__TAP_ZERO(t)   sal__v s##t = sal__vset(0);
-#define SAL__TAP_ADD(t)    s##t = sal__vfma(d, sal__vload(f##t + x), s##t);
-#define SAL__TAP_STORE(t)  sal__vstore(sum + (t) * SAL__W, s##t);
 static void SAL__K(taps_back)(float *sum, const float *const *from, size_t step, const float *g,
                               size_t pitch, int n, int rows) {
-    SAL__EACH9(SAL__TAP_ZERO)
-    SAL__EACH9(SAL__TAP_FROM)
-    int x;
-    for (; rows > 0; rows--, g += pitch) {
-        for (x = 0; x < n; x += SAL__W) {
-            sal__v d = sal__vload(g + x);
-            SAL__EACH9(SAL__TAP_ADD)
-        }
-        SAL__EACH9(SAL__TAP_NEXT)
+    sal__v s[9];
+    const float *f[9];
+    SAL__UNROLL
+    for (int t = 0; t < 9; t++) {
+        s[t] = sal__vset(0);
+        f[t] = from[t];
     }
-    SAL__EACH9(SAL__TAP_STORE)
+    for (; rows > 0; rows--, g += pitch) {
+        for (int x = 0; x < n; x += SAL__W) {
+            sal__v d = sal__vload(g + x);
+            SAL__UNROLL
+            for (int t = 0; t < 9; t++) s[t] = sal__vfma(d, sal__vload(f[t] + x), s[t]);
+        }
+        SAL__UNROLL
+        for (int t = 0; t < 9; t++) f[t] += step;
+    }
+    SAL__UNROLL
+    for (int t = 0; t < 9; t++) sal__vstore(sum + t * SAL__W, s[t]);
 }
 
 /* n pairs of numbers, dealt out. */
@@ -15513,37 +15409,61 @@ static void SAL__K(deal)(float *even, float *odd, const float *in, int n) {
 
 /* --- dense rows ------------------------------------------------------------------------------
    out[o] = sum over i of weight[o][i] * x[i] for `rows` rows. The weights are read once, in the
-   form they have in memory, as four streams: rows o, o + quarter, ... side by side. */
-#define SAL__DOT(T, LOAD) { \
-    for (o = 0; o < quarter; o++) { \
-        const T *w0 = (const T *)weight + (size_t)o * k; \
-        const T *w1 = o + quarter < rows ? w0 + part : w0; \
-        const T *w2 = o + 2 * quarter < rows ? w0 + 2 * part : w0; \
-        const T *w3 = o + 3 * quarter < rows ? w0 + 3 * part : w0; \
-        sal__v s0 = sal__vset(0), s1 = s0, s2 = s0, s3 = s0, t0 = s0, t1 = s0, t2 = s0, t3 = s0; \
-        for (i = 0; i + 2 * SAL__W <= k; i += 2 * SAL__W) { \
-            sal__v a = sal__vload(x + i), b = sal__vload(x + i + SAL__W); \
-            SAL__PREFETCH(w0 + i + 512, 3); SAL__PREFETCH(w1 + i + 512, 3); \
-            SAL__PREFETCH(w2 + i + 512, 3); SAL__PREFETCH(w3 + i + 512, 3); \
-            s0 = sal__vfma(a, LOAD(w0 + i), s0); t0 = sal__vfma(b, LOAD(w0 + i + SAL__W), t0); \
-            s1 = sal__vfma(a, LOAD(w1 + i), s1); t1 = sal__vfma(b, LOAD(w1 + i + SAL__W), t1); \
-            s2 = sal__vfma(a, LOAD(w2 + i), s2); t2 = sal__vfma(b, LOAD(w2 + i + SAL__W), t2); \
-            s3 = sal__vfma(a, LOAD(w3 + i), s3); t3 = sal__vfma(b, LOAD(w3 + i + SAL__W), t3); \
-        } \
-        sum[0] = SAL__K(sum)(s0 + t0); sum[1] = SAL__K(sum)(s1 + t1); \
-        sum[2] = SAL__K(sum)(s2 + t2); sum[3] = SAL__K(sum)(s3 + t3); \
-        for (; i < k; i++) { \
-            sum[0] += x[i] * sal__scalar_##T(w0[i]); sum[1] += x[i] * sal__scalar_##T(w1[i]); \
-            sum[2] += x[i] * sal__scalar_##T(w2[i]); sum[3] += x[i] * sal__scalar_##T(w3[i]); \
-        } \
-        for (i = 0; i < 4 && o + i * quarter < rows; i++) out[o + i * quarter] = sum[i]; \
-    } }
+   form they have in memory (I8 without their scales), as four streams: rows o, o + quarter, ...
+   side by side. */
+SAL__INLINE sal__v SAL__K(load_as)(const void *w, size_t i, const sal_dtype type) {
+    if (type == SAL_DTYPE_F16) return sal__vload_f16((const uint16_t *)w + i);
+    if (type == SAL_DTYPE_BF16) return sal__vload_bf16((const uint16_t *)w + i);
+    if (type == SAL_DTYPE_I8) return sal__vload_i8((const int8_t *)w + i);
+    return sal__vload((const float *)w + i);
+}
+SAL__INLINE float SAL__K(one_as)(const void *w, size_t i, const sal_dtype type) {
+    if (type == SAL_DTYPE_F16) return sal_f16_to_f32(((const uint16_t *)w)[i]);
+    if (type == SAL_DTYPE_BF16) return sal_bf16_to_f32(((const uint16_t *)w)[i]);
+    return type == SAL_DTYPE_I8 ? (float)((const int8_t *)w)[i] : ((const float *)w)[i];
+}
 SAL__INLINE float SAL__K(sum)(sal__v x) {
     float lane[SAL__W], sum = 0;
     sal__vstore(lane, x);
     for (int i = 0; i < SAL__W; i++) sum += lane[i];
     return sum;
 }
+SAL__INLINE void SAL__K(dot_as)(float *out, const float *x, const void *weight,
+                                const sal_dtype type, const size_t bytes, int rows, size_t k) {
+    int quarter = (rows + 3) / 4;
+    for (int o = 0; o < quarter; o++) {
+        sal__v s[4], t[4];
+        size_t at[4], i;
+        SAL__UNROLL
+        for (int q = 0; q < 4; q++) {
+            at[q] = (o + (o + q * quarter < rows ? q * quarter : 0)) * k;
+            s[q] = t[q] = sal__vset(0);
+        }
+        for (i = 0; i + 2 * SAL__W <= k; i += 2 * SAL__W) {
+            sal__v a = sal__vload(x + i), b = sal__vload(x + i + SAL__W);
+            SAL__UNROLL
+            for (int q = 0; q < 4; q++) {
+                SAL__PREFETCH((const char *)weight + (at[q] + i + 512) * bytes, 3);
+                s[q] = sal__vfma(a, SAL__K(load_as)(weight, at[q] + i, type), s[q]);
+                t[q] = sal__vfma(b, SAL__K(load_as)(weight, at[q] + i + SAL__W, type), t[q]);
+            }
+        }
+        for (int q = 0; q < 4 && o + q * quarter < rows; q++) {
+            float sum = SAL__K(sum)(s[q] + t[q]);
+            for (size_t e = i; e < k; e++) sum += x[e] * SAL__K(one_as)(weight, at[q] + e, type);
+            out[o + q * quarter] = sum;
+        }
+    }
+}
+static void SAL__K(dot)(float *out, const float *x, const void *weight, sal_dtype type, int rows,
+                        int columns) {
+    size_t k = (size_t)columns;
+    if (type == SAL_DTYPE_F16)       SAL__K(dot_as)(out, x, weight, SAL_DTYPE_F16, 2, rows, k);
+    else if (type == SAL_DTYPE_BF16) SAL__K(dot_as)(out, x, weight, SAL_DTYPE_BF16, 2, rows, k);
+    else if (type == SAL_DTYPE_I8)   SAL__K(dot_as)(out, x, weight, SAL_DTYPE_I8, 1, rows, k);
+    else                             SAL__K(dot_as)(out, x, weight, SAL_DTYPE_F32, 4, rows, k);
+}
+
 /* g = 0 where not 0 < x < top (x may be NULL: nowhere); returns the sum of g. */
 static double SAL__K(gate)(float *g, const float *x, float top, size_t n) {
     sal__v zero = sal__vset(0), most = sal__vset(top);
@@ -15556,8 +15476,8 @@ static double SAL__K(gate)(float *g, const float *x, float top, size_t n) {
             sal__v y = sal__vload(g + i);
             if (x) {
                 sal__v at = sal__vload(x + i);
-                y = sal__vselect_less(zero, at, y, zero);
-                y = sal__vselect_less(at, most, y, zero);
+                y = sal__vless(zero, at, y, zero);
+                y = sal__vless(at, most, y, zero);
                 sal__vstore(g + i, y);
             }
             part = part + y;
@@ -15569,56 +15489,6 @@ static double SAL__K(gate)(float *g, const float *x, float top, size_t n) {
         sum += g[i];
     }
     return sum;
-}
-static void SAL__K(dot)(float *out, const float *x, const void *weight, sal_dtype type, int rows,
-                        int k) {
-    int o, i, quarter = (rows + 3) / 4;
-    size_t part = (size_t)quarter * k;
-    float sum[4];
-    typedef float f32;
-    typedef uint16_t f16;
-    typedef uint16_t bf16;
-    if (type == SAL_DTYPE_F16)       SAL__DOT(f16, sal__vload_f16)
-    else if (type == SAL_DTYPE_BF16) SAL__DOT(bf16, sal__vload_bf16)
-    else                       SAL__DOT(f32, sal__vload)
-}
-
-/* The same for I8 weights, without their scales, and x in fixed point, x = hi + lo / 65534: in
-   whole numbers, which takes fewer instructions than turning the weights into floats. */
-#define SAL__I8_START(r) const int8_t *w##r = weight + (o + r * quarter < rows ? r * part : 0); \
-    sal__v s##r = sal__vset(0);
-#define SAL__I8_ZERO(r) sal__i h##r = sal__izero(), l##r = h##r;
-#define SAL__I8_STEP(r) { \
-    sal__i p = sal__iload_bytes(w##r + i), q = sal__iload_bytes(w##r + i + 2 * SAL__W); \
-    SAL__PREFETCH(w##r + i + 1024, 3); \
-    h##r = sal__iadd(h##r, sal__iadd(sal__imadd(p, h), sal__imadd(q, hh))); \
-    l##r = sal__iadd(l##r, sal__iadd(sal__imadd(p, l), sal__imadd(q, ll))); }
-#define SAL__I8_ADD(r) s##r = s##r + sal__vfma(tiny, sal__ifloat(l##r), sal__ifloat(h##r));
-#define SAL__I8_END(r) if (o + r * quarter < rows) { \
-        float sum = SAL__K(sum)(s##r); \
-        for (i = whole; i < k; i++) sum += w##r[i] * (hi[i] + lo[i] / 65534.0f); \
-        out[o + r * quarter] = sum; }
-static void SAL__K(dot_i8)(float *out, const int16_t *hi, const int16_t *lo, const int8_t *weight,
-                           int rows, int k) {
-    int o, i, quarter = (rows + 3) / 4, whole = SAL__W > 1 ? k / (4 * SAL__W) * (4 * SAL__W) : 0;
-    size_t part = (size_t)quarter * k;
-    for (o = 0; o < quarter; o++, weight += k) {
-        SAL__EACH4(SAL__I8_START)
-#if SAL__W > 1
-        sal__v tiny = sal__vset(1 / 65534.0f);
-        for (i = 0; i < whole; ) {
-            int end = SAL__MIN(i + 512 * SAL__W, whole);    /* 512 * 128 * 32767: no overflow */
-            SAL__EACH4(SAL__I8_ZERO)
-            for (; i < end; i += 4 * SAL__W) {
-                sal__i h = sal__iload(hi + i), hh = sal__iload(hi + i + 2 * SAL__W);
-                sal__i l = sal__iload(lo + i), ll = sal__iload(lo + i + 2 * SAL__W);
-                SAL__EACH4(SAL__I8_STEP)
-            }
-            SAL__EACH4(SAL__I8_ADD)
-        }
-#endif
-        SAL__EACH4(SAL__I8_END)
-    }
 }
 
 /* b (k, 16) = the transpose of `rows` <= 16 rows of a, lda apart; zeros where rows are missing. */
@@ -15659,44 +15529,6 @@ static void SAL__K(lstm)(float *h, float *c, const float *before, const float *g
     }
 }
 
-/* The gradients of that: dc += dh . O (1 - tanh(C)^2); gates become their pre-activations'
-   gradients; dc = dc . F, what reaches C before. */
-static void SAL__K(lstm_back)(float *dh, float *dc, float *gates, size_t stride, const float *c,
-                              const float *before, size_t n) {
-    float *gi = gates, *gf = gi + stride, *go = gf + stride, *gg = go + stride;
-    sal__v one = sal__vset(1), f = sal__vset(0);
-    size_t i = 0, k;
-    for (; i + SAL__W <= n; i += SAL__W) {
-        sal__v th = SAL__K(tanh)(sal__vload(c + i)), x = sal__vload(gi + i), o = sal__vload(go + i);
-        sal__v g = sal__vload(gg + i), d = sal__vload(dh + i);
-        sal__v e = sal__vfma(d * o, sal__vfnma(th, th, one), sal__vload(dc + i));
-        sal__vstore(gi + i, e * g * x * (one - x));
-        sal__vstore(gg + i, e * x * sal__vfnma(g, g, one));
-        sal__vstore(go + i, d * th * o * (one - o));
-        if (before) {
-            f = sal__vload(gf + i);
-            sal__vstore(dc + i, e * f);
-            f = e * sal__vload(before + i) * f * (one - f);
-        }
-        sal__vstore(gf + i, f);
-    }
-    if (i < n) {
-        float part[8][SAL__W] = { { 0 } };
-        for (k = 0; i + k < n; k++) {
-            for (int g = 0; g < 4; g++) if (g != 1 ||
-                                            before) part[g][k] = gates[g * stride + i + k];
-            part[4][k] = dh[i + k]; part[5][k] = dc[i + k]; part[6][k] = c[i + k];
-            if (before) part[7][k] = before[i + k];
-        }
-        SAL__K(lstm_back)(part[4], part[5], part[0], SAL__W, part[6], before ? part[7] : NULL,
-                          SAL__W);
-        for (k = 0; i + k < n; k++) {
-            for (int g = 0; g < 4; g++) gates[g * stride + i + k] = part[g][k];
-            dc[i + k] = part[5][k];
-        }
-    }
-}
-
 /* out = the larger of a and b; out may be a. */
 static void SAL__K(maximum)(float *out, const float *a, const float *b, size_t n) {
     size_t i = 0;
@@ -15732,10 +15564,10 @@ static void SAL__K(adam)(float *w, float *m, float *a, const float *g, const flo
    the one in which unpacking bytes puts them, see sal__whole_place. */
 
 /* Two vectors of sums to 2 * SAL__W bytes or, if e->real, floats (in the vectors' order). */
-SAL__INLINE void SAL__K(whole_end)(char *to, sal__i c0, sal__i c1, sal__v s0, sal__v s1,
+SAL__INLINE void SAL__K(whole_end)(char *to, const sal__i *sum, const sal__v *scale,
                                    const sal__rule *e, const uint8_t *add) {
-    uint8_t *out = (uint8_t *)to;
-    s0 = sal__ifloat(c0) * s0; s1 = sal__ifloat(c1) * s1;
+    sal__v s0 = sal__ifloat(sum[0]) * scale[0], s1 = sal__ifloat(sum[1]) * scale[1];
+    sal__i c0, c1;
     if (e->real) {
         sal__vstore((float *)(void *)to, s0);
         sal__vstore((float *)(void *)to + SAL__W, s1);
@@ -15749,84 +15581,80 @@ SAL__INLINE void SAL__K(whole_end)(char *to, sal__i c0, sal__i c1, sal__v s0, sa
         c1 = sal__idot16(sal__iadd(c1, offset), sal__izip_high(x, zero), by);
         c0 = sal__ishift(c0, 10); c1 = sal__ishift(c1, 10);
     }
-    sal__istore(out, c0, c1, e);
+    sal__istore((uint8_t *)to, c0, c1, e);
 }
 
 /* out (rows, 2 * SAL__W) = the products of a (rows, 4 k bytes) and b (k, 2 * SAL__W, 4 bytes),
    finished; `column` is the first of the channels in the rule. Pitches are in bytes. */
-#define SAL__WHOLE_START(r) sal__i c##r##0 = first0, c##r##1 = first1;
-#define SAL__WHOLE_DOT(r) { \
-    sal__i x = sal__iunit(a + (r) * lda); \
-    c##r##0 = sal__idot(c##r##0, x, b0); c##r##1 = sal__idot(c##r##1, x, b1); }
-#define SAL__WHOLE_END(r) \
-    SAL__K(whole_end)(out + (r) * pitch, c##r##0, c##r##1, s0, s1, e, \
-                      add ? add + (r) * add_pitch : NULL);
-#define SAL__WHOLE(n, EACH) \
-SAL__INLINE void SAL__K(whole_block##n)(char *out, size_t pitch, const char *a, size_t lda, \
-                                        const char *b, int k, const sal__rule *e, int column, \
-                                        const uint8_t *add, size_t add_pitch) { \
-    sal__i first0 = sal__iload(e->bias + column), first1 = sal__iload(e->bias + column + SAL__W); \
-    sal__v s0 = sal__vload(e->scale + column), s1 = sal__vload(e->scale + column + SAL__W); \
-    EACH(SAL__WHOLE_START) \
-    for (; k > 0; k--, a += 4, b += 8 * SAL__W) { \
-        sal__i b0 = sal__iwords(b), b1 = sal__iwords(b + 4 * SAL__W); \
-        EACH(SAL__WHOLE_DOT) \
-    } \
-    EACH(SAL__WHOLE_END) \
+SAL__INLINE void SAL__K(whole_rows)(char *out, size_t pitch, const char *a, size_t lda,
+                                    const char *b, int k, const int rows, const sal__rule *e,
+                                    int column, const uint8_t *add, size_t add_pitch) {
+    sal__v scale[2] = { sal__vload(e->scale + column), sal__vload(e->scale + column + SAL__W) };
+    sal__i sum[6][2];
+    SAL__UNROLL
+    for (int r = 0; r < rows; r++) {
+        sum[r][0] = sal__iload(e->bias + column);
+        sum[r][1] = sal__iload(e->bias + column + SAL__W);
+    }
+    for (; k > 0; k--, a += 4, b += 8 * SAL__W) {
+        sal__i b0 = sal__iwords(b), b1 = sal__iwords(b + 4 * SAL__W);
+        SAL__UNROLL
+        for (int r = 0; r < rows; r++) {
+            sal__i x = SAL__K(iunit)(a + r * lda);
+            sum[r][0] = sal__idot(sum[r][0], x, b0);
+            sum[r][1] = sal__idot(sum[r][1], x, b1);
+        }
+    }
+    SAL__UNROLL
+    for (int r = 0; r < rows; r++)
+        SAL__K(whole_end)(out + r * pitch, sum[r], scale, e, add ? add + r * add_pitch : NULL);
 }
-SAL__WHOLE(1, SAL__EACH1)
-SAL__WHOLE(2, SAL__EACH2)
-SAL__WHOLE(3, SAL__EACH3)
-SAL__WHOLE(4, SAL__EACH4)
-SAL__WHOLE(5, SAL__EACH5)
-SAL__WHOLE(6, SAL__EACH6)
-#define SAL__WHOLE_CASE(n) \
-    case n: SAL__K(whole_block##n)(out, pitch, a, lda, b, k, e, column, add, add_pitch); break;
 static void SAL__K(whole_block)(char *out, size_t pitch, const char *a, size_t lda, const char *b,
                                 int k, int rows, const sal__rule *e, int column,
-                                const uint8_t *add, size_t add_pitch) {
+                                const uint8_t *add, size_t ap) {
     switch (rows) {
-    SAL__WHOLE_CASE(1) SAL__WHOLE_CASE(2) SAL__WHOLE_CASE(3)
-    SAL__WHOLE_CASE(4) SAL__WHOLE_CASE(5) SAL__WHOLE_CASE(6)
+    case 1:  SAL__K(whole_rows)(out, pitch, a, lda, b, k, 1, e, column, add, ap); break;
+    case 2:  SAL__K(whole_rows)(out, pitch, a, lda, b, k, 2, e, column, add, ap); break;
+    case 3:  SAL__K(whole_rows)(out, pitch, a, lda, b, k, 3, e, column, add, ap); break;
+    case 4:  SAL__K(whole_rows)(out, pitch, a, lda, b, k, 4, e, column, add, ap); break;
+    case 5:  SAL__K(whole_rows)(out, pitch, a, lda, b, k, 5, e, column, add, ap); break;
+    default: SAL__K(whole_rows)(out, pitch, a, lda, b, k, 6, e, column, add, ap); break;
     }
 }
 
 /* A depthwise layer: n pixels of all channels from what each tap sees, `step` bytes from pixel to
-   pixel. weight: for each group of channels, `next` numbers apart, pairs of taps. */
-#define SAL__TAP_PAIR(t) { \
-    sal__i p = sal__iload_u8(f##t + at), q = sal__iload_u8(g##t + at); \
-    c0 = sal__idot16(c0, sal__izip_low(p, q), w##t##0); \
-    c1 = sal__idot16(c1, sal__izip_high(p, q), w##t##1); }
-#define SAL__TAP_PAIR_START(t) \
-    const uint8_t *f##t = from[2 * (t)] + c; \
-    const uint8_t *g##t = from[2 * (t) + 1 < taps ? 2 * (t) + 1 : 0] + c; \
-    sal__i w##t##0 = sal__iwords(weight + (t) * 4 * SAL__W); \
-    sal__i w##t##1 = sal__iwords(weight + ((t) * 4 + 2) * SAL__W);
+   pixel. weight: for each group of channels, `next` numbers apart, pairs of taps; behind an odd
+   last tap there is a zero. Nine taps' weights stay in registers. */
+SAL__INLINE void SAL__K(two_taps)(sal__i *sum, const uint8_t *even, const uint8_t *odd, sal__i w0,
+                                  sal__i w1) {
+    sal__i p = sal__iload_u8(even), q = sal__iload_u8(odd);
+    sum[0] = sal__idot16(sum[0], sal__izip_low(p, q), w0);
+    sum[1] = sal__idot16(sum[1], sal__izip_high(p, q), w1);
+}
 static void SAL__K(whole_taps)(uint8_t *out, size_t pitch, const uint8_t *const *from,
                                size_t step, int taps, const int16_t *weight, size_t next,
                                int groups, const sal__rule *e, int n) {
     for (int c = 0; c < groups * 2 * SAL__W; c += 2 * SAL__W, weight += next) {
-        sal__i first0 = sal__iload(e->bias + c), first1 = sal__iload(e->bias + c + SAL__W);
-        sal__v s0 = sal__vload(e->scale + c), s1 = sal__vload(e->scale + c + SAL__W);
-        if (taps == 9) {
-            SAL__EACH5(SAL__TAP_PAIR_START)
-            for (int x = 0; x < n; x++) {
-                sal__i c0 = first0, c1 = first1;
-                size_t at = x * step;
-                SAL__EACH5(SAL__TAP_PAIR)
-                SAL__K(whole_end)((char *)out + x * pitch + c, c0, c1, s0, s1, e, NULL);
-            }
-        } else for (int x = 0; x < n; x++) {
-            sal__i c0 = first0, c1 = first1;
-            size_t at = x * step + c;
-            for (int t = 0; t < taps; t += 2) {
-                sal__i p = sal__iload_u8(from[t] + at);
-                sal__i q = sal__iload_u8(from[t + 1 < taps ? t + 1 : t] + at);
-                c0 = sal__idot16(c0, sal__izip_low(p, q), sal__iwords(weight + t * 2 * SAL__W));
-                c1 = sal__idot16(c1, sal__izip_high(p, q),
+        sal__i first[2] = { sal__iload(e->bias + c), sal__iload(e->bias + c + SAL__W) }, w[5][2];
+        sal__v scale[2] = { sal__vload(e->scale + c), sal__vload(e->scale + c + SAL__W) };
+        const uint8_t *f[10];
+        SAL__UNROLL
+        for (int t = 0; t < 10; t++) {
+            f[t] = from[taps == 9 ? t % 9 : 0] + c;
+            w[t / 2][t % 2] = sal__iwords(weight + (taps == 9 ? t : 0) * 2 * SAL__W);
+        }
+        for (int x = 0; x < n; x++) {
+            sal__i sum[2] = { first[0], first[1] };
+            size_t at = x * step;
+            if (taps == 9) {
+                SAL__UNROLL
+                for (int t = 0; t < 5; t++)
+                    SAL__K(two_taps)(sum, f[2 * t] + at, f[2 * t + 1] + at, w[t][0], w[t][1]);
+            } else for (int t = 0; t < taps; t += 2)
+                SAL__K(two_taps)(sum, from[t] + at + c, from[t + 1 < taps ? t + 1 : t] + at + c,
+                                 sal__iwords(weight + t * 2 * SAL__W),
                                  sal__iwords(weight + (t + 1) * 2 * SAL__W));
-            }
-            SAL__K(whole_end)((char *)out + x * pitch + c, c0, c1, s0, s1, e, NULL);
+            SAL__K(whole_end)((char *)out + x * pitch + c, sum, scale, e, NULL);
         }
     }
 }
@@ -15840,74 +15668,33 @@ static void SAL__K(whole_widen)(int16_t *out, const uint8_t *in, int n) {
 }
 
 /* Three planes of n floats, divided by the unit, as n groups of four bytes. */
-#define SAL__WHOLE_PIXEL(k) sal__iadd(sal__iround(sal__vmin(sal__vmax( \
-    sal__vload(in + (k) * plane + i) * by, low), high)), z)
 static void SAL__K(whole_input)(uint8_t *out, const float *in, size_t plane, float inverse,
                                 int zero, size_t n) {
     sal__v by = sal__vset(inverse), low = sal__vset((float)-zero);
     sal__v high = sal__vset((float)(255 - zero));
-    sal__i z = sal__iset(zero);
     for (size_t i = 0; i < n; i += SAL__W) {
+        sal__i pixel = sal__iset(0);
         i = n >= SAL__W ? SAL__MIN(i, n - SAL__W) : i;      /* the last vector overlaps */
-        sal__istore_i(out + 4 * i, sal__iadd(SAL__WHOLE_PIXEL(0),
-                      sal__iadd(sal__ileft(SAL__WHOLE_PIXEL(1), 8),
-                                sal__ileft(SAL__WHOLE_PIXEL(2), 16))));
+        SAL__UNROLL
+        for (int k = 0; k < 3; k++) {
+            sal__v x = sal__vload(in + k * plane + i) * by;
+            sal__i u = sal__iround(sal__vmin(sal__vmax(x, low), high));
+            pixel = sal__iadd(pixel, sal__ileft(sal__iadd(u, sal__iset(zero)), 8 * k));
+        }
+        sal__istore_i(out + 4 * i, pixel);
     }
 }
 
 static const sal__isa SAL__K(isa) = {
-    SAL__W, SAL__K(block), SAL__K(pair), SAL__K(outer), SAL__K(wino_input), SAL__K(wino_weight),
-    SAL__K(wino_output), SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(dot_i8),
-    SAL__K(pack), SAL__K(lstm), SAL__K(lstm_back), SAL__K(maximum), SAL__K(taps),
-    SAL__K(taps_back), SAL__K(deal), SAL__K(adam), SAL__K(gate),
-    SAL__BYTES, SAL__K(whole_block), SAL__K(whole_taps), SAL__K(whole_widen),
-    SAL__K(whole_input)
+    SAL__W, SAL__K(block), SAL__K(wino_input), SAL__K(wino_weight), SAL__K(wino_output),
+    SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(pack), SAL__K(lstm), SAL__K(maximum),
+    SAL__K(taps), SAL__K(taps_back), SAL__K(deal), SAL__K(adam), SAL__K(gate), SAL__BYTES,
+    SAL__K(whole_block), SAL__K(whole_taps), SAL__K(whole_widen), SAL__K(whole_input)
 };
 
-/* What differs from one set to the next; the other macros may be defined again as they are. */
 #undef SAL__W
 #undef SAL__K
-#undef sal__v
-#undef sal__vload
-#undef sal__vstore
-#undef sal__vset
-#undef sal__vsqrt
-#undef sal__vmin
-#undef sal__vmax
-#undef sal__vfma
-#undef sal__vfnma
-#undef sal__vselect_less
-#undef sal__vpow2
-#undef sal__vload_f16
-#undef sal__vload_bf16
-#undef sal__i
-#undef sal__izero
-#undef sal__iload
 #undef SAL__BYTES
-#undef sal__iset
-#undef sal__iunit
-#undef sal__iwords
-#undef sal__idot
-#undef sal__idot16
-#undef sal__iload_u8
-#undef sal__izip_low
-#undef sal__izip_high
-#undef sal__ishift
-#undef sal__ileft
-#undef sal__iround
-#undef sal__istore_i
-#undef sal__istore
-#undef sal__iload_bytes
-#undef sal__iadd
-#undef sal__imadd
-#undef sal__ifloat
-#undef sal__vzip_low
-#undef sal__vzip_high
-#undef sal__vjoin_low
-#undef sal__vjoin_high
-#undef SAL__COLUMNS
-#undef sal__veven
-#undef sal__vodd
 #endif /* SAL__K */
 
 /* ============================================================================================

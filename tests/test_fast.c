@@ -193,8 +193,6 @@ static void convolution(trial *t, sal_conv *s, int points, int pool) {
     } else {
         if (!sal__wino_fit(&w, s, points)) { t->error = INFINITY; return; }
         if (below(t, 2)) {              /* the way of large layers */
-            w.resident = 0;
-            w.panels = 2;
             w.chunk = MIN(w.groups, between(t, 1, 4));
         }
         sal__wino_run(&t->ctx, &w, out, in, weight, &e, s, pool,
@@ -406,7 +404,7 @@ static void dense(trial *t) {
     sal_dense_forward(want, in, (const float *)whole.data, NULL, n, nin, nout);
     apply(want, &e, n, nout, 1);
     sal__fast_dense(&t->ctx, out, in, &weight, &e, n, nin, nout,
-                    scratch(t, sal__fast_dense_scratch(n, nin, t->ctx.threads)));
+                    scratch(t, sal__fast_dense_scratch(n, t->ctx.threads)));
     agree(t, out, want, (size_t)n * nout);
     sal_free(&t->ctx, typed.data);
     sal_free(&t->ctx, whole.data);
@@ -419,7 +417,7 @@ static void product(trial *t) {
     snprintf(what, sizeof what, "%d x %d times %d x %d", m, k, k, n);
     sal_dense_backward_data(want, a, b, m, n, k);       /* want += a b */
     sal__fast_product(&t->ctx, c, a, b, m, n, k, (float *)scratch(t, sizeof(float) *
-                      sal__product_scratch(m, n, k, t->ctx.threads)));
+                      sal__product_scratch(t->ctx.threads)));
     agree(t, c, want, (size_t)m * n);
 }
 
