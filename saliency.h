@@ -11984,8 +11984,9 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
        y0 = m1 + m2 + m3                 y1 = m2 - m3 - m4
 
    With d = 1 2 3 4 and g = 1 1 1:  m1 = -2, m2 = 5 * 1.5 = 7.5, m3 = 1 * 0.5 = 0.5, m4 = -2, so
-   that y0 = -2 + 7.5 + 0.5 = 6 = 1 + 2 + 3 and y1 = 7.5 - 0.5 + 2 = 9 = 2 + 3 + 4. Where it
-   comes from: a convolution is a product of polynomials; evaluate both at as many points as the
+   that y0 = -2 + 7.5 + 0.5 = 6 = 1 + 2 + 3 and y1 = 7.5 - 0.5 + 2 = 9 = 2 + 3 + 4. (A tile of rows
+   1 2 3 ... with that filter as its middle row becomes rows 6 9 12 ...: tests/test_fast.c has each
+   kernel compute this.) Where it comes from: a convolution is a product of polynomials; evaluate both at as many points as the
    product has coefficients (here 0, 1, -1, infinity), multiply there, interpolate. In general n
    = m + r - 1 multiplications give m results of r taps. In matrices, with * element by element,
 
@@ -12545,7 +12546,7 @@ typedef struct sal__wino {
     int oblocks;            /* output channels in blocks of 16 */
     size_t ufs, vfs;        /* floats from one f to the next in u (kc, 16) and v (6, kc) */
     size_t u, v;            /* floats of u for one block of outputs and inputs, v for one group */
-    int chunk, part;        /* groups whose inputs are kept; at most so many are one task's */
+    int chunk;              /* groups worked on together */
     double cost;            /* estimated time in cycles */
 } sal__wino;
 
@@ -12566,8 +12567,9 @@ typedef struct sal__wino_job {
 } sal__wino_job;
 
 /* TILES: floats of a run of finished tiles of 16 channels (also enough for a patch of 16); PANELS:
-   blocks of outputs that a task works on together; CHUNK: floats of v. */
-enum { SAL__TILES = 16 * 8 * 40, SAL__KC = 128, SAL__PANELS = 2, SAL__CHUNK = 5300000 };
+   blocks of outputs that a task works on together; CHUNK: floats of v, or so many GROUPS. */
+enum { SAL__TILES = 16 * 8 * 40, SAL__KC = 128, SAL__PANELS = 2, SAL__CHUNK = 5300000,
+       SAL__GROUPS = 64 };
 
 /* Cut s for tiles of n points; 0 if that is not possible. */
 static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
@@ -12588,10 +12590,9 @@ static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
     w->ufs = (size_t)w->kc * 16 + 16;           /* one cache line more than a power of two: */
     w->vfs = (size_t)w->kc * 6 + 16;            /* neighbours in f fall on different sets */
     w->u = w->ufs * w->f; w->v = w->vfs * w->f * w->kblocks;
-    w->chunk = (int)SAL__MAX(1, SAL__CHUNK / w->v);
+    w->chunk = (int)SAL__MIN(SAL__MAX(1, SAL__CHUNK / w->v), SAL__GROUPS);
     chunks = (w->groups + w->chunk - 1) / w->chunk;
     w->chunk = (w->groups + chunks - 1) / chunks;       /* of equal size */
-    w->part = SAL__MIN(w->chunk, 64);
     /* cycles, measured with AVX2: products, transforms of inputs, of outputs, of weights */
     w->cost = (double)w->groups * w->f * w->oblocks * (6.3 * s->ic + 30 * w->kblocks) +
               (double)w->tiles * kp / 8 * (n == 8 ? 290 : 200) +
@@ -12600,9 +12601,9 @@ static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
     return 1;
 }
 
-/* Floats of u, m (one part of a chunk) and the finished tiles of one worker, rounded to lines. */
+/* Floats of u, m (a chunk) and the finished tiles of one worker, rounded to lines. */
 static size_t sal__wino_worker(const sal__wino *w) {
-    return (w->u + (size_t)w->f * 96 * w->part) * SAL__PANELS + SAL__TILES + 8 * 64;
+    return (w->u + (size_t)w->f * 96 * w->chunk) * SAL__PANELS + SAL__TILES + 8 * 64;
 }
 
 /* Where tile t starts: its sample, and the first row and column of its results in the output. */
@@ -12709,7 +12710,7 @@ static void sal__wino_out_row(const sal__wino_job *j, float *out, const float *r
         j->isa->finish(out, row, add, scale, bias, j->act, (size_t)width);
         return;
     }
-    for (int i = 0; add && i < width; i++) more[i] = add[i * d];
+    for (int i = 0; i < width; i++) more[i] = add ? add[i * d] : 0;
     j->isa->finish(line, row, add ? more : NULL, scale, bias, j->act, (size_t)width);
     for (int i = 0; i < width; i++) out[i * d] = line[i];
 }
@@ -12769,7 +12770,7 @@ static sal__wino_part sal__wino_part_of(const sal__wino_job *j, int index, int w
     p.count = SAL__MIN(j->part, j->count - p.group);
     p.u = j->worker + worker * j->worker_size;
     p.m = p.u + w->u * SAL__PANELS;
-    p.y = p.m + (size_t)w->f * 96 * w->part * SAL__PANELS;
+    p.y = p.m + (size_t)w->f * 96 * w->chunk * SAL__PANELS;
     return p;
 }
 
@@ -12806,12 +12807,12 @@ static void sal__wino_output_task(void *arg, int index, int worker) {
         sal__wino_part_out(j, &p, b, j->out + (p.block + b) * 16 * sal__wino_plane(j));
 }
 
-/* The chunk's inputs are there: now its outputs. Weights are transformed again for each
-   part, which costs as much as one group; so parts are small only where threads would be idle. */
+/* The chunk's inputs are there: now its outputs. Weights are transformed again for each part, which
+   costs as much as one group; so there are parts only where threads would be idle. */
 static void sal__wino_outputs(sal_ctx *ctx, sal__wino_job *j) {
     int tasks = sal__wino_tasks(&j->w), threads = sal_threads(ctx);
-    int least = (j->count + j->w.part - 1) / j->w.part, most = (j->count + 7) / 8;
-    j->parts = SAL__MAX(least, threads > 1 ? SAL__MIN(most, (4 * threads + tasks - 1) / tasks) : 1);
+    int wanted = threads > 1 ? (4 * threads + tasks - 1) / tasks : 1;
+    j->parts = SAL__MIN(wanted, (j->count + 7) / 8);
     j->part = (j->count + j->parts - 1) / j->parts;
     j->parts = (j->count + j->part - 1) / j->part;
     sal_parallel_for(ctx, tasks * j->parts, sal__wino_output_task, j);
@@ -13173,7 +13174,7 @@ static sal__lstm_plan sal__lstm_fit(int c, int h, int w) {
     sal_conv_fit(&p.taps);
     sal__wino_fit(&p.w, &p.s, 8);
     if (sal__wino_fit(&six, &p.s, 6) && six.cost < p.w.cost) p.w = six;
-    p.w.chunk = p.w.part = p.w.groups;
+    p.w.chunk = p.w.groups;
     sal__gemm_job g = sal__gemm_fit(&p.taps, 1);
     p.worker = SAL__MAX(sal__wino_worker(&p.w) + (size_t)128 * h * w,
                         g.worker_size + sal__gemm_shared(&g));
@@ -14521,10 +14522,10 @@ static void sal__product_task(void *arg, int index, int worker) {
                 if (x + 16 <= columns) memcpy(to, from + x, 16 * sizeof(float));
                 else for (int i = 0; i < 16; i++) to[i] = x + i < columns ? from[x + i] : 0;
             }
-        for (int i = 0, rows; i < j->m; i += rows) {
+        for (int i = 0; i < j->m; i += 6) {      /* whole rows of c: they are far apart */
             const float *a = j->a + i * lda + k;
             float *c = j->c + i * n + first;
-            rows = whole ? j->m : SAL__MIN(6, j->m - i);
+            int rows = SAL__MIN(6, j->m - i);
             j->isa->block(whole ? c : tile, 16, whole ? n : SAL__PRODUCT_N, a, 1, lda, b,
                           16 * SAL__PRODUCT_KC, panels, part, rows, whole, a);
             for (int r = 0; r < rows && !whole; r++)
@@ -15643,15 +15644,19 @@ static void SAL__K(whole_taps)(uint8_t *out, size_t pitch, const uint8_t *const 
             f[t] = from[taps == 9 ? t % 9 : 0] + c;
             w[t / 2][t % 2] = sal__iwords(weight + (taps == 9 ? t : 0) * 2 * SAL__W);
         }
-        for (int x = 0; x < n; x++) {
+        for (int x = 0; taps == 9 && x < n; x++) {
             sal__i sum[2] = { first[0], first[1] };
             size_t at = x * step;
-            if (taps == 9) {
-                SAL__UNROLL
-                for (int t = 0; t < 5; t++)
-                    SAL__K(two_taps)(sum, f[2 * t] + at, f[2 * t + 1] + at, w[t][0], w[t][1]);
-            } else for (int t = 0; t < taps; t += 2)
-                SAL__K(two_taps)(sum, from[t] + at + c, from[t + 1 < taps ? t + 1 : t] + at + c,
+            SAL__UNROLL
+            for (int t = 0; t < 5; t++)
+                SAL__K(two_taps)(sum, f[2 * t] + at, f[2 * t + 1] + at, w[t][0], w[t][1]);
+            SAL__K(whole_end)((char *)out + x * pitch + c, sum, scale, e, NULL);
+        }
+        for (int x = 0; taps != 9 && x < n; x++) {
+            sal__i sum[2] = { first[0], first[1] };
+            size_t at = x * step + c;
+            for (int t = 0; t < taps; t += 2)
+                SAL__K(two_taps)(sum, from[t] + at, from[t + 1 < taps ? t + 1 : t] + at,
                                  sal__iwords(weight + t * 2 * SAL__W),
                                  sal__iwords(weight + (t + 1) * 2 * SAL__W));
             SAL__K(whole_end)((char *)out + x * pitch + c, sum, scale, e, NULL);

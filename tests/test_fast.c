@@ -664,6 +664,31 @@ static void whole_input(trial *t) {
     agree(t, got, want, 3 * n);
 }
 
+/* The example at >>fast: rows 1 2 3 ... and the taps 1 1 1 give rows 6 9 12 ... */
+static void winograd_example(trial *t) {
+    const sal__isa *isa = sal__isa_of(&t->ctx);
+    int n, i, k;
+    snprintf(what, sizeof what, "rows 1 2 3 ..., taps 1 1 1");
+    for (n = 6; n <= 8; n += 2) {
+        int m = n - 2;
+        float *in = given(t, 16 * 64, 0), *tap = given(t, 9, 0), *got = given(t, 64, 0);
+        float *u = (float *)room(t, 64 * 16 * sizeof *u), *v = (float *)room(t, 64 * 16 * sizeof *v);
+        float *y = (float *)room(t, (size_t)(16 * m * 8) * sizeof *y), *want = given(t, 64, 0);
+        for (i = 0; i < 64; i++) in[i] = (float)(i % 8 + 1);
+        for (i = 3; i < 6; i++) tap[i] = 1;
+        isa->wino_weight(u, 16, tap, 9, 1, 1, n, 3);
+        isa->wino_input(v, 16, in, 8, 64, n, 0);
+        for (i = 0; i < n * n; i++) u[i * 16] *= v[i * 16];
+        isa->wino_output(y, 8, u, 16, n, m);
+        for (i = 0; i < m; i++)
+            for (k = 0; k < m; k++) {
+                got[i * m + k] = y[i * 8 + k];
+                want[i * m + k] = (float)(6 + 3 * k);
+            }
+        agree(t, got, want, (size_t)(m * m));
+    }
+}
+
 /* --- trials ----------------------------------------------------------------------------------- */
 
 static const struct kernel {
@@ -678,6 +703,7 @@ static const struct kernel {
     { "Winograd F(6x6, 3x3)", f63, 120, 1e-7 },
     { "Winograd F(4x4, 5x5)", f45, 80, 1e-7 },
     { "the faster of these", planned, 80, 1e-7 },
+    { "Winograd's worked example", winograd_example, 1, 1e-12 },
     { "gradient of a convolution's input", conv_data, 120, 1e-7 },
     { "gradient of a convolution's weights", conv_weight, 120, 1e-7 },
     { "the same by Winograd", conv_sums, 80, 1e-7 },
