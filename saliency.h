@@ -11986,9 +11986,10 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
    With d = 1 2 3 4 and g = 1 1 1:  m1 = -2, m2 = 5 * 1.5 = 7.5, m3 = 1 * 0.5 = 0.5, m4 = -2, so
    that y0 = -2 + 7.5 + 0.5 = 6 = 1 + 2 + 3 and y1 = 7.5 - 0.5 + 2 = 9 = 2 + 3 + 4. (A tile of rows
    1 2 3 ... with that filter as its middle row becomes rows 6 9 12 ...: tests/test_fast.c has each
-   kernel compute this.) Where it comes from: a convolution is a product of polynomials; evaluate both at as many points as the
-   product has coefficients (here 0, 1, -1, infinity), multiply there, interpolate. In general n
-   = m + r - 1 multiplications give m results of r taps. In matrices, with * element by element,
+   kernel compute this.) Where it comes from: a convolution is a product of polynomials; evaluate
+   both at as many points as the product has coefficients (here 0, 1, -1, infinity), multiply there,
+   interpolate. In general n = m + r - 1 multiplications give m results of r taps. In matrices, with
+   * element by element,
 
        y = A^T [ (G g) * (B^T d) ]       and in two dimensions   Y = A^T [ (G g G^T) * (B^T d B) ] A
 
