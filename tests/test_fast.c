@@ -17,7 +17,9 @@
 #  include <unistd.h>
 #endif
 
-enum { SLOTS = 40, SLOT = 8 << 20 };    /* one array each; only what is used takes memory */
+/* One array each; only what is used takes memory. The one behind them is for scratch. */
+enum { SLOTS = 40, SLOT = 8 << 20, BIG = 32 << 20 };
+static size_t slot_size(int slot) { return slot < SLOTS ? SLOT : BIG; }
 static char *slots;
 static long page;
 
@@ -42,9 +44,9 @@ static void touched(int signal_number) {
 static int make_slots(void) {           /* memory is given to the part between the fences only */
     int i;
     page = 4096;
-    slots = (char *)VirtualAlloc(NULL, (size_t)SLOTS * SLOT, MEM_RESERVE, PAGE_NOACCESS);
-    for (i = 0; slots && i < SLOTS; i++)
-        if (!VirtualAlloc(slots + (size_t)i * SLOT + page, SLOT - 2 * page, MEM_COMMIT,
+    slots = (char *)VirtualAlloc(NULL, (size_t)SLOTS * SLOT + BIG, MEM_RESERVE, PAGE_NOACCESS);
+    for (i = 0; slots && i <= SLOTS; i++)
+        if (!VirtualAlloc(slots + (size_t)i * SLOT + page, slot_size(i) - 2 * page, MEM_COMMIT,
                           PAGE_READWRITE)) return 0;
     signal(SIGSEGV, touched);
     return slots != NULL;
@@ -53,12 +55,14 @@ static int make_slots(void) {           /* memory is given to the part between t
 static int make_slots(void) {
     int i;
     page = sysconf(_SC_PAGESIZE);
-    slots = (char *)mmap(NULL, (size_t)SLOTS * SLOT, PROT_READ | PROT_WRITE,
+    slots = (char *)mmap(NULL, (size_t)SLOTS * SLOT + BIG, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (slots == (char *)MAP_FAILED) return 0;
-    for (i = 0; i < SLOTS; i++)
-        if (mprotect(slots + (size_t)i * SLOT, (size_t)page, PROT_NONE) ||
-            mprotect(slots + (size_t)(i + 1) * SLOT - page, (size_t)page, PROT_NONE)) return 0;
+    for (i = 0; i <= SLOTS; i++) {
+        char *begin = slots + (size_t)i * SLOT;
+        if (mprotect(begin, (size_t)page, PROT_NONE) ||
+            mprotect(begin + slot_size(i) - page, (size_t)page, PROT_NONE)) return 0;
+    }
     signal(SIGSEGV, touched);
     signal(SIGBUS, touched);
     return 1;
@@ -68,18 +72,21 @@ static int make_slots(void) {
 /* --- arrays ----------------------------------------------------------------------------------- */
 
 /* size bytes of NaN, with NaN on the side without a fence */
-static void *room(trial *t, size_t size) {
-    char *begin = slots + (size_t)t->slot++ * SLOT + page, *end = begin + SLOT - 2 * page, *at;
-    if (t->slot > SLOTS || size > SLOT - 4 * (size_t)page) {
+static void *room_in(trial *t, int slot, size_t size) {
+    char *begin = slots + (size_t)slot * SLOT + page, *end = begin + slot_size(slot) - 2 * page;
+    char *at = t->side ? begin : end - size;
+    if (slot > SLOTS || size > slot_size(slot) - 4 * (size_t)page) {
         printf("FAIL too little room for %s\n", what);
         exit(1);
     }
-    at = t->side ? begin : end - size;
     memset(t->side ? at : at - 256, 0xFF, size + 256);
     return at;
 }
-/* Scratch begins at multiples of 64. */
-static void *scratch(trial *t, size_t size) { return room(t, (size + 63) / 64 * 64); }
+static void *room(trial *t, size_t size) {
+    return room_in(t, t->slot < SLOTS ? t->slot++ : SLOTS + 1, size);
+}
+/* Scratch begins at multiples of 64; a trial has it once. */
+static void *scratch(trial *t, size_t size) { return room_in(t, SLOTS, (size + 63) / 64 * 64); }
 
 static float *given(trial *t, size_t n, double scale) {
     float *x = (float *)room(t, n * sizeof(float));
@@ -528,7 +535,7 @@ static void convlstm(trial *t) {
     }
     want = (float *)room(t, count * sizeof(float));
     out = (float *)room(t, count * sizeof(float));
-    memory = (float *)scratch(t, sal_convlstm_scratch(n, c, w, h) * sizeof(float));
+    memory = (float *)room(t, sal_convlstm_scratch(n, c, w, h) * sizeof(float));
     sal_convlstm_forward(want, in, params, steps, n, c, w, h, memory, NULL);
     sal__fast_convlstm(&t->ctx, out, in, params, steps, n, c, h, w,
                        scratch(t, sal__fast_convlstm_scratch(c, h, w, t->ctx.threads)));
