@@ -12591,7 +12591,7 @@ static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
     w->ufs = (size_t)w->kc * 16 + 16;           /* one cache line more than a power of two: */
     w->vfs = (size_t)w->kc * 6 + 16;            /* neighbours in f fall on different sets */
     w->u = w->ufs * w->f; w->v = w->vfs * w->f * w->kblocks;
-    w->chunk = (int)SAL__MIN(SAL__MAX(1, SAL__CHUNK / w->v), SAL__GROUPS);
+    w->chunk = (int)SAL__MIN(SAL__MAX(1, SAL__CHUNK / w->v), (size_t)SAL__GROUPS);
     chunks = (w->groups + w->chunk - 1) / w->chunk;
     w->chunk = (w->groups + chunks - 1) / chunks;       /* of equal size */
     /* cycles, measured with AVX2: products, transforms of inputs, of outputs, of weights */
@@ -12706,11 +12706,11 @@ enum { SAL__ROW = 48 };
 static void sal__wino_out_row(const sal__wino_job *j, float *out, const float *row,
                               const float *add, float scale, float bias, int width) {
     size_t d = (size_t)j->s->dilation;
-    float line[SAL__ROW], more[SAL__ROW];
     if (d == 1) {
         j->isa->finish(out, row, add, scale, bias, j->act, (size_t)width);
         return;
     }
+    float line[SAL__ROW], more[SAL__ROW] = { 0 };
     for (int i = 0; i < width; i++) more[i] = add ? add[i * d] : 0;
     j->isa->finish(line, row, add ? more : NULL, scale, bias, j->act, (size_t)width);
     for (int i = 0; i < width; i++) out[i * d] = line[i];
@@ -14495,7 +14495,7 @@ static void sal__fast_bias(sal_ctx *ctx, float *dbias, const float *dout, const 
 
 /* Matrix product  c (m, n) += a (m, k) * b (k, n),  all with rows in memory. A task packs 128
    columns of b and does all rows of c. Scratch: sal__product_scratch floats. */
-enum { SAL__PRODUCT_KC = 256, SAL__PRODUCT_N = 128, SAL__PRODUCT_TILE = 6 * SAL__PRODUCT_N };
+enum { SAL__PRODUCT_KC = 256, SAL__PRODUCT_N = 128, SAL__PRODUCT_TILE = 6 * 32 };
 
 typedef struct sal__product_job {
     const sal__isa *isa;
@@ -14512,7 +14512,7 @@ static void sal__product_task(void *arg, int index, int worker) {
     const sal__product_job *j = (const sal__product_job *)arg;
     float *tile = j->worker + worker * sal__product_scratch(1), *b = tile + SAL__PRODUCT_TILE;
     int first = index * SAL__PRODUCT_N, columns = SAL__MIN((int)SAL__PRODUCT_N, j->n - first);
-    int panels = (columns + 15) / 16, whole = columns % 16 == 0;
+    int panels = (columns + 15) / 16, whole = columns / 32 * 32;
     size_t n = (size_t)j->n, lda = (size_t)j->k;
     for (int k = 0; k < j->k; k += SAL__PRODUCT_KC) {
         int part = SAL__MIN((int)SAL__PRODUCT_KC, j->k - k);
@@ -14527,10 +14527,12 @@ static void sal__product_task(void *arg, int index, int worker) {
             const float *a = j->a + i * lda + k;
             float *c = j->c + i * n + first;
             int rows = SAL__MIN(6, j->m - i);
-            j->isa->block(whole ? c : tile, 16, whole ? n : SAL__PRODUCT_N, a, 1, lda, b,
-                          16 * SAL__PRODUCT_KC, panels, part, rows, whole, a);
-            for (int r = 0; r < rows && !whole; r++)
-                for (int x = 0; x < columns; x++) c[r * n + x] += tile[r * SAL__PRODUCT_N + x];
+            j->isa->block(c, 16, n, a, 1, lda, b, 16 * SAL__PRODUCT_KC, whole / 16, part, rows, 1,
+                          a);
+            j->isa->block(tile, 16, 32, a, 1, lda, b + whole * SAL__PRODUCT_KC,
+                          16 * SAL__PRODUCT_KC, panels - whole / 16, part, rows, 0, a);
+            for (int r = 0; r < rows; r++)
+                for (int x = whole; x < columns; x++) c[r * n + x] += tile[r * 32 + x - whole];
         }
     }
 }
