@@ -11422,7 +11422,7 @@ static sal_result sal__feature_file(sal__trainer *t, int *done) {
 
 /* Open the file of features, and make those that it has not got. */
 static sal_result sal__features_open(sal__trainer *t) {
-    int done;
+    int done = 0;
     sal_run *run = NULL;
     sal_result r = SAL_OK;
     SAL__TRY(sal__feature_records(t));
