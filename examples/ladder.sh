@@ -51,9 +51,13 @@ awk -F, 'NR == 1 { next }
                    "</text>\n", y(v), y(v) + 4, v
         print "<text x=\"360\" y=\"405\" text-anchor=\"middle\">milliseconds for one picture, one thread</text>"
         print "<text x=\"80\" y=\"34\">CC on held-out pictures; the area of a circle is the number of parameters</text>"
-        for (k = 1; k <= n; k++)
+        for (k = 1; k <= n; k++) {
+            left = x(ms[k]) + 4 + 3 * sqrt(millions[k]); top = y(cc[k]) + 4
+            for (j = 1; j <= n; j++)        # above its circle where another one is close to the right
+                if (ms[j] > ms[k] && x(ms[j]) < left + 100 && y(cc[j]) > top - 20 && y(cc[j]) < top + 12)
+                    { left = x(ms[k]) - 30; top = y(cc[k]) - 4 - 3 * sqrt(millions[k]); break }
             printf "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\" fill-opacity=\"0.75\"/><text x=\"%.1f\" " \
                    "y=\"%.1f\">%s, %.1f M</text>\n", x(ms[k]), y(cc[k]), 3 * sqrt(millions[k]),
-                   name[k] == "lite" ? "#d95f02" : "#1b6ca8", x(ms[k]) + 4 + 3 * sqrt(millions[k]), y(cc[k]) + 4,
-                   name[k], millions[k]
+                   name[k] == "lite" ? "#d95f02" : "#1b6ca8", left, top, name[k], millions[k]
+        }
         print "</svg>" }' "$out/ladder.csv" >"$out/ladder.svg"
