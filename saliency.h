@@ -316,7 +316,7 @@ SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t 
    on top, is the last in memory. Alpha is not premultiplied. */
 typedef enum sal_pixels {
     SAL_PIXELS_GREY, SAL_PIXELS_GREY_ALPHA, SAL_PIXELS_RGB, SAL_PIXELS_RGBA, SAL_PIXELS_BGR,
-        SAL_PIXELS_BGRA
+    SAL_PIXELS_BGRA
 } sal_pixels;
 SALDEF sal_result sal_image_from_pixels(sal_ctx *ctx, const void *pixels, int width, int height,
                                         ptrdiff_t stride, sal_pixels format, sal_image *image);
@@ -418,10 +418,10 @@ SALDEF void sal_logprior_forward(float *out, float *map, const float *in, const 
 SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int count, int w, int h);
 
 /* The 21 parameter arrays of the attentive ConvLSTM, in this order. */
-enum { SAL_LSTM_WA, SAL_LSTM_WA_BIAS, SAL_LSTM_UA, SAL_LSTM_UA_BIAS, SAL_LSTM_VA, SAL_LSTM_WI,
-       SAL_LSTM_WI_BIAS, SAL_LSTM_UI, SAL_LSTM_UI_BIAS,
-       SAL_LSTM_WF, SAL_LSTM_WF_BIAS, SAL_LSTM_UF, SAL_LSTM_UF_BIAS, SAL_LSTM_WC, SAL_LSTM_WC_BIAS,
-           SAL_LSTM_UC, SAL_LSTM_UC_BIAS,
+enum { SAL_LSTM_WA, SAL_LSTM_WA_BIAS, SAL_LSTM_UA, SAL_LSTM_UA_BIAS, SAL_LSTM_VA,
+       SAL_LSTM_WI, SAL_LSTM_WI_BIAS, SAL_LSTM_UI, SAL_LSTM_UI_BIAS,
+       SAL_LSTM_WF, SAL_LSTM_WF_BIAS, SAL_LSTM_UF, SAL_LSTM_UF_BIAS,
+       SAL_LSTM_WC, SAL_LSTM_WC_BIAS, SAL_LSTM_UC, SAL_LSTM_UC_BIAS,
        SAL_LSTM_WO, SAL_LSTM_WO_BIAS, SAL_LSTM_UO, SAL_LSTM_UO_BIAS, SAL_LSTM_COUNT };
 /* Floats of scratch that sal_convlstm_forward needs; of the states that it leaves for backward
    (states may be NULL); of scratch for sal_convlstm_backward, which uses the states up. */
@@ -645,8 +645,7 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
 
 typedef enum sal_kind {
     SAL_KIND_JUNTINGNET, SAL_KIND_WEPSAM, SAL_KIND_MLNET, SAL_KIND_SAM_VGG, SAL_KIND_SAM_RESNET,
-        SAL_KIND_LITE,
-    SAL_KIND_COUNT
+    SAL_KIND_LITE, SAL_KIND_COUNT
 } sal_kind;
 
 /* How a picture becomes the input: stretched to the size, letter-boxed (aspect kept, black bars),
@@ -7837,8 +7836,7 @@ static sal_result sal__save_pixels(sal_ctx *ctx, const char *path, int w, int h,
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: %d x %d pixels, a JPEG side has at most "
                          "65535; use .png", path, w, h);
     b.ctx = file.ctx = ctx;
-    /* A program may have told stb to turn pictures upside down: in BMP the last row is the first.
-       */
+    /* A program may have told stb to turn pictures upside down: a BMP's last row is the first. */
     stbi_write_bmp_to_func(sal__bytes_add, &b, 1, 2, 1, "\0\1");
     flips = b.size == 62 && b.data[54] == 0;
     b.size = 0;
@@ -8500,7 +8498,7 @@ static sal_result sal__gbvs(sal_ctx *ctx, sal__arena *arena, const sal_image *im
         for (int k = FIRST; k <= LAST; k++)
             SAL__TRY(sal_resize(ctx, job.in + (size_t)(t * COUNT + k - FIRST) * n, job.w, job.h,
                                 f.map[t][k].data, f.map[t][k].w, f.map[t][k].h, 1,
-                                    SAL_FILTER_CUBIC));
+                                SAL_FILTER_CUBIC));
     sal_parallel_for(ctx, (int)maps, sal__gbvs_task, &job);
     for (size_t k = 0; k < maps; k++)
         for (size_t i = 0; i < n; i++) map->data[i] += job.out[k * n + i];
@@ -9889,8 +9887,7 @@ SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *ma
     return r;
 }
 
-/* --- self-test ---------------------------------------------------------------------------------
-   */
+/* --- self-test ------------------------------------------------------------------------------ */
 
 /* A probe is a tiny network with fixed weights and a fixed input. What is stored of it are two
    random projections of its result, and two of all its gradients. */
@@ -15214,7 +15211,7 @@ SAL__INLINE sal__v SAL__K(pow2)(sal__v y) {
     sal__n n;
     memcpy(&n, &y, sizeof n);
     n = (n - (0x4B400000 - 127)) << 23;
-    memcpy(&y, &n, sizeof y);
+    memcpy(&y, &n, sizeof n);
     return y;
 }
 

@@ -450,8 +450,7 @@ static int bench(sal_ctx *ctx, const options *o, const machine *m, sal_kind kind
     return result ? complain("%s", sal_error(ctx)) : status;
 }
 
-/* --- training ----------------------------------------------------------------------------------
-   */
+/* --- training ------------------------------------------------------------------------------- */
 
 /* One warm-up, then o->runs steps: forward, loss, backward, new weights. ms: their median. */
 static sal_result measure_steps(sal_ctx *ctx, const options *o, sal_net *net, sal_run *run,

@@ -414,10 +414,14 @@ static inline int read_options(int argc, char **argv, const option *options, int
         if (a[1] == '-' && (value = strchr(a, '=')) != NULL) length = (size_t)(value++ - a);
         for (k = 0; k < n; k++)
             if (strlen(options[k].name) == length && !memcmp(options[k].name, a, length)) break;
-        if (k == n && (!strcmp(a, "-h") || !strcmp(a, "--help"))) { fputs(help, stdout); return -1;
+        if (k == n && (!strcmp(a, "-h") || !strcmp(a, "--help"))) {
+            fputs(help, stdout);
+            return -1;
         }
-        if (k == n && !strcmp(a, "--version"))
-            { printf("%s %s\n", program, sal_version()); return -1; }
+        if (k == n && !strcmp(a, "--version")) {
+            printf("%s %s\n", program, sal_version());
+            return -1;
+        }
         if (k == n) return complain("%s is not an option; see %s --help", a, program);
         if (options[k].kind == OPTION_FLAG) {
             if (value) return complain("%s takes no value; see %s --help", options[k].name,

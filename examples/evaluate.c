@@ -212,8 +212,7 @@ static int evaluate(evaluation *e) {
 
 /* --- results ------------------------------------------------------------------------------- */
 
-/* To a file, or to standard output for - and in place of a file in a folder, out_path says which.
-   */
+/* To a file, or to standard output for - and instead of a file in a folder: out_path says which. */
 static int write_text(evaluation *e, const char *out, const char *name,
                       void (*make)(const evaluation *e, text *t)) {
     text t = { NULL, 0, 0, 0 };

@@ -147,8 +147,7 @@ static void tensors(sal_ctx *ctx, int write) {
     for (i = 0; i < 4; i++) sal_free(ctx, list[i].tensor.data);
 }
 
-/* --- prediction: built in, and from a file -----------------------------------------------------
-   */
+/* --- prediction: built in, and from a file -------------------------------------------------- */
 
 static void predict(sal_ctx *ctx, int write) {
     static const char *const files[] = { "built-in.npy", "file.npy" };

@@ -26,8 +26,11 @@ int main(int argc, char **argv) {
         { "test_fuzz_replay", main_fuzz_replay }, { "test_nets", main_nets },
         { "test_ops", main_ops }
     };
-    for (int i = 0; argc > 0 && i < COUNT(tests); i++)
-        if (strstr(argv[0], tests[i].name)) return tests[i].run();
+    const char *name = argc > 0 ? argv[0] : "";
+    for (const char *at = name; *at; at++)              /* the name alone: folders have names, too */
+        if (*at == '/' || *at == '\\') name = at + 1;
+    for (int i = 0; i < COUNT(tests); i++)
+        if (!strncmp(name, tests[i].name, strlen(tests[i].name))) return tests[i].run();
     printf("call this by the name of a test\n");
     return 1;
 }

@@ -622,8 +622,7 @@ static void test_batch(sal_ctx *ctx) {
     ctx->backend = NULL;
 }
 
-/* A network that is too long is refused where it is built, and nothing beyond its lists is touched.
-   */
+/* A network that is too long is refused where it is built, and its lists are not overrun. */
 static void test_too_long(sal_ctx *ctx) {
     for (int params = 0; params < 2; params++) {
         sal_net net;

@@ -6,15 +6,11 @@
        build/fuzz_csv -dict=tests/fuzz/csv.dict -max_len=1024 build/corpus tests/fuzz/corpus/csv
 
    (build/corpus is an empty folder for what is found.) */
-#ifndef SALIENCY_IMPLEMENTATION
-#define SALIENCY_IMPLEMENTATION
-#endif
-#include "../../saliency.h"
+#include "fuzz.h"
 #ifndef DATASET_IMPLEMENTATION
 #define DATASET_IMPLEMENTATION
 #endif
 #include "../../examples/dataset.h"
-#include "fuzz.h"
 
 static void csv_try(const uint8_t *data, size_t size, int sigmas, int skip) {
     static const char *const names[] = { "a.jpg", "b.c.png", "train/1.jpg" };

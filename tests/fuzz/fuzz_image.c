@@ -6,10 +6,6 @@
        build/fuzz_image -max_len=2048 -timeout=10 build/corpus tests/fuzz/corpus/image
 
    (build/corpus is an empty folder for what is found.) */
-#ifndef SALIENCY_IMPLEMENTATION
-#define SALIENCY_IMPLEMENTATION
-#endif
-#include "../../saliency.h"
 #include "fuzz.h"
 
 /* What mutations do to a PNG file stays behind its checksums, so they are made right again. */

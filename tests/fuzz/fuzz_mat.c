@@ -7,15 +7,11 @@
 
    (build/corpus is an empty folder for what is found.) The first byte says how the rest is taken:
    as a whole file, as variables in either byte order, or as one variable that is then packed. */
-#ifndef SALIENCY_IMPLEMENTATION
-#define SALIENCY_IMPLEMENTATION
-#endif
-#include "../../saliency.h"
+#include "fuzz.h"
 #ifndef DATASET_IMPLEMENTATION
 #define DATASET_IMPLEMENTATION
 #endif
 #include "../../examples/dataset.h"
-#include "fuzz.h"
 
 /* Look at everything a program could look at. */
 static double mat_sum(const sal_mat *m, int depth) {

@@ -6,10 +6,7 @@
        build/fuzz_merge -dict=tests/fuzz/merge.dict -max_len=2048 build/corpus tests/fuzz/corpus/merge
 
    (build/corpus is an empty folder for what is found.) */
-#ifndef SALIENCY_IMPLEMENTATION
-#define SALIENCY_IMPLEMENTATION
-#endif
-#include "../../saliency.h"
+#include "fuzz.h"
 #ifndef DATASET_IMPLEMENTATION
 #define DATASET_IMPLEMENTATION
 #endif
@@ -26,7 +23,6 @@ static const char program[] = "fuzz";
 #include "../../examples/evaluate_table.h"
 #include "../../examples/evaluate_merge.h"
 #undef complain
-#include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

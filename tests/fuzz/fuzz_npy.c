@@ -6,10 +6,6 @@
        build/fuzz_npy -dict=tests/fuzz/npy.dict -max_len=1024 build/corpus tests/fuzz/corpus/npy
 
    (build/corpus is an empty folder for what is found.) */
-#ifndef SALIENCY_IMPLEMENTATION
-#define SALIENCY_IMPLEMENTATION
-#endif
-#include "../../saliency.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -9,26 +9,7 @@
              tests/fuzz/corpus/safetensors
 
    (build/corpus is an empty folder for what is found.) */
-#ifndef SALIENCY_IMPLEMENTATION
-#define SALIENCY_IMPLEMENTATION
-#endif
-#include "../../saliency.h"
-
-typedef struct safetensors_use { int live; size_t bytes; } safetensors_use;
-
-static void *safetensors_alloc(void *user, size_t size) {
-    safetensors_use *use = (safetensors_use *)user;
-    use->live++;
-    use->bytes += size;
-    return malloc(size);
-}
-
-static void safetensors_free(void *user, void *memory) {
-    ((safetensors_use *)user)->live--;
-    free(memory);
-}
-
-static void safetensors_must(int condition) { if (!condition) abort(); }
+#include "fuzz.h"
 
 static int safetensors_equal(const sal_tensor *a, const sal_tensor *b) {
     return a->ndim == b->ndim && a->dtype == b->dtype && !memcmp(a->dim, b->dim, sizeof a->dim) &&
@@ -64,35 +45,34 @@ static unsigned char *safetensors_write(const sal_safetensors *file, size_t *siz
 }
 
 static void safetensors_try(const unsigned char *data, size_t size) {
-    safetensors_use use = { 0, 0 };
+    fuzz_use use = { 0, 0 };
     sal_ctx ctx;
     sal_safetensors file, again;
     sal_net *net;
     unsigned char *written;
     size_t length;
     int i;
-    memset(&ctx, 0, sizeof ctx);
-    ctx.user = &use; ctx.alloc = safetensors_alloc; ctx.free = safetensors_free;
+    fuzz_start(&ctx, &use);
     if (sal_safetensors_parse(&ctx, data, size, "fuzz", &file) == SAL_OK) {
         written = safetensors_write(&file, &length);
-        safetensors_must(sal_safetensors_parse(&ctx, written, length, "again", &again) == SAL_OK);
-        safetensors_must(again.metas == file.metas);
-        for (i = 0; i < 2 * file.metas; i++) safetensors_must(!strcmp(again.meta[i], file.meta[i]));
+        fuzz_must(sal_safetensors_parse(&ctx, written, length, "again", &again) == SAL_OK);
+        fuzz_must(again.metas == file.metas);
+        for (i = 0; i < 2 * file.metas; i++) fuzz_must(!strcmp(again.meta[i], file.meta[i]));
         for (i = 0; i < file.count; i++) {
             const sal_named_tensor *t = &file.tensor[i];
-            safetensors_must(sal_safetensors_find(&file, t->name) == t);
+            fuzz_must(sal_safetensors_find(&file, t->name) == t);
             if (!t->tensor.data) continue;
-            safetensors_must(safetensors_equal(&t->tensor,
-                                               &sal_safetensors_find(&again, t->name)->tensor));
+            fuzz_must(safetensors_equal(&t->tensor,
+                                        &sal_safetensors_find(&again, t->name)->tensor));
         }
         free(written);
         sal_safetensors_free(&ctx, &again);
         sal_safetensors_free(&ctx, &file);
     } else
-        safetensors_must(!strncmp(sal_error(&ctx), "fuzz: ", 6));
-    safetensors_must(use.live == 0 && use.bytes <= 64 * size + 16384);
+        fuzz_must(!strncmp(sal_error(&ctx), "fuzz: ", 6));
+    fuzz_must(use.live == 0 && use.bytes <= 64 * size + 16384);
     if (sal_net_load_memory(&ctx, data, size, "fuzz", &net) == SAL_OK) sal_net_free(&ctx, net);
-    safetensors_must(use.live == 0);
+    fuzz_must(use.live == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
