@@ -701,8 +701,12 @@ SALDEF const char *sal_kind_name(sal_kind kind);    /* "juntingnet", "sam-vgg", 
 SALDEF sal_result sal_kind_from_name(const char *name, sal_kind *kind);
 /* The description that the paper or the released code gives. */
 SALDEF sal_net_desc sal_net_desc_default(sal_kind kind);
+/* Sets the field that has this key in a weights file (see sal_net_load), from its text there:
+   "sal.priors", "mask". On failure nothing changes. */
+SALDEF sal_result sal_net_desc_set(sal_ctx *ctx, sal_net_desc *desc, const char *key,
+                                   const char *text);
 
-/* The layers, with all parameters zero: follow with sal_net_init or a backbone. Release with
+/* The layers, with all parameters zero: follow with sal_net_init. Release with
    sal_net_free. Fails on input sizes the network cannot take. */
 SALDEF sal_result sal_net_new(sal_ctx *ctx, const sal_net_desc *desc, sal_net **net);
 SALDEF void sal_net_free(sal_ctx *ctx, sal_net *net);
@@ -736,10 +740,6 @@ SALDEF sal_result sal_net_load_words(sal_ctx *ctx, const uint64_t *words, size_t
    sal.steps and sal.priors "none", "gaussian" or "mask" override the description. Every tensor must
    be there with its shape, and no other. */
 SALDEF sal_result sal_net_load(sal_ctx *ctx, const char *path, sal_net **net);
-/* The backbone.* parameters from a public ImageNet checkpoint (torchvision VGG-16 or ResNet-50
-   names, batch-norm apart or folded into weight and bias) or from a file with our own names. Takes
-   over the file's preprocessing and stride placement. On failure the network is unchanged. */
-SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *path);
 /* Write all parameters: those of 8192 values and more as dtype, the others as F32. extra is a list
    of `extras` key, value pairs for the metadata, kept after the network's own keys. */
 SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *path, sal_dtype dtype,
@@ -1373,7 +1373,6 @@ typedef struct sal_train_desc {
     const char *out;            /* the best weights, float32 */
     const char *state;          /* everything, to go on from */
     int resume;                 /* 1: go on from state if it exists */
-    const char *log;            /* CSV, a line per epoch */
     const char *features;       /* cache of what the frozen beginning makes of each picture (half
                                    floats), made if it is not there, continued if it is not whole;
                                    needs crop = colour = 0; twice as large with mirror */
@@ -5237,49 +5236,178 @@ SALDEF sal_net_desc sal_net_desc_default(sal_kind kind) {
 
 /* --- descriptions -----------------------------------------------------------------------------
 
-   The fields of a description that stand in a weights file under a key of their own: numbers of
-   them, side by side, that may be 0 to most; or, if numbers is 0, an int from 0 to most, which
-   stands there by its name if it has one. */
+   How the fields of a description stand in a weights file: each under a key, in one of these forms.
+   Numbers, and the places of words in their list, are from 0 to most. */
+typedef enum sal__form {
+    SAL__FORM_SIZE,             /* HEIGHTxWIDTH of the input */
+    SAL__FORM_PIXEL,            /* see sal__parse_pixel */
+    SAL__FORM_NUMBER, SAL__FORM_PAIR,   /* one or two floats */
+    SAL__FORM_WHOLE, SAL__FORM_WORD     /* an int; an int, by name */
+} sal__form;
+
 typedef struct sal__field {
     const char *key;
+    sal__form form;
     size_t offset;
-    int numbers;
     float most;
-    const char *name[3];
+    const char *wanted;         /* what can stand there, for a sentence; the list of words */
 } sal__field;
 
 static const sal__field sal__fields[] = {
-    { "sal.fit",           offsetof(sal_net_desc, fit), 0, 2,
-      { "stretch", "letterbox", "square" } },
-    { "sal.resnet_stride", offsetof(sal_net_desc, stride_on_3x3), 0, 1, { "1x1", "3x3", NULL } },
-    { "sal.backbone",      offsetof(sal_net_desc, plain),   0, 1, { "dilated", "plain", NULL } },
-    { "sal.steps",         offsetof(sal_net_desc, steps),   0, 4, { NULL, NULL, NULL } },
-    { "sal.priors",        offsetof(sal_net_desc, priors),  0, 2, { "none", "gaussian", "mask" } },
-    { "sal.narrow",        offsetof(sal_net_desc, narrow),  0, 4096, { NULL, NULL, NULL } },
-    { "sal.dropout",       offsetof(sal_net_desc, dropout), 1, .99f, { NULL, NULL, NULL } },
-    { "sal.blur",          offsetof(sal_net_desc, blur),    1, 100,  { NULL, NULL, NULL } },
-    { "sal.tone",          offsetof(sal_net_desc, power),   2, 100,  { NULL, NULL, NULL } }
+    { "sal.input", SAL__FORM_SIZE, 0, 0, "HEIGHTxWIDTH" },
+    { "sal.preprocess", SAL__FORM_PIXEL, 0, 0,
+      "like \"rgb/255, mean .485 .456 .406, std .229 .224 .225\"" },
+    { "sal.fit", SAL__FORM_WORD, offsetof(sal_net_desc, fit), 2, "stretch, letterbox, square" },
+    { "sal.resnet_stride", SAL__FORM_WORD, offsetof(sal_net_desc, stride_on_3x3), 1, "1x1, 3x3" },
+    { "sal.backbone", SAL__FORM_WORD, offsetof(sal_net_desc, plain), 1, "dilated, plain" },
+    { "sal.steps", SAL__FORM_WHOLE, offsetof(sal_net_desc, steps), 4, "a number" },
+    { "sal.priors", SAL__FORM_WORD, offsetof(sal_net_desc, priors), 2, "none, gaussian, mask" },
+    { "sal.narrow", SAL__FORM_WHOLE, offsetof(sal_net_desc, narrow), 4096, "a number" },
+    { "sal.dropout", SAL__FORM_NUMBER, offsetof(sal_net_desc, dropout), .99f, "a number" },
+    { "sal.blur", SAL__FORM_NUMBER, offsetof(sal_net_desc, blur), 100, "a number" },
+    { "sal.tone", SAL__FORM_PAIR, offsetof(sal_net_desc, power), 100, "two numbers" }
 };
 
-static void sal__field_get(const sal__field *f, const sal_net_desc *d, float *number, int *whole) {
+/* The numbers of a field; 0 where it has none. */
+static void sal__field_get(const sal__field *f, const sal_net_desc *d, float x[2]) {
     const char *from = (const char *)d + f->offset;
-    if (f->numbers) memcpy(number, from, (size_t)f->numbers * sizeof *number);
-    else memcpy(whole, from, sizeof *whole);
+    int whole = 0;
+    x[0] = x[1] = 0;
+    if (f->form >= SAL__FORM_WHOLE) {
+        memcpy(&whole, from, sizeof whole);
+        x[0] = (float)whole;
+    } else if (f->form >= SAL__FORM_NUMBER)
+        memcpy(x, from, f->form == SAL__FORM_PAIR ? 2 * sizeof *x : sizeof *x);
 }
+
+/* Word i of a list with ", " between them, and its length. */
+static const char *sal__word(const char *list, int i, int *length) {
+    for (; i > 0; i--) list += strcspn(list, ",") + 2;
+    *length = (int)strcspn(list, ",");
+    return list;
+}
+
+static int sal__parse_float(const char **text, float *out) {
+    double number;
+    if (sal_number_parse(text, &number)) return 0;
+    *out = (float)number;
+    return 1;
+}
+
+static int sal__parse_three(const char **text, const char *word, float *three) {
+    while (**text == ' ' || **text == ',') (*text)++;
+    if (strncmp(*text, word, strlen(word))) return 1;       /* not there: as it was */
+    *text += strlen(word);
+    for (int i = 0; i < 3; i++) {
+        while (**text == ' ') (*text)++;
+        if (!sal__parse_float(text, &three[i])) return 0;
+    }
+    return 1;
+}
+
+/* What happens to a pixel:
+       ORDER [/ SCALE] [- OFFSET] [, mean A B C] [, std A B C]      ORDER is rgb or bgr
+   as "rgb/255, mean .485 .456 .406, std .229 .224 .225" or "bgr, mean 103.939 116.779 123.68". */
+static int sal__parse_pixel(const char *text, sal_net_desc *d) {
+    int ok = 1;
+    float offset = 0;
+    d->bgr = !strncmp(text, "bgr", 3);
+    if (!d->bgr && strncmp(text, "rgb", 3)) return 0;
+    text += 3;
+    d->scale = 1;
+    if (*text == '/') { text++; ok = sal__parse_float(&text, &d->scale); }
+    if (ok && *text == '-') { text++; ok = sal__parse_float(&text, &offset); }
+    for (int c = 0; c < 3; c++) { d->mean[c] = offset; d->std[c] = 1; }
+    ok = ok && sal__parse_three(&text, "mean", d->mean) && sal__parse_three(&text, "std", d->std);
+    return ok && !*text && d->scale > 0 && d->std[0] > 0 && d->std[1] > 0 && d->std[2] > 0;
+}
+
+/* A field from its text; 0 if it is not of the field's form. */
+static int sal__field_parse(const sal__field *f, const char *text, sal_net_desc *d) {
+    float *number = (float *)(void *)((char *)d + f->offset);
+    int end = 0, length, whole = 0;
+    double x = 0;
+    if (f->form == SAL__FORM_SIZE)
+        return sscanf(text, "%5dx%5d%n", &d->h, &d->w, &end) == 2 && !text[end];
+    if (f->form == SAL__FORM_PIXEL) return sal__parse_pixel(text, d);
+    if (f->form == SAL__FORM_NUMBER) return sal__parse_float(&text, number) && !*text;
+    if (f->form == SAL__FORM_PAIR)
+        return sal__parse_float(&text, number) && *text++ == ' ' &&
+               sal__parse_float(&text, number + 1) && !*text;
+    if (f->form == SAL__FORM_WHOLE) {
+        if (sal_number_parse(&text, &x) || *text || x != floor(x)) return 0;
+    } else
+        for (const char *word; x <= f->most; x++) {
+            word = sal__word(f->wanted, (int)x, &length);
+            if (strlen(text) == (size_t)length && !strncmp(text, word, (size_t)length)) break;
+        }
+    if (!(x >= 0 && x <= f->most)) return 0;
+    whole = (int)x;
+    memcpy((char *)d + f->offset, &whole, sizeof whole);
+    return 1;
+}
+
+SALDEF sal_result sal_net_desc_set(sal_ctx *ctx, sal_net_desc *desc, const char *key,
+                                   const char *text) {
+    sal_net_desc changed = *desc;
+    const sal__field *f = sal__fields;
+    while (f < sal__fields + SAL__COUNT(sal__fields) && strcmp(key, f->key)) f++;
+    if (f == sal__fields + SAL__COUNT(sal__fields))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "no field of a network has the key %.80s", key);
+    if (!sal__field_parse(f, text, &changed))
+        return sal__fail(ctx, SAL_ERR_FORMAT, "%s is \"%.80s\", not %s", key, text, f->wanted);
+    *desc = changed;
+    return SAL_OK;
+}
+
+#ifndef SALIENCY_NO_STDIO
+enum { SAL__FIELD = 320 };
+
+static void sal__print_pixel(const sal_net_desc *d, char text[SAL__FIELD]) {
+    float value[7] = { d->scale };
+    static const char *const before[] = { "/", ", mean ", " ", " ", ", std ", " ", " " };
+    int used = snprintf(text, SAL__FIELD, "%s", d->bgr ? "bgr" : "rgb");
+    memcpy(value + 1, d->mean, sizeof d->mean);
+    memcpy(value + 4, d->std, sizeof d->std);
+    for (int i = 0; i < SAL__COUNT(before); i++) {
+        char number[32];
+        used += snprintf(text + used, (size_t)(SAL__FIELD - used), "%s%s", before[i],
+                         sal_number_print(number, value[i], 0));
+    }
+}
+
+/* A field as text; 0 if it is as usual in this kind and need not be written. */
+static int sal__field_print(const sal__field *f, const sal_net_desc *d, char text[SAL__FIELD]) {
+    sal_net_desc usual = sal_net_desc_default(d->kind);
+    float x[2], y[2];
+    char number[2][32];
+    int length;
+    sal__field_get(f, d, x);
+    sal__field_get(f, &usual, y);
+    if (f->form == SAL__FORM_SIZE) snprintf(text, SAL__FIELD, "%dx%d", d->h, d->w);
+    else if (f->form == SAL__FORM_PIXEL) sal__print_pixel(d, text);
+    else if (f->form == SAL__FORM_WORD) {
+        const char *word = sal__word(f->wanted, (int)x[0], &length);
+        snprintf(text, SAL__FIELD, "%.*s", length, word);
+    } else
+        snprintf(text, SAL__FIELD, f->form == SAL__FORM_PAIR ? "%s %s" : "%s",
+                 sal_number_print(number[0], x[0], 0), sal_number_print(number[1], x[1], 0));
+    return f->form <= SAL__FORM_PIXEL || x[0] != y[0] || x[1] != y[1];
+}
+#endif
 
 /* Every number must be in its range (NaN is in none), and every variant be one of this kind of
    network. */
 static sal_result sal__desc_ok(sal_ctx *ctx, const sal_net_desc *d) {
-    int ok = d->scale > 0 && d->scale <= FLT_MAX, whole = 0;
+    int ok = d->scale > 0 && d->scale <= FLT_MAX;
     for (int c = 0; c < 3; c++)
         ok = ok && fabsf(d->mean[c]) <= FLT_MAX && d->std[c] > 0 && d->std[c] <= FLT_MAX;
     if (!ok) return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: scale and std must be positive, and mean "
                               "finite", sal_kind_name(d->kind));
     for (int k = 0; k < SAL__COUNT(sal__fields); k++) {
         const sal__field *f = &sal__fields[k];
-        float x[2] = { 0, 0 };
-        sal__field_get(f, d, x, &whole);
-        if (!f->numbers) x[0] = (float)whole;
+        float x[2];
+        sal__field_get(f, d, x);
         for (int i = 0; i < 2; i++)
             if (!(x[i] >= 0 && x[i] <= f->most))
                 return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: %s is %g; 0 to %g will do",
@@ -6097,93 +6225,6 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
 
 /* --- networks in weights files ---------------------------------------------------------------- */
 
-static int sal__parse_float(const char **text, float *out) {
-    double number;
-    if (sal_number_parse(text, &number)) return 0;
-    *out = (float)number;
-    return 1;
-}
-
-static int sal__parse_three(const char **text, const char *word, float *three) {
-    while (**text == ' ' || **text == ',') (*text)++;
-    if (strncmp(*text, word, strlen(word))) return 1;       /* not there: as it was */
-    *text += strlen(word);
-    for (int i = 0; i < 3; i++) {
-        while (**text == ' ') (*text)++;
-        if (!sal__parse_float(text, &three[i])) return 0;
-    }
-    return 1;
-}
-
-/* What happens to a pixel, in the words of a weights file:
-       ORDER [/ SCALE] [- OFFSET] [, mean A B C] [, std A B C]      ORDER is rgb or bgr
-   as "rgb/255, mean .485 .456 .406, std .229 .224 .225" or "bgr, mean 103.939 116.779 123.68". */
-static int sal__parse_preprocess(const char *text, sal_net_desc *d) {
-    int ok = 1;
-    float offset = 0;
-    d->bgr = !strncmp(text, "bgr", 3);
-    if (!d->bgr && strncmp(text, "rgb", 3)) return 0;
-    text += 3;
-    d->scale = 1;
-    if (*text == '/') { text++; ok = sal__parse_float(&text, &d->scale); }
-    if (ok && *text == '-') { text++; ok = sal__parse_float(&text, &offset); }
-    for (int c = 0; c < 3; c++) { d->mean[c] = offset; d->std[c] = 1; }
-    ok = ok && sal__parse_three(&text, "mean", d->mean) && sal__parse_three(&text, "std", d->std);
-    return ok && !*text && d->scale > 0 && d->std[0] > 0 && d->std[1] > 0 && d->std[2] > 0;
-}
-
-/* What stands under a field's key, into a description; 0 if it is not of that kind. */
-static int sal__field_parse(const sal__field *f, const char *text, sal_net_desc *d) {
-    float *number = (float *)(void *)((char *)d + f->offset);
-    double x;
-    for (int i = 0; i < f->numbers; i++) {
-        if (i && *text++ != ' ') return 0;
-        if (!sal__parse_float(&text, &number[i])) return 0;
-    }
-    if (f->numbers) return !*text;
-    int whole = 0;
-    while (f->name[0] && whole < 3 && f->name[whole] && strcmp(text, f->name[whole])) whole++;
-    if (f->name[0]) {
-        if ((float)whole > f->most) return 0;
-    } else {
-        if (sal_number_parse(&text, &x) || *text || x != floor(x)) return 0;
-        if (!(x >= 0 && x <= (double)f->most)) return 0;
-        whole = (int)x;
-    }
-    memcpy((char *)d + f->offset, &whole, sizeof whole);
-    return 1;
-}
-
-#ifndef SALIENCY_NO_STDIO
-/* The opposite, into text; 0 if the field is as usual in this kind and need not be written. */
-static int sal__field_print(const sal__field *f, const sal_net_desc *d, char text[80]) {
-    sal_net_desc usual = sal_net_desc_default(d->kind);
-    float x[2] = { 0, 0 };
-    int whole = 0;
-    char word[2][32];
-    sal__field_get(f, d, x, &whole);
-    if (f->numbers)
-        snprintf(text, 80, f->numbers > 1 ? "%s %s" : "%s", sal_number_print(word[0], x[0], 0),
-                 sal_number_print(word[1], x[1], 0));
-    else if (f->name[0]) snprintf(text, 80, "%s", f->name[whole]);
-    else snprintf(text, 80, "%d", whole);
-    return memcmp((char *)&usual + f->offset, (const char *)d + f->offset,
-                  f->numbers > 1 ? sizeof x : sizeof whole) != 0;
-}
-
-enum { SAL__PREPROCESS = 320 };
-static void sal__print_preprocess(const sal_net_desc *d, char text[SAL__PREPROCESS]) {
-    static const char *const before[] = { "/", ", mean ", " ", " ", ", std ", " ", " " };
-    int used = snprintf(text, SAL__PREPROCESS, "%s", d->bgr ? "bgr" : "rgb");
-    for (int i = 0; i < SAL__COUNT(before); i++) {
-        float value = i == 0 ? d->scale : i < 4 ? d->mean[i - 1] : d->std[i - 4];
-        char number[32];
-        used += snprintf(text + used, (size_t)(SAL__PREPROCESS - used), "%s%s", before[i],
-                         sal_number_print(number, value, 0));
-    }
-}
-#endif
-
 /* The kind of network that has these tensors, if the file does not say. */
 static int sal__guess_kind(const sal_safetensors *file, sal_kind *kind) {
     const sal_named_tensor *t = sal_safetensors_find(file, "fc2.weight");
@@ -6197,36 +6238,18 @@ static int sal__guess_kind(const sal_safetensors *file, sal_kind *kind) {
 }
 
 /* The description that the metadata gives; what they leave out is as the paper has it. */
-static sal_result sal__read_desc(sal_ctx *ctx, const char *name, const sal_safetensors *file,
-                                 sal_net_desc *d) {
-    const char *model = sal_safetensors_meta(file, "sal.model"), *text;
+static sal_result sal__read_desc(sal_ctx *ctx, const sal_safetensors *file, sal_net_desc *d) {
+    const char *model = sal_safetensors_meta(file, "sal.model");
     sal_kind kind;
-    int end = 0;
     if (model ? sal_kind_from_name(model, &kind) != SAL_OK : !sal__guess_kind(file, &kind))
         return sal__fail(ctx, SAL_ERR_FORMAT, model
-                         ? "%s: sal.model is \"%s\", which is not a network this version has"
-                         : "%s: not a network: no sal.model in the metadata, and the tensors are "
-                         "those of none%s", name, model ? model : "");
+                         ? "sal.model is \"%s\", which is not a network this version has"
+                         : "not a network: no sal.model in the metadata, and the tensors are "
+                         "those of none%s", model ? model : "");
     *d = sal_net_desc_default(kind);
-    text = sal_safetensors_meta(file, "sal.input");
-    if (text && (sscanf(text, "%5dx%5d%n", &d->h, &d->w, &end) != 2 || text[end]))
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.input is \"%s\", not HEIGHTxWIDTH", name,
-                         text);
-    text = sal_safetensors_meta(file, "sal.preprocess");
-    if (text && !sal__parse_preprocess(text, d))
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: sal.preprocess is \"%s\", not like \"rgb/255, "
-                         "mean .485 .456 .406, std .229 .224 .225\"", name, text);
     for (int i = 0; i < SAL__COUNT(sal__fields); i++) {
-        const sal__field *f = &sal__fields[i];
-        char wanted[80] = "a number";
-        text = sal_safetensors_meta(file, f->key);
-        if (!text || sal__field_parse(f, text, d)) continue;
-        if (f->numbers > 1) snprintf(wanted, sizeof wanted, "two numbers");
-        if (f->name[0])
-            snprintf(wanted, sizeof wanted, "%s, %s%s%s", f->name[0], f->name[1],
-                     f->name[2] ? ", " : "", f->name[2] ? f->name[2] : "");
-        return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %s is \"%.80s\", not %s", name, f->key, text,
-                         wanted);
+        const char *text = sal_safetensors_meta(file, sal__fields[i].key);
+        if (text) SAL__TRY(sal_net_desc_set(ctx, d, sal__fields[i].key, text));
     }
     return SAL_OK;
 }
@@ -6380,17 +6403,13 @@ static sal_result sal__net_from(sal_ctx *ctx, const char *name, sal_safetensors 
     sal_net_desc desc;
     sal_net *net = NULL;
     sal_safetensors *kept = SAL__NEW(ctx, sal_safetensors, 1);
-    sal_result r = kept ? sal__read_desc(ctx, name, file, &desc) : SAL_ERR_MEMORY;
+    sal_result r = kept ? sal__read_desc(ctx, file, &desc) : SAL_ERR_MEMORY;
     *out = NULL;
-    if (r == SAL_OK) {
-        r = sal_net_new(ctx, &desc, &net);
-        if (r != SAL_OK) {
-            char reason[sizeof ctx->error];
-            memcpy(reason, ctx->error, sizeof reason);
-            sal__fail(ctx, r, "%s: %s", name, reason);
-        }
-    }
+    if (r == SAL_OK) r = sal_net_new(ctx, &desc, &net);
     if (r != SAL_OK) {
+        char reason[sizeof ctx->error];
+        memcpy(reason, ctx->error, sizeof reason);
+        sal__fail(ctx, r, "%s: %s", name, reason);
         sal_safetensors_free(ctx, file);
         sal_free(ctx, kept);
         return r;
@@ -6430,144 +6449,11 @@ SALDEF sal_result sal_net_load(sal_ctx *ctx, const char *path, sal_net **net) {
     return sal__net_from(ctx, path, &file, net);
 }
 
-/* --- names ----------------------------------------------------------------------------------
-
-   What a tensor of a public ImageNet checkpoint is called in our files:
-       torchvision VGG-16      features.N.{weight,bias}    backbone.convB_I.{weight,bias}
-       ResNet-50               conv1. bn1. layerL.         backbone. in front of the same name,
-                               (torchvision; with or without batch-norm folded into the weights)
-       MobileNetV2 (ours)      conv_stem. blockN. conv_last.       likewise
-       our own networks        backbone.                   the same
-   Returns 1 and the name in ours; 0 for tensors that a backbone has no use for (what follows it,
-   counters), -1 for names of other networks or if ours is too short: ours is empty then. */
-static int sal__backbone_name(const char *name, char *ours, size_t size) {
-    static const char *const same[] = { "conv1.", "bn1.", "layer", "conv_stem.", "block",
-                                        "conv_last." };
-    static const char *const unused[] = { "classifier.", "fc.", "head.", "encode.", "readout.",
-                                          "prior", "reduce." };
-    /* the position of each convolution in torchvision's list, which counts ReLU and pooling too */
-    static const struct { int n, block, index; } vgg[] = {
-        { 0, 1, 1 }, { 2, 1, 2 }, { 5, 2, 1 }, { 7, 2, 2 }, { 10, 3, 1 }, { 12, 3, 2 },
-        { 14, 3, 3 }, { 17, 4, 1 }, { 19, 4, 2 }, { 21, 4, 3 }, { 24, 5, 1 }, { 26, 5, 2 },
-        { 28, 5, 3 }
-    };
-    int length = -1;
-    if (size) ours[0] = 0;
-    for (int i = 0; i < SAL__COUNT(unused); i++)
-        if (!strncmp(name, unused[i], strlen(unused[i]))) return 0;
-    if (sal__ends_with(name, ".num_batches_tracked")) return 0;
-    if (!strncmp(name, "backbone.", 9)) length = snprintf(ours, size, "%s", name);
-    for (int i = 0; i < SAL__COUNT(same); i++)
-        if (!strncmp(name, same[i], strlen(same[i])))
-            length = snprintf(ours, size, "backbone.%s", name);
-    for (int i = 0; i < SAL__COUNT(vgg) && !strncmp(name, "features.", 9); i++) {
-        char start[16];
-        snprintf(start, sizeof start, "features.%d.", vgg[i].n);
-        if (!strncmp(name, start, strlen(start)))
-            length = snprintf(ours, size, "backbone.conv%d_%d.%s", vgg[i].block, vgg[i].index,
-                              name + strlen(start));
-    }
-    return length > 0 && (size_t)length < size ? 1 : -1;
-}
-
-/* The tensor of a public checkpoint that is parameter `ours`, or NULL. */
-static const sal_named_tensor *sal__find_public(const sal_safetensors *file, const char *ours) {
-    char name[160];
-    for (int i = 0; i < file->count; i++)
-        if (sal__backbone_name(file->tensor[i].name, name, sizeof name) == 1 && !strcmp(name, ours))
-            return &file->tensor[i];
-    return NULL;
-}
-
-/* The bias of the convolution in front of batch-norm layer i: there it is if the file's batch-norm
-   has been folded away. */
-static const sal_named_tensor *sal__folded_bias(const sal_net *net, const sal_safetensors *file,
-                                                int i) {
-    char name[64];
-    if (net->layer[i].op != SAL_OP_BATCHNORM) return NULL;
-    snprintf(name, sizeof name, "%s.bias", net->layer[net->layer[i].input[0]].name);
-    return sal__find_public(file, name);
-}
-
-/* With write = 0 only checks and makes room; then, with write = 1, nothing can fail any more. */
-static sal_result sal__load_backbone(sal_ctx *ctx, const char *path, sal_net *net,
-                                     const sal_safetensors *file, int write) {
-    int found = 0;
-    for (int i = 0; i < net->layers; i++) {
-        const sal_named_tensor *bias = sal__folded_bias(net, file, i);
-        for (int k = 0; k < net->layer[i].params; k++) {
-            sal_param *p = &net->param[net->layer[i].param + k];
-            const sal_named_tensor *t = bias ? bias : sal__find_public(file, p->name);
-            size_t n = sal_tensor_count(&p->value), j;
-            if (strncmp(p->name, "backbone.", 9)) continue;
-            if (!t) return sal__fail(ctx, SAL_ERR_SHAPE, "%s: nothing in it is %s, which %s needs",
-                                     path, p->name, net->name);
-            found++;
-            if (!write) {
-                SAL__TRY(sal__check_tensor(ctx, path, net, p, t));
-                SAL__TRY(sal__check_values(ctx, path, t->name, &t->tensor));
-                SAL__TRY(sal__param_own(ctx, p));
-                continue;
-            }
-            float *x = (float *)p->value.data;
-            if (!bias || k == 1) sal_tensor_read(&t->tensor, 0, n, x);      /* k = 1: NAME.bias */
-            else        /* weight 1, mean 0, variance such that sqrt(variance + eps) = 1 */
-                for (j = 0; j < n; j++) x[j] = k == 0 ? 1 : k == 2 ? 0 : 1 - net->layer[i].eps;
-        }
-    }
-    if (!found) return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s has no backbone to load", net->name);
-    return SAL_OK;
-}
-
-SALDEF sal_result sal_net_load_backbone(sal_ctx *ctx, sal_net *net, const char *path) {
-    sal_net_desc desc = net->desc;
-    sal_net *fresh = NULL;
-    sal_safetensors file;
-    sal_layer *layers;
-    sal_result r;
-    SAL__TRY(sal_safetensors_load(ctx, path, &file));
-    const char *text = sal_safetensors_meta(&file, "sal.preprocess");
-    if (!text) text = sal_safetensors_meta(&file, "preprocess");
-    if (!text && !sal_safetensors_find(&file, "backbone.conv1_1.weight"))   /* as torchvision */
-        text = "rgb/255, mean .485 .456 .406, std .229 .224 .225";
-    r = !text || sal__parse_preprocess(text, &desc) ? SAL_OK
-      : sal__fail(ctx, SAL_ERR_FORMAT, "%s: its preprocessing \"%s\" is not understood", path,
-                  text);
-    /* v1.5 unless the file says that the first 1x1 has the stride */
-    text = sal_safetensors_meta(&file, "sal.resnet_stride");
-    const char *layout = sal_safetensors_meta(&file, "architecture");
-    desc.stride_on_3x3 = text ? !strcmp(text, "3x3") : !(layout && strstr(layout, "first 1x1"));
-    for (int i = 0; i < file.count && r == SAL_OK; i++) {
-        char ours[160];
-        int use = sal__backbone_name(file.tensor[i].name, ours, sizeof ours);
-        size_t n = strlen(ours);
-        sal_param *p = use == 1 ? sal__find_param(net, ours) : NULL;
-        if (use == 1 && !p && sal__ends_with(ours, ".bias") && n + 3 <= sizeof ours) {
-            /* a folded batch-norm's? */
-            snprintf(ours + n - 4, 7, "weight");
-            p = sal__find_param(net, ours);
-        }
-        if (use && !p)
-            r = sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s does not belong to the backbone of %s",
-                          path, file.tensor[i].name, net->name);
-    }
-    if (r == SAL_OK) r = sal_net_new(ctx, &desc, &fresh);
-    if (r == SAL_OK) r = sal__load_backbone(ctx, path, net, &file, 0);
-    if (r == SAL_OK) {                          /* the same parameters, the file's strides */
-        sal__load_backbone(ctx, path, net, &file, 1);
-        layers = net->layer; net->layer = fresh->layer; fresh->layer = layers;
-        net->desc = desc;
-    }
-    sal_net_free(ctx, fresh);
-    sal_safetensors_free(ctx, &file);
-    return r;
-}
-
 SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *path, sal_dtype dtype,
                                const char *const *extra, int extras) {
-    enum { OWN = 8 + 2 * SAL__COUNT(sal__fields), SMALL = 8192, LABEL = 48 };
+    enum { OWN = 4 + 2 * SAL__COUNT(sal__fields), SMALL = 8192, LABEL = 48 };
     const sal_net_desc *d = &net->desc;
-    char input[32], preprocess[SAL__PREPROCESS], field[SAL__COUNT(sal__fields)][80];
+    char field[SAL__COUNT(sal__fields)][SAL__FIELD];
     int i, metas = 0;
     sal_result r = sal__desc_ok(ctx, d);
     int count = net->params;
@@ -6584,7 +6470,7 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
                                    &tensor[i].tensor);
         else
             r = sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: parameter %s has no values yet: use "
-                          "sal_net_init or load a backbone first", path, net->param[i].name);
+                          "sal_net_init first", path, net->param[i].name);
         if (r == SAL_OK) r = sal__check_values(ctx, path, tensor[i].name, &tensor[i].tensor);
     }
     for (i = 0; i < net->layers && r == SAL_OK; i++) {
@@ -6596,11 +6482,7 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
         r = sal_tensor_convert(ctx, &range, SAL_DTYPE_F32, &tensor[count++].tensor);
     }
     if (r == SAL_OK) {
-        snprintf(input, sizeof input, "%dx%d", d->h, d->w);
-        sal__print_preprocess(d, preprocess);
-        meta[metas++] = "sal.model";      meta[metas++] = net->name;
-        meta[metas++] = "sal.input";      meta[metas++] = input;
-        meta[metas++] = "sal.preprocess"; meta[metas++] = preprocess;
+        meta[metas++] = "sal.model"; meta[metas++] = net->name;
         for (i = 0; i < SAL__COUNT(sal__fields); i++)
             if (sal__field_print(&sal__fields[i], d, field[i])) {
                 meta[metas++] = sal__fields[i].key; meta[metas++] = field[i];
@@ -11124,24 +11006,6 @@ static void sal__weights(const sal__trainer *t, float *block, int what, double s
 
 /* --- files ------------------------------------------------------------------------------------ */
 
-static sal_result sal__train_log(sal__trainer *t) {
-    sal__bytes text = SAL__ZEROED;
-    if (!t->desc.log || t->desc.rank) return SAL_OK;
-    text.ctx = t->ctx;
-    sal__bytes_print(&text, "epoch,loss,val_loss,val_cc,val_nss,rate,momentum\n");
-    for (int i = 0; i < t->at.rows; i++) {
-        char number[32];
-        for (int k = 0; k < SAL_COLUMN_COUNT; k++)
-            sal__bytes_print(&text, "%s%s", k ? "," : i ? "\n" : "",
-                             sal_number_print(number, t->history[i][k], 6));
-    }
-    if (t->at.rows) sal__bytes_print(&text, "\n");
-    sal_result r = text.failed ? SAL_ERR_MEMORY
-                 : sal_file_write(t->ctx, t->desc.log, text.data, text.size);
-    sal_free(t->ctx, text.data);
-    return r;
-}
-
 static void sal__block_tensor(sal_named_tensor *n, const char *name, float *data, size_t count) {
     memset(n, 0, sizeof *n);
     n->name = name;
@@ -11175,7 +11039,7 @@ static void sal__recipe(const sal__trainer *t, sal__bytes *text) {
     const sal_optim_desc *o = &d->optim;
     const sal_schedule *s = &d->schedule;
     uint64_t names = sal__hash(""), kinds = names;
-    char piece[SAL__PREPROCESS];
+    char piece[SAL__FIELD];
     for (int i = 0; i < t->trains + t->vals; i++) {
         const sal__picture *p = &t->picture[i];
         names = sal__hash_on(names, p->name, strlen(p->name) + 1);
@@ -11183,9 +11047,7 @@ static void sal__recipe(const sal__trainer *t, sal__bytes *text) {
                 (unsigned)t->size[p->size].w;
     }
     text->ctx = t->ctx;
-    sal__bytes_print(text, "network %s %dx%d\n", t->net->name, net->h, net->w);
-    sal__print_preprocess(net, piece);
-    sal__bytes_print(text, "pictures %s\n", piece);
+    sal__bytes_print(text, "network %s\n", t->net->name);
     for (int i = 0; i < SAL__COUNT(sal__fields); i++) {
         sal__field_print(&sal__fields[i], net, piece);
         sal__bytes_print(text, "%s %s\n", sal__fields[i].key, piece);
@@ -11908,7 +11770,7 @@ static sal_result sal__train_epoch_end(sal__trainer *t) {
         if (t->average) memcpy(t->best, t->average, t->block_floats * sizeof(float));
         else sal__weights(t, t->best, SAL__SAVE, 0);
     }
-    return sal__train_log(t);
+    return SAL_OK;
 }
 
 /* What is told about the training at its end; the network takes over the best weights. */

@@ -12,6 +12,7 @@
 #include "../saliency.h"
 #define DATASET_IMPLEMENTATION
 #include "dataset.h"
+#include "backbone.h"
 #ifdef SALIENCY_MPI
 #  include <mpi.h>
 #endif
@@ -86,12 +87,29 @@ typedef struct options {
 } options;
 
 typedef struct view {
-    int quiet, terminal, rank;
+    int quiet, terminal;
     double checkpoint, last_checkpoint, last_line, start;
-    int start_step, announced, started, rows;
-    const char *plot;
+    int start_step, announced, started, rows, failed;
+    const char *log, *plot;
     sal_ctx *ctx;
 } view;
+
+/* --- the history as CSV, a line per epoch --------------------------------------------------- */
+
+static sal_result write_log(sal_ctx *ctx, const char *path, const sal_train_progress *t) {
+    static const char head[] = "epoch,loss,val_loss,val_cc,val_nss,rate,momentum\n";
+    char *out = (char *)sal_alloc(ctx, sizeof head + (size_t)t->rows * SAL_COLUMN_COUNT * 33, 1);
+    char number[32], *to = out;
+    if (!out) return SAL_ERR_MEMORY;
+    to += sprintf(to, "%s", head);
+    for (int i = 0; i < t->rows; i++)
+        for (int k = 0; k < SAL_COLUMN_COUNT; k++)
+            to += sprintf(to, "%s%c", sal_number_print(number, t->history[i][k], 6),
+                          k + 1 < SAL_COLUMN_COUNT ? ',' : '\n');
+    sal_result r = sal_file_write(ctx, path, out, (size_t)(to - out));
+    sal_free(ctx, out);
+    return r;
+}
 
 /* --- learning curves as SVG ---------------------------------------------------------------- */
 
@@ -224,8 +242,10 @@ static int progress(void *user, const sal_train_progress *p) {
     if (p->rows > v->rows) {            /* an epoch is over */
         v->rows = p->rows;
         if (!v->quiet) print_line(v, p, t, 1);
-        if (v->plot && !v->rank && plot(v->ctx, v->plot, p) != SAL_OK)
-            complain("%s", sal_error(v->ctx));
+        if ((v->log && write_log(v->ctx, v->log, p)) || (v->plot && plot(v->ctx, v->plot, p))) {
+            v->failed = complain("%s", sal_error(v->ctx));
+            return SAL_TRAIN_STOP;
+        }
     } else if (!v->quiet && v->terminal && t > v->last_line + .2) {
         v->last_line = t;
         print_line(v, p, t, 0);
@@ -330,11 +350,10 @@ static void start_he(sal_net *net) {
 
 /* A new network with random weights. */
 static int new_network(sal_ctx *ctx, const options *o, sal_net **net) {
-    static const char *const priors[] = { "none", "gaussian", "mask" };
     sal_net_desc desc;
     sal_kind kind = SAL_KIND_JUNTINGNET;
     sal_result r;
-    int i, he = o->start && !strcmp(o->start, "he");
+    int he = o->start && !strcmp(o->start, "he");
     if (sal_kind_from_name(o->model, &kind))
         return complain("%s is not a network; see train --help", o->model);
     if (o->start && (kind > SAL_KIND_WEPSAM || (!he && strcmp(o->start, "paper"))))
@@ -342,12 +361,10 @@ static int new_network(sal_ctx *ctx, const options *o, sal_net **net) {
     desc = sal_net_desc_default(kind);
     desc.plain = o->plain;
     if (o->steps >= 0) desc.steps = o->steps;
-    for (i = 0; o->priors && i < 3 && strcmp(o->priors, priors[i]); i++) {}
-    if (o->priors && i == 3)
+    if (o->priors && sal_net_desc_set(ctx, &desc, "sal.priors", o->priors))
         return complain("--priors %s: none, gaussian or mask, please", o->priors);
-    if (o->priors) desc.priors = (sal_priors)i;
     if (o->input[0]) { desc.h = o->input[0]; desc.w = o->input[1]; }
-    for (i = 0; he && i < 3; i++) { desc.mean[i] = .5f; desc.std[i] = .25f; }
+    for (int i = 0; he && i < 3; i++) { desc.mean[i] = .5f; desc.std[i] = .25f; }
     r = sal_net_new(ctx, &desc, net);
     if (!r) r = sal_net_init(ctx, *net, (uint64_t)o->seed);
     if (!r && he) start_he(*net);
@@ -369,7 +386,7 @@ static int make_network(sal_ctx *ctx, const options *o, sal_net **net) {
         }
     } else if (new_network(ctx, o, net)) return 1;
     if (o->blur >= 0) (*net)->desc.blur = (float)o->blur;
-    if (o->backbone && sal_net_load_backbone(ctx, *net, o->backbone))
+    if (o->backbone && backbone_load(ctx, *net, o->backbone))
         return complain("%s", sal_error(ctx));
     return 0;
 }
@@ -549,13 +566,14 @@ static int train(sal_ctx *ctx, sal_net *net, sal_train_desc *d, const sal_folder
     if (choose_files(ctx, net->name, sets, o, file)) return 1;
     snprintf(state, sizeof state, "%s.state", out);
     d->out = out; d->state = state;
-    d->log = o->log ? file[1] : NULL;
-    v.ctx = ctx; v.plot = o->plot ? file[2] : NULL; v.rank = d->rank; v.checkpoint = o->checkpoint;
+    v.log = o->log && !d->rank ? file[1] : NULL;
+    v.plot = o->plot && !d->rank ? file[2] : NULL;
+    v.ctx = ctx; v.checkpoint = o->checkpoint;
     v.quiet = o->quiet || d->rank;
     v.terminal = is_terminal(1);
     d->progress = progress; d->user = &v;
     if (sal_train_folders(ctx, net, d, sets, &result)) return complain("%s", sal_error(ctx));
-    if (v.quiet) return 0;
+    if (v.quiet || v.failed) return v.failed;
     printf("%s: %d epochs", out, result.epochs);
     if (result.best_epoch)
         printf(", best after %d: CC %.3f, NSS %.3f on validation", result.best_epoch,

@@ -4,6 +4,7 @@
 #include "../saliency.h"
 #include "test.h"
 #include "counter.h"
+#include "../examples/backbone.h"
 
 #define OUT "build/test_netfiles.safetensors"
 #define EDITED "build/test_netfiles_edited.safetensors"
@@ -336,6 +337,21 @@ static void test_variant_refusals(sal_ctx *ctx) {
     sal_net_free(ctx, net);
 }
 
+static void test_set(sal_ctx *ctx) {
+    sal_net_desc desc = sal_net_desc_default(SAL_KIND_SAM_VGG), before;
+    CHECK(!sal_net_desc_set(ctx, &desc, "sal.priors", "mask") && desc.priors == SAL_PRIORS_MASK &&
+          !sal_net_desc_set(ctx, &desc, "sal.input", "48x64") && desc.h == 48 && desc.w == 64 &&
+          !sal_net_desc_set(ctx, &desc, "sal.tone", "1.5 .25") && desc.floor == .25f,
+          "fields are set by their keys");
+    before = desc;
+    CHECK(sal_net_desc_set(ctx, &desc, "sal.preprocess", "rgb/2, mean 1 2") == SAL_ERR_FORMAT &&
+          sal_net_desc_set(ctx, &desc, "sal.priors", "mas") == SAL_ERR_FORMAT &&
+          sal_net_desc_set(ctx, &desc, "sal.priors", "mask, ") == SAL_ERR_FORMAT &&
+          same_desc(&before, &desc), "half a text changes nothing: %s", sal_error(ctx));
+    CHECK(sal_net_desc_set(ctx, &desc, "sal.colour", "1") == SAL_ERR_ARGUMENT, "nor does an "
+          "unknown key: %s", sal_error(ctx));
+}
+
 static void test_tone(sal_ctx *ctx) {
     sal_net *net = new_net(ctx, SAL_KIND_WEPSAM, 8, 1);
     float raw[16];
@@ -415,7 +431,7 @@ static void test_backbone(sal_ctx *ctx, sal_kind kind) {
     int count = public_tensors(from, list, names), i, k, total = 0, equal = 0, rest = 0;
     sal_result r;
     sal_safetensors_save(ctx, OUT, list, count, NULL, 0);
-    r = sal_net_load_backbone(ctx, to, OUT);
+    r = backbone_load(ctx, to, OUT);
     CHECK(r == SAL_OK, "%s takes a backbone with torchvision's names%s", to->name,
           r == SAL_OK ? "" : sal_error(ctx));
     for (i = 0; i < to->params; i++) {
@@ -432,7 +448,7 @@ static void test_backbone(sal_ctx *ctx, sal_kind kind) {
     if (kind == SAL_KIND_SAM_RESNET) {
         CHECK(to->desc.stride_on_3x3 == 1, "the strides are torchvision's, on the 3x3");
         sal_safetensors_save(ctx, OUT, list, count, strides, 2);
-        CHECK(sal_net_load_backbone(ctx, to, OUT) == SAL_OK && to->desc.stride_on_3x3 == 0 &&
+        CHECK(backbone_load(ctx, to, OUT) == SAL_OK && to->desc.stride_on_3x3 == 0 &&
               to->desc.bgr && to->desc.mean[2] == 3, "metadata of the file overrides both");
     }
     sal_net_free(ctx, to);
@@ -443,14 +459,14 @@ static void test_backbone(sal_ctx *ctx, sal_kind kind) {
                                             "a tensor of another shape", "a wrong preprocessing" };
         static const char *const parts[] = { "nothing in it is backbone.",
                                              "features.99.weight does not belong", "but",
-                                             "not understood" };
+                                             "sal.preprocess is \"magic\"" };
         static const char *const bad[] = { "sal.preprocess", "magic" };
         count = public_tensors(from, list, names);
         if (k == 0) count -= 3;
         if (k == 1) { list[count] = list[0]; list[count++].name = "features.99.weight"; }
         if (k == 2) list[count - 3].tensor = list[0].tensor;
         sal_safetensors_save(ctx, OUT, list, count, bad, k == 3);
-        r = sal_net_load_backbone(ctx, to, OUT);
+        r = backbone_load(ctx, to, OUT);
         CHECK(r != SAL_OK && strstr(sal_error(ctx), parts[k]) &&
               same_params(ctx, before, to) == to->params && same_desc(&before->desc, &to->desc),
               "%s is refused and changes nothing: %s", what[k], sal_error(ctx));
@@ -459,11 +475,11 @@ static void test_backbone(sal_ctx *ctx, sal_kind kind) {
     /* the other way round: a file of ours */
     to = new_net(ctx, kind, 16, 22);
     sal_net_save(ctx, from, OUT, SAL_DTYPE_F32, NULL, 0);
-    r = sal_net_load_backbone(ctx, to, OUT);
+    r = backbone_load(ctx, to, OUT);
     CHECK(r == SAL_OK && to->desc.bgr == from->desc.bgr && to->desc.scale == from->desc.scale,
           "a backbone comes from a file of ours too%s", r == SAL_OK ? "" : sal_error(ctx));
     other = new_net(ctx, SAL_KIND_WEPSAM, 8, 1);
-    CHECK(sal_net_load_backbone(ctx, other, OUT) != SAL_OK, "wepsam takes no backbone: %s",
+    CHECK(backbone_load(ctx, other, OUT) != SAL_OK, "wepsam takes no backbone: %s",
           sal_error(ctx));
     sal_net_free(ctx, other);
     sal_net_free(ctx, to);
@@ -517,7 +533,7 @@ static void test_folded(sal_ctx *ctx) {
         list[count++].tensor = bias;
     }
     sal_safetensors_save(ctx, OUT, list, count, meta, 2);
-    if (CHECK(sal_net_load_backbone(ctx, to, OUT) == SAL_OK, "a ResNet with folded batch-norm, %d "
+    if (CHECK(backbone_load(ctx, to, OUT) == SAL_OK, "a ResNet with folded batch-norm, %d "
               "tensors, is a backbone", count)) off = output_difference(ctx, from, to);
     else printf("     %s\n", sal_error(ctx));
     CHECK(off < 1e-9, "it gives the output of the unfolded one (relative squared error %.1e)", off);
@@ -539,11 +555,78 @@ static void test_shared_backbone(sal_ctx *ctx) {
     if (sal_path_kind(path) != 0) { SKIP("%s is not there", path); return; }
     desc.h = 64; desc.w = 64;
     sal_net_new(ctx, &desc, &net);
-    r = sal_net_load_backbone(ctx, net, path);
+    r = backbone_load(ctx, net, path);
     CHECK(r == SAL_OK && net->desc.stride_on_3x3 == 0 && !net->desc.bgr &&
           net->desc.scale == 255, "SAM-ResNet takes the quantised ImageNet ResNet-50%s",
           r == SAL_OK ? "" : sal_error(ctx));
     sal_net_free(ctx, net);
+}
+
+static void test_backbone_names(void) {
+    static const char *const pairs[][2] = {
+        { "features.0.weight", "backbone.conv1_1.weight" },
+        { "features.10.bias", "backbone.conv3_1.bias" },
+        { "features.28.weight", "backbone.conv5_3.weight" },
+        { "conv1.weight", "backbone.conv1.weight" },
+        { "bn1.running_mean", "backbone.bn1.running_mean" },
+        { "layer4.2.conv3.bias", "backbone.layer4.2.conv3.bias" },
+        { "layer2.0.downsample.1.weight", "backbone.layer2.0.downsample.1.weight" },
+        { "block12.project.bias", "backbone.block12.project.bias" },
+        { "conv_stem.weight", "backbone.conv_stem.weight" },
+        { "backbone.conv1_2.bias", "backbone.conv1_2.bias" }
+    };
+    static const char *const unused[] = { "fc.weight", "classifier.6.bias", "head.readout.weight",
+                                          "layer1.0.bn1.num_batches_tracked" };
+    static const char *const unknown[] = { "features.1.weight", "features.100.weight", "stages.0",
+                                           "" };
+    char ours[64];
+    int i;
+    for (i = 0; i < COUNT(pairs); i++)
+        CHECK(backbone_name(pairs[i][0], ours, sizeof ours) == 1 && !strcmp(ours, pairs[i][1]),
+              "%s becomes %s", pairs[i][0], ours);
+    for (i = 0; i < COUNT(unused); i++)
+        CHECK(backbone_name(unused[i], ours, sizeof ours) == 0, "a backbone has no use for %s",
+              unused[i]);
+    for (i = 0; i < COUNT(unknown); i++)
+        CHECK(backbone_name(unknown[i], ours, sizeof ours) == -1, "'%s' is of no backbone we "
+              "know", unknown[i]);
+    CHECK(backbone_name("conv1.weight", ours, 21) == -1, "a name too long is refused");
+}
+
+static void test_backbones(sal_ctx *ctx) {
+    static const struct { const char *name; int tensors, dtype; double parameters; } files[] = {
+        { "mobilenet_v2_imagenet", 104, SAL_DTYPE_F32, 2206000 },
+        { "resnet50_imagenet_i8", 106, SAL_DTYPE_I8, 23481000 }
+    };
+    const char *shared = getenv("SALIENCY_SHARED");
+    int i, k;
+    for (i = 0; i < COUNT(files); i++) {
+        char path[1024], ours[64];
+        sal_safetensors file;
+        double parameters = 0;
+        int mapped = 0, weights = 0;
+        sal_result r;
+        snprintf(path, sizeof path, "%s/backbones/%s.safetensors", shared ? shared : "../shared",
+                 files[i].name);
+        if (sal_path_kind(path) != 0) { SKIP("%s is not there", path); continue; }
+        r = sal_safetensors_load(ctx, path, &file);
+        if (!CHECK(r == SAL_OK, "%s is read: %s", files[i].name,
+                   r ? sal_error(ctx) : "ok")) continue;
+        for (k = 0; k < file.count; k++) {
+            const sal_tensor *t = &file.tensor[k].tensor;
+            parameters += (double)sal_tensor_count(t);
+            mapped += backbone_name(file.tensor[k].name, ours, sizeof ours) == 1;
+            weights += t->ndim == 4 && (int)t->dtype == files[i].dtype;
+        }
+        CHECK(file.count == files[i].tensors && mapped == file.count && weights * 2 == file.count,
+              "it has %d tensors, half of them %s weights, all with a name of ours", file.count,
+              sal_dtype_name((sal_dtype)files[i].dtype));
+        CHECK(fabs(parameters / files[i].parameters - 1) < 0.01, "it has %.2f million parameters",
+              parameters / 1e6);
+        CHECK(sal_safetensors_meta(&file, "sal.backbone") != NULL, "its metadata names the %s",
+              sal_safetensors_meta(&file, "sal.backbone"));
+        sal_safetensors_free(ctx, &file);
+    }
 }
 
 /* --- what is not finite ----------------------------------------------------------------------- */
@@ -598,7 +681,7 @@ static void test_long_names(sal_ctx *ctx) {
         memset(name + 5, 'x', (size_t)length - 5);
         strcpy(name + length - 5, ".bias");
         sal_safetensors_save(ctx, OUT, &t, 1, NULL, 0);
-        refused += sal_net_load_backbone(ctx, net, OUT) == SAL_ERR_SHAPE;
+        refused += backbone_load(ctx, net, OUT) == SAL_ERR_SHAPE;
     }
     CHECK(refused == length - 20, "tensors with names of %d to %d letters are no backbone's: %s",
           20,
@@ -640,7 +723,7 @@ static void test_memory(sal_ctx *plain) {
     for (k = 1, r = SAL_ERR_MEMORY; k < 1000 && r == SAL_ERR_MEMORY; k++) {
         int before = c.live;
         c.calls = 0; c.fail_at = k;
-        r = sal_net_load_backbone(&ctx, to, OUT);
+        r = backbone_load(&ctx, to, OUT);
         if (c.live != before || (r && same_params(plain, again, to) != to->params)) clean = 0;
     }
     CHECK(r == SAL_OK && k > 3 && clean, "loading a backbone, at each of %d, leaks nothing and "
@@ -662,11 +745,14 @@ int main(void) {
     test_tone(&ctx);
     test_refusals(&ctx);
     test_variant_refusals(&ctx);
+    test_set(&ctx);
     test_guess(&ctx);
     test_backbone(&ctx, SAL_KIND_MLNET);
     test_backbone(&ctx, SAL_KIND_SAM_RESNET);
     test_folded(&ctx);
     test_shared_backbone(&ctx);
+    test_backbone_names();
+    test_backbones(&ctx);
     test_finite(&ctx);
     test_long_names(&ctx);
     test_memory(&ctx);

@@ -758,75 +758,6 @@ static void test_attention(sal_ctx *ctx) {
     sal_net_free(ctx, net);
 }
 
-/* --- backbones: names of other libraries ----------------------------------------------------- */
-
-static void test_backbone_names(void) {
-    static const char *const pairs[][2] = {
-        { "features.0.weight", "backbone.conv1_1.weight" },
-        { "features.10.bias", "backbone.conv3_1.bias" },
-        { "features.28.weight", "backbone.conv5_3.weight" },
-        { "conv1.weight", "backbone.conv1.weight" },
-        { "bn1.running_mean", "backbone.bn1.running_mean" },
-        { "layer4.2.conv3.bias", "backbone.layer4.2.conv3.bias" },
-        { "layer2.0.downsample.1.weight", "backbone.layer2.0.downsample.1.weight" },
-        { "block12.project.bias", "backbone.block12.project.bias" },
-        { "conv_stem.weight", "backbone.conv_stem.weight" },
-        { "backbone.conv1_2.bias", "backbone.conv1_2.bias" }
-    };
-    static const char *const unused[] = { "fc.weight", "classifier.6.bias", "head.readout.weight",
-                                          "layer1.0.bn1.num_batches_tracked" };
-    static const char *const unknown[] = { "features.1.weight", "features.100.weight", "stages.0",
-                                           "" };
-    char ours[64];
-    int i;
-    for (i = 0; i < COUNT(pairs); i++)
-        CHECK(sal__backbone_name(pairs[i][0], ours, sizeof ours) == 1 && !strcmp(ours, pairs[i][1]),
-              "%s becomes %s", pairs[i][0], ours);
-    for (i = 0; i < COUNT(unused); i++)
-        CHECK(sal__backbone_name(unused[i], ours, sizeof ours) == 0, "a backbone has no use for %s",
-              unused[i]);
-    for (i = 0; i < COUNT(unknown); i++)
-        CHECK(sal__backbone_name(unknown[i], ours, sizeof ours) == -1, "'%s' is of no backbone we "
-              "know", unknown[i]);
-    CHECK(sal__backbone_name("conv1.weight", ours, 21) == -1, "a name too long is refused");
-}
-
-static void test_backbones(sal_ctx *ctx) {
-    static const struct { const char *name; int tensors, dtype; double parameters; } files[] = {
-        { "mobilenet_v2_imagenet", 104, SAL_DTYPE_F32, 2206000 },
-        { "resnet50_imagenet_i8", 106, SAL_DTYPE_I8, 23481000 }
-    };
-    const char *shared = getenv("SALIENCY_SHARED");
-    int i, k;
-    for (i = 0; i < COUNT(files); i++) {
-        char path[1024], ours[64];
-        sal_safetensors file;
-        double parameters = 0;
-        int mapped = 0, weights = 0;
-        sal_result r;
-        snprintf(path, sizeof path, "%s/backbones/%s.safetensors", shared ? shared : "../shared",
-                 files[i].name);
-        if (sal_path_kind(path) != 0) { SKIP("%s is not there", path); continue; }
-        r = sal_safetensors_load(ctx, path, &file);
-        if (!CHECK(r == SAL_OK, "%s is read: %s", files[i].name,
-                   r ? sal_error(ctx) : "ok")) continue;
-        for (k = 0; k < file.count; k++) {
-            const sal_tensor *t = &file.tensor[k].tensor;
-            parameters += (double)sal_tensor_count(t);
-            mapped += sal__backbone_name(file.tensor[k].name, ours, sizeof ours) == 1;
-            weights += t->ndim == 4 && (int)t->dtype == files[i].dtype;
-        }
-        CHECK(file.count == files[i].tensors && mapped == file.count && weights * 2 == file.count,
-              "it has %d tensors, half of them %s weights, all with a name of ours", file.count,
-              sal_dtype_name((sal_dtype)files[i].dtype));
-        CHECK(fabs(parameters / files[i].parameters - 1) < 0.01, "it has %.2f million parameters",
-              parameters / 1e6);
-        CHECK(sal_safetensors_meta(&file, "sal.backbone") != NULL, "its metadata names the %s",
-              sal_safetensors_meta(&file, "sal.backbone"));
-        sal_safetensors_free(ctx, &file);
-    }
-}
-
 int main(void) {
     sal_ctx ctx;
     memset(&ctx, 0, sizeof ctx);
@@ -843,7 +774,5 @@ int main(void) {
     test_explain(&ctx);
     test_explain_refusals(&ctx);
     test_attention(&ctx);
-    test_backbone_names();
-    test_backbones(&ctx);
     return test_done();
 }
