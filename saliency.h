@@ -1027,10 +1027,6 @@ typedef struct sal_classical_desc {
     int center;                 /* 1: multiply the map by the centre prior */
     float center_sx, center_sy; /* the prior's standard deviations as parts of width and height; 0:
                                    0.21, the best fit to MIT1003 (OSIE 0.225, Scene 0.195) */
-    int paper;                  /* 1: as in the paper, 0: as in the common program. Spectral: 1
-                                   shrinks without aliasing and blurs with sigma 2.5, 0: as OpenCV.
-                                   GBVS: 1 normalises by a second Markov chain, 0 by the power 1.5,
-                                   as the authors' toolbox */
 } sal_classical_desc;
 
 /* "center", "spectral", "itti", "gbvs", "bms"; and back, or SAL_ERR_ARGUMENT. */
@@ -7945,7 +7941,7 @@ static void sal__sample(float *out, const sal_image *image, int n) {
     }
 }
 
-static sal_result sal__spectral(sal_ctx *ctx, sal__arena *arena, const sal_image *image, int paper,
+static sal_result sal__spectral(sal_ctx *ctx, sal__arena *arena, const sal_image *image,
                                 sal_map *map) {
     enum { N = SAL__DFT };
     typedef double plane[N][2];
@@ -7955,8 +7951,7 @@ static sal_result sal__spectral(sal_ctx *ctx, sal__arena *arena, const sal_image
     SAL__TRY_PUT(b, ctx, arena, plane, N);
     SAL__TRY_PUT(spectrum, ctx, arena, double, N * N);
     SAL__TRY(sal__map_put(ctx, arena, N, N, map));
-    if (paper) SAL__TRY(sal__channel(ctx, image, 4, N, N, SAL_FILTER_CUBIC, map->data));
-    else sal__sample(map->data, image, N);
+    sal__sample(map->data, image, N);
     flat = a[0];
     for (int i = 0; i < N * N; i++) flat[i][0] = map->data[i];
     sal__dft_rows(b, a, -1);
@@ -7979,11 +7974,9 @@ static sal_result sal__spectral(sal_ctx *ctx, sal__arena *arena, const sal_image
     sal__dft_rows(a, b, 1);
     for (int i = 0; i < N * N; i++)
         map->data[i] = (float)(hypot(flat[i][0], flat[i][1]) / (N * N));
-    /* the paper squares, then blurs 11 x 11 pixels; OpenCV blurs 5 x 5, then squares */
-    if (paper) for (int i = 0; i < N * N; i++) map->data[i] *= map->data[i];
-    SAL__TRY(sal_blur(ctx, map->data, map->data, N, N, paper ? 2.5 : 8, paper ? 2 : 0.25,
-                      paper ? SAL_BORDER_ZERO : SAL_BORDER_REFLECT));
-    if (!paper) for (int i = 0; i < N * N; i++) map->data[i] *= map->data[i];
+    /* as OpenCV: the paper squares first, and blurs with sigma 2.5 */
+    SAL__TRY(sal_blur(ctx, map->data, map->data, N, N, 8, 0.25, SAL_BORDER_REFLECT));
+    for (int i = 0; i < N * N; i++) map->data[i] *= map->data[i];
     return SAL_OK;
 }
 
@@ -8268,7 +8261,7 @@ static sal_result sal__itti_sum(sal_ctx *ctx, const sal__features *f, float *sur
     return SAL_OK;
 }
 
-static sal_result sal__itti(sal_ctx *ctx, sal__arena *arena, const sal_image *image, int paper,
+static sal_result sal__itti(sal_ctx *ctx, sal__arena *arena, const sal_image *image,
                             sal_map *map) {
     sal__features f;
     float *scratch;
@@ -8323,26 +8316,9 @@ static void sal__gbvs_activate(float *out, const float *a, int w, int h) {
     for (size_t i = 0; i < n; i++) out[i] = total > 0 ? (float)(out[i] / total) : 1.0f / (float)n;
 }
 
-/* The second chain of the paper gathers what is spread: w(i,j) = A_i exp(-d^2 / 2 s^2), whose
-   stationary distribution is, by the same argument, A times its own Gaussian blur. */
-static void sal__gbvs_concentrate(float *out, const float *a, int w, int h) {
-    double s = 0.06 * (w + h) / 2, total = 0, decay[2 * SAL__GRID * SAL__GRID];
-    int n = w * h;
-    for (int i = 0; i < SAL__COUNT(decay); i++) decay[i] = exp(-i / (2 * s * s)); /* by d squared */
-    for (int i = 0; i < n; i++) {
-        double sum = 0;
-        for (int j = 0; j < n; j++) {
-            int dx = i % w - j % w, dy = i / w - j / w;
-            sum += a[j] * decay[dx * dx + dy * dy];
-        }
-        total += out[i] = (float)(a[i] * sum);
-    }
-    for (int i = 0; i < n; i++) out[i] = total > 0 ? (float)(out[i] / total) : 1.0f / (float)n;
-}
-
 typedef struct sal__gbvs_job {
     float *in, *out;            /* [map][grid] */
-    int w, h, paper;
+    int w, h;
 } sal__gbvs_job;
 
 static void sal__gbvs_task(void *arg, int index, int worker) {
@@ -8351,16 +8327,11 @@ static void sal__gbvs_task(void *arg, int index, int worker) {
     float *in = job->in + (size_t)index * n, *out = job->out + (size_t)index * n;
     sal__scale(in, n, 1e-5f, 0);
     sal__gbvs_activate(out, in, job->w, job->h);
-    if (job->paper) {
-        memcpy(in, out, n * sizeof(float));
-        sal__scale(in, n, 0, 0);
-        sal__gbvs_concentrate(out, in, job->w, job->h);
-    } else {
-        for (size_t i = 0; i < n; i++) out[i] = (float)pow(out[i], 1.5);
-    }
+    /* as the toolbox; the paper gathers what is spread by a second chain */
+    for (size_t i = 0; i < n; i++) out[i] = (float)pow(out[i], 1.5);
 }
 
-static sal_result sal__gbvs(sal_ctx *ctx, sal__arena *arena, const sal_image *image, int paper,
+static sal_result sal__gbvs(sal_ctx *ctx, sal__arena *arena, const sal_image *image,
                             sal_map *map) {
     enum { FIRST = 2, LAST = 4, COUNT = LAST - FIRST + 1 };
     sal__features f;
@@ -8371,7 +8342,6 @@ static sal_result sal__gbvs(sal_ctx *ctx, sal__arena *arena, const sal_image *im
     double longer = SAL__MAX(w, h);
     job.w = (int)SAL__MAX(1, w * SAL__GRID / longer + 0.5);
     job.h = (int)SAL__MAX(1, h * SAL__GRID / longer + 0.5);
-    job.paper = paper;
     size_t n = (size_t)job.w * job.h, maps = (size_t)f.types * COUNT;
     SAL__TRY(sal__map_put(ctx, arena, job.w, job.h, map));
     SAL__TRY_PUT(job.in, ctx, arena, float, 2 * maps * n);
@@ -8622,7 +8592,7 @@ static void sal__widen(float *out, const float *in, float *row, int w, int h) {
     }
 }
 
-static sal_result sal__bms(sal_ctx *ctx, sal__arena *arena, const sal_image *image, int paper,
+static sal_result sal__bms(sal_ctx *ctx, sal__arena *arena, const sal_image *image,
                            sal_map *map) {
     sal__bms_job job;
     double longer = SAL__MAX(image->w, image->h);
@@ -8663,8 +8633,7 @@ static sal_result sal__bms(sal_ctx *ctx, sal__arena *arena, const sal_image *ima
 /* compute makes a map of the model's own size, which `filter` brings to the picture's. */
 static const struct sal__classical_row {
     const char *name;
-    sal_result (*compute)(sal_ctx *ctx, sal__arena *arena, const sal_image *image, int paper,
-                          sal_map *map);
+    sal_result (*compute)(sal_ctx *ctx, sal__arena *arena, const sal_image *image, sal_map *map);
     sal_filter filter;
 } sal__classicals[SAL_CLASSICAL_COUNT] = {
     { "center", NULL, SAL_FILTER_LINEAR },
@@ -8689,10 +8658,10 @@ SALDEF sal_result sal_classical_from_name(const char *name, sal_classical_kind *
 
 /* The model's map at the size of `map`, from 0 to 1. */
 static sal_result sal__classical_map(sal_ctx *ctx, const struct sal__classical_row *model,
-                                     const sal_image *image, int paper, sal_map *map) {
+                                     const sal_image *image, sal_map *map) {
     sal__arena arena = { NULL };
     sal_map own = SAL__ZEROED;
-    sal_result r = model->compute(ctx, &arena, image, paper, &own);
+    sal_result r = model->compute(ctx, &arena, image, &own);
     if (r == SAL_OK) {
         sal__scale(own.data, (size_t)own.w * own.h, 0, 1);
         r = sal_resize(ctx, map->data, map->w, map->h, own.data, own.w, own.h, 1, model->filter);
@@ -8724,7 +8693,7 @@ SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal
     if (kind == SAL_CLASSICAL_CENTER)
         sal_center_prior(map->data, d.w, d.h, d.center_sx, d.center_sy);
     else
-        r = sal__classical_map(ctx, &sal__classicals[kind], image, d.paper, map);
+        r = sal__classical_map(ctx, &sal__classicals[kind], image, map);
     if (r == SAL_OK && d.center && kind != SAL_CLASSICAL_CENTER) {
         r = sal_map_new(ctx, d.w, d.h, &prior);
         if (r == SAL_OK) sal_center_prior(prior.data, d.w, d.h, d.center_sx, d.center_sy);

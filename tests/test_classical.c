@@ -317,14 +317,6 @@ static void test_blob(sal_ctx *ctx) {
         sal_map_free(ctx, &map);
     }
     memset(&d, 0, sizeof d);
-    d.paper = 1;
-    for (k = SAL_CLASSICAL_SPECTRAL; k < SAL_CLASSICAL_COUNT; k++) {
-        sal_classical(ctx, classical_kind(k), &im, &d, &map);
-        maximum(&map, &x, &y);
-        CHECK(is_proper(&map) && hypot(x - 220, y - 90) < 30,
-              "%s: so as in the paper (%d %d)", sal_classical_name(classical_kind(k)), x, y);
-        sal_map_free(ctx, &map);
-    }
     CHECK(!sal_classical_from_name("gbvs", &kind) && kind == SAL_CLASSICAL_GBVS &&
           sal_classical_from_name("GBVS2", &kind) == SAL_ERR_ARGUMENT,
           "models are found by their names");
@@ -376,7 +368,7 @@ static void test_no_memory(void) {
     int k;
     memset(&ctx, 0, sizeof ctx);
     memset(&d, 0, sizeof d);
-    d.center = 1; d.paper = 1;
+    d.center = 1;
     draw(&ctx, &im, 40, 30, 25, 12, 4);
     ctx = counted(&c);
     for (k = 0; k < SAL_CLASSICAL_COUNT; k++) {
