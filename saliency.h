@@ -9264,63 +9264,29 @@ static void sal__tree_pivot(const sal__transport *tr, int i, int j) {
     sal__tree_refresh(tr, moved);
 }
 
-enum { SAL__SHORTLIST = 20 };
-
-/* The sink to which a new arc from this source saves most, -1 if none saves anything. list, if not
-   NULL, receives the SAL__SHORTLIST best sinks, saving or not, -1 behind the last. */
-static int sal__best_arc(const sal__transport *tr, int source, int *list) {
-    const sal__node *t = tr->node, *sink = t + tr->sources;
-    const double *distance = tr->distance - t[source].place;
-    double least = -t[source].pi - 1e-10, key[SAL__SHORTLIST], limit = list ? DBL_MAX : least;
-    int best = -1, n = 0, k;
-    for (int j = tr->sources; j < tr->nodes; j++, sink++) {
-        double cost = distance[sink->place] - sink->pi;
-        if (cost >= limit) continue;
-        if (cost < least) { least = cost; best = j; }
-        if (!list) { limit = least; continue; }
-        for (k = n < SAL__SHORTLIST ? n++ : n - 1; k > 0 && key[k - 1] > cost; k--) {
-            key[k] = key[k - 1]; list[k] = list[k - 1];
-        }
-        key[k] = cost; list[k] = j;
-        if (n == SAL__SHORTLIST) limit = key[n - 1];
-    }
-    if (list && n < SAL__SHORTLIST) list[n] = -1;
-    return best;
-}
-
-/* The same among the sinks noted before. */
-static int sal__best_listed_arc(const sal__transport *tr, int source, const int *list) {
+/* The sink to which a new arc from this source saves most, -1 if none saves anything. */
+static int sal__best_arc(const sal__transport *tr, int source) {
     const sal__node *t = tr->node;
     const double *distance = tr->distance - t[source].place;
     double least = -t[source].pi - 1e-10;
     int best = -1;
-    for (int k = 0; k < SAL__SHORTLIST && list[k] >= 0; k++) {
-        double cost = distance[t[list[k]].place] - t[list[k]].pi;
-        if (cost < least) { least = cost; best = list[k]; }
+    for (int j = tr->sources; j < tr->nodes; j++) {
+        double cost = distance[t[j].place] - t[j].pi;
+        if (cost < least) { least = cost; best = j; }
     }
     return best;
 }
 
-/* Pivot until no arc saves anything. In a round each source is asked, until it has nothing left,
-   for its best arc among all sinks. Late rounds find few arcs, and nearly all among those that were
-   nearly good before: so they note these, and pivot on them before the next round (as Gottschlich,
-   Schuhmacher, "The shortlist method for fast computation of the earth mover's distance", PLoS ONE
-   2014). active: an int a source, list: SAL__SHORTLIST. */
-static void sal__transport_solve(const sal__transport *tr, int *active, int *list) {
-    int pivots = INT_MAX, count, at, misses, sink;
+/* Pivot until no arc saves anything: in a round each source is asked, until it has nothing left,
+   for its best arc. active: an int a source. */
+static void sal__transport_solve(const sal__transport *tr, int *active) {
+    int pivots = 1, count, at;
     while (pivots > 0) {
-        int late = pivots < tr->sources;
         for (count = 0; count < tr->sources; count++) active[count] = count;
         for (pivots = at = 0; count > 0; at = at + 1 < count ? at + 1 : 0) {
-            int source = active[at];
-            sink = sal__best_arc(tr, source, late ? list + (size_t)source * SAL__SHORTLIST : NULL);
-            if (sink >= 0) { sal__tree_pivot(tr, source, sink); pivots++; }
+            int sink = sal__best_arc(tr, active[at]);
+            if (sink >= 0) { sal__tree_pivot(tr, active[at], sink); pivots++; }
             else active[at--] = active[--count];
-        }
-        if (!late || pivots == 0) continue;
-        for (at = misses = 0; misses < tr->sources; at = at + 1 < tr->sources ? at + 1 : 0) {
-            sink = sal__best_listed_arc(tr, at, list + (size_t)at * SAL__SHORTLIST);
-            if (sink >= 0) { sal__tree_pivot(tr, at, sink); misses = 0; } else misses++;
         }
     }
 }
@@ -9328,7 +9294,7 @@ static void sal__transport_solve(const sal__transport *tr, int *active, int *lis
 /* mass: p - q in each cell, adding up to 0. */
 static sal_result sal__emd_solve(sal_ctx *ctx, sal__arena *arena, const int64_t *mass, int w, int h,
                                  double *value) {
-    int cells = w * h, stride = 2 * w - 1, source = 0, sink = 0, *node_at, *scratch, *list;
+    int cells = w * h, stride = 2 * w - 1, source = 0, sink = 0, *node_at, *scratch;
     double *table, sum = 0;
     int64_t *rest;
     sal__transport tr;
@@ -9343,7 +9309,6 @@ static sal_result sal__emd_solve(sal_ctx *ctx, sal__arena *arena, const int64_t 
     tr.distance = table + (h - 1) * stride + w - 1;
     for (int k = 0; k < cells; k++) if (mass[k] > 0) sink++;
     tr.sources = sink;
-    SAL__TRY_PUT(list, ctx, arena, int, (size_t)sink * SAL__SHORTLIST);
     for (int k = 0; k < cells; k++) {
         int n = mass[k] > 0 ? source++ : mass[k] < 0 ? sink++ : -1;
         node_at[k] = n;
@@ -9355,7 +9320,7 @@ static sal_result sal__emd_solve(sal_ctx *ctx, sal__arena *arena, const int64_t 
     tr.nodes = sink;
     if (tr.nodes > 0) {
         sal__tree_start(&tr, node_at, w, h, rest, scratch);
-        sal__transport_solve(&tr, scratch, list);
+        sal__transport_solve(&tr, scratch);
     }
     for (int k = 0; k < tr.nodes; k++) {
         int p = tr.node[k].parent, d = p < 0 ? 0 : tr.node[k].place - tr.node[p].place;
