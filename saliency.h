@@ -8451,6 +8451,40 @@ static unsigned char sal__median9(unsigned char v[9]) {
     return v[4];
 }
 
+/* Connected components, for boolean maps and for crops: regions are trees of runs, and a run is
+   pixels of a row side by side. */
+typedef struct sal__run {
+    int start, end;
+    int left, top, right, bottom;       /* of a root: the region's box */
+    struct sal__run *root;              /* another run of the region, nearer to its root */
+} sal__run;
+
+static void sal__run_begin(sal__run *run, int start, int end, int y) {
+    sal__run r = { start, end, start, y, end, y + 1, run };
+    *run = r;
+}
+
+static sal__run *sal__run_root(sal__run *run) {
+    while (run->root != run) run = run->root = run->root->root;
+    return run;
+}
+
+/* Joins the runs of a row and the next, lists that end with start = w, that touch at their sides
+   or, with corners 1, by a corner. */
+static void sal__run_rows(sal__run *a, sal__run *b, int w, int corners) {
+    while (a->start < w && b->start < w) {
+        if (SAL__MAX(a->start, b->start) < SAL__MIN(a->end, b->end) + corners) {
+            sal__run *to = sal__run_root(a), *from = sal__run_root(b);
+            to->left = SAL__MIN(to->left, from->left);
+            to->top = SAL__MIN(to->top, from->top);
+            to->right = SAL__MAX(to->right, from->right);
+            to->bottom = SAL__MAX(to->bottom, from->bottom);
+            from->root = to;
+        }
+        if (a->end < b->end) a++; else b++;
+    }
+}
+
 typedef struct sal__bms_job {
     int w, h;
     const float *pixels;        /* (h, w, 3), whitened */
@@ -8458,58 +8492,38 @@ typedef struct sal__bms_job {
     /* scratch for each channel */
     unsigned char *level, *rough;               /* [3][h][w] */
     unsigned char *figure;      /* [3][h * w + 16]: read a little beyond their ends */
-    int *end, *parent;          /* [3][h * w]: where runs of equal pixels end, what they join */
-    unsigned char *border;      /* [3][h * w]: does the region of this run touch the border? */
-    int *row;                   /* [3][h + 1]: the first run of each row */
+    sal__run *run, **row;       /* [3][2][h * (w / 2 + 2)], [3][2][h] */
 } sal__bms_job;
 
-static int sal__bms_root(int *parent, int i) {
-    while (parent[i] != i) i = parent[i] = parent[parent[i]];
-    return i;
-}
-
 /* Mark the figures of the boolean map level > threshold: 1 for pixels over it, 2 for others, each
-   widened by 3 pixels to the left and right. Pixels are joined to regions run by run (8-connected:
-   runs of equal value in rows that follow each other join if they touch, also by a corner). */
+   widened by 3 pixels to the left and right. Regions are connected also by corners. run and row
+   have a half for pixels that are over, and one for others. */
 static void sal__bms_figures(unsigned char *figure, const unsigned char *level, int threshold,
-                             int w, int h, int *end, int *parent, unsigned char *border,
-                             int *row) {
-    int n = 0, x, i;
+                             int w, int h, sal__run *run, sal__run **row) {
+    sal__run *next[2] = { run, run + (size_t)h * (w / 2 + 2) };
     memset(figure, 0, (size_t)w * h);
     for (int y = 0; y < h; y++) {
         const unsigned char *line = level + (size_t)y * w;
-        int first = line[0] > threshold, above = y ? row[y - 1] : 0, start = 0;
-        row[y] = n;
-        for (x = 0; x < w; n++, start = x) {
-            int over = line[x] > threshold;
-            while (x < w && (line[x] > threshold) == over) x++;
-            end[n] = x;
-            parent[n] = n;
-            border[n] = y == 0 || y == h - 1 || start == 0 || x == w;
-            if (y == 0) continue;
-            /* runs above that end at start - 1 or later and begin at x or before; the values of
-               runs alternate along a row */
-            while (end[above] < start) above++;
-            for (i = above; i < row[y] && (i == row[y - 1] || end[i - 1] <= x); i++) {
-                int value = ((i - row[y - 1]) & 1) ^
-                            (level[(size_t)(y - 1) * (size_t)w] > threshold);
-                if (value == (first ^ ((n - row[y]) & 1))) {
-                    int a = sal__bms_root(parent, i), b = sal__bms_root(parent, n);
-                    parent[SAL__MAX(a, b)] = SAL__MIN(a, b);
-                    border[SAL__MIN(a, b)] |= border[SAL__MAX(a, b)];
-                }
-            }
+        row[y] = next[0];
+        row[h + y] = next[1];
+        for (int x = 0, start; x < w; ) {
+            int under = line[x] <= threshold;
+            for (start = x; x < w && (line[x] <= threshold) == under; ) x++;
+            sal__run_begin(next[under]++, start, x, y);
+        }
+        for (int under = 0; under < 2; under++) {
+            sal__run_begin(next[under]++, w, w, y);
+            if (y > 0) sal__run_rows(row[under * h + y - 1], row[under * h + y], w, 1);
         }
     }
-    row[h] = n;
-    for (int y = 0; y < h; y++) {
-        unsigned char *line = figure + (size_t)y * w;
-        for (i = row[y], x = 0; i < row[y + 1]; x = end[i++]) {
-            if (border[sal__bms_root(parent, i)]) continue;
-            for (int j = SAL__MAX(0, x - 3); j < SAL__MIN(w, end[i] + 3); j++)
-                line[j] |= level[(size_t)y * w + x] > threshold ? 1 : 2;
+    for (int k = 0; k < 2 * h; k++)
+        for (sal__run *r = row[k]; r->start < w; r++) {
+            const sal__run *all = sal__run_root(r);
+            int end = SAL__MIN(w, r->end + 3);
+            if (!all->left || !all->top || all->right == w || all->bottom == h) continue;
+            for (int x = SAL__MAX(0, r->start - 3); x < end; x++)
+                figure[(size_t)(k % h) * w + x] |= (unsigned char)(1 + k / h);
         }
-    }
 }
 
 /* All boolean maps of one whitened channel. */
@@ -8548,8 +8562,9 @@ static void sal__bms_task(void *arg, int channel, int worker) {
     for (int threshold = low; threshold < high; threshold += 8) {
         size_t over = 0, under = 0;
         float value[4];
-        sal__bms_figures(figure, level, threshold, w, h, job->end + offset, job->parent + offset,
-                         job->border + offset, job->row + channel * (h + 1));
+        sal__bms_figures(figure, level, threshold, w, h,
+                         job->run + (size_t)2 * channel * h * (w / 2 + 2),
+                         job->row + 2 * channel * h);
         /* widen by 3 pixels up and down: rough[y] = figure[y - 3] | ... | figure[y + 3] */
         for (int y = 0; y < h; y++) {
             unsigned char *to = rough + (size_t)y * w;
@@ -8602,14 +8617,12 @@ static sal_result sal__bms(sal_ctx *ctx, sal__arena *arena, const sal_image *ima
     float *pixels;
     SAL__TRY_PUT(pixels, ctx, arena, float, 3 * n);
     SAL__TRY_PUT(job.sum, ctx, arena, float, 3 * n);
-    SAL__TRY_PUT(job.level, ctx, arena, unsigned char, 12 * n + 48);
-    SAL__TRY_PUT(job.end, ctx, arena, int, 6 * n);
-    SAL__TRY_PUT(job.row, ctx, arena, int, 3 * (h + 1));
+    SAL__TRY_PUT(job.level, ctx, arena, unsigned char, 9 * n + 48);
+    SAL__TRY_PUT(job.run, ctx, arena, sal__run, (size_t)6 * h * (w / 2 + 2));
+    SAL__TRY_PUT(job.row, ctx, arena, sal__run *, 6 * h);
     SAL__TRY(sal__map_put(ctx, arena, w, h, map));
     job.w = w; job.h = h; job.pixels = pixels;
     job.rough = job.level + 3 * n; job.figure = job.rough + 3 * n;
-    job.border = job.figure + 3 * n + 48;
-    job.parent = job.end + 3 * n;
     for (int c = 0; c < 3; c++) {
         SAL__TRY(sal__channel(ctx, image, c, w, h, SAL_FILTER_AREA, map->data));
         for (size_t k = 0; k < n; k++)
@@ -10131,13 +10144,6 @@ SALDEF sal_result sal_attention(sal_ctx *ctx, const sal_net *net, const sal_imag
    >>crop  the part of a picture that matters
    ========================================================================================== */
 
-/* A run of pixels of a row that belong to a region; regions are trees of runs (see below). */
-typedef struct sal__run {
-    int start, end;
-    int left, top, right, bottom;       /* of a root: the region's box */
-    struct sal__run *root;              /* another run of the region, nearer to its root */
-} sal__run;
-
 /* A strip is the part of the map between two heights, which may lie within pixels: the saliency of
    a pixel is spread evenly over it. The sums over the columns left of x are what a summed-area
    table (Crow 1984) holds in its row `bottom` less what it holds in its row `top`: any box in the
@@ -10238,21 +10244,8 @@ static sal_result sal__crop_open(sal_ctx *ctx, sal__arena *arena, const sal_map 
 
 /* --- regions that shall not be cut ------------------------------------------------------------ */
 
-static sal__run *sal__run_root(sal__run *run) {
-    while (run->root != run) run = run->root = run->root->root;
-    return run;
-}
-
-static void sal__run_join(sal__run *a, sal__run *b) {
-    a = sal__run_root(a); b = sal__run_root(b);
-    a->left = SAL__MIN(a->left, b->left); a->right = SAL__MAX(a->right, b->right);
-    a->top = SAL__MIN(a->top, b->top); a->bottom = SAL__MAX(a->bottom, b->bottom);
-    b->root = a;
-}
-
 /* Regions are pixels above this share of the maximum that touch at their sides; those larger than
-   the box do not count, as every box would cut or miss them. Connected components by runs: those
-   that touch in neighbouring rows are joined. */
+   the box do not count, as every box would cut or miss them. */
 static sal_result sal__crop_regions(sal_ctx *ctx, sal__arena *arena, const sal_map *map,
                                     double share, sal__crop *c) {
     int w = map->w, h = map->h;
@@ -10272,20 +10265,14 @@ static sal_result sal__crop_regions(sal_ctx *ctx, sal__arena *arena, const sal_m
                 x += 4;                     /* most pixels are below: only faster */
             while (x < w && !(in[x] > level)) x++;
             for (start = x; x < w && in[x] > level; ) x++;
-            found[count].start = found[count].left = start;
-            found[count].end = found[count].right = x;
-            found[count].top = y; found[count].bottom = y + 1;
+            sal__run_begin(&found[count], start, x, y);
             count += x > start;
         }
-        found[count].start = found[count].end = w;
+        sal__run_begin(&found[count], w, w, y);
         SAL__TRY_PUT(c->row[y], ctx, arena, sal__run, count + 1);
         memcpy(c->row[y], found, (size_t)(count + 1) * sizeof *found);
         for (b = c->row[y]; b->start < w; b++) b->root = b;
-        if (y == 0) continue;
-        for (a = c->row[y - 1], b = c->row[y]; a->start < w && b->start < w; ) {
-            if (SAL__MAX(a->start, b->start) < SAL__MIN(a->end, b->end)) sal__run_join(a, b);
-            if (a->end < b->end) a++; else b++;
-        }
+        if (y > 0) sal__run_rows(c->row[y - 1], c->row[y], w, 0);
     }
     for (int y = 0; y < h; y++)
         for (a = c->row[y]; a->start < w; a++) {

@@ -207,8 +207,9 @@ static void flood(unsigned char *mark, const unsigned char *map, int w, int h, i
 
 static void test_boolean_maps(void) {
     enum { W = 31, H = 23, N = W * H };
-    unsigned char level[N], map[N], mark[N], figure[N], want[N], border[N];
-    int end[N], parent[N], row[H + 1], wrong = 0, some = 0, t, i, j;
+    unsigned char level[N], map[N], mark[N], figure[N], want[N];
+    sal__run run[2 * H * (W / 2 + 2)], *row[2 * H];
+    int wrong = 0, some = 0, t, i, j;
     sal_rng rng = { 5 };
     for (t = 0; t < 60; t++) {
         for (i = 0; i < N; i++) {       /* ever coarser noise, so that regions are of all sizes */
@@ -226,7 +227,7 @@ static void test_boolean_maps(void) {
         for (i = 0; i < N; i++)
             for (j = -3; j <= 3 && !mark[i]; j++)
                 if (i % W + j >= 0 && i % W + j < W) want[i + j] |= map[i] ? 1 : 2;
-        sal__bms_figures(figure, level, 60 + 2 * t, W, H, end, parent, border, row);
+        sal__bms_figures(figure, level, 60 + 2 * t, W, H, run, row);
         wrong += memcmp(figure, want, N) != 0;
         for (i = 0; i < N; i++) some += figure[i] != 0;
     }
