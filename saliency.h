@@ -670,7 +670,8 @@ typedef struct sal_net_desc {
     float scale, mean[3], std[3];   /* input = (pixel / scale - mean) / std, in channel order */
     int stride_on_3x3;          /* ResNet: 0 v1, stride on the first 1x1; 1 v1.5 (torchvision) */
     float dropout;              /* rate while training */
-    float blur;                 /* sigma of the Gaussian over the network's map: JuntingNet 3 */
+    float blur;                 /* sigma of a Gaussian: JuntingNet 3, over the network's map; SAM 7,
+                                   over the map at the picture's size; others 0 */
     float power, floor;         /* the finished map m, 0 to 1, becomes max(m^power, floor); power 0
                                    counts as 1. A regression gives too little contrast and
                                    certainties (0) that the logarithm of KL does not forgive. */
@@ -5184,18 +5185,19 @@ typedef struct sal__kind {
     sal_fit fit;
     int bgr;
     float scale, mean[3];
-    float dropout;
+    float dropout, blur;
 } sal__kind;
 
 /* Caffe's VGG-16 and the Keras backbones take BGR minus the mean colour of ImageNet. */
 #define SAL__IMAGENET_BGR SAL_FIT_LETTERBOX, 1, 1, { 103.939f, 116.779f, 123.68f }
 static const sal__kind sal__kinds[SAL_KIND_COUNT] = {
-    { "juntingnet", sal__build_juntingnet,  96,  96, 0, SAL_FIT_STRETCH, 0, 255, { 0, 0, 0 }, 0 },
-    { "wepsam",     sal__build_wepsam,     128, 128, 0, SAL_FIT_STRETCH, 0, 255, { 0, 0, 0 }, 0 },
-    { "mlnet",      sal__build_mlnet,      480, 640, 8, SAL__IMAGENET_BGR, 0.5f },
-    { "sam-vgg",    sal__build_sam_vgg,    240, 320, 8, SAL__IMAGENET_BGR, 0 },
-    { "sam-resnet", sal__build_sam_resnet, 240, 320, 8, SAL__IMAGENET_BGR, 0 },
-    { "lite",       sal__build_lite,       240, 320, 8, SAL_FIT_STRETCH, 0, 127.5f, { 1, 1, 1 }, 0 }
+    { "juntingnet", sal__build_juntingnet,  96,  96, 0, SAL_FIT_STRETCH, 0, 255, { 0 }, 0, 3 },
+    { "wepsam",     sal__build_wepsam,     128, 128, 0, SAL_FIT_STRETCH, 0, 255, { 0 }, 0, 0 },
+    { "mlnet",      sal__build_mlnet,      480, 640, 8, SAL__IMAGENET_BGR, 0.5f, 0 },
+    { "sam-vgg",    sal__build_sam_vgg,    240, 320, 8, SAL__IMAGENET_BGR, 0, 7 },
+    { "sam-resnet", sal__build_sam_resnet, 240, 320, 8, SAL__IMAGENET_BGR, 0, 7 },
+    { "lite",       sal__build_lite,       240, 320, 8, SAL_FIT_STRETCH, 0, 127.5f, { 1, 1, 1 },
+      0, 0 }
 };
 
 static int sal__is_sam(sal_kind kind) { return kind == SAL_KIND_SAM_VGG ||
@@ -5223,10 +5225,12 @@ SALDEF sal_net_desc sal_net_desc_default(sal_kind kind) {
         d.std[c] = 1;
     }
     d.dropout = k->dropout;
-    d.blur = kind == SAL_KIND_JUNTINGNET ? 3.f : 0.f;        /* as the released code */
-    d.steps = sal__is_sam(kind) ? 4 : 0;
-    d.priors = sal__is_sam(kind) ? SAL_PRIORS_GAUSSIAN
-             : kind == SAL_KIND_MLNET ? SAL_PRIORS_MASK : SAL_PRIORS_NONE;
+    d.blur = k->blur;           /* as the released code */
+    if (kind == SAL_KIND_MLNET) d.priors = SAL_PRIORS_MASK;
+    if (sal__is_sam(kind)) {
+        d.steps = 4;
+        d.priors = SAL_PRIORS_GAUSSIAN;
+    }
     return d;
 }
 
@@ -9544,31 +9548,26 @@ static sal_result sal__to_picture(sal_ctx *ctx, sal_fit fit, const float *raw, i
 
 SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float *raw, int rw,
                                   int rh, int w, int h, int image_w, int image_h, sal_map *map) {
-    float *smooth = NULL;
-    sal_result r = SAL_OK;
+    const sal_net_desc *d = &net->desc;
+    double first = sal__is_sam(d->kind) ? 0 : d->blur, last = d->blur - first;
+    float *smooth, power = d->power > 0 ? d->power : 1;
+    size_t n = (size_t)rw * rh;
     memset(map, 0, sizeof *map);
-    for (size_t i = 0; i < (size_t)rh * rw; i++)
+    for (size_t i = 0; i < n; i++)
         if (!(fabs((double)raw[i]) <= FLT_MAX))
             return sal__fail(ctx, SAL_ERR_NUMERIC, "%s returned a value that is not finite: are "
                              "these its weights?", net->name);
-    if (net->desc.blur > 0) {
-        smooth = SAL__NEW(ctx, float, (size_t)rh * rw);
-        r = smooth ? sal_blur(ctx, smooth, raw, rw, rh, net->desc.blur, 4.0, SAL_BORDER_REPLICATE)
-                   : SAL_ERR_MEMORY;
-        raw = smooth;
-    }
+    SAL__TRY_NEW(smooth, ctx, float, n);
+    sal_result r = sal_blur(ctx, smooth, raw, rw, rh, first, 4, SAL_BORDER_REPLICATE);
     if (r == SAL_OK)
-        r = sal__to_picture(ctx, net->desc.fit, raw, rh, rw, h, w, image_w, image_h, map);
+        r = sal__to_picture(ctx, d->fit, smooth, rh, rw, h, w, image_w, image_h, map);
     sal_free(ctx, smooth);
-    SAL__TRY(r);
-    if (sal__is_sam(net->desc.kind))
-        r = sal_blur(ctx, map->data, map->data, image_w, image_h, 7.0, 4.0, SAL_BORDER_REPLICATE);
+    if (r == SAL_OK)
+        r = sal_blur(ctx, map->data, map->data, image_w, image_h, last, 4, SAL_BORDER_REPLICATE);
     if (r != SAL_OK) { sal_map_free(ctx, map); return r; }
-    float power = net->desc.power > 0 ? net->desc.power : 1;
-    size_t n = power != 1 || net->desc.floor > 0 ? (size_t)image_w * image_h : 0;
     sal__map_normalise(map);
-    for (size_t i = 0; i < n; i++)
-        map->data[i] = SAL__MAX(powf(map->data[i], power), net->desc.floor);
+    n = power != 1 || d->floor > 0 ? (size_t)image_w * image_h : 0;
+    for (size_t i = 0; i < n; i++) map->data[i] = SAL__MAX(powf(map->data[i], power), d->floor);
     return SAL_OK;
 }
 
