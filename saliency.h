@@ -6586,10 +6586,12 @@ typedef struct sal__filter_table {
 /* The triangle, and Keys' cubic with a = -1/2 ("Cubic convolution interpolation for digital image
    processing", IEEE ASSP 1981, eq. 15), at a distance of x pixels. */
 static double sal__filter_at(sal_filter filter, double x) {
+    static const double half[4] = { 10, 5, 1, 0 };
     x = fabs(x);
-    if (filter == SAL__HALF) return x < 0.5 ? 10 : x < 1 ? 5 : x < 1.5 ? 1 : 0;
-    if (filter == SAL_FILTER_LINEAR) return x < 1 ? 1 - x : 0;
-    return x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((2.5 - 0.5 * x) * x - 4) * x + 2 : 0;
+    if (filter == SAL__HALF) return half[(int)SAL__MIN(2 * x, 3)];
+    if (filter == SAL_FILTER_LINEAR) return SAL__MAX(1 - x, 0);
+    if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+    return x < 2 ? ((2.5 - 0.5 * x) * x - 4) * x + 2 : 0;
 }
 
 static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filter filter,
@@ -6784,7 +6786,7 @@ static int sal__border_at(int i, int n, sal_border border) {
     if (i >= 0 && i < n) return i;
     if (border == SAL_BORDER_ZERO) return -1;
     if (border == SAL_BORDER_REFLECT) i = i < 0 ? -i : 2 * (n - 1) - i;
-    return i < 0 ? 0 : i >= n ? n - 1 : i;
+    return sal__to_int(i, 0, n - 1);
 }
 
 /* out += weight * (a + b): the filter is symmetric, so taps come in pairs. */
@@ -7611,9 +7613,9 @@ static sal_result sal__channel(sal_ctx *ctx, const sal_image *image, int channel
     if (!plane) return SAL_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) {
         const unsigned char *p = image->data + i * 3;
-        plane[i] = channel < 3 ? p[channel] / 255.0f
-                 : channel == 3 ? SAL__MAX(SAL__MAX(p[0], p[1]), p[2]) / 255.0f
-                 : (float)(299 * p[0] + 587 * p[1] + 114 * p[2]) / 255000.0f;
+        if (channel < 3) plane[i] = p[channel] / 255.0f;
+        else if (channel == 3) plane[i] = SAL__MAX(SAL__MAX(p[0], p[1]), p[2]) / 255.0f;
+        else plane[i] = (float)(299 * p[0] + 587 * p[1] + 114 * p[2]) / 255000.0f;
     }
     if (!same) {
         r = sal_resize(ctx, out, ow, oh, plane, image->w, image->h, 1, filter);
@@ -8188,11 +8190,11 @@ static sal_result sal__pyramid(sal_ctx *ctx, sal__arena *arena, const sal_image 
 static sal_result sal__features_new(sal_ctx *ctx, sal__arena *arena, const sal_image *image,
                                     int dkl, int last, sal__features *f) {
     sal_map gun[3][SAL__LEVELS];
-    int colours = image->grey ? 0 : dkl ? 3 : 2;
+    int colours = image->grey ? 0 : 2 + dkl;
     sal_map *intensity = f->map[colours];
     memset(gun, 0, sizeof gun);
     f->types = colours + 5;
-    for (int t = 0; t < f->types; t++) f->channel[t] = t < colours ? 0 : t == colours ? 1 : 2;
+    for (int t = 0; t < f->types; t++) f->channel[t] = (t >= colours) + (t > colours);
     SAL__TRY(sal__pyramid(ctx, arena, image, 3, last, intensity));
     for (int c = 0; c < 3 && colours; c++)
         SAL__TRY(sal__pyramid(ctx, arena, image, c, last, gun[c]));
@@ -8221,7 +8223,7 @@ static sal_result sal__features_new(sal_ctx *ctx, sal__arena *arena, const sal_i
 
 /* N(.) of the paper: maps with few strong peaks are promoted, maps with many alike suppressed. */
 static void sal__promote(float *a, int w, int h) {
-    double sum = 0, factor;
+    double sum = 0, mean, factor;
     size_t n = (size_t)w * h;
     int peaks = 0;
     sal__scale(a, n, 1e-10f, 0);
@@ -8234,7 +8236,8 @@ static void sal__promote(float *a, int w, int h) {
                 peaks++;
             }
         }
-    factor = peaks > 1 ? (10 - sum / peaks) * (10 - sum / peaks) : peaks == 1 ? 100 : 1;
+    mean = peaks > 1 ? sum / peaks : 0;         /* of the others, if there are others */
+    factor = peaks ? (10 - mean) * (10 - mean) : 1;
     for (size_t i = 0; i < n; i++) a[i] = (float)(a[i] * factor);
 }
 
@@ -9327,9 +9330,9 @@ static sal_result sal__emd_solve(sal_ctx *ctx, sal__arena *arena, const int64_t 
     for (int k = 0; k < cells; k++) if (mass[k] > 0) sink++;
     tr.sources = sink;
     for (int k = 0; k < cells; k++) {
-        int n = mass[k] > 0 ? source++ : mass[k] < 0 ? sink++ : -1;
-        node_at[k] = n;
-        if (n < 0) continue;
+        node_at[k] = -1;
+        if (mass[k] == 0) continue;
+        int n = node_at[k] = mass[k] > 0 ? source++ : sink++;
         rest[n] = mass[k] > 0 ? mass[k] : -mass[k];
         tr.node[n].place = k / w * stride + k % w;
         tr.node[n].parent = tr.node[n].child = tr.node[n].next = tr.node[n].prev = -1;
@@ -10449,8 +10452,13 @@ static sal_result sal__crop_boxes(sal_ctx *ctx, sal__arena *arena, const sal_map
     int x, y, sized = d->w && d->h;
     SAL__TRY(sal__crop_open(ctx, arena, map, d->boost, &c));
     c.taken = box;
-    double aspect = sized ? (double)d->w / d->h : d->aspect > 0 ? d->aspect : (double)c.w / c.h;
-    sal__crop_size(&c, aspect, sized ? (double)d->w * d->h / c.w / c.h : d->area > 0 ? d->area : 1);
+    double aspect = d->aspect > 0 ? d->aspect : (double)c.w / c.h;
+    double area = d->area > 0 ? d->area : 1;
+    if (sized) {
+        aspect = (double)d->w / d->h;
+        area = (double)d->w * d->h / c.w / c.h;
+    }
+    sal__crop_size(&c, aspect, area);
     if (d->keep > 0 && !sized) SAL__TRY(sal__crop_zoom(ctx, arena, d, aspect, &c));
     if (d->uncut > 0 || d->boxes > 1) {
         c.bw = sal__crop_whole(c.bw, c.w); c.bh = sal__crop_whole(c.bh, c.h);
@@ -10873,8 +10881,8 @@ static sal_result sal__batch(sal__trainer *t, int first, int count, int vary) {
 /* --- losses of a batch ------------------------------------------------------------------------ */
 
 static double sal__sample_weight(const sal__trainer *t, int index) {
-    return t->picture[sal__pick(t, index)].bad ? 0
-         : 1.0 / ((double)t->count * (t->vary ? t->desc.ranks : 1));
+    double samples = (double)t->count * (t->vary ? t->desc.ranks : 1);
+    return t->picture[sal__pick(t, index)].bad ? 0 : 1 / samples;
 }
 
 static void sal__loss_task(void *arg, int index, int worker) {      /* validation */
