@@ -2356,7 +2356,7 @@ SALDEF void sal_conv2d_forward(float *out, const float *in, const float *weight,
         sal__inside(left, s->dilation, s->kw, s->iw, &j0, &j1);
         for (int c = 0; c < s->ic; c++)
             for (int i = i0; i < i1; i++) {
-                size_t y_in = (size_t)(n * s->ic + c) * s->ih + top + i * s->dilation;
+                size_t y_in = (size_t)(n * s->ic + c) * s->ih + (top + i * s->dilation);
                 const float *row = in + y_in * s->iw;
                 const float *w = weight + ((size_t)(o * s->ic + c) * s->kh + i) * s->kw;
                 for (int j = j0; j < j1; j++) sum += (double)w[j] * row[left + j * s->dilation];
@@ -2381,7 +2381,7 @@ SALDEF void sal_conv2d_backward_data(float *din, const float *dout, const float 
         sal__inside(top, s->stride, s->oh, s->ih, &y0, &y1);
         sal__inside(left, s->stride, s->ow, s->iw, &x0, &x1);
         for (int y = y0; y < y1; y++) {
-            float *to = din + ((size_t)(n * s->ic + c) * s->ih + top + y * s->stride) * s->iw;
+            float *to = din + ((size_t)(n * s->ic + c) * s->ih + (top + y * s->stride)) * s->iw;
             const float *from = dout + ((size_t)(n * s->oc + o) * s->oh + y) * s->ow;
             for (int x = x0; x < x1; x++) to[left + x * s->stride] += w * from[x];
         }
@@ -2402,7 +2402,7 @@ SALDEF void sal_conv2d_backward_weight(float *dweight, const float *dout, const 
         sal__inside(left, s->stride, s->ow, s->iw, &x0, &x1);
         for (int n = 0; n < s->n; n++)
             for (int y = y0; y < y1; y++) {
-                size_t y_in = (size_t)(n * s->ic + c) * s->ih + top + y * s->stride;
+                size_t y_in = (size_t)(n * s->ic + c) * s->ih + (top + y * s->stride);
                 const float *row = in + y_in * s->iw;
                 const float *g = dout + ((size_t)(n * s->oc + o) * s->oh + y) * s->ow;
                 for (int x = x0; x < x1; x++) sum += (double)g[x] * row[left + x * s->stride];
@@ -10912,8 +10912,9 @@ static void sal__weights(const sal__trainer *t, float *block, int what, double s
     sal_run_fetch(t->ctx, t->run, NULL, SAL_RUN_WEIGHTS);  /* if that fails, so does what follows */
     if (what == SAL__RESTORE || what == SAL__SWAP) sal_run_changed(t->run, NULL, SAL_RUN_WEIGHTS);
     for (int i = 0; i < t->net->params; i++) {
-        float *w = (float *)t->net->param[i].value.data, *at = block + t->place[i];
+        float *w = (float *)t->net->param[i].value.data, *at;
         if (t->place[i] == SIZE_MAX) continue;
+        at = block + t->place[i];
         n = sal_tensor_count(&t->net->param[i].value);
         switch (what) {
         case SAL__SAVE:    memcpy(at, w, n * sizeof(float)); break;

@@ -21,8 +21,9 @@ way() {
     fi
 }
 
-# shift-base: stb_image_write 1.16 shifts a bit of its JPEG buffer into the sign, as C++20 allows
-sanitize="-g -O1 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-sanitize=shift-base"
+# stb_image_write 1.16 shifts a bit of its JPEG buffer into the sign, as C++20 allows, and stb_image copies no
+# bytes to no place (an empty IDAT): clang looks at all but stb (see >>image and casts), gcc knows no such exception
+sanitize="-g -O1 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-sanitize=shift-base,nonnull-attribute"
 way sanitizers gcc   "$sanitize -fopenmp"
 way threads    clang "-g -O1 -fsanitize=thread -pthread"
 way memory     clang "-g -O1 -fsanitize=memory -fno-sanitize-recover=all"
