@@ -430,7 +430,10 @@ static inline int read_options(int argc, char **argv, const option *options, int
             continue;
         }
         if (!value && i + 1 == argc) return complain("%s needs a value; see %s --help", a, program);
-        if (read_value(&options[k], value ? value : argv[++i])) return 1;
+        if (!value) value = argv[++i];
+        if (!*value) return complain("%s \"\": an empty value (is a variable not set?)",
+                                     options[k].name);
+        if (read_value(&options[k], value)) return 1;
     }
     return 0;
 }
