@@ -1610,6 +1610,7 @@ SALDEF const char *sal_file_kind(const void *bytes, size_t size) {
         { "<svg", "an SVG drawing" }, { "<?xml", "an XML file" }
     };
     size_t i, k, printable = 0, begin = SAL__MIN(size, 64);
+    if (!size) return "an empty file";
     for (i = 0; i < (size_t)SAL__COUNT(kinds); i++)
         if (size >= (size_t)(kinds[i].at + kinds[i].length) &&
             !memcmp(p + kinds[i].at, kinds[i].magic, (size_t)kinds[i].length))
@@ -7346,6 +7347,7 @@ static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t siz
     if (r == SAL_OK) decoded = stbi_load_from_memory(p, (int)size, &w, &h, &n, 0);
     if (r == SAL_OK && !decoded) {
         const char *why = stbi_failure_reason();
+        if (why && !strcmp(why, "bad png sig")) why = NULL;     /* from trying: this is a JPEG */
         if (why && !strcmp(why, "outofmem"))
             r = sal__fail(ctx, SAL_ERR_MEMORY, "%s: not enough memory to decode it", name);
         else

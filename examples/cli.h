@@ -779,8 +779,9 @@ static inline int check_out(pictures *p, const char *out) {
         return 0;
     }
     if (!out || !is_folder(p, out)) return 0;
-    if (snprintf(path, sizeof path, "%s/", out) < (int)sizeof path && make_folders(path)) return 0;
-    return complain("%s: cannot be made a folder (several results need one)", out);
+    if (snprintf(path, sizeof path, "%s/", out) >= (int)sizeof path || !make_folders(path))
+        return complain("%s: cannot be made a folder (several results need one)", out);
+    return is_writable(path) ? 0 : complain("%s: cannot be written to: %s", out, strerror(errno));
 }
 
 /* The file for a result of a picture: OUT, or OUT/SUB/NAME<number>.<end> if OUT is a folder, or
@@ -812,8 +813,17 @@ static inline void written(pictures *p, const char *path) {
     take(p, path);
 }
 
+/* Better now than after an hour: can a file be made there? */
+static inline int check_folder(const char *path) {
+    char folder[PATH_ROOM] = "./";
+    size_t length = (size_t)(sal_path_name(path) - path);
+    if (sal_path_kind(path) == 1) return complain("%s: is a folder", path);
+    if (length) snprintf(folder, sizeof folder, "%.*s", (int)length, path);
+    return is_writable(folder) ? 0 : complain("%s: cannot be written: %s", path, strerror(errno));
+}
+
 /* OUT of a program with one result: if it is a folder, the file `name` in it. It must not be one of
-   the files that were taken. */
+   the files that were taken, and a file can be made there. */
 static inline int out_path(sal_ctx *ctx, const pictures *p, const char *out, const char *name,
                            char path[PATH_ROOM]) {
     int folder = names_folder(out);
@@ -824,7 +834,7 @@ static inline int out_path(sal_ctx *ctx, const pictures *p, const char *out, con
     if (folder && !make_folders(path)) return complain("%s: cannot be made a folder", out);
     if (!is_standard(out) && is_taken(p, path))
         return complain("%s: is read, too; choose another place", path);
-    return 0;
+    return is_standard(out) ? 0 : check_folder(path);
 }
 
 /* The tables of a data set in a folder are read: fixations.csv, .mat files. */

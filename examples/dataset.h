@@ -818,6 +818,9 @@ static sal_result set__csv_start(sal_ctx *ctx, set__csv *c, const char *path, un
     c->at = (char *)text; c->end = c->at + size;
     c->next_line = 1;
     if (size >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3)) c->at += 3;
+    if (memchr(text, 0, size))
+        return set__fail(ctx, SAL_ERR_FORMAT, "%s: has zero bytes, which no text has: is it "
+                         "damaged?", path);
     for (const char *t = c->at; t < c->end && *t != '\n' && *t != '\r'; t++) {
         commas += *t == ','; semicolons += *t == ';'; tabs += *t == '\t';
     }

@@ -335,22 +335,14 @@ static int test_share_first(sal_dataset *set, double share) {
     return count;
 }
 
-/* Better now than after an hour: can a file be written there, and is it none that is read? */
+/* Before an hour of work: a place for each result, and only one on standard output? */
 static int check_output(evaluation *e, const char *out, const char *name) {
     char path[PATH_ROOM];
-    size_t length;
     if (!out) return 0;
-    if (is_standard(out)) {
-        if (e->standard++) return complain("-: standard output takes one result only");
-        e->quiet = 1;
-        return 0;
-    }
-    if (out_path(&e->ctx, &e->read, out, name, path)) return 1;
-    if (sal_path_kind(path) == 1) return complain("%s: is a folder", path);
-    length = (size_t)(sal_path_name(path) - path);
-    if (!length) memcpy(path, "./", length = 2);
-    path[length] = 0;
-    return is_writable(path) ? 0 : complain("%s: cannot be written: %s", out, strerror(errno));
+    if (!is_standard(out)) return out_path(&e->ctx, &e->read, out, name, path);
+    if (e->standard++) return complain("-: standard output takes one result only");
+    e->quiet = 1;
+    return 0;
 }
 
 /* The files of the data set, which no result may replace. */

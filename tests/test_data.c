@@ -559,6 +559,9 @@ static void test_csv(sal_ctx *ctx) {
         CHECK(open_fails(ctx, in_root("%s", "csv"), NULL, i == 7 ? SAL_ERR_IO : SAL_ERR_FORMAT,
                          bad[i].says), "%s is refused: %s", bad[i].what, sal_error(ctx));
     }
+    sal_file_write(ctx, in_root("%s", "csv/fixations.csv"), "image,x,y\na.png,3\0,4\n", 21);
+    CHECK(open_fails(ctx, in_root("%s", "csv"), NULL, SAL_ERR_FORMAT, "zero bytes"),
+          "a number that a zero byte cuts off is refused: %s", sal_error(ctx));
     options.skip_missing = 1;
     save_text("csv/fixations.csv", "image,x,y\nzz.png,1,2\na.png,3,4\n");
     CHECK(sal_dataset_open(ctx, in_root("%s", "csv"), &options, &set) == SAL_OK && set.count == 1,

@@ -323,6 +323,7 @@ static void test_odd_files(sal_ctx *ctx) {
     sal_file_read(ctx, path_of("a.jpg"), &jpeg, &size);
     for (accepted = 0, i = 0; i < size; i++) {
         accepted += sal_image_load_memory(ctx, jpeg, i, "cut.jpg", &back) == SAL_OK;
+        accepted += strstr(sal_error(ctx), "png") != NULL;      /* that is another format's reason */
         sal_image_free(ctx, &back);
     }
     CHECK(size > 500 && accepted == 0,

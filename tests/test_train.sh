@@ -57,6 +57,8 @@ refused "no data is refused"                         "which --data"   -m lite
 refused "no network is refused"                      "which network"  --data set
 refused "an unknown network is refused by name"      "nonet"          -m nonet --data set
 refused "a missing folder is refused by name"        "nothing"        -m lite --data nothing
+refused "so is one for the result, before it learns" "nowhere/a: cannot be written: No such" $set --out nowhere/a
+refused "and one for the log"                        "nowhere/l.csv: cannot be written" $set --log nowhere/l.csv
 refused "a size it does not take is refused"         "multiples of 8" -m lite --data set@65x64
 refused "a size of three sides is no size"           "set@64x64x64"   -m lite --data set@64x64x64
 refused "more than 64 folders are refused"           "at most 64"     -m lite --data "$(yes set | head -n 65 | paste -sd,)"
