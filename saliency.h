@@ -129,8 +129,7 @@
 
 /* --- api: core ------------------------------------------------------------------------------
 
-   Every function that can fail returns one of these; the sentence for a person is in
-   sal_error(ctx). Results come back through the last argument, untouched or zeroed on failure. */
+   Results come back through the last argument, untouched or zeroed on failure. */
 typedef enum sal_result {
     SAL_OK              =  0,
     SAL_ERR_ARGUMENT    = -1,   /* a value this function does not take */
@@ -254,8 +253,7 @@ SALDEF uint16_t sal_f32_to_bf16(float f);           /* to nearest even */
 
 /* --- api: image -----------------------------------------------------------------------------
 
-   Pictures are 8-bit RGB, rows from the top, no gaps. Maps are one float a pixel. Both own their
-   data: release with the matching _free. x runs right, y down, pixel centres are whole numbers. */
+   Pictures are 8-bit RGB, maps one float a pixel; rows from the top, without gaps. */
 typedef struct sal_image {
     int w, h;
     int grey;               /* 1: the source had no colour (R = G = B everywhere) */
@@ -278,11 +276,10 @@ SALDEF void sal_map_free(sal_ctx *ctx, sal_map *map);
 /* A new map of zeros. */
 SALDEF sal_result sal_map_new(sal_ctx *ctx, int w, int h, sal_map *map);
 
-/* Separable resampling of an interleaved plane set, pixel centres on half-pixel positions (as PIL,
-   MATLAB's imresize and PyTorch with align_corners=False have it). When a side shrinks the filter
-   widens with it (antialias); weights are normalised at the borders. SAL_FILTER_AREA is the mean of
-   what an output pixel covers, SAL_FILTER_CUBIC is Keys' with a = -1/2. Same size: an exact copy.
-   out and in are (height, width, channels) and may not overlap. */
+/* Separable resampling from in to out (height, width, channels); they may not overlap. Pixels have
+   their centres as in PIL, MATLAB's imresize and PyTorch with align_corners=False. When a side
+   shrinks the filter widens with it (antialiasing). SAL_FILTER_AREA is the mean of what an output
+   pixel covers, SAL_FILTER_CUBIC is Keys' with a = -1/2. Same size: an exact copy. */
 typedef enum sal_filter { SAL_FILTER_AREA, SAL_FILTER_LINEAR, SAL_FILTER_CUBIC } sal_filter;
 SALDEF sal_result sal_resize(sal_ctx *ctx, float *out, int ow, int oh, const float *in, int w,
                              int h, int channels, sal_filter filter);
@@ -303,12 +300,11 @@ SALDEF int sal_is_picture(const char *name);
 SALDEF sal_result sal_image_new(sal_ctx *ctx, int w, int h, sal_image *image);
 /* Decode a JPEG, PNG, BMP, PPM or PGM file held in memory; `name` stands in error texts. 16-bit
    samples are reduced to 8, CMYK is converted. The picture is turned upright by its EXIF
-   orientation (not with ctx->as_stored). Behind what is transparent `data` is white, or black if
-   what is opaque is so bright that white would hide it. Colours are not converted by the profile:
-   it is kept for sal_image_save. Damaged and truncated files are errors. (In a PNG the CRC of each
-   chunk is verified. It covers all bytes that are stored, the Adler-32 of the unpacked rows too,
-   which is therefore not computed a second time.) With SALIENCY_NO_STB only BMP, PPM and PGM are
-   read. */
+   orientation (not with ctx->as_stored). Transparent parts of `data` are white, or black if the
+   opaque ones are so bright that white would hide them. The colour profile is not applied, but kept
+   for sal_image_save. Damaged and truncated files are errors (of a PNG the CRC of each chunk is
+   verified, but not the Adler-32 of the unpacked rows). With SALIENCY_NO_STB only BMP, PPM and PGM
+   are read. */
 SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t size,
                                         const char *name, sal_image *image);
 /* A picture of 8-bit pixels in memory, from a decoder or a camera; they are copied. `stride` is the
@@ -358,7 +354,7 @@ SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_ma
 
    Textbook versions: short loops for reading, teaching and testing. Outputs first, then inputs,
    then shapes. Arrays are float32, NCHW, owned by the caller; nothing is allocated, nothing can
-   fail if the shapes are true. The equation and its source stand above each definition. */
+   fail if the shapes are right. The equation and its source stand above each definition. */
 
 /* The geometry of a convolution. Padding is zeros, per side, so it may be asymmetric. */
 typedef struct sal_conv {
@@ -673,8 +669,8 @@ typedef struct sal_net_desc {
     float blur;                 /* sigma of a Gaussian: JuntingNet 3, over the network's map; SAM 7,
                                    over the map at the picture's size; others 0 */
     float power, floor;         /* the finished map m, 0 to 1, becomes max(m^power, floor); power 0
-                                   counts as 1. A regression gives too little contrast and
-                                   certainties (0) that the logarithm of KL does not forgive. */
+                                   counts as 1. Regression gives too little contrast, and zeros,
+                                   where KL is infinite. */
     /* variants: SAM takes all of them, ML-Net no priors or its mask */
     int plain;                  /* 1: the backbone's own strides, 32 in all; 0: 8, and dilations */
     int steps;                  /* of the ConvLSTM, 1 to 4; 0: no ConvLSTM */
@@ -717,8 +713,8 @@ SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed);
 /* Runs opened later stop the ConvLSTM after so many steps, from 1 to 4: its weights fit any number
    (SAM's Table IV). Sets net->desc.steps; fails if the network has no ConvLSTM. */
 SALDEF sal_result sal_net_steps(sal_ctx *ctx, sal_net *net, int steps);
-/* All parameters as float32 in memory of their own: before training or changing them. What was
-   known of the ranges of values is forgotten. */
+/* All parameters as float32 in memory of their own, before training or changing them. The ranges of
+   values (sal_layer) are dropped. */
 SALDEF sal_result sal_net_to_float(sal_ctx *ctx, sal_net *net);
 /* The shapes of all values for an input of w x h; shapes has net->layers elements. Fails, with the
    layer and the numbers in the sentence, if the network cannot take that size. */
@@ -1082,9 +1078,9 @@ SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *wei
 SALDEF sal_result sal_model_resize(sal_ctx *ctx, sal_model *model, int w, int h);
 SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_image *image,
                                     sal_map *map);
-/* Bring a map to the manner of a data set. Laboratories smooth the fixations differently: blur is
-   the sigma of a Gaussian, as a share of the map's long side, from 0 to 1. Then each value is
-   raised to power (above 1: sharper peaks; 0 stands for 1), and the maximum becomes 1. */
+/* Adapt a map to a data set: laboratories smooth fixations differently. blur is the sigma of a
+   Gaussian, as a share of the map's long side, from 0 to 1. Then each value is raised to power
+   (above 1: sharper peaks; 0 stands for 1), and the maximum becomes 1. */
 SALDEF sal_result sal_map_adjust(sal_ctx *ctx, sal_map *map, double blur, double power);
 /* What the network itself returned for the last picture, before any post-processing: a view (h, w)
    of the model's memory, valid until the next prediction; all zero for a classical model. */
@@ -1166,8 +1162,7 @@ SALDEF sal_result sal_crop(sal_ctx *ctx, const sal_map *map, const sal_crop_desc
 
 /* --- api: fixations -------------------------------------------------------------------------
 
-   x to the right, y down, in pixels of the picture; the centre of the top left pixel is (0, 0), so
-   that a fixation falls into the pixel floor(x + 0.5), floor(y + 0.5). */
+   Coordinates are pixels of the picture: a fixation falls into floor(x + 0.5), floor(y + 0.5). */
 typedef struct sal_fixation {
     float x, y;
     float start_ms, duration_ms;    /* -1 where the set does not tell */
@@ -1203,7 +1198,7 @@ SALDEF sal_result sal_density(sal_ctx *ctx, const sal_fixation *fixations, int c
                                      SIM and IG are NaN, KL takes the real part of the logarithm (as
                                      MATLAB prints it) and EMD takes them as 0 */
 typedef struct sal_points {
-    const float *x, *y;         /* pixel coordinates, 0-based: (0, 0) is the centre of a pixel */
+    const float *x, *y;         /* as in sal_fixation */
     int count;
     int stride;                 /* floats from one x (or y) to the next; 0 counts as 1 */
 } sal_points;
@@ -1213,9 +1208,8 @@ typedef enum sal_metric_kind {
     SAL_METRIC_CC,              /* Pearson's correlation of map and density, -1..1 */
     SAL_METRIC_NSS,             /* normalised scanpath saliency: the mean of (m - mean m) / sd m at
                                    the fixated pixels, sd over n - 1. Chance 0, no bounds */
-    SAL_METRIC_AUC,             /* area under the ROC curve, 0..1, chance 0.5: how often is a
-                                   fixation's value above that of a pixel, ties counting half? No
-                                   thresholds, nothing random. Every fixation counts */
+    SAL_METRIC_AUC,             /* exact area under the ROC curve, 0..1, chance 0.5: all fixations
+                                   against all pixels */
     SAL_METRIC_SAUC,            /* the same against the fixations on other images instead of all
                                    pixels, so that the centre bias earns nothing */
     SAL_METRIC_SIM,             /* similarity: the sum of min(p, q), 0..1, of maps stretched to 0..1
@@ -1224,10 +1218,9 @@ typedef enum sal_metric_kind {
                                    is best; published numbers depend on epsilon */
     SAL_METRIC_IG,              /* information gain over the baseline (the centre prior, say), bits
                                    per fixated pixel, maps stretched as in SIM */
-    SAL_METRIC_EMD,             /* earth mover's distance: the least sum of mass times distance, in
-                                   cells, that turns the map into the density. Exact; 64 x 64 cells
-                                   take about a second, 65536 cells are the most. (MIT runs FastEMD
-                                   without a penalty for extra mass, which is the same here) */
+    SAL_METRIC_EMD,             /* earth mover's distance, in cells: mass times distance that turn
+                                   the map into the density. Exact; 64 x 64 cells take about a
+                                   second, 65536 are the most */
     SAL_METRIC_AUC_JUDD,        /* MIT's, without jitter: thresholds at the fixated pixels;
                                    negatives are the pixels not fixated */
     SAL_METRIC_AUC_BORJI,       /* MIT's: as many random pixels as fixated ones are the negatives,
@@ -1335,7 +1328,7 @@ typedef struct sal_train_progress {
     const float (*history)[SAL_COLUMN_COUNT];
 } sal_train_progress;
 
-/* What the progress callback answers. */
+/* What the progress callback returns. */
 enum { SAL_TRAIN_GO_ON, SAL_TRAIN_CHECKPOINT, SAL_TRAIN_STOP };
 
 typedef enum sal_select { SAL_SELECT_LOSS, SAL_SELECT_CC, SAL_SELECT_NSS } sal_select;
@@ -3194,9 +3187,6 @@ SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float
    >>losses  what training minimises
    ========================================================================================== */
 
-/* All terms compare one predicted map x with one human map y of n pixels (y is the fixation
-   density, for NSS the fixation counts). They return weight * loss and add weight * dloss/dx to dx,
-   which may be NULL. Sums run in double. */
 #define SAL__LOSS_EPS 1e-7      /* Keras' epsilon, as in the released codes */
 
 /* Euclidean loss:   L = sum (x - y)^2 / n,   dL/dx = 2 (x - y) / n */
@@ -3965,7 +3955,8 @@ static sal_result sal__run_open(sal_ctx *ctx, const sal_net *net, sal_net *learn
     int n = desc->n ? desc->n : 1, h = desc->h, w = desc->w;
     *out = NULL;
     if (!h && !w) { h = net->desc.h; w = net->desc.w; }
-    if (n < 1) return sal__fail(ctx, SAL_ERR_ARGUMENT, "a batch of %d pictures", n);
+    if (n < 1)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "a batch has at least one picture, not %d", n);
     SAL__TRY(sal_net_shapes(ctx, net, w, h, shapes));
     for (int i = 0; i < net->layers; i++)
         if ((double)sal__shape_count(shapes[i]) * n > INT_MAX)      /* operators count in int */
@@ -4001,7 +3992,8 @@ SALDEF sal_result sal_run_open(sal_ctx *ctx, const sal_net *net, int n, int w, i
     desc.h = h;
     desc.w = w;
     *run = NULL;
-    if (n < 1) return sal__fail(ctx, SAL_ERR_ARGUMENT, "a batch of %d pictures", n);
+    if (n < 1)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "a batch has at least one picture, not %d", n);
     return sal__run_open(ctx, net, NULL, &desc, run);
 }
 
@@ -5411,7 +5403,7 @@ static sal_result sal__desc_ok(sal_ctx *ctx, const sal_net_desc *d) {
         sal__field_get(f, d, x);
         for (int i = 0; i < 2; i++)
             if (!(x[i] >= 0 && x[i] <= f->most))
-                return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: %s is %g; 0 to %g will do",
+                return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: %s is %g; it must be from 0 to %g",
                                  sal_kind_name(d->kind), f->key, (double)x[i], (double)f->most);
     }
     if (!sal__is_sam(d->kind) && (d->plain || d->steps || (d->priors &&
@@ -6882,17 +6874,20 @@ SALDEF sal_result sal_image_new(sal_ctx *ctx, int w, int h, sal_image *image) {
     return SAL_OK;
 }
 
+/* Bytes of a pixel, and which of them are its colours; as sal_pixels counts. */
+static const struct { int bytes, red, green, blue, alpha; } sal__formats[] = {
+    { 1, 0, 0, 0, -1 }, { 2, 0, 0, 0, 1 }, { 3, 0, 1, 2, -1 }, { 4, 0, 1, 2, 3 },
+    { 3, 2, 1, 0, -1 }, { 4, 2, 1, 0, 3 }
+};
+
 /* sal_image_from_pixels of rows `stride` bytes apart, turned upright: by the EXIF orientation, 1 to
    8 (Exif 2.3, table 5), row 0 of the pixels is the top or bottom of the picture, or a side. */
 static sal_result sal__image_from(sal_ctx *ctx, const unsigned char *pixels, int w, int h,
                                   ptrdiff_t stride, sal_pixels format, int turn,
                                   sal_image *image) {
-    static const struct { int bytes, red, green, blue, alpha; } formats[] = {
-        { 1, 0, 0, 0, -1 }, { 2, 0, 0, 0, 1 }, { 3, 0, 1, 2, -1 }, { 4, 0, 1, 2, 3 },
-        { 3, 2, 1, 0, -1 }, { 4, 2, 1, 0, 3 }
-    };
-    int bytes = formats[format].bytes, alpha = formats[format].alpha;
-    int red = formats[format].red, green = formats[format].green, blue = formats[format].blue;
+    int bytes = sal__formats[format].bytes, alpha = sal__formats[format].alpha;
+    int red = sal__formats[format].red, green = sal__formats[format].green;
+    int blue = sal__formats[format].blue;
     int left = turn == 2 || turn == 3 || turn == 7 || turn == 8;        /* pixels run to the left */
     int up = turn == 3 || turn == 4 || turn == 6 || turn == 7;          /* rows run upwards */
     ptrdiff_t across = left ? -bytes : bytes, down = up ? -stride : stride, swap = across;
@@ -6935,13 +6930,12 @@ static sal_result sal__image_from(sal_ctx *ctx, const unsigned char *pixels, int
 
 SALDEF sal_result sal_image_from_pixels(sal_ctx *ctx, const void *pixels, int width, int height,
                                         ptrdiff_t stride, sal_pixels format, sal_image *image) {
-    static const char bytes[] = { 1, 2, 3, 4, 3, 4 };
     ptrdiff_t row;
     memset(image, 0, sizeof *image);
     SAL__TRY(sal__check_size(ctx, "pixels", width, height));
     if ((int)format < 0 || (int)format > (int)SAL_PIXELS_BGRA)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "pixels: there is no format %d", (int)format);
-    row = (ptrdiff_t)width * bytes[format];
+    row = (ptrdiff_t)width * sal__formats[format].bytes;
     if (stride == 0) stride = row;
     if ((stride < 0 ? -stride : stride) < row)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "pixels: a row has %.0f bytes, more than the "
@@ -8708,8 +8702,8 @@ SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal
     if (d.center_sx == 0) d.center_sx = 0.21f;
     if (d.center_sy == 0) d.center_sy = 0.21f;
     if (!(d.center_sx > 0 && d.center_sy > 0))
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: a centre prior of %g x %g: parts of the "
-                         "picture's size, above 0", sal_classical_name(kind), d.center_sx,
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: a centre prior of %g x %g: both are parts of "
+                         "the picture's size, above 0", sal_classical_name(kind), d.center_sx,
                          d.center_sy);
     SAL__TRY(sal_map_new(ctx, d.w, d.h, map));
     if (kind == SAL_CLASSICAL_CENTER)
@@ -8871,8 +8865,8 @@ static sal_result sal__eval_open(sal_ctx *ctx, const sal_score_desc *d, int need
     if (d->cell == 0) e->set.cell = 32;
     SAL__TRY(sal__check_size(ctx, "metrics", d->w, d->h));
     if (!(d->epsilon >= 0 && d->epsilon <= 1))
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "metrics: an epsilon of %g, which is from 0 to 1",
-                         d->epsilon);
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "metrics: an epsilon of %g: it must be from 0 to "
+                         "1", d->epsilon);
     e->n = (size_t)d->w * d->h;
     if (!d->map || (needs & SAL_NEEDS_DENSITY && !d->density) ||
         (needs & SAL_NEEDS_BASELINE && !d->baseline))
@@ -9508,7 +9502,7 @@ SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_ima
     sal_result r;
     int x;
     if (!image->data || image->w < 1 || image->h < 1)
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "an empty picture");
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "the picture is empty");
     sal__frame f = sal__frame_of(d->fit, image->w, image->h, w, h);
     r = sal__fitted(ctx, image->data, NULL, image->w, 3, f.sx, f.sy, f.sw, f.sh, f.w, f.h, &fitted);
     for (int c = 0; r == SAL_OK && c < 3; c++) {
@@ -9655,10 +9649,10 @@ SALDEF sal_result sal_model_resize(sal_ctx *ctx, sal_model *model, int w, int h)
 
 SALDEF sal_result sal_map_adjust(sal_ctx *ctx, sal_map *map, double blur, double power) {
     if (!(blur >= 0 && blur <= 1))
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "a blur of %g: a share of the map's long side is "
-                         "from 0 to 1", blur);
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "a blur of %g: it is a share of the map's long "
+                         "side, from 0 to 1", blur);
     if (!(power == 0 || (power >= 0.01 && power <= 100)))
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "a power of %g: from 0.01 to 100, please", power);
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "a power of %g: it is from 0.01 to 100", power);
     if (blur > 0)
         SAL__TRY(sal_blur(ctx, map->data, map->data, map->w, map->h,
                           blur * SAL__MAX(map->w, map->h), 4, SAL_BORDER_REPLICATE));
@@ -9685,8 +9679,8 @@ SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_im
     memset(map, 0, sizeof *map);
     desc.center = model->center;
     if (model->net && (model->domain < 0 || model->domain >= SAL_DOMAIN_COUNT))
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "domain %d: they count from 0 to %d", model->domain,
-                         SAL_DOMAIN_COUNT - 1);
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no domain %d: domains are 0 to %d",
+                         model->domain, SAL_DOMAIN_COUNT - 1);
     if (!model->net) r = sal_classical(ctx, model->classical, image, &desc, map);
     else {
         model->run->domain = &model->domain;
@@ -10080,11 +10074,11 @@ SALDEF sal_result sal_explain(sal_ctx *ctx, const sal_net *net, const sal_image 
     float *input = NULL, *dout = NULL, *sums = NULL;
     memset(out, 0, sizeof *out);
     if (desc->layer < 0 || desc->layer >= net->layers)
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s has no layer %d: they count from 0 to %d",
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s has no layer %d: its layers are 0 to %d",
                          net->name, desc->layer, net->layers - 1);
     if (desc->domain < 0 || desc->domain >= SAL_DOMAIN_COUNT)
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "domain %d: they count from 0 to %d", desc->domain,
-                         SAL_DOMAIN_COUNT - 1);
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no domain %d: domains are 0 to %d",
+                         desc->domain, SAL_DOMAIN_COUNT - 1);
     int layer = desc->layer;
     while (net->layer[layer].op == SAL_OP_DROPOUT) layer = net->layer[layer].input[0];
     SAL__TRY(sal__explain_net(ctx, net, &own));
@@ -10125,8 +10119,8 @@ SALDEF sal_result sal_attention(sal_ctx *ctx, const sal_net *net, const sal_imag
     int i = 0;
     memset(map, 0, sizeof *map);
     if (step < 1 || step > net->desc.steps)
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "step %d of a ConvLSTM: %s takes %d", step,
-                         net->name, net->desc.steps);
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no step %d: %s has %d steps of a "
+                         "ConvLSTM", step, net->name, net->desc.steps);
     SAL__TRY(sal__explain_net(ctx, net, &own));
     while (own.layer[i].op != SAL_OP_CONVLSTM) i++;
     sal_result r = sal__explain_run(ctx, &own, image, i, NULL, &input, &run);
@@ -10657,8 +10651,8 @@ static sal_result sal__sample_check(sal_ctx *ctx, const char *name, sal_sample *
                          s->fixations);
     for (size_t i = 0; i < (size_t)w * h; i++)
         if (!(s->density.data[i] >= 0 && s->density.data[i] <= FLT_MAX))
-            return sal__fail(ctx, SAL_ERR_NUMERIC, "%s: a density of %g: they are finite and not "
-                             "negative", name, (double)s->density.data[i]);
+            return sal__fail(ctx, SAL_ERR_NUMERIC, "%s: the density has the value %g: it must "
+                             "be finite and not negative", name, (double)s->density.data[i]);
     sal__map_normalise(&s->density);
     return SAL_OK;
 }
@@ -11064,8 +11058,8 @@ static sal_result sal__train_resume(sal__trainer *t) {
                                &t->at.best_epoch, &loss, &best) != 5 ||
             t->at.epoch < 0 || t->at.epoch > t->desc.epochs || t->at.step < 0 ||
             t->at.step >= t->at.steps || t->at.best_epoch < 0 || t->at.best_epoch > t->at.epoch)
-            r = sal__fail(t->ctx, SAL_ERR_FORMAT, "%s: does not say where training stood",
-                          t->desc.state);
+            r = sal__fail(t->ctx, SAL_ERR_FORMAT, "%s: train.at does not say where training "
+                          "stood", t->desc.state);
         else {
             uint64_t bits = loss;
             memcpy(&t->epoch_loss, &bits, sizeof bits);
@@ -11282,11 +11276,11 @@ static sal_result sal__train_pictures(sal__trainer *t) {
         s->domain = info.domain;
         s->size = val ? 0 : sal__size_of(t, info.h, info.w);
         if (s->size < 0)
-            return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "at most %d sizes of the input, please",
-                             SAL__SIZES);
+            return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "the samples have more than %d sizes of "
+                             "the input", SAL__SIZES);
         if (s->domain < 0 || s->domain >= SAL_DOMAIN_COUNT)
-            return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s: domain %d: they count from 0 to %d",
-                             s->name, s->domain, SAL_DOMAIN_COUNT - 1);
+            return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s: there is no domain %d: domains are 0 "
+                             "to %d", s->name, s->domain, SAL_DOMAIN_COUNT - 1);
     }
     return SAL_OK;
 }
@@ -11331,7 +11325,7 @@ static sal_result sal__train_check(const sal__trainer *t) {
                          "batch of at least 1; crop and average are from 0 to below 1, colour to "
                          "1, dropout is at most 0.99, target_low finite and below 1");
     if (d->ranks > 1 && (!d->reduce || d->rank < 0 || d->rank >= d->ranks))
-        return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "process %d of %d: they count from 0, and "
+        return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "process %d of %d: processes count from 0, and "
                          "several need the function reduce, which adds up their gradients",
                          d->rank, d->ranks);
     if (d->features && (d->crop > 0 || d->colour > 0))

@@ -298,7 +298,7 @@ static void test_refusals(sal_ctx *ctx) {
     static const struct { sal_kind kind; int plain, steps, priors; const char *part; } odd[] = {
         { SAL_KIND_LITE, 1, 0, 0, "lite has no such variant: a plain backbone" },
         { SAL_KIND_MLNET, 0, 1, 2, "mlnet has no such variant" },
-        { SAL_KIND_SAM_VGG, 0, 5, 1, "sal.steps is 5; 0 to 4" },
+        { SAL_KIND_SAM_VGG, 0, 5, 1, "sal.steps is 5; it must be from 0 to 4" },
         { SAL_KIND_SAM_RESNET, 0, -1, 1, "sal.steps is -1" },
         { SAL_KIND_MLNET, 0, 0, 1, "mlnet has no such variant" },
         { SAL_KIND_JUNTINGNET, 0, 0, 2, "a mask also for mlnet" },
