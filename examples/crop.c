@@ -271,6 +271,8 @@ static int read_shape(void *into, const char *option, const char *value) {
         (pixels && (w > 32768 || h > 32768 || w < 1 || h < 1 || w > floor(w) || h > floor(h))))
         return complain(pixels ? "%s %s: WxH is expected, 1 to 32768 pixels, as 320x240"
                                : "%s %s: W:H is expected, as 16:9", option, value);
+    if (pixels && w * h > SAL_MAX_PIXELS)
+        return complain("%s %s: a picture has at most %d pixels", option, value, SAL_MAX_PIXELS);
     if (exact) { o->crop.w = (int)w; o->crop.h = (int)h; return 0; }
     if (pixels) { o->w = (int)w; o->h = (int)h; }
     o->crop.aspect = w / h;

@@ -189,6 +189,7 @@ refused "an unknown option is refused by name"    "--wrong"          --wrong "$p
 refused "a shape without a colon is refused"      "16:9"             -a 16x9 "$photo"
 refused "a shape of nothing is refused"           "-a 0:1"           -a 0:1 "$photo"
 refused "a size without an x is refused"          "320x240"          -s 320 "$photo"
+refused "a size of too many pixels is refused"      "268435456 pixels" -s 32768x32768 "$photo"
 refused "a box larger than the picture is refused" "900"           --box 900x900 "$photo"
 refused "half a pixel is refused"                 "--box 10.5x10"    --box 10.5x10 "$photo"
 refused "a boost that is not there is refused"    "nothing.pgm"      --boost nothing.pgm:2 "$photo"
