@@ -9,6 +9,7 @@ passed=0 failed=0 skipped=0
 # way NAME COMPILER FLAGS [RUNNER [TESTS]]
 way() {
     folder="build/$1" targets=tests programs="build/$1/test_*"
+    [ -z "$4" ] && targets="tests all"                  # some tests run the programs beside them
     [ -n "$5" ] && targets=$(printf "$folder/test_%s " $5) && programs=$targets
     echo "=== $1: $2 $3"
     if ! command -v "${2%% *}" >/dev/null || { [ -n "$4" ] && ! command -v "${4%% *}" >/dev/null; }; then

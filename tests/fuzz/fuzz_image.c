@@ -3,7 +3,8 @@
 
        clang -g -O1 -fsanitize=fuzzer,address,undefined,float-cast-overflow \
              -fno-sanitize-recover=all -I. tests/fuzz/fuzz_image.c -o build/fuzz_image -lm
-       build/fuzz_image -max_len=2048 -timeout=10 build/corpus tests/fuzz/corpus/image
+       build/fuzz_image -dict=tests/fuzz/image.dict -max_len=2048 -timeout=10 build/corpus \
+             tests/fuzz/corpus/image
 
    (build/corpus is an empty folder for what is found.) */
 #include "fuzz.h"
@@ -25,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     sal_image image;
     sal__about about;
     volatile unsigned char last;
-    uint8_t *copy = (uint8_t *)malloc(size + 1);
+    uint8_t *copy = (uint8_t *)malloc(size > 0 ? size : 1);
     int w = 0, h = 0, png = size > 14 && data[0] == 0x89;
     memcpy(copy, data, size);
     if (png) repair_png(copy, size);
