@@ -11331,7 +11331,7 @@ static sal_result sal__train_check(const sal__trainer *t) {
     if (d->features && (d->crop > 0 || d->colour > 0))
         return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "cached features hold pictures only plain and "
                          "mirrored: leave out crop and colour");
-    return SAL_OK;
+    return sal__desc_ok(t->ctx, &t->net->desc);     /* no other can be saved */
 }
 
 /* A context for each worker: single-threaded and silent. */

@@ -470,7 +470,7 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
         option_text("--features", &o->features),
         option_number("--dropout", &o->dropout, 0, 1),
         option_size("--input", o->input),
-        option_number("--blur", &o->blur, 0, 1000),
+        option_number("--blur", &o->blur, 0, 100),
         option_text("--loss", &o->loss),
         option_text("--opt", &o->rule),
         option_whole("--epochs", &o->epochs, 1, 1000000),

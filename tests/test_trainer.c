@@ -449,7 +449,7 @@ static void test_unseen(sal_ctx *ctx) {
 
 /* What no training comes of is refused at once, and weights that were lost in the last step. */
 static void test_senseless(sal_ctx *ctx) {
-    for (int k = 0; k < 9; k++) {
+    for (int k = 0; k < 10; k++) {
         sal_train_desc d = desc();
         sal_train_result result;
         sal_net *net = new_net(ctx, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
@@ -463,9 +463,12 @@ static void test_senseless(sal_ctx *ctx) {
         if (k == 6) d.target_low = 1;
         if (k == 7) d.target_low = NAN;
         if (k == 8) { d.batch = LEARN; d.optim.max_norm = 0; d.schedule.rate = 1e60; }
+        if (k == 9) net->desc.blur = 1000;
         sal_result r = sal_train(ctx, net, &d, &result);
         if (k < 8) CHECK(r == SAL_ERR_ARGUMENT && strstr(ctx->error, "training needs"),
                          "training without sense is refused (%d)", k);
+        else if (k == 9) CHECK(r == SAL_ERR_ARGUMENT && strstr(ctx->error, "sal.blur"),
+                               "nor is a network trained that could not be saved: %s", ctx->error);
         else CHECK(r == SAL_ERR_NUMERIC && strstr(ctx->error, "learning rate"),
                    "one step of a rate of 1e60 leaves no weights to work with: %s", ctx->error);
         sal_net_free(ctx, net);
