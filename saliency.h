@@ -1169,9 +1169,9 @@ typedef struct sal_fixation {
     int subject;                    /* from 0; always 0 in sets that pool their viewers */
 } sal_fixation;
 
-/* The density of fixations: counts per pixel (clipped into the picture), blurred by a Gaussian cut
-   at 4 sigma with zeros outside, scaled to a maximum of 1. All zeros without fixations. What is not
-   finite is left out. */
+/* The density of fixations: counts per pixel, blurred by a Gaussian cut at 4 sigma with zeros
+   outside, scaled to a maximum of 1. All zeros without fixations. What is up to a pixel outside of
+   the picture counts at its edge; what is further out, or not finite, is left out. */
 SALDEF sal_result sal_density(sal_ctx *ctx, const sal_fixation *fixations, int count, int w, int h,
                               double sigma, sal_map *map);
 
@@ -8732,7 +8732,7 @@ SALDEF sal_result sal_density(sal_ctx *ctx, const sal_fixation *fixations, int c
     for (int k = 0; k < count; k++) {
         float fx = fixations[k].x, fy = fixations[k].y;
         int x = sal__to_int(floor(fx + 0.5), 0, w - 1), y = sal__to_int(floor(fy + 0.5), 0, h - 1);
-        if (fabsf(fx) <= FLT_MAX && fabsf(fy) <= FLT_MAX) map->data[(size_t)y * w + x] += 1;
+        if (fx >= -1 && fy >= -1 && fx <= w && fy <= h) map->data[(size_t)y * w + x] += 1;
     }
     sal_result r = sal_blur(ctx, map->data, map->data, w, h, sigma, 4, SAL_BORDER_ZERO);
     if (r != SAL_OK) { sal_map_free(ctx, map); return r; }

@@ -669,7 +669,7 @@ static void test_density(sal_ctx *ctx) {
     sal_map map;
     memset(f, 0, sizeof f);
     f[0].x = 10.4f; f[0].y = 7.6f;                  /* the pixel (10, 8) */
-    f[1].x = -0.7f; f[1].y = 40;                    /* clipped to (0, 19) */
+    f[1].x = -0.7f; f[1].y = 20;                    /* a pixel outside: at the edge, (0, 19) */
     if (sal_density(ctx, f, 1, 30, 20, 2, &map) == SAL_OK) {
         CHECK(map.data[8 * 30 + 10] == 1, "the density of one fixation is 1 at its pixel");
         CHECK(fabs(map.data[8 * 30 + 13] - exp(-9.0 / 8)) < 1e-6, "and exp(-9/8) three pixels "

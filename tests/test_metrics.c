@@ -606,24 +606,25 @@ static void test_memory(void) {
     ctx.alloc = NULL; ctx.free = NULL;
 }
 
-/* Fixations that are not finite are nowhere; far outside is at the edge. */
+/* Fixations that are not finite, or far outside, are nowhere. */
 static void test_odd_fixations(void) {
     const float nan = (float)NAN, inf = (float)INFINITY;
     sal_fixation odd[] = { { nan, 3, 0, 0, 0 }, { 3, nan, 0, 0, 0 }, { inf, 3, 0, 0, 0 },
-                           { 3, -inf, 0, 0, 0 }, { 5, 4, 0, 0, 0 }, { 1e30f, -1e30f, 0, 0, 0 } };
-    float x[6], y[6], values[12 * 9];
+                           { 3, -inf, 0, 0, 0 }, { 1e30f, -2, 0, 0, 0 }, { 5, 4, 0, 0, 0 },
+                           { 12, -1, 0, 0, 0 } };
+    float x[7], y[7], values[12 * 9];
     sal_map all, two;
     int i;
     for (i = 0; i < 12 * 9; i++) values[i] = (float)(i * i % 31);
-    CHECK(sal_density(&ctx, odd, 6, 12, 9, 1, &all) == SAL_OK &&
-          sal_density(&ctx, odd + 4, 2, 12, 9, 1, &two) == SAL_OK &&
+    CHECK(sal_density(&ctx, odd, 7, 12, 9, 1, &all) == SAL_OK &&
+          sal_density(&ctx, odd + 5, 2, 12, 9, 1, &two) == SAL_OK &&
           !memcmp(all.data, two.data, sizeof values) && all.data[11] > all.data[0],
-          "sal_density leaves out what is not finite and takes what is far to the edge");
+          "sal_density leaves out what is not finite or far outside; a pixel outside is the edge");
     sal_map_free(&ctx, &two);
-    CHECK(sal_density(&ctx, odd, 4, 12, 9, 1, &two) == SAL_OK && two.data[39] == 0,
+    CHECK(sal_density(&ctx, odd, 5, 12, 9, 1, &two) == SAL_OK && two.data[11] == 0,
           "and is zero with nothing else");
-    for (i = 0; i < 6; i++) { x[i] = odd[i].x; y[i] = odd[i].y; }
-    sal_points odd_points = { x, y, 6, 1 }, one = { x + 4, y + 4, 1, 1 };
+    for (i = 0; i < 7; i++) { x[i] = odd[i].x; y[i] = odd[i].y; }
+    sal_points odd_points = { x, y, 7, 1 }, one = { x + 5, y + 5, 1, 1 };
     double a[6] = { 0 }, b[6] = { 1 };
     int same = 1;
     sal_score_desc d = desc_of(values, NULL, 12, 9);
