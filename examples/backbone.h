@@ -3,6 +3,7 @@
    public functions are all that it uses. Include it behind saliency.h.
 
        if (backbone_load(ctx, net, "vgg16.safetensors")) puts(sal_error(ctx));
+       if (backbone_head_load(ctx, net, "sam-vgg.safetensors")) puts(sal_error(ctx));
 
    What a tensor of a public checkpoint is called in our files:
        torchvision VGG-16      features.N.{weight,bias}    backbone.convB_I.{weight,bias}
@@ -213,6 +214,33 @@ static inline sal_result backbone_load(sal_ctx *ctx, sal_net *net, const char *p
         net->desc = desc;
     }
     sal_net_free(ctx, fresh);
+    sal_safetensors_free(ctx, &file);
+    return r;
+}
+
+/* The other way round: the parameters of net not called backbone.* from a file of our own, which
+   may be another network's. Those that the file does not have stay as they are; at least one must
+   be there. Brings all parameters to float32. On failure no value is changed. */
+static inline sal_result backbone_head_load(sal_ctx *ctx, sal_net *net, const char *path) {
+    sal_safetensors file;
+    int found = 0;
+    sal_result r = sal_safetensors_load(ctx, path, &file);
+    if (r) return r;
+    for (int write = 0; write < 2 && !r; write++) {
+        for (int i = 0; i < net->params && !r; i++) {
+            sal_param *p = &net->param[i];
+            const sal_named_tensor *t = sal_safetensors_find(&file, p->name);
+            if (!t || !strncmp(p->name, "backbone.", 9)) continue;
+            found++;
+            if (write) sal_tensor_read(&t->tensor, 0, sal_tensor_count(&t->tensor),
+                                       (float *)p->value.data);
+            else r = backbone_check(ctx, path, net, p, t);
+        }
+        if (!r && !found)
+            r = backbone_fail(ctx, SAL_ERR_SHAPE, "%s: nothing in it stands behind the backbone of "
+                              "%s", path, net->name);
+        if (!r) r = sal_net_to_float(ctx, net);
+    }
     sal_safetensors_free(ctx, &file);
     return r;
 }

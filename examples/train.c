@@ -43,7 +43,8 @@ static const char help[] =
     " network\n"
     "  --init FILE          start from these weights instead of random ones\n"
     "  --start S            random weights: paper, or he (He et al. 2015; the input is centred)\n"
-    "  --backbone FILE      load the backbone from a public checkpoint\n"
+    "  --backbone FILE      load the backbone from a public checkpoint or a network of ours\n"
+    "  --head FILE          load what stands behind it, as far as this network of ours has it\n"
     "  --plain              sam-vgg, sam-resnet: the backbone's own strides, 32 in all, not 8\n"
     "  --steps N            of their ConvLSTM, 1 to 4; 0: without it (default 4, or --init's)\n"
     "  --priors P           none, gaussian or mask (mlnet: none or mask)\n"
@@ -78,7 +79,7 @@ static const char help[] =
 /* The command line. Texts are NULL, numbers below 0 for options that are not given. */
 typedef struct options {
     const char *model, *data, *val, *domain;
-    const char *init, *start, *backbone, *priors, *freeze, *features;
+    const char *init, *start, *backbone, *head, *priors, *freeze, *features;
     const char *loss, *rule, *rate, *schedule, *momentum, *select;
     const char *out, *log, *plot;
     int input[2], plain, steps, skip, no_mirror, fixed_norm, resume, quiet;
@@ -387,7 +388,8 @@ static int make_network(sal_ctx *ctx, const options *o, sal_net **net) {
         }
     } else if (new_network(ctx, o, net)) return 1;
     if (o->blur >= 0) (*net)->desc.blur = (float)o->blur;
-    if (o->backbone && backbone_load(ctx, *net, o->backbone))
+    if ((o->backbone && backbone_load(ctx, *net, o->backbone)) ||
+        (o->head && backbone_head_load(ctx, *net, o->head)))
         return complain("%s", sal_error(ctx));
     return 0;
 }
@@ -462,6 +464,7 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
         option_text("--init", &o->init),
         option_text("--start", &o->start),
         option_text("--backbone", &o->backbone),
+        option_text("--head", &o->head),
         option_text("--freeze", &o->freeze),
         option_flag("--plain", &o->plain),
         option_whole("--steps", &o->steps, 0, 4),
@@ -545,6 +548,7 @@ static int choose_files(sal_ctx *ctx, const char *network, const sal_folders_des
     given[0] = o->out ? o->out : name; given[1] = o->log; given[2] = o->plot;
     if (o->init) take(&read, o->init);
     if (o->backbone) take(&read, o->backbone);
+    if (o->head) take(&read, o->head);
     for (i = 0; i < sets->datas; i++) take_tables(ctx, &read, sets->data[i]);
     for (i = 0; i < sets->vals; i++) take_tables(ctx, &read, sets->val[i]);
     for (i = 0; i < 3 && !status; i++) {

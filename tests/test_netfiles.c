@@ -393,6 +393,49 @@ static void test_guess(sal_ctx *ctx) {
     remove(OUT);
 }
 
+/* What stands behind the backbone goes from one network to another. */
+static void test_head(sal_ctx *ctx) {
+    sal_net *from = new_net(ctx, SAL_KIND_SAM_VGG, 16, 31);
+    sal_net *to = new_net(ctx, SAL_KIND_SAM_RESNET, 16, 32);
+    sal_net *before = new_net(ctx, SAL_KIND_SAM_RESNET, 16, 32);
+    int taken = 0, kept = 0, lstm = 0;
+    sal_result r;
+    sal_net_save(ctx, from, OUT, SAL_DTYPE_F32, NULL, 0);
+    r = backbone_head_load(ctx, to, OUT);
+    CHECK(r == SAL_OK, "sam-resnet takes the head of sam-vgg%s", r ? sal_error(ctx) : "");
+    for (int i = 0; i < to->params; i++) {
+        const char *name = to->param[i].name;
+        size_t bytes = sal_tensor_count(&to->param[i].value) * sizeof(float);
+        for (int k = 0; k < from->params; k++)
+            taken += !strcmp(name, from->param[k].name) &&
+                     !memcmp(to->param[i].value.data, from->param[k].value.data, bytes);
+        kept += (!strncmp(name, "backbone.", 9) || !strncmp(name, "reduce.", 7)) &&
+                !memcmp(to->param[i].value.data, before->param[i].value.data, bytes);
+        lstm += !strncmp(name, "head.lstm.", 10);
+    }
+    CHECK(lstm > 10 && taken > lstm && taken + kept == to->params,
+          "all %d parameters that both have; the other %d stay", taken, kept);
+    sal_net_free(ctx, from);
+    from = new_net(ctx, SAL_KIND_SAM_VGG, 8, 31);
+    sal_net_save(ctx, from, OUT, SAL_DTYPE_F32, NULL, 0);
+    sal_net_free(ctx, from);
+    from = to;
+    to = new_net(ctx, SAL_KIND_SAM_RESNET, 16, 32);
+    r = backbone_head_load(ctx, to, OUT);
+    CHECK(r == SAL_ERR_SHAPE && same_params(ctx, before, to) == to->params,
+          "a head of another width is refused and changes nothing: %s", sal_error(ctx));
+    sal_net_free(ctx, from);
+    from = new_net(ctx, SAL_KIND_WEPSAM, 16, 31);
+    sal_net_save(ctx, from, OUT, SAL_DTYPE_F32, NULL, 0);
+    r = backbone_head_load(ctx, to, OUT);
+    CHECK(r == SAL_ERR_SHAPE && same_params(ctx, before, to) == to->params,
+          "a file without such a head is refused: %s", sal_error(ctx));
+    sal_net_free(ctx, from);
+    sal_net_free(ctx, to);
+    sal_net_free(ctx, before);
+    remove(OUT);
+}
+
 /* --- backbones -------------------------------------------------------------------------------- */
 
 enum { MOST = 400 };
@@ -747,6 +790,7 @@ int main(void) {
     test_variant_refusals(&ctx);
     test_set(&ctx);
     test_guess(&ctx);
+    test_head(&ctx);
     test_backbone(&ctx, SAL_KIND_MLNET);
     test_backbone(&ctx, SAL_KIND_SAM_RESNET);
     test_folded(&ctx);
