@@ -1022,8 +1022,6 @@ typedef enum sal_classical_kind {
 typedef struct sal_classical_desc {
     int w, h;                   /* size of the map; 0: that of the picture */
     int center;                 /* 1: multiply the map by the centre prior */
-    float center_sx, center_sy; /* the prior's standard deviations as parts of width and height; 0:
-                                   0.21, the best fit to MIT1003 (OSIE 0.225, Scene 0.195) */
 } sal_classical_desc;
 
 /* "center", "spectral", "itti", "gbvs", "bms"; and back, or SAL_ERR_ARGUMENT. */
@@ -1033,7 +1031,8 @@ SALDEF sal_result sal_classical_from_name(const char *name, sal_classical_kind *
    difference, as in a picture of one colour). desc may be NULL. The caller frees the map. */
 SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal_image *image,
                                 const sal_classical_desc *desc, sal_map *map);
-/* out (h, w) = exp(-dx^2 / 2 (sx w)^2 - dy^2 / 2 (sy h)^2), dx and dy from the centre. */
+/* out (h, w) = exp(-dx^2 / 2 (sx w)^2 - dy^2 / 2 (sy h)^2), dx and dy from the centre. The prior of
+   models has sx = sy = 0.21, the best fit to MIT1003 (OSIE 0.225, Scene 0.195). */
 SALDEF void sal_center_prior(float *out, int w, int h, double sx, double sy);
 
 /* --- api: predict ------------------------------------------------------------------------------
@@ -1345,7 +1344,6 @@ typedef struct sal_train_desc {
     int fixed_norm;
     double dropout;             /* rate of the dropout layers; < 0: as the network has it */
     sal_loss loss;
-    double target_low;          /* densities run from here to 1: 0; released JuntingNet: -1 */
     sal_optim_desc optim;
     sal_schedule schedule;
     double momentum, momentum_end;      /* linear over all steps */
@@ -7895,6 +7893,18 @@ SALDEF void sal_center_prior(float *out, int w, int h, double sx, double sy) {
         }
 }
 
+#define SAL__CENTER 0.21f
+
+/* The map times the centre prior. */
+static sal_result sal__map_center(sal_ctx *ctx, sal_map *map) {
+    sal_map prior;
+    SAL__TRY(sal_map_new(ctx, map->w, map->h, &prior));
+    sal_center_prior(prior.data, map->w, map->h, SAL__CENTER, SAL__CENTER);
+    for (size_t i = 0; i < (size_t)map->w * map->h; i++) map->data[i] *= prior.data[i];
+    sal_map_free(ctx, &prior);
+    return SAL_OK;
+}
+
 /* --- spectral residual -------------------------------------------------------------------
 
    X. Hou, L. Zhang, "Saliency detection: a spectral residual approach", CVPR 2007. The log
@@ -8690,7 +8700,6 @@ static sal_result sal__classical_map(sal_ctx *ctx, const struct sal__classical_r
 SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal_image *image,
                                 const sal_classical_desc *desc, sal_map *map) {
     sal_classical_desc d = SAL__ZEROED;
-    sal_map prior = SAL__ZEROED;
     sal_result r = SAL_OK;
     memset(map, 0, sizeof *map);
     if (desc) d = *desc;
@@ -8699,24 +8708,12 @@ SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal
     SAL__TRY(sal__check_size(ctx, "picture", image->w, image->h));
     if (d.w == 0) d.w = image->w;
     if (d.h == 0) d.h = image->h;
-    if (d.center_sx == 0) d.center_sx = 0.21f;
-    if (d.center_sy == 0) d.center_sy = 0.21f;
-    if (!(d.center_sx > 0 && d.center_sy > 0))
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: a centre prior of %g x %g: both are parts of "
-                         "the picture's size, above 0", sal_classical_name(kind), d.center_sx,
-                         d.center_sy);
     SAL__TRY(sal_map_new(ctx, d.w, d.h, map));
     if (kind == SAL_CLASSICAL_CENTER)
-        sal_center_prior(map->data, d.w, d.h, d.center_sx, d.center_sy);
+        sal_center_prior(map->data, d.w, d.h, SAL__CENTER, SAL__CENTER);
     else
         r = sal__classical_map(ctx, &sal__classicals[kind], image, map);
-    if (r == SAL_OK && d.center && kind != SAL_CLASSICAL_CENTER) {
-        r = sal_map_new(ctx, d.w, d.h, &prior);
-        if (r == SAL_OK) sal_center_prior(prior.data, d.w, d.h, d.center_sx, d.center_sy);
-        for (size_t i = 0; r == SAL_OK && i < (size_t)d.w * d.h; i++)
-            map->data[i] *= prior.data[i];
-        sal_map_free(ctx, &prior);
-    }
+    if (r == SAL_OK && d.center && kind != SAL_CLASSICAL_CENTER) r = sal__map_center(ctx, map);
     if (r == SAL_OK) sal__map_hide(image, map);
     else sal_map_free(ctx, map);
     return r;
@@ -9662,16 +9659,6 @@ SALDEF sal_result sal_map_adjust(sal_ctx *ctx, sal_map *map, double blur, double
     return SAL_OK;
 }
 
-/* The map times the centre prior. */
-static sal_result sal__map_center(sal_ctx *ctx, const sal_image *image, sal_map *map) {
-    sal_map prior;
-    SAL__TRY(sal_classical(ctx, SAL_CLASSICAL_CENTER, image, NULL, &prior));
-    for (size_t i = 0; i < (size_t)map->w * map->h; i++) map->data[i] *= prior.data[i];
-    sal__map_normalise(map);
-    sal_map_free(ctx, &prior);
-    return SAL_OK;
-}
-
 SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_image *image,
                                     sal_map *map) {
     sal_classical_desc desc = SAL__ZEROED;
@@ -9685,7 +9672,10 @@ SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_im
     else {
         model->run->domain = &model->domain;
         r = sal_predict_run(ctx, model->run, image, map);
-        if (r == SAL_OK && model->center) r = sal__map_center(ctx, image, map);
+        if (r == SAL_OK && model->center) {
+            r = sal__map_center(ctx, map);
+            sal__map_normalise(map);
+        }
     }
     if (r == SAL_OK && (model->blur != 0 || model->power != 0)) {
         r = sal_map_adjust(ctx, map, model->blur, model->power);
@@ -10740,7 +10730,6 @@ static sal_result sal__view_image(sal_ctx *ctx, const sal__trainer *t, const sal
 static void sal__view_maps(const sal__trainer *t, const sal__picture *s, const sal__view *v,
                            float *density, float *fixations) {
     const sal__size *z = &t->size[s->size];
-    double low = t->desc.target_low;
     int w = z->tw, h = z->th;
     int whole = v->w == z->iw && v->h == z->ih && w == z->dw && h == z->dh;
     for (int y = 0; y < h; y++) {
@@ -10758,7 +10747,7 @@ static void sal__view_maps(const sal__trainer *t, const sal__picture *s, const s
                 value = (1 - b.t) * ((1 - a.t) * top[a.low] + a.t * top[a.high]) +
                         b.t * ((1 - a.t) * bottom[a.low] + a.t * bottom[a.high]);
             }
-            density[(size_t)y * w + to] = (float)(low + (1 - low) * value / 65535);
+            density[(size_t)y * w + to] = (float)(value / 65535);
         }
     }
     memset(fixations, 0, (size_t)h * w * sizeof(float));
@@ -10991,9 +10980,8 @@ static void sal__recipe(const sal__trainer *t, sal__bytes *text) {
         { "schedule", (double)s->kind }, { "rate", s->rate }, { "last rate", s->rate_end },
         { "factor", s->factor }, { "every", (double)s->every }, { "momentum", d->momentum },
         { "last momentum", d->momentum_end }, { "mirror", (double)d->mirror }, { "crop", d->crop },
-        { "colour", d->colour }, { "average", d->average }, { "lowest target", d->target_low },
-        { "select", (double)d->select }, { "loss enlarged", (double)d->loss.upsample },
-        { "loss of the peak", (double)d->loss.peak }
+        { "colour", d->colour }, { "average", d->average }, { "select", (double)d->select },
+        { "loss enlarged", (double)d->loss.upsample }, { "loss of the peak", (double)d->loss.peak }
     };
     for (int i = 0; i < SAL__COUNT(item); i++)
         sal__bytes_print(text, "\n%s %s", item[i].name,
@@ -11319,11 +11307,10 @@ static sal_result sal__train_check(const sal__trainer *t) {
     for (int i = 0; i < SAL_LOSS_COUNT; i++) terms += d->loss.weight[i] != 0;
     if (!d->train || d->train->count < 1 || d->epochs < 1 || d->batch < 1 || !terms ||
         !(d->crop >= 0 && d->crop < 1) || !(d->average >= 0 && d->average < 1) ||
-        !(d->colour >= 0 && d->colour <= 1) || !(d->dropout <= .99) ||
-        !(d->target_low < 1 && d->target_low >= -FLT_MAX))
+        !(d->colour >= 0 && d->colour <= 1) || !(d->dropout <= .99))
         return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "training needs samples, a loss, epochs and a "
                          "batch of at least 1; crop and average are from 0 to below 1, colour to "
-                         "1, dropout is at most 0.99, target_low finite and below 1");
+                         "1, dropout is at most 0.99");
     if (d->ranks > 1 && (!d->reduce || d->rank < 0 || d->rank >= d->ranks))
         return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "process %d of %d: processes count from 0, and "
                          "several need the function reduce, which adds up their gradients",

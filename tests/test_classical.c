@@ -293,16 +293,16 @@ static void test_blob(sal_ctx *ctx) {
                   "%s: the one odd disc at 220 90 attracts most (%d %d)", name, x, y);
         sal_map_free(ctx, &again);
 
-        d.center = 1; d.center_sx = 0.3f; d.center_sy = 0.2f;
+        d.center = 1;
         sal_classical(ctx, classical_kind(k), &im, &d, &again);
         sal_map_new(ctx, 320, 240, &prior);
-        sal_center_prior(prior.data, 320, 240, 0.3f, 0.2f);
+        sal_center_prior(prior.data, 320, 240, 0.21f, 0.21f);
         for (i = 0; i < 320 * 240 && k != SAL_CLASSICAL_CENTER; i++) prior.data[i] *= map.data[i];
         for (most = 0, i = 0; i < 320 * 240; i++) most = MAX(most, prior.data[i]);
         for (i = 0; i < 320 * 240; i++) prior.data[i] /= most;
         for (i = 0; i < 320 * 240; i++)
             off = MAX(off, fabs(prior.data[i] - again.data[i]));
-        CHECK(off < 1e-6 && is_proper(&again), "%s: with the centre prior that is asked for", name);
+        CHECK(off < 1e-6 && is_proper(&again), "%s: with the centre prior", name);
         sal_map_free(ctx, &again); sal_map_free(ctx, &prior);
 
         memset(&d, 0, sizeof d);
@@ -316,9 +316,6 @@ static void test_blob(sal_ctx *ctx) {
     CHECK(!sal_classical_from_name("gbvs", &kind) && kind == SAL_CLASSICAL_GBVS &&
           sal_classical_from_name("GBVS2", &kind) == SAL_ERR_ARGUMENT,
           "models are found by their names");
-    d.center_sx = -1;
-    CHECK(sal_classical(ctx, SAL_CLASSICAL_BMS, &im, &d, &map) == SAL_ERR_ARGUMENT && !map.data,
-          "a negative deviation is refused: %s", sal_error(ctx));
     CHECK(sal_classical(ctx, classical_kind(SAL_CLASSICAL_COUNT), &im, NULL, &map) == SAL_ERR_ARGUMENT &&
           !map.data, "there is no other model: %s", ctx->error);
     sal_image_free(ctx, &im);

@@ -476,7 +476,7 @@ static void test_sizes(void) {
         same &= run_sizes(sizes, 4, 2, -1, &again) == h;
     }
     CHECK(same, "and so does a training that was stopped and resumed %s", again.error);
-    CHECK(!run_sizes(many, 9, 1, 0, &c) && strstr(c.error, "at most 8 sizes"),
+    CHECK(!run_sizes(many, 9, 1, 0, &c) && strstr(c.error, "more than 8 sizes"),
           "nine sizes are refused: %.60s", c.error);
     CHECK(!run_sizes(odd, 1, 1, 0, &c) && strstr(c.error, "33"),
           "a size that the network cannot take is refused: %.90s", c.error);
