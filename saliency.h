@@ -14989,11 +14989,20 @@ SAL__INLINE sal__v SAL__K(pow2)(sal__v y) {
     return y;
 }
 
+/* x as it is stored: the x87 unit of 32-bit x86 calculates with more digits than a float has. */
+SAL__INLINE sal__v SAL__K(stored)(sal__v x) {
+#if SAL__W == 1 && FLT_EVAL_METHOD != 0
+    volatile sal__v kept = x;
+    x = kept;
+#endif
+    return x;
+}
+
 /* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln(2) / 2; e^r by its series (to x^7 / 7!). */
 SAL__INLINE sal__v SAL__K(exp)(sal__v x) {
     sal__v magic = sal__vset(12582912.0f), n, y, one = sal__vset(1);    /* 1.5 * 2^23 rounds */
     x = sal__vmin(sal__vmax(x, sal__vset(-87.0f)), sal__vset(88.0f));
-    y = sal__vfma(x, sal__vset(1.44269504f), magic);
+    y = SAL__K(stored)(sal__vfma(x, sal__vset(1.44269504f), magic));
     n = y - magic;
     x = sal__vfnma(n, sal__vset(0.693359375f), x);          /* ln 2 in two pieces, so that */
     x = sal__vfnma(n, sal__vset(-2.12194440e-4f), x);       /* n * ln 2 is exact enough */
