@@ -333,7 +333,7 @@ static double brute_emd(const int *p, const int *q, int n, int w) {
         double best_p[24], best_q[24];
         int from_p[24], from_q[24], end = -1;
         for (i = 0; i < n; i++) {
-            best_p[i] = rest_p[i] ? 0 : 1e9; best_q[i] = 1e9; from_p[i] = -1;
+            best_p[i] = rest_p[i] ? 0 : HUGE_VAL; best_q[i] = HUGE_VAL; from_p[i] = -1;
         }
         for (changed = 1; changed; ) {
             changed = 0;
