@@ -8727,7 +8727,7 @@ SALDEF sal_result sal_density(sal_ctx *ctx, const sal_fixation *fixations, int c
                               double sigma, sal_map *map) {
     SAL__TRY(sal_map_new(ctx, w, h, map));
     for (int k = 0; k < count; k++) {
-        float fx = fixations[k].x, fy = fixations[k].y;
+        double fx = fixations[k].x, fy = fixations[k].y;
         int x = sal__to_int(floor(fx + 0.5), 0, w - 1), y = sal__to_int(floor(fy + 0.5), 0, h - 1);
         if (fx >= -1 && fy >= -1 && fx <= w && fy <= h) map->data[(size_t)y * w + x] += 1;
     }
