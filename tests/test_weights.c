@@ -171,7 +171,8 @@ static void test_refusals(void) {
            "a gap");
     refuse("{" F4("a", 4, 8) "}", 8, SAL_ERR_FORMAT, "belong to no tensor", "a gap at the start");
     refuse("{\"a\":{\"dtype\":\"U8\",\"shape\":[2147483647,2147483647,2],\"data_offsets\":"
-           "[0,9223372028264841218]}}", 4, SAL_ERR_FORMAT, "cut off",
+           "[0,9223372028264841218]}}", 4, SAL_ERR_FORMAT,
+           sizeof(size_t) > 4 ? "cut off" : "too large",
            "an announced tensor of 9 exabytes");
     refuse("{" F4("a", 0, 4) "," F4("b", 4, 8) "," F4("a", 8, 12) "}", 12, SAL_ERR_FORMAT,
            "two tensors are called a", "a name twice");
@@ -332,8 +333,10 @@ static void test_convert(sal_ctx *ctx) {
         CHECK(same == 64 && back.scale[1] == 1 && back.scale[4] == 1,
               "a row of zeros, or of nearly zeros, has scale 1 and zeros");
         sal_tensor_read(&back, 60, 200, part);
-        for (i = same = 0; i < 200; i++)
-            same += part[i] == (float)q[60 + i] * back.scale[(60 + i) / 64];
+        for (i = same = 0; i < 200; i++) {
+            volatile float product = (float)q[60 + i] * back.scale[(60 + i) / 64];  /* as stored */
+            same += part[i] == product;
+        }
         CHECK(same == 200, "reading I8 across rows scales each of them");
         sal_tensor_convert(ctx, &back, SAL_DTYPE_I8, &wide);
         CHECK(wide.data && !memcmp(wide.data, q, 5 * 64) && !memcmp(wide.scale, back.scale, 20),
