@@ -11797,8 +11797,8 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
    strips (`wide`).
 
    Dense layers with one picture are limited by memory: each weight is used once. They read F16
-   and I8 weights as they are and turn them into floats in registers (`dot`). With many pictures
-   they are matrix products.
+   weights as they are and turn them into floats in registers (`dot`); for I8 weights they turn the
+   few inputs into whole numbers (`dot_i8`). With many pictures they are matrix products.
 
    4. Whole numbers.  A processor multiplies four bytes in the time of a float. Where a weights
    file has ranges of values (`convert --ranges`), values are bytes u that stand for x = s (u - z),
@@ -11881,6 +11881,7 @@ typedef struct sal__isa {
     void (*finish_pool)(float *out, const float *a, const float *b, float scale, float bias,
                         int act, size_t n);
     void (*dot)(float *out, const float *x, const void *weight, sal_dtype type, int rows, int k);
+    void (*dot_i8)(float *out, const int16_t *x, float unit, const int8_t *weight, int rows, int k);
     void (*pack)(float *b, const float *a, size_t lda, int rows, int k);
     void (*lstm)(float *h, float *c, const float *before, const float *gates, size_t stride,
                  size_t n);
@@ -11927,14 +11928,14 @@ SAL__INLINE int32_t sal__unit(const void *p) {
 #define sal__vodd SAL__K(vodd)
 #define sal__vload_f16 SAL__K(vload_f16)
 #define sal__vload_bf16 SAL__K(vload_bf16)
-#define sal__vload_i8 SAL__K(vload_i8)
 #define sal__iset SAL__K(iset)
 #define sal__ifloat SAL__K(ifloat)
 #define sal__iround SAL__K(iround)              /* to the nearest, ties to even */
 /* c + the sums of products: of 4 bytes x with 4 bytes b, or, where SAL__BYTES is 2, of 2 numbers */
 #define sal__idot SAL__K(idot)
 #define sal__idot16 SAL__K(idot16)              /* ... of 2 numbers of 16 bits */
-#define sal__iload_u8 SAL__K(iload_u8)          /* 2 * SAL__W bytes as 16 bits */
+#define sal__iload_i8 SAL__K(iload_i8)          /* 2 * SAL__W bytes as 16 bits */
+#define sal__iload_u8 SAL__K(iload_u8)
 #define sal__izip_low SAL__K(izip_low)          /* numbers of 16 bits by turns */
 #define sal__izip_high SAL__K(izip_high)
 /* 2 * SAL__W sums, + zero, between low and high, as bytes */
@@ -11978,15 +11979,15 @@ SAL__INLINE sal__v sal__vload_f16(const void *p) { return _mm512_cvtph_ps(sal__a
 SAL__INLINE sal__v sal__vload_bf16(const void *p) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(sal__avx512_half(p)), 16));
 }
-SAL__INLINE sal__v sal__vload_i8(const void *p) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
-}
 SAL__INLINE sal__i sal__iset(int32_t x) { return _mm512_set1_epi32(x); }
 SAL__INLINE sal__v sal__ifloat(sal__i a) { return _mm512_cvtepi32_ps(a); }
 SAL__INLINE sal__i sal__iround(sal__v x) { return _mm512_cvtps_epi32(x); }
 SAL__INLINE sal__i sal__idot(sal__i c, sal__i x, sal__i b) { return _mm512_dpbusd_epi32(c, x, b); }
 SAL__INLINE sal__i sal__idot16(sal__i c, sal__i a, sal__i b) {
     return _mm512_dpwssd_epi32(c, a, b);
+}
+SAL__INLINE sal__i sal__iload_i8(const void *p) {
+    return _mm512_cvtepi8_epi16(sal__avx512_half(p));
 }
 SAL__INLINE sal__i sal__iload_u8(const void *p) {
     return _mm512_cvtepu8_epi16(sal__avx512_half(p));
@@ -12041,15 +12042,13 @@ SAL__INLINE sal__v sal__vload_f16(const void *p) { return _mm256_cvtph_ps(sal__a
 SAL__INLINE sal__v sal__vload_bf16(const void *p) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(sal__avx2_half(p)), 16));
 }
-SAL__INLINE sal__v sal__vload_i8(const void *p) {
-    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
-}
 SAL__INLINE sal__i sal__iset(int32_t x) { return _mm256_set1_epi32(x); }
 SAL__INLINE sal__v sal__ifloat(sal__i a) { return _mm256_cvtepi32_ps(a); }
 SAL__INLINE sal__i sal__iround(sal__v x) { return _mm256_cvtps_epi32(x); }
 SAL__INLINE sal__i sal__idot16(sal__i c, sal__i a, sal__i b) {
     return _mm256_add_epi32(c, _mm256_madd_epi16(a, b));
 }
+SAL__INLINE sal__i sal__iload_i8(const void *p) { return _mm256_cvtepi8_epi16(sal__avx2_half(p)); }
 SAL__INLINE sal__i sal__iload_u8(const void *p) { return _mm256_cvtepu8_epi16(sal__avx2_half(p)); }
 SAL__INLINE sal__i sal__izip_low(sal__i a, sal__i b) { return _mm256_unpacklo_epi16(a, b); }
 SAL__INLINE sal__i sal__izip_high(sal__i a, sal__i b) { return _mm256_unpackhi_epi16(a, b); }
@@ -12101,16 +12100,15 @@ SAL__INLINE sal__v sal__vload_bf16(const void *p) {
     sal__i x = _mm_loadl_epi64((const sal__i *)p);
     return _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), x));
 }
-SAL__INLINE sal__v sal__vload_i8(const void *p) {
-    sal__i x = _mm_cvtsi32_si128(sal__unit(p));
-    x = _mm_unpacklo_epi8(x, x);
-    return _mm_cvtepi32_ps(_mm_srai_epi32(_mm_unpacklo_epi16(x, x), 24));
-}
 SAL__INLINE sal__i sal__iset(int32_t x) { return _mm_set1_epi32(x); }
 SAL__INLINE sal__v sal__ifloat(sal__i a) { return _mm_cvtepi32_ps(a); }
 SAL__INLINE sal__i sal__iround(sal__v x) { return _mm_cvtps_epi32(x); }
 SAL__INLINE sal__i sal__idot16(sal__i c, sal__i a, sal__i b) {
     return _mm_add_epi32(c, _mm_madd_epi16(a, b));
+}
+SAL__INLINE sal__i sal__iload_i8(const void *p) {
+    sal__i x = _mm_loadl_epi64((const sal__i *)p);
+    return _mm_srai_epi16(_mm_unpacklo_epi8(x, x), 8);
 }
 SAL__INLINE sal__i sal__iload_u8(const void *p) {
     return _mm_unpacklo_epi8(_mm_loadl_epi64((const sal__i *)p), _mm_setzero_si128());
@@ -12148,10 +12146,6 @@ SAL__INLINE sal__v sal__vload_f16(const uint16_t *p) {
 SAL__INLINE sal__v sal__vload_bf16(const uint16_t *p) {
     return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
 }
-SAL__INLINE sal__v sal__vload_i8(const void *p) {
-    int16x8_t x = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(sal__unit(p))));
-    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(x)));
-}
 SAL__INLINE sal__i sal__iset(int32_t x) { return vdupq_n_s32(x); }
 SAL__INLINE sal__v sal__ifloat(sal__i a) { return vcvtq_f32_s32(a); }
 SAL__INLINE sal__i sal__iround(sal__v x) { return vcvtnq_s32_f32(x); }
@@ -12160,6 +12154,9 @@ SAL__INLINE sal__i sal__idot16(sal__i c, sal__i a, sal__i b) {
     int16x8_t x = sal__neon_words(a), y = sal__neon_words(b);
     return vaddq_s32(c, vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)),
                                    vmull_high_s16(x, y)));
+}
+SAL__INLINE sal__i sal__iload_i8(const int8_t *p) {
+    return vreinterpretq_s32_s16(vmovl_s8(vld1_s8(p)));
 }
 SAL__INLINE sal__i sal__iload_u8(const uint8_t *p) {
     return vreinterpretq_s32_u16(vmovl_u8(vld1_u8(p)));
@@ -12215,10 +12212,6 @@ SAL__INLINE sal__v sal__vload_f16(const void *p) {      /* as in SSE2 */
 SAL__INLINE sal__v sal__vload_bf16(const void *p) {
     return (sal__v)wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16);
 }
-SAL__INLINE sal__v sal__vload_i8(const void *p) {
-    sal__i x = wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(p));
-    return (sal__v)wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(x));
-}
 SAL__INLINE sal__i sal__iset(int32_t x) { return wasm_i32x4_splat(x); }
 SAL__INLINE sal__v sal__ifloat(sal__i a) { return (sal__v)wasm_f32x4_convert_i32x4(a); }
 SAL__INLINE sal__i sal__iround(sal__v x) {
@@ -12227,6 +12220,7 @@ SAL__INLINE sal__i sal__iround(sal__v x) {
 SAL__INLINE sal__i sal__idot16(sal__i c, sal__i a, sal__i b) {
     return wasm_i32x4_add(c, wasm_i32x4_dot_i16x8(a, b));
 }
+SAL__INLINE sal__i sal__iload_i8(const void *p) { return wasm_i16x8_load8x8(p); }
 SAL__INLINE sal__i sal__iload_u8(const void *p) { return wasm_u16x8_load8x8(p); }
 SAL__INLINE sal__i sal__izip_low(sal__i a, sal__i b) {
     return wasm_i16x8_shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
@@ -12265,7 +12259,6 @@ SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) { return a; }
 SAL__INLINE sal__v sal__vodd(sal__v a, sal__v b) { return b; }
 SAL__INLINE sal__v sal__vload_f16(const uint16_t *p) { return sal_f16_to_f32(*p); }
 SAL__INLINE sal__v sal__vload_bf16(const uint16_t *p) { return sal_bf16_to_f32(*p); }
-SAL__INLINE sal__v sal__vload_i8(const int8_t *p) { return *p; }
 SAL__INLINE sal__i sal__c_two(int32_t a, int32_t b) {
     return (int32_t)((uint32_t)b << 16 | ((uint32_t)a & 0xFFFF));
 }
@@ -12275,6 +12268,7 @@ SAL__INLINE sal__i sal__iround(sal__v x) { return (int32_t)lrintf(x); }
 SAL__INLINE sal__i sal__idot16(sal__i c, sal__i a, sal__i b) {
     return c + (int16_t)a * (int16_t)b + (a >> 16) * (b >> 16);
 }
+SAL__INLINE sal__i sal__iload_i8(const int8_t *p) { return sal__c_two(p[0], p[1]); }
 SAL__INLINE sal__i sal__iload_u8(const uint8_t *p) { return sal__c_two(p[0], p[1]); }
 SAL__INLINE sal__i sal__izip_low(sal__i a, sal__i b) { return sal__c_two(a, b); }
 SAL__INLINE sal__i sal__izip_high(sal__i a, sal__i b) { return sal__c_two(a >> 16, b >> 16); }
@@ -12808,6 +12802,8 @@ typedef struct sal__dense_job {
     const sal_epilogue *e;
     const float *in;
     float *out, *worker;
+    int16_t *fixed;             /* for I8: of each sample nin high parts, nin low parts */
+    float unit[SAL__DENSE_FEW]; /* and what a high part of 1 stands for */
     int n, nin, nout;
     size_t worker_size;
 } sal__dense_job;
@@ -12829,16 +12825,38 @@ static void sal__dense_finish(const sal__dense_job *j, int s, int first, int cou
     }
 }
 
+/* x = unit * (high + low / 65534), high from -32767 to 32767; returns unit, NaN if x is not
+   finite. out: n high parts, n low parts. */
+static float sal__fixed_point(int16_t *out, const float *x, int n) {
+    float most = 0, zero = 0;
+    for (int i = 0; i < n; i++) {
+        most = SAL__MAX(most, fabsf(x[i]));
+        zero += x[i] * 0;
+    }
+    float inverse = most > 1e-30f && zero == 0 ? 32767 / most : 0;
+    for (int i = 0; i < n; i++) {
+        float v = inverse > 0 ? x[i] * inverse : 0;
+        out[i] = (int16_t)(v < 0 ? v - 0.5f : v + 0.5f);
+        out[n + i] = (int16_t)((v - out[i]) * 65534);
+    }
+    return most / 32767 + zero;
+}
+
 /* A few samples: stream the weights past them. */
 static void sal__dense_rows_task(void *arg, int index, int worker) {
     const sal__dense_job *j = (const sal__dense_job *)arg;
     int first = index * SAL__DENSE_ROWS, count = SAL__MIN(SAL__DENSE_ROWS, j->nout - first);
     const char *rows = (const char *)j->weight->data +
                        (size_t)first * j->nin * sal_dtype_size(j->weight->dtype);
+    int i8 = j->weight->dtype == SAL_DTYPE_I8;
     float sum[SAL__DENSE_ROWS];
     for (int s = 0; s < j->n; s++) {
-        j->isa->dot(sum, j->in + (size_t)s * j->nin, rows, j->weight->dtype, count, j->nin);
-        sal__dense_finish(j, s, first, count, j->weight->dtype == SAL_DTYPE_I8, sum);
+        if (i8)
+            j->isa->dot_i8(sum, j->fixed + (size_t)s * 2 * j->nin, j->unit[s],
+                           (const int8_t *)rows, count, j->nin);
+        else
+            j->isa->dot(sum, j->in + (size_t)s * j->nin, rows, j->weight->dtype, count, j->nin);
+        sal__dense_finish(j, s, first, count, i8, sum);
     }
 }
 
@@ -12867,8 +12885,9 @@ static void sal__dense_panel_task(void *arg, int index, int worker) {
     for (int s = 0; s < j->n; s++) sal__dense_finish(j, s, first, count, 0, sum + s * 32);
 }
 
-static size_t sal__fast_dense_scratch(int n, int threads) {
-    return n <= SAL__DENSE_FEW ? 0 : ((size_t)n * 32 + 2 * 256 * 32) * sizeof(float) * threads;
+static size_t sal__fast_dense_scratch(int n, int nin, int threads) {
+    if (n <= SAL__DENSE_FEW) return (size_t)n * nin * 2 * sizeof(int16_t);
+    return ((size_t)n * 32 + 2 * 256 * 32) * sizeof(float) * threads;
 }
 
 static void sal__fast_dense(sal_ctx *ctx, float *out, const float *in, const sal_tensor *weight,
@@ -12877,6 +12896,9 @@ static void sal__fast_dense(sal_ctx *ctx, float *out, const float *in, const sal
     j.isa = sal__isa_of(ctx); j.weight = weight; j.e = e; j.in = in; j.out = out;
     j.n = n; j.nin = nin; j.nout = nout;
     j.worker = (float *)scratch; j.worker_size = (size_t)n * 32 + 2 * 256 * 32;
+    j.fixed = (int16_t *)scratch;
+    for (int s = 0; s < n && n <= SAL__DENSE_FEW && weight->dtype == SAL_DTYPE_I8; s++)
+        j.unit[s] = sal__fixed_point(j.fixed + (size_t)s * 2 * nin, in + (size_t)s * nin, nin);
     if (n <= SAL__DENSE_FEW)
         sal_parallel_for(ctx, (nout + SAL__DENSE_ROWS - 1) / SAL__DENSE_ROWS, sal__dense_rows_task,
                          &j);
@@ -14546,7 +14568,7 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
     case SAL_OP_UPSAMPLE:  return sal__upsample_scratch(in, run->value[i].shape, threads);
     case SAL_OP_MAXPOOL:   return training ? ref : sal__pool_row(&p) * sizeof(float) * threads;
     case SAL_OP_DENSE:
-        forward = sal__fast_dense_scratch(run->n, threads);
+        forward = sal__fast_dense_scratch(run->n, l->kernel, threads);
         data = (sal__out_count(run, i) + 15) / 16 * 16 + sal__product_scratch(threads);
         data *= sizeof(float);
         return training ? SAL__MAX(SAL__MAX(forward, data), ref) : forward;
@@ -15193,18 +15215,16 @@ static void SAL__K(deal)(float *even, float *odd, const float *in, int n) {
 
 /* --- dense rows ------------------------------------------------------------------------------
    out[o] = sum over i of weight[o][i] * x[i] for `rows` rows. The weights are read once, in the
-   form they have in memory (I8 without their scales), as four streams: rows o, o + quarter, ...
-   side by side. */
+   form they have in memory, as four streams: rows o, o + quarter, ... side by side. */
 SAL__INLINE sal__v SAL__K(load_as)(const void *w, size_t i, const sal_dtype type) {
     if (type == SAL_DTYPE_F16) return sal__vload_f16((const uint16_t *)w + i);
     if (type == SAL_DTYPE_BF16) return sal__vload_bf16((const uint16_t *)w + i);
-    if (type == SAL_DTYPE_I8) return sal__vload_i8((const int8_t *)w + i);
     return sal__vload((const float *)w + i);
 }
 SAL__INLINE float SAL__K(one_as)(const void *w, size_t i, const sal_dtype type) {
     if (type == SAL_DTYPE_F16) return sal_f16_to_f32(((const uint16_t *)w)[i]);
     if (type == SAL_DTYPE_BF16) return sal_bf16_to_f32(((const uint16_t *)w)[i]);
-    return type == SAL_DTYPE_I8 ? (float)((const int8_t *)w)[i] : ((const float *)w)[i];
+    return ((const float *)w)[i];
 }
 SAL__INLINE float SAL__K(sum)(sal__v x) {
     float lane[SAL__W], sum = 0;
@@ -15244,8 +15264,51 @@ static void SAL__K(dot)(float *out, const float *x, const void *weight, sal_dtyp
     size_t k = (size_t)columns;
     if (type == SAL_DTYPE_F16)       SAL__K(dot_as)(out, x, weight, SAL_DTYPE_F16, 2, rows, k);
     else if (type == SAL_DTYPE_BF16) SAL__K(dot_as)(out, x, weight, SAL_DTYPE_BF16, 2, rows, k);
-    else if (type == SAL_DTYPE_I8)   SAL__K(dot_as)(out, x, weight, SAL_DTYPE_I8, 1, rows, k);
     else                             SAL__K(dot_as)(out, x, weight, SAL_DTYPE_F32, 4, rows, k);
+}
+
+/* The same with I8 weights, without their scales, and whole numbers as inputs: k high parts and k
+   low parts (sal__fixed_point), a high part of 1 standing for `unit`. Whole sums go over to floats
+   before they can overflow: 512 * 128 * 32767 < 2^31. */
+static void SAL__K(dot_i8)(float *out, const int16_t *x, float unit, const int8_t *weight, int rows,
+                           int k) {
+    int quarter = (rows + 3) / 4, whole = k / (4 * SAL__W) * (4 * SAL__W);
+    sal__v low = sal__vset(1 / 65534.0f);
+    for (int o = 0; o < quarter; o++) {
+        const int8_t *w[4];
+        sal__v s[4];
+        SAL__UNROLL
+        for (int q = 0; q < 4; q++) {
+            w[q] = weight + (size_t)k * (o + (o + q * quarter < rows ? q * quarter : 0));
+            s[q] = sal__vset(0);
+        }
+        for (int i = 0; i < whole; ) {
+            int end = SAL__MIN(i + 512 * SAL__W, whole);
+            sal__i h[4], l[4];
+            SAL__UNROLL
+            for (int q = 0; q < 4; q++) h[q] = l[q] = sal__iset(0);
+            for (; i < end; i += 4 * SAL__W) {
+                SAL__UNROLL
+                for (int q = 0; q < 4; q++) {
+                    SAL__PREFETCH(w[q] + i + 1024, 3);
+                    SAL__UNROLL
+                    for (int p = 0; p < 4 * SAL__W; p += 2 * SAL__W) {
+                        sal__i b = sal__iload_i8(w[q] + i + p);
+                        h[q] = sal__idot16(h[q], b, sal__iwords(x + i + p));
+                        l[q] = sal__idot16(l[q], b, sal__iwords(x + k + i + p));
+                    }
+                }
+            }
+            SAL__UNROLL
+            for (int q = 0; q < 4; q++)
+                s[q] = s[q] + sal__vfma(low, sal__ifloat(l[q]), sal__ifloat(h[q]));
+        }
+        for (int q = 0; q < 4 && o + q * quarter < rows; q++) {
+            float sum = SAL__K(sum)(s[q]);
+            for (int i = whole; i < k; i++) sum += w[q][i] * (x[i] + x[k + i] / 65534.0f);
+            out[o + q * quarter] = sum * unit;
+        }
+    }
 }
 
 /* g = 0 where not 0 < x < top (x may be NULL: nowhere); returns the sum of g. */
@@ -15475,8 +15538,9 @@ static void SAL__K(whole_input)(uint8_t *out, const float *in, size_t plane, flo
 
 static const sal__isa SAL__K(isa) = {
     SAL__W, SAL__K(block), SAL__K(wino_input), SAL__K(wino_weight), SAL__K(wino_output),
-    SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(pack), SAL__K(lstm), SAL__K(maximum),
-    SAL__K(taps), SAL__K(taps_back), SAL__K(deal), SAL__K(adam), SAL__K(gate), SAL__BYTES,
+    SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(dot_i8), SAL__K(pack), SAL__K(lstm),
+    SAL__K(maximum), SAL__K(taps), SAL__K(taps_back), SAL__K(deal), SAL__K(adam), SAL__K(gate),
+    SAL__BYTES,
     SAL__K(whole_block), SAL__K(whole_taps), SAL__K(whole_widen), SAL__K(whole_input)
 };
 

@@ -411,7 +411,7 @@ static void dense(trial *t) {
     sal_dense_forward(want, in, (const float *)whole.data, NULL, n, nin, nout);
     apply(want, &e, n, nout, 1);
     sal__fast_dense(&t->ctx, out, in, &weight, &e, n, nin, nout,
-                    scratch(t, sal__fast_dense_scratch(n, t->ctx.threads)));
+                    scratch(t, sal__fast_dense_scratch(n, nin, t->ctx.threads)));
     agree(t, out, want, (size_t)n * nout);
     sal_free(&t->ctx, typed.data);
     sal_free(&t->ctx, whole.data);
