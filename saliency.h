@@ -9096,13 +9096,14 @@ static double sal__roc_area(const double *tp, const double *fp, int k) {
 }
 
 /* The mean over `splits` draws of negatives, as many as fixated pixels: from all pixels with
-   repetition, or (shuffled) from those fixated on other images without. Variant 1: the mean over
-   all draws. The area is linear in fp, so its expectation has the fp of all that could be drawn. */
-static sal_result sal__auc_grid(sal__eval *e, int shuffled, double *value) {
+   repetition, or (variants 2 and 3, shuffled) from those fixated on other images without. Variants
+   1 and 3: the mean over all draws. The area is linear in fp, so its expectation has the fp of all
+   that could be drawn. */
+static sal_result sal__auc_grid(sal__eval *e, double *value) {
     const sal__pixels *f = &e->fix;
+    int shuffled = e->variant >= 2, splits = e->variant % 2 ? 0 : e->set.splits;
     size_t n = shuffled ? e->other.distinct : e->n, count = f->distinct, draws;
     double *tp, *fp, step = e->set.step, sum = 0;
-    int splits = e->variant ? 0 : e->set.splits;
     uint32_t *pool;
     sal_rng rng = { e->set.seed };
     if (splits < 0 || !(step >= 1e-4 && step <= 1))
@@ -9136,14 +9137,6 @@ static sal_result sal__auc_grid(sal__eval *e, int shuffled, double *value) {
     }
     *value = sum;
     return SAL_OK;
-}
-
-static sal_result sal__auc_borji(sal__eval *e, double *value) {
-    return sal__auc_grid(e, 0, value);
-}
-
-static sal_result sal__auc_shuffled(sal__eval *e, double *value) {
-    return sal__auc_grid(e, 1, value);
 }
 
 /* --- earth mover's distance -----------------------------------------------------------------
@@ -9403,11 +9396,11 @@ static const sal__metric_row *sal__metric_at(int i) {
         { { "AUC_Judd", "as the MIT benchmark; negatives: pixels not fixated", 1, F },
           sal__auc_judd, 0 },
         { { "AUC_Borji", "as the MIT benchmark; negatives: pixels drawn 100 times", 1, F },
-          sal__auc_borji, 0 },
-        { { "AUC_Borji_mean", "what AUC_Borji is on average", 1, F }, sal__auc_borji, 1 },
+          sal__auc_grid, 0 },
+        { { "AUC_Borji_mean", "what AUC_Borji is on average", 1, F }, sal__auc_grid, 1 },
         { { "AUC_shuffled", "as the MIT benchmark; negatives: drawn from them 100 times", 1, O },
-          sal__auc_shuffled, 0 },
-        { { "AUC_shuffled_mean", "what AUC_shuffled is on average", 1, O }, sal__auc_shuffled, 1 },
+          sal__auc_grid, 2 },
+        { { "AUC_shuffled_mean", "what AUC_shuffled is on average", 1, O }, sal__auc_grid, 3 },
         { { "NSS_all", "normalised scanpath saliency, every fixation counts", 1, F }, sal__nss, 1 },
         { { "SIM_sum", "similarity without the stretching", 1, D }, sal__sim, 1 },
         { { "IG_sum", "information gain, bits per fixation, maps as they are", 1, B }, sal__ig, 1 }
