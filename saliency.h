@@ -1018,19 +1018,13 @@ typedef enum sal_classical_kind {
     SAL_CLASSICAL_COUNT
 } sal_classical_kind;
 
-/* All zeros: the defaults. */
-typedef struct sal_classical_desc {
-    int w, h;                   /* size of the map; 0: that of the picture */
-    int center;                 /* 1: multiply the map by the centre prior */
-} sal_classical_desc;
-
 /* "center", "spectral", "itti", "gbvs", "bms"; and back, or SAL_ERR_ARGUMENT. */
 SALDEF const char *sal_classical_name(sal_classical_kind kind);
 SALDEF sal_result sal_classical_from_name(const char *name, sal_classical_kind *kind);
-/* The map of a picture: finite, from 0 to a maximum of 1 (all 1 where the model finds no
-   difference, as in a picture of one colour). desc may be NULL. The caller frees the map. */
+/* The map of a picture, of its size: finite, from 0 to a maximum of 1 (all 1 where the model finds
+   no difference, as in a picture of one colour). The caller frees the map. */
 SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal_image *image,
-                                const sal_classical_desc *desc, sal_map *map);
+                                sal_map *map);
 /* out (h, w) = exp(-dx^2 / 2 (sx w)^2 - dy^2 / 2 (sy h)^2), dx and dy from the centre. The prior of
    models has sx = sy = 0.21, the best fit to MIT1003 (OSIE 0.225, Scene 0.195). */
 SALDEF void sal_center_prior(float *out, int w, int h, double sx, double sy);
@@ -7885,24 +7879,14 @@ static void sal__fade(float *data, int w, int h, int border) {
 
 /* --- centre prior ------------------------------------------------------------------------ */
 
+#define SAL__CENTER 0.21f       /* its sx and sy in the models */
+
 SALDEF void sal_center_prior(float *out, int w, int h, double sx, double sy) {
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++) {
             double dx = (x - (w - 1) / 2.0) / (sx * w), dy = (y - (h - 1) / 2.0) / (sy * h);
             *out++ = (float)exp(-0.5 * (dx * dx + dy * dy));
         }
-}
-
-#define SAL__CENTER 0.21f
-
-/* The map times the centre prior. */
-static sal_result sal__map_center(sal_ctx *ctx, sal_map *map) {
-    sal_map prior;
-    SAL__TRY(sal_map_new(ctx, map->w, map->h, &prior));
-    sal_center_prior(prior.data, map->w, map->h, SAL__CENTER, SAL__CENTER);
-    for (size_t i = 0; i < (size_t)map->w * map->h; i++) map->data[i] *= prior.data[i];
-    sal_map_free(ctx, &prior);
-    return SAL_OK;
 }
 
 /* --- spectral residual -------------------------------------------------------------------
@@ -8698,22 +8682,17 @@ static sal_result sal__classical_map(sal_ctx *ctx, const struct sal__classical_r
 }
 
 SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal_image *image,
-                                const sal_classical_desc *desc, sal_map *map) {
-    sal_classical_desc d = SAL__ZEROED;
+                                sal_map *map) {
     sal_result r = SAL_OK;
     memset(map, 0, sizeof *map);
-    if (desc) d = *desc;
     if ((int)kind < 0 || kind >= SAL_CLASSICAL_COUNT)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no classical model number %d", (int)kind);
     SAL__TRY(sal__check_size(ctx, "picture", image->w, image->h));
-    if (d.w == 0) d.w = image->w;
-    if (d.h == 0) d.h = image->h;
-    SAL__TRY(sal_map_new(ctx, d.w, d.h, map));
+    SAL__TRY(sal_map_new(ctx, image->w, image->h, map));
     if (kind == SAL_CLASSICAL_CENTER)
-        sal_center_prior(map->data, d.w, d.h, SAL__CENTER, SAL__CENTER);
+        sal_center_prior(map->data, map->w, map->h, SAL__CENTER, SAL__CENTER);
     else
         r = sal__classical_map(ctx, &sal__classicals[kind], image, map);
-    if (r == SAL_OK && d.center && kind != SAL_CLASSICAL_CENTER) r = sal__map_center(ctx, map);
     if (r == SAL_OK) sal__map_hide(image, map);
     else sal_map_free(ctx, map);
     return r;
@@ -9652,24 +9631,30 @@ SALDEF sal_result sal_map_adjust(sal_ctx *ctx, sal_map *map, double blur, double
     return SAL_OK;
 }
 
+/* The map times the centre prior. */
+static sal_result sal__map_center(sal_ctx *ctx, sal_map *map) {
+    sal_map prior;
+    SAL__TRY(sal_map_new(ctx, map->w, map->h, &prior));
+    sal_center_prior(prior.data, map->w, map->h, SAL__CENTER, SAL__CENTER);
+    for (size_t i = 0; i < (size_t)map->w * map->h; i++) map->data[i] *= prior.data[i];
+    sal_map_free(ctx, &prior);
+    sal__map_normalise(map);
+    return SAL_OK;
+}
+
 SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_image *image,
                                     sal_map *map) {
-    sal_classical_desc desc = SAL__ZEROED;
+    int is_center = !model->net && model->classical == SAL_CLASSICAL_CENTER;
     sal_result r;
     memset(map, 0, sizeof *map);
-    desc.center = model->center;
     if (model->net && (model->domain < 0 || model->domain >= SAL_DOMAIN_COUNT))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no domain %d: domains are 0 to %d",
                          model->domain, SAL_DOMAIN_COUNT - 1);
-    if (!model->net) r = sal_classical(ctx, model->classical, image, &desc, map);
-    else {
+    if (model->net) {
         model->run->domain = &model->domain;
         r = sal_predict_run(ctx, model->run, image, map);
-        if (r == SAL_OK && model->center) {
-            r = sal__map_center(ctx, map);
-            sal__map_normalise(map);
-        }
-    }
+    } else r = sal_classical(ctx, model->classical, image, map);
+    if (r == SAL_OK && model->center && !is_center) r = sal__map_center(ctx, map);
     if (r == SAL_OK && (model->blur != 0 || model->power != 0)) {
         r = sal_map_adjust(ctx, map, model->blur, model->power);
         if (r == SAL_OK && image->rgba) sal__map_hide(image, map);

@@ -268,8 +268,8 @@ static void test_colour_parts(void) {
 
 static void test_blob(sal_ctx *ctx) {
     sal_image im;
-    sal_map map, again, prior, small;
-    sal_classical_desc d;
+    sal_map map, again, prior;
+    sal_model model;
     int k, x, y, i;
     sal_classical_kind kind;
     draw(ctx, &im, 320, 240, 220, 90, 18);
@@ -277,11 +277,10 @@ static void test_blob(sal_ctx *ctx) {
         const char *name = sal_classical_name(classical_kind(k));
         double off = 0;
         float most;
-        memset(&d, 0, sizeof d);
         ctx->threads = 1;
-        sal_classical(ctx, classical_kind(k), &im, NULL, &map);
+        sal_classical(ctx, classical_kind(k), &im, &map);
         pool_use(ctx, 3);
-        sal_classical(ctx, classical_kind(k), &im, NULL, &again);
+        sal_classical(ctx, classical_kind(k), &im, &again);
         CHECK(map.w == 320 && map.h == 240 && is_proper(&map) && again.data &&
               !memcmp(map.data, again.data, 320 * 240 * sizeof(float)),
               "%s: a map of the picture's size from 0 to 1, the same with 1 and 3 threads", name);
@@ -293,8 +292,10 @@ static void test_blob(sal_ctx *ctx) {
                   "%s: the one odd disc at 220 90 attracts most (%d %d)", name, x, y);
         sal_map_free(ctx, &again);
 
-        d.center = 1;
-        sal_classical(ctx, classical_kind(k), &im, &d, &again);
+        sal_model_open(ctx, name, NULL, &model);
+        model.center = 1;
+        sal_model_predict(ctx, &model, &im, &again);
+        sal_model_close(ctx, &model);
         sal_map_new(ctx, 320, 240, &prior);
         sal_center_prior(prior.data, 320, 240, 0.21f, 0.21f);
         for (i = 0; i < 320 * 240 && k != SAL_CLASSICAL_CENTER; i++) prior.data[i] *= map.data[i];
@@ -304,19 +305,12 @@ static void test_blob(sal_ctx *ctx) {
             off = MAX(off, fabs(prior.data[i] - again.data[i]));
         CHECK(off < 1e-6 && is_proper(&again), "%s: with the centre prior", name);
         sal_map_free(ctx, &again); sal_map_free(ctx, &prior);
-
-        memset(&d, 0, sizeof d);
-        d.w = d.h = 32;
-        sal_classical(ctx, classical_kind(k), &im, &d, &small);
-        CHECK(small.w == 32 && small.h == 32 && is_proper(&small), "%s: a map of 32 x 32", name);
-        sal_map_free(ctx, &small);
         sal_map_free(ctx, &map);
     }
-    memset(&d, 0, sizeof d);
     CHECK(!sal_classical_from_name("gbvs", &kind) && kind == SAL_CLASSICAL_GBVS &&
           sal_classical_from_name("GBVS2", &kind) == SAL_ERR_ARGUMENT,
           "models are found by their names");
-    CHECK(sal_classical(ctx, classical_kind(SAL_CLASSICAL_COUNT), &im, NULL, &map) == SAL_ERR_ARGUMENT &&
+    CHECK(sal_classical(ctx, classical_kind(SAL_CLASSICAL_COUNT), &im, &map) == SAL_ERR_ARGUMENT &&
           !map.data, "there is no other model: %s", ctx->error);
     sal_image_free(ctx, &im);
 }
@@ -338,7 +332,7 @@ static void test_odd_pictures(sal_ctx *ctx) {
                            ? im.data[i - 1] : (unsigned char)sal_rng_below(&rng, 256);
             im.grey = style == 1;
             for (k = 0; k < SAL_CLASSICAL_COUNT; k++) {
-                sal_result r = sal_classical(ctx, classical_kind(k), &im, NULL, &map);
+                sal_result r = sal_classical(ctx, classical_kind(k), &im, &map);
                 if (r != SAL_OK || map.w != im.w || map.h != im.h || !is_proper(&map)) {
                     printf("     %s, %d x %d, style %d: %s\n", sal_classical_name(classical_kind(k)), im.w,
                            im.h, style, r == SAL_OK ? "a bad map" : sal_error(ctx));
@@ -356,12 +350,9 @@ static void test_no_memory(void) {
     sal_ctx ctx;
     sal_image im;
     sal_map map;
-    sal_classical_desc d;
     long n;
     int k;
     memset(&ctx, 0, sizeof ctx);
-    memset(&d, 0, sizeof d);
-    d.center = 1;
     draw(&ctx, &im, 40, 30, 25, 12, 4);
     ctx = counted(&c);
     for (k = 0; k < SAL_CLASSICAL_COUNT; k++) {
@@ -369,7 +360,7 @@ static void test_no_memory(void) {
         for (n = 0; n < 2000; n++) {
             sal_result r;
             c.calls = 0; c.fail_at = (int)n + 1;
-            r = sal_classical(&ctx, classical_kind(k), &im, &d, &map);
+            r = sal_classical(&ctx, classical_kind(k), &im, &map);
             if (r == SAL_OK) break;
             wrong += r != SAL_ERR_MEMORY || map.data;
             leaks += c.live;
@@ -415,7 +406,7 @@ static void test_people(sal_ctx *ctx) {
         for (k = 0; k < SAL_CLASSICAL_COUNT; k++) {
             double one;
             sal_map map;
-            sal_classical(ctx, classical_kind(k), &item.image, NULL, &map);
+            sal_classical(ctx, classical_kind(k), &item.image, &map);
             d.w = map.w; d.h = map.h; d.map = map.data; d.density = item.density.data;
             sal_metric(ctx, SAL_METRIC_CC, &d, &one);
             cc[k] += one;

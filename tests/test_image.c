@@ -528,7 +528,7 @@ static void test_transparency(sal_ctx *ctx) {
         CHECK(im.data[0] == (level ? 0 : 255) && im.data[3 * (20 * W + 45)] == (level ? 255 : 20),
               "%s behind a %s picture", level ? "black" : "white", level ? "white" : "dark");
         for (hidden = 0, seen = 1, kind = 0; kind <= SAL_CLASSICAL_BMS; kind++) {
-            sal_classical(ctx, (sal_classical_kind)kind, &im, NULL, &map);
+            sal_classical(ctx, (sal_classical_kind)kind, &im, &map);
             for (shown = 0, i = 0; map.data && i < W * H; i++) {
                 hidden += map.data[i] > 0 && !rgba[i * 4 + 3];
                 shown |= map.data[i] == 1;
