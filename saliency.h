@@ -4607,8 +4607,9 @@ SALDEF void sal_optim_close(sal_ctx *ctx, sal_optim *o) {
     sal_free(ctx, o);
 }
 
-/* One parameter is updated in pieces of CHUNK values, which stay in the cache while several passes
-   go over them; so the result does not depend on the number of threads. */
+/* One parameter is updated in pieces, which stay in the cache while several passes go over them; so
+   the result does not depend on the number of threads. A piece is CHUNK values, or a unit of those
+   whose length is limited. */
 typedef struct sal__optim_job {
     const sal_ctx *ctx;
     const sal_backend *backend;
@@ -4617,7 +4618,7 @@ typedef struct sal__optim_job {
     size_t count, offset;       /* values; where its memory begins in each block of state */
     double rate, momentum, scale, decay;
     double *partial;            /* sums of squares of the chunks */
-    int inputs;                 /* of a unit, for the max-norm */
+    int unit;                   /* its inputs, if its length is limited, or 0 */
 } sal__optim_job;
 
 enum { SAL__OPTIM_CHUNK = 8192 };
@@ -4636,8 +4637,9 @@ static void sal__optim_norm_task(void *arg, int index, int worker) {
 static void sal__optim_task(void *arg, int index, int worker) {
     const sal__optim_job *j = (const sal__optim_job *)arg;
     const sal_optim_desc *d = &j->o->desc;
-    size_t from = (size_t)index * SAL__OPTIM_CHUNK;
-    size_t n = SAL__MIN(j->count - from, (size_t)SAL__OPTIM_CHUNK);
+    size_t size = j->unit ? (size_t)j->unit : SAL__OPTIM_CHUNK;
+    size_t from = (size_t)index * size;
+    size_t n = SAL__MIN(j->count - from, size);
     float *w = j->w + from, *g = j->g + from, *a = j->o->state + j->offset + from;
     double coupled = d->rule == SAL_RULE_ADAMW ? 0 : j->decay;
     if (j->scale != 1) for (size_t i = 0; i < n; i++) g[i] = (float)(g[i] * j->scale);
@@ -4649,15 +4651,9 @@ static void sal__optim_task(void *arg, int index, int worker) {
                          j->decay - coupled, j->o->step);
     else sal_adam_update(w, a, a + j->o->floats, g, n, j->rate, j->momentum, d->rho, d->eps,
                          j->decay - coupled, j->o->step);
-}
-
-static void sal__optim_max_norm_task(void *arg, int index, int worker) {
-    const sal__optim_job *j = (const sal__optim_job *)arg;
-    const sal_backend *b = j->backend;
-    float *w = j->w + (size_t)index * j->inputs;
-    double most = j->o->desc.max_norm;
-    if (!b->squares || !(b->squares(j->ctx, w, (size_t)j->inputs) < .9999 * most * most))
-        sal_max_norm(w, 1, j->inputs, most);            /* exactly */
+    if (j->unit && !(j->backend->squares && j->backend->squares(j->ctx, w, n) <
+                     .9999 * d->max_norm * d->max_norm))
+        sal_max_norm(w, 1, j->unit, d->max_norm);       /* exactly */
 }
 
 /* The length of the gradient. */
@@ -4693,18 +4689,14 @@ static int sal__decays(const sal_tensor *t) {
     return t->ndim >= 2 && !mask;
 }
 
-/* The max-norm of dense layers in front of maxout. */
-static void sal__optim_constrain(sal__optim_job *j, sal_ctx *ctx, const sal_net *net,
-                                 const sal_run *run) {
+/* The inputs of a unit of dense layers in front of maxout, whose length may be limited, or 0. */
+static int sal__optim_unit(const sal_net *net, int param) {
     for (int i = 1; i < net->layers; i++) {
         const sal_layer *l = &net->layer[net->layer[i].input[0]];
-        const sal_tensor *t = &net->param[l->param].value;
-        if (net->layer[i].op != SAL_OP_MAXOUT || l->op != SAL_OP_DENSE || !run->gradient[l->param])
-            continue;
-        j->w = (float *)t->data;
-        j->inputs = t->dim[1];
-        sal_parallel_for(ctx, t->dim[0], sal__optim_max_norm_task, j);
+        if (net->layer[i].op == SAL_OP_MAXOUT && l->op == SAL_OP_DENSE && l->param == param)
+            return net->param[param].value.dim[1];
     }
+    return 0;
 }
 
 SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_run *run,
@@ -4734,10 +4726,10 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_r
         j.count = sal_tensor_count(t);
         j.offset = (size_t)(run->gradient[i] - run->gradients);
         j.decay = sal__decays(t) ? o->desc.decay : 0;
-        sal_parallel_for(ctx, (int)((j.count + SAL__OPTIM_CHUNK - 1) / SAL__OPTIM_CHUNK),
-                         sal__optim_task, &j);
+        j.unit = o->desc.max_norm > 0 ? sal__optim_unit(net, i) : 0;
+        size_t size = j.unit ? (size_t)j.unit : SAL__OPTIM_CHUNK;
+        sal_parallel_for(ctx, (int)((j.count + size - 1) / size), sal__optim_task, &j);
     }
-    if (o->desc.max_norm > 0) sal__optim_constrain(&j, ctx, net, run);
     return SAL_OK;
 }
 
