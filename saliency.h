@@ -4618,7 +4618,8 @@ typedef struct sal__optim_job {
     size_t count, offset;       /* values; where its memory begins in each block of state */
     double rate, momentum, scale, decay;
     double *partial;            /* sums of squares of the chunks */
-    int unit;                   /* its inputs, if its length is limited, or 0 */
+    size_t size;                /* of a piece */
+    int unit;                   /* the inputs of a unit, if its length is limited, or 0 */
 } sal__optim_job;
 
 enum { SAL__OPTIM_CHUNK = 8192 };
@@ -4637,9 +4638,7 @@ static void sal__optim_norm_task(void *arg, int index, int worker) {
 static void sal__optim_task(void *arg, int index, int worker) {
     const sal__optim_job *j = (const sal__optim_job *)arg;
     const sal_optim_desc *d = &j->o->desc;
-    size_t size = j->unit ? (size_t)j->unit : SAL__OPTIM_CHUNK;
-    size_t from = (size_t)index * size;
-    size_t n = SAL__MIN(j->count - from, size);
+    size_t from = (size_t)index * j->size, n = SAL__MIN(j->count - from, j->size);
     float *w = j->w + from, *g = j->g + from, *a = j->o->state + j->offset + from;
     double coupled = d->rule == SAL_RULE_ADAMW ? 0 : j->decay;
     if (j->scale != 1) for (size_t i = 0; i < n; i++) g[i] = (float)(g[i] * j->scale);
@@ -4727,8 +4726,9 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_r
         j.offset = (size_t)(run->gradient[i] - run->gradients);
         j.decay = sal__decays(t) ? o->desc.decay : 0;
         j.unit = o->desc.max_norm > 0 ? sal__optim_unit(net, i) : 0;
-        size_t size = j.unit ? (size_t)j.unit : SAL__OPTIM_CHUNK;
-        sal_parallel_for(ctx, (int)((j.count + size - 1) / size), sal__optim_task, &j);
+        j.size = SAL__OPTIM_CHUNK;
+        if (j.unit) j.size = (size_t)j.unit;
+        sal_parallel_for(ctx, (int)((j.count + j.size - 1) / j.size), sal__optim_task, &j);
     }
     return SAL_OK;
 }
