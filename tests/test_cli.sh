@@ -51,7 +51,7 @@ done
 $predict --threads=1 --overlay=over.png "$photo" >out 2>err && [ -s over.png ]
 says $? "--opt=value is --opt value"
 refused "a flag takes no value" "--quiet takes no value" $predict --quiet=yes "$photo"
-refused "a value may be empty, and is then refused" "an empty value" $predict --threads= "$photo"
+refused "a value may be empty, and is then refused" "^predict: --threads \"\": an empty value" $predict --threads= "$photo"
 
 # --- standard input and output -----------------------------------------------------------------
 $predict -o file.png "$photo" >/dev/null && $predict -o - - <"$photo" >pipe.png 2>err &&

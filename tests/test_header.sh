@@ -264,6 +264,8 @@ if command -v gcc >/dev/null; then
     gcc $strict -DSALIENCY_STATIC -DSALIENCY_NO_SIMD -DBOTH -c "$dir/two.c" -o "$dir/private.o"
     check "a file can have a private copy beside the implementation" \
         program "gcc -fopenmp" "$dir/one.c" "$dir/private.o" $whole
+    check "each of two files can have a private copy" \
+        program "gcc -DSALIENCY_STATIC -DSALIENCY_NO_SIMD -DBOTH" "$dir/one.c" "$dir/private.o"
     check "macros of windows.h do not clash" gcc -I. -fsyntax-only "$dir/windows.c"
     visible='-fPIC -shared -fvisibility=hidden -DSALIENCY_NO_STB -DSALIENCY_NO_SIMD'
     check "a shared library exports what SALDEF says" sh -c "gcc -I. $visible '$dir/whole.c' \
