@@ -4702,9 +4702,10 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_r
                                  double rate, double momentum, double *norm) {
     sal__optim_job j = SAL__ZEROED;
     double length;
-    if (!(fabs(rate) <= DBL_MAX) || !(fabs(momentum) <= DBL_MAX))
+    int adam = o->slots == 2;
+    if (!(fabs(rate) <= FLT_MAX) || !(fabs(momentum) <= FLT_MAX) || (adam && fabs(momentum) >= 1))
         return sal__fail(ctx, SAL_ERR_NUMERIC, "a learning rate of %g and a momentum of %g: both "
-                         "must be finite", rate, momentum);
+                         "must be finite%s", rate, momentum, adam ? ", and momentum below 1" : "");
     if (run->device)
         return run->backend->device->step(ctx, o, net, run, rate, momentum, norm);
     j.ctx = ctx;
@@ -7042,22 +7043,23 @@ static int sal__bmp_runs(const sal__bmp *b, int h, unsigned char *rgba) {
     while (b->end - p >= 2) {
         int n = p[0], v = p[1], same = n > 0;
         p += 2;
-        if (!same && v == 0) { x = 0; y++; continue; }
+        if (!same && v == 0) { x = 0; y = SAL__MIN(y + 1, h); continue; }
         if (!same && v == 1) return 1;
         if (!same && v == 2) {
             if (b->end - p < 2) return 0;
-            x = SAL__MIN(x + p[0], b->w); y += p[1]; p += 2;
+            x = SAL__MIN(x + p[0], b->w); y = SAL__MIN(y + p[1], h); p += 2;
             continue;
         }
         int bytes = same ? 0 : b->bits == 8 ? v : (v + 1) / 2;
         if (!same) n = v;
         if (b->end - p < bytes) return 0;
-        for (int k = 0; k < n; k++, x++) {
+        n = SAL__MIN(n, b->w - x);              /* what is beyond the row or the picture is lost */
+        for (int k = 0; k < n && y < h; k++) {
             int value = same ? v : b->bits == 8 ? p[k] : p[k / 2];
             if (b->bits == 4) value = k % 2 ? value & 15 : value >> 4;
-            if (x < b->w && y < h)
-                sal__bmp_colour(b, (unsigned)value, rgba + ((size_t)y * b->w + x) * 4);
+            sal__bmp_colour(b, (unsigned)value, rgba + ((size_t)y * b->w + x + k) * 4);
         }
+        x += n;
         p += bytes + bytes % 2;
     }
     return y >= h - (x >= b->w);
@@ -10755,7 +10757,7 @@ static void sal__batch_task(void *arg, int index, int worker) {
     if (!bad && !t->cached) {
         s = &fresh;
         r = sal__picture_load(ctx, t, s);
-        if (r != SAL_OK && t->desc.skip) { bad = 1; r = SAL_OK; }
+        if (r != SAL_OK && r != SAL_ERR_MEMORY && t->desc.skip) { bad = 1; r = SAL_OK; }
     }
     t->bad[index] = bad;        /* not in *kept: a batch may hold a picture twice */
     if (bad) {                  /* weighs nothing */
@@ -11024,6 +11026,7 @@ static sal_result sal__train_resume(sal__trainer *t) {
             bits = best;
             memcpy(&t->at.best, &bits, sizeof bits);
         }
+        t->best_unsaved = t->at.best_epoch > 0;         /* out may be another file than then */
         t->at.rows = t->at.epoch;
         t->steps_done = (uint64_t)t->at.epoch * (uint64_t)t->at.steps + (uint64_t)t->at.step;
         t->optim->step = t->steps_done;
@@ -11251,9 +11254,14 @@ static void sal__load_task(void *arg, int index, int worker) {
     if (r != SAL_OK && t->result[worker] == SAL_OK) t->result[worker] = r;
 }
 
+/* Without them no epoch would be the best, and nothing be saved. */
+static sal_result sal__none_to_judge(sal__trainer *t, int vals) {
+    return sal__fail(t->ctx, SAL_ERR_IO, "none of %d pictures to validate on can be read", vals);
+}
+
 /* Read all pictures, 64 at a time; drop the bad ones. */
 static sal_result sal__train_load(sal__trainer *t) {
-    int n = t->trains + t->vals, trains = t->trains;
+    int n = t->trains + t->vals, trains = t->trains, vals = t->vals;
     for (t->first = 0; t->first < n; t->first += 64) {
         sal_parallel_for(t->ctx, SAL__MIN(64, n - t->first), sal__load_task, t);
         SAL__TRY(sal__first_failure(t));
@@ -11267,7 +11275,7 @@ static sal_result sal__train_load(sal__trainer *t) {
         t->picture[t->trains + t->vals] = *s;
         if (i < trains) t->trains++; else t->vals++;
     }
-    return SAL_OK;
+    return t->vals || !vals ? SAL_OK : sal__none_to_judge(t, vals);
 }
 
 /* Is the description one that can be trained from? */
@@ -11277,10 +11285,11 @@ static sal_result sal__train_check(const sal__trainer *t) {
     for (int i = 0; i < SAL_LOSS_COUNT; i++) terms += d->loss.weight[i] != 0;
     if (!d->train || d->train->count < 1 || d->epochs < 1 || d->batch < 1 || !terms ||
         !(d->crop >= 0 && d->crop < 1) || !(d->average >= 0 && d->average < 1) ||
-        !(d->colour >= 0 && d->colour <= 1) || !(d->dropout <= .99))
+        !(d->colour >= 0 && d->colour <= 1) || !(d->dropout <= .99) || d->loss.upsample < 0 ||
+        d->loss.upsample > 64 || (d->val && d->val->count < 0))
         return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "training needs samples, a loss, epochs and a "
                          "batch of at least 1; crop and average are from 0 to below 1, colour to "
-                         "1, dropout is at most 0.99");
+                         "1, dropout is at most 0.99, maps are enlarged at most 64 times");
     if (d->ranks > 1 && (!d->reduce || d->rank < 0 || d->rank >= d->ranks))
         return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "process %d of %d: processes count from 0, and "
                          "several need the function reduce, which adds up their gradients",
@@ -11587,9 +11596,7 @@ static sal_result sal__validate(sal__trainer *t, double *loss, double *cc, doubl
         }
     }
     if (t->average) sal__weights(t, t->average, SAL__SWAP, 0);
-    if (r == SAL_OK && !good)
-        r = sal__fail(t->ctx, SAL_ERR_IO, "none of %d pictures to validate on can be read",
-                      t->vals);
+    if (r == SAL_OK && !good) r = sal__none_to_judge(t, t->vals);
     good = SAL__MAX(good, 1);
     *loss /= good;
     *cc /= good;
@@ -11671,17 +11678,17 @@ static void sal__train_result(sal__trainer *t, sal_train_result *result) {
 
 /* All epochs, from where training stands. */
 static sal_result sal__train_run(sal__trainer *t, int *stopped) {
-    int over = 0, patience = t->desc.patience;
-    while (t->at.epoch < t->desc.epochs && !over) {
+    int patience = t->vals && t->desc.patience > 0 ? t->desc.patience : t->desc.epochs;
+    while (!*stopped && t->at.epoch < t->desc.epochs &&
+           (t->at.step || t->at.epoch - t->at.best_epoch < patience)) {
         SAL__TRY(sal__train_step(t));
         if (t->at.step == t->at.steps) {
             SAL__TRY(sal__train_epoch_end(t));
             sal__shuffle(t);
-            over = patience > 0 && t->vals && t->at.epoch - t->at.best_epoch >= patience;
         }
         int answer = sal__train_report(t);
         if (answer == SAL_TRAIN_CHECKPOINT) SAL__TRY(sal__train_checkpoint(t));
-        if (answer == SAL_TRAIN_STOP) over = *stopped = 1;
+        if (answer == SAL_TRAIN_STOP) *stopped = 1;
     }
     return sal__train_checkpoint(t);
 }

@@ -688,6 +688,26 @@ static void bmp(sal_ctx *ctx, const char *what, const unsigned char *file, size_
     sal_image_free(ctx, &im);
 }
 
+/* Runs that go on far beyond the picture: more steps than an int counts. */
+static void long_runs(sal_ctx *ctx) {
+    enum { RUNS = 8500000, START = 14 + 40 + 16 };
+    static const unsigned char palette[16];
+    static const char *const what[] = { "down", "right" };
+    unsigned char *file = (unsigned char *)calloc(START + 4 * RUNS, 1);
+    for (int k = 0; k < 2; k++) {
+        unsigned char step[4] = { 0, 2, 0, 255 }, row[4] = { 255, 1, 255, 1 };
+        size_t n = odd_bmp(file, 40, 2, 2, 8, 1, palette, 16, "", 0);
+        for (size_t i = 0; i < RUNS; i++) memcpy(file + n + 4 * i, k ? row : step, 4);
+        sal_image im;
+        sal_result r = sal_image_load_memory(ctx, file, n + 4 * RUNS, "long.bmp", &im);
+        CHECK(r == (k ? SAL_ERR_FORMAT : SAL_OK) && (r || (im.w == 2 && !im.data[0])),
+              "a BMP whose runs go %s for ever stays in its picture %s", what[k],
+              r ? sal_error(ctx) : "");
+        sal_image_free(ctx, &im);
+    }
+    free(file);
+}
+
 static void test_bmp(sal_ctx *ctx) {
     static const unsigned char three[12] = { 0, 0, 255, 0, 255, 0, 255, 0, 0, 255, 255, 255 };
     static const unsigned char four[16] = { 0, 0, 255, 0, 0, 255, 0, 0, 255, 0, 0, 0, 255, 255, 255,
@@ -728,6 +748,7 @@ static void test_bmp(sal_ctx *ctx) {
     refused(ctx, "run lengths that end too early", file, n, SAL_ERR_FORMAT);
     n = odd_bmp(file, 40, 2, 2, 8, 4, four, 16, "\2\3\0\0\0\1\0", 8);
     refused(ctx, "a BMP with a JPEG inside", file, n, SAL_ERR_UNSUPPORTED);
+    long_runs(ctx);
 }
 
 static void test_kinds(sal_ctx *ctx) {

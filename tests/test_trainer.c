@@ -8,6 +8,7 @@
 
 #define STATE "build/test_trainer.state"
 #define LOG   "build/test_trainer.csv"
+#define OUT   "build/test_trainer.safetensors"
 enum { SIDE = 48, LEARN = 6, JUDGE = 4, ALL = -1 };
 
 /* A bright spot on noise; people looked at the spot. `user`, an int, is the sample that cannot be
@@ -133,7 +134,13 @@ static void test_resume(sal_ctx *ctx) {
     }
     d = base;
     d.patience = 9; d.cache_bytes = 1; d.skip = 1;
+    d.out = OUT;
+    remove(OUT);
     CHECK(resume(ctx, &d, 0) == SAL_OK, "patience and memory may change %s", ctx->error);
+    remove(OUT);
+    CHECK(resume(ctx, &d, 0) == SAL_OK && sal_path_kind(OUT) == 0, "the best weights are written "
+          "to another file, even if training is over %s", ctx->error);
+    remove(OUT);
     remove(STATE);
 }
 
@@ -236,6 +243,12 @@ static void test_best(sal_ctx *ctx) {
         sal_result r = sal_train(ctx, net, &d, &result);
         CHECK(r == SAL_OK && result.epochs == 1 + patience && result.best_epoch == 1,
               "with a patience of %d, training ends after epoch %d", patience, result.epochs);
+        d.state = STATE; d.resume = 1;
+        remove(STATE);
+        for (int again = 0; again < 2 && r == SAL_OK; again++) r = sal_train(ctx, net, &d, &result);
+        CHECK(r == SAL_OK && result.epochs == 1 + patience, "and is not gone on with (%d)",
+              result.epochs);
+        remove(STATE);
         sal_net_free(ctx, net);
     }
 }
@@ -351,7 +364,13 @@ static void test_gradient(sal_ctx *ctx) {
               (double)bad[k % 2], ctx->error);
         run->gradient[p][1] = 0;
         CHECK(sal_optim_step(ctx, optim, net, run, bad[k % 2], .9, NULL) == SAL_ERR_NUMERIC &&
+              sal_optim_step(ctx, optim, net, run, 1e39, .9, NULL) == SAL_ERR_NUMERIC &&
               !memcmp(before, net->param[p].value.data, n), "nor does such a learning rate");
+        r = sal_optim_step(ctx, optim, net, run, .1, (double)bad[k % 2], NULL);
+        if (k > 3 && r == SAL_ERR_NUMERIC) r = sal_optim_step(ctx, optim, net, run, .1, 1, NULL);
+        CHECK(r == SAL_ERR_NUMERIC && strstr(ctx->error, "momentum") &&
+              !memcmp(before, net->param[p].value.data, n), "nor such a momentum, 1 for Adam: %s",
+              ctx->error);
         sal_optim *none;
         od.eps = od.rule == SAL_RULE_SGD ? .1 : 0; od.decay = od.rule == SAL_RULE_SGD ? -1 : 0;
         CHECK(sal_optim_open(ctx, &od, run, &none) == SAL_ERR_ARGUMENT && !none,
@@ -414,10 +433,27 @@ static void test_overlooked(sal_ctx *ctx) {
         if (k / 2) d.val = &none; else d.train = &none;
         d.skip = 1; d.cache_bytes = k % 2;
         sal_result one = sal_train(ctx, net, &d, &result);
-        if (k == 2) CHECK(one == SAL_OK && isnan(result.val_cc), "with none to judge by, there is "
-                          "no judgement");
-        else CHECK(one == SAL_ERR_IO && strstr(ctx->error, k == 3 ? "to validate on" : "none of"),
-                   "if there is none that can be read, that is said: %s", ctx->error);
+        CHECK(one == SAL_ERR_IO && strstr(ctx->error, k / 2 ? "to validate on" : "none of"),
+              "if there is none that can be read, that is said: %s", ctx->error);
+        sal_net_free(ctx, net);
+    }
+}
+
+static sal_result load_nothing(void *user, sal_ctx *ctx, int i, sal_sample *sample) {
+    (void)user; (void)sample;
+    return snprintf(ctx->error, sizeof ctx->error, "no memory for sample %d", i), SAL_ERR_MEMORY;
+}
+
+/* Where memory ends, samples are not what is wrong. */
+static void test_memory(sal_ctx *ctx) {
+    for (int k = 0; k < 2; k++) {
+        sal_train_desc d = desc();
+        sal_train_result result;
+        sal_source source = { LEARN, load_nothing, NULL, info };
+        sal_net *net = new_net(ctx, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
+        d.train = &source; d.skip = 1; d.cache_bytes = k;
+        CHECK(sal_train(ctx, net, &d, &result) == SAL_ERR_MEMORY, "no sample is overlooked for lack "
+              "of memory%s: %s", k ? ", nor when they are read again" : "", ctx->error);
         sal_net_free(ctx, net);
     }
 }
@@ -448,7 +484,7 @@ static void test_unseen(sal_ctx *ctx) {
 
 /* What no training comes of is refused at once, and weights that were lost in the last step. */
 static void test_senseless(sal_ctx *ctx) {
-    for (int k = 0; k < 8; k++) {
+    for (int k = 0; k < 10; k++) {
         sal_train_desc d = desc();
         sal_train_result result;
         sal_net *net = new_net(ctx, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
@@ -461,8 +497,11 @@ static void test_senseless(sal_ctx *ctx) {
         if (k == 5) d.dropout = NAN;
         if (k == 6) { d.batch = LEARN; d.optim.max_norm = 0; d.schedule.rate = 1e60; }
         if (k == 7) net->desc.blur = 1000;
+        if (k == 8) d.loss.upsample = 1 << 30;
+        if (k == 9) { d.val = &judge; judge.count = -1; }
         sal_result r = sal_train(ctx, net, &d, &result);
-        if (k < 6) CHECK(r == SAL_ERR_ARGUMENT && strstr(ctx->error, "training needs"),
+        judge.count = JUDGE;
+        if (k < 6 || k > 7) CHECK(r == SAL_ERR_ARGUMENT && strstr(ctx->error, "training needs"),
                          "training without sense is refused (%d)", k);
         else if (k == 7) CHECK(r == SAL_ERR_ARGUMENT && strstr(ctx->error, "sal.blur"),
                                "nor is a network trained that could not be saved: %s", ctx->error);
@@ -500,6 +539,7 @@ int main(void) {
     test_norm(&ctx);
     test_gradient(&ctx);
     test_overlooked(&ctx);
+    test_memory(&ctx);
     test_unseen(&ctx);
     test_senseless(&ctx);
     remove(LOG);
