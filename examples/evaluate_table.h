@@ -125,6 +125,17 @@ static void make_csv(const evaluation *e, text *t) {
     say(t, "\n");
 }
 
+/* A number that tells maps apart (FNV-1a), 0 for none. */
+static unsigned map_sum(const sal_map *map) {
+    unsigned sum = map->data ? 2166136261u : 0;
+    for (size_t i = 0; map->data && i < (size_t)map->w * (size_t)map->h; i++) {
+        unsigned bits;
+        memcpy(&bits, &map->data[i], sizeof bits);
+        for (int k = 0; k < 32; k += 8) sum = (sum ^ (bits >> k & 255)) * 16777619u;
+    }
+    return sum;
+}
+
 /* What --merge needs: of which run this is a part, and every score to the last bit. */
 static void say_part(const evaluation *e, text *t) {
     int n, c;
@@ -132,10 +143,10 @@ static void say_part(const evaluation *e, text *t) {
     say_name(t, e->data, 1);
     say(t, "\",\"run\":\"seed %d, split ", e->seed);
     say_name(t, e->split ? e->split : "-", 1);
-    say(t, ", limit %d, test share %g, input %dx%d, domain %d, blur %g, power %g, steps %d, prior %d\","
-        "\"total\":%d,\n \"columns\":[",
+    say(t, ", limit %d, test share %.17g, input %dx%d, domain %d, blur %.17g, power %.17g, steps %d, "
+        "f32 %d, any size %d, prior %08x\",\"total\":%d,\n \"columns\":[",
         e->limit, e->test_share, e->input[0], e->input[1], e->domain, e->blur, e->power, e->steps,
-        e->prior.data != NULL, e->images);
+        e->float32, e->any_size, map_sum(&e->prior), e->images);
     for (c = 0; c < e->columns; c++) say(t, "%s\"%s\"", c ? "," : "", metric_name(e->order[c]));
     say(t, "],\n \"pictures\":[");
     for (n = 0; n < e->scored; n++) {

@@ -51,6 +51,13 @@ refused "a part that is missing is named"    "are in none of these parts" --merg
 refused "a part that is there twice, too"    "another part has" --merge part1.json part1.json part2.json part3.json
 $evaluate $models --data set --part 2/3 --seed 7 --json seven.json --quiet
 refused "parts of different runs are refused" "another run" --merge part1.json seven.json part3.json
+cp set/images/pic1.pgm one.pgm && cp set/images/pic2.pgm two.pgm
+$evaluate $models --data set --part 1/3 --power 1.5 --prior one.pgm --json first.json --quiet 2>err
+for other in "--power 1.50000001 --prior one.pgm" "--power 1.5 --prior two.pgm" "--power 1.5" \
+             "--power 1.5 --prior one.pgm --precision f32" "--power 1.5 --prior one.pgm --any-size"; do
+    $evaluate $models --data set --part 2/3 $other --json other.json --quiet 2>>err
+    refused "  so is one of $other" "another run" --merge first.json other.json
+done
 head -c 700 part2.json >cut.json
 refused "a cut-off file is refused"           "cut.json: is not what evaluate" --merge part1.json cut.json
 refused "so is the JSON of a whole run"       "all.json: is not what evaluate" --merge all.json
