@@ -1151,6 +1151,11 @@ static sal_result set__csv_number(sal_ctx *ctx, const set__csv *c, int column, d
                      strchr(c->cell[column], ',') ? " (its decimals need a point)" : "");
 }
 
+static void set__warn_strange(sal_ctx *ctx, const char *path, int rows, const char *first) {
+    if (rows) set__warn(ctx, "%s: %d rows are of pictures that are not there, the first of %s; left "
+                        "out", path, rows, first);
+}
+
 static sal_result set__read_csv(set__opener *b, const char *path, unsigned char *text,
                                 size_t size) {
     sal_ctx *ctx = b->ctx;
@@ -1188,14 +1193,14 @@ static sal_result set__read_csv(set__opener *b, const char *path, unsigned char 
         }
         SET__TRY(set__look(ctx, &b->looks, entry, who, at_x, at_y, time, length));
     }
-    if (strange) set__warn(ctx, "%s: %d rows are of pictures that are not there, the first of %s; "
-                           "left out", path, strange, stranger);
+    set__warn_strange(ctx, path, strange, stranger);
     return SAL_OK;
 }
 
 static sal_result set__read_sigmas(set__opener *b, const char *path, unsigned char *text,
                                    size_t size) {
-    int image, column, entry;
+    int image, column, entry, strange = 0;
+    const char *stranger = NULL;
     double sigma;
     set__csv c;
     SET__TRY(set__csv_start(b->ctx, &c, path, text, size));
@@ -1203,14 +1208,17 @@ static sal_result set__read_sigmas(set__opener *b, const char *path, unsigned ch
     SET__TRY(set__csv_column(b->ctx, &c, "sigma_px", &column));
     for (;;) {
         SET__TRY(set__csv_next(b->ctx, &c));
-        if (c.cells == 0) return SAL_OK;
+        if (c.cells == 0) break;
         SET__TRY(set__csv_number(b->ctx, &c, column, &sigma));
         if (!(sigma >= 0 && sigma <= 1e4))
             return set__fail(b->ctx, SAL_ERR_FORMAT, "%s:%d: a sigma from 0 to 10000 is expected",
                              path, c.line);
         entry = set__entry_of(b, c.cell[image]);
         if (entry >= 0) b->set->entry[entry].sigma = sigma;
+        else if (!strange++) stranger = c.cell[image];
     }
+    set__warn_strange(b->ctx, path, strange, stranger);
+    return SAL_OK;
 }
 
 static sal_result set__read_table(set__opener *b, const char *path,

@@ -598,7 +598,9 @@ static void test_csv(sal_ctx *ctx) {
     remove(in_root("%s", "csv/images/a.jpg"));
     folder("csv/maps");
     save_picture(ctx, "csv/maps/c.png", 8, 8, 51);
-    save_text("csv/sigma.csv", "sigma_px,image\n2.5,a.png\n");
+    save_text("csv/sigma.csv", "sigma_px,image\n2.5,a.png\n3,A.png\n3,none.png\n");
+    ctx->log = keep_warning;
+    warnings[0] = 0;
     if (CHECK(sal_dataset_open(ctx, in_root("%s", "csv"), NULL, &set) == SAL_OK,
               "with its map it is a "
               "part of the set (%s)", sal_error(ctx))) {
@@ -610,6 +612,9 @@ static void test_csv(sal_ctx *ctx) {
         CHECK(sal_dataset_item(ctx, &set, 0, SAL_ITEM_DENSITY, &item) == SAL_OK &&
               item.sigma == 2.5 &&
               !item.image.data, "sigma.csv gives the blur of a picture");
+        CHECK(strstr(warnings, "sigma.csv: 2 rows are of pictures that are not there, the first of "
+                     "A.png"), "and says whose it has in vain: %s", warnings);
+        ctx->log = NULL;
         sal_item_free(ctx, &item);
         sal_dataset_close(ctx, &set);
     }
