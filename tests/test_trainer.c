@@ -67,6 +67,11 @@ static sal_result resume(sal_ctx *ctx, sal_train_desc *d, float mean) {
     return r;
 }
 
+static sal_result keep_values(void *user, float *values, size_t count) {
+    (void)user; (void)values; (void)count;
+    return SAL_OK;
+}
+
 static void test_resume(sal_ctx *ctx) {
     static const char long_a[] = "fc1.weight,fc1.bias,conv1.weight,conv1.bias,conv2.weight,conv2.b";
     static const char long_b[] = "fc1.weight,fc1.bias,conv1.weight,conv1.bias,conv2.weight,conv3.w";
@@ -98,7 +103,15 @@ static void test_resume(sal_ctx *ctx) {
     REFUSED(d.optim.clip = 1, "clip 0");
     REFUSED(d.optim.max_norm = 1.93650001, "max-norm 1.9365");
     REFUSED(d.schedule.rate *= 1 + 1e-9, "rate 0.03");
+    REFUSED(d.schedule.rate_end = 0, "last rate 0.0001");
+    REFUSED(d.schedule.kind = SAL_SCHEDULE_COSINE, "schedule 1");
+    REFUSED(d.schedule.factor = .5, "factor 0");
+    REFUSED(d.schedule.every = 2, "every 0");
+    REFUSED(d.optim.rho = .5, "rho 0");
+    REFUSED(d.optim.eps = .5, "eps 0");
+    REFUSED(d.momentum = .8, "momentum 0.9");
     REFUSED(d.momentum_end = .99, "last momentum 0.999");
+    REFUSED((d.ranks = 2, d.reduce = keep_values), "processes 1");
     REFUSED(d.mirror = 0, "mirror 1");
     REFUSED(d.crop = .1, "crop 0");
     REFUSED(d.colour = .1, "colour 0");
@@ -141,6 +154,29 @@ static void test_resume(sal_ctx *ctx) {
     CHECK(resume(ctx, &d, 0) == SAL_OK && sal_path_kind(OUT) == 0, "the best weights are written "
           "to another file, even if training is over %s", ctx->error);
     remove(OUT);
+    remove(STATE);
+}
+
+/* Pictures may be learnt at other sizes than the network's own. */
+static void test_sizes(sal_ctx *ctx) {
+    static const int size[][2] = { { 64, 96 }, { 64, 64 }, { 96, 96 }, { 64, 96 } };
+    sal_train_desc d = sal_train_desc_paper(SAL_KIND_LITE);
+    d.train = &learn; d.epochs = 1; d.batch = 3; d.state = STATE; d.progress = stop_after_two;
+    remove(STATE);
+    for (int k = 0; k < COUNT(size); k++) {
+        sal_train_result result;
+        sal_net *net = new_net(ctx, SAL_KIND_LITE, 96, 64, 32);
+        info[2].h = size[k][0]; info[2].w = size[k][1];
+        d.resume = k > 0;
+        sal_result r = sal_train(ctx, net, &d, &result);
+        if (k % 3 == 0) CHECK(r == SAL_OK, "a training with a picture of %d x %d is %s %s",
+                              size[k][0], size[k][1], k ? "gone on with" : "stopped", ctx->error);
+        else CHECK(r == SAL_ERR_ARGUMENT && strstr(ctx->error, "sizes and domains"), "not gone on "
+                   "with at %d x %d: %s", size[k][0], size[k][1], ctx->error);
+        sal_net_free(ctx, net);
+        ctx->error[0] = 0;
+    }
+    info[2].h = info[2].w = 0;
     remove(STATE);
 }
 
@@ -534,6 +570,7 @@ int main(void) {
     pool_use(&ctx, 2);
     test_recipes(&ctx);
     test_resume(&ctx);
+    test_sizes(&ctx);
     test_square(&ctx);
     test_best(&ctx);
     test_norm(&ctx);
