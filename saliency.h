@@ -214,7 +214,8 @@ SALDEF const char *sal_path_name(const char *path);
 SALDEF const char *sal_file_kind(const void *bytes, size_t size);
 #ifndef SALIENCY_NO_STDIO
 /* Files are named in UTF-8 on every system.
-   A whole file in memory, with a zero byte after its end; sal_free the data. */
+   A whole file in memory (or all that comes from a pipe), with a zero byte after its end; sal_free
+   the data. */
 SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **data, size_t *size);
 /* Write a whole file or nothing: to a temporary name beside it, fsync, rename. A symbolic link
    stays, and its target is written; pipes and devices are written to directly. */
@@ -1998,7 +1999,7 @@ static int sal__folder_names(const char *path, sal__bytes *names) {
 }
 #endif
 
-/* Open for reading, with the size of it. */
+/* Open for reading, with the size of it; SIZE_MAX: a pipe, where only reading can tell. */
 static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t *size) {
     int64_t length;
     if (sal_path_kind(path) == 1)
@@ -2008,6 +2009,8 @@ static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t 
         return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
     if (sal__seek(*file, 0, SEEK_END) || (length = sal__tell(*file)) < 0 ||
         sal__seek(*file, 0, SEEK_SET)) {
+        *size = SIZE_MAX;
+        if (errno == ESPIPE) return SAL_OK;
         fclose(*file);
         return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
     }
@@ -2020,23 +2023,40 @@ static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t 
     return SAL_OK;
 }
 
+/* All that is in a file opened by sal__open, with a zero byte behind; closes it. */
+static sal_result sal__read_all(sal_ctx *ctx, const char *path, FILE *file, size_t length,
+                                unsigned char **data, size_t *size) {
+    int pipe = length == SIZE_MAX;
+    size_t room = pipe ? 1 << 16 : length, done = 0;
+    unsigned char *bytes = SAL__NEW(ctx, unsigned char, room + 1);
+    while (bytes) {
+        done += fread(bytes + done, 1, room - done, file);
+        if (!pipe || done < room) break;
+        unsigned char *more = SAL__NEW(ctx, unsigned char, room * 2 + 1);
+        if (more) memcpy(more, bytes, done);
+        sal_free(ctx, bytes);
+        bytes = more;
+        room *= 2;
+    }
+    int cut = ferror(file) || (!pipe && done != length);
+    fclose(file);
+    if (!bytes) return SAL_ERR_MEMORY;
+    if (cut) {
+        sal_free(ctx, bytes);
+        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end (%.0f bytes)", path,
+                         (double)(pipe ? done : length));
+    }
+    *data = bytes; *size = done;
+    return SAL_OK;
+}
+
 SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **data,
                                 size_t *size) {
     FILE *file;
     size_t length;
     *data = NULL; *size = 0;
     SAL__TRY(sal__open(ctx, path, &file, &length));
-    unsigned char *bytes = SAL__NEW(ctx, unsigned char, length + 1);
-    if (!bytes) { fclose(file); return SAL_ERR_MEMORY; }
-    if (fread(bytes, 1, length, file) != length) {
-        fclose(file);
-        sal_free(ctx, bytes);
-        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end (%.0f bytes)", path,
-                         (double)length);
-    }
-    fclose(file);
-    *data = bytes; *size = length;
-    return SAL_OK;
+    return sal__read_all(ctx, path, file, length, data, size);
 }
 
 /* Writes a file piece by piece, to a temporary name beside it. Begin, append as often as you like,
@@ -6080,6 +6100,13 @@ SALDEF sal_result sal_safetensors_load(sal_ctx *ctx, const char *path, sal_safet
     from.name = path;
     memset(file, 0, sizeof *file);
     SAL__TRY(sal__open(ctx, path, &from.file, &size));
+    if (size == SIZE_MAX) {                 /* a pipe: there is no stepping over what is not read */
+        unsigned char *bytes;
+        SAL__TRY(sal__read_all(ctx, path, from.file, size, &bytes, &size));
+        sal_result r = sal_safetensors_parse(ctx, bytes, size, path, file);
+        sal_free(ctx, bytes);
+        return r;
+    }
     sal_result r = sal__read_source(ctx, &from, size, file);
     fclose(from.file);
     return r;

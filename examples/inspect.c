@@ -298,15 +298,13 @@ static sal_result load_weights(sal_ctx *ctx, const char *path, sal_net **net,
                                sal_safetensors *file, char reason[512]) {
     unsigned char *data = NULL;
     size_t size = 0;
-    int standard = is_standard(path);
-    sal_result r = standard ? read_file(ctx, path, &data, &size) : SAL_OK;
+    const char *name = is_standard(path) ? "standard input" : path;
+    sal_result r = read_file(ctx, path, &data, &size);          /* once: a pipe is empty then */
     memset(file, 0, sizeof *file);
     if (r) return r;
-    r = standard ? sal_net_load_memory(ctx, data, size, "standard input", net)
-                 : sal_net_load(ctx, path, net);
+    r = sal_net_load_memory(ctx, data, size, name, net);
     snprintf(reason, 512, "%s", sal_error(ctx));
-    if (r) r = standard ? sal_safetensors_parse(ctx, data, size, "standard input", file)
-                        : sal_safetensors_load(ctx, path, file);
+    if (r) r = sal_safetensors_parse(ctx, data, size, name, file);
     sal_free(ctx, data);
     return r;
 }

@@ -78,6 +78,38 @@ says $? "what follows is never an option"
     "$build/inspect" "$top/weights/lite.safetensors" | diff - out >/dev/null
 says $? "inspect - reads a weights file"
 
+# --- pipes that have names ---------------------------------------------------------------------
+piped() {       # piped STATEMENT FILE COMMAND...: the command reads FILE from the named pipe p
+    statement=$1 file=$2; shift 2
+    rm -f p && mkfifo p || return
+    cat "$file" >p 2>/dev/null & writer=$!
+    timeout 60 "$@" >out 2>err
+    status=$?
+    kill $writer 2>/dev/null
+    wait $writer
+    [ $status = 0 ]
+    says $? "$statement"
+}
+same() { cmp -s "$2" "$3"; says $? "$1"; }
+piped "predict reads a picture from a pipe" "$photo" $predict -o piped.png p
+same "and makes the same map" piped.png file.png
+cat "$photo" | $predict -o piped.png /dev/stdin >out 2>err && cmp -s piped.png file.png
+says $? "and from /dev/stdin"
+piped "crop reads a picture from a pipe" "$photo" $crop -a 1:1 -o piped.jpg p
+same "and cuts the same piece" piped.jpg file.jpg
+piped "crop --boost reads a map from one" file.png "$build/crop" -m center --boost p -a 1:1 -o piped.jpg "$photo"
+"$build/convert" f16 "$top/weights/lite.safetensors" file.st >out 2>err
+piped "convert reads weights from one" "$top/weights/lite.safetensors" "$build/convert" f16 p piped.st
+same "and writes the same file" piped.st file.st
+piped "inspect reads a file that is no network from one" "$top/tests/golden/ops.safetensors" "$build/inspect" p
+piped "predict reads weights from one" "$top/weights/lite.safetensors" "$build/predict" -w p -o piped.png "$photo"
+"$build/predict" -w "$top/weights/lite.safetensors" -o file-lite.png "$photo" >out 2>err
+same "and makes the same map" piped.png file-lite.png
+head -c 100000 "$top/weights/lite.safetensors" >cut.st
+mkfifo q; cat cut.st >q & writer=$!
+refused "what is cut off in a pipe is refused" "p*q: " timeout 60 "$build/predict" -w q -o piped.png "$photo"
+kill $writer 2>/dev/null; wait $writer
+
 # --- nothing is written over what is read ------------------------------------------------------
 cp file.png in.png && ln in.png hard.png && ln -s in.png soft.png
 for option in -o --overlay --npy; do

@@ -3,7 +3,7 @@
 # The programs as Windows programs, compiled by mingw-w64 with the one line of their first comment and
 # run by wine: the same bytes as here, whatever the names. In full (make test-windows: ALL=1) all
 # programs and tests, 64 and 32 bits, and with the line's -O2. Debian: gcc-mingw-w64, wine (and wine32 for 32 bits).
-# $WINE and $WINE32 run a 64-bit and a 32-bit program.
+# $WINE and $WINE32 run a 64-bit and a 32-bit program; $MACHINES names only one of x86_64 and i686.
 cd "$(dirname "$0")/.." || exit 1
 passed=0 failed=0 skipped=0
 export WINEPREFIX="${WINEPREFIX:-$PWD/build/wine}" WINEDEBUG=-all LC_ALL=C.UTF-8
@@ -70,7 +70,7 @@ compare x86_64 "${WINE:-wine}" ""
 [ -n "$ALL" ] || done_
 
 # All of it.
-for machine in x86_64 i686; do
+for machine in ${MACHINES:-x86_64 i686}; do
     compiler=$machine-w64-mingw32-gcc
     run="${WINE:-wine}"
     [ $machine = i686 ] && run="${WINE32:-$run}"
