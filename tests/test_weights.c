@@ -518,12 +518,24 @@ static void test_save_refusals(sal_ctx *ctx) {
     free_samples(ctx, list);
 }
 
+#define SHORT "/sys/devices/system/cpu/online"   /* its size is always 4096 */
+
 static void test_load_errors(sal_ctx *ctx) {
     sal_safetensors file;
     CHECK(sal_safetensors_load(ctx, "build/not there", &file) == SAL_ERR_IO && !file.count,
           "a file that is not there is an error: %s", sal_error(ctx));
     CHECK(sal_safetensors_load(ctx, "build", &file) == SAL_ERR_IO, "a folder too: %s",
           sal_error(ctx));
+    unsigned char *data;
+    size_t size;
+    if (sal_path_kind(SHORT)) SKIP("no file here that is shorter than the system says");
+    else CHECK(sal_safetensors_load(ctx, SHORT, &file) == SAL_ERR_IO &&
+               sal_file_read(ctx, SHORT, &data, &size) == SAL_ERR_IO && !data &&
+               strstr(sal_error(ctx), "to its end"), "a file that ends early is an error: %s",
+               sal_error(ctx));
+    if (sal_path_kind("/dev/full")) SKIP("no full device here");
+    else CHECK(sal_file_write(ctx, "/dev/full", "x", 1) == SAL_ERR_IO, "so is what cannot be "
+               "written: %s", sal_error(ctx));
     sal_file_write(ctx, OUT, "{\"a\":1}", 7);
     CHECK(sal_safetensors_load(ctx, OUT, &file) == SAL_ERR_FORMAT &&
           !strncmp(sal_error(ctx), OUT ": ", sizeof OUT), "a broken file is named: %s",
