@@ -10,6 +10,9 @@
 #define main main_fast
 #include "test_fast.c"
 #undef main
+#define main main_files
+#include "test_files.c"
+#undef main
 #define main main_fuzz_replay
 #include "test_fuzz_replay.c"
 #undef main
@@ -23,8 +26,8 @@
 int main(int argc, char **argv) {
     static const struct { const char *name; int (*run)(void); } tests[] = {
         { "test_classical", main_classical }, { "test_fast", main_fast },
-        { "test_fuzz_replay", main_fuzz_replay }, { "test_nets", main_nets },
-        { "test_ops", main_ops }
+        { "test_files", main_files }, { "test_fuzz_replay", main_fuzz_replay },
+        { "test_nets", main_nets }, { "test_ops", main_ops }
     };
     const char *name = argc > 0 ? argv[0] : "";
     for (const char *at = name; *at; at++)              /* the name alone: folders have names, too */

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Unlicense OR MIT-0 */
+/* How files are written: to a new name beside the old file, which then takes its place. */
+#define SALIENCY_IMPLEMENTATION
+#include "../saliency.h"
+#include "test.h"
+
+#define PLACE "build/test_files"
+
+/* How many files in the folder have names that end so. */
+static int count_files(sal_ctx *ctx, const char *end) {
+    char **names;
+    int n = 0, all;
+    if (sal_dir_list(ctx, PLACE, &names, &all)) return -1;
+    for (int i = 0; i < all; i++) n += ends_with(names[i], end);
+    sal_free(ctx, names);
+    return n;
+}
+
+/* Two writers of one file, at the same time. */
+static void test_temporary(sal_ctx *ctx) {
+    sal__output a, b;
+    unsigned char *data;
+    size_t size = 0;
+    CHECK(!sal__output_begin(ctx, PLACE "/file", &a) && !sal__output_begin(ctx, PLACE "/file", &b) &&
+          strcmp(a.temporary, b.temporary) && count_files(ctx, ".tmp") == 2 &&
+          count_files(ctx, "file") == 0, "each writer has a file of its own, beside the one that it "
+          "will be");
+    errno = 0;
+    CHECK(sal__create_file(a.temporary) < 0 && errno == EEXIST, "which nobody else had, or gets");
+    sal__output_append(&a, "first", 5);
+    sal__output_append(&b, "second", 6);
+    CHECK(!sal__output_end(ctx, &b, SAL_OK) && !sal__output_end(ctx, &a, SAL_OK) &&
+          !sal_file_read(ctx, PLACE "/file", &data, &size) && size == 5 && !memcmp(data, "first", 5)
+          && count_files(ctx, ".tmp") == 0, "the last one is what is there at the end");
+    if (size) sal_free(ctx, data);
+    CHECK(!sal__output_begin(ctx, PLACE "/file", &a) &&
+          sal__output_end(ctx, &a, SAL_ERR_NUMERIC) == SAL_ERR_NUMERIC &&
+          count_files(ctx, ".tmp") == 0 && sal_path_kind(PLACE "/file") == 0,
+          "after another failure the old file stays, and nothing else");
+    CHECK(!sal_folder_make(ctx, PLACE "/folder") &&
+          sal_file_write(ctx, PLACE "/folder", "x", 1) == SAL_ERR_IO &&
+          count_files(ctx, ".tmp") == 0, "so it is where a folder has the name: %s", ctx->error);
+    remove(PLACE "/file");
+}
+
+#ifndef _WIN32
+static void test_modes(sal_ctx *ctx) {
+    struct stat s;
+    mode_t was = umask(027);
+    int ok = !sal_file_write(ctx, PLACE "/file", "x", 1) && !stat(PLACE "/file", &s);
+    umask(was);
+    CHECK(ok && (s.st_mode & 0777) == 0640, "a file may be read by whom umask says (%o)",
+          ok ? (unsigned)(s.st_mode & 0777) : 0);
+    remove(PLACE "/file");
+    ok = !sal_file_write(ctx, PLACE "/folder/file", "old", 3) &&
+         !symlink("folder/file", PLACE "/link") && !sal_file_write(ctx, PLACE "/link", "new", 3);
+    unsigned char *data = NULL;
+    size_t size;
+    CHECK(ok && !lstat(PLACE "/link", &s) && S_ISLNK(s.st_mode) &&
+          !sal_file_read(ctx, PLACE "/folder/file", &data, &size) && !memcmp(data, "new", 3),
+          "a link stays a link: the file that it names is written");
+    sal_free(ctx, data);
+    remove(PLACE "/link"); remove(PLACE "/folder/file");
+}
+#endif
+
+int main(void) {
+    sal_ctx ctx = ZEROED;
+    sal_folder_make(&ctx, PLACE);
+    test_temporary(&ctx);
+#ifndef _WIN32
+    test_modes(&ctx);
+#endif
+    CHECK(count_files(&ctx, "file") == 0, "nothing is left");
+    remove(PLACE "/folder"); remove(PLACE);
+    return test_done();
+}
