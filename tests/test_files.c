@@ -4,7 +4,7 @@
 #include "../saliency.h"
 #include "test.h"
 
-#define PLACE "build/test_files"
+#define PLACE "build/test_files_place"
 
 /* How many files in the folder have names that end so. */
 static int count_files(sal_ctx *ctx, const char *end) {
