@@ -16,6 +16,18 @@ static int count_files(sal_ctx *ctx, const char *end) {
     return n;
 }
 
+/* What an earlier test, perhaps one that was stopped, has left. */
+static void clear(sal_ctx *ctx, const char *folder) {
+    char path[300], **names;
+    int n;
+    if (sal_dir_list(ctx, folder, &names, &n)) return;
+    for (int i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        remove(path);
+    }
+    sal_free(ctx, names);
+}
+
 /* Two writers of one file, at the same time. */
 static void test_temporary(sal_ctx *ctx) {
     sal__output a, b;
@@ -70,6 +82,8 @@ static void test_modes(sal_ctx *ctx) {
 int main(void) {
     sal_ctx ctx = ZEROED;
     sal_folder_make(&ctx, PLACE);
+    clear(&ctx, PLACE "/folder");
+    clear(&ctx, PLACE);
     test_temporary(&ctx);
 #ifndef _WIN32
     test_modes(&ctx);
