@@ -14628,6 +14628,8 @@ SALDEF const sal_backend *sal_backend_cpu(void) {
 #define sal__n SAL__K(n)
 #define sal__vload SAL__K(vload)
 #define sal__vstore SAL__K(vstore)
+#define sal__vload_part SAL__K(vload_part)
+#define sal__vstore_part SAL__K(vstore_part)
 #define sal__iload SAL__K(iload)
 #define sal__istore_i SAL__K(istore_i)
 #define sal__iadd SAL__K(iadd)
@@ -14645,6 +14647,25 @@ SAL__INLINE sal__v sal__vload(const float *p) {
     return x;
 }
 SAL__INLINE void sal__vstore(float *p, sal__v x) { memcpy(p, &x, sizeof x); }
+/* The first n < SAL__W numbers of a vector, zeros behind them; memory behind them is not touched. */
+SAL__INLINE sal__v sal__vload_part(const float *p, size_t n) {
+#if SAL__W == 16
+    return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#else
+    float part[SAL__W] = { 0 };
+    for (size_t i = 0; i < n; i++) part[i] = p[i];
+    return sal__vload(part);
+#endif
+}
+SAL__INLINE void sal__vstore_part(float *p, sal__v x, size_t n) {
+#if SAL__W == 16
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), x);
+#else
+    float part[SAL__W];
+    sal__vstore(part, x);
+    for (size_t i = 0; i < n; i++) p[i] = part[i];
+#endif
+}
 SAL__INLINE sal__i sal__iload(const void *p) {
     sal__i x;
     memcpy(&x, p, sizeof x);
@@ -15088,14 +15109,10 @@ SAL__INLINE void SAL__K(finish_as)(float *out, const float *acc, const float *ad
 static void SAL__K(finish)(float *out, const float *acc, const float *add, float scale, float bias,
                            int act, size_t n) {
     sal__v s = sal__vset(scale), b = sal__vset(bias);
-    if (n < SAL__W) {           /* less than a vector: through a full one */
-        float part[3][SAL__W];
-        for (size_t i = 0; i < SAL__W; i++) {
-            part[0][i] = i < n ? acc[i] : 0;
-            part[1][i] = i < n && add ? add[i] : 0;
-        }
-        if (n > 0) SAL__K(finish)(part[2], part[0], add ? part[1] : NULL, scale, bias, act, SAL__W);
-        for (size_t i = 0; i < n; i++) out[i] = part[2][i];
+    if (n < SAL__W) {
+        sal__v x = sal__vfma(sal__vload_part(acc, n), s, b);
+        if (add) x = x + sal__vload_part(add, n);
+        sal__vstore_part(out, SAL__K(act)(x, act), n);
         return;
     }
     switch (act) {
@@ -15118,10 +15135,9 @@ static void SAL__K(finish_pool)(float *out, const float *a, const float *b, floa
             half[k] = sal__vmax(sal__vfma(sal__vload(a + 2 * i + k * SAL__W), s, shift),
                                 sal__vfma(sal__vload(b + 2 * i + k * SAL__W), s, shift));
         sal__v x = sal__vmax(sal__veven(half[0], half[1]), sal__vodd(half[0], half[1]));
-        float rest[SAL__W];
         x = SAL__K(act)(x, act);
-        sal__vstore(i + SAL__W <= n ? out + i : rest, x);
-        for (size_t k = i; i + SAL__W > n && k < n; k++) out[k] = rest[k - i];
+        if (i + SAL__W <= n) sal__vstore(out + i, x);
+        else sal__vstore_part(out + i, x, n - i);
     }
 }
 

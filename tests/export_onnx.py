@@ -7,7 +7,7 @@
 The definitions are those of golden/make_golden.py. Needs torch, numpy and onnx. SAM's attentive LSTM is
 unrolled: its four steps are in the file.
 """
-import argparse, os, sys
+import argparse, inspect, os, sys
 import torch
 import torch.nn.functional as F
 
@@ -56,13 +56,15 @@ def main():
     a = p.parse_args()
     os.makedirs(a.folder, exist_ok=True)
     torch.manual_seed(0)
+    # newer versions have another exporter, which is the default; Debian's knows only this one
+    tracing = {'dynamo': False} if 'dynamo' in inspect.signature(torch.onnx.export).parameters else {}
     for kind in a.nets:
         size = tuple(map(int, a.size.split('x'))) if a.size else SIZES.get(kind, (240, 320))
         module, x = Module(kind).eval(), torch.rand(1, 3, *size) * 2 - 1
         with torch.no_grad():
             module(x)                           # makes the parameters
-            torch.onnx.export(module, x, f'{a.folder}/{kind}.onnx', opset_version=13, dynamo=False,
-                              do_constant_folding=True, input_names=['x'], output_names=['y'])
+            torch.onnx.export(module, x, f'{a.folder}/{kind}.onnx', opset_version=13, do_constant_folding=True,
+                              input_names=['x'], output_names=['y'], **tracing)
         print(kind, *size, flush=True)
 
 
