@@ -12338,7 +12338,7 @@ typedef struct sal__wino_job {
 
 /* TILES: floats of a run of finished tiles of 16 channels (also enough for a patch of 16); PANELS:
    blocks of outputs that a task works on together; CHUNK: floats of v, or so many GROUPS. */
-enum { SAL__TILES = 16 * 8 * 40, SAL__KC = 128, SAL__PANELS = 2, SAL__CHUNK = 5300000,
+enum { SAL__TILES = 16 * 8 * 40, SAL__KC = 64, SAL__PANELS = 2, SAL__CHUNK = 5300000,
        SAL__GROUPS = 64 };
 
 /* Cut s for tiles of n points; 0 if that is not possible. */
