@@ -1193,6 +1193,37 @@ static void test_shared(sal_ctx *ctx, const char *data, const char *name, int pi
     }
 }
 
+/* Seeds of the fuzz target for MATLAB files whose reason to be refused is known. */
+static void test_seeds(sal_ctx *ctx) {
+    static const struct { const char *name, *reason; } seed[] = {
+        { "sparse-overlap", "columns of a sparse matrix overlap" },
+        { "dims-wrap", "impossible dimensions" }, { "deep", "nested more than 64 deep" },
+        { "field-name", NULL }
+    };
+    for (int i = 0; i < COUNT(seed); i++) {
+        static const char header[] = "MATLAB 5.0 MAT-file";
+        unsigned char *data, *whole;
+        size_t size;
+        char path[200];
+        sal_mat mat;
+        snprintf(path, sizeof path, "tests/fuzz/corpus/mat/%s", seed[i].name);
+        if (sal_file_read(ctx, path, &data, &size)) { CHECK(0, "%s", sal_error(ctx)); continue; }
+        whole = (unsigned char *)malloc(127 + size);    /* the first byte says: no header */
+        memset(whole, ' ', 124);
+        memcpy(whole, header, sizeof header - 1);
+        memcpy(whole + 124, "\0\1IM", 4);
+        memcpy(whole + 128, data + 1, size - 1);
+        sal_result r = sal_mat_load_memory(ctx, whole, 127 + size, "seed", &mat);
+        if (seed[i].reason) CHECK(r == SAL_ERR_FORMAT && strstr(sal_error(ctx), seed[i].reason),
+                                  "%s is refused: %s", seed[i].name, sal_error(ctx));
+        else CHECK(r == SAL_OK && !strcmp(mat.child->child->name, "ABCDEFGH"), "a name that fills "
+                   "its place ends with it");
+        sal_mat_free(ctx, &mat);
+        sal_free(ctx, data);
+        free(whole);
+    }
+}
+
 int main(void) {
     const char *data = getenv("SALIENCY_DATA"), *temporary = getenv("TMPDIR");
     sal_ctx ctx;
@@ -1204,6 +1235,7 @@ int main(void) {
     test_no_utf8();
     for (i = 0; i < 4; i++) test_zoo(&ctx, i & 1, i >> 1);
     test_damage(&ctx);
+    test_seeds(&ctx);
     test_csv(&ctx);
     test_csv_dialects(&ctx);
     test_points(&ctx);

@@ -66,7 +66,8 @@ sed 's/"total":[0-9]*/"totals":12/' part1.json >none.json
 sed 's/"index":\[[0-9]*/"index":[null/' part1.json >null.json
 sed 's/"index":\[\([0-9]*\),[0-9]*/"index":[\1,99999999/' part1.json >far.json
 sed -e 's/\("index":\[[^]]*\)\]/\1,99999999]/' -e 's/"scores":\[/"scores":[[1],/' part1.json >more.json
-for file in huge none null far more; do
+sed 's/"run":/"x":[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]],"run":/' part1.json >deep.json
+for file in huge none null far more deep; do
     refused "so is a damaged file ($file)"   "$file.json: is not what evaluate" --merge "$file.json"
 done
 sed 's/"pictures":\["[^"]*"/"pictures":["\\u"/' part1.json >escape.json

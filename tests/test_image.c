@@ -296,6 +296,7 @@ static void test_odd_files(sal_ctx *ctx) {
         for (i = 0; i + 20 < size && (jpeg[i] != 0xFF || jpeg[i + 1] != 0xC4); i++) {}
         jpeg[i + 4] ^= 1;
         refused(ctx, "a JPEG scan without its Huffman table", jpeg, size, SAL_ERR_FORMAT);
+        CHECK(strstr(sal_error(ctx), "Huffman") != NULL, "before stb_image looks for it");
         jpeg[i + 4] ^= 1;
         memset(jpeg + i + 13, 200, 8);
         refused(ctx, "a JPEG Huffman table of 1600 codes", jpeg, size, SAL_ERR_FORMAT);

@@ -143,6 +143,15 @@ static void test_resume(sal_ctx *ctx) {
                   "refused: %s", at[i], ctx->error);
             remove(d.state);
         }
+        char more[8192];
+        memcpy(meta, file.meta, sizeof meta);
+        snprintf(more, sizeof more, "%stwins 1\n", meta[1]);
+        meta[1] = more;
+        sal_safetensors_save(ctx, d.state, file.tensor, file.count, meta, 2);
+        CHECK(resume(ctx, &d, 0) == SAL_ERR_ARGUMENT && strstr(ctx->error, "there \"twins 1\""),
+              "nor is one that says more gone on with: %s", ctx->error);
+        ctx->error[0] = 0;
+        remove(d.state);
         sal_safetensors_free(ctx, &file);
     }
     d = base;
@@ -291,7 +300,7 @@ static void test_best(sal_ctx *ctx) {
 
 /* --- several processes, here threads ---------------------------------------------------------- */
 
-typedef struct rank { int rank; sal_net *net; sal_result result; float *values; } rank;
+typedef struct rank { int rank; sal_net *net; sal_result result; float *values; double loss; } rank;
 static pthread_barrier_t barrier;
 static rank ranks[2];
 
@@ -315,7 +324,9 @@ static sal_result one_step(sal_ctx *ctx, sal_net *net, rank *me) {
     d.train = &four; d.val = NULL; d.epochs = 1; d.batch = me ? 2 : 4; d.mirror = 0;
     d.schedule.rate = d.schedule.rate_end = 0; d.optim.max_norm = 0; d.dropout = 0;
     if (me) { d.ranks = 2; d.rank = me->rank; d.reduce = add_up; d.user = me; }
-    return sal_train(ctx, net, &d, &result);
+    sal_result r = sal_train(ctx, net, &d, &result);
+    if (me) me->loss = result.loss;
+    return r;
 }
 
 static void *run_rank(void *arg) {
@@ -351,6 +362,7 @@ static void test_norm(sal_ctx *ctx) {
     }
     CHECK(r == SAL_OK && !ranks[0].result && !ranks[1].result && same && first > 10,
           "after a step, two processes have the same statistics of %d batch-norms", first);
+    CHECK(ranks[0].loss > 0 && ranks[0].loss == ranks[1].loss, "and one loss");
     CHECK(moved > 0 && off < 1e-6, "and the first mean is that of both batches (off by %.0e)", off);
     sal_net_free(ctx, net);
     for (int i = 0; i < 2; i++) sal_net_free(ctx, ranks[i].net);

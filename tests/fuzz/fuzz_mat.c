@@ -33,9 +33,9 @@ static double mat_sum(const sal_mat *m, int depth) {
     return sum;
 }
 
-/* The readers of the layouts, on a set of three pictures that nobody opened. */
+/* The readers of the layouts, on a set of four pictures that nobody opened. */
 static void mat_layouts(sal_ctx *ctx, const sal_mat *file) {
-    static const char *const names[] = { "1.jpg", "2.jpg", "train/3.jpg" };
+    static const char *const names[] = { "1.jpg", "2.jpg", "train/3.jpg", "1e99.jpg" };
     int reader, i;
     for (reader = 0; reader < 5; reader++) {
         sal_dataset set;
@@ -47,7 +47,7 @@ static void mat_layouts(sal_ctx *ctx, const sal_mat *file) {
         b.ctx = ctx; b.set = &set;
         set.path = "fuzz";
         set.options.skip_missing = 1;
-        for (i = 0; i < 3; i++) fuzz_must(set__new_entry(&b, names[i], names[i], &e) == SAL_OK);
+        for (i = 0; i < 4; i++) fuzz_must(set__new_entry(&b, names[i], names[i], &e) == SAL_OK);
         fuzz_must(set__sort_stems(&b) == SAL_OK);
         if (reader == 0) set__read_fixations(&b, "fuzz", file);
         if (reader == 1) set__read_toronto(&b, "fuzz", file);
