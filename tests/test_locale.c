@@ -104,6 +104,7 @@ static sal_result train(sal_ctx *ctx, int resume, sal_net_desc *desc) {
     desc->h = desc->w = 48; desc->narrow = 24; desc->blur = 2.5f; desc->power = 1.25f;
     desc->floor = .0625f; desc->dropout = .125f; desc->mean[1] = .481f; desc->std[2] = 1.5f;
     d.train = d.val = &source; d.epochs = 1; d.batch = 2; d.schedule.rate = .0375;
+    d.loss.weight[SAL_LOSS_MSE] = .75;
     d.out = file[WEIGHTS]; d.state = file[STATE]; d.resume = resume;
     sal_result r = sal_net_new(ctx, desc, &net);
     if (!r) r = sal_net_init(ctx, net, 1);
