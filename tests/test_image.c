@@ -782,6 +782,8 @@ static void test_kinds(sal_ctx *ctx) {
     CHECK(k == 15, "a JPEG of a few bytes is a truncated one: %s", sal_error(ctx));
     CHECK(sal_is_picture("a.jfif") && sal_is_picture("a.JPE") && sal_is_picture("a.pnm") &&
           !sal_is_picture("a.webp"), "names of pictures");
+    CHECK(!sal_is_picture(".png") && !sal_is_picture("d/.png") && sal_is_picture("d.x/a.png") &&
+          !sal_is_picture("d.png/a"), "which begin with more than a dot, in any folder");
 }
 
 /* A version 1 .npy file with this header around some bytes, as a map. */

@@ -64,6 +64,10 @@ static void numbers(const char *where) {
           !strcmp(sal_number_print(text, -(double)INFINITY, 0), "-inf") &&
           strlen(sal_number_print(text, -1.7976931348623157e308, 17)) < 32,
           "%s: so are what is not finite and the longest", where);
+    sal_ctx ctx = ZEROED;
+    sal_loss loss;
+    CHECK(!sal_loss_parse(&ctx, "0.25*kl-1.5*cc", &loss) && loss.weight[SAL_LOSS_KL] == .25 &&
+          loss.weight[SAL_LOSS_CC] == -1.5, "%s: so are the factors of a loss", where);
     sal_rng rng = { 1 };
     for (int i = 0; i < 20000; i++) {
         uint32_t bits = (uint32_t)sal_rng_next(&rng);
