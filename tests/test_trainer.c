@@ -288,10 +288,14 @@ static void test_best(sal_ctx *ctx) {
         sal_result r = sal_train(ctx, net, &d, &result);
         CHECK(r == SAL_OK && result.epochs == 1 + patience && result.best_epoch == 1,
               "with a patience of %d, training ends after epoch %d", patience, result.epochs);
-        d.state = STATE; d.resume = 1;
+        d.state = STATE; d.resume = 1; d.progress = stop_after_two;
         remove(STATE);
-        for (int again = 0; again < 2 && r == SAL_OK; again++) r = sal_train(ctx, net, &d, &result);
-        CHECK(r == SAL_OK && result.epochs == 1 + patience, "and is not gone on with (%d)",
+        for (int again = 0; again < 3 && r == SAL_OK; again++) {
+            r = sal_train(ctx, net, &d, &result);
+            d.progress = NULL;
+        }
+        CHECK(r == SAL_OK && result.epochs == 1 + patience && result.best_epoch == 1 &&
+              result.loss > 0, "also if it is stopped and gone on with, and then no more (%d)",
               result.epochs);
         remove(STATE);
         sal_net_free(ctx, net);
