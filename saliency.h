@@ -10956,8 +10956,9 @@ static void sal__recipe(const sal__trainer *t, sal__bytes *text) {
     for (int i = 0; i < t->trains + t->vals; i++) {
         const sal__picture *p = &t->picture[i];
         names = sal__hash_on(names, p->name, strlen(p->name) + 1);
-        kinds = ((kinds * 31 + (unsigned)p->domain) * 31 + (unsigned)t->size[p->size].h) * 31 +
-                (unsigned)t->size[p->size].w;
+        int length = snprintf(piece, sizeof piece, "%d %d %d,", p->domain, t->size[p->size].h,
+                              t->size[p->size].w);
+        kinds = sal__hash_on(kinds, piece, (size_t)length);
     }
     text->ctx = t->ctx;
     sal__bytes_print(text, "network %s\n", t->net->name);
