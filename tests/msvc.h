@@ -89,6 +89,7 @@ int *_errno(void);
 #define EACCES 13
 #define EEXIST 17
 #define EINVAL 22
+#define ESPIPE 29
 #define ENOSPC 28
 #define EPIPE 32
 #define ENAMETOOLONG 38
