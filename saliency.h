@@ -14648,7 +14648,7 @@ SAL__INLINE sal__v sal__vload(const float *p) {
     return x;
 }
 SAL__INLINE void sal__vstore(float *p, sal__v x) { memcpy(p, &x, sizeof x); }
-/* The first n < SAL__W numbers of a vector, zeros behind them; memory behind them is not touched. */
+/* The first n < SAL__W numbers of a vector, zeros behind them; what lies behind is not touched. */
 SAL__INLINE sal__v sal__vload_part(const float *p, size_t n) {
 #if SAL__W == 16
     return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
