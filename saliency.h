@@ -1999,9 +1999,12 @@ static int sal__folder_names(const char *path, sal__bytes *names) {
 }
 #endif
 
-/* Open for reading, with the size of it; SIZE_MAX: a pipe, where only reading can tell. */
-static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t *size) {
+/* Open for reading, with the size of it. *pipe: is it a pipe, where only reading tells the size?
+   With pipe NULL pipes are refused. On failure *file is NULL. */
+static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t *size, int *pipe) {
     int64_t length;
+    *file = NULL;
+    if (pipe) *pipe = 0;
     if (sal_path_kind(path) == 1)
         return sal__fail(ctx, SAL_ERR_IO, "%s: is a folder, not a file", path);
     *file = sal__open_file(path, "rb");
@@ -2009,13 +2012,14 @@ static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t 
         return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
     if (sal__seek(*file, 0, SEEK_END) || (length = sal__tell(*file)) < 0 ||
         sal__seek(*file, 0, SEEK_SET)) {
-        *size = SIZE_MAX;
-        if (errno == ESPIPE) return SAL_OK;
+        if (pipe && errno == ESPIPE) { *pipe = 1; return SAL_OK; }
         fclose(*file);
+        *file = NULL;
         return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
     }
     if ((uint64_t)length > SIZE_MAX / 2) {
         fclose(*file);
+        *file = NULL;
         return sal__fail(ctx, SAL_ERR_MEMORY, "%s: %.0f bytes are more than fit into memory", path,
                          (double)length);
     }
@@ -2023,40 +2027,47 @@ static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t 
     return SAL_OK;
 }
 
-/* All that is in a file opened by sal__open, with a zero byte behind; closes it. */
-static sal_result sal__read_all(sal_ctx *ctx, const char *path, FILE *file, size_t length,
-                                unsigned char **data, size_t *size) {
-    int pipe = length == SIZE_MAX;
-    size_t room = pipe ? 1 << 16 : length, done = 0;
-    unsigned char *bytes = SAL__NEW(ctx, unsigned char, room + 1);
-    while (bytes) {
-        done += fread(bytes + done, 1, room - done, file);
-        if (!pipe || done < room) break;
-        unsigned char *more = SAL__NEW(ctx, unsigned char, room * 2 + 1);
-        if (more) memcpy(more, bytes, done);
-        sal_free(ctx, bytes);
-        bytes = more;
-        room *= 2;
-    }
-    int cut = ferror(file) || (!pipe && done != length);
+/* All that comes from a pipe, with a zero byte behind; closes it. */
+static sal_result sal__read_pipe(sal_ctx *ctx, const char *path, FILE *file, unsigned char **data,
+                                 size_t *size) {
+    sal__bytes all = SAL__ZEROED;
+    unsigned char piece[4096];
+    size_t n;
+    all.ctx = ctx;
+    do {                                    /* the last piece is empty */
+        n = fread(piece, 1, sizeof piece, file);
+        sal__bytes_add(&all, piece, (int)n);
+    } while (n > 0 && !all.failed);
+    int cut = ferror(file);
     fclose(file);
-    if (!bytes) return SAL_ERR_MEMORY;
-    if (cut) {
-        sal_free(ctx, bytes);
-        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end (%.0f bytes)", path,
-                         (double)(pipe ? done : length));
-    }
-    *data = bytes; *size = done;
-    return SAL_OK;
+    *data = all.data; *size = all.size;
+    if (!all.failed && !cut) return SAL_OK;
+    sal_free(ctx, all.data);
+    *data = NULL; *size = 0;
+    return all.failed ? SAL_ERR_MEMORY
+         : sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end (%.0f bytes)", path,
+                     (double)all.size);
 }
 
 SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **data,
                                 size_t *size) {
     FILE *file;
     size_t length;
+    int pipe;
     *data = NULL; *size = 0;
-    SAL__TRY(sal__open(ctx, path, &file, &length));
-    return sal__read_all(ctx, path, file, length, data, size);
+    SAL__TRY(sal__open(ctx, path, &file, &length, &pipe));
+    if (pipe) return sal__read_pipe(ctx, path, file, data, size);
+    unsigned char *bytes = SAL__NEW(ctx, unsigned char, length + 1);
+    if (!bytes) { fclose(file); return SAL_ERR_MEMORY; }
+    if (fread(bytes, 1, length, file) != length) {
+        fclose(file);
+        sal_free(ctx, bytes);
+        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end (%.0f bytes)", path,
+                         (double)length);
+    }
+    fclose(file);
+    *data = bytes; *size = length;
+    return SAL_OK;
 }
 
 /* Writes a file piece by piece, to a temporary name beside it. Begin, append as often as you like,
@@ -6097,12 +6108,13 @@ SALDEF sal_result sal_tensor_convert(sal_ctx *ctx, const sal_tensor *in, sal_dty
 SALDEF sal_result sal_safetensors_load(sal_ctx *ctx, const char *path, sal_safetensors *file) {
     sal__source from = SAL__ZEROED;
     size_t size;
+    int pipe;
     from.name = path;
     memset(file, 0, sizeof *file);
-    SAL__TRY(sal__open(ctx, path, &from.file, &size));
-    if (size == SIZE_MAX) {                 /* a pipe: there is no stepping over what is not read */
+    SAL__TRY(sal__open(ctx, path, &from.file, &size, &pipe));
+    if (pipe) {                             /* there is no stepping over what is not read */
         unsigned char *bytes;
-        SAL__TRY(sal__read_all(ctx, path, from.file, size, &bytes, &size));
+        SAL__TRY(sal__read_pipe(ctx, path, from.file, &bytes, &size));
         sal_result r = sal_safetensors_parse(ctx, bytes, size, path, file);
         sal_free(ctx, bytes);
         return r;
@@ -11172,7 +11184,7 @@ static sal_result sal__feature_file(sal__trainer *t, int *done) {
         if (!t->features || fwrite(header, sizeof header, 1, t->features) != 1)
             return sal__unwritten(t->ctx, path);
     } else {
-        SAL__TRY(sal__open(t->ctx, path, &t->features, &length));
+        SAL__TRY(sal__open(t->ctx, path, &t->features, &length, NULL));
         int whole = fread(found, sizeof found, 1, t->features) == 1;
         for (t->feature_kinds = 2; ; t->feature_kinds--) {      /* mirrored ones do no harm */
             if (t->feature_kinds == mirror)

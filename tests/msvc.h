@@ -89,8 +89,8 @@ int *_errno(void);
 #define EACCES 13
 #define EEXIST 17
 #define EINVAL 22
-#define ESPIPE 29
 #define ENOSPC 28
+#define ESPIPE 29
 #define EPIPE 32
 #define ENAMETOOLONG 38
 #define ERANGE 34

@@ -93,6 +93,11 @@ refused "a training that explodes says what to do"   "lower the learning rate" $
         --input 64x96 --opt sgd --lr 1e9 --schedule constant --batch 2 --quiet
 refused "features beside the picture are refused"    "freeze more"    $set --val set --crop 0 \
         --input 64x96 --freeze backbone.conv_stem,backbone.block0. --features refused.bin
+mkfifo features.pipe
+cat features.bin >features.pipe 2>/dev/null & writer=$!
+refused "a pipe of features is refused"              "features.pipe: cannot be read: " -m lite --val set $whole \
+        --quiet --features features.pipe
+kill $writer 2>/dev/null
 refused "too little memory is refused"               "MB"             $set --memory 1
 # The rate counts what is learnt, not the pictures that were read before, however many.
 cat >progress.c <<'C'
