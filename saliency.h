@@ -5599,9 +5599,9 @@ SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed) {
 
 /* --- the header is JSON ----------------------------------------------------------------------
 
-   A small strict parser (RFC 8259) for the parts that a header uses. The text ends with a zero
-   byte, which no rule accepts, so nothing reads behind it. Strings are unescaped in place and then
-   terminated: they only ever get shorter, and the closing quote makes room for the zero. */
+   A small strict parser (RFC 8259) of what such a header may have. The text ends with a zero byte,
+   which no rule accepts, so nothing is read behind it. Strings are unescaped in place (they only
+   get shorter) and end with a zero byte where the closing quote was. */
 typedef struct sal__json {
     sal_ctx *ctx;
     const char *file;           /* for error texts */
@@ -5617,7 +5617,7 @@ static void sal__json_blanks(sal__json *j) {
     while (*j->at == ' ' || *j->at == '\t' || *j->at == '\n' || *j->at == '\r') j->at++;
 }
 
-/* Is c the next character, blanks aside? If so, step over it. */
+/* If c is the next character that is not blank, step over it and return 1. */
 static int sal__json_next(sal__json *j, char c) {
     sal__json_blanks(j);
     if (*j->at != c) return 0;
@@ -5632,7 +5632,7 @@ static sal_result sal__json_expect(sal__json *j, char c) {
     return sal__json_fail(j, what);
 }
 
-/* The four hexadecimal digits behind \u, or -1. */
+/* The number that the four hexadecimal digits behind \u make, or -1. */
 static long sal__json_hex(sal__json *j) {
     static const char digits[] = "0123456789abcdef0123456789ABCDEF";
     long value = 0;
@@ -5664,7 +5664,8 @@ static sal_result sal__json_string(sal__json *j, char **string) {
         j->at++;
         long c = sal__json_hex(j);
         if (c >= 0xD800 && c < 0xDC00) {            /* the high half of a surrogate pair */
-            if (j->at[0] != '\\' || j->at[1] != 'u') return sal__json_fail(j, "half a character");
+            if (j->at[0] != '\\' || j->at[1] != 'u')
+                return sal__json_fail(j, "half of a surrogate pair");
             j->at += 2;
             long low = sal__json_hex(j);
             c = low >= 0xDC00 && low < 0xE000 ? 0x10000 + (c - 0xD800) * 1024 + low - 0xDC00 : -1;
@@ -5724,7 +5725,7 @@ static int sal__by_place(const void *a, const void *b) {
     const sal_named_tensor *x = (const sal_named_tensor *)a, *y = (const sal_named_tensor *)b;
     if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
     if (x->end != y->end) return x->end < y->end ? -1 : 1;
-    return x->name < y->name ? -1 : x->name > y->name;      /* empty ones: as in the header */
+    return x->name < y->name ? -1 : x->name > y->name;      /* empty tensors: header's order */
 }
 
 static int sal__by_name(const void *a, const void *b) {
@@ -5764,8 +5765,8 @@ static sal_result sal__read_metadata(sal__json *j, sal_safetensors *file) {
         if (file->metas == SAL__MAX_METAS) return sal__json_fail(j, "too much metadata");
         for (int i = 0; i < file->metas; i++)
             if (!strcmp(file->meta[2 * i], key))
-                return sal__fail(j->ctx, SAL_ERR_FORMAT, "%s: metadata: the key '%.100s' stands "
-                                 "there twice", j->file, key);
+                return sal__fail(j->ctx, SAL_ERR_FORMAT, "%s: metadata: the key '%.100s' "
+                                 "appears twice", j->file, key);
         file->meta[2 * file->metas] = key;
         file->meta[2 * file->metas++ + 1] = value;
     } while (sal__json_next(j, ','));
@@ -5803,7 +5804,7 @@ static sal_result sal__read_entry(sal__json *j, sal_named_tensor *t) {
                          "cannot be read here", j->file, t->name, t->type);
     if (dims > 4)
         return sal__fail(j->ctx, SAL_ERR_UNSUPPORTED, "%s: tensor %.100s has %d dimensions, at "
-                         "most 4 are possible", j->file, t->name, dims);
+                         "most 4 can be read", j->file, t->name, dims);
     t->tensor.ndim = dims;
     t->tensor.dtype = type <= (int)SAL_DTYPE_I8 ? (sal_dtype)type : SAL_DTYPE_F32;
     size_t bytes = (size_t)sal__types[type].size;
@@ -5822,7 +5823,7 @@ static sal_result sal__read_entry(sal__json *j, sal_named_tensor *t) {
     return SAL_OK;
 }
 
-/* The text: tensors and metadata as they come. */
+/* The whole header: tensors and metadata, in any order. */
 static sal_result sal__read_entries(sal__json *j, sal_safetensors *file) {
     int colons = 0, metadata = 0;
     /* an entry has four colons, a pair of metadata one: this bounds how many there can be */
@@ -5848,7 +5849,7 @@ static sal_result sal__read_entries(sal__json *j, sal_safetensors *file) {
         if (!more) SAL__TRY(sal__json_expect(j, '}'));
     }
     sal__json_blanks(j);
-    return *j->at ? sal__json_fail(j, "more text, but the header was complete") : SAL_OK;
+    return *j->at ? sal__json_fail(j, "text behind the end of the header") : SAL_OK;
 }
 
 /* Tensors must follow each other without a gap and fill the `size` bytes behind the header. */
@@ -5893,7 +5894,7 @@ static sal_result sal__check_scales(sal_ctx *ctx, const char *name, const sal_sa
     return SAL_OK;
 }
 
-/* Everything that the header can be wrong about. size: bytes behind it. */
+/* Parse the header and check all of it. size: bytes behind it. */
 static sal_result sal__read_header(sal_ctx *ctx, const char *name, size_t size,
                                    sal_safetensors *file) {
     sal__json j = { ctx, name, file->text, file->text };
@@ -5907,7 +5908,7 @@ static sal_result sal__read_header(sal_ctx *ctx, const char *name, size_t size,
     return sal__check_scales(ctx, name, file);
 }
 
-/* Where the bytes come from: a file, or memory. */
+/* The bytes of a weights file, read from a file or from memory. */
 typedef struct sal__source {
     const char *name;
     const unsigned char *bytes;
@@ -5917,7 +5918,7 @@ typedef struct sal__source {
 #endif
 } sal__source;
 
-/* The next size bytes, which are known to be there; out NULL steps over them. */
+/* The next `size` bytes; the caller knows that the source has them. out NULL: skip them. */
 static sal_result sal__source_next(sal_ctx *ctx, sal__source *from, void *out, size_t size) {
 #ifndef SALIENCY_NO_STDIO
     if (from->file) {
@@ -5933,7 +5934,7 @@ static sal_result sal__source_next(sal_ctx *ctx, sal__source *from, void *out, s
     return SAL_OK;
 }
 
-/* The length of the header, in the first 8 bytes, cannot be right: what is it then? */
+/* The first 8 bytes cannot be a header's length: say what kind of file this is. */
 static sal_result sal__not_safetensors(sal_ctx *ctx, sal__source *from,
                                        const unsigned char *prefix, double header, size_t size) {
     unsigned char begin[256];
@@ -5943,8 +5944,8 @@ static sal_result sal__not_safetensors(sal_ctx *ctx, sal__source *from,
     const char *kind = sal_file_kind(begin, 8 + more);
     const char *hint = "";
     if (!memcmp(prefix, "PK", 2))
-        hint = "; if it is PyTorch's, save it with the safetensors package";
-    else if (!memcmp(prefix, "\211HDF", 4)) hint = ", perhaps of Keras";
+        hint = "; if PyTorch wrote it, save it with the safetensors package";
+    else if (!memcmp(prefix, "\211HDF", 4)) hint = ", perhaps by Keras";
     if (strncmp(kind, "an unknown", 10))
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: not a safetensors file but %s%s", from->name,
                          kind, hint);
@@ -5953,8 +5954,8 @@ static sal_result sal__not_safetensors(sal_ctx *ctx, sal__source *from,
                      (double)size);
 }
 
-/* Header first, checked to the end; only then memory for the numbers. On failure the caller frees
-   what is there. */
+/* Read and check the whole header before allocating memory for the numbers. On failure the caller
+   frees what `file` has. */
 static sal_result sal__read_file(sal_ctx *ctx, sal__source *from, size_t size,
                                  sal_safetensors *file) {
     const char *name = from->name;
@@ -5991,14 +5992,14 @@ static sal_result sal__read_file(sal_ctx *ctx, sal__source *from, size_t size,
             sal__file_order(t->tensor.data, sal_tensor_count(&t->tensor),
                             sal_dtype_size(t->tensor.dtype));
     }
-    for (i = 0; i < file->count; i++) {         /* hand the scales to their tensors ... */
+    for (i = 0; i < file->count; i++) {         /* scales belong to their tensors ... */
         sal_named_tensor *t = &file->tensor[i], *s;
         if (strcmp(t->type, "I8")) continue;
         s = sal__find_tensor(file, t->name, ".scale");
         t->tensor.scale = (float *)s->tensor.data;
         s->tensor.data = NULL;
     }
-    for (i = 0; i < file->count; i++) {         /* ... and take them from the list */
+    for (i = 0; i < file->count; i++) {         /* ... and leave the list */
         const sal_named_tensor *t = &file->tensor[i];
         if (t->tensor.data || strcmp(t->type, "F32")) file->tensor[kept++] = *t;
     }
@@ -6043,7 +6044,7 @@ static float sal__quantise(int8_t *out, const float *in, size_t n) {
         most = SAL__MAX(most, fabsf(in[i]));
     }
     scale = most / 127;
-    if (scale < FLT_MIN) scale = 1;             /* zeros, or as good as */
+    if (scale < FLT_MIN) scale = 1;             /* zeros, or too small for a scale */
     for (i = 0; i < n; i++) out[i] = (int8_t)sal__to_int(rint((double)in[i] / scale), -127, 127);
     return scale;
 }
@@ -6075,7 +6076,7 @@ SALDEF sal_result sal_tensor_convert(sal_ctx *ctx, const sal_tensor *in, sal_dty
         out->scale = (float *)((unsigned char *)out->data + data);
     float *values = SAL__NEW(ctx, float, row);
     if (!out->data || !values) result = SAL_ERR_MEMORY;
-    if (result == SAL_OK && dtype == in->dtype) {           /* the very same bits */
+    if (result == SAL_OK && dtype == in->dtype) {           /* the same bits */
         memcpy(out->data, in->data, count * sal_dtype_size(dtype));
         if (dtype == SAL_DTYPE_I8) memcpy(out->scale, in->scale, rows * sizeof(float));
         rows = 0;
@@ -6112,7 +6113,7 @@ SALDEF sal_result sal_safetensors_load(sal_ctx *ctx, const char *path, sal_safet
     from.name = path;
     memset(file, 0, sizeof *file);
     SAL__TRY(sal__open(ctx, path, &from.file, &size, &pipe));
-    if (pipe) {                             /* there is no stepping over what is not read */
+    if (pipe) {                             /* nothing can be skipped in a pipe */
         unsigned char *bytes;
         SAL__TRY(sal__read_pipe(ctx, path, from.file, &bytes, &size));
         sal_result r = sal_safetensors_parse(ctx, bytes, size, path, file);
@@ -6124,13 +6125,14 @@ SALDEF sal_result sal_safetensors_load(sal_ctx *ctx, const char *path, sal_safet
     return r;
 }
 
-/* What the file will hold, in its order: the tensors and the scales of those that are I8. */
+/* A tensor of the file to write, or the scales of one that is I8. */
 typedef struct sal__piece {
     const char *name, *suffix;
     sal_tensor tensor;
     size_t bytes;
 } sal__piece;
 
+/* All of them in the file's order: the longest element type first, so that each is aligned. */
 static int sal__pieces(sal__piece *piece, const sal_named_tensor *tensor, int count) {
     static const size_t sizes[4] = { 4, 1, 2, 1 };  /* F32, scales of I8, 16 bits, I8 */
     int pieces = 0;
@@ -6152,7 +6154,7 @@ static int sal__pieces(sal__piece *piece, const sal_named_tensor *tensor, int co
     return pieces;
 }
 
-/* What is not UTF-8 becomes U+FFFD, the character for that, or stays as it is (to be refused). */
+/* If `replace`, bytes that are not UTF-8 become U+FFFD; else they stay and will be refused. */
 static void sal__put_string(sal__bytes *b, const char *string, int replace) {
     for (int n; *string; string += n) {
         unsigned c = (unsigned char)*string;
@@ -6163,7 +6165,7 @@ static void sal__put_string(sal__bytes *b, const char *string, int replace) {
     }
 }
 
-/* 8 bytes of length and the header, into what may be there already. */
+/* The header and in front of it its length, 8 bytes; replaces what b has. */
 static void sal__put_header(sal__bytes *b, const sal__piece *piece, int pieces,
                             const char *const *meta, int metas) {
     size_t at = 0;
@@ -6191,8 +6193,8 @@ static void sal__put_header(sal__bytes *b, const sal__piece *piece, int pieces,
         b->data[i] = (unsigned char)((uint64_t)(b->size - 8) >> 8 * i & 255);
 }
 
-/* The header, written into text and then read as any other header: what would be refused there
-   (a name twice, bad UTF-8, a negative dimension) is refused here. */
+/* Read the header that is to be written, so that a file that no reader accepts (a name twice, bad
+   UTF-8, a negative dimension) is not written. */
 static sal_result sal__check_header(sal_ctx *ctx, const char *path, char *text,
                                     const sal__piece *piece, int pieces) {
     sal_safetensors file = SAL__ZEROED;
@@ -6227,7 +6229,7 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
                  : sal__check_header(ctx, path, (char *)header.data + 8, piece, pieces);
     if (r == SAL_OK) r = sal__output_begin(ctx, path, &out);
     if (r == SAL_OK) {
-        sal__put_header(&header, piece, pieces, meta, metas);   /* the check unescaped the text */
+        sal__put_header(&header, piece, pieces, meta, metas);   /* the check changed the text */
         sal__output_append(&out, header.data, header.size);
         for (int i = 0; i < pieces; i++)
             sal__output_numbers(&out, piece[i].tensor.data, sal_tensor_count(&piece[i].tensor),
@@ -6254,7 +6256,7 @@ static int sal__guess_kind(const sal_safetensors *file, sal_kind *kind) {
     return 1;
 }
 
-/* The description that the metadata gives; what they leave out is as the paper has it. */
+/* The description that the metadata gives; fields that it leaves out are the paper's. */
 static sal_result sal__read_desc(sal_ctx *ctx, const sal_safetensors *file, sal_net_desc *d) {
     const char *model = sal_safetensors_meta(file, "sal.model");
     sal_kind kind;
@@ -6301,8 +6303,8 @@ static sal_result sal__check_tensor(sal_ctx *ctx, const char *name, const sal_ne
     return SAL_OK;
 }
 
-/* Is every value finite? Exponents of infinity and of what is no number are all ones: 1 added to
-   them carries to the place of the sign, in all values of eight bytes at once. */
+/* 1 if every value is finite. The exponent of infinity and NaN is all ones, so that adding 1 to it
+   carries into the sign's place; done for all values in eight bytes at once. */
 static int sal__finite(const sal_tensor *t) {
     static const uint64_t ones[] = { 0x7F8000007F800000u, 0x7C007C007C007C00u,
                                      0x7F807F807F807F80u };
@@ -6320,7 +6322,7 @@ static int sal__finite(const sal_tensor *t) {
     return !(carried & 0x8000800080008000u);
 }
 
-/* ReLU makes 0 of what is not a number, so that a map would come out, and a wrong one. */
+/* A NaN must not get into a network: ReLU makes 0 of it, and a wrong map would come out. */
 static sal_result sal__check_values(sal_ctx *ctx, const char *file, const char *name,
                                     const sal_tensor *t) {
     size_t n = sal__ends_with(name, ".running_var") ? sal_tensor_count(t) : 0;
@@ -6331,7 +6333,7 @@ static sal_result sal__check_values(sal_ctx *ctx, const char *file, const char *
                                    "finite, or a variance below 0", file, name);
 }
 
-/* Priors of fewer data sets than there are now: the others begin as the neutral one. */
+/* A file from before some data sets were known: their priors begin as the neutral one. */
 static sal_result sal__add_domains(sal_ctx *ctx, sal_param *p, const sal_tensor *from) {
     size_t n = sal_tensor_count(from) / (size_t)from->dim[0];
     SAL__TRY(sal__param_own(ctx, p));
@@ -6340,7 +6342,8 @@ static sal_result sal__add_domains(sal_ctx *ctx, sal_param *p, const sal_tensor 
     return SAL_OK;
 }
 
-/* Has layer i a range, and is it not the layer that an earlier one shares its parameters with? */
+/* 1 if layer i has a range of its own: layers that share parameters share the first one's range.
+   known: only if the range has been measured. */
 static int sal__has_range(const sal_net *net, int i, int known) {
     const sal_layer *l = &net->layer[i];
     if (l->op != SAL_OP_INPUT && l->op != SAL_OP_CONV2D && l->op != SAL_OP_DEPTHWISE) return 0;
@@ -6348,7 +6351,7 @@ static int sal__has_range(const sal_net *net, int i, int known) {
     return !known || l->range;
 }
 
-/* NAME.range belongs to all layers of that name. */
+/* The tensor NAME.range becomes the range of all layers called NAME. */
 static sal_result sal__bind_range(sal_ctx *ctx, const char *name, sal_net *net,
                                   const sal_named_tensor *t) {
     const float *x = (const float *)t->tensor.data;
@@ -6375,7 +6378,7 @@ static sal_result sal__bind_range(sal_ctx *ctx, const char *name, sal_net *net,
                                       name, t->name, net->name);
 }
 
-/* Point all parameters at the tensors of net->file, which holds all of them and nothing else. */
+/* Point all parameters at the tensors of net->file, which must have all of them and no others. */
 static sal_result sal__bind(sal_ctx *ctx, const char *name, sal_net *net) {
     const sal_safetensors *file = net->file;
     for (int i = 0; i < file->count; i++) {
@@ -6393,7 +6396,7 @@ static sal_result sal__bind(sal_ctx *ctx, const char *name, sal_net *net) {
         sal_param *p = &net->param[net->layer[i].param + k];
         const sal_named_tensor *t = sal_safetensors_find(file, p->name);
         int as_it_is = net->layer[i].op == SAL_OP_DENSE && k == 0;
-        if (p->value.data) continue;                    /* an earlier layer has it, too */
+        if (p->value.data) continue;                    /* shared with an earlier layer */
         if (!t) return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s is missing; %s needs it", name,
                                  p->name, net->name);
         sal_named_tensor all = *t;
@@ -6414,7 +6417,7 @@ static sal_result sal__bind(sal_ctx *ctx, const char *name, sal_net *net) {
     return SAL_OK;
 }
 
-/* A network from a parsed file, which it takes over (on failure as well). */
+/* A network from a parsed file, which it then owns; on failure the file is freed. */
 static sal_result sal__net_from(sal_ctx *ctx, const char *name, sal_safetensors *file,
                                 sal_net **out) {
     sal_net_desc desc;
@@ -6481,7 +6484,7 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
     for (i = 0; i < net->params && r == SAL_OK; i++) {
         const sal_tensor *value = &net->param[i].value;
         tensor[i].name = net->param[i].name;
-        if (value->data)    /* small ones cost nothing and are worth their precision */
+        if (value->data)    /* small tensors keep their precision: they cost little */
             r = sal_tensor_convert(ctx, value,
                                    sal_tensor_count(value) >= SMALL ? dtype : SAL_DTYPE_F32,
                                    &tensor[i].tensor);
@@ -6558,13 +6561,13 @@ static sal_result sal__map_put(sal_ctx *ctx, sal__arena *arena, int w, int h, sa
 
 /* --- names of files --- */
 
-/* How long is the name without its extension? */
+/* The length of a path without its extension. */
 static size_t sal__stem(const char *name) {
     const char *dot = strrchr(name, '.');
     return dot && dot > sal_path_name(name) ? (size_t)(dot - name) : strlen(name);
 }
 
-/* Does it end like one of these (".jpg|.png"), in small letters or capitals? */
+/* 1 if the name has one of these extensions (".jpg|.png"), in small letters or capitals. */
 static int sal__has_extension(const char *name, const char *list) {
     const char *dot = name + sal__stem(name);
     for (; *dot && *list; list += strcspn(list, "|"), list += *list == '|') {
@@ -6580,7 +6583,7 @@ static int sal__has_extension(const char *name, const char *list) {
 
 SALDEF int sal_is_picture(const char *name) { return sal__has_extension(name, SAL__PICTURES); }
 
-/* A loop over rows of so many multiply-adds each. Small planes are not worth waking threads for. */
+/* fn for each row; work: multiply-adds of a row. Small planes are not worth waking threads for. */
 static void sal__for_rows(sal_ctx *ctx, int rows, double work, sal_task_fn *fn, void *arg) {
     if (rows * work >= 1 << 20) sal_parallel_for(ctx, rows, fn, arg);
     else for (int y = 0; y < rows; y++) fn(arg, y, 0);
@@ -6642,7 +6645,7 @@ static sal_result sal__filter_table_new(sal_ctx *ctx, int out, int in, sal_filte
 typedef struct sal__resize_job {
     const unsigned char *bytes;         /* the input is one of the two, */
     const float *floats;
-    size_t pitch;                       /* so many numbers from one row to the next */
+    size_t pitch;                       /* from one row to the next, in numbers */
     float *out, *scratch;
     size_t scratch_size;                /* floats of one worker */
     int ow, oh, w, channels, across;    /* across: along x first */
@@ -6650,8 +6653,8 @@ typedef struct sal__resize_job {
     sal__filter_table x, y;
 } sal__resize_job;
 
-/* Row k of the input, w * channels numbers. Here and below SIDE numbers side by side, through an
-   array of their own: the compiler makes vectors of them. */
+/* Row k of the input, w * channels numbers. Here and below the inner loops run over SIDE numbers in
+   a local array, which the compiler turns into vectors. */
 static void sal__resize_load(const sal__resize_job *j, float *out, int k) {
     enum { SIDE = 16 };
     size_t n = (size_t)j->w * j->channels, i = 0;
@@ -6668,7 +6671,8 @@ static void sal__resize_load(const sal__resize_job *j, float *out, int k) {
     for (; i < n; i++) out[i] = from[i];
 }
 
-/* Four channels at a time: what is read beyond the row's end is not used. */
+/* A row of the output from a row of the input, four channels at a time. Up to three numbers beyond
+   the row's end are read and not used. */
 static void sal__resize_row(const sal__resize_job *j, float *out, const float *in) {
     int channels = j->channels, width = j->x.width;
     const float *weight = j->x.weight;
@@ -6712,7 +6716,7 @@ static void sal__resize_column(float *out, const float *in, size_t pitch, const 
     }
 }
 
-/* The rows of the input, from *first on, that a strip of the output is made from: how many? */
+/* The number of input rows, from *first on, that a strip of the output is made from. */
 static int sal__resize_rows(const sal__resize_job *j, int strip, int *first) {
     int last = SAL__MIN((strip + 1) * j->strip, j->oh) - 1;
     *first = j->y.first[strip * j->strip];
@@ -6727,7 +6731,7 @@ static void sal__resize_strip(void *arg, int strip, int worker) {
     size_t between = j->across ? out : in, pitch = between;
     float *line = j->scratch + worker * j->scratch_size, *row = line + in + 4;
     const float *from = row;
-    if (j->floats && !j->across) {      /* as they are */
+    if (j->floats && !j->across) {      /* no copy needed */
         from = j->floats + first * j->pitch;
         pitch = j->pitch;
     } else for (int k = 0; k < rows; k++) {
@@ -6757,11 +6761,11 @@ static sal_result sal__resize(sal_ctx *ctx, float *out, int ow, int oh, const un
                          channels);
     j.bytes = bytes; j.floats = floats; j.pitch = pitch; j.out = out;
     j.ow = ow; j.oh = oh; j.w = w; j.channels = channels;
-    /* the order that takes less time; along x a tap costs about four times as much as along y */
+    /* the faster order; a tap along x costs about four times as much as along y */
     j.across = w != ow && 4.0 * ow * h + (double)ow * oh <= (double)w * oh + 4.0 * ow * oh;
     r = sal__filter_table_new(ctx, ow, w, filter, &j.x);
     if (r == SAL_OK) r = sal__filter_table_new(ctx, oh, h, filter, &j.y);
-    if (r == SAL_OK) {      /* some rows of the input, and more than those two strips share */
+    if (r == SAL_OK) {      /* strips so high that the input rows two of them share are few */
         j.strip = sal__to_int(SAL__MAX(64, 2.0 * j.y.width) * oh / h, 1, 32);
         strips = (oh + j.strip - 1) / j.strip;
     }
@@ -6798,7 +6802,7 @@ typedef struct sal__blur_pass {
     sal_border border;
 } sal__blur_pass;
 
-/* Which pixel of 0..n-1 stands at i, -1 for none. Mirrors end where they would leave again. */
+/* The pixel of 0..n-1 that position i shows, -1 for none. Beyond one reflection: the edge. */
 static int sal__border_at(int i, int n, sal_border border) {
     if (i >= 0 && i < n) return i;
     if (border == SAL_BORDER_ZERO) return -1;
@@ -6898,7 +6902,7 @@ SALDEF sal_result sal_image_new(sal_ctx *ctx, int w, int h, sal_image *image) {
     return SAL_OK;
 }
 
-/* Bytes of a pixel, and which of them are its colours; as sal_pixels counts. */
+/* For each of sal_pixels: bytes of a pixel, and the place of each colour in it. */
 static const struct { int bytes, red, green, blue, alpha; } sal__formats[] = {
     { 1, 0, 0, 0, -1 }, { 2, 0, 0, 0, 1 }, { 3, 0, 1, 2, -1 }, { 4, 0, 1, 2, 3 },
     { 3, 2, 1, 0, -1 }, { 4, 2, 1, 0, 3 }
@@ -7019,7 +7023,7 @@ static sal_result sal__pnm_load(sal_ctx *ctx, const unsigned char *p, size_t siz
 typedef struct sal__bmp {
     int w, h, bits, rle;
     const unsigned char *palette, *pixels, *end;
-    uint32_t colours, entry;        /* so many entries of so many bytes, blue first */
+    uint32_t colours, entry;        /* of the palette: entries, and bytes of one, blue first */
     uint32_t mask[4];               /* of red, green, blue and alpha in 16 or 32 bits */
 } sal__bmp;
 
@@ -7074,8 +7078,9 @@ static void sal__bmp_colour(const sal__bmp *b, unsigned index, unsigned char *rg
     rgba[3] = 255;
 }
 
-/* The runs: (n, v) is v n times; (0, n) with n > 2 n values; 0 0 and 0 1 end a row and the picture;
-   0 2 goes right and on by the two bytes behind. Returns 0 if they end too early. */
+/* Run lengths: (n, v) is n pixels of value v; (0, n) with n > 2 is followed by n values; (0, 0)
+   ends a row, (0, 1) the picture; (0, 2) moves by the next two bytes, to the right and to later rows.
+   Returns 0 if the file ends too early. */
 static int sal__bmp_runs(const sal__bmp *b, int h, unsigned char *rgba) {
     const unsigned char *p = b->pixels;
     int x = 0, y = 0;
@@ -7092,7 +7097,7 @@ static int sal__bmp_runs(const sal__bmp *b, int h, unsigned char *rgba) {
         int bytes = same ? 0 : b->bits == 8 ? v : (v + 1) / 2;
         if (!same) n = v;
         if (b->end - p < bytes) return 0;
-        n = SAL__MIN(n, b->w - x);              /* what is beyond the row or the picture is lost */
+        n = SAL__MIN(n, b->w - x);              /* pixels outside the picture are dropped */
         for (int k = 0; k < n && y < h; k++) {
             int value = same ? v : b->bits == 8 ? p[k] : p[k / 2];
             if (b->bits == 4) value = k % 2 ? value & 15 : value >> 4;
@@ -7178,7 +7183,7 @@ static uint32_t sal__crc32(const unsigned char *p, size_t n) {      /* four bits
     return ~crc;
 }
 
-/* What a file has beside the pixels. */
+/* What a JPEG or PNG file has beside the pixels. */
 typedef struct sal__about {
     int turn;                   /* EXIF orientation, 0: none was found */
     int apple;                  /* a PNG as Xcode writes it: BGRA, premultiplied */
@@ -7187,7 +7192,7 @@ typedef struct sal__about {
     unsigned part, parts;       /* of the profile: read so far, announced by the first */
 } sal__about;
 
-/* The orientation in EXIF data, which are a TIFF file: entry 0x112 of its first directory. */
+/* The orientation in EXIF data (a TIFF file): entry 0x112 of its first directory; 0 if absent. */
 static int sal__exif_turn(const unsigned char *tiff, size_t size) {
     int big = size > 8 && tiff[0] == 'M';
     size_t first = size > 8 ? (size_t)sal__uint(tiff + 4, 4, big) : size, i, entries;
@@ -7201,7 +7206,7 @@ static int sal__exif_turn(const unsigned char *tiff, size_t size) {
     return 0;
 }
 
-/* Only a profile of colours as they are in sal_image: CMYK was converted. */
+/* Keep a profile only if it is for RGB or grey: pixels in CMYK have been converted. */
 static void sal__check_profile(sal_ctx *ctx, sal__about *a) {
     const unsigned char *p = a->profile;
     if (p && a->profile_size >= 128 && sal__uint(p, 4, 1) <= a->profile_size &&
@@ -7246,9 +7251,9 @@ static int sal__jpeg_tables(const unsigned char *p, size_t size, size_t at, size
     return 1;
 }
 
-/* Are the tables of the scan at `at` known? It has a count, component and tables for each, the
-   spectrum's ends, bits. A progressive scan needs tables of DC or of AC, and none of DC if it only
-   refines. */
+/* 1 if the Huffman tables that the scan header at `at` names are known. The header has a count,
+   then a component and its tables, that many times, then first and last coefficient, then bits. A
+   progressive scan needs tables of DC or of AC; one that refines DC needs none. */
 static int sal__jpeg_scan(const unsigned char *p, size_t size, size_t at, int progressive,
                           unsigned known) {
     unsigned count = sal__byte(p, size, at), need = 0;
@@ -7262,9 +7267,9 @@ static int sal__jpeg_scan(const unsigned char *p, size_t size, size_t at, int pr
     return !(need & ~known);
 }
 
-/* From segment to segment of a JPEG file, as stb_image goes. Before 2.28 it writes beyond its
-   tables when a file defines a Huffman table of more than 256 codes, and reads anywhere when a scan
-   names a table that was never defined: both are refused. */
+/* All segments of a JPEG file, in the order in which stb_image reads them. Before 2.28 it writes
+   beyond its tables when a file defines a Huffman table of more than 256 codes, and reads outside
+   them when a scan names a table that was never defined: both are refused. */
 static sal_result sal__jpeg_walk(sal_ctx *ctx, const unsigned char *p, size_t size,
                                  const char *name, sal__about *a) {
     size_t at = 2, end, length;
@@ -7273,7 +7278,7 @@ static sal_result sal__jpeg_walk(sal_ctx *ctx, const unsigned char *p, size_t si
         unsigned type = p[at + 1];
         int sound = 1;
         if (p[at] != 0xFF || type == 0 || type == 0xFF || (type >= 0xD0 && type <= 0xD8)) {
-            at++;                               /* filling, or inside a scan */
+            at++;                               /* padding, or data of a scan */
             continue;
         }
         if (type == 0xD9) break;
@@ -7298,8 +7303,8 @@ static sal_result sal__jpeg_walk(sal_ctx *ctx, const unsigned char *p, size_t si
     return SAL_OK;
 }
 
-/* From chunk to chunk of a PNG file: stb_image does not verify the checksums. A damaged chunk that
-   is not needed for the pixels is ignored. */
+/* All chunks of a PNG file, with their checksums, which stb_image does not verify. A damaged chunk
+   that is not needed for the pixels is ignored. */
 static sal_result sal__png_walk(sal_ctx *ctx, const unsigned char *p, size_t size,
                                 const char *name, sal__about *a) {
     size_t at = 8, length;
@@ -7327,8 +7332,8 @@ static sal_result sal__png_walk(sal_ctx *ctx, const unsigned char *p, size_t siz
                      (double)size);
 }
 
-/* Everything but the pixels: what is beside them, and the size of the picture as it is stored, 0
-   if only the decoder can tell what is wrong. The caller frees the profile. */
+/* Everything but the pixels: orientation, profile, and the size of the picture as stored (0 x 0 if
+   the header is damaged: the decoder will say how). The caller frees the profile. */
 static sal_result sal__stb_open(sal_ctx *ctx, const unsigned char *p, size_t size, const char *name,
                                 sal__about *a, int *w, int *h) {
     int n;
@@ -7343,7 +7348,8 @@ static sal_result sal__stb_open(sal_ctx *ctx, const unsigned char *p, size_t siz
     return sal__check_size(ctx, name, *w, *h);
 }
 
-/* 1 if the program has told stb to turn pictures upside down: then 255 comes before 0. */
+/* 1 if the program has told stb_image to turn pictures upside down: a picture of two rows, 0 and
+   255, is then decoded as 255, 0. */
 static int sal__stb_flips(void) {
     static const unsigned char file[] =
         "\x89PNG\r\n\x1A\n\0\0\0\15IHDR\0\0\0\1\0\0\0\2\10\0\0\0\0CRC:"
@@ -7442,14 +7448,14 @@ SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t 
     return (pnm ? sal__pnm_load : bmp ? sal__bmp_load : sal__stb_load)(ctx, p, size, name, image);
 }
 
-/* The largest value; 0 if none is positive (NaN counts as nothing). */
+/* The largest value; 0 if none is positive. NaN is ignored. */
 static float sal__positive_max(const float *data, size_t n) {
     float most = 0;
     for (size_t i = 0; i < n; i++) if (data[i] > most) most = data[i];
     return most;
 }
 
-/* Divide by the maximum; what is negative becomes 0. A map that is nowhere positive becomes 0. */
+/* Divide by the maximum; negative values and NaN become 0. */
 static void sal__map_normalise(sal_map *map) {
     size_t n = (size_t)map->w * map->h;
     float top = sal__positive_max(map->data, n);
@@ -7457,7 +7463,7 @@ static void sal__map_normalise(sal_map *map) {
         map->data[i] = map->data[i] > 0 ? SAL__MIN(map->data[i] / top, 1.0f) : 0;
 }
 
-/* What is transparent has no saliency: nobody can see it. */
+/* Transparent pixels have no saliency: nobody can see them. */
 static void sal__map_hide(const sal_image *image, sal_map *map) {
     for (int y = 0; image->rgba && y < map->h; y++) {
         size_t row = (size_t)((y + 0.5) * image->h / map->h) * image->w;
@@ -7511,7 +7517,7 @@ static int sal__token(sal__literal *t) {
 typedef struct sal__npy {
     char type[32];              /* as '<f4': byte order, kind, bytes of a number */
     int fortran, dims;
-    double dim[64];             /* as many as NumPy can have */
+    double dim[64];             /* NumPy's limit */
 } sal__npy;
 
 /* (6, 10): whole numbers, Python 2's 6L among them. */
@@ -7529,7 +7535,7 @@ static int sal__npy_shape(sal__literal *t, sal__npy *a) {
     return token == ')';
 }
 
-/* The dictionary; a type that is no string (a record) stays "". */
+/* The dictionary; a type that is not a string (a record) stays "". Returns 0 if it is damaged. */
 static int sal__npy_header(sal__literal *t, sal__npy *a) {
     int token = sal__token(t) == '{' ? sal__token(t) : 0, known = 0;
     while (token == 's') {
@@ -7552,7 +7558,7 @@ static int sal__npy_header(sal__literal *t, sal__npy *a) {
     return token == '}' && known == 7;
 }
 
-/* A number of so many bytes: b boolean, u and i whole, f floating. */
+/* A number of `wide` bytes; kind: b boolean, u unsigned, i signed, f floating point. */
 static float sal__npy_number(const unsigned char *p, int kind, int wide, int big) {
     uint64_t bits = sal__uint(p, wide, big), sign = (uint64_t)1 << (8 * wide - 1);
     if (kind == 'b') return bits != 0;
@@ -7562,7 +7568,7 @@ static float sal__npy_number(const unsigned char *p, int kind, int wide, int big
          : wide == 4 ? sal__f32_from_bits((uint32_t)bits) : (float)sal__f64_from_bits(bits);
 }
 
-/* '<f4': byte order, kind and bytes of a number; 0 if it cannot be read here. */
+/* Byte order, kind and bytes of a number, from text like '<f4'; 0 if it cannot be read here. */
 static int sal__npy_type(const char *type, int *order, int *kind, int *wide) {
     *order = *type && strchr("<>=|", *type) ? *type++ : '<';
     *kind = *type;
@@ -7572,7 +7578,7 @@ static int sal__npy_type(const char *type, int *order, int *kind, int *wide) {
            ((*kind == 'i' || *kind == 'u') && power);
 }
 
-/* Height and width; dimensions of length 1, as of a batch or of channels, are left away. */
+/* Height and width; dimensions of length 1 (a batch, a channel) are dropped. */
 static sal_result sal__npy_size(sal_ctx *ctx, const char *name, sal__npy *a, int *w, int *h) {
     int wanted = 0, n = a->dims;
     for (int i = 0; i < a->dims; i++)
@@ -7648,7 +7654,7 @@ static sal_result sal__channel(sal_ctx *ctx, const sal_image *image, int channel
 /* --- files ------------------------------------------------------------------------------- */
 #ifndef SALIENCY_NO_STDIO
 
-/* The function that reads a whole file and has it understood by NAME_memory. */
+/* The function that reads a whole file and passes its bytes to NAME_memory. */
 #define SAL__LOADER(NAME, T) \
     SALDEF sal_result NAME(sal_ctx *ctx, const char *path, T *out) { \
         unsigned char *bytes; \
@@ -7691,8 +7697,8 @@ static void sal__put_u32_be(unsigned char *p, uint32_t v) {
     for (int i = 0; i < 4; i++) p[i] = (unsigned char)(v >> (24 - 8 * i));
 }
 
-/* The profile as a chunk iCCP (PNG, chapter 11.3.3.3), in deflate's blocks that are only copied, or
-   as segments APP2 of a JPEG file (ICC.1, annex B.4). */
+/* The profile as a chunk iCCP (PNG, chapter 11.3.3.3), in stored blocks of deflate, or as segments
+   APP2 of a JPEG file (ICC.1, annex B.4). */
 static void sal__put_profile(sal__bytes *b, int png, unsigned char *profile, size_t size) {
     unsigned char head[18] = "\0\0\0\0iCCPICC\0\0\x78\x01", tail[4];
     const size_t most = png ? 65535 : 65519, start = b->size;
@@ -7722,8 +7728,7 @@ static void sal__put_profile(sal__bytes *b, int png, unsigned char *profile, siz
 }
 #endif
 
-/* 8-bit samples, 1, 3 or 4 channels, as the file format that the name asks for; profile may be
-   NULL. */
+/* 8-bit samples, 1, 3 or 4 channels, in the format of the name's extension; profile may be NULL. */
 static sal_result sal__save_pixels(sal_ctx *ctx, const char *path, int w, int h, int channels,
                                    const unsigned char *data, unsigned char *profile, size_t size) {
 #ifdef SALIENCY_NO_STB
@@ -7774,7 +7779,7 @@ SALDEF sal_result sal_image_save(sal_ctx *ctx, const char *path, const sal_image
         return sal__save_pixels(ctx, path, image->w, image->h, 4, image->rgba,
                                 of_grey ? NULL : profile, image->profile_size);
     while (i < n && data[i * 3] == data[i * 3 + 1] && data[i * 3] == data[i * 3 + 2]) i++;
-    if (i < n || (profile && !of_grey))     /* a profile is of colours or of grey */
+    if (i < n || (profile && !of_grey))     /* a profile is for RGB or for grey */
         return sal__save_pixels(ctx, path, image->w, image->h, 3, data, of_grey ? NULL : profile,
                                 image->profile_size);
     SAL__TRY_NEW(grey, ctx, unsigned char, n);
@@ -7809,7 +7814,7 @@ SALDEF sal_result sal_map_save_png(sal_ctx *ctx, const char *path, const sal_map
 }
 
 SALDEF sal_result sal_map_save_npy(sal_ctx *ctx, const char *path, const sal_map *map) {
-    enum { START = 128 };       /* the numbers begin at a multiple of 64 */
+    enum { START = 128 };       /* NumPy wants a multiple of 64 */
     size_t n = (size_t)map->w * map->h;
     unsigned char *file = SAL__NEW(ctx, unsigned char, START + n * 4);
     if (!file) return SAL_ERR_MEMORY;

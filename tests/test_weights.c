@@ -113,7 +113,7 @@ static void test_refusals(void) {
     refuse("{\"\\u12g4\":1}", 0, SAL_ERR_FORMAT, "four digits", "the escape \\u12g4");
     refuse("{\"\\u00", 0, SAL_ERR_FORMAT, "four digits", "a header that stops in \\u00");
     refuse("{\"\\u0000\":1}", 0, SAL_ERR_FORMAT, "other than zero", "\\u0000 in a name");
-    refuse("{\"\\ud800\":1}", 0, SAL_ERR_FORMAT, "half a character", "a lone high surrogate");
+    refuse("{\"\\ud800\":1}", 0, SAL_ERR_FORMAT, "half of a surrogate pair", "a lone high surrogate");
     refuse("{\"\\ud800\\u0041\":1}", 0, SAL_ERR_FORMAT, "four digits", "a high surrogate and an A");
     refuse("{\"\\udc00\":1}", 0, SAL_ERR_FORMAT, "four digits", "a lone low surrogate");
     refuse("{\"\x80\":1}", 0, SAL_ERR_FORMAT, "UTF-8", "a lone continuation byte");
