@@ -1497,7 +1497,7 @@ static void sal__warn(sal_ctx *ctx, const char *format, ...) {
     ctx->log(ctx->user, text);
 }
 
-/* The number in so many bytes, the most significant one first if big. */
+/* The number in so many `bytes`, the most significant one first if big. */
 static uint64_t sal__uint(const unsigned char *p, int bytes, int big) {
     uint64_t v = 0;
     for (int i = 0; i < bytes; i++) v = v << 8 | p[big ? i : bytes - 1 - i];
@@ -1621,7 +1621,7 @@ static int sal__is_big_endian(void) {
     return !first;
 }
 
-/* Numbers of so many bytes, in place, from a file to memory or back. */
+/* `count` numbers of so many `bytes`, in place, from a file's order to the machine's or back. */
 static void sal__file_order(void *data, size_t count, size_t bytes) {
     unsigned char *p = (unsigned char *)data;
     if (bytes == 1 || !sal__is_big_endian()) return;
@@ -1777,7 +1777,7 @@ SALDEF const char *sal_path_name(const char *path) {
 }
 
 #ifndef SALIENCY_NO_STDIO
-/* Bytes that grow: zero-initialise them, add, look at failed once, sal_free the data. A zero byte
+/* A growing array of bytes: zero it, add, check `failed` at the end, sal_free the data. A zero byte
    stands behind them. */
 typedef struct sal__bytes {
     sal_ctx *ctx;
@@ -2027,7 +2027,7 @@ static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t 
     return SAL_OK;
 }
 
-/* All that comes from a pipe, with a zero byte behind; closes it. */
+/* Reads a pipe to its end and closes it; a zero byte follows the data. */
 static sal_result sal__read_pipe(sal_ctx *ctx, const char *path, FILE *file, unsigned char **data,
                                  size_t *size) {
     sal__bytes all = SAL__ZEROED;
@@ -2120,7 +2120,7 @@ static void sal__output_append(sal__output *out, const void *data, size_t size) 
     }
 }
 
-/* count numbers of so many bytes (which divide 4096). */
+/* `count` numbers; their `bytes` divide 4096. */
 static void sal__output_numbers(sal__output *out, const void *data, size_t count, size_t bytes) {
     unsigned char piece[4096];
     if (!sal__is_big_endian()) { sal__output_append(out, data, count * bytes); return; }
@@ -3759,7 +3759,7 @@ static sal_value *sal__in_use(sal_run *run, int v, int time) {
     return value;
 }
 
-/* When each value begins and ends to be in use; what learns is read again backward. */
+/* From when to when each value is in use; backward reads the values of layers that learn again. */
 static void sal__plan_lifetimes(sal_run *run) {
     const sal_net *net = run->net;
     int end = net->layers;
@@ -3874,7 +3874,7 @@ static void sal__plan_frozen(sal_run *run, const sal_run_desc *desc) {
     if (desc->from_features) run->start = SAL__MAX(run->frozen, 1);
 }
 
-/* Does each prefix freeze something? */
+/* Fails if a prefix freezes nothing: it is probably misspelt. */
 static sal_result sal__freeze_check(sal_ctx *ctx, const sal_net *net, const char *freeze) {
     const char *f = freeze ? freeze : "";
     for (size_t n; *f; f += n + (f[n] == ',')) {
@@ -4701,7 +4701,7 @@ static sal_result sal__optim_length(sal__optim_job *j, const sal_run *run, sal_c
     return SAL_OK;
 }
 
-/* Which parameter's gradient is not finite? */
+/* Names a parameter whose gradient is not finite. */
 static sal_result sal__optim_lost(sal_ctx *ctx, const sal_net *net, const sal_run *run) {
     for (int i = 0; i < net->params; i++) {
         size_t count = run->gradient[i] ? sal_tensor_count(&net->param[i].value) : 0;
@@ -7079,8 +7079,8 @@ static void sal__bmp_colour(const sal__bmp *b, unsigned index, unsigned char *rg
 }
 
 /* Run lengths: (n, v) is n pixels of value v; (0, n) with n > 2 is followed by n values; (0, 0)
-   ends a row, (0, 1) the picture; (0, 2) moves by the next two bytes, to the right and to later rows.
-   Returns 0 if the file ends too early. */
+   ends a row, (0, 1) the picture; (0, 2) moves to the right and to later rows by the next two
+   bytes. Returns 0 if the file ends too early. */
 static int sal__bmp_runs(const sal__bmp *b, int h, unsigned char *rgba) {
     const unsigned char *p = b->pixels;
     int x = 0, y = 0;
@@ -8927,7 +8927,7 @@ static double sal__p(const sal__dist *p, float v) { return (v - p->base) * p->sc
 
 /* --- metrics on distributions -------------------------------------------------------------- */
 
-/* Nobody looked anywhere. */
+/* 1 if nobody looked at the picture: then these metrics are not defined. */
 static int sal__no_density(const sal__eval *e) { return e->d.min == 0 && e->d.max == 0; }
 
 /* Pearson:  CC = cov(m, d) / (sd m * sd d) */
@@ -10447,7 +10447,7 @@ static sal_result sal__crop_zoom(sal_ctx *ctx, sal__arena *arena, const sal_crop
     return SAL_OK;
 }
 
-/* With a description that is all right. */
+/* The description has been checked. */
 static sal_result sal__crop_boxes(sal_ctx *ctx, sal__arena *arena, const sal_map *map,
                                   const sal_crop_desc *d, sal_box *box) {
     sal__crop c;
@@ -11524,7 +11524,7 @@ static sal_result sal__train_open(sal__trainer *t) {
 
 /* --- training --------------------------------------------------------------------------------- */
 
-/* Which layer's output is no longer finite? */
+/* Names the first layer whose output is not finite. */
 static sal_result sal__train_lost(sal__trainer *t, double loss) {
     const sal_run *run = t->run;
     const char *where = "the loss";
@@ -11707,7 +11707,7 @@ static sal_result sal__train_epoch_end(sal__trainer *t) {
     return SAL_OK;
 }
 
-/* What is told about the training at its end; the network takes over the best weights. */
+/* Fills in the report; the network gets the best weights. */
 static void sal__train_result(sal__trainer *t, sal_train_result *result) {
     const float *row = t->at.rows ? t->history[t->at.rows - 1] : NULL;
     const float *best = t->at.best_epoch ? t->history[t->at.best_epoch - 1] : row;
