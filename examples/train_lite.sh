@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Unlicense OR MIT-0
-# How weights/lite.safetensors came about, step by step; goes on where it was cut off. About four hours on two
+# How weights/lite.safetensors came about, step by step; goes on where it was cut off. About six hours on two
 # idle cores, 8 GB of memory.
 #
 #     sh examples/train_lite.sh DATA BACKBONE OUT [BUILD]
@@ -70,11 +70,23 @@ step last4 --init "$out/teacher3.safetensors" --input 480x640 --domain 1,2,1,2 \
 "$build/convert" i8 "$out/last1.safetensors" "$out/last2.safetensors" "$out/last3.safetensors" \
     "$out/last4.safetensors" "$out/before.safetensors"
 
-# With people's pictures of two more sets, each set with its own prior; then eight bits, with the ranges of the
-# values that lie between the layers.
-step lite32 --init "$out/before.safetensors" --input 384x512 --domain 1,2,3,4 \
-    --data "$osie,$scene,$data/mit1003,$data/figrim" --val-split 0.05 --lr 2e-4 --decay 1e-2 --dropout 0.2 \
-    --crop 0.2 --colour 0.25 --average 0.995 --epochs 3 --batch 8 --seed 51
+# With people's pictures of two more sets, each set with its own prior.
+all="--data $osie,$scene,$data/mit1003,$data/figrim --domain 1,2,3,4 --input 384x512 --val-split 0.05"
+step four --init "$out/before.safetensors" $all --lr 2e-4 --decay 1e-2 --dropout 0.2 --crop 0.2 \
+    --colour 0.25 --average 0.995 --epochs 3 --batch 8 --seed 51
+
+# SAM-ResNet, trained by now (weights/README.md), and this network label the photographs; from these and from
+# people it learns once more, then from people alone. What comes before MobileNet's fifth block stays as it is.
+label weak5 -w weights/sam-resnet.safetensors -w "$out/four.safetensors"
+fine="--freeze backbone.conv_stem,backbone.block0,backbone.block1.,backbone.block2,backbone.block3
+      --decay 1e-2 --batch 8 --epochs 3 --seed 51"
+step mixed --init "$out/four.safetensors" --input 384x512 --val-split 0.05 $fine --domain 0,1,2,3,4 \
+    --data "$out/weak5@288x384,$osie,$scene,$data/mit1003,$data/figrim" \
+    --lr 3e-4 --dropout 0.15 --crop 0.25 --colour 0.3 --average 0.998
+step lite32 --init "$out/mixed.safetensors" $all $fine --loss kl-cc-0.2*nss --lr 1.5e-4 --dropout 0.2 \
+    --crop 0.2 --colour 0.25 --average 0.995
+
+# Eight bits, with the ranges of the values that lie between the layers.
 set --
 for set in osie scene mit1003 figrim; do set -- "$@" --ranges "$data/$set/images"; done
 set -- "$@" --ranges "$data/unlabelled"
