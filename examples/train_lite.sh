@@ -71,20 +71,21 @@ step last4 --init "$out/teacher3.safetensors" --input 480x640 --domain 1,2,1,2 \
     "$out/last4.safetensors" "$out/before.safetensors"
 
 # With people's pictures of two more sets, each set with its own prior.
-all="--data $osie,$scene,$data/mit1003,$data/figrim --domain 1,2,3,4 --input 384x512 --val-split 0.05"
-step four --init "$out/before.safetensors" $all --lr 2e-4 --decay 1e-2 --dropout 0.2 --crop 0.2 \
+step four --init "$out/before.safetensors" --input 384x512 --val-split 0.05 --domain 1,2,3,4 \
+    --data "$osie,$scene,$data/mit1003,$data/figrim" --lr 2e-4 --decay 1e-2 --dropout 0.2 --crop 0.2 \
     --colour 0.25 --average 0.995 --epochs 3 --batch 8 --seed 51
 
 # SAM-ResNet, trained by now (weights/README.md), and this network label the photographs; from these and from
 # people it learns once more, then from people alone. What comes before MobileNet's fifth block stays as it is.
-label weak5 -w weights/sam-resnet.safetensors -w "$out/four.safetensors"
+label weak5 -w "${0%/*}/../weights/sam-resnet.safetensors" -w "$out/four.safetensors"
 fine="--freeze backbone.conv_stem,backbone.block0,backbone.block1.,backbone.block2,backbone.block3
-      --decay 1e-2 --batch 8 --epochs 3 --seed 51"
+      --decay 1e-2 --batch 8 --seed 51"
 step mixed --init "$out/four.safetensors" --input 384x512 --val-split 0.05 $fine --domain 0,1,2,3,4 \
     --data "$out/weak5@288x384,$osie,$scene,$data/mit1003,$data/figrim" \
-    --lr 3e-4 --dropout 0.15 --crop 0.25 --colour 0.3 --average 0.998
-step lite32 --init "$out/mixed.safetensors" $all $fine --loss kl-cc-0.2*nss --lr 1.5e-4 --dropout 0.2 \
-    --crop 0.2 --colour 0.25 --average 0.995
+    --lr 3e-4 --dropout 0.15 --crop 0.25 --colour 0.3 --average 0.998 --epochs 3
+step lite32 --init "$out/mixed.safetensors" --input 384x512 --val-split 0.05 $fine --domain 1,2,3,4,0,0,0 \
+    --data "$osie,$scene,$data/mit1003,$data/figrim,$osie,$scene,$data/mit1003" --loss "kl-cc-0.2*nss" \
+    --lr 1.5e-4 --dropout 0.2 --crop 0.2 --colour 0.25 --average 0.995 --epochs 2
 
 # Eight bits, with the ranges of the values that lie between the layers.
 set --
