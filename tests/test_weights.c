@@ -83,7 +83,7 @@ static void test_refusals(void) {
     memset(b.at, 255, 8);
     refuse_bytes(&b, SAL_ERR_FORMAT, "18446744073709551616 bytes", "a header of 2^64-1 bytes");
     memcpy(b.at, "PK\3\4....xxxx", 12); b.size = 12;
-    refuse_bytes(&b, SAL_ERR_FORMAT, "zip archive; if it is PyTorch's", "a .pth file");
+    refuse_bytes(&b, SAL_ERR_FORMAT, "zip archive; if PyTorch wrote it", "a .pth file");
     memcpy(b.at, "\211HDF\r\n\032\nxxxx", 12);
     refuse_bytes(&b, SAL_ERR_FORMAT, "HDF5", "an .h5 file");
     b.size = (size_t)snprintf((char *)b.at, 200, "version https://git-lfs.github.com/spec/v1\noid "
@@ -98,8 +98,8 @@ static void test_refusals(void) {
     refuse("", 0, SAL_ERR_FORMAT, "'{' expected", "an empty header");
     refuse("[]", 0, SAL_ERR_FORMAT, "byte 0: '{' expected", "a list as header");
     refuse("{", 0, SAL_ERR_FORMAT, "'\"' expected", "a header that stops after the brace");
-    refuse("{}}", 0, SAL_ERR_FORMAT, "byte 2: more text", "a second closing brace");
-    refuse("{} x", 0, SAL_ERR_FORMAT, "more text", "text behind the header");
+    refuse("{}}", 0, SAL_ERR_FORMAT, "byte 2: text behind the end", "a second closing brace");
+    refuse("{} x", 0, SAL_ERR_FORMAT, "text behind the end", "text behind the header");
     refuse("{\"a\"}", 0, SAL_ERR_FORMAT, "':' expected", "a name without value");
     refuse("{\"a\":1}", 0, SAL_ERR_FORMAT, "'{' expected", "a number as tensor");
     refuse("{\"a\":{}}", 0, SAL_ERR_FORMAT, "'\"' expected", "a tensor without fields");
