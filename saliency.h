@@ -889,9 +889,12 @@ typedef struct sal_device {
     void (*clear)(sal_run *run);
 } sal_device;
 
+enum { SAL_BACK_BEGINS = 1, SAL_BACK_ACT = 2 };
+
 struct sal_backend {
     const char *name;
-    int fuses;                  /* 1: its conv2d and dense take norm, add and act along */
+    int fuses;                  /* 1: its conv2d and dense take norm, add and act along; 2: act and
+                                   add while training, too */
     sal_layer_fn *forward[SAL_OP_COUNT];
     size_t (*scratch)(const sal_run *run, int i);
     sal_layer_fn *train[SAL_OP_COUNT], *backward[SAL_OP_COUNT];
@@ -908,7 +911,9 @@ struct sal_backend {
     /* sets g to 0 unless 0 < x < top (NULL: leaves it); returns the sum of g */
     double (*gate)(const sal_ctx *ctx, float *g, const float *x, float top, size_t n);
     double (*squares)(const sal_ctx *ctx, const float *x, size_t n);   /* sum of squares; or NULL */
-    int (*begins)(const sal_run *run, int i);   /* 1: backward of layer i obeys run->begins */
+    int (*backs)(const sal_run *run, int i);    /* what backward of layer i does itself: the sum of
+                                   SAL_BACK_BEGINS: it obeys run->begins, and SAL_BACK_ACT: it goes
+                                   back through the ReLU that is fused into it; NULL: neither */
     /* sal_backend_cpu's: row -= (row . r) r for each of the rows r of x, which are orthonormal */
     void (*project)(sal_ctx *ctx, float *row, const float *x, int rows, int columns);
 };
@@ -3673,8 +3678,8 @@ static int sal__sole_reader(const sal_net *net, int v) {
 }
 
 /* Extends the epilogue of step i, which ends with value `end` so far, by layer `next`: a norm, then
-   an addition, then a ReLU. 0: that is not possible. While training only a ReLU is fused, whose
-   backward needs no more than its output. */
+   an addition, then a ReLU. 0: that is not possible. While training no norm is fused, whose
+   backward needs its input, and an addition only if its gradient is wanted where layer i's is. */
 static int sal__fuse_epilogue(sal_run *run, int i, int end, int next) {
     const sal_layer *l = &run->net->layer[next];
     sal_step *step = &run->step[i];
@@ -3682,9 +3687,10 @@ static int sal__fuse_epilogue(sal_run *run, int i, int end, int next) {
     if (next == run->kept || step->act != SAL_ACT_IDENTITY) return 0;   /* kept: end is needed */
     if (l->op == SAL_OP_RELU) step->act = SAL_ACT_RELU;
     else if (l->op == SAL_OP_RELU6) step->act = SAL_ACT_RELU6;
-    else if (run->training) return 0;
-    else if (l->op == SAL_OP_BATCHNORM && end == i) step->norm = next;
-    else if (l->op == SAL_OP_ADD && step->add < 0 && added < i) step->add = added;
+    else if (l->op == SAL_OP_BATCHNORM && end == i && !run->training) step->norm = next;
+    else if (l->op == SAL_OP_ADD && step->add < 0 && added < i && (!run->training ||
+             (run->backend->fuses > 1 && run->step[next].learns == step->learns)))
+        step->add = added;
     else return 0;
     return 1;
 }
@@ -3773,7 +3779,10 @@ static void sal__plan_lifetimes(sal_run *run) {
             sal_value *in = sal__in_use(run, l->input[k], again);
             if (step->learns) in->grad_first = 2 * end - i;     /* the last reader: begins here */
         }
-        if (step->add >= 0) sal__in_use(run, step->add, i);
+        if (step->add >= 0) {
+            sal_value *in = sal__in_use(run, step->add, i);
+            if (step->learns) in->grad_first = 2 * end - i;
+        }
     }
     sal__in_use(run, end - 1, end)->grad_first = end;           /* the caller reads the output */
     if (run->kept >= 0) sal__in_use(run, run->kept, 2 * end);
@@ -4457,7 +4466,7 @@ static void sal__mask_task(void *arg, int index, int worker) {
 }
 
 /* Clears the gradients of layer i's inputs to which it adds first, or lets it write them. */
-static void sal__begin_gradients(sal_ctx *ctx, sal_run *run, int i, const sal_backend *b) {
+static void sal__begin_gradients(sal_ctx *ctx, sal_run *run, int i, int backs) {
     const sal_layer *l = &run->net->layer[i];
     int time = 2 * run->net->layers - i, first = sal__root(run, l->input[0]);
     run->begins = 0;
@@ -4467,9 +4476,14 @@ static void sal__begin_gradients(sal_ctx *ctx, sal_run *run, int i, const sal_ba
         sal__mask_job j = { ctx, run->backend, in->grad, NULL, 0, sal__shape_count(in->shape),
                             NULL };
         if (!in->grad || in->grad_first != time || (k > 0 && v == first)) continue;
-        if (b->begins && b->begins(run, i)) run->begins |= 1 << k;
+        if (backs & SAL_BACK_BEGINS) run->begins |= 1 << k;
         else sal_parallel_for(ctx, run->n, sal__mask_task, &j);
     }
+}
+
+/* Where the ReLU that is fused into layer i ends. */
+static float sal__act_top(const sal_run *run, int i) {
+    return run->step[i].act == SAL_ACT_RELU6 ? 6 : FLT_MAX;
 }
 
 /* Back through the ReLU that is fused into layer i, in place. */
@@ -4478,10 +4492,36 @@ static void sal__mask_output(sal_ctx *ctx, sal_run *run, int i) {
     sal_shape s = run->value[i].shape;
     int planes = s.h * s.w < 16 ? 1 : s.c;
     sal__mask_job j = { ctx, run->backend, out->grad, out->data,
-                        run->step[i].act == SAL_ACT_RELU6 ? 6 : FLT_MAX,
-                        sal__shape_count(s) / planes, run->sums };
+                        sal__act_top(run, i), sal__shape_count(s) / planes, run->sums };
     sal_parallel_for(ctx, run->n * planes, sal__mask_task, &j);
     run->summed = run->backend->gate && planes == s.c ? i : 0;
+}
+
+/* What was added to layer i, fused, gets the gradient of the sum: one sample of it. */
+typedef struct sal__added_job {
+    float *grad;
+    const float *dout;
+    size_t count;
+    int begins;
+} sal__added_job;
+
+static void sal__added_task(void *arg, int index, int worker) {
+    const sal__added_job *j = (const sal__added_job *)arg;
+    float *grad = j->grad + index * j->count;
+    const float *dout = j->dout + index * j->count;
+    if (j->begins) memcpy(grad, dout, j->count * sizeof(float));
+    else for (size_t i = 0; i < j->count; i++) grad[i] += dout[i];
+}
+
+static void sal__backward_added(sal_ctx *ctx, sal_run *run, int i) {
+    const sal_layer *l = &run->net->layer[i];
+    int v = sal__root(run, run->step[i].add), time = 2 * run->net->layers - i;
+    const sal_value *in = &run->value[v];
+    sal__added_job j = { in->grad, run->value[run->step[i].output].grad,
+                         sal__shape_count(in->shape), in->grad_first == time };
+    for (int k = 0; k < l->inputs; k++)         /* then the layer began it */
+        if (sal__root(run, l->input[k]) == v) j.begins = 0;
+    if (in->grad) sal_parallel_for(ctx, run->n, sal__added_task, &j);
 }
 
 SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout) {
@@ -4494,10 +4534,13 @@ SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout
     for (int i = last; i > 0; i--) {
         const sal_step *step = &run->step[i];
         const sal_backend *b = sal__backend_of(run, i);
+        int backs = b->backs ? b->backs(run, i) : 0;
         if (step->skip || !step->learns || i == run->kept) continue;
-        sal__begin_gradients(ctx, run, i, b);
-        if (step->act != SAL_ACT_IDENTITY && run->summed != i) sal__mask_output(ctx, run, i);
+        sal__begin_gradients(ctx, run, i, backs);
+        if (step->act != SAL_ACT_IDENTITY && run->summed != i && !(backs & SAL_BACK_ACT))
+            sal__mask_output(ctx, run, i);
         SAL__TRY(b->backward[run->net->layer[i].op](ctx, run, i));
+        if (step->add >= 0) sal__backward_added(ctx, run, i);
     }
     return SAL_OK;
 }
@@ -11909,12 +11952,14 @@ typedef struct sal__isa {
                  size_t n);
     void (*maximum)(float *out, const float *a, const float *b, size_t n);
     void (*taps)(float *out, size_t pitch, const float *const *from, size_t step,
-                 const float *weight, float start, int add, float low, float high, int n, int rows);
+                 const float *weight, int count, float start, int add, float low, float high, int n,
+                 int rows);
     void (*taps_back)(float *sum, const float *const *from, size_t step, const float *g,
                       size_t pitch, int n, int rows);
     void (*deal)(float *even, float *odd, const float *in, int n);
+    void (*zip)(float *out, const float *even, const float *odd, int n);
     void (*adam)(float *w, float *m, float *a, const float *g, const float *c, size_t n);
-    double (*gate)(float *g, const float *x, float top, size_t n);
+    double (*gate)(float *to, const float *g, const float *x, float top, size_t n);
     int bytes;      /* of a number that whole_block multiplies: 1 or 2 */
     void (*whole_block)(char *out, size_t pitch, const char *a, size_t lda, const char *b, int k,
                         int rows, const sal__rule *e, int column, const uint8_t *add,
@@ -11948,6 +11993,8 @@ SAL__INLINE int32_t sal__unit(const void *p) {
 #define sal__vless SAL__K(vless)                /* yes where a < b, else no */
 #define sal__veven SAL__K(veven)                /* every other one of the numbers of a and b */
 #define sal__vodd SAL__K(vodd)
+#define sal__vzip_low SAL__K(vzip_low)          /* the numbers of a and b by turns: first half */
+#define sal__vzip_high SAL__K(vzip_high)
 #define sal__vload_f16 SAL__K(vload_f16)
 #define sal__vload_bf16 SAL__K(vload_bf16)
 #define sal__iset SAL__K(iset)
@@ -11993,6 +12040,14 @@ SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) {
 SAL__INLINE sal__v sal__vodd(sal__v a, sal__v b) {
     return _mm512_permutex2var_ps(a, _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23,
                                                        25, 27, 29, 31), b);
+}
+SAL__INLINE sal__v sal__vzip_low(sal__v a, sal__v b) {
+    return _mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6,
+                                                       22, 7, 23), b);
+}
+SAL__INLINE sal__v sal__vzip_high(sal__v a, sal__v b) {
+    return _mm512_permutex2var_ps(a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29,
+                                                       14, 30, 15, 31), b);
 }
 SAL__INLINE __m256i sal__avx512_half(const void *p) {
     return _mm256_loadu_si256((const __m256i *)p);
@@ -12059,6 +12114,12 @@ SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) {
 SAL__INLINE sal__v sal__vodd(sal__v a, sal__v b) {
     return sal__avx2_order(_mm256_shuffle_ps(a, b, 0xDD));
 }
+SAL__INLINE sal__v sal__vzip_low(sal__v a, sal__v b) {
+    return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20);
+}
+SAL__INLINE sal__v sal__vzip_high(sal__v a, sal__v b) {
+    return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31);
+}
 SAL__INLINE __m128i sal__avx2_half(const void *p) { return _mm_loadu_si128((const __m128i *)p); }
 SAL__INLINE sal__v sal__vload_f16(const void *p) { return _mm256_cvtph_ps(sal__avx2_half(p)); }
 SAL__INLINE sal__v sal__vload_bf16(const void *p) {
@@ -12110,6 +12171,8 @@ SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
 }
 SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) { return _mm_shuffle_ps(a, b, 0x88); }
 SAL__INLINE sal__v sal__vodd(sal__v a, sal__v b) { return _mm_shuffle_ps(a, b, 0xDD); }
+SAL__INLINE sal__v sal__vzip_low(sal__v a, sal__v b) { return _mm_unpacklo_ps(a, b); }
+SAL__INLINE sal__v sal__vzip_high(sal__v a, sal__v b) { return _mm_unpackhi_ps(a, b); }
 /* half floats without F16C: shift into place, then multiply by 2^112 to move the exponent */
 SAL__INLINE sal__v sal__vload_f16(const void *p) {
     sal__i x = _mm_unpacklo_epi16(_mm_loadl_epi64((const sal__i *)p), _mm_setzero_si128());
@@ -12162,6 +12225,8 @@ SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
 }
 SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) { return vuzp1q_f32(a, b); }
 SAL__INLINE sal__v sal__vodd(sal__v a, sal__v b) { return vuzp2q_f32(a, b); }
+SAL__INLINE sal__v sal__vzip_low(sal__v a, sal__v b) { return vzip1q_f32(a, b); }
+SAL__INLINE sal__v sal__vzip_high(sal__v a, sal__v b) { return vzip2q_f32(a, b); }
 SAL__INLINE sal__v sal__vload_f16(const uint16_t *p) {
     return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
 }
@@ -12224,6 +12289,12 @@ SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) {
 SAL__INLINE sal__v sal__vodd(sal__v a, sal__v b) {
     return (sal__v)wasm_i32x4_shuffle((sal__i)a, (sal__i)b, 1, 3, 5, 7);
 }
+SAL__INLINE sal__v sal__vzip_low(sal__v a, sal__v b) {
+    return (sal__v)wasm_i32x4_shuffle((sal__i)a, (sal__i)b, 0, 4, 1, 5);
+}
+SAL__INLINE sal__v sal__vzip_high(sal__v a, sal__v b) {
+    return (sal__v)wasm_i32x4_shuffle((sal__i)a, (sal__i)b, 2, 6, 3, 7);
+}
 SAL__INLINE sal__v sal__vload_f16(const void *p) {      /* as in SSE2 */
     sal__i x = wasm_u32x4_load16x4(p);
     sal__i sign = wasm_i32x4_shl(wasm_v128_and(x, wasm_i32x4_splat(0x8000)), 16);
@@ -12279,6 +12350,8 @@ SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
 }
 SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) { return a; }
 SAL__INLINE sal__v sal__vodd(sal__v a, sal__v b) { return b; }
+SAL__INLINE sal__v sal__vzip_low(sal__v a, sal__v b) { return a; }
+SAL__INLINE sal__v sal__vzip_high(sal__v a, sal__v b) { return b; }
 SAL__INLINE sal__v sal__vload_f16(const uint16_t *p) { return sal_f16_to_f32(*p); }
 SAL__INLINE sal__v sal__vload_bf16(const uint16_t *p) { return sal_bf16_to_f32(*p); }
 SAL__INLINE sal__i sal__c_two(int32_t a, int32_t b) {
@@ -12718,6 +12791,7 @@ static void sal__gemm_load(const sal__gemm_job *j, int sample, int first, int co
             for (int p = 0; p < panels; p++) {
                 float *to = b + ((size_t)p * j->k + k) * 16;
                 int part = SAL__MIN(16, count - p * 16);
+                SAL__PREFETCH(in + 12 * size + first + p * 16, 3);
                 if (part == 16) memcpy(to, in + first + p * 16, 16 * sizeof(float));
                 else for (int i = 0; i < 16; i++) to[i] = i < part ? in[first + p * 16 + i] : 0;
             }
@@ -12754,6 +12828,9 @@ static void sal__gemm_task(void *arg, int index, int worker) {
     sal__gemm_load(j, sample, first, count, b);
     for (int o = 0; o < oc; o += 6) {
         int rows = SAL__MIN(6, oc - o);
+        float *out = j->out + ((size_t)sample * oc + o) * size + first;
+        for (int r = 0; r < rows; r++)
+            for (int p = 0; p < count; p += 16) SAL__PREFETCH(out + (size_t)r * size + p, 3);
         sal__gemm_rows(j, o, rows, (count + 15) / 16, b, c, pitch);
         for (int r = 0; r < rows; r++) {
             size_t at = ((size_t)sample * oc + o + r) * size + first;
@@ -13077,8 +13154,10 @@ typedef struct sal__plane_job {
     const sal__isa *isa;
     const sal_conv *s;
     const sal_epilogue *e;
-    const float *in, *weight, *dout;
-    float *out, *din, *dweight, *worker;
+    const float *in, *weight, *dout, *value;    /* value: of the layer, to mask dout by, or NULL */
+    float *out, *din, *dweight, *dbias, *worker;
+    double *sums;               /* of each plane of din, masked by the inputs; NULL: it is not */
+    float top, top_before;      /* where both ReLUs end */
     size_t *run;                /* [kh * kw] where what a tap sees begins in the copy */
     size_t worker_size, plane_size, border_size;    /* floats; of the copies of in and dout */
     int add;                    /* din += */
@@ -13124,8 +13203,7 @@ static void sal__plane_begin(const sal_ctx *ctx, sal__plane_job *j, void *scratc
         int row = t / s->kw * s->dilation, column = t % s->kw * s->dilation;
         j->run[t] = (size_t)(row * s->stride + column % s->stride) * j->pitch + column / s->stride;
     }
-    for (int w = 0; w < threads; w++)
-        memset(j->worker + w * j->worker_size, 0, j->plane_size * sizeof(float));
+    memset(j->worker, 0, threads * j->worker_size * sizeof(float));
 }
 
 static void sal__plane_copy(const sal__plane_job *j, float *to, const float *in) {
@@ -13169,7 +13247,7 @@ static void sal__plane_forward(const sal__plane_job *j, int c, float *out, const
         int act = t + 9 < taps ? SAL_ACT_IDENTITY : e->act;
         for (i = 0; i < 9; i++) weight[i] = t + i < taps ? scale * j->weight[c * taps + t + i] : 0;
         sal__plane_runs(j, copy, t, from);
-        j->isa->taps(out, (size_t)s->ow, from, step, weight, t ? 0 : bias, t > 0 || add,
+        j->isa->taps(out, (size_t)s->ow, from, step, weight, 9, t ? 0 : bias, t > 0 || add,
                      act == SAL_ACT_IDENTITY ? -INFINITY : 0, act == SAL_ACT_RELU6 ? 6 : INFINITY,
                      s->ow, s->oh);
     }
@@ -13279,7 +13357,7 @@ static void sal__plane_back(const sal__plane_job *j, float *to, int pitch, int a
                             const float *border, int c, int v, int q) {
     const sal_conv *s = j->s;
     int d = s->stride, rows = (s->ih - v + d - 1) / d, n = (s->iw - q + d - 1) / d;
-    int taps = s->kh * s->kw, count = 0, begun = 0;
+    int taps = s->kh * s->kw, count = 0, begun = 0, whole;
     const float *from[9];
     float weight[9];
     for (int t = 0; t < taps; t++) {
@@ -13291,9 +13369,12 @@ static void sal__plane_back(const sal__plane_job *j, float *to, int pitch, int a
                             j->beside;
         }
         if (count == 0 || (count < 9 && t + 1 < taps)) continue;
-        for (; count < 9; count++) { weight[count] = 0; from[count] = from[0]; }
-        j->isa->taps(to, (size_t)pitch, from, (size_t)j->back, weight, 0, add || begun, -INFINITY,
-                     INFINITY, n, rows);
+        for (whole = count > 4 ? 9 : 4; count < whole; count++) {
+            weight[count] = 0;
+            from[count] = from[0];
+        }
+        j->isa->taps(to, (size_t)pitch, from, (size_t)j->back, weight, count, 0, add || begun,
+                     -INFINITY, INFINITY, n, rows);
         begun = 1; count = 0;
     }
     for (int y = 0; !begun && !add && y < rows; y++)
@@ -13317,8 +13398,10 @@ static void sal__plane_data(const sal__plane_job *j, float *din, const float *bo
             float *row = din + (size_t)y * s->iw;
             const float *even = to + at, *odd = even + size;
             int x = 0;
-            if (d == 2 && !j->add)
-                for (; x + 2 <= s->iw; x += 2) { row[x] = *even++; row[x + 1] = *odd++; }
+            if (d == 2 && !j->add) {
+                x = s->iw / 2 * 2;
+                j->isa->zip(row, even, odd, x / 2);
+            }
             for (; x < s->iw; x++) {
                 float g = to[x % d * size + at + x / d];
                 row[x] = j->add ? row[x] + g : g;
@@ -13336,16 +13419,23 @@ static void sal__depthwise_back_task(void *arg, int c, int worker) {
     float *copy = j->worker + worker * j->worker_size, *border = copy + j->plane_size;
     float *rest = border + j->border_size;
     const float *from[9];
-    memset(border, 0, j->border_size * sizeof(float));
+    float *inner = border + (size_t)j->over * j->back + j->beside;
+    double bias = 0;
     for (int n = 0; n < s->n; n++) {
-        size_t plane = (size_t)n * s->ic + c;
-        float *inner = border + (size_t)j->over * j->back + j->beside;
-        for (int y = 0; y < s->oh; y++)
-            memcpy(inner + (size_t)y * j->back, j->dout + (plane * s->oh + y) * s->ow,
-                   (size_t)s->ow * sizeof(float));
-        if (j->din) sal__plane_data(j, j->din + plane * s->ih * s->iw, border, c, rest);
+        size_t plane = (size_t)n * s->ic + c, at = plane * s->oh * s->ow;
+        size_t size = (size_t)s->ih * s->iw;
+        float *din = j->din ? j->din + plane * size : NULL;
+        const float *in = j->in + plane * size;
+        for (int y = 0; y < s->oh; y++, at += s->ow) {
+            float *row = inner + (size_t)y * j->back;
+            if (!j->value) memcpy(row, j->dout + at, (size_t)s->ow * sizeof(float));
+            bias += j->isa->gate(row, j->dout + at, j->value ? j->value + at : NULL, j->top,
+                                 (size_t)s->ow);
+        }
+        if (din) sal__plane_data(j, din, border, c, rest);
+        if (din && j->sums) j->sums[plane] = j->isa->gate(din, din, in, j->top_before, size);
         if (!j->dweight) continue;
-        sal__plane_copy(j, copy, j->in + plane * s->ih * s->iw);
+        sal__plane_copy(j, copy, in);
         for (int t = 0; t < taps; t += 9) {
             float sum[9 * 16];
             sal__plane_runs(j, copy, t, from);
@@ -13357,6 +13447,7 @@ static void sal__depthwise_back_task(void *arg, int c, int worker) {
             }
         }
     }
+    if (j->dbias) j->dbias[c] += (float)bias;
 }
 
 /* --- bilinear resizing: rows first, then columns; the taps of both are computed once ---------- */
@@ -14240,7 +14331,7 @@ static void sal__fast_conv2d_weight(sal_ctx *ctx, float *dweight, const float *d
 }
 
 static double sal__fast_gate(const sal_ctx *ctx, float *g, const float *x, float top, size_t n) {
-    return sal__isa_of(ctx)->gate(g, x, top, n);
+    return sal__isa_of(ctx)->gate(g, g, x, top, n);
 }
 
 static double sal__fast_squares(const sal_ctx *ctx, const float *x, size_t n) {
@@ -14270,9 +14361,9 @@ static void sal__bias_task(void *arg, int index, int worker) {
     for (int s = 0; s < j->n; s++)
         for (int k = 0; k < count; k++) {
             size_t plane = (size_t)s * j->c + first + k;
-            float *g = (float *)(uintptr_t)j->dout + plane * j->hw;     /* NULL: is only read */
+            const float *g = j->dout + plane * j->hw;
             if (j->sums) sum[k] += j->sums[plane];
-            else sum[k] += j->hw == 1 ? *g : j->isa->gate(g, NULL, 0, (size_t)j->hw);
+            else sum[k] += j->hw == 1 ? *g : j->isa->gate(NULL, g, NULL, 0, (size_t)j->hw);
         }
     for (int k = 0; k < count; k++) j->dbias[first + k] += (float)sum[k];
 }
@@ -14379,19 +14470,18 @@ static void sal__maxpool_train_task(void *arg, int index, int worker) {
             }
 }
 
-/* The convolution in front of the max-pool i whose ReLU is seen to here: nothing comes back to the
-   other inputs, so it suffices to look at the winners. 0: there is none. */
-static int sal__pool_gates(const sal_run *run, int i) {
+/* The convolution in front of layer i whose ReLU layer i goes back through, too, while the gradient
+   is in the cache: no other layer reads it, and i writes its gradient. 0: there is none. */
+static int sal__gated_by(const sal_run *run, int i) {
     int v = sal__root(run, run->net->layer[i].input[0]), p = run->value[v].first, k = p + 1;
     while (k < i && run->step[k].skip) k++;
     return k == i && run->begins && run->step[p].act != SAL_ACT_IDENTITY &&
-        run->step[p].output == v &&
-           sal__sole_reader(run->net, v) == i ? p : 0;
+           run->step[p].output == v && sal__sole_reader(run->net, v) == i ? p : 0;
 }
 
 typedef struct sal__pool_back_job { sal__layer_args a; float top; } sal__pool_back_job;
 
-/* One plane. */
+/* One plane. Only the largest inputs get a gradient, so the ReLU before looks at these alone. */
 static void sal__maxpool_back_task(void *arg, int index, int worker) {
     const sal__pool_back_job *j = (const sal__pool_back_job *)arg;
     const sal__layer_args *a = &j->a;
@@ -14431,13 +14521,16 @@ static sal_result sal__backward_depthwise_train(sal_ctx *ctx, sal_run *run, int 
     sal__layer_args a = sal__args_of(run, i);
     sal_conv s = sal__conv_of(a.l, a.n, a.from);
     sal__plane_job j = sal__plane_fit(&s, 1);
-    j.in = a.in; j.weight = a.weight; j.dout = a.dout; j.din = a.din; j.dweight = a.dweight;
+    int before = a.din ? sal__gated_by(run, i) : 0;
+    j.in = a.in; j.weight = a.weight; j.dout = a.dout;
+    j.din = a.din; j.dweight = a.dweight; j.dbias = a.dbias;
     j.add = !run->begins;
+    if (run->step[i].act != SAL_ACT_IDENTITY) j.value = run->value[run->step[i].output].data;
+    j.top = sal__act_top(run, i);
+    if (before) { j.sums = run->sums; j.top_before = sal__act_top(run, before); }
     sal__plane_begin(ctx, &j, a.scratch, sal_threads(ctx));
     sal_parallel_for(ctx, s.ic, sal__depthwise_back_task, &j);
-    if (a.dbias)
-        sal__fast_bias(ctx, a.dbias, a.dout, run->summed == i ? run->sums : NULL, s.n, s.oc,
-                       s.oh * s.ow);
+    run->summed = before;
     return SAL_OK;
 }
 
@@ -14474,8 +14567,8 @@ static sal_result sal__forward_maxpool_train(sal_ctx *ctx, sal_run *run, int i) 
 
 static sal_result sal__backward_maxpool_train(sal_ctx *ctx, sal_run *run, int i) {
     sal__pool_back_job j = { sal__args_of(run, i), 0 };
-    int before = sal__pool_gates(run, i);
-    if (before) j.top = run->step[before].act == SAL_ACT_RELU6 ? 6 : FLT_MAX;
+    int before = sal__gated_by(run, i);
+    if (before) j.top = sal__act_top(run, before);
     if (j.a.din) sal_parallel_for(ctx, j.a.n * j.a.from.c, sal__maxpool_back_task, &j);
     run->summed = before;
     return SAL_OK;
@@ -14609,20 +14702,22 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
     return ref + sal__conv_scratch(&s, training, 1, threads);
 }
 
-static int sal__begins_fast(const sal_run *run, int i) {
+static int sal__backs_fast(const sal_run *run, int i) {
     sal_op op = run->net->layer[i].op;
-    return op == SAL_OP_CONV2D || op == SAL_OP_DEPTHWISE || op == SAL_OP_MAXPOOL;
+    if (op == SAL_OP_DEPTHWISE) return run->step[i].add < 0 ? SAL_BACK_BEGINS | SAL_BACK_ACT
+                                                            : SAL_BACK_BEGINS;
+    return op == SAL_OP_CONV2D || op == SAL_OP_MAXPOOL ? SAL_BACK_BEGINS : 0;
 }
 
 #define SAL__OP_FAST(ENUM, name, shape, fast, train) sal__forward_##name##fast,
 #define SAL__OP_TRAIN(ENUM, name, shape, fast, train) sal__forward_##name##train,
 #define SAL__OP_BACK(ENUM, name, shape, fast, train) sal__backward_##name##train,
 SALDEF const sal_backend *sal_backend_cpu(void) {
-    static const sal_backend backend = { "cpu", 1,
+    static const sal_backend backend = { "cpu", 2,
         { SAL_OPERATORS(SAL__OP_FAST) }, sal__scratch_fast, { SAL_OPERATORS(SAL__OP_TRAIN) },
         { SAL_OPERATORS(SAL__OP_BACK) }, sal__aux_ref, sal__can_fuse_fast,
         sal__whole_plan, sal__whole_pack, NULL, sal__fast_adam, sal__fast_gate, sal__fast_squares,
-        sal__begins_fast, sal__fast_project };
+        sal__backs_fast, sal__fast_project };
     return &backend;
 }
 
@@ -15160,60 +15255,67 @@ static void SAL__K(finish_pool)(float *out, const float *a, const float *b, floa
 }
 
 /* --- depthwise rows ---------------------------------------------------------------------------
-   out[y][x] = start (+ out[y][x] if add) + sum over nine t of weight[t] * from[t][y * step + x],
-   between low and high, for `rows` rows of n. A row's last vector overlaps the one before and is
-   computed first. Fewer than a vector: whole ones are read from the runs. Rows lie in order,
+   out[y][x] = start (+ out[y][x] if add) + sum over t of weight[t] * from[t][y * step + x], between
+   low and high, for `rows` rows of n; 4 or 9 taps. A row's last vector overlaps the one before and
+   is computed first. Fewer than a vector: whole ones are read from the runs. Rows lie in order,
    and gaps between them may be overwritten. */
-SAL__INLINE sal__v SAL__K(nine)(const float *const *f, size_t x, const sal__v *w, sal__v a,
-                                sal__v least, sal__v most) {
-    sal__v b = w[1] * sal__vload(f[1] + x);
+SAL__INLINE sal__v SAL__K(sum_taps)(const float *const *f, size_t x, const sal__v *w,
+                                    const int count, sal__v a, sal__v least, sal__v most) {
+    sal__v b = w[1] * sal__vload(f[1] + x);     /* a has the even taps, b the odd ones */
     a = sal__vfma(w[0], sal__vload(f[0] + x), a);
     SAL__UNROLL
-    for (int t = 2; t < 8; t += 2) {
+    for (int t = 2; t + 1 < count; t += 2) {
         a = sal__vfma(w[t], sal__vload(f[t] + x), a);
         b = sal__vfma(w[t + 1], sal__vload(f[t + 1] + x), b);
     }
-    a = sal__vfma(w[8], sal__vload(f[8] + x), a);
+    if (count % 2) a = sal__vfma(w[count - 1], sal__vload(f[count - 1] + x), a);
     return sal__vmin(most, sal__vmax(least, a + b));
 }
-static void SAL__K(taps)(float *out, size_t pitch, const float *const *from, size_t step,
-                         const float *weight, float start, int add, float low, float high, int n,
-                         int rows) {
+SAL__INLINE void SAL__K(taps_of)(const int count, float *out, size_t pitch,
+                                 const float *const *from, size_t step, const float *weight,
+                                 float start, int add, float low, float high, int n, int rows) {
     sal__v first = sal__vset(start), least = sal__vset(low), most = sal__vset(high), w[9], last;
     const float *f[9];
     int x, rest = n % SAL__W;
     SAL__UNROLL
-    for (int t = 0; t < 9; t++) {
+    for (int t = 0; t < count; t++) {
         w[t] = sal__vset(weight[t]);
         f[t] = from[t];
     }
     for (; rows > 0; rows--, out += pitch) {
         if (n < SAL__W && !add && (size_t)(rows - 1) * pitch + n >= SAL__W) {
             /* the vector's rest is overwritten by the next rows */
-            sal__vstore(out, SAL__K(nine)(f, 0, w, first, least, most));
+            sal__vstore(out, SAL__K(sum_taps)(f, 0, w, count, first, least, most));
         } else if (n < SAL__W) {
             float line[SAL__W] = { 0 };
             for (x = 0; x < n; x++) line[x] = out[x];
             last = first;
             if (add) last = first + sal__vload(line);
-            sal__vstore(line, SAL__K(nine)(f, 0, w, last, least, most));
+            sal__vstore(line, SAL__K(sum_taps)(f, 0, w, count, last, least, most));
             for (x = 0; x < n; x++) out[x] = line[x];
         } else {
             last = first;
             if (rest) {
                 if (add) last = first + sal__vload(out + n - SAL__W);
-                last = SAL__K(nine)(f, (size_t)(n - SAL__W), w, last, least, most);
+                last = SAL__K(sum_taps)(f, (size_t)(n - SAL__W), w, count, last, least, most);
             }
             for (x = 0; x + SAL__W <= n; x += SAL__W) {
                 sal__v a = first;
                 if (add) a = first + sal__vload(out + x);
-                sal__vstore(out + x, SAL__K(nine)(f, (size_t)x, w, a, least, most));
+                sal__vstore(out + x, SAL__K(sum_taps)(f, (size_t)x, w, count, a, least, most));
             }
             if (rest) sal__vstore(out + n - SAL__W, last);
         }
         SAL__UNROLL
-        for (int t = 0; t < 9; t++) f[t] += step;
+        for (int t = 0; t < count; t++) f[t] += step;
     }
+}
+static void SAL__K(taps)(float *out, size_t pitch, const float *const *from, size_t step,
+                         const float *weight, int count, float start, int add, float low,
+                         float high, int n, int rows) {
+    if (count == 4)
+        SAL__K(taps_of)(4, out, pitch, from, step, weight, start, add, low, high, n, rows);
+    else SAL__K(taps_of)(9, out, pitch, from, step, weight, start, add, low, high, n, rows);
 }
 
 /* sum[t], SAL__W partial sums: g[y * pitch + x] * from[t][y * step + x] over x and y, for nine t. g
@@ -15249,6 +15351,17 @@ static void SAL__K(deal)(float *even, float *odd, const float *in, int n) {
         sal__vstore(odd + x, sal__vodd(a, b));
     }
     for (; x < n; x++) { even[x] = in[2 * x]; odd[x] = in[2 * x + 1]; }
+}
+
+/* The reverse: the numbers of both by turns. */
+static void SAL__K(zip)(float *out, const float *even, const float *odd, int n) {
+    int x = 0;
+    for (; x + SAL__W <= n; x += SAL__W) {
+        sal__v a = sal__vload(even + x), b = sal__vload(odd + x);
+        sal__vstore(out + 2 * x, sal__vzip_low(a, b));
+        sal__vstore(out + 2 * x + SAL__W, sal__vzip_high(a, b));
+    }
+    for (; x < n; x++) { out[2 * x] = even[x]; out[2 * x + 1] = odd[x]; }
 }
 
 /* --- dense rows ------------------------------------------------------------------------------
@@ -15349,8 +15462,8 @@ static void SAL__K(dot_i8)(float *out, const int16_t *x, float unit, const int8_
     }
 }
 
-/* g = 0 where not 0 < x < top (x may be NULL: nowhere); returns the sum of g. */
-static double SAL__K(gate)(float *g, const float *x, float top, size_t n) {
+/* to = g where 0 < x < top, else 0 (x may be NULL: only sums); returns the sum. to may be g. */
+static double SAL__K(gate)(float *to, const float *g, const float *x, float top, size_t n) {
     sal__v zero = sal__vset(0), most = sal__vset(top);
     double sum = 0;
     size_t i = 0;
@@ -15363,15 +15476,16 @@ static double SAL__K(gate)(float *g, const float *x, float top, size_t n) {
                 sal__v at = sal__vload(x + i);
                 y = sal__vless(zero, at, y, zero);
                 y = sal__vless(at, most, y, zero);
-                sal__vstore(g + i, y);
+                sal__vstore(to + i, y);
             }
             part = part + y;
         }
         sum += SAL__K(sum)(part);
     }
     for (; i < n; i++) {
-        if (x && !(x[i] > 0 && x[i] < top)) g[i] = 0;
-        sum += g[i];
+        float y = !x || (x[i] > 0 && x[i] < top) ? g[i] : 0;
+        if (x) to[i] = y;
+        sum += y;
     }
     return sum;
 }
@@ -15577,8 +15691,8 @@ static void SAL__K(whole_input)(uint8_t *out, const float *in, size_t plane, flo
 static const sal__isa SAL__K(isa) = {
     SAL__W, SAL__K(block), SAL__K(wino_input), SAL__K(wino_weight), SAL__K(wino_output),
     SAL__K(finish), SAL__K(finish_pool), SAL__K(dot), SAL__K(dot_i8), SAL__K(pack), SAL__K(lstm),
-    SAL__K(maximum), SAL__K(taps), SAL__K(taps_back), SAL__K(deal), SAL__K(adam), SAL__K(gate),
-    SAL__BYTES,
+    SAL__K(maximum), SAL__K(taps), SAL__K(taps_back), SAL__K(deal), SAL__K(zip), SAL__K(adam),
+    SAL__K(gate), SAL__BYTES,
     SAL__K(whole_block), SAL__K(whole_taps), SAL__K(whole_widen), SAL__K(whole_input)
 };
 
