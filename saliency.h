@@ -12403,7 +12403,7 @@ typedef struct sal__wino {
     int n, r, m, f;         /* points, taps, results, f = n * n */
     int ty, tx;             /* tiles of a phase, down and across */
     int tiles, groups;      /* in all samples and phases; in groups of 6 */
-    int kc, kblocks;        /* input channels are worked off in kblocks blocks of kc */
+    int kc, kblocks;        /* input channels: kblocks blocks of kc */
     int oblocks;            /* output channels in blocks of 16 */
     size_t ufs, vfs;        /* floats from one f to the next in u (kc, 16) and v (6, kc) */
     size_t u, v;            /* floats of u for one block of outputs and inputs, v for one group */
@@ -12411,7 +12411,7 @@ typedef struct sal__wino {
     double cost;            /* estimated time in cycles */
 } sal__wino;
 
-/* A Winograd convolution under way. */
+/* What the tasks of one Winograd convolution share. */
 typedef struct sal__wino_job {
     const sal__isa *isa;
     const sal_conv *s;
@@ -12424,15 +12424,15 @@ typedef struct sal__wino_job {
     float *out, *v, *worker;        /* scratch: inputs of a chunk, one per worker */
     size_t worker_size;
     int first, count;               /* the groups of this chunk */
-    int part, parts;                /* which is done in parts of so many */
+    int part, parts;                /* groups of a part, parts of the chunk */
 } sal__wino_job;
 
 /* TILES: floats of a run of finished tiles of 16 channels (also enough for a patch of 16); PANELS:
-   blocks of outputs that a task works on together; CHUNK: floats of v, or so many GROUPS. */
+   blocks of outputs of a task; CHUNK: floats of v in a chunk; GROUPS: the most groups in one. */
 enum { SAL__TILES = 16 * 8 * 40, SAL__KC = 64, SAL__PANELS = 2, SAL__CHUNK = 5300000,
        SAL__GROUPS = 64 };
 
-/* Cut s for tiles of n points; 0 if that is not possible. */
+/* Plans s with tiles of n points; 0 if that is not possible. */
 static int sal__wino_fit(sal__wino *w, const sal_conv *s, int n) {
     int d = s->dilation, kp = (s->ic + 15) & ~15, ph, pw, chunks;
     memset(w, 0, sizeof *w);
@@ -12477,9 +12477,8 @@ static void sal__wino_tile(const sal__wino *w, const sal_conv *s, int t, int *sa
     *y += phase / d; *x += phase % d;
 }
 
-/* What a run of tiles side by side sees of some channels: patch (lanes, n, SAL__PATCH), every d-th
-   pixel from row y and column x on, zeros outside of the picture and for channels that are not
-   there. */
+/* Copies the inputs of a run of neighbouring tiles into patch (lanes, n, SAL__PATCH): every d-th
+   pixel from row y and column x on; zeros outside the picture and where channels are missing. */
 enum { SAL__PATCH = 40 };
 static void sal__wino_patch(float *patch, const float *in, const sal_conv *s, int channels, int n,
                             int lanes, int width, int y, int x) {
@@ -12510,7 +12509,7 @@ static void sal__wino_patch(float *patch, const float *in, const sal_conv *s, in
         }
 }
 
-/* Transform the inputs of one group of tiles: v (kblocks, f, 6, kc). */
+/* Transforms the inputs of one group of tiles: v (kblocks, f, 6, kc). */
 static void sal__wino_in_group(const sal__wino_job *j, int group, float *v, float *patch) {
     const sal_conv *s = j->s;
     const sal__wino *w = &j->w;
@@ -12533,7 +12532,7 @@ static void sal__wino_in_group(const sal__wino_job *j, int group, float *v, floa
     }
 }
 
-/* Transform the weights of one block of 16 outputs and kc inputs: u (f, kc, 16). */
+/* Transforms the weights of one block of 16 outputs and kc inputs: u (f, kc, 16). */
 static void sal__wino_weights(const sal__wino_job *j, const float *weight, int oblock, int kblock,
                               float *u) {
     const sal_conv *s = j->s;
@@ -12561,7 +12560,7 @@ static size_t sal__wino_plane(const sal__wino_job *j) {
     return j->pool ? (size_t)(j->s->oh / 2) * (j->s->ow / 2) : (size_t)j->s->oh * j->s->ow;
 }
 
-/* `width` finished sums of a row to out, which steps by the dilation, as does add (or NULL). */
+/* Writes `width` sums of a row, finished, to out; out and add (or NULL) step by the dilation. */
 enum { SAL__ROW = 48 };
 static void sal__wino_out_row(const sal__wino_job *j, float *out, const float *row,
                               const float *add, float scale, float bias, int width) {
@@ -12576,8 +12575,8 @@ static void sal__wino_out_row(const sal__wino_job *j, float *out, const float *r
     for (int i = 0; i < width; i++) out[i * d] = line[i];
 }
 
-/* Transform the products of one group back and write its results of a block of 16 outputs. Tiles
-   side by side are put together to rows in y first. out is the first of the 16 planes. */
+/* Transforms the products of one group back and writes its results for a block of 16 outputs, from
+   plane `out` on. Neighbouring tiles are first joined to rows in y. */
 static void sal__wino_out_group(const sal__wino_job *j, int group, int oblock, float *out,
                                 const float *m, float *y) {
     const sal_conv *s = j->s;
@@ -12611,15 +12610,15 @@ static void sal__wino_out_group(const sal__wino_job *j, int group, int oblock, f
     }
 }
 
-/* The inputs of a chunk are transformed, then each task makes the weights for a few blocks of
-   outputs, uses them for its part of the chunk and forgets them. */
+/* First the inputs of a chunk are transformed; then each task transforms the weights for a few
+   blocks of outputs and uses them for its part of the chunk. */
 static void sal__wino_input_task(void *arg, int index, int worker) {
     const sal__wino_job *j = (const sal__wino_job *)arg;
     float *patch = j->worker + worker * j->worker_size;
     sal__wino_in_group(j, j->first + index, j->v + index * j->w.v, patch);
 }
 
-/* What a task works on: blocks of outputs and groups of the chunk, and with what memory. */
+/* The share of a task, blocks of outputs and groups of the chunk, and its memory. */
 typedef struct sal__wino_part { int block, blocks, group, count; float *u, *m, *y; } sal__wino_part;
 
 static sal__wino_part sal__wino_part_of(const sal__wino_job *j, int index, int worker) {
@@ -12653,7 +12652,7 @@ static void sal__wino_pass(const sal__wino_job *j, const sal__wino_part *p, cons
     }
 }
 
-/* What came of it for block b of p, `size` floats from one block to the next. */
+/* Writes the results for block b of p to out, the first of the block's planes. */
 static void sal__wino_part_out(const sal__wino_job *j, const sal__wino_part *p, int b, float *out) {
     for (int g = 0; g < p->count; g++)
         sal__wino_out_group(j, j->first + p->group + g, p->block + b, out,
@@ -12668,8 +12667,8 @@ static void sal__wino_output_task(void *arg, int index, int worker) {
         sal__wino_part_out(j, &p, b, j->out + (p.block + b) * 16 * sal__wino_plane(j));
 }
 
-/* The chunk's inputs are there: now its outputs. Weights are transformed again for each part, which
-   costs as much as one group; so there are parts only where threads would be idle. */
+/* Makes the outputs of a chunk whose inputs are transformed. Weights are transformed again for each
+   part, which costs as much as one group; so there are parts only where threads would be idle. */
 static void sal__wino_outputs(sal_ctx *ctx, sal__wino_job *j) {
     int tasks = sal__wino_tasks(&j->w), threads = sal_threads(ctx);
     int wanted = threads > 1 ? (4 * threads + tasks - 1) / tasks : 1;
@@ -12780,7 +12779,8 @@ static void sal__gemm_pack_task(void *arg, int index, int worker) {
     }
 }
 
-/* b: panels of what the kernel sees at `count` positions of a sample's output from `first` on. */
+/* Packs the inputs under the kernel at `count` positions of a sample's output, from `first` on:
+   panels b (panels, k, 16). */
 static void sal__gemm_load(const sal__gemm_job *j, int sample, int first, int count, float *b) {
     const sal_conv *s = j->s;
     size_t size = (size_t)s->ih * s->iw;
@@ -12811,7 +12811,7 @@ static void sal__gemm_rows(const sal__gemm_job *j, int o, int rows, int panels, 
     }
 }
 
-/* One row of them through the epilogue; at: its place in the output, for e->add. */
+/* Applies the epilogue to row o of c; at: its place in the output, for e->add. */
 static void sal__gemm_finish(const sal__gemm_job *j, int o, float *out, const float *c, size_t at,
                              int count) {
     const sal_epilogue *e = j->e;
@@ -12839,7 +12839,7 @@ static void sal__gemm_task(void *arg, int index, int worker) {
     }
 }
 
-/* Enough for any number of threads up to that. */
+/* Bytes that suffice for any number of threads up to `threads`. */
 static size_t sal__gemm_scratch(const sal_conv *s, int threads) {
     size_t most = 0;
     for (int t = 1; t <= threads; t++) {
@@ -12875,7 +12875,7 @@ static int sal__fast_conv2d_plan(sal__wino *w, const sal_conv *s) {
                               k * (s->kh * s->kw > 1 ? 12 : 5));
     int n = sal__wino_fit(w, s, 6) ? 6 : 0;
     if (sal__wino_fit(&other, s, 8) && (!n || other.cost < w->cost)) { *w = other; n = 8; }
-    return n && s->ic > 4 && w->cost < direct ? n : 0;    /* few: all would be transforms */
+    return n && s->ic > 4 && w->cost < direct ? n : 0;    /* few: mostly transforms */
 }
 
 static size_t sal__fast_conv2d_scratch(const sal_conv *s, int threads) {
@@ -12941,7 +12941,7 @@ static float sal__fixed_point(int16_t *out, const float *x, int n) {
     return most / 32767 + zero;
 }
 
-/* A few samples: stream the weights past them. */
+/* Few samples: each row of weights is read once and used for all of them. */
 static void sal__dense_rows_task(void *arg, int index, int worker) {
     const sal__dense_job *j = (const sal__dense_job *)arg;
     int first = index * SAL__DENSE_ROWS, count = SAL__MIN(SAL__DENSE_ROWS, j->nout - first);
@@ -13351,8 +13351,8 @@ static void sal__fast_wide(sal_ctx *ctx, float *out, const float *in, const floa
     sal_parallel_for(ctx, s->n * j.strips, sal__wide_task, &j);
 }
 
-/* to, rows `pitch` apart, = or, if add, += the gradient of inputs of row v, column q modulo the
-   stride. */
+/* The gradient of every stride-th input from row v and column q on: to, rows `pitch` apart, is set
+   to it or, if add, gets it added. */
 static void sal__plane_back(const sal__plane_job *j, float *to, int pitch, int add,
                             const float *border, int c, int v, int q) {
     const sal_conv *s = j->s;
@@ -13381,7 +13381,8 @@ static void sal__plane_back(const sal__plane_job *j, float *to, int pitch, int a
         memset(to + (size_t)y * pitch, 0, (size_t)n * sizeof(float));
 }
 
-/* din = or += the gradient of a plane's inputs; to: room for d remainders of columns. */
+/* The gradient of a plane's inputs, for one remainder of rows and columns modulo the stride after
+   the other; to: room for d remainders of columns. */
 static void sal__plane_data(const sal__plane_job *j, float *din, const float *border, int c,
                             float *to) {
     const sal_conv *s = j->s;
@@ -13410,7 +13411,7 @@ static void sal__plane_data(const sal__plane_job *j, float *din, const float *bo
     }
 }
 
-/* One channel of all samples. */
+/* One channel of all samples. dout is masked while it is copied, din when it is complete. */
 static void sal__depthwise_back_task(void *arg, int c, int worker) {
     const sal__plane_job *j = (const sal__plane_job *)arg;
     const sal_conv *s = j->s;
@@ -13553,7 +13554,7 @@ struct sal__whole {
     int zero;
 };
 
-/* Where channel c lies in the vectors of its group: what unpacking bytes makes of 8 in a row. */
+/* Where channel c lies in the vectors of its group: instructions that unpack bytes reorder them. */
 static size_t sal__whole_place(int width, int c) {
     int at = c % (2 * width);
     if (width > 1) at = (at / 4 % 2 ? width : 0) + at / 8 * 4 + at % 4;
@@ -14077,7 +14078,7 @@ static void sal__turn_task(void *arg, int c, int worker) {
                 j->weight[((size_t)o * s->ic + c) * taps + taps - 1 - i];
 }
 
-/* din = or, if add, += ... */
+/* din is set to the gradient of the inputs or, if add, gets it added. */
 static void sal__fast_conv2d_data(sal_ctx *ctx, float *din, const float *dout, const float *weight,
                                   const sal_conv *s, int add, void *scratch) {
     sal_conv t;
@@ -14193,7 +14194,7 @@ typedef struct sal__sums_job {
     size_t fs;                  /* floats of c for one f */
 } sal__sums_job;
 
-/* For `times` batches; 0 if a matrix product is faster. */
+/* Plans the sums over `times` batches; 0 if a matrix product is faster. */
 static int sal__sums_fit(sal__sums_job *j, const sal_conv *s, int times) {
     double tiles, pairs, panels = (s->oc + 15) / 16 * 16, ins = (s->ic + 15) / 16 * 16;
     memset(j, 0, sizeof *j);
@@ -14269,7 +14270,7 @@ static void sal__sums_point_task(void *arg, int f, int worker) {
             }
 }
 
-/* One output channel: its sums become weights. */
+/* Transforms the sums of one output channel back and adds them to its weights. */
 static void sal__sums_weight_task(void *arg, int o, int worker) {
     const sal__sums_job *j = (const sal__sums_job *)arg;
     int r = j->w.r, taps = r * r;
@@ -14303,7 +14304,7 @@ static size_t sal__fast_weight_scratch(const sal_conv *s, int times, int threads
     sal__back_job j = sal__weight_fit(s);
     sal__sums_job sums;
     size_t product = (size_t)j.groups * j.k * j.width + threads * j.worker_size, points = 0;
-    if (sal__sums_fit(&sums, s, times)) {       /* then perhaps not for fewer times */
+    if (sal__sums_fit(&sums, s, times)) {       /* fewer times may take the product */
         sums.s = s;
         points = sal__sums_floats(&sums, threads);
     }
@@ -14449,7 +14450,7 @@ static void sal__fast_product(sal_ctx *ctx, float *c, const float *a, const floa
     sal_parallel_for(ctx, (n + SAL__PRODUCT_N - 1) / SAL__PRODUCT_N, sal__product_task, &j);
 }
 
-/* Each sample on its own. */
+/* One sample. */
 static void sal__maxpool_train_task(void *arg, int index, int worker) {
     const sal__layer_args *a = (const sal__layer_args *)arg;
     sal_pool s = sal__pool_of(a->l, 1, a->from);
@@ -14460,7 +14461,7 @@ static void sal__maxpool_train_task(void *arg, int index, int worker) {
         sal_maxpool_forward(a->out + out, best ? best + out : NULL, in, &s);
     else for (int c = 0; c < s.n; c++, in += (size_t)s.ih * s.iw)
         for (int y = 0; y < s.oh; y++)
-            for (int x = 0; x < s.ow; x++, out++) {     /* so written, it compiles to no jumps */
+            for (int x = 0; x < s.ow; x++, out++) {     /* in this form it has no jumps */
                 int at = 2 * y * s.iw + 2 * x;
                 const float *p = in + at, *q = p + s.iw;
                 float top = p[1] > p[0] ? p[1] : p[0], low = q[1] > q[0] ? q[1] : q[0];
@@ -14574,7 +14575,7 @@ static sal_result sal__backward_maxpool_train(sal_ctx *ctx, sal_run *run, int i)
     return SAL_OK;
 }
 
-/* What the ConvLSTM is made of, see >>convlstm. */
+/* The operations of the ConvLSTM that work number by number, see >>convlstm. */
 typedef struct sal__cell_job {
     const sal__isa *isa;
     float *h, *c, *gates, *dh, *dc;
@@ -15342,7 +15343,7 @@ static void SAL__K(taps_back)(float *sum, const float *const *from, size_t step,
     for (int t = 0; t < 9; t++) sal__vstore(sum + t * SAL__W, s[t]);
 }
 
-/* n pairs of numbers, dealt out. */
+/* Separates n pairs of numbers into the first and the second of each. */
 static void SAL__K(deal)(float *even, float *odd, const float *in, int n) {
     int x = 0;
     for (; x + SAL__W <= n; x += SAL__W) {
@@ -15353,7 +15354,7 @@ static void SAL__K(deal)(float *even, float *odd, const float *in, int n) {
     for (; x < n; x++) { even[x] = in[2 * x]; odd[x] = in[2 * x + 1]; }
 }
 
-/* The reverse: the numbers of both by turns. */
+/* The reverse: joins them to pairs. */
 static void SAL__K(zip)(float *out, const float *even, const float *odd, int n) {
     int x = 0;
     for (; x + SAL__W <= n; x += SAL__W) {
