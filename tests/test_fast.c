@@ -326,10 +326,18 @@ static void depthwise(trial *t) {
     agree(t, out, want, count);
 }
 
+/* x = 0 unless 0 < by < top. */
+static void mask(float *x, const float *by, float top, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) if (!(by[i] > 0 && by[i] < top)) x[i] = 0;
+}
+
+/* Some with ReLUs on both sides. */
 static void depthwise_back(trial *t) {
     sal_conv s;
-    size_t count, in_count, taps;
-    float *want_in, *want_weight;
+    size_t count, in_count, taps, i;
+    float *dout, *want_in, *want_weight, *want_bias;
+    int after = below(t, 2), before = below(t, 2);
     sal__plane_job j;
     if (!depthwise_shape(t, &s, "gradients of a depthwise convolution")) return;
     count = (size_t)s.n * s.ic * s.oh * s.ow; in_count = (size_t)s.n * s.ic * s.ih * s.iw;
@@ -342,13 +350,32 @@ static void depthwise_back(trial *t) {
     want_in = copy(t, j.din, in_count); want_weight = copy(t, j.dweight, taps);
     j.add = below(t, 2);
     if (!j.add) memset(want_in, 0, in_count * sizeof *want_in);
+    dout = copy(t, j.dout, count);
+    if (after) {
+        j.value = given(t, count, 8); j.top = 6;
+        mask(dout, j.value, j.top, count);
+    }
+    if (before) {
+        j.sums = (double *)room(t, (size_t)s.n * s.ic * sizeof *j.sums); j.top_before = .75f;
+    }
+    j.dbias = given(t, (size_t)s.ic, 1);
+    want_bias = copy(t, j.dbias, (size_t)s.ic);
+    for (i = 0; i < count; i++) want_bias[i / ((size_t)s.oh * s.ow) % (size_t)s.ic] += dout[i];
     sal__plane_begin(&t->ctx, &j, scratch(t, sal__fast_depthwise_scratch(&s, t->ctx.threads, 1)),
                      sal_threads(&t->ctx));
-    sal_depthwise_backward_data(want_in, j.dout, j.weight, &s);
-    sal_depthwise_backward_weight(want_weight, j.dout, j.in, &s);
+    sal_depthwise_backward_data(want_in, dout, j.weight, &s);
+    sal_depthwise_backward_weight(want_weight, dout, j.in, &s);
+    if (before) mask(want_in, j.in, j.top_before, in_count);
     sal_parallel_for(&t->ctx, s.ic, sal__depthwise_back_task, &j);
     agree(t, j.din, want_in, in_count);
     agree(t, j.dweight, want_weight, taps);
+    agree(t, j.dbias, want_bias, (size_t)s.ic);
+    for (i = 0; before && i < (size_t)s.n * s.ic; i++) {        /* want_in has the planes still */
+        size_t plane = (size_t)s.ih * s.iw, k;
+        float sum = 0, got = (float)j.sums[i];
+        for (k = 0; k < plane; k++) sum += want_in[i * plane + k];
+        agree(t, &got, &sum, 1);
+    }
 }
 
 /* Pictures large enough to be cut into strips. */
