@@ -372,8 +372,10 @@ static void depthwise_back(trial *t) {
     agree(t, j.dbias, want_bias, (size_t)s.ic);
     for (i = 0; before && i < (size_t)s.n * s.ic; i++) {        /* want_in has the planes still */
         size_t plane = (size_t)s.ih * s.iw, k;
-        float sum = 0, got = (float)j.sums[i];
-        for (k = 0; k < plane; k++) sum += want_in[i * plane + k];
+        double total = 0;
+        float sum, got = (float)j.sums[i];
+        for (k = 0; k < plane; k++) total += want_in[i * plane + k];
+        sum = (float)total;
         agree(t, &got, &sum, 1);
     }
 }
