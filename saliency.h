@@ -14067,6 +14067,21 @@ static void sal__data_task(void *arg, int index, int worker) {
                              j->dout + (size_t)index * s.oc * s.oh * s.ow, j->weight, &s);
 }
 
+enum { SAL__TURN = 64 };        /* a transpose is made in pieces of 16 x 64 */
+
+/* 1x1: the weights of 16 output channels, transposed. */
+static void sal__transpose_task(void *arg, int index, int worker) {
+    const sal__back_job *j = (const sal__back_job *)arg;
+    int ic = j->s->ic, oc = j->s->oc, o = index * 16, rows = SAL__MIN(16, oc - o);
+    float piece[16 * SAL__TURN];
+    for (int c = 0; c < ic; c += SAL__TURN) {
+        int count = SAL__MIN((int)SAL__TURN, ic - c);
+        j->isa->pack(piece, j->weight + (size_t)o * ic + c, (size_t)ic, rows, count);
+        for (int k = 0; k < count; k++)
+            memcpy(j->to + (size_t)(c + k) * oc + o, piece + k * 16, (size_t)rows * sizeof(float));
+    }
+}
+
 /* The kernels of one input channel, turned round. */
 static void sal__turn_task(void *arg, int c, int worker) {
     const sal__back_job *j = (const sal__back_job *)arg;
@@ -14091,7 +14106,9 @@ static void sal__fast_conv2d_data(sal_ctx *ctx, float *din, const float *dout, c
         return;
     }
     j.to = turned;
-    sal_parallel_for(ctx, s->ic, sal__turn_task, &j);
+    j.isa = sal__isa_of(ctx);
+    if (s->kh * s->kw == 1) sal_parallel_for(ctx, (s->oc + 15) / 16, sal__transpose_task, &j);
+    else sal_parallel_for(ctx, s->ic, sal__turn_task, &j);
     e.add = add ? din : NULL;
     sal__fast_conv2d(ctx, din, dout, turned, &e, &t, 0,
                      turned + (sal__kernel_count(s) + 15) / 16 * 16);
@@ -14165,15 +14182,25 @@ static void sal__weight_task(void *arg, int index, int worker) {
         }
 }
 
-/* One output channel: its partial sums, in order. */
+/* 16 rows of the partial sums, added in order to the weights. */
 static void sal__weight_sum_task(void *arg, int index, int worker) {
     const sal__back_job *j = (const sal__back_job *)arg;
-    float *to = j->to + index * sal__kernel_count(j->s) / j->s->oc;
+    int first = index * 16, rows = SAL__MIN(16, j->k - first), ic = j->s->ic, oc = j->s->oc;
+    float piece[16 * SAL__TURN];
     for (int g = 0; g < j->groups; g++) {
-        const float *sum = j->sums + (size_t)g * j->k * j->width;
-        if (j->turned)
-            for (int c = 0; c < j->s->ic; c++) to[c] += sum[(size_t)index * j->width + c];
-        else for (int r = 0; r < j->k; r++) to[r] += sum[(size_t)r * j->width + index];
+        const float *sum = j->sums + ((size_t)g * j->k + first) * j->width;
+        for (int r = 0; r < rows && j->turned; r++) {
+            float *to = j->to + (size_t)(first + r) * ic;
+            for (int c = 0; c < ic; c++) to[c] += sum[(size_t)r * j->width + c];
+        }
+        for (int o = 0; o < oc && !j->turned; o += SAL__TURN) {
+            int count = SAL__MIN((int)SAL__TURN, oc - o);
+            j->isa->pack(piece, sum + o, (size_t)j->width, rows, count);
+            for (int k = 0; k < count; k++) {
+                float *to = j->to + (size_t)(o + k) * j->k + first;
+                for (int r = 0; r < rows; r++) to[r] += piece[k * 16 + r];
+            }
+        }
     }
 }
 
@@ -14327,7 +14354,7 @@ static void sal__fast_conv2d_weight(sal_ctx *ctx, float *dweight, const float *d
     j.sums = (float *)scratch; j.worker = j.sums + (size_t)j.groups * j.k * j.width;
     for (; times > 0; times--, j.in += step, j.dout += step) {
         sal_parallel_for(ctx, j.groups * j.blocks, sal__weight_task, &j);
-        sal_parallel_for(ctx, s->oc, sal__weight_sum_task, &j);
+        sal_parallel_for(ctx, (j.k + 15) / 16, sal__weight_sum_task, &j);
     }
 }
 
