@@ -889,7 +889,7 @@ typedef struct sal_device {
     void (*clear)(sal_run *run);
 } sal_device;
 
-enum { SAL_BACK_BEGINS = 1, SAL_BACK_ACT = 2 };
+enum { SAL_BACK_BEGINS = 1, SAL_BACK_ACT = 2 };     /* what sal_backend.backs answers */
 
 struct sal_backend {
     const char *name;
@@ -4510,7 +4510,7 @@ static void sal__added_task(void *arg, int index, int worker) {
     float *grad = j->grad + index * j->count;
     const float *dout = j->dout + index * j->count;
     if (j->begins) memcpy(grad, dout, j->count * sizeof(float));
-    else for (size_t i = 0; i < j->count; i++) grad[i] += dout[i];
+    else sal_add_backward(grad, NULL, dout, j->count);
 }
 
 static void sal__backward_added(sal_ctx *ctx, sal_run *run, int i) {
@@ -12828,14 +12828,13 @@ static void sal__gemm_task(void *arg, int index, int worker) {
     sal__gemm_load(j, sample, first, count, b);
     for (int o = 0; o < oc; o += 6) {
         int rows = SAL__MIN(6, oc - o);
-        float *out = j->out + ((size_t)sample * oc + o) * size + first;
-        for (int r = 0; r < rows; r++)
-            for (int p = 0; p < count; p += 16) SAL__PREFETCH(out + (size_t)r * size + p, 3);
+        size_t at = ((size_t)sample * oc + o) * size + first;
+        for (int r = 0; r < rows; r++)          /* pieces of planes: no prefetcher follows them */
+            for (int p = 0; p < count; p += 16)
+                SAL__PREFETCH(j->out + at + (size_t)r * size + p, 3);
         sal__gemm_rows(j, o, rows, (count + 15) / 16, b, c, pitch);
-        for (int r = 0; r < rows; r++) {
-            size_t at = ((size_t)sample * oc + o + r) * size + first;
+        for (int r = 0; r < rows; r++, at += size)
             sal__gemm_finish(j, o + r, j->out + at, c + r * pitch, at, count);
-        }
     }
 }
 
@@ -14067,21 +14066,6 @@ static void sal__data_task(void *arg, int index, int worker) {
                              j->dout + (size_t)index * s.oc * s.oh * s.ow, j->weight, &s);
 }
 
-enum { SAL__TURN = 64 };        /* a transpose is made in pieces of 16 x 64 */
-
-/* 1x1: the weights of 16 output channels, transposed. */
-static void sal__transpose_task(void *arg, int index, int worker) {
-    const sal__back_job *j = (const sal__back_job *)arg;
-    int ic = j->s->ic, oc = j->s->oc, o = index * 16, rows = SAL__MIN(16, oc - o);
-    float piece[16 * SAL__TURN];
-    for (int c = 0; c < ic; c += SAL__TURN) {
-        int count = SAL__MIN((int)SAL__TURN, ic - c);
-        j->isa->pack(piece, j->weight + (size_t)o * ic + c, (size_t)ic, rows, count);
-        for (int k = 0; k < count; k++)
-            memcpy(j->to + (size_t)(c + k) * oc + o, piece + k * 16, (size_t)rows * sizeof(float));
-    }
-}
-
 /* The kernels of one input channel, turned round. */
 static void sal__turn_task(void *arg, int c, int worker) {
     const sal__back_job *j = (const sal__back_job *)arg;
@@ -14106,9 +14090,7 @@ static void sal__fast_conv2d_data(sal_ctx *ctx, float *din, const float *dout, c
         return;
     }
     j.to = turned;
-    j.isa = sal__isa_of(ctx);
-    if (s->kh * s->kw == 1) sal_parallel_for(ctx, (s->oc + 15) / 16, sal__transpose_task, &j);
-    else sal_parallel_for(ctx, s->ic, sal__turn_task, &j);
+    sal_parallel_for(ctx, s->ic, sal__turn_task, &j);
     e.add = add ? din : NULL;
     sal__fast_conv2d(ctx, din, dout, turned, &e, &t, 0,
                      turned + (sal__kernel_count(s) + 15) / 16 * 16);
@@ -14182,25 +14164,15 @@ static void sal__weight_task(void *arg, int index, int worker) {
         }
 }
 
-/* 16 rows of the partial sums, added in order to the weights. */
+/* One output channel: its partial sums, in order. */
 static void sal__weight_sum_task(void *arg, int index, int worker) {
     const sal__back_job *j = (const sal__back_job *)arg;
-    int first = index * 16, rows = SAL__MIN(16, j->k - first), ic = j->s->ic, oc = j->s->oc;
-    float piece[16 * SAL__TURN];
+    float *to = j->to + index * sal__kernel_count(j->s) / j->s->oc;
     for (int g = 0; g < j->groups; g++) {
-        const float *sum = j->sums + ((size_t)g * j->k + first) * j->width;
-        for (int r = 0; r < rows && j->turned; r++) {
-            float *to = j->to + (size_t)(first + r) * ic;
-            for (int c = 0; c < ic; c++) to[c] += sum[(size_t)r * j->width + c];
-        }
-        for (int o = 0; o < oc && !j->turned; o += SAL__TURN) {
-            int count = SAL__MIN((int)SAL__TURN, oc - o);
-            j->isa->pack(piece, sum + o, (size_t)j->width, rows, count);
-            for (int k = 0; k < count; k++) {
-                float *to = j->to + (size_t)(o + k) * j->k + first;
-                for (int r = 0; r < rows; r++) to[r] += piece[k * 16 + r];
-            }
-        }
+        const float *sum = j->sums + (size_t)g * j->k * j->width;
+        if (j->turned)
+            for (int c = 0; c < j->s->ic; c++) to[c] += sum[(size_t)index * j->width + c];
+        else for (int r = 0; r < j->k; r++) to[r] += sum[(size_t)r * j->width + index];
     }
 }
 
@@ -14354,7 +14326,7 @@ static void sal__fast_conv2d_weight(sal_ctx *ctx, float *dweight, const float *d
     j.sums = (float *)scratch; j.worker = j.sums + (size_t)j.groups * j.k * j.width;
     for (; times > 0; times--, j.in += step, j.dout += step) {
         sal_parallel_for(ctx, j.groups * j.blocks, sal__weight_task, &j);
-        sal_parallel_for(ctx, (j.k + 15) / 16, sal__weight_sum_task, &j);
+        sal_parallel_for(ctx, s->oc, sal__weight_sum_task, &j);
     }
 }
 
@@ -14730,11 +14702,12 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
     return ref + sal__conv_scratch(&s, training, 1, threads);
 }
 
+/* A depthwise layer masks a copy of dout; what was added to it needs dout itself masked. */
 static int sal__backs_fast(const sal_run *run, int i) {
     sal_op op = run->net->layer[i].op;
-    if (op == SAL_OP_DEPTHWISE) return run->step[i].add < 0 ? SAL_BACK_BEGINS | SAL_BACK_ACT
-                                                            : SAL_BACK_BEGINS;
-    return op == SAL_OP_CONV2D || op == SAL_OP_MAXPOOL ? SAL_BACK_BEGINS : 0;
+    if (op == SAL_OP_DEPTHWISE && run->step[i].add < 0) return SAL_BACK_BEGINS | SAL_BACK_ACT;
+    return op == SAL_OP_CONV2D || op == SAL_OP_DEPTHWISE || op == SAL_OP_MAXPOOL ? SAL_BACK_BEGINS
+                                                                                 : 0;
 }
 
 #define SAL__OP_FAST(ENUM, name, shape, fast, train) sal__forward_##name##fast,

@@ -652,6 +652,54 @@ static void test_too_long(sal_ctx *ctx) {
     }
 }
 
+/* `fine` is read before, by and behind the convolution to which it is added first, and `last` is
+   added to its own convolution: every order in which gradients of fused additions begin. */
+static void build_additions(sal__builder *b) {
+    int x = sal__input(b, 3), fine, last;
+    fine = sal__relu(b, sal__conv(b, x, "a", 5, 3, 1, 1));
+    x = sal__conv(b, fine, "b", 5, 3, 1, 1);
+    x = sal__relu6(b, sal__add(b, sal__conv(b, x, "c", 5, 1, 0, 1), fine));
+    last = sal__add(b, fine, sal__conv(b, x, "d", 5, 3, 1, 1));
+    x = sal__relu(b, sal__add(b, sal__conv(b, last, "e", 5, 3, 1, 1), last));
+    sal__conv(b, x, "f", 1, 1, 0, 1);
+}
+
+static void test_additions(sal_ctx *ctx) {
+    sal_net_desc d = sal_net_desc_default(SAL_KIND_MLNET);
+    sal_net *net = NULL;
+    sal_run *run[2] = { NULL, NULL };
+    sal_run_desc rd;
+    sal_result r;
+    float *x = inputs(2, 9, 11), dout[2 * 9 * 11];
+    double worst = 0;
+    int k, fused = 0;
+    memset(&rd, 0, sizeof rd);
+    rd.n = 2; rd.training = rd.input_gradient = 1;
+    d.w = 11; d.h = 9;
+    fill(dout, 2 * 9 * 11, "gradient", -1, 1);
+    r = sal__net_build(ctx, &d, "additions", 1, build_additions, &net);
+    if (r == SAL_OK) r = sal_net_init(ctx, net, 3);
+    for (k = 0; k < 2 && r == SAL_OK; k++) {
+        ctx->backend = k ? sal_backend_cpu() : sal_backend_ref();
+        r = sal_run_open_desc(ctx, net, &rd, &run[k]);
+        if (r == SAL_OK) { sal_run_clear(run[k]); r = sal_run_forward(ctx, run[k], x); }
+        if (r == SAL_OK) r = sal_run_backward(ctx, run[k], dout);
+    }
+    for (k = 0; r == SAL_OK && k < net->params; k++)
+        worst = MAX(worst, off(run[1]->gradient[k], run[0]->gradient[k],
+                               sal_tensor_count(&net->param[k].value)));
+    if (r == SAL_OK)
+        worst = MAX(worst, off(run[1]->value[0].grad, run[0]->value[0].grad, 2 * 3 * 9 * 11));
+    for (k = 0; r == SAL_OK && k < net->layers; k++) fused += run[1]->step[k].add >= 0;
+    CHECK(r == SAL_OK && fused == 3 && worst < 1e-5, "gradients through %d fused additions, read "
+          "before, behind and by the layer itself, are the textbook's (off by %.1e)%s", fused,
+          worst, r ? sal_error(ctx) : "");
+    for (k = 0; k < 2; k++) sal_run_close(ctx, run[k]);
+    sal_net_free(ctx, net);
+    ctx->backend = NULL;
+    free(x);
+}
+
 /* --- explanations ----------------------------------------------------------------------------- */
 
 /* Noise: in patterns maxima would be equal but for rounding, and gradients go one way. */
@@ -771,6 +819,7 @@ int main(void) {
     test_failing_allocations();
     test_threads(&ctx);
     test_batch(&ctx);
+    test_additions(&ctx);
     test_explain(&ctx);
     test_explain_refusals(&ctx);
     test_attention(&ctx);
