@@ -54,7 +54,7 @@ static sal_result gradcheck_array(sal_ctx *ctx, sal_run *run, const float *input
             MAX(largest, fabs(d[0])) < unseen) { result->rough++; continue; }
         error = fabs((4 * d[1] - d[0]) / 3 - g[at]) / largest;
         result->checked++;
-        if (!(error <= result->worst)) {
+        if (error > result->worst || error != error) {
             result->worst = error;
             snprintf(result->where, sizeof result->where, "%s", name);
         }

@@ -121,7 +121,7 @@ static void agree(trial *t, const float *got, const float *want, size_t n) {
         t->bits = (t->bits ^ sal__f32_bits(got[i])) * 1099511628211u;
     }
     squares /= MAX(energy, .1 * (double)n);    /* sums that happen to cancel do not count */
-    if (!(squares <= t->error)) t->error = squares;
+    if (squares > t->error || squares != squares) t->error = squares;
 }
 
 /* --- convolutions ----------------------------------------------------------------------------- */
@@ -775,7 +775,7 @@ static void try_kernel(const struct kernel *k, sal_simd simd, const char *set) {
             k->run(&t);
             if (way == 0) bits = t.bits;
             else if (t.bits != bits) same = 0;
-            if (!(t.error <= worst)) {
+            if (t.error > worst || t.error != t.error) {
                 worst = t.error;
                 memcpy(worst_case, what, sizeof what);
             }

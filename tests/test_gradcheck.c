@@ -280,7 +280,7 @@ static void check_operator(int which) {
         memory[0][j] = keep;
         numeric = (up - down) / (2 * step);
         error = fabs(memory[1][j] - before - numeric) / (1 + fabs(numeric));
-        if (!(error <= worst)) worst = error;
+        if (error > worst || error != error) worst = error;
     }
     CHECK(worst < 2e-8, "%s: %d partial derivatives agree with differences (worst %.1e)",
           operators[which].name, total, worst);

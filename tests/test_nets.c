@@ -38,7 +38,7 @@ static double off(const float *got, const float *want, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) {
         double e = fabs((double)got[i] - want[i]);
-        if (!(e <= d)) d = e;       /* keeps a NaN */
+        if (e > d || e != e) d = e;       /* keeps a NaN */
         most = MAX(most, fabs((double)want[i]));
     }
     return d / most;
@@ -610,7 +610,7 @@ static void test_batch(sal_ctx *ctx) {
                 if (sal_run_forward(ctx, single, in + i * in_size) == SAL_OK)
                     e = off(batch->output + i * out_size(single), single->output,
                             out_size(single));
-                if (!(e <= worst)) worst = e;
+                if (e > worst || e != e) worst = e;
             }
             CHECK(worst <= 1e-5, "%s on %s: a batch of %d gives what single pictures give (off by "
                   "%.1e)", sal_kind_name((sal_kind)kind), ctx->backend->name, N, worst);
@@ -685,11 +685,12 @@ static void test_additions(sal_ctx *ctx) {
         if (r == SAL_OK) { sal_run_clear(run[k]); r = sal_run_forward(ctx, run[k], x); }
         if (r == SAL_OK) r = sal_run_backward(ctx, run[k], dout);
     }
-    for (k = 0; r == SAL_OK && k < net->params; k++)
-        worst = MAX(worst, off(run[1]->gradient[k], run[0]->gradient[k],
-                               sal_tensor_count(&net->param[k].value)));
-    if (r == SAL_OK)
-        worst = MAX(worst, off(run[1]->value[0].grad, run[0]->value[0].grad, 2 * 3 * 9 * 11));
+    for (k = -1; r == SAL_OK && k < net->params; k++) {         /* -1: the input */
+        double e = k < 0 ? off(run[1]->value[0].grad, run[0]->value[0].grad, 2 * 3 * 9 * 11)
+                         : off(run[1]->gradient[k], run[0]->gradient[k],
+                               sal_tensor_count(&net->param[k].value));
+        if (e > worst || e != e) worst = e;
+    }
     for (k = 0; r == SAL_OK && k < net->layers; k++) fused += run[1]->step[k].add >= 0;
     CHECK(r == SAL_OK && fused == 3 && worst < 1e-5, "gradients through %d fused additions, read "
           "before, behind and by the layer itself, are the textbook's (off by %.1e)%s", fused,
@@ -740,7 +741,7 @@ static void test_explain(sal_ctx *ctx) {
             if (!bad && net->layer[i].op != SAL_OP_GAUSSIANS) {
                 sal_shape shape = e[0].shape;
                 double o = off(e[1].part, e[0].part, (size_t)shape.c * shape.h * shape.w);
-                if (!(o <= worst)) worst = o;
+                if (o > worst || o != o) worst = o;
             }
             for (k = 0; k < 2; k++) sal_explanation_free(ctx, &e[k]);
             layers++;

@@ -60,7 +60,7 @@ static void compare(const char *key, const float *got, int times) {
     size_t i, n = count(key);
     for (i = 0; i < n; i++) {
         double d = fabs((double)got[i] - (double)times * x[i]);
-        if (!(d <= off)) off = d;       /* keeps a NaN */
+        if (d > off || d != d) off = d;       /* keeps a NaN */
         most = MAX(most, times * fabs((double)x[i]));
     }
     if (!(off / most <= worst)) worst = off / most;

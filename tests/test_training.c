@@ -27,7 +27,7 @@ static double off(const float *got, const float *want, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) {
         double e = fabs((double)got[i] - want[i]);
-        if (!(e <= d)) d = e;       /* keeps a NaN */
+        if (e > d || e != e) d = e;       /* keeps a NaN */
         most = MAX(most, fabs((double)want[i]));
     }
     return d / most;
@@ -208,7 +208,7 @@ static void test_networks(void) {
             d = fabs(sqrt(squares) - golden_pair[0]) + fabs(dot - golden_pair[1]);
             d /= golden_pair[0] + 1e-3;     /* a few gradients are zero but for rounding */
             compared++;
-            if (!(d <= worst)) { worst = d; where = name; }
+            if (d > worst || d != d) { worst = d; where = name; }
         }
         CHECK(r == SAL_OK && compared == learn && compared > 8 && worst < 2e-4,
               "%s, %s backend: the gradients of %d parameters and of the input are PyTorch's "

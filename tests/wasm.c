@@ -68,7 +68,7 @@ static double apart(const float *a, const float *b, int n) {
     square = sqrt(square - mean * mean) + 1e-30;
     for (i = 0; i < n; i++) {
         double d = fabs((double)a[i] - b[i]) / square;
-        if (!(d <= most)) most = d;
+        if (d > most || d != d) most = d;
     }
     return most >= 0 ? most : 1;
 }
