@@ -1079,7 +1079,8 @@ SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_im
                                     sal_map *map);
 /* Adapt a map to a data set: laboratories smooth fixations differently. blur is the sigma of a
    Gaussian, as a share of the map's long side, from 0 to 1. Then each value is raised to power
-   (above 1: sharper peaks; 0 stands for 1), and the maximum becomes 1. */
+   (above 1: sharper peaks; 0 stands for 1), and the maximum becomes 1. Fails, and changes nothing,
+   if a value is negative or not finite. */
 SALDEF sal_result sal_map_adjust(sal_ctx *ctx, sal_map *map, double blur, double power);
 /* What the network itself returned for the last picture, before any post-processing: a view (h, w)
    of the model's memory, valid until the next prediction; all zero for a classical model. */
@@ -9698,17 +9699,22 @@ SALDEF sal_result sal_model_resize(sal_ctx *ctx, sal_model *model, int w, int h)
 }
 
 SALDEF sal_result sal_map_adjust(sal_ctx *ctx, sal_map *map, double blur, double power) {
+    size_t n = (size_t)map->w * map->h;
     if (!(blur >= 0 && blur <= 1))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "a blur of %g: it is a share of the map's long "
                          "side, from 0 to 1", blur);
     if (!(power == 0 || (power >= 0.01 && power <= 100)))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "a power of %g: it is from 0.01 to 100", power);
+    for (size_t i = 0; i < n; i++)
+        if (!(map->data[i] >= 0 && map->data[i] <= FLT_MAX))
+            return sal__fail(ctx, SAL_ERR_NUMERIC, "a map that is blurred or raised to a power "
+                             "needs finite values from 0 on, not %g at x %d, y %d",
+                             (double)map->data[i], (int)(i % map->w), (int)(i / map->w));
     if (blur > 0)
         SAL__TRY(sal_blur(ctx, map->data, map->data, map->w, map->h,
                           blur * SAL__MAX(map->w, map->h), 4, SAL_BORDER_REPLICATE));
-    for (size_t i = 0; power > 0 && i < (size_t)map->w * map->h; i++)
-        map->data[i] = powf(SAL__MAX(map->data[i], 0), (float)power);
-    sal__map_normalise(map);
+    sal__map_normalise(map);                    /* large values would overflow */
+    for (size_t i = 0; power > 0 && i < n; i++) map->data[i] = powf(map->data[i], (float)power);
     return SAL_OK;
 }
 

@@ -61,7 +61,7 @@ static const char help[] =
     "  --power F      raise maps to this power: above 1 peaks are steeper\n"
     "  --viewing-distance D   --blur for pictures that were D degrees of sight wide\n"
     "  --fit N        choose --domain, --blur and --power by CC on the first N pictures; the\n"
-    "                 others are scored\n"
+    "                 others are scored. --blur, --power, --fit: models' and folders' maps\n"
     "\n"
     "How:\n"
     "  --metrics LIST names separated by commas (default: all; with --crop, its three)\n"
@@ -86,41 +86,6 @@ static const char help_end[] =
     "AUC_shuffled those on ten of them, with coordinates scaled to the picture's size. Scores\n"
     "not defined for a picture (no fixations) are left out of the means.\n";
 
-/* --- maps of one picture ------------------------------------------------------------------- */
-
-/* DIR/NAME.npy, .png ... for picture NAME.jpg (which may lie in a sub-folder of the set). */
-static sal_result read_map(sal_ctx *ctx, const char *folder, const char *name, sal_map *map) {
-    static const char *const end[] = { "npy", "png", "jpg", "jpeg", "bmp", "pgm", "NPY", "PNG",
-                                       "JPG", "JPEG", "BMP", "PGM" };
-    const char *slash = strrchr(name, '/'), *dot;
-    char path[4096];
-    int k, whole;
-    for (whole = 1; whole >= 0; whole--) {
-        if (!whole && slash) name = slash + 1;
-        dot = strrchr(name, '.');
-        for (k = 0; k < COUNT(end); k++) {
-            snprintf(path, sizeof path, "%s/%.*s.%s", folder,
-                     dot ? (int)(dot - name) : (int)strlen(name), name, end[k]);
-            if (sal_path_kind(path) == 0)
-                return k % 6 == 0 ? sal_map_load_npy(ctx, path, map)
-                                  : sal_map_load_image(ctx, path, map);
-        }
-    }
-    snprintf(ctx->error, sizeof ctx->error, "%s: there is no map for %s (.npy, .png, .jpg ...)",
-             folder, name);
-    return SAL_ERR_IO;
-}
-
-static sal_result check_shape(sal_ctx *ctx, const char *folder, const sal_item *item,
-                              const sal_map *map) {
-    if (same_shape(item->w, item->h, map->w, map->h)) return SAL_OK;
-    snprintf(ctx->error, sizeof ctx->error, "%s: the map of %s is %d x %d, the picture %d x %d: "
-             "another shape%s; --any-size stretches it", folder, item->name, map->w, map->h,
-             item->w, item->h, same_shape(item->w, item->h, map->h, map->w) ? ", as if transposed"
-                                                                            : "");
-    return SAL_ERR_SHAPE;
-}
-
 /* --- a block of pictures ------------------------------------------------------------------- */
 
 static void job_failed(picture_job *j, const sal_ctx *ctx, sal_result r) {
@@ -139,13 +104,8 @@ static void prepare(void *arg, int index, int worker) {
     for (k = 0; k < e->rows; k++) if (e->row[k].kind == MODEL) parts |= SAL_ITEM_IMAGE;
     r = sal_dataset_item(ctx, &e->set, j->image, parts, &j->item);
     for (k = 0; k < e->rows && !r; k++) {
-        const score_row *row = &e->row[k];
-        if (row->kind == MAPS) {
-            r = read_map(ctx, row->folder, j->item.name, &j->map[k]);
-            if (!r && !e->any_size) r = check_shape(ctx, row->folder, &j->item, &j->map[k]);
-        }
-        else if (row->kind == MODEL && !row->of.net)
-            r = sal_model_predict(ctx, (sal_model *)&row->of, &j->item.image, &j->map[k]);
+        score_row *row = &e->row[k];
+        if (row->kind <= MAPS && !row->of.net) r = row_map(ctx, e, row, &j->item, &j->map[k]);
         if (!r && j->map[k].data) r = fit_map(ctx, &j->map[k], j->item.w, j->item.h);
     }
     job_failed(j, ctx, r);
@@ -169,9 +129,8 @@ static int evaluate_block(evaluation *e, int first, int count) {
     for (i = 0; i < count; i++)             /* a network uses all threads for one picture */
         for (k = 0; k < e->rows && !e->job[i].result; k++)
             if (e->row[k].kind == MODEL && e->row[k].of.net)
-                job_failed(&e->job[i], &e->ctx,
-                           sal_model_predict(&e->ctx, &e->row[k].of, &e->job[i].item.image,
-                                             &e->job[i].map[k]));
+                job_failed(&e->job[i], &e->ctx, row_map(&e->ctx, e, &e->row[k], &e->job[i].item,
+                                                        &e->job[i].map[k]));
     for (i = 0; i < count; i++) if (e->job[i].result) status = 1;
     if (!status) sal_parallel_for(&e->ctx, count, score_all, e);
     status = 0;
@@ -298,6 +257,7 @@ static int open_rows(evaluation *e) {
         if (row->kind == MAPS && sal_path_kind(row->folder) != 1)
             return complain("%s: is not a folder", row->folder);
         if (row->kind == MODEL && open_row(e, row)) return 1;
+        if (row->kind == MAPS) { row->of.blur = e->blur; row->of.power = e->power; }
         for (same = 1, i = 0; i < k; i++) if (!strcmp(e->row[i].name, row->name)) same++;
         if (same > 1) {
             size_t end = strlen(row->name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Unlicense OR MIT-0 */
-/* evaluate --fit: which settings of a model suit a data set best. Data sets differ in few numbers:
+/* evaluate --fit: which settings of a model, or of maps that somebody made, suit a data set best. Data sets differ in few numbers:
    where people look before they see anything (lite's prior), how wide the fixations were smoothed
    (blur), how steep the peaks are (power). They are chosen by CC on pictures that are not scored
    afterwards. Part of evaluate.c, which includes it behind evaluate_score.h. */
@@ -32,7 +32,7 @@ static sal_result fit_score(sal_ctx *ctx, const sal_map *map, const sal_map *den
 }
 
 /* Adds one picture. Map and density are made small first: they are smooth. */
-static sal_result fit_picture(evaluation *e, sal_model *model, int image, fit_sums sums) {
+static sal_result fit_picture(evaluation *e, score_row *row, int image, fit_sums sums) {
     sal_ctx *ctx = &e->ctx;
     sal_item item;
     sal_map map;
@@ -43,7 +43,7 @@ static sal_result fit_picture(evaluation *e, sal_model *model, int image, fit_su
     w = MAX(1, (int)(item.w * scale));
     h = MAX(1, (int)(item.h * scale));
     memset(&map, 0, sizeof map);
-    r = sal_model_predict(ctx, model, &item.image, &map);
+    r = row_map(ctx, e, row, &item, &map);
     if (!r) r = fit_map(ctx, &map, w, h);
     if (!r) r = fit_map(ctx, &item.density, w, h);
     for (k = 0; k < FIT_BLURS * FIT_POWERS && !r; k++)
@@ -66,8 +66,8 @@ static int fit_row(evaluation *e, score_row *row) {
         memset(sums, 0, sizeof sums);
         model->domain = domain;
         for (i = 0; i < e->fit; i++)
-            if (fit_picture(e, model, e->todo[i], sums))
-                return complain("%s", sal_error(&e->ctx));
+            if (fit_picture(e, row, e->todo[i], sums))
+                return complain("%s: %s", e->set.entry[e->todo[i]].name, sal_error(&e->ctx));
         if (domain == 0) row->fit_before = sums[0][0] / e->fit;
         for (k = 0; k < FIT_BLURS * FIT_POWERS; k++) {
             double mean = sums[k / FIT_POWERS][k % FIT_POWERS] / e->fit;
@@ -90,7 +90,7 @@ static int fit_rows(evaluation *e) {
         return complain("--fit %d: there are %d pictures, and some must remain to be scored",
                         e->fit, e->scored);
     for (k = 0; k < e->rows; k++)
-        if (e->row[k].kind == MODEL && fit_row(e, &e->row[k])) return 1;
+        if (e->row[k].kind <= MAPS && fit_row(e, &e->row[k])) return 1;
     e->scored -= e->fit;
     memmove(e->todo, e->todo + e->fit, (size_t)e->scored * sizeof *e->todo);
     return 0;

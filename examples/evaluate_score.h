@@ -69,7 +69,7 @@ static const sal_metric_info *metric_about(int m) {
 
 static const char *metric_name(int m) { return metric_about(m)->name; }
 
-/* --- what maps are compared with ----------------------------------------------------------- */
+/* --- the maps of one picture ---------------------------------------------------------------- */
 
 /* Maps may be coarser or finer than their pictures, but are of the same shape: within 3 % or, for
    small ones, a pixel. */
@@ -89,6 +89,53 @@ static sal_result fit_map(sal_ctx *ctx, sal_map *map, int w, int h) {
     *map = fitted;
     return SAL_OK;
 }
+
+/* DIR/NAME.npy, .png ... for picture NAME.jpg (which may lie in a sub-folder of the set). */
+static sal_result read_map(sal_ctx *ctx, const char *folder, const char *name, sal_map *map) {
+    static const char *const end[] = { "npy", "png", "jpg", "jpeg", "bmp", "pgm", "NPY", "PNG",
+                                       "JPG", "JPEG", "BMP", "PGM" };
+    const char *slash = strrchr(name, '/'), *dot;
+    char path[4096];
+    int k, whole;
+    for (whole = 1; whole >= 0; whole--) {
+        if (!whole && slash) name = slash + 1;
+        dot = strrchr(name, '.');
+        for (k = 0; k < COUNT(end); k++) {
+            snprintf(path, sizeof path, "%s/%.*s.%s", folder,
+                     dot ? (int)(dot - name) : (int)strlen(name), name, end[k]);
+            if (sal_path_kind(path) == 0)
+                return k % 6 == 0 ? sal_map_load_npy(ctx, path, map)
+                                  : sal_map_load_image(ctx, path, map);
+        }
+    }
+    snprintf(ctx->error, sizeof ctx->error, "%s: there is no map for %s (.npy, .png, .jpg ...)",
+             folder, name);
+    return SAL_ERR_IO;
+}
+
+static sal_result check_shape(sal_ctx *ctx, const char *folder, const sal_item *item,
+                              const sal_map *map) {
+    if (same_shape(item->w, item->h, map->w, map->h)) return SAL_OK;
+    snprintf(ctx->error, sizeof ctx->error, "%s: the map of %s is %d x %d, the picture %d x %d: "
+             "another shape%s; --any-size stretches it", folder, item->name, map->w, map->h,
+             item->w, item->h, same_shape(item->w, item->h, map->h, map->w) ? ", as if transposed"
+                                                                            : "");
+    return SAL_ERR_SHAPE;
+}
+
+/* The map of a model, or one that somebody made, adjusted. item: with its picture for a model. */
+static sal_result row_map(sal_ctx *ctx, const evaluation *e, score_row *row, const sal_item *item,
+                          sal_map *map) {
+    sal_result r;
+    if (row->kind == MODEL) return sal_model_predict(ctx, &row->of, &item->image, map);
+    r = read_map(ctx, row->folder, item->name, map);
+    if (!r && !e->any_size) r = check_shape(ctx, row->folder, item, map);
+    if (!r && (row->of.blur > 0 || row->of.power > 0))
+        r = sal_map_adjust(ctx, map, row->of.blur, row->of.power);
+    return r;
+}
+
+/* --- what maps are compared with ----------------------------------------------------------- */
 
 /* The fixations on the other pictures that are evaluated (only[k] tells which, NULL: all), scaled
    to this one. Release with sal_free. */

@@ -78,7 +78,7 @@ static void make_table(const evaluation *e, text *t) {
     if (e->quiet) return;
     for (k = 0; e->fit && k < e->rows; k++) {
         const score_row *row = &e->row[k];
-        if (row->kind == MODEL)
+        if (row->kind <= MAPS)
             say(t, "%s: --domain %d --blur %g --power %g, chosen on %d pictures (CC %.4f, was %.4f)\n",
                 row->name, row->of.domain, row->of.blur, row->of.power, e->fit, row->fit_after,
                 row->fit_before);
@@ -184,7 +184,7 @@ static void make_json(const evaluation *e, text *t) {
         say(t, "%s\n {\"name\":\"", k ? "," : "");
         say_name(t, e->row[k].name, 1);
         say(t, "\",\"images\":%d,", e->scored);
-        if (e->fit && e->row[k].kind == MODEL)
+        if (e->fit && e->row[k].kind <= MAPS)
             say(t, "\"fit\":{\"domain\":%d,\"blur\":%g,\"power\":%g},", e->row[k].of.domain,
                 e->row[k].of.blur, e->row[k].of.power);
         say(t, "\"metrics\":{");

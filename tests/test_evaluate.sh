@@ -130,6 +130,14 @@ $evaluate -m spectral --data fitted --metrics CC --fit 1 --json fit.json >out 2>
 says $? "--fit finds the blur and the power of a data set, and leaves its pictures out"
 $evaluate -m spectral --data fitted --metrics CC --blur 0.04 --power 2 --json - 2>err | grep -q '"CC":{"mean":\(1\|0.9999\)'
 says $? "which --blur and --power set by hand"
+"$top/build/predict" -m spectral --npy plain --quiet "$top/examples/photos"
+$evaluate -m spectral --maps plain --data fitted --metrics CC,NSS --blur 0.03 --power 1.5 --per-image >out 2>err &&
+    awk '/^[^ ]*[.]jpg/ { score = $4 " " $6; if ($2 == "plain" && score != last) bad = 1; last = score; n++ }
+         END { exit bad || !n }' out
+says $? "and by which maps from a folder are adjusted, too"
+$evaluate --maps plain --data fitted --metrics CC --fit 1 >out 2>err &&
+    grep -q "^plain: --domain 0 --blur 0.04 --power 2, chosen on 1 pictures (CC 1.000" out
+says $? "--fit finds them for such maps"
 # One degree is a tenth of the width: the blur that is missing to 0.03 is 0.0954.
 $evaluate -m spectral --data fitted --metrics CC --viewing-distance 10 --json - >out 2>err
 $evaluate -m spectral --data fitted --metrics CC --blur 0.09539392014169457 --json - 2>err | cmp -s - out

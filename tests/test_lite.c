@@ -329,6 +329,15 @@ static void test_adjust(sal_ctx *ctx) {
           sal_map_adjust(ctx, &map, 0, NAN) == SAL_ERR_ARGUMENT &&
           sal_map_adjust(ctx, &map, 0, 1e9) == SAL_ERR_ARGUMENT && map.data[20 * W + 50] == 1,
           "a blur or a power that is none is refused, and the map stays: %s", ctx->error);
+    for (int i = 0; i < W * H; i++) map.data[i] = i == 7 ? 3e30f : i == 9 ? 6e30f : 0;
+    CHECK(!sal_map_adjust(ctx, &map, 0, 2) && map.data[9] == 1 && map.data[7] == 0.25f &&
+          map.data[8] == 0, "squared, values of 1e30 do not overflow");
+    map.data[W + 3] = NAN;
+    CHECK(sal_map_adjust(ctx, &map, 0, 2) == SAL_ERR_NUMERIC && map.data[7] == 0.25f,
+          "a map with a hole is refused, and stays: %s", ctx->error);
+    map.data[W + 3] = -0.5f;
+    CHECK(sal_map_adjust(ctx, &map, 0.1, 0) == SAL_ERR_NUMERIC && map.data[7] == 0.25f,
+          "as is one with a negative value: %s", ctx->error);
     sal_map_free(ctx, &map);
     memset(&plain, 0, sizeof plain);
     r = sal_image_new(ctx, 40, 30, &photo);
