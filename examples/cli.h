@@ -445,6 +445,7 @@ static inline int read_options(int argc, char **argv, const option *options, int
 typedef struct model_options {
     const char *name, *weights;
     int input[2], domain, steps, center, float32;
+    int shared;                 /* 1: --input and --domain may be meant for another model */
     double blur, power;
 } model_options;
 
@@ -485,6 +486,11 @@ static inline int find_weights(const char *name, char path[PATH_ROOM]) {
                     name, name, folder && *folder ? folder : "", folder && *folder ? ", " : "");
 }
 
+/* Only lite has priors of data sets. */
+static inline int has_domains(const sal_model *model) {
+    return model->net && model->net->desc.kind == SAL_KIND_LITE;
+}
+
 static inline int open_model(sal_ctx *ctx, const model_options *o, sal_model *model) {
     char path[PATH_ROOM];
     const char *weights = o->weights;
@@ -503,6 +509,10 @@ static inline int open_model(sal_ctx *ctx, const model_options *o, sal_model *mo
     if (o->steps && (!model->net || o->steps > model->net->desc.steps))
         r = fail(ctx, "--steps %d: %s has learnt %d steps of a ConvLSTM", o->steps, model->name,
                  model->net ? model->net->desc.steps : 0);
+    if (!r && !o->shared && o->domain && !has_domains(model))
+        r = fail(ctx, "--domain %d: %s has no priors of data sets", o->domain, model->name);
+    if (!r && !o->shared && o->input[0] && !model->net)
+        r = fail(ctx, "--input: %s is not a network, it has a size of its own", model->name);
     if (!r && o->steps) r = sal_net_steps(ctx, model->net, o->steps);
     if (o->float32 && model->net) model->net->desc.float32 = 1;
     if (!r && (o->input[0] || o->steps || o->float32))

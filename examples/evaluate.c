@@ -234,6 +234,7 @@ static int open_row(evaluation *e, score_row *row) {
     which.power = e->power;
     which.steps = e->steps;
     which.float32 = e->float32;
+    which.shared = 1;
     memcpy(which.input, e->input, sizeof which.input);
     if (open_model(&e->ctx, &which, &row->of)) return 1;
     row->open = 1;
@@ -251,13 +252,15 @@ static double (*new_values(int images))[SCORES] {
 }
 
 static int open_rows(evaluation *e) {
-    int k, i, same;
+    int k, i, same, networks = 0, domains = 0;
     for (k = 0; k < e->rows; k++) {
         score_row *row = &e->row[k];
         if (row->kind == MAPS && sal_path_kind(row->folder) != 1)
             return complain("%s: is not a folder", row->folder);
         if (row->kind == MODEL && open_row(e, row)) return 1;
         if (row->kind == MAPS) { row->of.blur = e->blur; row->of.power = e->power; }
+        networks += row->of.net != NULL;
+        domains += has_domains(&row->of);
         for (same = 1, i = 0; i < k; i++) if (!strcmp(e->row[i].name, row->name)) same++;
         if (same > 1) {
             size_t end = strlen(row->name);
@@ -267,6 +270,10 @@ static int open_rows(evaluation *e) {
         row->thumb = (bytes *)calloc((size_t)e->images, sizeof(bytes));
         if (!row->value || !row->thumb) return complain("out of memory");
     }
+    if (e->domain && !domains)
+        return complain("--domain %d: nothing here has priors of data sets", e->domain);
+    if ((e->input[0] || e->steps) && !networks)
+        return complain("%s is for networks: there is none here", e->steps ? "--steps" : "--input");
     return 0;
 }
 

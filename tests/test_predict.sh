@@ -67,6 +67,8 @@ mkdir empty-folder
 works "lite takes another size of input" small.png --input 240x320 -o small.png "$photo"
 refused "half a size is refused"              "HEIGHTxWIDTH"      --input 240 "$photo"
 refused "a size it does not take is refused"  "multiples of 8"    --input 33x40 "$photo"
+refused "as is one for a model without a network" "not a network"  -m gbvs --input 240x320 "$photo"
+refused "and a prior that it does not have"    "has no priors"    -m gbvs --domain 1 "$photo"
 refused "an empty file is refused by name"        "empty.jpg"         -m gbvs empty.jpg
 refused "a truncated JPEG is refused by name"     "truncated.jpg"     -m gbvs truncated.jpg
 refused "a truncated PNG is refused by name"      "truncated.png"     -m gbvs truncated.png
