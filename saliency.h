@@ -10655,6 +10655,7 @@ typedef struct sal__trainer {
     sal_train_progress at;
     uint64_t steps_done;
     double epoch_loss;          /* sum over the steps of this epoch */
+    int fixated;                /* 1: a picture learnt from had fixations */
     int best_unsaved;
     /* the batch that is being made; vary: 1 to train, 0 to validate */
     int count, first, epoch, vary;
@@ -10935,6 +10936,12 @@ static double sal__sample_weight(const sal__trainer *t, int index) {
     return t->picture[sal__pick(t, index)].bad ? 0 : 1 / samples;
 }
 
+/* 1 if a picture has fixations: map (n) counts those of each pixel. */
+static int sal__any_fixation(const float *map, size_t n) {
+    for (size_t i = 0; i < n; i++) if (map[i] > 0) return 1;
+    return 0;
+}
+
 static void sal__loss_task(void *arg, int index, int worker) {      /* validation */
     sal__trainer *t = (sal__trainer *)arg;
     const sal_run *run = t->test;
@@ -10949,7 +10956,9 @@ static void sal__loss_task(void *arg, int index, int worker) {      /* validatio
                                   run->shape.h, weight, scratch);
     sal_upsample_forward(scratch, x, 1, run->shape.w, run->shape.h, tw, th);
     t->cc[index] = sal_loss_cc(NULL, scratch, density, map, weight);
-    t->nss[index] = sal_loss_nss(NULL, scratch, fixations, map, weight);
+    t->nss[index] = NAN;
+    if (sal__any_fixation(fixations, map))
+        t->nss[index] = sal_loss_nss(NULL, scratch, fixations, map, weight);
 }
 
 /* --- copies of the weights -------------------------------------------------------------------- */
@@ -11123,6 +11132,7 @@ static sal_result sal__train_resume(sal__trainer *t) {
         t->best_unsaved = t->at.best_epoch > 0;         /* out may be another file than then */
         t->at.rows = t->at.epoch;
         t->steps_done = (uint64_t)t->at.epoch * (uint64_t)t->at.steps + (uint64_t)t->at.step;
+        t->fixated = t->at.step > 0;            /* or perhaps not: nobody knows */
         t->optim->step = t->steps_done;
         sal_run_changed(t->run, t->optim, SAL_RUN_WEIGHTS | SAL_RUN_STATE);
     }
@@ -11336,6 +11346,9 @@ static sal_result sal__train_pictures(sal__trainer *t) {
         if (s->domain < 0 || s->domain >= SAL_DOMAIN_COUNT)
             return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s: there is no domain %d: domains are 0 "
                              "to %d", s->name, s->domain, SAL_DOMAIN_COUNT - 1);
+        if (s->domain != SAL_DOMAIN_NEUTRAL && t->net->desc.kind != SAL_KIND_LITE)
+            return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s: domain %d, but %s has no priors of data "
+                             "sets", s->name, s->domain, t->net->name);
     }
     return SAL_OK;
 }
@@ -11636,6 +11649,9 @@ static sal_result sal__train_step(sal__trainer *t) {
     double loss = 0, way = steps > 1 ? (double)t->steps_done / (double)(steps - 1) : 0;
     sal_rng rng = { d->seed ^ (t->steps_done * (uint64_t)d->ranks + (uint64_t)d->rank) };
     SAL__TRY(sal__batch(t, (t->at.step * d->ranks + d->rank) * d->batch, d->batch, 1));
+    const sal__size *z = &t->size[t->picture[sal__pick(t, 0)].size];
+    size_t map = (size_t)z->th * z->tw;
+    t->fixated = t->fixated || sal__any_fixation(t->fixations, d->batch * map);
     sal_run *run = t->run;
     run->seed = sal_rng_next(&rng);
     SAL__TRY(sal_run_forward(ctx, run, t->feature_count ? NULL : t->input));
@@ -11669,9 +11685,10 @@ static sal_result sal__train_step(sal__trainer *t) {
     return SAL_OK;
 }
 
-/* Loss, CC and NSS of the validation pictures, in the network's own frame. */
+/* Loss, CC and NSS of the validation pictures, in the network's own frame; NSS of those that have
+   fixations, NaN if none has. */
 static sal_result sal__validate(sal__trainer *t, double *loss, double *cc, double *nss) {
-    int good = 0;
+    int good = 0, fixated = 0;
     sal_result r = SAL_OK;
     *loss = *cc = *nss = 0;
     if (t->average) sal__weights(t, t->average, SAL__SWAP, 0);
@@ -11686,15 +11703,20 @@ static sal_result sal__validate(sal__trainer *t, double *loss, double *cc, doubl
             good++;
             *loss += t->loss[i] * n;
             *cc += t->cc[i] * n;
+            if (!(fabs(t->nss[i]) <= DBL_MAX)) continue;
             *nss += t->nss[i] * n;
+            fixated++;
         }
     }
     if (t->average) sal__weights(t, t->average, SAL__SWAP, 0);
     if (r == SAL_OK && !good) r = sal__none_to_judge(t, t->vals);
+    if (r == SAL_OK && !fixated && t->desc.select == SAL_SELECT_NSS)
+        r = sal__fail(t->ctx, SAL_ERR_ARGUMENT, "the pictures to validate on have no fixations: "
+                      "NSS cannot choose among the epochs");
     good = SAL__MAX(good, 1);
     *loss /= good;
     *cc /= good;
-    *nss /= good;
+    *nss = fixated ? *nss / fixated : NAN;
     return r;
 }
 
@@ -11726,12 +11748,26 @@ static void sal__shuffle(sal__trainer *t) {
     }
 }
 
+/* A loss of NSS learns from fixations. */
+static sal_result sal__fixations_missing(sal__trainer *t) {
+    const double *weight = t->desc.loss.weight;
+    int others = 0;
+    if (weight[SAL_LOSS_NSS] == 0 || t->fixated) return SAL_OK;
+    for (int k = 0; k < SAL_LOSS_COUNT; k++) others += k != SAL_LOSS_NSS && weight[k] != 0;
+    if (!others)
+        return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "the loss is NSS alone, and the pictures to "
+                         "learn from have no fixations");
+    sal__warn(t->ctx, "the pictures to learn from have no fixations: the NSS part of the loss is 0");
+    return SAL_OK;
+}
+
 static sal_result sal__train_epoch_end(sal__trainer *t) {
     float *row = t->history[t->at.epoch];
     double loss = NAN, cc = NAN, nss = NAN, judged;
     int good = 0;
     for (int i = 0; i < t->trains; i++) good += !t->picture[i].bad;
     if (!good) return sal__fail(t->ctx, SAL_ERR_IO, "none of %d pictures can be read", t->trains);
+    if (t->at.epoch == 0) SAL__TRY(sal__fixations_missing(t));
     if (t->vals) SAL__TRY(sal__validate(t, &loss, &cc, &nss));
     if (t->vals && !(fabs(loss) <= FLT_MAX)) return sal__train_lost(t, loss);
     row[SAL_COLUMN_EPOCH] = (float)(t->at.epoch + 1);

@@ -197,17 +197,24 @@ static void print_time(double seconds) {
     else printf("%.1f h", seconds / 3600);
 }
 
+/* NaN: no picture to validate on has fixations. */
+static const char *print_nss(char text[32], double nss) {
+    snprintf(text, 32, isnan(nss) ? "-" : "%.3f", nss);
+    return text;
+}
+
 static void print_line(view *v, const sal_train_progress *p, double t, int whole) {
     const float *row = p->rows ? p->history[p->rows - 1] : NULL;
     int done = p->epoch * p->steps + p->step, run = done - v->start_step;
     double rate = run > 0 ? run / (t - v->start) : 0;
+    char nss[32];
     if (v->terminal) printf("\r\033[K");
     printf("epoch %d/%d", whole ? p->epoch : p->epoch + 1, p->epochs);
     if (!whole) printf(" %d/%d", p->step, p->steps);
     printf("  loss %.5g", whole ? (double)row[SAL_COLUMN_LOSS] : p->loss);
     if (row && p->val_pictures)
-        printf("  validation %.5g  CC %.3f  NSS %.3f%s", (double)row[SAL_COLUMN_VAL_LOSS],
-               (double)row[SAL_COLUMN_VAL_CC], (double)row[SAL_COLUMN_VAL_NSS],
+        printf("  validation %.5g  CC %.3f  NSS %s%s", (double)row[SAL_COLUMN_VAL_LOSS],
+               (double)row[SAL_COLUMN_VAL_CC], print_nss(nss, (double)row[SAL_COLUMN_VAL_NSS]),
                whole && p->best_epoch == p->epoch ? " *" : "");
     if (run > 0) {
         double pictures = rate * p->pictures / p->steps;
@@ -235,7 +242,7 @@ static int progress(void *user, const sal_train_progress *p) {
         v->started = 1;
         v->start = v->last_checkpoint = t;
         v->start_step = p->epoch * p->steps + p->step;
-        v->rows = p->rows;
+        v->rows = p->rows - (p->step == 0);     /* an epoch of one step is over by now */
         if (!v->quiet)
             printf("%s%d pictures to learn from, %d to validate on%s\n",
                    v->terminal ? "\r\033[K" : "", p->pictures, p->val_pictures,
@@ -395,7 +402,7 @@ static int make_network(sal_ctx *ctx, const options *o, sal_net **net) {
 }
 
 /* "N,N,...": a number for each folder. */
-static int read_domains(const char *text, int domain[64]) {
+static int read_domains(const char *text, int folders, int domain[64]) {
     const char *from = text;
     double number;
     int count = 0;
@@ -406,7 +413,8 @@ static int read_domains(const char *text, int domain[64]) {
                             SAL_DOMAIN_COUNT - 1);
         domain[count++] = (int)number;
     }
-    return 0;
+    if (!text || count == folders) return 0;
+    return complain("--domain %s: a number for each folder of --data, which names %d", text, folders);
 }
 
 /* What the command line changes of the paper's recipe. */
@@ -533,7 +541,7 @@ static int choose_folders(sal_folders_desc *sets, const options *o, folders *f) 
     sets->skip = o->skip;
     sets->seed = (uint64_t)o->seed;
     if (o->domain) sets->domain = f->domain;
-    return read_domains(o->domain, f->domain);
+    return read_domains(o->domain, sets->datas, f->domain);
 }
 
 /* Where the results go: files, or folders for them, but none that is read. */
@@ -566,7 +574,7 @@ static int train(sal_ctx *ctx, sal_net *net, sal_train_desc *d, const sal_folder
                  const options *o) {
     sal_train_result result;
     view v;
-    char file[3][PATH_ROOM], *out = file[0], state[PATH_ROOM + 8];
+    char file[3][PATH_ROOM], *out = file[0], state[PATH_ROOM + 8], nss[32];
     memset(&v, 0, sizeof v);
     if (choose_files(ctx, net->name, sets, o, file)) return 1;
     snprintf(state, sizeof state, "%s.state", out);
@@ -581,8 +589,8 @@ static int train(sal_ctx *ctx, sal_net *net, sal_train_desc *d, const sal_folder
     if (v.quiet || v.failed) return v.failed;
     printf("%s: %d epochs", out, result.epochs);
     if (result.best_epoch)
-        printf(", best after %d: CC %.3f, NSS %.3f on validation", result.best_epoch,
-               result.val_cc, result.val_nss);
+        printf(", best after %d: CC %.3f, NSS %s on validation", result.best_epoch,
+               result.val_cc, print_nss(nss, result.val_nss));
     printf("\n");
     return 0;
 }

@@ -36,11 +36,19 @@ says $? "which is not the same as in one size, for as many epochs, written 2e0"
 learn again --data set,set@64x64 --epochs 2 --threads 2 &&
     cmp again.safetensors two.safetensors >err 2>&1
 says $? "two threads write the same bytes as one"
+"$train" -m lite --input 64x96 --val set --data set --epochs 1 --loss kl-nss --log none.csv \
+    --out none.safetensors >out 2>err && grep -q "NSS - " out && grep -q "^1,.*,nan," none.csv &&
+    [ "$(grep -c "NSS part of the loss is 0" err)" = 1 ]
+says $? "without fixations there is no NSS on validation, and its part of the loss is said to be missing"
 "$train" -m lite --input 64x96 --val set --data set --resume --epochs 3 --quiet \
     --out two.safetensors >out 2>err
 [ $? = 1 ] && [ "$(wc -l <err)" = 1 ] && grep -q "another recipe" err &&
     cmp again.safetensors two.safetensors >>err 2>&1
 says $? "another recipe is not gone on with, and the weights stay as they are"
+"$train" -m lite --input 64x96 --val set --data set,set@64x64 --epochs 2 --dropout 0.1 --crop 0.1 --batch 2 --opt adamw \
+    --lr 1e-3 --schedule constant --quiet --resume --domain 0,1 --out two.safetensors >out 2>err
+[ $? = 1 ] && grep -q "sizes and domains" err
+says $? "nor are other priors"
 whole="--data set --input 96x128 --epochs 1 --crop 0 --dropout 0 --threads 1 --freeze backbone."
 learn plain $whole && learn cached $whole --features features.bin &&
     awk -F, 'FNR == 2 { loss[++n] = $2 } END { d = loss[1] / loss[2] - 1; if (d < 0) d = -d
@@ -65,6 +73,10 @@ refused "more than 64 folders are refused"           "at most 64"     -m lite --
 refused "what freezes nothing is refused"            "freezes nothing" $set --freeze backbon.
 refused "a domain beyond them is refused"            "from 0 to"      $set --domain 4294967297
 refused "a domain that is no number is refused"      "from 0 to"      $set --domain 1,x
+refused "two domains for one folder are refused" "each folder of --data, which names 1" $set --domain 1,2
+refused "a domain where there are none is refused" "has no priors of data sets" -m mlnet --data set --domain 1
+refused "NSS alone without fixations is refused" "NSS alone.*no fixations" $set --val set --loss nss --epochs 1 --quiet
+refused "as is choosing by it"                  "no fixations.*NSS" $set --val set --select nss --epochs 1 --quiet
 refused "a schedule of nan is refused"               "step:FACTOR"    $set --schedule step:nan:2
 refused "an input of one side is refused"            "HEIGHTxWIDTH"   $set --input 64
 refused "an input with more behind it is refused"    "HEIGHTxWIDTH"   $set --input 64x96q

@@ -120,7 +120,10 @@ static void test_resume(sal_ctx *ctx) {
     REFUSED(d.val = NULL, "4 to validate on");
     REFUSED(info[2].name = "g", "hash of their names");
     info[2].name = "c";
-    REFUSED(info[2].domain = 1, "sizes and domains");
+    d = base;
+    info[2].domain = 1;
+    CHECK(resume(ctx, &d, 0) == SAL_ERR_ARGUMENT && strstr(ctx->error, "has no priors"),
+          "juntingnet has no priors of data sets: %s", ctx->error);
     info[2].domain = 0;
     learn.count--;
     REFUSED((void)0, "6 samples to learn from");
