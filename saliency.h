@@ -11426,10 +11426,16 @@ static sal_result sal__train_workers(sal__trainer *t) {
 static sal_result sal__train_runs(sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
     sal_run_desc rd = SAL__ZEROED;
+    int drops = 0;
     SAL__TRY(sal_net_to_float(t->ctx, t->net));
-    for (int i = 0; i < t->net->layers; i++)
-        if (d->dropout >= 0 && t->net->layer[i].op == SAL_OP_DROPOUT)
-            t->net->layer[i].rate = t->net->desc.dropout = (float)d->dropout;
+    for (int i = 0; i < t->net->layers; i++) {
+        if (d->dropout < 0 || t->net->layer[i].op != SAL_OP_DROPOUT) continue;
+        t->net->layer[i].rate = t->net->desc.dropout = (float)d->dropout;
+        drops++;
+    }
+    if (d->dropout > 0 && !drops)
+        return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "dropout %g: %s has no dropout layers",
+                         d->dropout, t->net->name);
     t->desc.batch = SAL__MIN(d->batch, SAL__MAX(t->trains / d->ranks, 1));
     rd.n = d->batch;
     rd.freeze = d->freeze;

@@ -75,6 +75,8 @@ refused "a domain beyond them is refused"            "from 0 to"      $set --dom
 refused "a domain that is no number is refused"      "from 0 to"      $set --domain 1,x
 refused "two domains for one folder are refused" "each folder of --data, which names 1" $set --domain 1,2
 refused "a domain where there are none is refused" "has no priors of data sets" -m mlnet --data set --domain 1
+refused "dropout of no layer is refused"          "no dropout layers" -m sam-vgg --plain --steps 1 --input 64x64 \
+    --data set --val set --dropout 0.2
 refused "NSS alone without fixations is refused" "NSS alone.*no fixations" $set --val set --loss nss --epochs 1 --quiet
 refused "as is choosing by it"                  "no fixations.*NSS" $set --val set --select nss --epochs 1 --quiet
 refused "a schedule of nan is refused"               "step:FACTOR"    $set --schedule step:nan:2
