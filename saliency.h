@@ -817,6 +817,8 @@ typedef struct sal_run {
     double *sums;               /* backward: the gradient of step `summed`, summed up for each */
     int summed;                 /* sample and channel; it has passed the step's ReLU already */
     int begins;                 /* bit k: backward writes the gradient of input k, instead of += */
+    int begins_weight;          /* 1: and that of the layer's first parameter */
+    unsigned char *cleared;     /* for each parameter 1: its gradient counts as 0, whatever it is */
     /* Optional observer callback: called when forward has done layer i, whose value is still
        there (see step[i].output); later layers may take its memory. */
     void (*watch)(void *arg, const struct sal_run *run, int i);
@@ -844,7 +846,8 @@ SALDEF sal_result sal_run_loss(sal_ctx *ctx, sal_run *run, const sal_loss *loss,
                                const float *density, const float *fixations, const double *weight,
                                double *value, float *scratch);
 /* Once after each forward: dout (n, shape) is the gradient with respect to the output. Adds to
-   run->gradient[...]; clear them first with sal_run_clear. */
+   run->gradient[...]; clear them first with sal_run_clear: they count as 0 from then on, and the
+   next backward sets or overwrites them. */
 SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout);
 SALDEF void sal_run_clear(sal_run *run);
 /* For backends with memory of their own (others do nothing here). prefetch: begin to upload what
@@ -889,7 +892,8 @@ typedef struct sal_device {
     void (*clear)(sal_run *run);
 } sal_device;
 
-enum { SAL_BACK_BEGINS = 1, SAL_BACK_ACT = 2 };     /* what sal_backend.backs answers */
+/* What sal_backend.backs answers. */
+enum { SAL_BACK_BEGINS = 1, SAL_BACK_ACT = 2, SAL_BACK_BEGINS_WEIGHT = 4 };
 
 struct sal_backend {
     const char *name;
@@ -912,8 +916,9 @@ struct sal_backend {
     double (*gate)(const sal_ctx *ctx, float *g, const float *x, float top, size_t n);
     double (*squares)(const sal_ctx *ctx, const float *x, size_t n);   /* sum of squares; or NULL */
     int (*backs)(const sal_run *run, int i);    /* what backward of layer i does itself: the sum of
-                                   SAL_BACK_BEGINS: it obeys run->begins, and SAL_BACK_ACT: it goes
-                                   back through the ReLU that is fused into it; NULL: neither */
+                                   SAL_BACK_BEGINS and SAL_BACK_BEGINS_WEIGHT: it obeys run->begins
+                                   and run->begins_weight, and SAL_BACK_ACT: it goes back through
+                                   the ReLU that is fused into it; NULL: none */
     /* sal_backend_cpu's: row -= (row . r) r for each of the rows r of x, which are orthonormal */
     void (*project)(sal_ctx *ctx, float *row, const float *x, int rows, int columns);
 };
@@ -3903,6 +3908,7 @@ static sal_result sal__plan_gradients(sal_ctx *ctx, sal_run *run, const sal_run_
     const sal_net *net = run->net;
     SAL__TRY(sal__freeze_check(ctx, net, desc->freeze));
     SAL__TRY_NEW(run->gradient, ctx, float *, net->params);
+    SAL__TRY_NEW(run->cleared, ctx, unsigned char, net->params);
     for (int pass = 0; pass < 2; pass++) {              /* count, then share out */
         size_t floats = 0;
         int counted = 0;
@@ -4040,6 +4046,7 @@ SALDEF void sal_run_close(sal_ctx *ctx, sal_run *run) {
     sal_free(ctx, run->packed);
     sal_free(ctx, run->gradient);
     sal_free(ctx, run->gradients);
+    sal_free(ctx, run->cleared);
     sal_free(ctx, run->sums);
     sal_free(ctx, run);
 }
@@ -4439,7 +4446,7 @@ SALDEF sal_result sal_run_forward(sal_ctx *ctx, sal_run *run, const float *input
 
 SALDEF void sal_run_clear(sal_run *run) {
     if (run->device) { run->backend->device->clear(run); return; }
-    memset(run->gradients, 0, run->gradient_floats * sizeof(float));
+    memset(run->cleared, 1, (size_t)run->net->params);
 }
 
 /* Sets the gradient of one plane to 0: all of it, or (with data) where a ReLU's output is 0 or, for
@@ -4480,6 +4487,22 @@ static void sal__begin_gradients(sal_ctx *ctx, sal_run *run, int i, int backs) {
         if (backs & SAL_BACK_BEGINS) run->begins |= 1 << k;
         else sal_parallel_for(ctx, run->n, sal__mask_task, &j);
     }
+}
+
+/* Parameter k, whose gradient counts as 0, gets one of 0, if it has one. */
+static void sal__set_cleared(sal_run *run, int k) {
+    if (run->cleared[k] && run->gradient[k])
+        memset(run->gradient[k], 0,
+               sal_tensor_count(&run->net->param[k].value) * sizeof(float));
+    run->cleared[k] = 0;
+}
+
+/* The same for the parameters of layer i, but for a weight that it begins itself. */
+static void sal__begin_weights(sal_run *run, int i, int backs) {
+    const sal_layer *l = &run->net->layer[i];
+    run->begins_weight = l->params && run->cleared[l->param] && backs & SAL_BACK_BEGINS_WEIGHT;
+    if (run->begins_weight) run->cleared[l->param] = 0;
+    for (int k = l->param; k < l->param + l->params; k++) sal__set_cleared(run, k);
 }
 
 /* Where the ReLU that is fused into layer i ends. */
@@ -4538,11 +4561,13 @@ SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout
         int backs = b->backs ? b->backs(run, i) : 0;
         if (step->skip || !step->learns || i == run->kept) continue;
         sal__begin_gradients(ctx, run, i, backs);
+        sal__begin_weights(run, i, backs);
         if (step->act != SAL_ACT_IDENTITY && run->summed != i && !(backs & SAL_BACK_ACT))
             sal__mask_output(ctx, run, i);
         SAL__TRY(b->backward[run->net->layer[i].op](ctx, run, i));
         if (step->add >= 0) sal__backward_added(ctx, run, i);
     }
+    for (int k = 0; k < run->net->params; k++) sal__set_cleared(run, k);
     return SAL_OK;
 }
 
@@ -14447,15 +14472,15 @@ static void sal__fast_bias(sal_ctx *ctx, float *dbias, const float *dout, const 
     sal_parallel_for(ctx, (c + 63) / 64, sal__bias_task, &j);
 }
 
-/* Matrix product  c (m, n) += a (m, k) * b (k, n),  all with rows in memory. A task packs 128
-   columns of b and does all rows of c. Scratch: sal__product_scratch floats. */
+/* Matrix product  c (m, n) = or, with `add`, += a (m, k) * b (k, n),  all with rows in memory. A
+   task packs 128 columns of b and does all rows of c. Scratch: sal__product_scratch floats. */
 enum { SAL__PRODUCT_KC = 256, SAL__PRODUCT_N = 128, SAL__PRODUCT_TILE = 6 * 32 };
 
 typedef struct sal__product_job {
     const sal__isa *isa;
     float *c, *worker;
     const float *a, *b;
-    int m, n, k;
+    int m, n, k, add;
 } sal__product_job;
 
 static size_t sal__product_scratch(int threads) {
@@ -14480,20 +14505,21 @@ static void sal__product_task(void *arg, int index, int worker) {
         for (int i = 0; i < j->m; i += 6) {      /* whole rows of c: they are far apart */
             const float *a = j->a + i * lda + k;
             float *c = j->c + i * n + first;
-            int rows = SAL__MIN(6, j->m - i);
-            j->isa->block(c, 16, n, a, 1, lda, b, 16 * SAL__PRODUCT_KC, whole / 16, part, rows, 1,
+            int rows = SAL__MIN(6, j->m - i), add = j->add || k > 0;
+            j->isa->block(c, 16, n, a, 1, lda, b, 16 * SAL__PRODUCT_KC, whole / 16, part, rows, add,
                           a);
             j->isa->block(tile, 16, 32, a, 1, lda, b + whole * SAL__PRODUCT_KC,
                           16 * SAL__PRODUCT_KC, panels - whole / 16, part, rows, 0, a);
             for (int r = 0; r < rows; r++)
-                for (int x = whole; x < columns; x++) c[r * n + x] += tile[r * 32 + x - whole];
+                for (int x = whole; x < columns; x++)
+                    c[r * n + x] = (add ? c[r * n + x] : 0) + tile[r * 32 + x - whole];
         }
     }
 }
 
 static void sal__fast_product(sal_ctx *ctx, float *c, const float *a, const float *b, int m, int n,
-                              int k, float *scratch) {
-    sal__product_job j = { sal__isa_of(ctx), c, scratch, a, b, m, n, k };
+                              int k, int add, float *scratch) {
+    sal__product_job j = { sal__isa_of(ctx), c, scratch, a, b, m, n, k, add };
     sal_parallel_for(ctx, (n + SAL__PRODUCT_N - 1) / SAL__PRODUCT_N, sal__product_task, &j);
 }
 
@@ -14600,10 +14626,11 @@ static sal_result sal__backward_dense_train(sal_ctx *ctx, sal_run *run, int i) {
     if (a.dweight) {
         for (int o = 0; o < nout; o++)
             for (int s = 0; s < n; s++) turned[(size_t)o * n + s] = a.dout[(size_t)s * nout + o];
-        sal__fast_product(ctx, a.dweight, turned, a.in, nout, nin, n,
+        sal__fast_product(ctx, a.dweight, turned, a.in, nout, nin, n, !run->begins_weight,
                           turned + ((size_t)n * nout + 15) / 16 * 16);
     }
-    if (a.din) sal__fast_product(ctx, a.din, a.dout, a.weight, n, nin, nout, turned);
+    if (a.din)
+        sal__fast_product(ctx, a.din, a.dout, a.weight, n, nin, nout, !run->begins, turned);
     return SAL_OK;
 }
 
@@ -14754,6 +14781,8 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
 static int sal__backs_fast(const sal_run *run, int i) {
     sal_op op = run->net->layer[i].op;
     if (op == SAL_OP_DEPTHWISE && run->step[i].add < 0) return SAL_BACK_BEGINS | SAL_BACK_ACT;
+    if (op == SAL_OP_DENSE && sal__tensor(run, i, 0)->dtype == SAL_DTYPE_F32)
+        return SAL_BACK_BEGINS | SAL_BACK_BEGINS_WEIGHT;
     return op == SAL_OP_CONV2D || op == SAL_OP_DEPTHWISE || op == SAL_OP_MAXPOOL ? SAL_BACK_BEGINS
                                                                                  : 0;
 }

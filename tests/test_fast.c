@@ -447,12 +447,14 @@ static void dense(trial *t) {
 }
 
 static void product(trial *t) {
-    int m = size(t, 60), n = size(t, 150), k = size(t, 600);
+    int m = size(t, 60), n = size(t, 150), k = size(t, 600), add = below(t, 2);
     float *a = weights(t, (size_t)m, (size_t)k), *b = given(t, (size_t)k * n, 1);
     float *c = given(t, (size_t)m * n, 1), *want = copy(t, c, (size_t)m * n);
-    snprintf(what, sizeof what, "%d x %d times %d x %d", m, k, k, n);
+    snprintf(what, sizeof what, "%d x %d times %d x %d, added: %d", m, k, k, n, add);
+    for (int i = 0; !add && i < m * n; i++) want[i] = 0;
+    for (int i = 0; !add && i < m * n; i++) c[i] = NAN;
     sal_dense_backward_data(want, a, b, m, n, k);       /* want += a b */
-    sal__fast_product(&t->ctx, c, a, b, m, n, k, (float *)scratch(t, sizeof(float) *
+    sal__fast_product(&t->ctx, c, a, b, m, n, k, add, (float *)scratch(t, sizeof(float) *
                       sal__product_scratch(t->ctx.threads)));
     agree(t, c, want, (size_t)m * n);
 }

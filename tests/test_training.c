@@ -218,6 +218,44 @@ static void test_networks(void) {
     }
 }
 
+/* What lay in the gradients before sal_run_clear has no influence; without it they add up. */
+static void test_clear(void) {
+    static const sal_kind kind[] = { SAL_KIND_JUNTINGNET, SAL_KIND_LITE, SAL_KIND_SAM_VGG };
+    for (int c = 0; c < 2 * COUNT(kind); c++) {
+        sal_ctx ctx;
+        made m;
+        float *first = NULL;
+        double sum = 0, twice = 0;
+        int same = 0;
+        memset(&ctx, 0, sizeof ctx);
+        ctx.threads = 1;
+        sal_result r = make_run(&ctx, kind[c / 2], c % 2 ? sal_backend_cpu() : sal_backend_ref(), &m);
+        if (r == SAL_OK) r = step(&ctx, &m);
+        if (r == SAL_OK) {
+            size_t bytes = m.run->gradient_floats * sizeof(float);
+            first = (float *)malloc(bytes);
+            memcpy(first, m.run->gradients, bytes);
+            for (int i = 0; i < m.net->params; i++)
+                for (size_t k = 0; m.run->gradient[i] && k < sal_tensor_count(&m.net->param[i].value); k++)
+                    m.run->gradient[i][k] = NAN;
+            r = step(&ctx, &m);
+            same = !memcmp(first, m.run->gradients, bytes);
+            if (r == SAL_OK) r = sal_run_forward(&ctx, m.run, m.input);
+            if (r == SAL_OK) r = sal_run_backward(&ctx, m.run, m.dout);
+            for (size_t k = 0; k < m.run->gradient_floats; k++) {
+                sum += fabs(first[k]);
+                twice += fabs(m.run->gradients[k] - 2 * first[k]);
+            }
+        }
+        CHECK(r == SAL_OK && same && sum > 0 && twice < 1e-5 * sum,
+              "%s, %s backend: gradients begin with 0 after sal_run_clear, whatever was there, and "
+              "else they add up %s", sal_kind_name(kind[c / 2]), c % 2 ? "default" : "textbook",
+              r ? sal_error(&ctx) : "");
+        free(first);
+        unmake(&ctx, &m);
+    }
+}
+
 static void test_threads(void) {
     static const int threads[] = { 1, 2, 3, 7 };
     int kind;
@@ -375,6 +413,7 @@ int main(void) {
     test_optimisers();
     test_schedules();
     test_networks();
+    test_clear();
     test_threads();
     test_modes();
     test_descent();
