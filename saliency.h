@@ -11372,8 +11372,8 @@ static sal_result sal__train_pictures(sal__trainer *t) {
             return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s: there is no domain %d: domains are 0 "
                              "to %d", s->name, s->domain, SAL_DOMAIN_COUNT - 1);
         if (s->domain != SAL_DOMAIN_NEUTRAL && t->net->desc.kind != SAL_KIND_LITE)
-            return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s: domain %d, but %s has no priors of data "
-                             "sets", s->name, s->domain, t->net->name);
+            return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s: domain %d, but %s has no priors of "
+                             "data sets", s->name, s->domain, t->net->name);
     }
     return SAL_OK;
 }
@@ -11788,7 +11788,8 @@ static sal_result sal__fixations_missing(sal__trainer *t) {
     if (!others)
         return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "the loss is NSS alone, and the pictures to "
                          "learn from have no fixations");
-    sal__warn(t->ctx, "the pictures to learn from have no fixations: the NSS part of the loss is 0");
+    sal__warn(t->ctx, "the pictures to learn from have no fixations: the NSS part of the loss is "
+              "0");
     return SAL_OK;
 }
 

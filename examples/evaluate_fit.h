@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Unlicense OR MIT-0 */
-/* evaluate --fit: which settings of a model, or of maps that somebody made, suit a data set best. Data sets differ in few numbers:
-   where people look before they see anything (lite's prior), how wide the fixations were smoothed
-   (blur), how steep the peaks are (power). They are chosen by CC on pictures that are not scored
-   afterwards. Part of evaluate.c, which includes it behind evaluate_score.h. */
+/* evaluate --fit: which settings of a model, or of maps that somebody made, suit a data set best.
+   Data sets differ in few numbers: where people look before they see anything (lite's prior), how
+   wide the fixations were smoothed (blur), how steep the peaks are (power). They are chosen by CC on
+   pictures that are not scored afterwards. Part of evaluate.c, which includes it behind
+   evaluate_score.h. */
 
 static const double fit_blur[] = { 0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06 };
 static const double fit_power[] = { 1, 0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.25, 1.5, 1.75, 2 };
