@@ -4446,7 +4446,7 @@ SALDEF sal_result sal_run_forward(sal_ctx *ctx, sal_run *run, const float *input
 
 SALDEF void sal_run_clear(sal_run *run) {
     if (run->device) { run->backend->device->clear(run); return; }
-    memset(run->cleared, 1, (size_t)run->net->params);
+    if (run->cleared) memset(run->cleared, 1, (size_t)run->net->params);    /* else: predicts */
 }
 
 /* Sets the gradient of one plane to 0: all of it, or (with data) where a ReLU's output is 0 or, for

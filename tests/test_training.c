@@ -256,6 +256,23 @@ static void test_clear(void) {
     }
 }
 
+/* A run for predicting has no gradients to clear, and none to compute. */
+static void test_predicting(void) {
+    sal_net_desc d = sal_net_desc_default(SAL_KIND_JUNTINGNET);
+    sal_ctx ctx;
+    sal_net *net = NULL;
+    sal_run *run = NULL;
+    memset(&ctx, 0, sizeof ctx);
+    d.h = d.w = 48; d.narrow = 4;
+    sal_result r = sal_net_new(&ctx, &d, &net);
+    if (r == SAL_OK) r = sal_run_open(&ctx, net, 1, 0, 0, &run);
+    if (r == SAL_OK) sal_run_clear(run);
+    CHECK(r == SAL_OK && sal_run_backward(&ctx, run, NULL) == SAL_ERR_ARGUMENT,
+          "a run for predicting has nothing to clear, and does not go backward: %s", ctx.error);
+    sal_run_close(&ctx, run);
+    sal_net_free(&ctx, net);
+}
+
 static void test_threads(void) {
     static const int threads[] = { 1, 2, 3, 7 };
     int kind;
@@ -414,6 +431,7 @@ int main(void) {
     test_schedules();
     test_networks();
     test_clear();
+    test_predicting();
     test_threads();
     test_modes();
     test_descent();
