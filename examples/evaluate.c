@@ -128,7 +128,7 @@ static int evaluate_block(evaluation *e, int first, int count) {
     sal_parallel_for(&e->ctx, count, prepare, e);
     for (i = 0; i < count; i++)             /* a network uses all threads for one picture */
         for (k = 0; k < e->rows && !e->job[i].result; k++)
-            if (e->row[k].kind == MODEL && e->row[k].of.net)
+            if (e->row[k].of.net)
                 job_failed(&e->job[i], &e->ctx, row_map(&e->ctx, e, &e->row[k], &e->job[i].item,
                                                         &e->job[i].map[k]));
     for (i = 0; i < count; i++) if (e->job[i].result) status = 1;

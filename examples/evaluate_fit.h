@@ -58,7 +58,7 @@ static sal_result fit_picture(evaluation *e, score_row *row, int image, fit_sums
 /* Of the combinations that are equally good the first is taken: the least change. */
 static int fit_row(evaluation *e, score_row *row) {
     sal_model *model = &row->of;
-    int domains = model->net && model->net->desc.kind == SAL_KIND_LITE ? SAL_DOMAIN_COUNT : 1;
+    int domains = has_domains(model) ? SAL_DOMAIN_COUNT : 1;
     int domain, i, k, chosen = 0;
     fit_sums sums;
     row->fit_after = -INFINITY;
