@@ -1288,8 +1288,8 @@ SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *desc, double *va
 /* A picture and what people looked at in it. */
 typedef struct sal_sample {
     sal_image image;
-    sal_map density;            /* of the picture's size, finite and not negative */
-    sal_fixation *fixation;     /* by sal_alloc; NULL without any */
+    sal_map density;            /* of the picture's size, finite, not negative, not all zero */
+    sal_fixation *fixation;     /* by sal_alloc; NULL without any. Those outside are left out */
     int fixations;
 } sal_sample;
 
@@ -10723,17 +10723,22 @@ static void sal__picture_drop(sal_ctx *ctx, sal__picture *s) {
 }
 
 static sal_result sal__sample_check(sal_ctx *ctx, const char *name, sal_sample *s) {
-    int w = s->image.w, h = s->image.h;
+    int w = s->image.w, h = s->image.h, looked = 0;
     if (!s->image.data || !s->density.data || s->density.w != w || s->density.h != h)
         return sal__fail(ctx, SAL_ERR_SHAPE, "%s: the density is %d x %d and its picture %d x %d",
                          name, s->density.w, s->density.h, w, h);
     if (s->fixations < 0 || (s->fixations && !s->fixation))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: %d fixations, but no list of them", name,
                          s->fixations);
-    for (size_t i = 0; i < (size_t)w * h; i++)
+    for (size_t i = 0; i < (size_t)w * h; i++) {
         if (!(s->density.data[i] >= 0 && s->density.data[i] <= FLT_MAX))
             return sal__fail(ctx, SAL_ERR_NUMERIC, "%s: the density has the value %g: it must "
                              "be finite and not negative", name, (double)s->density.data[i]);
+        if (s->density.data[i] > 0) looked = 1;
+    }
+    if (!looked)
+        return sal__fail(ctx, SAL_ERR_NUMERIC, "%s: the density is 0 everywhere: there is nothing "
+                         "to learn", name);
     sal__map_normalise(&s->density);
     return SAL_OK;
 }
@@ -10750,13 +10755,16 @@ static sal_result sal__picture_load(sal_ctx *ctx, const sal__trainer *t, sal__pi
         s->image = SAL__NEW(ctx, unsigned char, (size_t)z->ih * z->iw * 3);
         s->density = SAL__NEW(ctx, uint16_t, (size_t)z->dh * z->dw);
         s->point = SAL__NEW(ctx, float, 2 * (size_t)sample.fixations + 1);
-        s->points = sample.fixations;
+        s->points = 0;
         r = s->image && s->density && s->point ? SAL_OK : SAL_ERR_MEMORY;
         if (r == SAL_OK) r = sal__picture_fit(ctx, t, &f, &sample, s);
         for (int i = 0; r == SAL_OK && i < sample.fixations; i++) { /* pixel centres to the frame */
-            const sal_fixation *p = &sample.fixation[i];
-            s->point[2 * i]     = (float)(((p->x + 0.5 - f.sx) * f.w / f.sw + f.x) / z->iw);
-            s->point[2 * i + 1] = (float)(((p->y + 0.5 - f.sy) * f.h / f.sh + f.y) / z->ih);
+            double x = sample.fixation[i].x + 0.5, y = sample.fixation[i].y + 0.5;
+            float *to = s->point + 2 * s->points;
+            if (!(x >= 0 && x < sample.image.w && y >= 0 && y < sample.image.h)) continue;
+            to[0] = (float)(((x - f.sx) * f.w / f.sw + f.x) / z->iw);
+            to[1] = (float)(((y - f.sy) * f.h / f.sh + f.y) / z->ih);
+            s->points++;
         }
     }
     sal_image_free(ctx, &sample.image);
@@ -14500,6 +14508,7 @@ static void sal__product_task(void *arg, int index, int worker) {
         for (int p = 0; p < part; p++, from += n)
             for (int x = 0; x < panels * 16; x += 16) {
                 float *to = b + (size_t)x * SAL__PRODUCT_KC + p * 16;
+                SAL__PREFETCH(from + 12 * n + x, 3);
                 if (x + 16 <= columns) memcpy(to, from + x, 16 * sizeof(float));
                 else for (int i = 0; i < 16; i++) to[i] = x + i < columns ? from[x + i] : 0;
             }

@@ -623,6 +623,9 @@ static void test_source(void) {
           "a density that is no number is refused: %s", error);
     s = good; s.value = -1;
     CHECK(!run_source(&s, 1, error) && strstr(error, "-1"), "and a negative one: %s", error);
+    s = good; s.value = 0;
+    CHECK(!run_source(&s, 1, error) && strstr(error, "0 everywhere"),
+          "and one without any mass: %s", error);
     s = good; s.result = SAL_ERR_IO;
     CHECK(!run_source(&s, 1, error) && !strcmp(error, "the camera is off"),
           "what a source says went wrong is what is said: %s", error);

@@ -538,6 +538,43 @@ static void test_unseen(sal_ctx *ctx) {
     }
 }
 
+/* The upper half of load's pictures; with `user`, an int that is 1, people looked below them, too. */
+static sal_result load_upper(void *user, sal_ctx *ctx, int i, sal_sample *sample) {
+    sal_result r = load(NULL, ctx, i, sample);
+    sal_free(ctx, sample->fixation);
+    sample->image.h = sample->density.h = SIDE / 2;
+    sample->fixation = (sal_fixation *)sal_alloc(ctx, 2, sizeof(sal_fixation));
+    if (r != SAL_OK || !sample->fixation) return SAL_ERR_MEMORY;
+    sample->fixations = 1 + *(int *)user;
+    sample->fixation[0].x = sample->fixation[0].y = sample->fixation[1].x = 9;
+    sample->fixation[1].y = SIDE / 2 + 6;
+    return SAL_OK;
+}
+
+static void test_below(sal_ctx *ctx) {
+    sal_net *net[2];
+    sal_train_result result[2];
+    sal_result r = SAL_OK;
+    int same = 1;
+    for (int below = 0; below < 2; below++) {
+        sal_source source = { LEARN, load_upper, &below, info };
+        sal_train_desc d = desc();
+        d.train = d.val = &source; d.epochs = 1;
+        net[below] = new_net(ctx, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
+        net[below]->desc.fit = SAL_FIT_LETTERBOX;
+        if (r == SAL_OK) r = sal_loss_parse(ctx, "mse+nss", &d.loss);
+        if (r == SAL_OK) r = sal_train(ctx, net[below], &d, &result[below]);
+    }
+    for (int i = 0; i < net[0]->params; i++) {
+        const sal_tensor *a = &net[0]->param[i].value, *b = &net[1]->param[i].value;
+        same &= !memcmp(a->data, b->data, sal_tensor_count(a) * sizeof(float));
+    }
+    CHECK(r == SAL_OK && same && result[0].val_nss != 0 && result[0].val_nss == result[1].val_nss,
+          "fixations outside the picture are left out, also where the frame goes on %s",
+          r ? ctx->error : "");
+    for (int below = 0; below < 2; below++) sal_net_free(ctx, net[below]);
+}
+
 /* What no training comes of is refused at once, and weights that were lost in the last step. */
 static void test_senseless(sal_ctx *ctx) {
     for (int k = 0; k < 10; k++) {
@@ -598,6 +635,7 @@ int main(void) {
     test_overlooked(&ctx);
     test_memory(&ctx);
     test_unseen(&ctx);
+    test_below(&ctx);
     test_senseless(&ctx);
     remove(LOG);
     return test_done();
