@@ -286,7 +286,7 @@ SALDEF sal_result sal_resize(sal_ctx *ctx, float *out, int ow, int oh, const flo
                              int h, int channels, sal_filter filter);
 
 /* Gaussian blur of one plane: taps up to floor(cut * sigma + 0.5) pixels away, weights normalised.
-   out may be in. sigma <= 0 copies. */
+   out may be in. sigma <= 0 copies. Values are at most half of FLT_MAX. */
 typedef enum sal_border {
     SAL_BORDER_ZERO,            /* nothing outside */
     SAL_BORDER_REPLICATE,       /* the last pixel again and again: a a a | a b c */
@@ -304,7 +304,8 @@ SALDEF sal_result sal_image_new(sal_ctx *ctx, int w, int h, sal_image *image);
    orientation (not with ctx->as_stored). Transparent parts of `data` are white, or black if the
    opaque ones are so bright that white would hide them. The colour profile is not applied, but kept
    for sal_image_save. Damaged and truncated files are errors (of a PNG the CRC of each chunk is
-   verified, but not the Adler-32 of the unpacked rows). With SALIENCY_NO_STB only BMP, PPM and PGM
+   verified, but not the Adler-32 of the unpacked rows; the pixels of a JPEG have no check sum, so
+   that damage in the middle of them can go unseen). With SALIENCY_NO_STB only BMP, PPM and PGM
    are read. */
 SALDEF sal_result sal_image_load_memory(sal_ctx *ctx, const void *bytes, size_t size,
                                         const char *name, sal_image *image);
@@ -375,7 +376,8 @@ typedef struct sal_pool {
     int oh, ow;
 } sal_pool;
 
-/* Compute oh and ow; SAL_ERR_SHAPE if the window does not fit into the padded input. */
+/* Compute oh and ow; SAL_ERR_SHAPE if the window does not fit into the padded input, or stride or
+   dilation is below 1. */
 SALDEF sal_result sal_conv_fit(sal_conv *s);
 /* valid: floor((H-k)/s)+1; same: ceil(H/s), the larger half of the padding at the bottom, right. */
 SALDEF sal_result sal_pool_fit(sal_pool *s, sal_padding padding);
@@ -1033,7 +1035,8 @@ typedef enum sal_classical_kind {
 SALDEF const char *sal_classical_name(sal_classical_kind kind);
 SALDEF sal_result sal_classical_from_name(const char *name, sal_classical_kind *kind);
 /* The map of a picture, of its size: finite, from 0 to a maximum of 1 (all 1 where the model finds
-   no difference, as in a picture of one colour). The caller frees the map. */
+   no difference, as in a picture of one colour; 0 where the picture is transparent). The caller
+   frees the map. */
 SALDEF sal_result sal_classical(sal_ctx *ctx, sal_classical_kind kind, const sal_image *image,
                                 sal_map *map);
 /* out (h, w) = exp(-dx^2 / 2 (sx w)^2 - dy^2 / 2 (sy h)^2), dx and dy from the centre. The prior of
@@ -1558,6 +1561,7 @@ SALDEF sal_result sal_number_parse(const char **text, double *out) {
         power += sign * exponent;
     }
     *out = (double)value;
+    if (value && power < -300) { *out /= 1e300; power += 300; }     /* pow would be infinite */
     if (value) *out = power < 0 ? *out / pow(10, -power) : *out * pow(10, power);
     if (negative) *out = -*out;
     *text = s;
@@ -1675,8 +1679,8 @@ SALDEF void sal_free(sal_ctx *ctx, void *memory) {
     void *raw;
     if (!memory) return;
     memcpy(&raw, (unsigned char *)memory - sizeof raw, sizeof raw);
-    if (ctx->free) ctx->free(ctx->user, raw);
-    else if (!ctx->alloc) free(raw);
+    if (!ctx->alloc) free(raw);
+    else if (ctx->free) ctx->free(ctx->user, raw);
 }
 
 /* An arena: many things that are released together. */
@@ -2287,6 +2291,26 @@ SALDEF void sal_tensor_read(const sal_tensor *t, size_t start, size_t count, flo
     }
 }
 
+/* 1 if every value is finite; of I8 all are. The exponent of infinity and NaN is all ones, so that
+   adding 1 to it carries into the sign's place; done for all values in eight bytes at once. */
+static int sal__all_finite(const void *data, size_t count, sal_dtype type) {
+    static const uint64_t ones[] = { 0x7F8000007F800000u, 0x7C007C007C007C00u,
+                                     0x7F807F807F807F80u, 0 };
+    static const uint64_t one[] = { 0x0080000000800000u, 0x0400040004000400u,
+                                    0x0080008000800080u, 0 };
+    const unsigned char *p = (const unsigned char *)data;
+    size_t size = count * sal_dtype_size(type), i = 0;
+    uint64_t carried = 0, bits;
+    for (; i + 8 <= size; i += 8) {
+        memcpy(&bits, p + i, 8);
+        carried |= (bits & ones[type]) + one[type];
+    }
+    bits = 0;
+    memcpy(&bits, p + i, size - i);
+    carried |= (bits & ones[type]) + one[type];
+    return !(carried & 0x8000800080008000u);
+}
+
 SALDEF void sal_safetensors_free(sal_ctx *ctx, sal_safetensors *file) {
     sal_free(ctx, file->data);
     sal_free(ctx, (void *)file->meta);
@@ -2353,6 +2377,7 @@ SALDEF void sal_bias_backward(float *dbias, const float *dout, int n, int c, int
    ========================================================================================== */
 
 SALDEF sal_result sal_conv_fit(sal_conv *s) {
+    if (s->stride < 1 || s->dilation < 1) return SAL_ERR_SHAPE;
     int h = s->ih + s->top + s->bottom - ((s->kh - 1) * s->dilation + 1);
     int w = s->iw + s->left + s->right - ((s->kw - 1) * s->dilation + 1);
     s->oh = h < 0 ? 0 : h / s->stride + 1;
@@ -3329,9 +3354,9 @@ typedef double sal__loss_rule(double p, double q, double *slope);
 static double sal__loss_distance(float *dx, const float *x, const float *y, size_t n,
                                  double weight, sal__loss_rule *rule) {
     double sx = SAL__LOSS_EPS, sy = SAL__LOSS_EPS, loss = 0, dot = 0, slope;
-    for (size_t i = 0; i < n; i++) { sx += SAL__MAX(x[i], 0); sy += y[i]; }
+    for (size_t i = 0; i < n; i++) { sx += x[i] < 0 ? 0 : x[i]; sy += y[i]; }   /* keeps NaN */
     for (size_t i = 0; i < n; i++) {
-        double p = SAL__MAX(x[i], 0) / sx;
+        double p = (x[i] < 0 ? 0 : x[i]) / sx;
         loss += rule(p, y[i] / sy, &slope);
         dot += slope * p;
     }
@@ -3426,7 +3451,7 @@ SALDEF double sal_loss_map(const sal_loss *loss, float *dx, const float *x, cons
 }
 
 /* "10*kl-2*cc-nss": terms with signs and factors. */
-SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss) {
+static sal_result sal__loss_read(sal_ctx *ctx, const char *text, sal_loss *loss) {
     const char *p = text;
     memset(loss, 0, sizeof *loss);
     loss->upsample = 1;
@@ -3466,6 +3491,12 @@ SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "the loss \"%s\" has no term, or none of finite "
                          "weight: write sam, or a sum like 10*kl-2*cc-nss", text);
     return SAL_OK;
+}
+
+SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss) {
+    sal_result r = sal__loss_read(ctx, text, loss);
+    if (r != SAL_OK) memset(loss, 0, sizeof *loss);
+    return r;
 }
 
 /* --- penalties and constraints ---------------------------------------------------------------- */
@@ -3987,6 +4018,11 @@ static sal_result sal__run_plan(sal_ctx *ctx, sal_run *run, const sal_run_desc *
     return run->backend->device ? run->backend->device->open(ctx, run) : SAL_OK;
 }
 
+/* Other weights have other ranges of values. */
+static void sal__net_forget_ranges(sal_net *net) {
+    for (int i = 0; i < net->layers; i++) net->layer[i].range = NULL;
+}
+
 static sal_result sal__run_open(sal_ctx *ctx, const sal_net *net, sal_net *learning,
                                 const sal_run_desc *desc, sal_run **out) {
     sal_run *run;
@@ -3996,6 +4032,9 @@ static sal_result sal__run_open(sal_ctx *ctx, const sal_net *net, sal_net *learn
     if (!h && !w) { h = net->desc.h; w = net->desc.w; }
     if (n < 1)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "a batch has at least one picture, not %d", n);
+    if (desc->input_gradient && (desc->gradient_of < 0 || desc->gradient_of >= net->layers))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no layer %d for gradient_of: %s has 0 to "
+                         "%d", desc->gradient_of, net->name, net->layers - 1);
     SAL__TRY(sal_net_shapes(ctx, net, w, h, shapes));
     for (int i = 0; i < net->layers; i++)
         if ((double)sal__shape_count(shapes[i]) * n > INT_MAX)      /* operators count in int */
@@ -4012,8 +4051,8 @@ static sal_result sal__run_open(sal_ctx *ctx, const sal_net *net, sal_net *learn
     run->training = desc->training; run->fixed_norm = desc->fixed_norm;
     run->start = 1; run->end = net->layers;
     run->kept = desc->input_gradient ? desc->gradient_of : -1;
-    if (run->kept >= net->layers) run->kept = -1;
     sal_result r = sal__run_plan(ctx, run, desc, shapes);
+    if (r == SAL_OK && run->gradient_floats) sal__net_forget_ranges(learning);
     if (r == SAL_OK) *out = run;
     else sal_run_close(ctx, run);
     return r;
@@ -4424,10 +4463,24 @@ static sal_epilogue sal__epilogue_of(const sal_run *run, int i) {
     return e;
 }
 
+/* A NaN must not get into a network: ReLU makes 0 of it, and a wrong map would come out. */
+static sal_result sal__input_check(sal_ctx *ctx, const sal_run *run, const float *input) {
+    if (input && !sal__all_finite(input, (size_t)run->n * 3 * run->h * run->w, SAL_DTYPE_F32))
+        return sal__fail(ctx, SAL_ERR_NUMERIC, "the input of %s has a value that is not finite",
+                         run->net->name);
+    for (int i = run->start; !input && i < run->end; i++)
+        for (int k = 0; k < run->net->layer[i].inputs; k++)
+            if (sal__root(run, run->net->layer[i].input[k]) == 0)
+                return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: layer %s reads the input, and there "
+                                 "is none (NULL)", run->net->name, run->net->layer[i].name);
+    return SAL_OK;
+}
+
 SALDEF sal_result sal_run_forward(sal_ctx *ctx, sal_run *run, const float *input) {
     if (sal_threads(ctx) > run->threads)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "this run was opened for %d threads, not %d",
                          run->threads, sal_threads(ctx));
+    SAL__TRY(sal__input_check(ctx, run, input));
     for (int i = 0; i < run->net->layers; i++)      /* the input's memory is the caller's */
         if (sal__root(run, i) == 0) run->value[i].data = (float *)(uintptr_t)input;
     if (run->device) return run->backend->device->forward(ctx, run, input);
@@ -4806,6 +4859,10 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_r
     if (!(fabs(rate) <= FLT_MAX) || !(fabs(momentum) <= FLT_MAX) || (adam && fabs(momentum) >= 1))
         return sal__fail(ctx, SAL_ERR_NUMERIC, "a learning rate of %g and a momentum of %g: both "
                          "must be finite%s", rate, momentum, adam ? ", and momentum below 1" : "");
+    if (!run->training || o->floats != run->gradient_floats)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "an optimiser of %.0f weights and a run in which "
+                         "%.0f learn: open the optimiser for this run", (double)o->floats,
+                         (double)run->gradient_floats);
     if (run->device)
         return run->backend->device->step(ctx, o, net, run, rate, momentum, norm);
     j.ctx = ctx;
@@ -5570,7 +5627,7 @@ static sal_result sal__param_own(sal_ctx *ctx, sal_param *p) {
 
 SALDEF sal_result sal_net_to_float(sal_ctx *ctx, sal_net *net) {
     for (int i = 0; i < net->params; i++) SAL__TRY(sal__param_own(ctx, &net->param[i]));
-    for (int i = 0; i < net->layers; i++) net->layer[i].range = NULL;
+    sal__net_forget_ranges(net);
     return SAL_OK;
 }
 
@@ -5659,6 +5716,7 @@ SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed) {
         else
             for (size_t j = 0; j < n; j++) x[j] = sal__init_constant(p, l->op, shallow);
     }
+    sal__net_forget_ranges(net);
     return SAL_OK;
 }
 
@@ -6372,23 +6430,11 @@ static sal_result sal__check_tensor(sal_ctx *ctx, const char *name, const sal_ne
     return SAL_OK;
 }
 
-/* 1 if every value is finite. The exponent of infinity and NaN is all ones, so that adding 1 to it
-   carries into the sign's place; done for all values in eight bytes at once. */
+/* 1 if every value, or the scale of every row, is finite. */
 static int sal__finite(const sal_tensor *t) {
-    static const uint64_t ones[] = { 0x7F8000007F800000u, 0x7C007C007C007C00u,
-                                     0x7F807F807F807F80u };
-    static const uint64_t one[] = { 0x0080000000800000u, 0x0400040004000400u,
-                                    0x0080008000800080u };
-    int scales = t->dtype == SAL_DTYPE_I8, type = scales ? SAL_DTYPE_F32 : t->dtype;
-    const unsigned char *p = (const unsigned char *)(scales ? t->scale : t->data);
-    size_t size = scales ? (size_t)t->dim[0] * 4 : sal_tensor_count(t) * sal_dtype_size(t->dtype);
-    uint64_t carried = 0, bits;
-    for (size_t i = 0; i < size; i += 8) {
-        bits = 0;
-        memcpy(&bits, p + i, SAL__MIN(size - i, 8));
-        carried |= (bits & ones[type]) + one[type];
-    }
-    return !(carried & 0x8000800080008000u);
+    if (t->dtype == SAL_DTYPE_I8)
+        return sal__all_finite(t->scale, (size_t)t->dim[0], SAL_DTYPE_F32);
+    return sal__all_finite(t->data, sal_tensor_count(t), t->dtype);
 }
 
 /* A NaN must not get into a network: ReLU makes 0 of it, and a wrong map would come out. */
@@ -7480,10 +7526,11 @@ SALDEF sal_result sal_inflate(sal_ctx *ctx, const void *stream, size_t size, con
 #else
     const unsigned char *p = (const unsigned char *)stream;
     int n = 0, right = 0;
-    char *bytes = size < 12 || size > INT_MAX ? NULL
+    char *bytes = size < 8 || size > INT_MAX ? NULL
                 : stbi_zlib_decode_malloc_guesssize((const char *)p, (int)size, 1 << 16, &n);
     uint32_t sum = bytes ? sal__adler32((const unsigned char *)bytes, (size_t)n) : 0;
-    for (size_t i = 4; bytes && i <= 11; i++)       /* stb does not check the sum at the end */
+    /* stb does not check the sum at the end */
+    for (size_t i = 4; bytes && i <= SAL__MIN(size, 11); i++)
         right |= sal__uint(p + size - i, 4, 1) == sum;
     if (right) *data = SAL__NEW(ctx, unsigned char, n);
     if (*data) memcpy(*data, bytes, (size_t)n);
@@ -7844,6 +7891,7 @@ SALDEF sal_result sal_image_save(sal_ctx *ctx, const char *path, const sal_image
     const unsigned char *data = image->data;
     unsigned char *grey, *profile = image->profile;
     int of_grey = profile && image->profile_size >= 128 && !memcmp(profile + 16, "GRAY", 4);
+    SAL__TRY(sal__check_size(ctx, path, image->w, image->h));
     if (image->rgba && sal__has_extension(path, ".png"))
         return sal__save_pixels(ctx, path, image->w, image->h, 4, image->rgba,
                                 of_grey ? NULL : profile, image->profile_size);
@@ -7869,12 +7917,21 @@ SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *ma
     return r;
 }
 
+/* Can a map be shown? */
+static sal_result sal__check_levels(sal_ctx *ctx, const sal_map *map) {
+    if (sal__all_finite(map->data, (size_t)map->w * map->h, SAL_DTYPE_F32)) return SAL_OK;
+    return sal__fail(ctx, SAL_ERR_NUMERIC, "a map of %d x %d has a value that is not finite: it "
+                     "cannot become grey levels or colours", map->w, map->h);
+}
+
 SALDEF sal_result sal_map_save_png(sal_ctx *ctx, const char *path, const sal_map *map) {
     size_t n = (size_t)map->w * map->h;
     float most = sal__positive_max(map->data, n);
     unsigned char *levels;
     if (!sal__has_extension(path, ".png"))
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: maps are written as .png (or .npy)", path);
+    SAL__TRY(sal__check_size(ctx, path, map->w, map->h));
+    SAL__TRY(sal__check_levels(ctx, map));
     SAL__TRY_NEW(levels, ctx, unsigned char, n);
     for (size_t i = 0; i < n; i++) levels[i] = sal__level(map->data[i], most);
     sal_result r = sal__save_pixels(ctx, path, map->w, map->h, 1, levels, NULL, 0);
@@ -7885,8 +7942,9 @@ SALDEF sal_result sal_map_save_png(sal_ctx *ctx, const char *path, const sal_map
 SALDEF sal_result sal_map_save_npy(sal_ctx *ctx, const char *path, const sal_map *map) {
     enum { START = 128 };       /* NumPy wants a multiple of 64 */
     size_t n = (size_t)map->w * map->h;
-    unsigned char *file = SAL__NEW(ctx, unsigned char, START + n * 4);
-    if (!file) return SAL_ERR_MEMORY;
+    unsigned char *file;
+    SAL__TRY(sal__check_size(ctx, path, map->w, map->h));
+    SAL__TRY_NEW(file, ctx, unsigned char, START + n * 4);
     memset(file, ' ', START);
     memcpy(file, "\x93NUMPY\x01\x00\x76\x00", 10);      /* version 1.0, 118 bytes of header */
     int length = snprintf((char *)file + 10, START - 10, "{'descr': '<f4', 'fortran_order': False, "
@@ -7934,6 +7992,7 @@ SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_ma
     int w = image->w, h = image->h;
     size_t n = (size_t)w * h;
     float a = opacity > 0 ? SAL__MIN(opacity, 1.0f) : 0;
+    SAL__TRY(sal__check_levels(ctx, map));
     SAL__TRY(sal_image_new(ctx, w, h, out));
     float *fit = SAL__NEW(ctx, float, n);
     sal_result r = fit ? sal_resize(ctx, fit, w, h, map->data, map->w, map->h, 1, SAL_FILTER_LINEAR)
@@ -8954,7 +9013,8 @@ static sal_result sal__eval_open(sal_ctx *ctx, const sal_score_desc *d, int need
     if (!d->map || (needs & SAL_NEEDS_DENSITY && !d->density) ||
         (needs & SAL_NEEDS_BASELINE && !d->baseline))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "metrics: the %s is missing (NULL)",
-                         !d->map ? "map" : !d->density ? "density" : "baseline");
+                         !d->map ? "map" : needs & SAL_NEEDS_DENSITY && !d->density ? "density"
+                                  : "baseline");
     if ((needs & SAL_NEEDS_FIXATIONS && sal__bad_points(&d->fixations)) ||
         (needs & SAL_NEEDS_OTHERS && sal__bad_points(&d->others)))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "metrics: fixations without coordinates (NULL), or "
@@ -9510,7 +9570,11 @@ SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *d, double *value
         if (wanted & SAL_METRIC_BIT(i)) needs |= need;
         value[i] = NAN;
     }
-    sal_result r = sal__eval_open(ctx, d, needs, &e);
+    memset(&e, 0, sizeof e);
+    sal_result r = wanted >> SAL_METRIC_COUNT
+        ? sal__fail(ctx, SAL_ERR_ARGUMENT, "metrics: %#x has bits that are none of the %d metrics",
+                    wanted, SAL_METRIC_COUNT)
+        : sal__eval_open(ctx, d, needs, &e);
     for (int i = 0; i < SAL_METRIC_COUNT && r == SAL_OK; i++) {
         e.variant = sal__metric_at(i)->variant;
         if (wanted & SAL_METRIC_BIT(i)) r = sal__metric_at(i)->compute(&e, &value[i]);
@@ -9628,10 +9692,11 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
     float *smooth, power = d->power > 0 ? d->power : 1;
     size_t n = (size_t)rw * rh;
     memset(map, 0, sizeof *map);
-    for (size_t i = 0; i < n; i++)
-        if (!(fabs((double)raw[i]) <= FLT_MAX))
-            return sal__fail(ctx, SAL_ERR_NUMERIC, "%s returned a value that is not finite: are "
-                             "these its weights?", net->name);
+    SAL__TRY(sal__check_size(ctx, "raw output", rw, rh));
+    SAL__TRY(sal__check_size(ctx, "input", w, h));
+    if (!sal__all_finite(raw, n, SAL_DTYPE_F32))
+        return sal__fail(ctx, SAL_ERR_NUMERIC, "%s returned a value that is not finite: are these "
+                         "its weights?", net->name);
     SAL__TRY_NEW(smooth, ctx, float, n);
     sal_result r = sal_blur(ctx, smooth, raw, rw, rh, first, 4, SAL_BORDER_REPLICATE);
     if (r == SAL_OK)
@@ -9650,8 +9715,9 @@ SALDEF sal_result sal_predict_run(sal_ctx *ctx, sal_run *run, const sal_image *i
                                   sal_map *map) {
     float *input;
     memset(map, 0, sizeof *map);
-    if (run->n != 1)
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "this run predicts %d pictures at once, not one",
+    if (run->n != 1 || run->training)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "this run is for %s%d pictures at once: to predict "
+                         "one takes a run of sal_run_open", run->training ? "learning from " : "",
                          run->n);
     SAL__TRY_NEW(input, ctx, float, (size_t)3 * run->h * run->w);
     sal_result r = sal_preprocess(ctx, run->net, image, run->w, run->h, input);
@@ -9735,10 +9801,12 @@ SALDEF sal_result sal_map_adjust(sal_ctx *ctx, sal_map *map, double blur, double
             return sal__fail(ctx, SAL_ERR_NUMERIC, "a map that is blurred or raised to a power "
                              "needs finite values from 0 on, not %g at x %d, y %d",
                              (double)map->data[i], (int)(i % map->w), (int)(i / map->w));
-    if (blur > 0)
+    sal__map_normalise(map);                    /* large values would overflow */
+    if (blur > 0) {
         SAL__TRY(sal_blur(ctx, map->data, map->data, map->w, map->h,
                           blur * SAL__MAX(map->w, map->h), 4, SAL_BORDER_REPLICATE));
-    sal__map_normalise(map);                    /* large values would overflow */
+        sal__map_normalise(map);
+    }
     for (size_t i = 0; power > 0 && i < n; i++) map->data[i] = powf(map->data[i], (float)power);
     return SAL_OK;
 }
@@ -10104,7 +10172,7 @@ static sal_result sal__explain_net(sal_ctx *ctx, const sal_net *net, sal_net *ow
 static int sal__in_region(int x, int n, int side, int from, int part, int source, int sources,
                           int at, int size) {
     double centre = ((x + .5) * side / n - from) * sources / part + source;
-    return centre >= at && centre < at + size;
+    return centre >= at && centre < (double)at + size;
 }
 
 /* The number that is explained, of the run's output, and its gradient. */
@@ -11331,7 +11399,8 @@ static sal_result sal__features_open(sal__trainer *t) {
 
 static void sal__train_close(sal__trainer *t) {
     sal_ctx *ctx = t->ctx;
-    for (int i = 0; i < t->trains + t->vals; i++) sal__picture_drop(ctx, &t->picture[i]);
+    for (int i = 0; t->picture && i < t->trains + t->vals; i++)
+        sal__picture_drop(ctx, &t->picture[i]);
     if (t->features) fclose(t->features);
     sal_optim_close(ctx, t->optim);
     sal_free(ctx, t->recipe.data);

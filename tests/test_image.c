@@ -982,6 +982,41 @@ static sal_result everything(sal_ctx *ctx, const unsigned char *png, size_t size
     return r;
 }
 
+/* What could not be read again, or shows something else, is not written. */
+static void test_unwritable(sal_ctx *ctx) {
+    sal_map map = ZEROED;
+    sal_image image = ZEROED;
+    CHECK(sal_map_save_png(ctx, path_of("0.png"), &map) == SAL_ERR_ARGUMENT, "an empty map is no "
+          ".png: %s", sal_error(ctx));
+    CHECK(sal_map_save_npy(ctx, path_of("0.npy"), &map) == SAL_ERR_ARGUMENT, "and no .npy: %s",
+          sal_error(ctx));
+    CHECK(sal_image_save(ctx, path_of("0.jpg"), &image) == SAL_ERR_ARGUMENT, "an empty picture is no "
+          ".jpg: %s", sal_error(ctx));
+    if (sal_map_new(ctx, 3, 3, &map)) return;
+    for (int k = 0; k < 2; k++) {
+        map.data[4] = k ? (float)NAN : (float)INFINITY;
+        CHECK(sal_map_save_png(ctx, path_of("0.png"), &map) == SAL_ERR_NUMERIC, "%g is no grey level: "
+              "%s", map.data[4], sal_error(ctx));
+    }
+    CHECK(sal_path_kind(path_of("0.png")) < 0, "there is no file then");
+    sal_map_free(ctx, &map);
+}
+
+/* zlib.compress(b"abc") and zlib.compress(b"") of Python. */
+static void test_short_streams(sal_ctx *ctx) {
+    static const unsigned char abc[] = "\x78\x9c\x4b\x4c\x4a\x06\x00\x02\x4d\x01\x27",
+                               none[] = "\x78\x9c\x03\x00\x00\x00\x00\x01";
+    unsigned char *data;
+    size_t n;
+    CHECK(!sal_inflate(ctx, abc, 11, "abc", &data, &n) && n == 3 && !memcmp(data, "abc", 3),
+          "three bytes are unpacked");
+    sal_free(ctx, data);
+    CHECK(!sal_inflate(ctx, none, 8, "none", &data, &n) && n == 0, "and none %s", sal_error(ctx));
+    sal_free(ctx, data);
+    CHECK(sal_inflate(ctx, abc, 10, "cut", &data, &n) == SAL_ERR_FORMAT && !data, "but not a part: "
+          "%s", sal_error(ctx));
+}
+
 static void test_memory(void) {
     static const unsigned char rgb[10] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 };
     unsigned char png[200];
@@ -1024,6 +1059,8 @@ int main(void) {
     test_numpy(&ctx);
     test_colours(&ctx);
     test_memory();
+    test_unwritable(&ctx);
+    test_short_streams(&ctx);
     sal_dir_list(&ctx, folder, &names, &count);
     for (i = 0; i < count; i++) {
         temporary += strstr(names[i], ".tmp") != NULL;

@@ -32,6 +32,11 @@ static int reads(const char *text, double want, const char *rest) {
     return !sal_number_parse(&text, &got) && got == want && !strcmp(text, rest);
 }
 
+static int nearly(const char *text, double want) {
+    double got = -77;
+    return !sal_number_parse(&text, &got) && fabs(got / want - 1) < 1e-14;
+}
+
 static int none(const char *text) {
     const char *at = text;
     double got = -77;
@@ -48,6 +53,8 @@ static void numbers(const char *where) {
           "%s: a comma, a second point and a blank end a number", where);
     CHECK(none("") && none(".") && none("-") && none("1e") && none("1e+") && none("nan") &&
           none("inf") && none(" 1"), "%s: what is no number is none", where);
+    CHECK(nearly("1.2345678901234567e-300", 1.2345678901234567e-300) &&
+          nearly("2.2250738585072014e-308", DBL_MIN), "%s: the smallest numbers are not 0", where);
     memset(many, '0', sizeof many);
     many[0] = '1'; many[350] = '.'; many[sizeof many - 1] = 0;
     const char *at = many;

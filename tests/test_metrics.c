@@ -607,6 +607,22 @@ static void test_memory(void) {
 }
 
 /* Fixations that are not finite, or far outside, are nowhere. */
+static void test_misuse(void) {
+    static const float map[4] = { 1, 2, 3, 4 }, at[1] = { 0 };
+    double v[SAL_METRIC_COUNT];
+    sal_score_desc d;
+    memset(&d, 0, sizeof d);
+    d.w = d.h = 2; d.map = map; d.fixations.x = d.fixations.y = at; d.fixations.count = 1;
+    CHECK(sal_metric(&ctx, SAL_METRIC_IG, &d, v) == SAL_ERR_ARGUMENT &&
+          strstr(sal_error(&ctx), "the baseline"), "what a metric needs is named: %s",
+          sal_error(&ctx));
+    CHECK(sal_metric(&ctx, SAL_METRIC_CC, &d, v) == SAL_ERR_ARGUMENT &&
+          strstr(sal_error(&ctx), "the density"), "another needs this: %s", sal_error(&ctx));
+    d.metrics = SAL_METRIC_BIT(SAL_METRIC_NSS) | SAL_METRIC_BIT(SAL_METRIC_COUNT);
+    CHECK(sal_score(&ctx, &d, v) == SAL_ERR_ARGUMENT && v[SAL_METRIC_NSS] == 0, "a metric that there "
+          "is not is refused: %s", sal_error(&ctx));
+}
+
 static void test_odd_fixations(void) {
     const float nan = (float)NAN, inf = (float)INFINITY;
     sal_fixation odd[] = { { nan, 3, 0, 0, 0 }, { 3, nan, 0, 0, 0 }, { inf, 3, 0, 0, 0 },
@@ -643,8 +659,10 @@ static void test_odd_fixations(void) {
     unsigned char rgb[3];
     sal_image_new(&ctx, 12, 9, &image);
     for (i = 0; i < 9; i++) all.data[i] = i % 3 ? i % 3 > 1 ? nan : inf : -inf;
-    CHECK(sal_overlay(&ctx, &image, &all, nan, &shown) == SAL_OK, "an overlay of such a map, as "
-          "opaque as nothing, is a picture");
+    CHECK(sal_overlay(&ctx, &image, &all, 1, &shown) == SAL_ERR_NUMERIC, "such a map has no overlay: "
+          "%s", sal_error(&ctx));
+    CHECK(sal_overlay(&ctx, &image, &two, nan, &shown) == SAL_OK, "an overlay as opaque as nothing is "
+          "a picture");
     sal_colormap(nan, rgb);
     sal_image_free(&ctx, &image); sal_image_free(&ctx, &shown);
     sal_map_free(&ctx, &all); sal_map_free(&ctx, &two);
@@ -658,6 +676,7 @@ int main(void) {
     test_definitions();
     test_emd();
     test_odd_fixations();
+    test_misuse();
     test_unusual();
     test_memory();
     for (i = 0; i < SAL_METRIC_COUNT; i++) {

@@ -807,6 +807,92 @@ static void test_attention(sal_ctx *ctx) {
     sal_net_free(ctx, net);
 }
 
+/* --- what must not be taken for a prediction or a step ---------------------------------------- */
+
+static void test_inputs(sal_ctx *ctx) {
+    for (int k = 0; k < SAL_KIND_COUNT; k++) {
+        sal_net *net = NULL;
+        sal_run *run = NULL;
+        if (make_small(ctx, (sal_kind)k, &net) || sal_run_open(ctx, net, 1, 0, 0, &run)) {
+            CHECK(0, "%s", sal_error(ctx));
+            sal_net_free(ctx, net);
+            continue;
+        }
+        size_t n = 3 * (size_t)run->h * run->w;
+        float *input = (float *)calloc(n, sizeof(float));
+        input[n / 2] = k % 2 ? (float)NAN : (float)INFINITY;
+        sal_result bad = sal_run_forward(ctx, run, input);
+        CHECK(bad == SAL_ERR_NUMERIC, "an input with %g in it is refused: %s", input[n / 2],
+              sal_error(ctx));
+        CHECK(sal_run_forward(ctx, run, NULL) == SAL_ERR_ARGUMENT, "and none: %s", sal_error(ctx));
+        free(input);
+        sal_run_close(ctx, run);
+        sal_net_free(ctx, net);
+    }
+}
+
+static void test_wrong_runs(sal_ctx *ctx) {
+    sal_net *net = NULL;
+    sal_run *part = NULL, *all = NULL, *none = NULL;
+    sal_run_desc d = ZEROED;
+    sal_optim_desc od = ZEROED;
+    sal_optim *o = NULL;
+    sal_image photo = ZEROED;
+    sal_map map = ZEROED;
+    float raw[4] = { 0 };
+    od.rule = SAL_RULE_SGD;
+    d.training = 1;
+    d.freeze = "backbone.";
+    if (make_small(ctx, SAL_KIND_LITE, &net) || sal_image_new(ctx, 9, 7, &photo) ||
+        sal_run_open_desc(ctx, net, &d, &part) || sal_optim_open(ctx, &od, part, &o)) {
+        CHECK(0, "%s", sal_error(ctx));
+        return;
+    }
+    d.freeze = NULL;
+    d.from_features = 1;
+    CHECK(!sal_run_open_desc(ctx, net, &d, &all) &&
+          sal_run_forward(ctx, all, NULL) == SAL_ERR_ARGUMENT, "where nothing is frozen there are no "
+          "features to go on from: %s", sal_error(ctx));
+    CHECK(sal_optim_step(ctx, o, net, all, .1, .9, NULL) == SAL_ERR_ARGUMENT, "an optimiser takes no "
+          "step for another run: %s", sal_error(ctx));
+    CHECK(sal_predict_run(ctx, part, &photo, &map) == SAL_ERR_ARGUMENT, "a run that learns predicts "
+          "nothing: %s", sal_error(ctx));
+    d.input_gradient = 1;
+    for (int k = 0; k < 2; k++) {
+        d.gradient_of = k ? -1 : net->layers;
+        CHECK(sal_run_open_desc(ctx, net, &d, &none) == SAL_ERR_ARGUMENT && !none, "a layer that "
+              "there is not has no gradient: %s", sal_error(ctx));
+    }
+    CHECK(sal_postprocess(ctx, net, raw, 2, 2, 0, 2, 9, 7, &map) == SAL_ERR_ARGUMENT, "no map of an "
+          "input without width: %s", sal_error(ctx));
+    sal_image_free(ctx, &photo);
+    sal_optim_close(ctx, o);
+    sal_run_close(ctx, part);
+    sal_run_close(ctx, all);
+    sal_net_free(ctx, net);
+}
+
+/* The ranges of values in a file are those of its weights. */
+static void test_ranges(sal_ctx *ctx) {
+    for (int k = 0; k < 2; k++) {
+        sal_net *net = NULL;
+        sal_run *run = NULL;
+        sal_run_desc d = ZEROED;
+        d.training = 1; d.w = 64; d.h = 48;
+        int ranges = 0;
+        sal_result r = sal_net_load(ctx, "weights/lite.safetensors", &net);
+        for (int i = 0; r == SAL_OK && i < net->layers; i++) ranges += net->layer[i].range != NULL;
+        if (r == SAL_OK && k) r = sal_net_init(ctx, net, 1);
+        if (r == SAL_OK && !k) r = sal_run_open_desc(ctx, net, &d, &run);
+        for (int i = 0; r == SAL_OK && i < net->layers; i++)
+            if (net->layer[i].range) { CHECK(0, "layer %d keeps its range", i); break; }
+        CHECK(r == SAL_OK && ranges > 0, "%s, a network loses the ranges of %d layers %s",
+              k ? "with new weights" : "when it is to learn", ranges, r ? sal_error(ctx) : "");
+        sal_run_close(ctx, run);
+        sal_net_free(ctx, net);
+    }
+}
+
 int main(void) {
     sal_ctx ctx;
     memset(&ctx, 0, sizeof ctx);
@@ -824,5 +910,8 @@ int main(void) {
     test_explain(&ctx);
     test_explain_refusals(&ctx);
     test_attention(&ctx);
+    test_inputs(&ctx);
+    test_wrong_runs(&ctx);
+    test_ranges(&ctx);
     return test_done();
 }

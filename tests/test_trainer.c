@@ -5,6 +5,7 @@
 #include "../saliency.h"
 #include "test.h"
 #include "pool.h"
+#include "counter.h"
 
 #define STATE "build/test_trainer.state"
 #define LOG   "build/test_trainer.csv"
@@ -514,6 +515,29 @@ static void test_memory(sal_ctx *ctx) {
     }
 }
 
+/* A list of pictures that there is no memory for. */
+static void test_no_list(void) {
+    enum { MANY = 2000 };
+    int wrong = 0, leaks = 0;
+    for (int k = 1; k < 12; k++) {
+        counter c;
+        sal_ctx few = counted(&c);
+        sal_train_desc d = desc();
+        sal_train_result result;
+        sal_source source = { MANY, load, NULL, NULL };
+        sal_net *net = new_net(&few, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
+        int before = c.live;
+        d.train = &source;
+        c.calls = 0; c.fail_at = k;
+        wrong += sal_train(&few, net, &d, &result) != SAL_ERR_MEMORY;
+        c.fail_at = 0;
+        leaks += c.live != before;
+        sal_net_free(&few, net);
+    }
+    CHECK(!wrong && !leaks, "where there is no memory for the list of pictures, it is said so, and "
+          "nothing leaks");
+}
+
 /* As load, but it only claims that people looked. */
 static sal_result load_unseen(void *user, sal_ctx *ctx, int i, sal_sample *sample) {
     sal_result r = load(NULL, ctx, i, sample);
@@ -634,6 +658,7 @@ int main(void) {
     test_gradient(&ctx);
     test_overlooked(&ctx);
     test_memory(&ctx);
+    test_no_list();
     test_unseen(&ctx);
     test_below(&ctx);
     test_senseless(&ctx);

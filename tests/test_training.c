@@ -56,6 +56,16 @@ static void test_losses(void) {
         CHECK(fabs(value - want_value) < 1e-6 * (1 + fabs(want_value)) && d < 2e-6,
               "%s is %.5g as in PyTorch (%.5g), gradient off by %.1e", name, value, want_value, d);
     }
+    for (int k = 0; k < SAL_LOSS_COUNT; k++) {
+        float lost[63];
+        memcpy(lost, want("loss", "x", ""), sizeof lost);
+        lost[40] = (float)NAN;
+        value = losses[k].value(NULL, lost, want("loss", k == SAL_LOSS_NSS ? "fixations" : "density",
+                                                 ""), 63, 1);
+        CHECK(!(fabs(value) <= DBL_MAX), "%s of a map with a NaN is %g", losses[k].name, value);
+    }
+    CHECK(sal_loss_parse(&ctx, "kl+foo", &loss) == SAL_ERR_ARGUMENT && loss.upsample == 0 &&
+          loss.weight[SAL_LOSS_KL] == 0, "of a loss that is refused nothing is left: %s", ctx.error);
     memset(dx, 0, sizeof dx);
     CHECK(sal_loss_parse(&ctx, "sam", &loss) == SAL_OK && loss.upsample == 16, "sam compares maps "
           "enlarged 16 times");
