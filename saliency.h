@@ -10702,6 +10702,7 @@ typedef struct sal__picture {
     int points;
     int bad;                    /* cannot be read, and is skipped */
     int record;                 /* its place in the file of features */
+    uint64_t seen, wanted;      /* hashes of image, of density and points; 0 unless all are kept */
 } sal__picture;
 
 /* A size of the input, the sizes in which its pictures and densities are kept, and that of the maps
@@ -11168,10 +11169,19 @@ static void sal__recipe(const sal__trainer *t, sal__bytes *text) {
     sal__bytes_print(text, "\n");
 }
 
+/* What the samples look like; 0 if they are not all in memory. */
+static uint64_t sal__contents(const sal__trainer *t) {
+    uint64_t hash = 0;
+    for (int i = 0; t->cached && i < t->trains + t->vals; i++)
+        hash = hash * 31 + (t->picture[i].seen ^ t->picture[i].wanted);
+    return hash;
+}
+
 /* The best weights to out, everything to state; each file is whole or not there. */
 static sal_result sal__train_checkpoint(sal__trainer *t) {
-    const char *meta[4] = { "train.recipe", (char *)t->recipe.data, "train.at", NULL };
-    char numbers[80];
+    const char *meta[6] = { "train.recipe", (char *)t->recipe.data, "train.at", NULL,
+                            "train.contents", NULL };
+    char numbers[80], contents[24];
     uint64_t loss, best;
     sal_result r = SAL_OK;
     if (t->desc.rank) return SAL_OK;
@@ -11191,8 +11201,10 @@ static sal_result sal__train_checkpoint(sal__trainer *t) {
     memcpy(&best, &t->at.best, sizeof best);
     snprintf(numbers, sizeof numbers, "%d %d %d %llx %llx", t->at.epoch, t->at.step,
              t->at.best_epoch, (unsigned long long)loss, (unsigned long long)best);
+    snprintf(contents, sizeof contents, "%llx", (unsigned long long)sal__contents(t));
     meta[3] = numbers;
-    return sal_safetensors_save(t->ctx, t->desc.state, t->tensor, t->tensors, meta, 2);
+    meta[5] = contents;
+    return sal_safetensors_save(t->ctx, t->desc.state, t->tensor, t->tensors, meta, 3);
 }
 
 static sal_result sal__train_resume(sal__trainer *t) {
@@ -11207,6 +11219,12 @@ static sal_result sal__train_resume(sal__trainer *t) {
                       "there \"%.*s\", here \"%.*s\"", t->desc.state,
                       (int)SAL__MIN(strcspn(was, "\n"), (size_t)80), was,
                       (int)SAL__MIN(strcspn(is, "\n"), (size_t)80), is);
+    const char *contents = sal_safetensors_meta(&file, "train.contents");
+    unsigned long long looked = 0;
+    if (contents && sscanf(contents, "%llx", &looked) == 1 && looked && sal__contents(t) &&
+        looked != sal__contents(t) && r == SAL_OK)
+        r = sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s is for other pictures, densities or fixations "
+                      "under the same names", t->desc.state);
     for (int i = 0; r == SAL_OK && i < t->tensors; i++) {
         const sal_named_tensor *to = &t->tensor[i], *from = sal_safetensors_find(&file, to->name);
         size_t n = sal_tensor_count(&to->tensor);
@@ -11243,7 +11261,8 @@ static sal_result sal__train_resume(sal__trainer *t) {
 
 /* --- features of the frozen beginning, on disk -------------------------------------------------
 
-   128 bytes that say what they belong to, then for every picture, sorted by names, a record of it
+   128 bytes that say what they belong to (with a hash of the pictures, unless there was no room to
+   keep them all in memory), then for every picture, sorted by names, a record of it
    and, if pictures are mirrored, a mirrored one: half floats, clipped to their range, in the byte
    order of the machine (another order also changes the hash of the weights). A file that ends early
    is continued. */
@@ -11285,7 +11304,8 @@ static void sal__feature_header(sal__trainer *t, char *header) {
         float shown[4] = { d->mean[i], d->std[i], d->scale, (float)(d->bgr + 2 * (int)d->fit) };
         hash = sal__hash_on(hash, shown, sizeof shown);
     }
-    for (i = 0; i < t->records; i++) hash = hash * 31 + sal__hash(t->by_record[i]->name);
+    for (i = 0; i < t->records; i++)
+        hash = hash * 31 + (sal__hash(t->by_record[i]->name) ^ t->by_record[i]->seen);
     memset(header, ' ', SAL__FEATURE_HEADER);
     i = snprintf(header, SAL__FEATURE_HEADER, "saliency features 2, %s %d x %d, %d pictures%s, "
                  "%.0f halves, %08lx%08lx", t->net->name, t->run->h, t->run->w, t->records,
@@ -11458,7 +11478,13 @@ static sal_result sal__train_pictures(sal__trainer *t) {
 static void sal__load_task(void *arg, int index, int worker) {
     sal__trainer *t = (sal__trainer *)arg;
     sal__picture *s = &t->picture[t->first + index];
+    const sal__size *z = &t->size[s->size];
     sal_result r = sal__picture_load(&t->worker[worker], t, s);
+    if (r == SAL_OK) {
+        s->seen = sal__hash_on(0, s->image, (size_t)z->ih * z->iw * 3);
+        s->wanted = sal__hash_on(0, s->density, (size_t)z->dh * z->dw * sizeof *s->density);
+        s->wanted = sal__hash_on(s->wanted, s->point, 2 * (size_t)s->points * sizeof *s->point);
+    }
     if (r != SAL_OK && r != SAL_ERR_MEMORY && t->desc.skip) { s->bad = 1; r = SAL_OK; }
     if (r != SAL_OK && t->result[worker] == SAL_OK) t->result[worker] = r;
 }

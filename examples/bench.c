@@ -630,6 +630,8 @@ int main(int argc, char **argv) {
     o.runs = 5;
     status = read_options(argc, argv, table, COUNT(table), help, &rest);
     if (!status && rest) status = complain("%s: what to do with it? see bench --help", argv[0]);
+    if (!status && o.train) status = refuse("--layers --svg --dtype", "with --train");
+    if (!status && o.weights) status = refuse("-m --dtype", "with -w, which says it");
     if (!status && o.net && sal_kind_from_name(o.net, &kind))
         status = complain("there is no network called %s", o.net);
     if (!status && o.train && !o.net && !o.weights)

@@ -60,7 +60,7 @@ static inline int is_slash(char c) {
 
 /* Two paths with the same identity are one file, whatever links and capital letters are in the
    way. */
-typedef struct identity { unsigned long long device, file; } identity;
+typedef struct identity { unsigned long long device, file, changed; } identity;
 
 #ifdef _WIN32
 #ifdef _MSC_VER
@@ -111,6 +111,8 @@ static inline int identify(const char *path, identity *id) {
     if (!ok) return 0;
     id->device = info.dwVolumeSerialNumber;
     id->file = (unsigned long long)info.nFileIndexHigh << 32 | info.nFileIndexLow;
+    id->changed = (unsigned long long)info.ftLastWriteTime.dwHighDateTime << 32 |
+                  info.ftLastWriteTime.dwLowDateTime;
     return 1;
 }
 
@@ -170,6 +172,7 @@ static inline int identify(const char *path, identity *id) {
     if (stat(path, &s)) return 0;
     id->device = (unsigned long long)s.st_dev;
     id->file = (unsigned long long)s.st_ino;
+    id->changed = (unsigned long long)(s.st_ctime > s.st_mtime ? s.st_ctime : s.st_mtime);
     return 1;
 }
 
@@ -193,6 +196,23 @@ static inline void start_program(int argc, char **argv) {
 #endif
 }
 #endif
+
+/* 1 if the file was changed, or came to this place, after the other one. */
+static inline int is_newer(const char *path, const char *other) {
+    identity a, b;
+    return identify(path, &a) && identify(other, &b) && a.changed > b.changed;
+}
+
+/* FNV-1a of a file, to know it again; 0 if it cannot be read. */
+static inline unsigned long long file_hash(sal_ctx *ctx, const char *path) {
+    unsigned long long hash = 0xCBF29CE484222325u;
+    unsigned char *bytes;
+    size_t i, size;
+    if (sal_file_read(ctx, path, &bytes, &size)) return 0;
+    for (i = 0; i < size; i++) hash = (hash ^ bytes[i]) * 0x100000001B3u;
+    sal_free(ctx, bytes);
+    return hash;
+}
 
 /* --- medians of times ---------------------------------------------------------------------- */
 
@@ -398,6 +418,29 @@ static inline int read_value(const option *o, const char *value) {
     return 0;
 }
 
+/* The options on the command line, in its order. */
+static const char *given[256];
+static int givens;
+
+/* The first of the options `names` (a blank between two) that was given, or NULL. */
+static inline const char *given_of(const char *names) {
+    int i;
+    for (i = 0; i < givens; i++) {
+        size_t length = strlen(given[i]);
+        const char *at = names;
+        while (*at && (strncmp(at, given[i], length) || (at[length] && at[length] != ' ')))
+            at += strcspn(at, " ") + (at[strcspn(at, " ")] == ' ');
+        if (*at) return given[i];
+    }
+    return NULL;
+}
+
+/* What somebody asked for and would not get is refused: "--strips does nothing without --html". */
+static inline int refuse(const char *names, const char *why) {
+    const char *option = given_of(names);
+    return option ? complain("%s does nothing %s", option, why) : 0;
+}
+
 /* Reads the command line: -o VALUE, --opt VALUE or --opt=VALUE, -h, --help and --version; -- ends
    the options, and - alone is none. What is no option moves to the front of argv, *count of them.
    Returns 0 to go on, -1 if all is done (--help), 1 after a complaint: leave with finish(). */
@@ -423,6 +466,7 @@ static inline int read_options(int argc, char **argv, const option *options, int
             return -1;
         }
         if (k == n) return complain("%s is not an option; see %s --help", a, program);
+        if (givens < COUNT(given)) given[givens++] = options[k].name;
         if (options[k].kind == OPTION_FLAG) {
             if (value) return complain("%s takes no value; see %s --help", options[k].name,
                                        program);
@@ -753,6 +797,15 @@ static inline int find_pictures(sal_ctx *ctx, pictures *p, char **argument, int 
     return 0;
 }
 
+/* --- maps of other origin -------------------------------------------------------------------- */
+
+/* Maps may be coarser or finer than their pictures, but are of the same shape: within 3 % or, for
+   small ones, a pixel. */
+static inline int same_shape(int w, int h, int map_w, int map_h) {
+    double x = (double)map_h * w / h, y = (double)map_w * h / w;
+    return fabs(map_w - x) <= fmax(1, 0.03 * x) || fabs(map_h - y) <= fmax(1, 0.03 * y);
+}
+
 /* --- where results go ---------------------------------------------------------------------- */
 
 /* OUT is a folder if there is one of this name, or if its name ends in a slash. */
@@ -847,16 +900,50 @@ static inline int out_path(sal_ctx *ctx, const pictures *p, const char *out, con
     return is_standard(out) ? 0 : check_folder(path);
 }
 
-/* The tables of a data set in a folder are read: fixations.csv, .mat files. */
-static inline void take_tables(sal_ctx *ctx, pictures *p, const char *folder) {
+/* A data set in a folder is read: its tables (fixations.csv, sigma.csv, .mat files) and everything
+   in its folders. Other files beside these may be results. below: 0 for the set itself. */
+static inline void take_set(sal_ctx *ctx, pictures *p, const char *folder, int below) {
+    enum { DEPTH = 8 };
     char **names, path[PATH_ROOM];
     int i, count;
     if (sal_dir_list(ctx, folder, &names, &count)) return;
-    for (i = 0; i < count; i++)
-        if ((has_ending(names[i], ".mat") || !strncmp(names[i], "fixations", 9)) &&
-            snprintf(path, sizeof path, "%s/%s", folder, names[i]) < (int)sizeof path)
-            take(p, path);
+    for (i = 0; i < count; i++) {
+        if (snprintf(path, sizeof path, "%s/%s", folder, names[i]) >= (int)sizeof path) continue;
+        if (sal_path_kind(path) == 1) {
+            if (below < DEPTH) take_set(ctx, p, path, below + 1);
+        }
+        else if (below || has_ending(names[i], ".mat") || !strncmp(names[i], "fixations", 9) ||
+                 !strncmp(names[i], "sigma", 5)) take(p, path);
+    }
     sal_free(ctx, names);
+}
+
+/* 1 if both are one file, or would be. */
+static inline int same_place(const char *a, const char *b) {
+    const char *path[2];
+    identity id[2];
+    char folder[PATH_ROOM];
+    int k;
+    path[0] = a; path[1] = b;
+    if (identify(a, &id[0]) && identify(b, &id[1]))
+        return id[0].file == id[1].file && id[0].device == id[1].device;
+    for (k = 0; k < 2; k++) {
+        int length = (int)(sal_path_name(path[k]) - path[k]);
+        snprintf(folder, sizeof folder, "%.*s", length ? length : 2, length ? path[k] : "./");
+        if (!identify(folder, &id[k])) return 0;
+    }
+    return !strcmp(sal_path_name(a), sal_path_name(b)) && id[0].file == id[1].file &&
+           id[0].device == id[1].device;
+}
+
+/* Results must not replace each other. Empty paths are none. */
+static inline int all_different(char path[][PATH_ROOM], int count) {
+    int i, k;
+    for (i = 0; i < count; i++)
+        for (k = 0; k < i; k++)
+            if (*path[i] && *path[k] && same_place(path[i], path[k]))
+                return complain("%s: two results would be this file", path[i]);
+    return 0;
 }
 
 /* --- one after the other ------------------------------------------------------------------- */

@@ -32,7 +32,14 @@ static const char help[] =
 static int add(sal_net *into, const sal_net *from, double share) {
     int i;
     size_t k;
+    const sal_net_desc *a = &into->desc, *b = &from->desc;
     if (into->params != from->params) return complain("these are different networks");
+    if (a->fit != b->fit || a->bgr != b->bgr || a->scale != b->scale || a->blur != b->blur ||
+        memcmp(a->mean, b->mean, sizeof a->mean) || memcmp(a->std, b->std, sizeof a->std))
+        return complain("these networks differ in their input or in the blur of their maps: inspect "
+                        "shows both");
+    if (!given_of("--tone") && (a->power != b->power || a->floor != b->floor))
+        return complain("these networks have different tones: which one has OUT? --tone, please");
     for (i = 0; i < into->params; i++) {
         float *to = (float *)into->param[i].value.data;
         const float *x = (const float *)from->param[i].value.data;

@@ -195,7 +195,11 @@ static void print_json(const options *o, const char *picture, const photo *p, co
 
 /* The picture's own copy of the boost, in its size. */
 static sal_result fit_boost(sal_ctx *ctx, const sal_map *boost, const sal_map *map, sal_map *out) {
-    sal_result r = sal_map_new(ctx, map->w, map->h, out);
+    sal_result r;
+    if (!same_shape(map->w, map->h, boost->w, boost->h))
+        return fail(ctx, "--boost: a map of %d x %d for a picture of %d x %d: another shape", boost->w,
+                    boost->h, map->w, map->h);
+    r = sal_map_new(ctx, map->w, map->h, out);
     if (!r) r = sal_resize(ctx, out->data, map->w, map->h, boost->data, boost->w, boost->h, 1,
                            SAL_FILTER_LINEAR);
     return r;
@@ -227,6 +231,7 @@ static sal_result crop(sal_ctx *ctx, void *arg, const picture *of) {
     sal_map map, boost;
     sal_box *box = (sal_box *)sal_alloc(ctx, (size_t)d.boxes, sizeof *box);
     photo p;
+    int i;
     sal_result r = box ? photo_load(ctx, of->path, &p) : SAL_ERR_MEMORY;
     if (r) { sal_free(ctx, box); return r; }
     if (d.w > p.image.w || d.h > p.image.h) {
@@ -243,6 +248,10 @@ static sal_result crop(sal_ctx *ctx, void *arg, const picture *of) {
         d.boost = &boost;
     }
     if (!r) r = sal_crop(ctx, &map, &d, box);
+    for (i = 0; !r && i < d.boxes && box[i].w; i++) ;
+    if (!r && i < d.boxes)
+        complain("%s: %d of %d boxes; there is no room for more (smaller ones: --area)", of->path, i,
+                 d.boxes);
     if (!r) r = write_results(ctx, o, of, &p, &map, box);
     if (!r && o->json) print_json(o, of->path, &p, box);
     sal_map_free(ctx, &boost);
@@ -331,6 +340,8 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
     o->crop.boxes = 1;
     status = read_options(argc, argv, table, COUNT(table), help, &count);
     if (status) return status;
+    if (o->crop.w && refuse("--area --zoom --keep", "with --box, which says how large the box is"))
+        return 1;
     if (o->zoom && o->crop.keep <= 0) o->crop.keep = 0.75;
     if (o->uncut) o->crop.uncut = 0.5;
     if (o->crop.boxes > 1) o->pictures.several = 1;

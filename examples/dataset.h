@@ -1827,6 +1827,23 @@ static sal_result set__load_density(sal_ctx *ctx, const char *path, int w, int h
     return SAL_OK;
 }
 
+/* People look beside a picture now and then, but a quarter of their fixations there, or all of them
+   in its first pixel, are coordinates of something else: a screen, or shares of the picture. */
+static sal_result set__check_units(sal_ctx *ctx, const sal_item *item) {
+    enum { FEW = 8 };
+    int count = item->fixations + item->dropped, inside = 0;
+    for (int i = 0; i < item->fixations; i++)
+        inside += item->fixation[i].x <= 1 && item->fixation[i].y <= 1;
+    if (count >= FEW && 4 * item->dropped > count)
+        return set__fail(ctx, SAL_ERR_FORMAT, "%s: %d of %d fixations lie outside of its %d x %d "
+                         "pixels: coordinates are pixels of the picture", item->name, item->dropped,
+                         count, item->w, item->h);
+    if (inside >= FEW && inside == item->fixations && item->w > 2 && item->h > 2)
+        return set__fail(ctx, SAL_ERR_FORMAT, "%s: all %d fixations lie between 0 and 1: coordinates "
+                         "are pixels of the picture, not shares", item->name, inside);
+    return SAL_OK;
+}
+
 /* The loader proper; what it leaves behind on failure is released by its caller. */
 static sal_result set__load_item(sal_ctx *ctx, const sal_dataset *set, const sal_dataset_entry *e,
                                  int parts, sal_item *item) {
@@ -1861,6 +1878,7 @@ static sal_result set__load_item(sal_ctx *ctx, const sal_dataset *set, const sal
         sal_free(ctx, looks.list);
         SET__TRY(r);
         if (!item->fixation) return SAL_ERR_MEMORY;
+        SET__TRY(set__check_units(ctx, item));
     }
     if (make)
         return sal_density(ctx, item->fixation, item->fixations, item->w, item->h, item->sigma,

@@ -186,10 +186,11 @@ static int write_text(evaluation *e, const char *out, const char *name,
 }
 
 static int write_results(evaluation *e) {
-    return write_text(e, "-", "table", make_table) ||
-           (e->csv && write_text(e, e->csv, "evaluate.csv", make_csv)) ||
-           (e->json && write_text(e, e->json, "evaluate.json", make_json)) ||
-           (e->html && write_text(e, e->html, "evaluate.html", make_html));
+    int status = write_text(e, "-", "table", make_table);   /* each, whatever became of the others */
+    if (e->csv) status |= write_text(e, e->csv, "evaluate.csv", make_csv);
+    if (e->json) status |= write_text(e, e->json, "evaluate.json", make_json);
+    if (e->html) status |= write_text(e, e->html, "evaluate.html", make_html);
+    return status;
 }
 
 /* --- options ------------------------------------------------------------------------------- */
@@ -303,8 +304,8 @@ static int test_share_first(sal_dataset *set, double share) {
 }
 
 /* Before an hour of work: a place for each result, and only one on standard output? */
-static int check_output(evaluation *e, const char *out, const char *name) {
-    char path[PATH_ROOM];
+static int check_output(evaluation *e, const char *out, const char *name, char *path) {
+    *path = 0;
     if (!out) return 0;
     if (!is_standard(out)) return out_path(&e->ctx, &e->read, out, name, path);
     if (e->standard++) return complain("-: standard output takes one result only");
@@ -321,7 +322,8 @@ static void protect_set(evaluation *e) {
         if (entry->map) take(&e->read, entry->map);
         if (entry->fixations) take(&e->read, entry->fixations);
     }
-    take_tables(&e->ctx, &e->read, e->data);
+    take_set(&e->ctx, &e->read, e->data, 0);
+    for (i = 0; i < e->rows; i++) if (e->row[i].folder) take_set(&e->ctx, &e->read, e->row[i].folder, 1);
 }
 
 static int load_prior(evaluation *e) {
@@ -332,8 +334,10 @@ static int load_prior(evaluation *e) {
 }
 
 static int check_outputs(evaluation *e) {
-    return check_output(e, e->csv, "evaluate.csv") || check_output(e, e->json, "evaluate.json") ||
-           check_output(e, e->html, "evaluate.html");
+    char path[3][PATH_ROOM];
+    return check_output(e, e->csv, "evaluate.csv", path[0]) ||
+           check_output(e, e->json, "evaluate.json", path[1]) ||
+           check_output(e, e->html, "evaluate.html", path[2]) || all_different(path, 3);
 }
 
 /* Which pictures are scored. */
@@ -460,7 +464,9 @@ static int read_row(void *into, const char *option, const char *value) {
 static int merge_parts(evaluation *e, char **file, int count) {
     int i;
     if (!count) return complain("--merge: which JSON files? see evaluate --help");
-    if (e->data || e->rows || e->html || e->part.n || e->columns)
+    if (given_of("-m -w --maps --baselines --crop --data --split --skip-missing --any-size --limit "
+                 "--part --test-share --input --precision --domain --blur --power "
+                 "--viewing-distance --fit --steps --metrics --prior --seed --html --strips"))
         return complain("--merge takes JSON files, --csv, --json, --per-image and --quiet only");
     for (i = 0; i < count; i++) take(&e->read, file[i]);
     return check_outputs(e) || merge(e, file, count);
@@ -511,12 +517,24 @@ static int run(evaluation *e, int argc, char **argv) {
     e->ctx.seed = (uint64_t)e->seed;
     if (e->merge) return merge_parts(e, argv, count);
     if (count) return complain("%s: what to do with it? see evaluate --help", argv[0]);
+    if ((!e->html && refuse("--strips", "without --html")) ||
+        (e->fit && refuse("--blur --power --viewing-distance --domain", "beside --fit, which chooses "
+                          "it")) ||
+        (given_of("--viewing-distance") && refuse("--blur", "beside --viewing-distance, which sets "
+                                                  "it")))
+        return 1;
+    if (e->per_image && ((e->csv && is_standard(e->csv)) || (e->json && is_standard(e->json))))
+        return complain("-: standard output takes one result only; leave --per-image out");
+    if (given_of("--test-share") && e->test_share == 0)
+        return complain("--test-share 0: a share of 0 has no pictures");
     if (e->part.n && e->html)
         return complain("--html shows all pictures: it cannot be had of a part");
     if (e->part.n && e->fit)
         return complain("--fit looks at the first pictures of all, not of a part: fit first, then "
                         "give its settings to every part");
     choose_metrics(e);
+    if (!(e->metrics & SAL_METRIC_BIT(SAL_METRIC_IG)) && refuse("--prior", "without the metric IG"))
+        return 1;
     return open_all(e) || fit_rows(e) || evaluate(e);
 }
 

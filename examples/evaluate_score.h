@@ -71,13 +71,6 @@ static const char *metric_name(int m) { return metric_about(m)->name; }
 
 /* --- the maps of one picture ---------------------------------------------------------------- */
 
-/* Maps may be coarser or finer than their pictures, but are of the same shape: within 3 % or, for
-   small ones, a pixel. */
-static int same_shape(int w, int h, int map_w, int map_h) {
-    double x = (double)map_h * w / h, y = (double)map_w * h / w;
-    return fabs(map_w - x) <= MAX(1, 0.03 * x) || fabs(map_h - y) <= MAX(1, 0.03 * y);
-}
-
 static sal_result fit_map(sal_ctx *ctx, sal_map *map, int w, int h) {
     sal_map fitted;
     sal_result r;
@@ -90,8 +83,36 @@ static sal_result fit_map(sal_ctx *ctx, sal_map *map, int w, int h) {
     return SAL_OK;
 }
 
+/* How many pictures of the set have this name, whatever their folders and extensions are. */
+static int namesakes(const evaluation *e, const char *name) {
+    int i, count = 0, length = stem_length(name);
+    for (i = 0; i < e->set.count; i++) {
+        const char *other = sal_path_name(e->set.entry[i].name);
+        count += stem_length(other) == length && !memcmp(other, name, (size_t)length);
+    }
+    return count;
+}
+
+/* Colours do not say which of them is the most salient one. JPEG's rounding makes none. */
+static sal_result check_grey(sal_ctx *ctx, const char *path) {
+    sal_image image;
+    size_t i, n;
+    int most = 0;
+    sal_result r = sal_image_load(ctx, path, &image);
+    if (r) return r;
+    n = (size_t)image.w * (size_t)image.h;
+    for (i = 0; i < n; i++) {
+        const unsigned char *p = image.data + 3 * i;
+        most = MAX(most, MAX(abs(p[0] - p[1]), abs(p[1] - p[2])));
+    }
+    sal_image_free(ctx, &image);
+    return most <= 32 ? SAL_OK : fail(ctx, "%s: is in colours; a saliency map is grey", path);
+}
+
 /* DIR/NAME.npy, .png ... for picture NAME.jpg (which may lie in a sub-folder of the set). */
-static sal_result read_map(sal_ctx *ctx, const char *folder, const char *name, sal_map *map) {
+static sal_result read_map(sal_ctx *ctx, const evaluation *e, const char *folder, const char *name,
+                           sal_map *map) {
+    sal_result r;
     static const char *const end[] = { "npy", "png", "jpg", "jpeg", "bmp", "pgm", "NPY", "PNG",
                                        "JPG", "JPEG", "BMP", "PGM" };
     const char *slash = strrchr(name, '/'), *dot;
@@ -103,9 +124,13 @@ static sal_result read_map(sal_ctx *ctx, const char *folder, const char *name, s
         for (k = 0; k < COUNT(end); k++) {
             snprintf(path, sizeof path, "%s/%.*s.%s", folder,
                      dot ? (int)(dot - name) : (int)strlen(name), name, end[k]);
-            if (sal_path_kind(path) == 0)
-                return k % 6 == 0 ? sal_map_load_npy(ctx, path, map)
-                                  : sal_map_load_image(ctx, path, map);
+            if (sal_path_kind(path) != 0) continue;
+            if (!whole && namesakes(e, name) > 1)
+                return fail(ctx, "%s: for which of the pictures called %s? put it into a folder as "
+                            "they are", path, name);
+            if (k % 6 == 0) return sal_map_load_npy(ctx, path, map);
+            r = check_grey(ctx, path);
+            return r ? r : sal_map_load_image(ctx, path, map);
         }
     }
     snprintf(ctx->error, sizeof ctx->error, "%s: there is no map for %s (.npy, .png, .jpg ...)",
@@ -128,7 +153,7 @@ static sal_result row_map(sal_ctx *ctx, const evaluation *e, score_row *row, con
                           sal_map *map) {
     sal_result r;
     if (row->kind == MODEL) return sal_model_predict(ctx, &row->of, &item->image, map);
-    r = read_map(ctx, row->folder, item->name, map);
+    r = read_map(ctx, e, row->folder, item->name, map);
     if (!r && !e->any_size) r = check_shape(ctx, row->folder, item, map);
     if (!r && (row->of.blur > 0 || row->of.power > 0))
         r = sal_map_adjust(ctx, map, row->of.blur, row->of.power);

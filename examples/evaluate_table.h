@@ -136,6 +136,18 @@ static unsigned map_sum(const sal_map *map) {
     return sum;
 }
 
+/* Another number that tells networks of one shape apart: of their parameters, in 64 bits. */
+static unsigned long long net_sum(const sal_net *net) {
+    unsigned long long sum = 0xCBF29CE484222325u;
+    for (int i = 0; i < net->params; i++) {
+        const sal_tensor *p = &net->param[i].value;
+        const unsigned char *data = (const unsigned char *)p->data;
+        size_t size = sal_tensor_count(p) * sal_dtype_size(p->dtype);
+        for (size_t k = 0; k < size; k++) sum = (sum ^ data[k]) * 0x100000001B3u;
+    }
+    return sum;
+}
+
 /* What --merge needs: of which run this is a part, and every score to the last bit. */
 static void say_part(const evaluation *e, text *t) {
     int n, c;
@@ -144,9 +156,11 @@ static void say_part(const evaluation *e, text *t) {
     say(t, "\",\"run\":\"seed %d, split ", e->seed);
     say_name(t, e->split ? e->split : "-", 1);
     say(t, ", limit %d, test share %.17g, input %dx%d, domain %d, blur %.17g, power %.17g, steps %d, "
-        "f32 %d, any size %d, prior %08x\",\"total\":%d,\n \"columns\":[",
-        e->limit, e->test_share, e->input[0], e->input[1], e->domain, e->blur, e->power, e->steps,
-        e->float32, e->any_size, map_sum(&e->prior), e->images);
+        "f32 %d, any size %d, prior %08x", e->limit, e->test_share, e->input[0], e->input[1],
+        e->domain, e->blur, e->power, e->steps, e->float32, e->any_size, map_sum(&e->prior));
+    for (n = 0; n < e->rows; n++)
+        if (e->row[n].of.net) say(t, ", weights %016llx", net_sum(e->row[n].of.net));
+    say(t, "\",\"total\":%d,\n \"columns\":[", e->images);
     for (c = 0; c < e->columns; c++) say(t, "%s\"%s\"", c ? "," : "", metric_name(e->order[c]));
     say(t, "],\n \"pictures\":[");
     for (n = 0; n < e->scored; n++) {

@@ -362,6 +362,7 @@ int main(int argc, char **argv) {
     int count, status = read_options(argc, argv, table, COUNT(table), help, &count);
     if (!status && !count == !o.network)
         status = complain("one file, or -n NETWORK; see inspect --help");
+    if (!status && o.network) status = refuse("--stats --all", "with -n");
     if (status) return finish(status);
     if (o.network) return finish(inspect_network(&ctx, &o));
     o.file = argv[0];

@@ -408,7 +408,16 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
     };
     int count, status = read_options(argc, argv, table, COUNT(table), help, &count);
     if (status) return status;
+    if (o->self_test && (count || givens > 1))
+        return complain("--self-test takes no pictures and no other options");
     if (o->self_test) return self_test(ctx);
+    if ((given_of("--viewing-distance") && refuse("--blur", "beside --viewing-distance, which sets "
+                                                  "it")) ||
+        (o->frame[0] && refuse("--recursive --part", "with --frames")) ||
+        (!given_of("-o --overlay --npy --strip --parts --frames") && o->explain &&
+         refuse("--blur --power --viewing-distance --center", "for --explain, which looks at the "
+                "network's output")))
+        return 1;
     if (o->raw && !o->npy) return complain("--raw says what --npy writes: add --npy");
     if (o->frame[0]) return check_frames(o, argv, count);
     if (o->smooth > 0) return complain("--smooth is for video: add --frames");

@@ -30,7 +30,8 @@ static const char help[] =
     "\n"
     "The entropy of a map is that of the histogram of its 256 grey levels, in bits: few grey\n"
     "levels mean one clear peak on black. A run that was cut off goes on where it stopped; maps\n"
-    "that exist in OUT/candidates/ are not made again (so take another OUT for another model).\n"
+    "that exist in OUT/candidates/ and are newer than their photographs are not made again (so\n"
+    "another model or size needs another OUT).\n"
     "Photographs that cannot be read are reported, left out, and make the exit status 1.\n";
 
 typedef struct photo {
@@ -111,8 +112,8 @@ static void label(void *arg, int index, int worker) {
     sal_map map = { 0 }, small = { 0 };
     sal_result r = SAL_OK;
     map_path(candidate, sizeof candidate, j->out, "candidates", p->name);
-    if (sal_path_kind(candidate) != 0) {
-        snprintf(picture, sizeof picture, "%s/%s", j->images, p->name);
+    snprintf(picture, sizeof picture, "%s/%s", j->images, p->name);
+    if (sal_path_kind(candidate) != 0 || is_newer(picture, candidate)) {
         r = sal_image_load(ctx, picture, &image);
         if (!r) r = ask(ctx, j, worker, &image, &map);
         if (!r) r = sal_map_new(ctx, j->size, j->size, &small);
@@ -142,7 +143,7 @@ static sal_result keep(sal_ctx *ctx, const job *j, const photo *p) {
     snprintf(from, sizeof from, "%s/%s", j->images, p->name);
     snprintf(picture, sizeof picture, "%s/images/%s", j->out, p->name);
     map_path(to, sizeof to, j->out, "maps", p->name);
-    if (sal_path_kind(picture) == 0 && sal_path_kind(to) == 0) return SAL_OK;
+    if (sal_path_kind(picture) == 0 && sal_path_kind(to) == 0 && !is_newer(from, to)) return SAL_OK;
     r = sal_file_read(ctx, from, &bytes, &size);
     if (!r) r = sal_image_load_memory(ctx, bytes, size, from, &image);
     if (!r) r = image.turned ? sal_image_save(ctx, picture, &image)
@@ -193,12 +194,45 @@ static sal_result write_ranking(sal_ctx *ctx, const job *j, int count, int kept)
     return r;
 }
 
+/* What the maps depend on, beside the photographs: a line for each. */
+static int describe(sal_ctx *ctx, const job *j, char *text, int room) {
+    int i, n = snprintf(text, (size_t)room, "size %d\nmirror %d\n", j->size, j->mirror);
+    if (!j->files) n += snprintf(text + n, (size_t)(room - n), "model %s\n", j->name);
+    for (i = 0; i < j->files; i++)
+        n += snprintf(text + n, (size_t)(room - n), "weights %016llx\n", file_hash(ctx, j->weights[i]));
+    return n;
+}
+
+/* Maps that exist are taken as they are, so they must have been made with the same settings. */
+static int same_settings(sal_ctx *ctx, const job *j) {
+    char path[PATH_ROOM], now_set[512];
+    unsigned char *before = NULL;
+    size_t size = 0;
+    int n = describe(ctx, j, now_set, sizeof now_set), same;
+    snprintf(path, sizeof path, "%s/candidates/settings.txt", j->out);
+    if (sal_path_kind(path) < 0)
+        return sal_file_write(ctx, path, now_set, (size_t)n) ? complain("%s", sal_error(ctx)) : 0;
+    if (sal_file_read(ctx, path, &before, &size)) return complain("%s", sal_error(ctx));
+    same = (int)size == n && !memcmp(before, now_set, size);
+    sal_free(ctx, before);
+    if (same) return 0;
+    return complain("%s: its maps were made with other settings; choose another --out, or delete it",
+                    j->out);
+}
+
 /* The folders of the data set. The photographs must not lie in it: what is not kept is removed. */
-static int make_set(const job *j) {
+static int make_set(sal_ctx *ctx, const job *j) {
     static const char *const parts[] = { "candidates", "images", "maps" };
     char path[PATH_ROOM];
     identity from, to;
-    int i;
+    int i, here[3];
+    for (i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", j->out, parts[i]);
+        here[i] = sal_path_kind(path) >= 0;
+    }
+    if (!here[0] && (here[1] || here[2]))
+        return complain("%s: is a data set of other origin, and pictures of it could be removed; "
+                        "choose another --out", j->out);
     for (i = 0; i < 3; i++) {
         if (snprintf(path, sizeof path, "%s/%s/", j->out, parts[i]) >= (int)sizeof path ||
             !make_folders(path)) return complain("%s/%s: cannot be made a folder", j->out,
@@ -208,7 +242,7 @@ static int make_set(const job *j) {
             return complain("%s: these photographs would be overwritten; choose another --out",
                             j->images);
     }
-    return 0;
+    return same_settings(ctx, j);
 }
 
 /* Label all, rank, keep the first. */
@@ -257,6 +291,7 @@ static int read_command_line(sal_ctx *ctx, job *j, int argc, char **argv) {
     int count, status = read_options(argc, argv, table, COUNT(table), help, &count);
     if (status) return status;
     if (count) return complain("%s: what to do with it? see pretrain --help", argv[0]);
+    if (j->files && refuse("-m", "with -w")) return 1;
     if (!j->images || !j->out)
         return complain("which --images, and --out where? see pretrain --help");
     return 0;
@@ -320,7 +355,7 @@ int main(int argc, char **argv) {
     j.name = "gbvs";
     status = read_command_line(&ctx, &j, argc, argv);
     if (!status) status = find_photos(&ctx, &j);
-    if (!status) status = make_set(&j);
+    if (!status) status = make_set(&ctx, &j);
     if (!status) status = open_teachers(&ctx, &j);
     if (!status) status = pretrain(&ctx, &j);
     close_all(&ctx, &j);

@@ -424,6 +424,9 @@ static int change_recipe(sal_ctx *ctx, sal_train_desc *d, const options *o) {
     if (o->schedule && parse_schedule(&d->schedule, o->schedule)) return 1;
     if (o->rate && range("--lr", o->rate, &d->schedule.rate, &d->schedule.rate_end)) return 1;
     if (o->rate && !o->schedule && strchr(o->rate, ':')) d->schedule.kind = SAL_SCHEDULE_LINEAR;
+    if (o->rate && strchr(o->rate, ':') && d->schedule.kind != SAL_SCHEDULE_LINEAR)
+        return complain("--lr %s: two rates are for --schedule linear", o->rate);
+    if (d->optim.rule == SAL_RULE_RMSPROP && refuse("--momentum", "with rmsprop")) return 1;
     if (o->momentum && range("--momentum", o->momentum, &d->momentum, &d->momentum_end)) return 1;
     if (o->epochs >= 0) d->epochs = o->epochs;
     if (o->batch >= 0) d->batch = o->batch;
@@ -500,7 +503,7 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
         option_number("--checkpoint", &o->checkpoint, 0, 1e9),
         option_text("--log", &o->log),
         option_text("--plot", &o->plot),
-        option_number("--memory", &o->memory, 0, 1e9),
+        option_number("--memory", &o->memory, 1, 1e9),
         option_whole("--threads", &ctx->threads, 1, MOST_THREADS),
         option_flag("--quiet", &o->quiet),
     };
@@ -516,6 +519,9 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
     if (count) return complain("%s is not an option; see train --help", argv[0]);
     if (!o->data) return complain("which --data? see train --help");
     if (!o->model && !o->init) return complain("which network (-m)? see train --help");
+    if (o->init && refuse("-m --start", "with --init, which says where the network begins")) return 1;
+    if (o->val && refuse("--val-split", "with --val")) return 1;
+    if (!o->val && o->val_split == 0 && refuse("--select --patience", "without validation")) return 1;
     return 0;
 }
 
@@ -546,7 +552,7 @@ static int choose_folders(sal_folders_desc *sets, const options *o, folders *f) 
 
 /* Where the results go: files, or folders for them, but none that is read. */
 static int choose_files(sal_ctx *ctx, const char *network, const sal_folders_desc *sets,
-                        const options *o, char file[3][PATH_ROOM]) {
+                        const options *o, char file[5][PATH_ROOM]) {
     const char *given[3];
     char name[PATH_ROOM];
     pictures read;
@@ -554,11 +560,12 @@ static int choose_files(sal_ctx *ctx, const char *network, const sal_folders_des
     memset(&read, 0, sizeof read);
     snprintf(name, sizeof name, "%s.safetensors", network);
     given[0] = o->out ? o->out : name; given[1] = o->log; given[2] = o->plot;
+    memset(file, 0, 5 * sizeof *file);
     if (o->init) take(&read, o->init);
     if (o->backbone) take(&read, o->backbone);
     if (o->head) take(&read, o->head);
-    for (i = 0; i < sets->datas; i++) take_tables(ctx, &read, sets->data[i]);
-    for (i = 0; i < sets->vals; i++) take_tables(ctx, &read, sets->val[i]);
+    for (i = 0; i < sets->datas; i++) take_set(ctx, &read, sets->data[i], 0);
+    for (i = 0; i < sets->vals; i++) take_set(ctx, &read, sets->val[i], 0);
     for (i = 0; i < 3 && !status; i++) {
         if (!given[i]) continue;
         if (is_standard(given[i])) status = complain("-: train writes files only");
@@ -566,6 +573,9 @@ static int choose_files(sal_ctx *ctx, const char *network, const sal_folders_des
                                i == 0 ? name : i == 1 ? "train.csv" : "train.svg",
                                file[i]);
     }
+    if (snprintf(file[3], PATH_ROOM, "%s.state", file[0]) >= PATH_ROOM) file[3][0] = 0;
+    if (o->features) snprintf(file[4], PATH_ROOM, "%s", o->features);
+    if (!status) status = all_different(file, 5);
     pictures_free(&read);
     return status;
 }
@@ -574,10 +584,13 @@ static int train(sal_ctx *ctx, sal_net *net, sal_train_desc *d, const sal_folder
                  const options *o) {
     sal_train_result result;
     view v;
-    char file[3][PATH_ROOM], *out = file[0], state[PATH_ROOM + 8], nss[32];
+    char file[5][PATH_ROOM], *out = file[0], state[PATH_ROOM + 8], nss[32];
     memset(&v, 0, sizeof v);
     if (choose_files(ctx, net->name, sets, o, file)) return 1;
     snprintf(state, sizeof state, "%s.state", out);
+    if (o->resume && sal_path_kind(state) < 0 && sal_path_kind(out) == 0)
+        return complain("%s: there is no %s to resume from, and what was trained would be lost; begin "
+                        "without --resume, or from it by --init", out, state);
     d->out = out; d->state = state;
     v.log = o->log && !d->rank ? file[1] : NULL;
     v.plot = o->plot && !d->rank ? file[2] : NULL;

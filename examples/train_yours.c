@@ -29,13 +29,15 @@ static sal_result draw(void *first, sal_ctx *ctx, int i, sal_sample *s) {
     return sal_density(ctx, s->fixation, PEOPLE, W, H, 5, &s->density);     /* sigma: 5 pixels */
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     int first = 1, later = 1001;
     sal_source mine = { 48, draw, &first, NULL }, others = { 12, draw, &later, NULL };
     sal_train_desc d = sal_train_desc_paper(SAL_KIND_LITE);
     sal_train_result result;
     sal_ctx ctx = { 0 };
     sal_net *net = NULL;
+    (void)argv;
+    if (argc > 1) return fprintf(stderr, "usage: train_yours (it writes yours.safetensors)\n"), 2;
     d.train = &mine; d.val = &others;
     d.freeze = "backbone."; d.epochs = 3; d.out = "yours.safetensors";
     sal_result r = sal_net_load_lite(&ctx, &net);

@@ -194,6 +194,40 @@ static void test_sizes(sal_ctx *ctx) {
     remove(STATE);
 }
 
+/* As load; with `user`, an int: 1 for other densities, 2 for other pictures. */
+static sal_result load_changed(void *user, sal_ctx *ctx, int i, sal_sample *sample) {
+    TRY(load(NULL, ctx, i, sample));
+    if (*(int *)user == 1) sample->density.data[7] = .5f;
+    if (*(int *)user == 2) sample->image.data[7] ^= 32;
+    return SAL_OK;
+}
+
+/* Other pictures under the same names are other samples. */
+static void test_changed(sal_ctx *ctx) {
+    static const char features[] = "build/test_trainer.features";
+    int change = 0;
+    sal_source source = { LEARN, load_changed, &change, info };
+    sal_train_desc d = desc();
+    d.train = &source; d.state = STATE; d.progress = stop_after_two;
+    remove(STATE); remove(features);
+    CHECK(resume(ctx, &d, 0) == SAL_OK, "a training is stopped %s", sal_error(ctx));
+    d.progress = NULL; d.resume = 1;
+    for (change = 1; change < 3; change++)
+        CHECK(resume(ctx, &d, 0) == SAL_ERR_ARGUMENT && strstr(ctx->error, "under the same names"),
+              "it does not go on with other %s: %s", change == 1 ? "densities" : "pictures",
+              ctx->error);
+    d = desc();
+    d.train = &source; d.freeze = "conv"; d.dropout = 0; d.features = features; d.epochs = 1;
+    change = 0;
+    CHECK(resume(ctx, &d, 0) == SAL_OK, "features are cached %s", sal_error(ctx));
+    change = 1;
+    CHECK(resume(ctx, &d, 0) == SAL_OK, "they serve for other densities, too %s", sal_error(ctx));
+    change = 2;
+    CHECK(resume(ctx, &d, 0) == SAL_ERR_FORMAT && strstr(ctx->error, "of these pictures"),
+          "but not for other pictures: %s", sal_error(ctx));
+    remove(STATE); remove(features);
+}
+
 /* --- the central square ----------------------------------------------------------------------- */
 
 /* As load, but with more at both sides, where people looked, too. */
@@ -651,6 +685,7 @@ int main(void) {
     pool_use(&ctx, 2);
     test_recipes(&ctx);
     test_resume(&ctx);
+    test_changed(&ctx);
     test_sizes(&ctx);
     test_square(&ctx);
     test_best(&ctx);
