@@ -7929,7 +7929,8 @@ SALDEF sal_result sal_map_save_png(sal_ctx *ctx, const char *path, const sal_map
     float most = sal__positive_max(map->data, n);
     unsigned char *levels;
     if (!sal__has_extension(path, ".png"))
-        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: maps are written as .png (or .npy)", path);
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: a map becomes a .png here; as .npy it is "
+                         "saved by --npy or sal_map_save_npy", path);
     SAL__TRY(sal__check_size(ctx, path, map->w, map->h));
     SAL__TRY(sal__check_levels(ctx, map));
     SAL__TRY_NEW(levels, ctx, unsigned char, n);
@@ -7943,6 +7944,8 @@ SALDEF sal_result sal_map_save_npy(sal_ctx *ctx, const char *path, const sal_map
     enum { START = 128 };       /* NumPy wants a multiple of 64 */
     size_t n = (size_t)map->w * map->h;
     unsigned char *file;
+    if (!sal__has_extension(path, ".npy"))
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: the name of a NumPy map ends in .npy", path);
     SAL__TRY(sal__check_size(ctx, path, map->w, map->h));
     SAL__TRY_NEW(file, ctx, unsigned char, START + n * 4);
     memset(file, ' ', START);

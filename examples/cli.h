@@ -489,7 +489,8 @@ static inline int read_options(int argc, char **argv, const option *options, int
 typedef struct model_options {
     const char *name, *weights;
     int input[2], domain, steps, center, float32;
-    int shared;                 /* 1: --input and --domain may be meant for another model */
+    int shared;                 /* 1: --input, --domain, --steps, --precision may be meant for
+                                   another model */
     double blur, power;
 } model_options;
 
@@ -539,6 +540,7 @@ static inline int open_model(sal_ctx *ctx, const model_options *o, sal_model *mo
     char path[PATH_ROOM];
     const char *weights = o->weights;
     sal_kind kind;
+    int learnt;                         /* steps of a ConvLSTM */
     if (o->name && !weights && !sal_kind_from_name(o->name, &kind) &&
         !(kind == SAL_KIND_LITE && ctx->weights)) {                          /* not built in */
         if (find_weights(o->name, path)) return 1;
@@ -546,18 +548,21 @@ static inline int open_model(sal_ctx *ctx, const model_options *o, sal_model *mo
     }
     sal_result r = sal_model_open(ctx, o->name, weights, model);
     if (r) return complain("%s", sal_error(ctx));
+    learnt = model->net ? model->net->desc.steps : 0;
     model->center = o->center;
     model->domain = o->domain;
     model->blur = o->blur;
     model->power = o->power;
-    if (o->steps && (!model->net || o->steps > model->net->desc.steps))
+    if (o->steps > learnt && !(o->shared && !learnt))
         r = fail(ctx, "--steps %d: %s has learnt %d steps of a ConvLSTM", o->steps, model->name,
-                 model->net ? model->net->desc.steps : 0);
+                 learnt);
     if (!r && !o->shared && o->domain && !has_domains(model))
         r = fail(ctx, "--domain %d: %s has no priors of data sets", o->domain, model->name);
     if (!r && !o->shared && o->input[0] && !model->net)
         r = fail(ctx, "--input: %s is not a network, it has a size of its own", model->name);
-    if (!r && o->steps) r = sal_net_steps(ctx, model->net, o->steps);
+    if (!r && !o->shared && given_of("--precision") && !model->net)
+        r = fail(ctx, "--precision: %s is not a network", model->name);
+    if (!r && o->steps && learnt) r = sal_net_steps(ctx, model->net, o->steps);
     if (o->float32 && model->net) model->net->desc.float32 = 1;
     if (!r && (o->input[0] || o->steps || o->float32))
         r = sal_model_resize(ctx, model, o->input[1], o->input[0]);
@@ -843,7 +848,8 @@ static inline int check_out(pictures *p, const char *out) {
     }
     if (!out || !is_folder(p, out)) return 0;
     if (snprintf(path, sizeof path, "%s/", out) >= (int)sizeof path || !make_folders(path))
-        return complain("%s: cannot be made a folder (several results need one)", out);
+        return complain(p->several ? "%s: cannot be made a folder (several results need one): %s"
+                                   : "%s: cannot be made a folder: %s", out, strerror(errno));
     return is_writable(path) ? 0 : complain("%s: cannot be written to: %s", out, strerror(errno));
 }
 

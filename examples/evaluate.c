@@ -253,7 +253,7 @@ static double (*new_values(int images))[SCORES] {
 }
 
 static int open_rows(evaluation *e) {
-    int k, i, same, networks = 0, domains = 0;
+    int k, i, same, networks = 0, domains = 0, maps = 0, learnt = 0;
     for (k = 0; k < e->rows; k++) {
         score_row *row = &e->row[k];
         if (row->kind == MAPS && sal_path_kind(row->folder) != 1)
@@ -262,6 +262,8 @@ static int open_rows(evaluation *e) {
         if (row->kind == MAPS) { row->of.blur = e->blur; row->of.power = e->power; }
         networks += row->of.net != NULL;
         domains += has_domains(&row->of);
+        maps += row->kind == MAPS;
+        learnt += row->of.net && row->of.net->desc.steps > 0;
         for (same = 1, i = 0; i < k; i++) if (!strcmp(e->row[i].name, row->name)) same++;
         if (same > 1) {
             size_t end = strlen(row->name);
@@ -273,9 +275,9 @@ static int open_rows(evaluation *e) {
     }
     if (e->domain && !domains)
         return complain("--domain %d: nothing here has priors of data sets", e->domain);
-    if ((e->input[0] || e->steps) && !networks)
-        return complain("%s is for networks: there is none here", e->steps ? "--steps" : "--input");
-    return 0;
+    return (!networks && refuse("--input --precision", "without a network")) ||
+           (!learnt && refuse("--steps", "without a network that has a ConvLSTM")) ||
+           (!maps && refuse("--any-size", "without --maps"));
 }
 
 /* The rows that options ask for, behind those that were named. */

@@ -179,14 +179,29 @@ static int by_entropy(const void *a, const void *b) {
     return strcmp(x->name, y->name);
 }
 
+/* A cell of a table: in quotes if it needs them. At most 255 characters of the name. */
+static const char *csv_text(char out[520], const char *name) {
+    char *to = out;
+    int i;
+    if (!strpbrk(name, ",\"\n\r")) { snprintf(out, 520, "%.255s", name); return out; }
+    *to++ = '"';
+    for (i = 0; name[i] && i < 255; i++) {
+        if (name[i] == '"') *to++ = '"';
+        *to++ = name[i];
+    }
+    *to++ = '"';
+    *to = 0;
+    return out;
+}
+
 static sal_result write_ranking(sal_ctx *ctx, const job *j, int count, int kept) {
-    char path[4096], *text = (char *)sal_alloc(ctx, (size_t)count + 1, 320);
+    char path[4096], cell[520], *text = (char *)sal_alloc(ctx, (size_t)count + 1, 600);
     int i, used;
     sal_result r;
     if (!text) return SAL_ERR_MEMORY;
     used = sprintf(text, "rank,file,entropy_bits,kept\n");
     for (i = 0; i < count && j->photos[i].entropy >= 0; i++)
-        used += sprintf(text + used, "%d,%.255s,%.6f,%d\n", i + 1, j->photos[i].name,
+        used += sprintf(text + used, "%d,%s,%.6f,%d\n", i + 1, csv_text(cell, j->photos[i].name),
                         j->photos[i].entropy, i < kept);
     snprintf(path, sizeof path, "%s/ranking.csv", j->out);
     r = sal_file_write(ctx, path, text, (size_t)used);

@@ -262,6 +262,60 @@ if [ -s prefix/share/saliency/juntingnet.safetensors ]; then
     says $? "and in weights/"
 fi
 
+# --- what would be lost or do nothing ------------------------------------------------------------
+evaluate="$build/evaluate --threads 1"
+train="$build/train -m juntingnet --epochs 1 --quiet"
+refused "--strips needs --html" "--strips does nothing without --html" $evaluate -m center --data few --strips 3
+refused "--fit chooses the blur" "--blur does nothing beside --fit" $evaluate -m center --data few --fit 1 --blur 0.1
+refused "--prior is for IG" "--prior does nothing" $evaluate -m center --data few --metrics CC --prior file.png
+refused "--merge reads its files only" "--merge takes JSON" $evaluate --merge x.json --limit 3
+refused "a share of 0 has no pictures" "test-share 0" $evaluate -m center --data few --test-share 0
+refused "standard output takes one result" "leave --per-image out" $evaluate -m center --data few --per-image --json -
+refused "one of two sets the blur" "--blur does nothing beside" $predict --blur 0.2 --viewing-distance 20 "$photo"
+refused "--explain looks at the network" "--power does nothing" "$build/predict" --explain why.png --power 2 "$photo"
+refused "--self-test is alone" "takes no pictures" "$build/predict" --self-test "$photo"
+refused "--box says how large the box is" "--area does nothing with --box" $crop --box 30x30 --area 0.2 "$photo"
+printf 'P5\n2 8\n255\n%016d' 0 >tall.pgm
+refused "a boost has the picture's shape" "another shape" $crop --boost tall.pgm -o cut.png few/images/a.png
+refused "--init says which network" "-m does nothing with --init" $train --init lite.safetensors --data few
+refused "a constant rate is one" "two rates" $train --data few --lr 1e-3:1e-4 --schedule constant
+refused "rmsprop has no momentum" "--momentum does nothing with rmsprop" $train --data few --opt rmsprop --momentum 0.5
+refused "two results are two files" "two results would be this file" $train --data few --val few --out x.safetensors --log ./x.safetensors
+refused "the state is one of them" "two results would be this file" $train --data few --val few --out x.safetensors --log x.safetensors.state
+refused "so are evaluate's" "two results would be this file" $evaluate -m center --data few --csv x.txt --json ./x.txt
+keeps "train does not write over a picture of the set" few/images/a.png $train --data few --val few --out few/images/a.png
+echo "image,sigma_px" >few/sigma.csv; echo "a.png,3" >>few/sigma.csv
+keeps "nor over its sigma.csv" few/sigma.csv $train --data few --val few --log few/sigma.csv
+mkdir -p maps && cp file.png maps/a.png
+keeps "evaluate does not write over maps" maps/a.png $evaluate --maps maps --any-size --data few --csv maps/a.png
+echo trained >old.safetensors
+keeps "resuming without a state does not begin anew" old.safetensors $train --data few --val few --out old.safetensors --resume
+
+"$build/convert" --tone 2,0 f32 lite.safetensors steep.safetensors >out 2>err
+refused "a mean of two tones has none" "different tones" "$build/convert" f32 lite.safetensors steep.safetensors mean.safetensors
+mkdir -p colours && cp "$photo" colours/a.jpg
+refused "a photograph is no saliency map" "is in colours" $evaluate --maps colours --any-size --data few --metrics NSS --quiet
+mkdir -p twins/images/x twins/images/y
+cp file.png twins/images/x/a.png; cp file.png twins/images/y/a.png
+printf 'image,x,y\nx/a.png,3,4\ny/a.png,5,6\n' >twins/fixations.csv
+refused "one map is not for two pictures" "which of the pictures called a" $evaluate --maps maps --data twins --metrics NSS --quiet
+mkdir -p units/images && cp file.png units/images/a.png
+awk 'BEGIN { print "image,x,y"; for (i = 0; i < 9; i++) print "a.png," i / 10 "," i / 9 }' >units/fixations.csv
+refused "shares are no pixels" "not shares" $evaluate -m center --data units --metrics NSS --quiet
+awk 'BEGIN { print "image,x,y"; for (i = 0; i < 9; i++) print "a.png," i * 900 "," i * 90 }' >units/fixations.csv
+refused "nor are the screen's pixels the picture's" "lie outside" $evaluate -m center --data units --metrics NSS --quiet
+
+pretrain="$build/pretrain --threads 1 --quiet -m center"
+mkdir -p human/images human/maps shots
+cp file.png human/images/b.png; cp file.png human/maps/b.png; cp "$photo" shots/b.jpg
+keeps "pretrain leaves a data set of other origin alone" human/maps/b.png $pretrain --images shots --out human --keep 1
+$pretrain --images shots --out labels >out 2>err && $pretrain --images shots --out labels >out 2>err
+says $? "pretrain goes on with its own"
+refused "but not with other settings" "other settings" $pretrain --images shots --out labels --size 16
+cp labels/maps/b.png before; sleep 1.1; cp "$photos/chelsea.jpg" shots/b.jpg
+$pretrain --images shots --out labels >out 2>err && cmp -s shots/b.jpg labels/images/b.jpg && ! cmp -s labels/maps/b.png before
+says $? "a photograph that was replaced is labelled anew"
+
 if [ "$skipped" = 0 ]; then echo "$passed passed, $failed failed"
 else echo "$passed passed, $failed failed, $skipped skipped"; fi
 [ "$failed" = 0 ]
