@@ -340,7 +340,7 @@ SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *ma
 /* 8-bit grey PNG: 255 * value / maximum, rounded; what is negative becomes 0. */
 SALDEF sal_result sal_map_save_png(sal_ctx *ctx, const char *path, const sal_map *map);
 SALDEF sal_result sal_map_load_npy(sal_ctx *ctx, const char *path, sal_map *map);
-/* NumPy .npy, version 1.0, float32, C order, (h, w). */
+/* NumPy, version 1.0, float32, C order, (h, w); the name ends in .npy. */
 SALDEF sal_result sal_map_save_npy(sal_ctx *ctx, const char *path, const sal_map *map);
 #endif
 
@@ -7945,7 +7945,7 @@ SALDEF sal_result sal_map_save_npy(sal_ctx *ctx, const char *path, const sal_map
     size_t n = (size_t)map->w * map->h;
     unsigned char *file;
     if (!sal__has_extension(path, ".npy"))
-        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: the name of a NumPy map ends in .npy", path);
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: a name for NumPy ends in .npy", path);
     SAL__TRY(sal__check_size(ctx, path, map->w, map->h));
     SAL__TRY_NEW(file, ctx, unsigned char, START + n * 4);
     memset(file, ' ', START);
@@ -13005,15 +13005,19 @@ static void sal__gemm_task(void *arg, int index, int worker) {
     int first = index % j->blocks * j->panels * 16, count = SAL__MIN(j->panels * 16, size - first);
     size_t pitch = (size_t)j->panels * 16;
     float *b = j->worker + worker * j->worker_size, *c = b + (size_t)j->k * pitch;
+    const sal_epilogue *e = j->e;
+    int plain = count % 16 == 0 && !e->scale && !e->bias && !e->add && !e->act;
+    if (plain) pitch = (size_t)size;            /* the sums are the output */
     sal__gemm_load(j, sample, first, count, b);
     for (int o = 0; o < oc; o += 6) {
         int rows = SAL__MIN(6, oc - o);
         size_t at = ((size_t)sample * oc + o) * size + first;
+        if (plain) c = j->out + at;
         for (int r = 0; r < rows; r++)          /* pieces of planes: no prefetcher follows them */
             for (int p = 0; p < count; p += 16)
                 SAL__PREFETCH(j->out + at + (size_t)r * size + p, 3);
         sal__gemm_rows(j, o, rows, (count + 15) / 16, b, c, pitch);
-        for (int r = 0; r < rows; r++, at += size)
+        for (int r = 0; r < rows && !plain; r++, at += size)
             sal__gemm_finish(j, o + r, j->out + at, c + r * pitch, at, count);
     }
 }
@@ -14579,56 +14583,24 @@ static void sal__fast_bias(sal_ctx *ctx, float *dbias, const float *dout, const 
     sal_parallel_for(ctx, (c + 63) / 64, sal__bias_task, &j);
 }
 
-/* Matrix product  c (m, n) = or, with `add`, += a (m, k) * b (k, n),  all with rows in memory. A
-   task packs 128 columns of b and does all rows of c. Scratch: sal__product_scratch floats. */
-enum { SAL__PRODUCT_KC = 256, SAL__PRODUCT_N = 128, SAL__PRODUCT_TILE = 6 * 32 };
-
-typedef struct sal__product_job {
-    const sal__isa *isa;
-    float *c, *worker;
-    const float *a, *b;
-    int m, n, k, add;
-} sal__product_job;
-
-static size_t sal__product_scratch(int threads) {
-    return (size_t)threads * (SAL__PRODUCT_TILE + SAL__PRODUCT_KC * SAL__PRODUCT_N);
+/* Matrix product  c (m, n) = or, with `add`, += a (m, k) * b (k, n),  all with rows in memory: a
+   1x1 convolution of one row of n pixels. */
+static sal_conv sal__product_conv(int m, int n, int k) {
+    sal_conv s = { 1, k, 1, n, m, 1, 1, 1, 1, 0, 0, 0, 0, 1, n };
+    return s;
 }
 
-static void sal__product_task(void *arg, int index, int worker) {
-    const sal__product_job *j = (const sal__product_job *)arg;
-    float *tile = j->worker + worker * sal__product_scratch(1), *b = tile + SAL__PRODUCT_TILE;
-    int first = index * SAL__PRODUCT_N, columns = SAL__MIN((int)SAL__PRODUCT_N, j->n - first);
-    int panels = (columns + 15) / 16, whole = columns / 32 * 32;
-    size_t n = (size_t)j->n, lda = (size_t)j->k;
-    for (int k = 0; k < j->k; k += SAL__PRODUCT_KC) {
-        int part = SAL__MIN((int)SAL__PRODUCT_KC, j->k - k);
-        const float *from = j->b + k * n + first;
-        for (int p = 0; p < part; p++, from += n)
-            for (int x = 0; x < panels * 16; x += 16) {
-                float *to = b + (size_t)x * SAL__PRODUCT_KC + p * 16;
-                SAL__PREFETCH(from + 12 * n + x, 3);
-                if (x + 16 <= columns) memcpy(to, from + x, 16 * sizeof(float));
-                else for (int i = 0; i < 16; i++) to[i] = x + i < columns ? from[x + i] : 0;
-            }
-        for (int i = 0; i < j->m; i += 6) {      /* whole rows of c: they are far apart */
-            const float *a = j->a + i * lda + k;
-            float *c = j->c + i * n + first;
-            int rows = SAL__MIN(6, j->m - i), add = j->add || k > 0;
-            j->isa->block(c, 16, n, a, 1, lda, b, 16 * SAL__PRODUCT_KC, whole / 16, part, rows, add,
-                          a);
-            j->isa->block(tile, 16, 32, a, 1, lda, b + whole * SAL__PRODUCT_KC,
-                          16 * SAL__PRODUCT_KC, panels - whole / 16, part, rows, 0, a);
-            for (int r = 0; r < rows; r++)
-                for (int x = whole; x < columns; x++)
-                    c[r * n + x] = (add ? c[r * n + x] : 0) + tile[r * 32 + x - whole];
-        }
-    }
+static size_t sal__product_scratch(int m, int n, int k, int threads) {
+    sal_conv s = sal__product_conv(m, n, k);
+    return sal__gemm_scratch(&s, threads);
 }
 
 static void sal__fast_product(sal_ctx *ctx, float *c, const float *a, const float *b, int m, int n,
-                              int k, int add, float *scratch) {
-    sal__product_job j = { sal__isa_of(ctx), c, scratch, a, b, m, n, k, add };
-    sal_parallel_for(ctx, (n + SAL__PRODUCT_N - 1) / SAL__PRODUCT_N, sal__product_task, &j);
+                              int k, int add, void *scratch) {
+    sal_conv s = sal__product_conv(m, n, k);
+    sal_epilogue e = SAL__ZEROED;
+    e.add = add ? c : NULL;
+    sal__gemm_run(ctx, c, b, a, &e, &s, scratch);
 }
 
 /* One sample. */
@@ -14860,6 +14832,7 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
     sal_conv s = sal__conv_of(l, run->n, in), d;
     sal_pool p = sal__pool_of(l, run->n, in);
     size_t ref = sal__scratch_ref(run, i), forward, data;
+    int nout;
     if (run->step[i].whole) return sal__whole_scratch(run, i);
     switch (l->op) {
     case SAL_OP_DEPTHWISE: return sal__fast_depthwise_scratch(&s, threads, training);
@@ -14867,9 +14840,12 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
     case SAL_OP_MAXPOOL:   return training ? ref : sal__pool_row(&p) * sizeof(float) * threads;
     case SAL_OP_DENSE:
         forward = sal__fast_dense_scratch(run->n, l->kernel, threads);
-        data = (sal__out_count(run, i) + 15) / 16 * 16 + sal__product_scratch(threads);
-        data *= sizeof(float);
-        return training ? SAL__MAX(SAL__MAX(forward, data), ref) : forward;
+        if (!training) return forward;
+        nout = (int)sal__shape_count(run->value[i].shape);
+        data = SAL__MAX(sal__product_scratch(nout, l->kernel, run->n, threads),
+                        sal__product_scratch(run->n, l->kernel, nout, threads)) +
+               ((size_t)run->n * nout + 15) / 16 * 16 * sizeof(float);
+        return SAL__MAX(SAL__MAX(forward, data), ref);
     case SAL_OP_CONV2D:
         if (run->step[i].wide < 0) break;
         d = sal__conv_of(&run->net->layer[run->step[i].wide], run->n, run->value[i].shape);

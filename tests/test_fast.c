@@ -454,8 +454,8 @@ static void product(trial *t) {
     for (int i = 0; !add && i < m * n; i++) want[i] = 0;
     for (int i = 0; !add && i < m * n; i++) c[i] = NAN;
     sal_dense_backward_data(want, a, b, m, n, k);       /* want += a b */
-    sal__fast_product(&t->ctx, c, a, b, m, n, k, add, (float *)scratch(t, sizeof(float) *
-                      sal__product_scratch(t->ctx.threads)));
+    sal__fast_product(&t->ctx, c, a, b, m, n, k, add,
+                      scratch(t, sal__product_scratch(m, n, k, t->ctx.threads)));
     agree(t, c, want, (size_t)m * n);
 }
 
