@@ -15449,12 +15449,10 @@ SAL__INLINE void SAL__K(taps_of)(const int count, float *out, size_t pitch,
             /* the vector's rest is overwritten by the next rows */
             sal__vstore(out, SAL__K(sum_taps)(f, 0, w, count, first, least, most));
         } else if (n < SAL__W) {
-            float line[SAL__W] = { 0 };
-            for (x = 0; x < n; x++) line[x] = out[x];
             last = first;
-            if (add) last = first + sal__vload(line);
-            sal__vstore(line, SAL__K(sum_taps)(f, 0, w, count, last, least, most));
-            for (x = 0; x < n; x++) out[x] = line[x];
+            if (add) last = first + sal__vload_part(out, (size_t)n);
+            last = SAL__K(sum_taps)(f, 0, w, count, last, least, most);
+            sal__vstore_part(out, last, (size_t)n);
         } else {
             last = first;
             if (rest) {
