@@ -12170,7 +12170,6 @@ SAL__INLINE int32_t sal__unit(const void *p) {
 #define sal__vmax SAL__K(vmax)
 #define sal__vfma SAL__K(vfma)                  /* a * b + c */
 #define sal__vfnma SAL__K(vfnma)                /* c - a * b */
-#define sal__vless SAL__K(vless)                /* yes where a < b, else no */
 #define sal__veven SAL__K(veven)                /* every other one of the numbers of a and b */
 #define sal__vodd SAL__K(vodd)
 #define sal__vzip_low SAL__K(vzip_low)          /* the numbers of a and b by turns: first half */
@@ -12210,9 +12209,6 @@ SAL__INLINE sal__v sal__vmin(sal__v a, sal__v b) { return _mm512_min_ps(a, b); }
 SAL__INLINE sal__v sal__vmax(sal__v a, sal__v b) { return _mm512_max_ps(a, b); }
 SAL__INLINE sal__v sal__vfma(sal__v a, sal__v b, sal__v c) { return _mm512_fmadd_ps(a, b, c); }
 SAL__INLINE sal__v sal__vfnma(sal__v a, sal__v b, sal__v c) { return _mm512_fnmadd_ps(a, b, c); }
-SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
-    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
-}
 SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) {
     return _mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22,
                                                        24, 26, 28, 30), b);
@@ -12282,9 +12278,6 @@ SAL__INLINE sal__v sal__vmin(sal__v a, sal__v b) { return _mm256_min_ps(a, b); }
 SAL__INLINE sal__v sal__vmax(sal__v a, sal__v b) { return _mm256_max_ps(a, b); }
 SAL__INLINE sal__v sal__vfma(sal__v a, sal__v b, sal__v c) { return _mm256_fmadd_ps(a, b, c); }
 SAL__INLINE sal__v sal__vfnma(sal__v a, sal__v b, sal__v c) { return _mm256_fnmadd_ps(a, b, c); }
-SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
-    return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
-}
 SAL__INLINE sal__v sal__avx2_order(sal__v x) {      /* quarters 0 2 1 3 */
     return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(x), 0xD8));
 }
@@ -12345,10 +12338,6 @@ SAL__INLINE sal__v sal__vfma(sal__v a, sal__v b, sal__v c) {
 SAL__INLINE sal__v sal__vfnma(sal__v a, sal__v b, sal__v c) {
     return _mm_sub_ps(c, _mm_mul_ps(a, b));
 }
-SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
-    sal__v less = _mm_cmplt_ps(a, b);
-    return _mm_or_ps(_mm_and_ps(less, yes), _mm_andnot_ps(less, no));
-}
 SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) { return _mm_shuffle_ps(a, b, 0x88); }
 SAL__INLINE sal__v sal__vodd(sal__v a, sal__v b) { return _mm_shuffle_ps(a, b, 0xDD); }
 SAL__INLINE sal__v sal__vzip_low(sal__v a, sal__v b) { return _mm_unpacklo_ps(a, b); }
@@ -12400,9 +12389,6 @@ SAL__INLINE sal__v sal__vmin(sal__v a, sal__v b) { return vminq_f32(a, b); }
 SAL__INLINE sal__v sal__vmax(sal__v a, sal__v b) { return vmaxq_f32(a, b); }
 SAL__INLINE sal__v sal__vfma(sal__v a, sal__v b, sal__v c) { return vfmaq_f32(c, a, b); }
 SAL__INLINE sal__v sal__vfnma(sal__v a, sal__v b, sal__v c) { return vfmsq_f32(c, a, b); }
-SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
-    return vbslq_f32(vcltq_f32(a, b), yes, no);
-}
 SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) { return vuzp1q_f32(a, b); }
 SAL__INLINE sal__v sal__vodd(sal__v a, sal__v b) { return vuzp2q_f32(a, b); }
 SAL__INLINE sal__v sal__vzip_low(sal__v a, sal__v b) { return vzip1q_f32(a, b); }
@@ -12459,10 +12445,6 @@ SAL__INLINE sal__v sal__vmax(sal__v a, sal__v b) {
 }
 SAL__INLINE sal__v sal__vfma(sal__v a, sal__v b, sal__v c) { return a * b + c; }
 SAL__INLINE sal__v sal__vfnma(sal__v a, sal__v b, sal__v c) { return c - a * b; }
-SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
-    sal__i less = wasm_f32x4_lt((sal__i)a, (sal__i)b);
-    return (sal__v)wasm_v128_bitselect((sal__i)yes, (sal__i)no, less);
-}
 SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) {
     return (sal__v)wasm_i32x4_shuffle((sal__i)a, (sal__i)b, 0, 2, 4, 6);
 }
@@ -12525,9 +12507,6 @@ SAL__INLINE sal__v sal__vmin(sal__v a, sal__v b) { return SAL__MIN(a, b); }
 SAL__INLINE sal__v sal__vmax(sal__v a, sal__v b) { return SAL__MAX(a, b); }
 SAL__INLINE sal__v sal__vfma(sal__v a, sal__v b, sal__v c) { return a * b + c; }
 SAL__INLINE sal__v sal__vfnma(sal__v a, sal__v b, sal__v c) { return c - a * b; }
-SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
-    return a < b ? yes : no;
-}
 SAL__INLINE sal__v sal__veven(sal__v a, sal__v b) { return a; }
 SAL__INLINE sal__v sal__vodd(sal__v a, sal__v b) { return b; }
 SAL__INLINE sal__v sal__vzip_low(sal__v a, sal__v b) { return a; }
@@ -14905,6 +14884,7 @@ SALDEF const sal_backend *sal_backend_cpu(void) {
 #define sal__vstore SAL__K(vstore)
 #define sal__vload_part SAL__K(vload_part)
 #define sal__vstore_part SAL__K(vstore_part)
+#define sal__vless SAL__K(vless)
 #define sal__iload SAL__K(iload)
 #define sal__istore_i SAL__K(istore_i)
 #define sal__iadd SAL__K(iadd)
@@ -14950,10 +14930,17 @@ SAL__INLINE sal__i sal__iadd(sal__i a, sal__i b) { return (sal__i)((sal__n)a + (
 SAL__INLINE sal__i sal__ishift(sal__i a, int n) { return (sal__i)((sal__n)a >> n); }
 SAL__INLINE sal__i sal__ileft(sal__i a, int n) { return (sal__i)((sal__n)a << n); }
 #if SAL__W > 1
+SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
+    sal__n less = (sal__n)(a < b);              /* all bits where a < b, else none */
+    return (sal__v)(((sal__n)yes & less) | ((sal__n)no & ~less));
+}
 SAL__INLINE sal__i sal__iwords(const void *p) { return sal__iload(p); }
 SAL__INLINE sal__i SAL__K(iunit)(const void *p) { return sal__iset(sal__unit(p)); }
 SAL__INLINE void sal__istore_i(void *p, sal__i x) { memcpy(p, &x, sizeof x); }
 #else                           /* in any byte order */
+SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
+    return a < b ? yes : no;
+}
 SAL__INLINE sal__i sal__iwords(const void *p) {
     int16_t x[2];
     memcpy(x, p, 4);
