@@ -419,18 +419,18 @@ static inline int read_value(const option *o, const char *value) {
 }
 
 /* The options on the command line, in its order. */
-static const char *given[256];
-static int givens;
+static const char *given_option[256];
+static int given_options;
 
 /* The first of the options `names` (a blank between two) that was given, or NULL. */
 static inline const char *given_of(const char *names) {
     int i;
-    for (i = 0; i < givens; i++) {
-        size_t length = strlen(given[i]);
+    for (i = 0; i < given_options; i++) {
+        size_t length = strlen(given_option[i]);
         const char *at = names;
-        while (*at && (strncmp(at, given[i], length) || (at[length] && at[length] != ' ')))
+        while (*at && (strncmp(at, given_option[i], length) || (at[length] && at[length] != ' ')))
             at += strcspn(at, " ") + (at[strcspn(at, " ")] == ' ');
-        if (*at) return given[i];
+        if (*at) return given_option[i];
     }
     return NULL;
 }
@@ -466,7 +466,7 @@ static inline int read_options(int argc, char **argv, const option *options, int
             return -1;
         }
         if (k == n) return complain("%s is not an option; see %s --help", a, program);
-        if (givens < COUNT(given)) given[givens++] = options[k].name;
+        if (given_options < COUNT(given_option)) given_option[given_options++] = options[k].name;
         if (options[k].kind == OPTION_FLAG) {
             if (value) return complain("%s takes no value; see %s --help", options[k].name,
                                        program);

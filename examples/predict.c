@@ -408,7 +408,7 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
     };
     int count, status = read_options(argc, argv, table, COUNT(table), help, &count);
     if (status) return status;
-    if (o->self_test && (count || givens > 1))
+    if (o->self_test && (count || given_options > 1))
         return complain("--self-test takes no pictures and no other options");
     if (o->self_test) return self_test(ctx);
     if ((given_of("--viewing-distance") && refuse("--blur", "beside --viewing-distance, which sets "
