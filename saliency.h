@@ -6659,6 +6659,13 @@ static sal_result sal__check_size(sal_ctx *ctx, const char *what, double w, doub
                      "their product at most %d", what, w, h, SAL_MAX_PIXELS);
 }
 
+/* Can a map be shown? */
+static sal_result sal__check_levels(sal_ctx *ctx, const sal_map *map) {
+    if (sal__all_finite(map->data, (size_t)map->w * map->h, SAL_DTYPE_F32)) return SAL_OK;
+    return sal__fail(ctx, SAL_ERR_NUMERIC, "a map of %d x %d has a value that is not finite: it "
+                     "cannot become grey levels or colours", map->w, map->h);
+}
+
 SALDEF sal_result sal_map_new(sal_ctx *ctx, int w, int h, sal_map *map) {
     memset(map, 0, sizeof *map);
     SAL__TRY(sal__check_size(ctx, "new map", w, h));
@@ -7915,13 +7922,6 @@ SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *ma
     if (r == SAL_OK) r = sal__channel(ctx, &image, 4, image.w, image.h, SAL_FILTER_AREA, map->data);
     sal_image_free(ctx, &image);
     return r;
-}
-
-/* Can a map be shown? */
-static sal_result sal__check_levels(sal_ctx *ctx, const sal_map *map) {
-    if (sal__all_finite(map->data, (size_t)map->w * map->h, SAL_DTYPE_F32)) return SAL_OK;
-    return sal__fail(ctx, SAL_ERR_NUMERIC, "a map of %d x %d has a value that is not finite: it "
-                     "cannot become grey levels or colours", map->w, map->h);
 }
 
 SALDEF sal_result sal_map_save_png(sal_ctx *ctx, const char *path, const sal_map *map) {
