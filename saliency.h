@@ -2291,24 +2291,16 @@ SALDEF void sal_tensor_read(const sal_tensor *t, size_t start, size_t count, flo
     }
 }
 
-/* 1 if every value is finite; of I8 all are. The exponent of infinity and NaN is all ones, so that
-   adding 1 to it carries into the sign's place; done for all values in eight bytes at once. */
-static int sal__all_finite(const void *data, size_t count, sal_dtype type) {
-    static const uint64_t ones[] = { 0x7F8000007F800000u, 0x7C007C007C007C00u,
-                                     0x7F807F807F807F80u, 0 };
-    static const uint64_t one[] = { 0x0080000000800000u, 0x0400040004000400u,
-                                    0x0080008000800080u, 0 };
-    const unsigned char *p = (const unsigned char *)data;
-    size_t size = count * sal_dtype_size(type), i = 0;
-    uint64_t carried = 0, bits;
-    for (; i + 8 <= size; i += 8) {
-        memcpy(&bits, p + i, 8);
-        carried |= (bits & ones[type]) + one[type];
-    }
-    bits = 0;
-    memcpy(&bits, p + i, size - i);
-    carried |= (bits & ones[type]) + one[type];
-    return !(carried & 0x8000800080008000u);
+/* 1 if n values are finite: 0 times infinity is NaN, and remains it in a sum. */
+static int sal__all_finite(const float *x, size_t n) {
+    enum { SIDE = 16 };
+    float sum[SIDE] = { 0 };
+    size_t i = 0;
+    for (; i + SIDE <= n; i += SIDE)
+        for (int l = 0; l < SIDE; l++) sum[l] += x[i + l] * 0;
+    for (; i < n; i++) sum[0] += x[i] * 0;
+    for (int l = 1; l < SIDE; l++) sum[0] += sum[l];
+    return sum[0] == 0;
 }
 
 SALDEF void sal_safetensors_free(sal_ctx *ctx, sal_safetensors *file) {
@@ -4465,7 +4457,7 @@ static sal_epilogue sal__epilogue_of(const sal_run *run, int i) {
 
 /* A NaN must not get into a network: ReLU makes 0 of it, and a wrong map would come out. */
 static sal_result sal__input_check(sal_ctx *ctx, const sal_run *run, const float *input) {
-    if (input && !sal__all_finite(input, (size_t)run->n * 3 * run->h * run->w, SAL_DTYPE_F32))
+    if (input && !sal__all_finite(input, (size_t)run->n * 3 * run->h * run->w))
         return sal__fail(ctx, SAL_ERR_NUMERIC, "the input of %s has a value that is not finite",
                          run->net->name);
     for (int i = run->start; !input && i < run->end; i++)
@@ -6430,11 +6422,23 @@ static sal_result sal__check_tensor(sal_ctx *ctx, const char *name, const sal_ne
     return SAL_OK;
 }
 
-/* 1 if every value, or the scale of every row, is finite. */
+/* 1 if every value is finite. The exponent of infinity and NaN is all ones, so that adding 1 to it
+   carries into the sign's place; done for all values in eight bytes at once. */
 static int sal__finite(const sal_tensor *t) {
-    if (t->dtype == SAL_DTYPE_I8)
-        return sal__all_finite(t->scale, (size_t)t->dim[0], SAL_DTYPE_F32);
-    return sal__all_finite(t->data, sal_tensor_count(t), t->dtype);
+    static const uint64_t ones[] = { 0x7F8000007F800000u, 0x7C007C007C007C00u,
+                                     0x7F807F807F807F80u };
+    static const uint64_t one[] = { 0x0080000000800000u, 0x0400040004000400u,
+                                    0x0080008000800080u };
+    int scales = t->dtype == SAL_DTYPE_I8, type = scales ? SAL_DTYPE_F32 : t->dtype;
+    const unsigned char *p = (const unsigned char *)(scales ? t->scale : t->data);
+    size_t size = scales ? (size_t)t->dim[0] * 4 : sal_tensor_count(t) * sal_dtype_size(t->dtype);
+    uint64_t carried = 0, bits;
+    for (size_t i = 0; i < size; i += 8) {
+        bits = 0;
+        memcpy(&bits, p + i, SAL__MIN(size - i, 8));
+        carried |= (bits & ones[type]) + one[type];
+    }
+    return !(carried & 0x8000800080008000u);
 }
 
 /* A NaN must not get into a network: ReLU makes 0 of it, and a wrong map would come out. */
@@ -6661,7 +6665,7 @@ static sal_result sal__check_size(sal_ctx *ctx, const char *what, double w, doub
 
 /* Can a map be shown? */
 static sal_result sal__check_levels(sal_ctx *ctx, const sal_map *map) {
-    if (sal__all_finite(map->data, (size_t)map->w * map->h, SAL_DTYPE_F32)) return SAL_OK;
+    if (sal__all_finite(map->data, (size_t)map->w * map->h)) return SAL_OK;
     return sal__fail(ctx, SAL_ERR_NUMERIC, "a map of %d x %d has a value that is not finite: it "
                      "cannot become grey levels or colours", map->w, map->h);
 }
@@ -9697,7 +9701,7 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
     memset(map, 0, sizeof *map);
     SAL__TRY(sal__check_size(ctx, "raw output", rw, rh));
     SAL__TRY(sal__check_size(ctx, "input", w, h));
-    if (!sal__all_finite(raw, n, SAL_DTYPE_F32))
+    if (!sal__all_finite(raw, n))
         return sal__fail(ctx, SAL_ERR_NUMERIC, "%s returned a value that is not finite: are these "
                          "its weights?", net->name);
     SAL__TRY_NEW(smooth, ctx, float, n);
@@ -11485,8 +11489,10 @@ static void sal__load_task(void *arg, int index, int worker) {
     sal_result r = sal__picture_load(&t->worker[worker], t, s);
     if (r == SAL_OK) {
         s->seen = sal__hash_on(0, s->image, (size_t)z->ih * z->iw * 3);
-        s->wanted = sal__hash_on(0, s->density, (size_t)z->dh * z->dw * sizeof *s->density);
-        s->wanted = sal__hash_on(s->wanted, s->point, 2 * (size_t)s->points * sizeof *s->point);
+        for (size_t i = 0; i < (size_t)z->dh * z->dw; i++)      /* whatever the order of bytes */
+            s->wanted = (s->wanted ^ s->density[i]) * 0x100000001B3u;
+        for (int i = 0; i < 2 * s->points; i++)
+            s->wanted = (s->wanted ^ sal__f32_bits(s->point[i])) * 0x100000001B3u;
     }
     if (r != SAL_OK && r != SAL_ERR_MEMORY && t->desc.skip) { s->bad = 1; r = SAL_OK; }
     if (r != SAL_OK && t->result[worker] == SAL_OK) t->result[worker] = r;

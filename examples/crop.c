@@ -249,7 +249,7 @@ static sal_result crop(sal_ctx *ctx, void *arg, const picture *of) {
     }
     if (!r) r = sal_crop(ctx, &map, &d, box);
     for (i = 0; !r && i < d.boxes && box[i].w; i++) ;
-    if (!r && i < d.boxes)
+    if (!r && i < d.boxes && !o->json)
         complain("%s: %d of %d boxes; there is no room for more (smaller ones: --area)", of->path, i,
                  d.boxes);
     if (!r) r = write_results(ctx, o, of, &p, &map, box);

@@ -153,7 +153,7 @@ typedef union { struct { DWORD LowPart; long HighPart; } u; long long QuadPart; 
 typedef struct { DWORD dwLowDateTime, dwHighDateTime; } FILETIME;
 typedef struct {
     DWORD dwFileAttributes;
-    FILETIME a, b, c;
+    FILETIME ftCreationTime, ftLastAccessTime, ftLastWriteTime;
     DWORD dwVolumeSerialNumber, nFileSizeHigh, nFileSizeLow, nNumberOfLinks, nFileIndexHigh;
     DWORD nFileIndexLow;
 } BY_HANDLE_FILE_INFORMATION;

@@ -142,8 +142,8 @@ says $? "--fit finds them for such maps"
 $evaluate -m spectral --data fitted --metrics CC --viewing-distance 10 --json - >out 2>err
 $evaluate -m spectral --data fitted --metrics CC --blur 0.09539392014169457 --json - 2>err | cmp -s - out
 says $? "--viewing-distance in degrees is a blur"
-refused "a size that nothing here takes is refused" "no.*here" --input 240x320 -m center --maps plain --data fitted
-refused "as are steps"                              "no.*here" --steps 2 --maps plain --data fitted
+refused "a size that nothing here takes is refused" "does nothing without a network" --input 240x320 -m center --maps plain --data fitted
+refused "as are steps"                              "does nothing without a network" --steps 2 --maps plain --data fitted
 refused "and a prior of a data set"                 "nothing here has priors" --domain 1 -m center --data fitted
 refused "all pictures to fit leave none to score" "must remain" --fit $count -m center --data fitted
 refused "a part is not fitted"                  "not of a part" --fit 1 --part 1/2 -m center --data fitted
