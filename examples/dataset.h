@@ -1076,6 +1076,14 @@ static int set__entry_of(const set__opener *b, const char *name) {
     return found ? found->entry : -1;
 }
 
+/* 1 for FOLDER/NAME in a folder of pictures that set__add_picture_tree leaves out. */
+static int set__not_asked_for(const set__opener *b, const char *name) {
+    const char *split = b->set->options.split;
+    size_t n = strcspn(name, "/\\"), length = strlen(split ? split : "test");
+    int same = n == length && !strncmp(name, split ? split : "test", n);
+    return name[n] && (split ? !same : same);
+}
+
 /* Something that belongs to a picture, or the picture itself, is not there. */
 static sal_result set__missing(set__opener *b, const char *file, const char *name,
                                const char *what) {
@@ -1181,6 +1189,7 @@ static sal_result set__read_csv(set__opener *b, const char *path, unsigned char 
             last = c.cell[image];
             entry = set__entry_of(b, last);
         }
+        if (entry < 0 && set__not_asked_for(b, last)) continue;
         if (entry < 0) {
             if (!b->set->options.skip_missing)
                 return set__missing(b, path, last, "this picture is not there");
@@ -1543,6 +1552,22 @@ static sal_result set__check_maps(set__opener *b) {
     return SAL_OK;
 }
 
+/* Without fixations.csv nothing is said; but something that was meant to be it is an error. */
+static sal_result set__no_likeness(set__opener *b) {
+    static const char wanted[] = "fixations.csv";
+    char **names;
+    int n;
+    SET__TRY(set__dir_list(b->ctx, &b->arena, b->set->path, &names, &n));
+    for (int i = 0; i < n; i++) {
+        size_t k = 0;
+        while (wanted[k] && (names[i][k] | 32) == (wanted[k] | 32)) k++;
+        if (!wanted[k] && !names[i][k])
+            return set__fail(b->ctx, SAL_ERR_IO, "%s/%s: is no file called %s, in small letters",
+                             b->set->path, names[i], wanted);
+    }
+    return SAL_OK;
+}
+
 /* Plain, OSIE, Scene: one file has the fixations of all pictures. */
 static sal_result set__open_plain(set__opener *b, const char *pictures) {
     const char *path, *sigmas, *named = b->set->options.fixations;
@@ -1559,6 +1584,7 @@ static sal_result set__open_plain(set__opener *b, const char *pictures) {
         SET__TRY(set__find_file(b, &path, "", "fixations.csv"));
         if (!path)
             SET__TRY(set__find_file(b, &path, "|eye|fix|data/eye|fixations", "fixations.mat"));
+        if (!path) SET__TRY(set__no_likeness(b));
     }
     SET__TRY(set__find_file(b, &sigmas, "", "sigma.csv"));
     if (sigmas) SET__TRY(set__read_table(b, sigmas, set__read_sigmas));

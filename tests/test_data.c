@@ -567,6 +567,16 @@ static void test_csv(sal_ctx *ctx) {
     CHECK(sal_dataset_open(ctx, in_root("%s", "csv"), &options, &set) == SAL_OK && set.count == 1,
           "with skip_missing rows of unknown pictures are left out");
     sal_dataset_close(ctx, &set);
+    save_text("csv/fixations.csv", "image,x,y\na.png,3,4\ntest/z.png,1,2\n");
+    CHECK(sal_dataset_open(ctx, in_root("%s", "csv"), NULL, &set) == SAL_OK && set.count == 1,
+          "rows of pictures in test/, which is left out, are left out, too %s", sal_error(ctx));
+    sal_dataset_close(ctx, &set);
+    save_text("csv/Fixations.csv", "image,x,y\na.png,3,4\n");
+    remove(in_root("%s", "csv/fixations.csv"));
+    if (sal_path_kind(in_root("%s", "csv/fixations.csv")) < 0)      /* names have capital letters */
+        CHECK(open_fails(ctx, in_root("%s", "csv"), NULL, SAL_ERR_IO, "small letters"),
+              "a table that is nearly called so is not left out in silence: %s", sal_error(ctx));
+    remove(in_root("%s", "csv/Fixations.csv"));
     save_text("csv/fixations.csv", "image,x,y\na.png,3,4\na.png,3,4\na.png,-1.5,4\na.png,40,4\n"
               "a.png,-0.9,29.7\n");
     if (sal_dataset_open(ctx, in_root("%s", "csv"), NULL, &set) == SAL_OK &&
