@@ -236,7 +236,7 @@ static int same_settings(sal_ctx *ctx, const job *j) {
 }
 
 /* The folders of the data set. The photographs must not lie in it: what is not kept is removed. */
-static int make_set(sal_ctx *ctx, const job *j) {
+static int make_set(const job *j) {
     static const char *const parts[] = { "candidates", "images", "maps" };
     char path[PATH_ROOM];
     identity from, to;
@@ -257,7 +257,7 @@ static int make_set(sal_ctx *ctx, const job *j) {
             return complain("%s: these photographs would be overwritten; choose another --out",
                             j->images);
     }
-    return same_settings(ctx, j);
+    return 0;
 }
 
 /* Label all, rank, keep the first. */
@@ -370,8 +370,9 @@ int main(int argc, char **argv) {
     j.name = "gbvs";
     status = read_command_line(&ctx, &j, argc, argv);
     if (!status) status = find_photos(&ctx, &j);
-    if (!status) status = make_set(&ctx, &j);
+    if (!status) status = make_set(&j);
     if (!status) status = open_teachers(&ctx, &j);
+    if (!status) status = same_settings(&ctx, &j);
     if (!status) status = pretrain(&ctx, &j);
     close_all(&ctx, &j);
     return finish(status);
