@@ -352,15 +352,26 @@ static int choose_pictures(evaluation *e) {
     return 0;
 }
 
-/* --skip-missing: of the first `count` pictures those that can be read to the front, as many as are
-   to be scored; the others are named. Returns how many there are. */
+/* 1 if every folder of --maps has a map of the picture; else ctx->error says which has not. */
+static int has_maps(evaluation *e, const char *name) {
+    int k, ok = 1;
+    for (k = 0; ok && k < e->rows; k++) {
+        sal_map map = { 0 };
+        if (e->row[k].kind == MAPS) ok = !read_map(&e->ctx, e, e->row[k].folder, name, &map);
+        sal_map_free(&e->ctx, &map);
+    }
+    return ok;
+}
+
+/* --skip-missing: of the first `count` pictures those that can be read, with their maps, to the
+   front, as many as are to be scored; the others are named. Returns how many there are. */
 static int readable_first(evaluation *e, int count) {
     int i, kept = 0;
     for (i = 0; i < count && !(e->limit && kept == e->limit); i++) {
         sal_dataset_entry *entry = &e->set.entry[i];
         int parts = SAL_ITEM_IMAGE | SAL_ITEM_FIXATIONS | (entry->map ? SAL_ITEM_DENSITY : 0);
         sal_item item;
-        if (sal_dataset_item(&e->ctx, &e->set, i, parts, &item))
+        if (sal_dataset_item(&e->ctx, &e->set, i, parts, &item) || !has_maps(e, entry->name))
             complain("%s; left out", sal_error(&e->ctx));
         else e->set.entry[kept++] = *entry;
         sal_item_free(&e->ctx, &item);

@@ -83,14 +83,16 @@ static sal_result fit_map(sal_ctx *ctx, sal_map *map, int w, int h) {
     return SAL_OK;
 }
 
-/* How many pictures of the set have this name, whatever their folders and extensions are. */
-static int namesakes(const evaluation *e, const char *name) {
-    int i, count = 0, length = stem_length(name);
+/* 1 if another picture of the set is called like this one in FOLDER/NAME, but for its folder. */
+static int has_namesake(const evaluation *e, const char *name) {
+    const char *own = sal_path_name(name);
+    int i, length = stem_length(own);
     for (i = 0; i < e->set.count; i++) {
         const char *other = sal_path_name(e->set.entry[i].name);
-        count += stem_length(other) == length && !memcmp(other, name, (size_t)length);
+        if (stem_length(other) == length && !memcmp(other, own, (size_t)length) &&
+            strcmp(e->set.entry[i].name, name)) return 1;
     }
-    return count;
+    return 0;
 }
 
 /* Colours do not say which of them is the most salient one. JPEG's rounding makes none. */
@@ -115,7 +117,7 @@ static sal_result read_map(sal_ctx *ctx, const evaluation *e, const char *folder
     sal_result r;
     static const char *const end[] = { "npy", "png", "jpg", "jpeg", "bmp", "pgm", "NPY", "PNG",
                                        "JPG", "JPEG", "BMP", "PGM" };
-    const char *slash = strrchr(name, '/'), *dot;
+    const char *full = name, *slash = strrchr(name, '/'), *dot;
     char path[4096];
     int k, whole;
     for (whole = 1; whole >= 0; whole--) {
@@ -125,7 +127,7 @@ static sal_result read_map(sal_ctx *ctx, const evaluation *e, const char *folder
             snprintf(path, sizeof path, "%s/%.*s.%s", folder,
                      dot ? (int)(dot - name) : (int)strlen(name), name, end[k]);
             if (sal_path_kind(path) != 0) continue;
-            if (!whole && namesakes(e, name) > 1)
+            if (!whole && slash && has_namesake(e, full))
                 return fail(ctx, "%s: for which of the pictures called %s? put it into a folder as "
                             "they are", path, name);
             if (k % 6 == 0) return sal_map_load_npy(ctx, path, map);

@@ -580,12 +580,20 @@ static int choose_files(sal_ctx *ctx, const char *network, const sal_folders_des
     return status;
 }
 
+static int has_layer(const sal_net *net, sal_op op) {
+    int i;
+    for (i = 0; i < net->layers; i++) if (net->layer[i].op == op) return 1;
+    return 0;
+}
+
 static int train(sal_ctx *ctx, sal_net *net, sal_train_desc *d, const sal_folders_desc *sets,
                  const options *o) {
     sal_train_result result;
     view v;
     char file[5][PATH_ROOM], *out = file[0], state[PATH_ROOM + 8], nss[32];
     memset(&v, 0, sizeof v);
+    if ((!has_layer(net, SAL_OP_BATCHNORM) && refuse("--fixed-norm", "without batch-norms")) ||
+        (!has_layer(net, SAL_OP_MAXOUT) && refuse("--max-norm", "without a maxout layer"))) return 1;
     if (choose_files(ctx, net->name, sets, o, file)) return 1;
     snprintf(state, sizeof state, "%s.state", out);
     if (o->resume && sal_path_kind(state) < 0 && sal_path_kind(out) == 0)

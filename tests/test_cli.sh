@@ -280,6 +280,8 @@ refused "a boost has the picture's shape" "another shape" $crop --boost tall.pgm
 refused "--init says which network" "-m does nothing with --init" $train --init lite.safetensors --data few
 refused "a constant rate is one" "two rates" $train --data few --lr 1e-3:1e-4 --schedule constant
 refused "rmsprop has no momentum" "--momentum does nothing with rmsprop" $train --data few --opt rmsprop --momentum 0.5
+refused "juntingnet has no batch-norms" "--fixed-norm does nothing" $train --data few --val few --fixed-norm --out x.safetensors
+refused "lite has no maxout" "--max-norm does nothing" "$build/train" --init lite.safetensors --data few --val few --max-norm 1 --out x.safetensors
 refused "two results are two files" "two results would be this file" $train --data few --val few --out x.safetensors --log ./x.safetensors
 refused "the state is one of them" "two results would be this file" $train --data few --val few --out x.safetensors --log x.safetensors.state
 refused "so are evaluate's" "two results would be this file" $evaluate -m center --data few --csv x.txt --json ./x.txt
@@ -293,6 +295,9 @@ keeps "resuming without a state does not begin anew" old.safetensors $train --da
 
 "$build/convert" --tone 2,0 f32 lite.safetensors steep.safetensors >out 2>err
 refused "a mean of two tones has none" "different tones" "$build/convert" f32 lite.safetensors steep.safetensors mean.safetensors
+cp -r few fewer && cp file.png fewer/images/b.png && printf 'b.png,3,4\n' >>fewer/fixations.csv
+$evaluate --maps maps --any-size --data fewer --skip-missing --metrics NSS --json - >out 2>err && grep -q '"images":1' out && grep -q "left out" err
+says $? "--skip-missing leaves out a picture without a map"
 mkdir -p colours && cp "$photo" colours/a.jpg
 refused "a photograph is no saliency map" "is in colours" $evaluate --maps colours --any-size --data few --metrics NSS --quiet
 mkdir -p twins/images/x twins/images/y
