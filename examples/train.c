@@ -521,7 +521,6 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
     if (!o->model && !o->init) return complain("which network (-m)? see train --help");
     if (o->init && refuse("-m --start", "with --init, which says where the network begins")) return 1;
     if (o->val && refuse("--val-split", "with --val")) return 1;
-    if (!o->val && o->val_split == 0 && refuse("--select --patience", "without validation")) return 1;
     return 0;
 }
 

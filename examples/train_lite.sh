@@ -21,8 +21,8 @@ step() {            # NAME OPTIONS...: trains OUT/NAME.safetensors, once
     name=$1; shift
     [ -f "$out/$name.done" ] && return
     "$build/train" $recipe --out "$out/$name.safetensors" --log "$out/$name.csv" "$@"
-    rm -f "$out/$name.safetensors.state"
     touch "$out/$name.done"
+    rm -f "$out/$name.safetensors.state"
 }
 
 label() {           # NAME -w TEACHER...: makes OUT/NAME, all photographs with the teachers' maps
