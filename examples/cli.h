@@ -197,19 +197,32 @@ static inline void start_program(int argc, char **argv) {
 }
 #endif
 
+static inline int same_file(const identity *a, const identity *b) {
+    return a->file == b->file && a->device == b->device;
+}
+
 /* 1 if the file was changed, or came to this place, after the other one. */
 static inline int is_newer(const char *path, const char *other) {
     identity a, b;
     return identify(path, &a) && identify(other, &b) && a.changed > b.changed;
 }
 
-/* FNV-1a of a file, to know it again; 0 if it cannot be read. */
-static inline unsigned long long file_hash(sal_ctx *ctx, const char *path) {
-    unsigned long long hash = 0xCBF29CE484222325u;
-    unsigned char *bytes;
-    size_t i, size;
-    if (sal_file_read(ctx, path, &bytes, &size)) return 0;
+/* FNV-1a, to know bytes again: begins with FNV_BEGIN and goes on with what it was. */
+#define FNV_BEGIN 0xCBF29CE484222325u
+static inline unsigned long long fnv_on(unsigned long long hash, const void *data, size_t size) {
+    const unsigned char *bytes = (const unsigned char *)data;
+    size_t i;
     for (i = 0; i < size; i++) hash = (hash ^ bytes[i]) * 0x100000001B3u;
+    return hash;
+}
+
+/* Of a file; 0 if it cannot be read. */
+static inline unsigned long long file_hash(sal_ctx *ctx, const char *path) {
+    unsigned long long hash;
+    unsigned char *bytes;
+    size_t size;
+    if (sal_file_read(ctx, path, &bytes, &size)) return 0;
+    hash = fnv_on(FNV_BEGIN, bytes, size);
     sal_free(ctx, bytes);
     return hash;
 }
@@ -426,11 +439,13 @@ static int given_options;
 static inline const char *given_of(const char *names) {
     int i;
     for (i = 0; i < given_options; i++) {
-        size_t length = strlen(given_option[i]);
-        const char *at = names;
-        while (*at && (strncmp(at, given_option[i], length) || (at[length] && at[length] != ' ')))
-            at += strcspn(at, " ") + (at[strcspn(at, " ")] == ' ');
-        if (*at) return given_option[i];
+        const char *at;
+        size_t n;
+        for (at = names; *at; at += n + (at[n] == ' ')) {
+            n = strcspn(at, " ");
+            if (strlen(given_option[i]) == n && !strncmp(at, given_option[i], n))
+                return given_option[i];
+        }
     }
     return NULL;
 }
@@ -667,7 +682,7 @@ static inline int is_taken(const pictures *p, const char *path) {
     int i;
     if (!identify(path, &id)) return 0;
     for (i = 0; i < p->takens; i++)
-        if (p->taken[i].file == id.file && p->taken[i].device == id.device) return 1;
+        if (same_file(&p->taken[i], &id)) return 1;
     return 0;
 }
 
@@ -882,12 +897,18 @@ static inline void written(pictures *p, const char *path) {
     take(p, path);
 }
 
+/* The folder that a file is in, with a slash behind it. */
+static inline const char *folder_of(char folder[PATH_ROOM], const char *path) {
+    int length = (int)(sal_path_name(path) - path);
+    snprintf(folder, PATH_ROOM, "%.*s", length ? length : 2, length ? path : "./");
+    return folder;
+}
+
 /* Better now than after an hour: can a file be made there? */
 static inline int check_folder(const char *path) {
-    char folder[PATH_ROOM] = "./";
-    size_t length = (size_t)(sal_path_name(path) - path);
+    char folder[PATH_ROOM];
     if (sal_path_kind(path) == 1) return complain("%s: is a folder", path);
-    if (length) snprintf(folder, sizeof folder, "%.*s", (int)length, path);
+    folder_of(folder, path);
     return is_writable(folder) ? 0 : complain("%s: cannot be written: %s", path, strerror(errno));
 }
 
@@ -926,20 +947,11 @@ static inline void take_set(sal_ctx *ctx, pictures *p, const char *folder, int b
 
 /* 1 if both are one file, or would be. */
 static inline int same_place(const char *a, const char *b) {
-    const char *path[2];
-    identity id[2];
+    identity x, y;
     char folder[PATH_ROOM];
-    int k;
-    path[0] = a; path[1] = b;
-    if (identify(a, &id[0]) && identify(b, &id[1]))
-        return id[0].file == id[1].file && id[0].device == id[1].device;
-    for (k = 0; k < 2; k++) {
-        int length = (int)(sal_path_name(path[k]) - path[k]);
-        snprintf(folder, sizeof folder, "%.*s", length ? length : 2, length ? path[k] : "./");
-        if (!identify(folder, &id[k])) return 0;
-    }
-    return !strcmp(sal_path_name(a), sal_path_name(b)) && id[0].file == id[1].file &&
-           id[0].device == id[1].device;
+    if (identify(a, &x) && identify(b, &y)) return same_file(&x, &y);
+    return !strcmp(sal_path_name(a), sal_path_name(b)) && identify(folder_of(folder, a), &x) &&
+           identify(folder_of(folder, b), &y) && same_file(&x, &y);
 }
 
 /* Results must not replace each other. Empty paths are none. */

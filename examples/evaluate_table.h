@@ -138,12 +138,10 @@ static unsigned map_sum(const sal_map *map) {
 
 /* Another number that tells networks of one shape apart: of their parameters, in 64 bits. */
 static unsigned long long net_sum(const sal_net *net) {
-    unsigned long long sum = 0xCBF29CE484222325u;
+    unsigned long long sum = FNV_BEGIN;
     for (int i = 0; i < net->params; i++) {
         const sal_tensor *p = &net->param[i].value;
-        const unsigned char *data = (const unsigned char *)p->data;
-        size_t size = sal_tensor_count(p) * sal_dtype_size(p->dtype);
-        for (size_t k = 0; k < size; k++) sum = (sum ^ data[k]) * 0x100000001B3u;
+        sum = fnv_on(sum, p->data, sal_tensor_count(p) * sal_dtype_size(p->dtype));
     }
     return sum;
 }

@@ -252,8 +252,7 @@ static int make_set(const job *j) {
         if (snprintf(path, sizeof path, "%s/%s/", j->out, parts[i]) >= (int)sizeof path ||
             !make_folders(path)) return complain("%s/%s: cannot be made a folder", j->out,
                                                  parts[i]);
-        if (identify(j->images, &from) && identify(path, &to) && from.file == to.file &&
-            from.device == to.device)
+        if (identify(j->images, &from) && identify(path, &to) && same_file(&from, &to))
             return complain("%s: these photographs would be overwritten; choose another --out",
                             j->images);
     }

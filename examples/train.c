@@ -549,7 +549,8 @@ static int choose_folders(sal_folders_desc *sets, const options *o, folders *f) 
     return read_domains(o->domain, sets->datas, f->domain);
 }
 
-/* Where the results go: files, or folders for them, but none that is read. */
+/* Where the results go: files, or folders for them, but none that is read. The weights, --log,
+   --plot, the state of the training, --features. */
 static int choose_files(sal_ctx *ctx, const char *network, const sal_folders_desc *sets,
                         const options *o, char file[5][PATH_ROOM]) {
     const char *given[3];
@@ -572,7 +573,8 @@ static int choose_files(sal_ctx *ctx, const char *network, const sal_folders_des
                                i == 0 ? name : i == 1 ? "train.csv" : "train.svg",
                                file[i]);
     }
-    if (snprintf(file[3], PATH_ROOM, "%s.state", file[0]) >= PATH_ROOM) file[3][0] = 0;
+    if (!status && snprintf(file[3], PATH_ROOM, "%s.state", file[0]) >= PATH_ROOM)
+        status = complain("%s: this path is too long", file[0]);
     if (o->features) snprintf(file[4], PATH_ROOM, "%s", o->features);
     if (!status) status = all_different(file, 5);
     pictures_free(&read);
@@ -589,12 +591,11 @@ static int train(sal_ctx *ctx, sal_net *net, sal_train_desc *d, const sal_folder
                  const options *o) {
     sal_train_result result;
     view v;
-    char file[5][PATH_ROOM], *out = file[0], state[PATH_ROOM + 8], nss[32];
+    char file[5][PATH_ROOM], *out = file[0], *state = file[3], nss[32];
     memset(&v, 0, sizeof v);
     if ((!has_layer(net, SAL_OP_BATCHNORM) && refuse("--fixed-norm", "without batch-norms")) ||
         (!has_layer(net, SAL_OP_MAXOUT) && refuse("--max-norm", "without a maxout layer"))) return 1;
     if (choose_files(ctx, net->name, sets, o, file)) return 1;
-    snprintf(state, sizeof state, "%s.state", out);
     if (o->resume && sal_path_kind(state) < 0 && sal_path_kind(out) == 0)
         return complain("%s: there is no %s to resume from, and what was trained would be lost; begin "
                         "without --resume, or from it by --init", out, state);

@@ -228,6 +228,35 @@ static void test_changed(sal_ctx *ctx) {
     remove(STATE); remove(features);
 }
 
+/* 1 if two networks have the same weights, bit for bit. */
+static int same_weights(const sal_net *x, const sal_net *y) {
+    int same = x->params == y->params;
+    for (int i = 0; same && i < x->params; i++) {
+        const sal_tensor *a = &x->param[i].value, *b = &y->param[i].value;
+        same = !memcmp(a->data, b->data, sal_tensor_count(a) * sizeof(float));
+    }
+    return same;
+}
+
+/* Both sources lead to the same weights and the same NSS. */
+static void same_training(sal_ctx *ctx, const sal_train_desc *base, const sal_source source[2],
+                          sal_fit fit, const char *statement) {
+    sal_net *net[2];
+    sal_train_result result[2];
+    sal_result r = SAL_OK;
+    for (int k = 0; k < 2; k++) {
+        sal_train_desc d = *base;
+        d.train = d.val = &source[k];
+        net[k] = new_net(ctx, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
+        net[k]->desc.fit = fit;
+        if (r == SAL_OK) r = sal_loss_parse(ctx, "mse+nss", &d.loss);
+        if (r == SAL_OK) r = sal_train(ctx, net[k], &d, &result[k]);
+    }
+    CHECK(r == SAL_OK && same_weights(net[0], net[1]) && result[0].val_nss != 0 &&
+          result[0].val_nss == result[1].val_nss, "%s %s", statement, r ? ctx->error : "");
+    for (int k = 0; k < 2; k++) sal_net_free(ctx, net[k]);
+}
+
 /* --- the central square ----------------------------------------------------------------------- */
 
 /* As load, but with more at both sides, where people looked, too. */
@@ -259,27 +288,11 @@ static sal_result load_wide(void *user, sal_ctx *ctx, int i, sal_sample *sample)
 }
 
 static void test_square(sal_ctx *ctx) {
-    sal_net *net[2];
-    sal_train_result result[2];
-    sal_result r = SAL_OK;
-    int same = 1;
-    for (int wide = 0; wide < 2; wide++) {
-        sal_source source = { LEARN, wide ? load_wide : load, NULL, info };
-        sal_train_desc d = desc();
-        d.train = d.val = &source; d.crop = .2;
-        net[wide] = new_net(ctx, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
-        net[wide]->desc.fit = SAL_FIT_SQUARE;
-        if (r == SAL_OK) r = sal_loss_parse(ctx, "mse+nss", &d.loss);
-        if (r == SAL_OK) r = sal_train(ctx, net[wide], &d, &result[wide]);
-    }
-    for (int i = 0; i < net[0]->params; i++) {
-        const sal_tensor *a = &net[0]->param[i].value, *b = &net[1]->param[i].value;
-        same &= !memcmp(a->data, b->data, sal_tensor_count(a) * sizeof(float));
-    }
-    CHECK(r == SAL_OK && same && result[0].val_nss != 0 && result[0].val_nss == result[1].val_nss,
-          "with the central square, what lies beside it is neither learnt from nor judged by %s",
-          r ? ctx->error : "");
-    for (int wide = 0; wide < 2; wide++) sal_net_free(ctx, net[wide]);
+    const sal_source source[2] = { { LEARN, load, NULL, info }, { LEARN, load_wide, NULL, info } };
+    sal_train_desc d = desc();
+    d.crop = .2;
+    same_training(ctx, &d, source, SAL_FIT_SQUARE,
+                  "with the central square, what lies beside it is neither learnt from nor judged by");
 }
 
 /* --- the best epoch --------------------------------------------------------------------------- */
@@ -610,27 +623,13 @@ static sal_result load_upper(void *user, sal_ctx *ctx, int i, sal_sample *sample
 }
 
 static void test_below(sal_ctx *ctx) {
-    sal_net *net[2];
-    sal_train_result result[2];
-    sal_result r = SAL_OK;
-    int same = 1;
-    for (int below = 0; below < 2; below++) {
-        sal_source source = { LEARN, load_upper, &below, info };
-        sal_train_desc d = desc();
-        d.train = d.val = &source; d.epochs = 1;
-        net[below] = new_net(ctx, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
-        net[below]->desc.fit = SAL_FIT_LETTERBOX;
-        if (r == SAL_OK) r = sal_loss_parse(ctx, "mse+nss", &d.loss);
-        if (r == SAL_OK) r = sal_train(ctx, net[below], &d, &result[below]);
-    }
-    for (int i = 0; i < net[0]->params; i++) {
-        const sal_tensor *a = &net[0]->param[i].value, *b = &net[1]->param[i].value;
-        same &= !memcmp(a->data, b->data, sal_tensor_count(a) * sizeof(float));
-    }
-    CHECK(r == SAL_OK && same && result[0].val_nss != 0 && result[0].val_nss == result[1].val_nss,
-          "fixations outside the picture are left out, also where the frame goes on %s",
-          r ? ctx->error : "");
-    for (int below = 0; below < 2; below++) sal_net_free(ctx, net[below]);
+    int inside = 0, below = 1;
+    const sal_source source[2] = { { LEARN, load_upper, &inside, info },
+                                   { LEARN, load_upper, &below, info } };
+    sal_train_desc d = desc();
+    d.epochs = 1;
+    same_training(ctx, &d, source, SAL_FIT_LETTERBOX,
+                  "fixations outside the picture are left out, also where the frame goes on");
 }
 
 /* What no training comes of is refused at once, and weights that were lost in the last step. */
