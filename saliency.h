@@ -12642,12 +12642,12 @@ static void sal__wino_tile(const sal__wino *w, const sal_conv *s, int t, int *sa
     *y += phase / d; *x += phase % d;
 }
 
-/* Copies the inputs of a run of neighbouring tiles into patch (lanes, n, SAL__PATCH): every d-th
-   pixel from row y and column x on; zeros outside the picture and where channels are missing. */
+/* Copies the inputs of a run of neighbouring tiles into patch (lanes, n, SAL__PATCH): width of every
+   d-th pixel from row y and column x on; zeros outside the picture and where channels are missing. */
 enum { SAL__PATCH = 40 };
 static void sal__wino_patch(float *patch, const float *in, const sal_conv *s, int channels, int n,
                             int lanes, int width, int y, int x) {
-    size_t plane = (size_t)s->ih * s->iw;
+    ptrdiff_t plane = (ptrdiff_t)s->ih * s->iw, count = SAL__MIN(channels, lanes) * plane;
     int d = s->dilation;
     /* patch[first .. last-1] lies inside of the picture */
     int first = x < 0 ? SAL__MIN((-x + d - 1) / d, width) : 0;
@@ -12655,22 +12655,18 @@ static void sal__wino_patch(float *patch, const float *in, const sal_conv *s, in
     for (int c = 0; c < lanes; c++)
         for (int i = 0; i < n; i++, patch += SAL__PATCH) {
             int row = y + i * d;
+            ptrdiff_t at = c * plane + (ptrdiff_t)row * s->iw + x;
             if (row < 0 || row >= s->ih || c >= channels) {
                 memset(patch, 0, SAL__PATCH * sizeof(float));
                 continue;
             }
-            const float *from = in + c * plane + (size_t)row * s->iw;
-            if (d == 1 && x >= 0 && x + SAL__PATCH <= s->iw) {
-                memcpy(patch, from + x, SAL__PATCH * sizeof(float));
+            if (d == 1 && at >= 0 && at + SAL__PATCH <= count) {
+                memcpy(patch, in + at, SAL__PATCH * sizeof(float));     /* of fixed length: fast */
                 for (int l = 0; l < SAL__PATCH; l += 16)
-                    SAL__PREFETCH(from + x + SAL__PATCH + l, 3);
-            } else {
-                for (int l = 0; l < first; l++) patch[l] = 0;
-                if (d == 1 && first < last)
-                    memcpy(patch + first, from + (x + first), (last - first) * sizeof(float));
-                else for (int l = first; l < last; l++) patch[l] = from[x + l * d];
-                for (int l = last; l < SAL__PATCH; l++) patch[l] = 0;
-            }
+                    SAL__PREFETCH(in + at + SAL__PATCH + l, 3);
+            } else for (int l = first; l < last; l++) patch[l] = in[at + l * d];
+            for (int l = 0; l < first; l++) patch[l] = 0;       /* what other rows left there */
+            for (int l = last; l < width; l++) patch[l] = 0;
         }
 }
 
@@ -12904,12 +12900,16 @@ static size_t sal__gemm_shared(const sal__gemm_job *j) {
 /* b (k, 16): the inputs under the kernel at positions p .. p+15 of the output plane. */
 static void sal__gemm_columns(const sal__gemm_job *j, const float *in, int p, float *b) {
     const sal_conv *s = j->s;
-    int y[16], x[16], count = SAL__MIN(16, s->oh * s->ow - p);
+    int y[16], x[16], count = SAL__MIN(16, s->oh * s->ow - p), inside = 1;
+    ptrdiff_t at[16];
     float odd[16];
     size_t plane = (size_t)s->ih * s->iw;
     for (int i = 0; i < 16; i++) {
         int q = SAL__MIN(p + i, s->oh * s->ow - 1);
         y[i] = q / s->ow * s->stride - s->top; x[i] = q % s->ow * s->stride - s->left;
+        at[i] = (ptrdiff_t)y[i] * s->iw + x[i];
+        inside &= y[i] >= 0 && y[i] + (s->kh - 1) * s->dilation < s->ih &&
+                  x[i] >= 0 && x[i] + (s->kw - 1) * s->dilation < s->iw;
     }
     for (int c = 0; c < s->ic; c++, in += plane)
         for (int kh = 0; kh < s->kh; kh++)
@@ -12926,8 +12926,8 @@ static void sal__gemm_columns(const sal__gemm_job *j, const float *in, int p, fl
                 }
                 for (int i = 0; i < 16; i++) {
                     int v = y[i] + dy, u = x[i] + dx;
-                    b[i] = v >= 0 && v < s->ih && u >= 0 && u < s->iw ? in[(size_t)v * s->iw + u]
-                                                                      : 0;
+                    b[i] = inside || (v >= 0 && v < s->ih && u >= 0 && u < s->iw)
+                         ? in[at[i] + (ptrdiff_t)dy * s->iw + dx] : 0;
                 }
             }
 }
