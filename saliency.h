@@ -335,7 +335,8 @@ SALDEF sal_result sal_image_size(sal_ctx *ctx, const char *path, int *w, int *h)
    instead of data), both keep the profile; a picture without colour is written as grey. Like all
    that save, it writes the whole file or none. */
 SALDEF sal_result sal_image_save(sal_ctx *ctx, const char *path, const sal_image *image);
-/* A grey picture as a map from 0 to 1 (a coloured one by its luma). */
+/* A grey picture as a map from 0 to 1, a PNG with all of its 8 or 16 bits; one in colours is
+   refused, for they do not say which of them stands out most. */
 SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *map);
 /* 8-bit grey PNG: 255 * value / maximum, rounded; what is negative becomes 0. */
 SALDEF sal_result sal_map_save_png(sal_ctx *ctx, const char *path, const sal_map *map);
@@ -1047,7 +1048,8 @@ SALDEF void sal_center_prior(float *out, int w, int h, double sx, double sy);
 
    A network on a run of one's own; a model, below, is the short way. */
 
-/* A saliency map of the picture's size, from 0 to a maximum of 1, on a run for one picture. */
+/* A saliency map of the picture's size, from 0 to a maximum of 1 (all 1 where the network's output
+   is 0 everywhere), on a run for one picture. */
 SALDEF sal_result sal_predict_run(sal_ctx *ctx, sal_run *run, const sal_image *image, sal_map *map);
 /* The picture as input (3, h, w) of the network: fitted, channels in order, normalised. */
 SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_image *image, int w,
@@ -1088,7 +1090,7 @@ SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_im
 /* Adapt a map to a data set: laboratories smooth fixations differently. blur is the sigma of a
    Gaussian, as a share of the map's long side, from 0 to 1. Then each value is raised to power
    (above 1: sharper peaks; 0 stands for 1), and the maximum becomes 1. Fails, and changes nothing,
-   if a value is negative or not finite. */
+   if a value is negative or not finite; without memory for the blur only its maximum becomes 1. */
 SALDEF sal_result sal_map_adjust(sal_ctx *ctx, sal_map *map, double blur, double power);
 /* What the network itself returned for the last picture, before any post-processing: a view (h, w)
    of the model's memory, valid until the next prediction; all zero for a classical model. */
@@ -1153,7 +1155,8 @@ typedef struct sal_crop_desc {
     double area;                /* of the box as a share of the map's; 0: the largest that fits */
     int w, h;                   /* both > 0: this size; aspect, area, keep are ignored */
     double keep;                /* > 0, the zoom: the smallest box with this share of the saliency,
-                                   of the aspect, and of the area or more if area is set */
+                                   of the aspect, and of the area or more if area is set; if no
+                                   box of the aspect keeps so much, the largest (see kept) */
     double uncut;               /* > 0: a connected region where the map exceeds this share of its
                                    maximum is inside or outside (if it fits into the box at all) */
     int boxes;                  /* so many boxes that do not overlap, the best first; 0: one */
@@ -2100,7 +2103,7 @@ static sal_result sal__output_begin(sal_ctx *ctx, const char *path, sal__output 
     enum { ROOM = SAL__PATH + 24 };
     sal_rng suffix = { (uint64_t)time(NULL) ^ (uint64_t)clock() << 20 ^
                        (uint64_t)(uintptr_t)ctx << 8 ^ (uint64_t)sal__process() << 40 };
-    int attempt = 0;
+    int attempt = 0, folder;
     out->ctx = ctx;
     out->path = path;
     out->file = -1;
@@ -2111,8 +2114,10 @@ static sal_result sal__output_begin(sal_ctx *ctx, const char *path, sal__output 
     if (out->reason || out->file >= 0 || ctx->write) return SAL_OK;
     strcpy(out->target, path);
     if (sal__follow_links(out->target)) { out->reason = errno; return SAL_OK; }
+    folder = (int)strlen(out->target);      /* the name itself may be as long as names can be */
+    while (folder && !sal__is_slash(out->target[folder - 1])) folder--;
     do {
-        snprintf(out->temporary, ROOM, "%s.%08lx%08lx.tmp", out->target,
+        snprintf(out->temporary, ROOM, "%.*s.%08lx%08lx.tmp", folder, out->target,
                  (unsigned long)sal_rng_below(&suffix, 0xFFFFFFFFu),
                  (unsigned long)sal_rng_below(&suffix, 0xFFFFFFFFu));
         out->file = sal__create_file(out->temporary);
@@ -7474,15 +7479,22 @@ static sal_result sal__stb_open(sal_ctx *ctx, const unsigned char *p, size_t siz
     return sal__check_size(ctx, name, *w, *h);
 }
 
+/* Was it memory that stb lacked? It does not say so everywhere; then the reason that it gives is
+   that of an earlier failure, which is none that a file with the right first bytes has. */
+static int sal__stb_lacks_memory(const char *why) {
+    return why && (!strcmp(why, "outofmem") || !strcmp(why, "unknown image type") ||
+                   !strcmp(why, "no SOI"));
+}
+
 /* 1 if the program has told stb_image to turn pictures upside down: a picture of two rows, 0 and
-   255, is then decoded as 255, 0. */
+   255, is then decoded as 255, 0. -1: no memory. */
 static int sal__stb_flips(void) {
     static const unsigned char file[] =
         "\x89PNG\r\n\x1A\n\0\0\0\15IHDR\0\0\0\1\0\0\0\2\10\0\0\0\0CRC:"
         "\0\0\0\17IDATx\1\1\4\0\xFB\xFF\0\0\0\xFFSUM:CRC:\0\0\0\0IEND";
     int w, h, n, flips;
     unsigned char *two = stbi_load_from_memory(file, sizeof file, &w, &h, &n, 1);
-    flips = two && two[0] > two[1];
+    flips = two ? two[0] > two[1] : -1;
     stbi_image_free(two);
     return flips;
 }
@@ -7493,13 +7505,14 @@ static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t siz
                                            SAL_PIXELS_RGB, SAL_PIXELS_RGBA };
     sal__about a = SAL__ZEROED;
     unsigned char *decoded = NULL;
-    int w, h, n = 0;
+    int w, h, n = 0, flips = 0, known;
     sal_result r = sal__stb_open(ctx, p, size, name, &a, &w, &h);
+    known = w > 0;
     if (r == SAL_OK) decoded = stbi_load_from_memory(p, (int)size, &w, &h, &n, 0);
     if (r == SAL_OK && !decoded) {
         const char *why = stbi_failure_reason();
         if (why && !strcmp(why, "bad png sig")) why = NULL;     /* from trying: this is a JPEG */
-        if (why && !strcmp(why, "outofmem"))
+        if (known && sal__stb_lacks_memory(why))
             r = sal__fail(ctx, SAL_ERR_MEMORY, "%s: not enough memory to decode it", name);
         else
             r = sal__fail(ctx, SAL_ERR_FORMAT, "%s: damaged, truncated or of an unknown variant; "
@@ -7507,6 +7520,7 @@ static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t siz
                           why ? why : "");
     }
     if (r == SAL_OK) r = sal__check_size(ctx, name, w, h);
+    if (r == SAL_OK && (flips = sal__stb_flips()) < 0) r = SAL_ERR_MEMORY;
     if (r == SAL_OK) {
         sal_pixels format = formats[n];
         if (a.apple && n >= 3) format = n == 3 ? SAL_PIXELS_BGR : SAL_PIXELS_BGRA;
@@ -7514,7 +7528,6 @@ static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t siz
             for (unsigned char *c = decoded + i * 4, *end = c + 3; c < end; c++)
                 *c = *end ? (unsigned char)SAL__MIN((*c * 255 + *end / 2) / *end, 255) : 0;
         ptrdiff_t row = (ptrdiff_t)w * n;
-        int flips = sal__stb_flips();
         r = sal__image_from(ctx, flips ? decoded + (h - 1) * row : decoded, w, h,
                             flips ? -row : row, format, a.turn, image);
     }
@@ -7536,7 +7549,7 @@ SALDEF sal_result sal_inflate(sal_ctx *ctx, const void *stream, size_t size, con
                      "this program was built without it", name);
 #else
     const unsigned char *p = (const unsigned char *)stream;
-    int n = 0, right = 0;
+    int n = 0, right = 0, none = stbi_info_from_memory(p, 0, &n, &n, &n);   /* sets a reason */
     char *bytes = size < 8 || size > INT_MAX ? NULL
                 : stbi_zlib_decode_malloc_guesssize((const char *)p, (int)size, 1 << 16, &n);
     uint32_t sum = bytes ? sal__adler32((const unsigned char *)bytes, (size_t)n) : 0;
@@ -7546,6 +7559,9 @@ SALDEF sal_result sal_inflate(sal_ctx *ctx, const void *stream, size_t size, con
     if (right) *data = SAL__NEW(ctx, unsigned char, n);
     if (*data) memcpy(*data, bytes, (size_t)n);
     *unpacked = *data ? (size_t)n : 0;
+    if (!none && !bytes && size >= 8 && size <= INT_MAX &&
+            sal__stb_lacks_memory(stbi_failure_reason()))
+        return sal__fail(ctx, SAL_ERR_MEMORY, "%s: not enough memory to unpack it", name);
     stbi_image_free(bytes);
     if (!right)
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: damaged: a compressed part does not unpack to "
@@ -7918,13 +7934,57 @@ SALDEF sal_result sal_image_save(sal_ctx *ctx, const char *path, const sal_image
     return r;
 }
 
+#ifndef SALIENCY_NO_STB
+/* The 65536 levels of a 16-bit PNG, of which a picture keeps 256, in place of those in map. They
+   take the way of a picture whose red and green are their two bytes. */
+static sal_result sal__map_deepen(sal_ctx *ctx, const unsigned char *file, size_t size, int turned,
+                                  sal_map *map) {
+    int w, h, n, flips = sal__stb_flips();
+    sal_image image = SAL__ZEROED;
+    uint16_t *level = (uint16_t *)stbi_load_16_from_memory(file, (int)size, &w, &h, &n, 1);
+    size_t count = level ? (size_t)w * h : 0;
+    unsigned char *pair = count && flips >= 0 ? SAL__NEW(ctx, unsigned char, 3 * count) : NULL;
+    sal_result r = pair ? SAL_OK : SAL_ERR_MEMORY;
+    for (size_t i = 0; pair && i < count; i++) {
+        pair[3 * i] = (unsigned char)(level[i] >> 8);
+        pair[3 * i + 1] = (unsigned char)(level[i] & 255);
+    }
+    if (r == SAL_OK)
+        r = sal__image_from(ctx, flips ? pair + (size_t)(h - 1) * w * 3 : pair, w, h,
+                            (ptrdiff_t)w * (flips ? -3 : 3), SAL_PIXELS_RGB, turned ? turned : 1,
+                            &image);
+    for (size_t i = 0; r == SAL_OK && i < count; i++)
+        map->data[i] = (float)(image.data[3 * i] * 256 + image.data[3 * i + 1]) / 65535;
+    sal_image_free(ctx, &image);
+    sal_free(ctx, pair);
+    stbi_image_free(level);
+    return r;
+}
+#endif
+
 SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *map) {
     sal_image image;
+    unsigned char *file;
+    size_t size;
+    int most = 0;
     memset(map, 0, sizeof *map);
-    SAL__TRY(sal_image_load(ctx, path, &image));
-    sal_result r = sal_map_new(ctx, image.w, image.h, map);
+    SAL__TRY(sal_file_read(ctx, path, &file, &size));
+    sal_result r = sal_image_load_memory(ctx, file, size, path, &image);
+    for (size_t i = 0; r == SAL_OK && i < (size_t)image.w * image.h; i++) {
+        const unsigned char *p = image.data + 3 * i;
+        most = SAL__MAX(most, SAL__MAX(abs(p[0] - p[1]), abs(p[1] - p[2])));
+    }
+    if (most > 32)                              /* JPEG's rounding does not make so much */
+        r = sal__fail(ctx, SAL_ERR_FORMAT, "%s: is in colours; a saliency map is grey", path);
+    if (r == SAL_OK) r = sal_map_new(ctx, image.w, image.h, map);
     if (r == SAL_OK) r = sal__channel(ctx, &image, 4, image.w, image.h, SAL_FILTER_AREA, map->data);
+#ifndef SALIENCY_NO_STB
+    if (r == SAL_OK && size > 25 && file[0] == 0x89 && file[24] == 16 && !image.rgba)
+        r = sal__map_deepen(ctx, file, size, image.turned, map);
+#endif
+    if (r != SAL_OK) sal_map_free(ctx, map);
     sal_image_free(ctx, &image);
+    sal_free(ctx, file);
     return r;
 }
 
@@ -9701,6 +9761,7 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
     memset(map, 0, sizeof *map);
     SAL__TRY(sal__check_size(ctx, "raw output", rw, rh));
     SAL__TRY(sal__check_size(ctx, "input", w, h));
+    SAL__TRY(sal__check_size(ctx, "picture", image_w, image_h));
     if (!sal__all_finite(raw, n))
         return sal__fail(ctx, SAL_ERR_NUMERIC, "%s returned a value that is not finite: are these "
                          "its weights?", net->name);
@@ -9712,8 +9773,10 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
     if (r == SAL_OK)
         r = sal_blur(ctx, map->data, map->data, image_w, image_h, last, 4, SAL_BORDER_REPLICATE);
     if (r != SAL_OK) { sal_map_free(ctx, map); return r; }
-    sal__map_normalise(map);
-    n = power != 1 || d->floor > 0 ? (size_t)image_w * image_h : 0;
+    n = (size_t)image_w * image_h;
+    if (sal__positive_max(map->data, n) > 0) sal__map_normalise(map);
+    else for (size_t i = 0; i < n; i++) map->data[i] = 1;       /* nothing stands out */
+    if (power == 1 && !(d->floor > 0)) n = 0;
     for (size_t i = 0; i < n; i++) map->data[i] = SAL__MAX(powf(map->data[i], power), d->floor);
     return SAL_OK;
 }
@@ -12642,8 +12705,9 @@ static void sal__wino_tile(const sal__wino *w, const sal_conv *s, int t, int *sa
     *y += phase / d; *x += phase % d;
 }
 
-/* Copies the inputs of a run of neighbouring tiles into patch (lanes, n, SAL__PATCH): width of every
-   d-th pixel from row y and column x on; zeros outside the picture and where channels are missing. */
+/* Copies the inputs of a run of neighbouring tiles into patch (lanes, n, SAL__PATCH): `width` of
+   every d-th pixel from row y and column x on; zeros outside the picture and where channels are
+   missing. */
 enum { SAL__PATCH = 40 };
 static void sal__wino_patch(float *patch, const float *in, const sal_conv *s, int channels, int n,
                             int lanes, int width, int y, int x) {

@@ -680,10 +680,11 @@ static void set__warn(sal_ctx *ctx, const char *format, ...) {
     ctx->log(ctx->user, text);
 }
 
-/* How long is the name without its extension? */
+/* How long is the name without its extension, which begins with a letter? */
 static size_t set__stem(const char *name) {
     const char *dot = strrchr(name, '.'), *slash = strrchr(name, '/');
-    return dot && (!slash || dot > slash + 1) ? (size_t)(dot - name) : strlen(name);
+    return dot && (!slash || dot > slash + 1) && (dot[1] | 32) >= 'a' && (dot[1] | 32) <= 'z'
+         ? (size_t)(dot - name) : strlen(name);
 }
 
 /* Does it end like one of these (".npy|.mat"), in small letters or capitals? */
@@ -809,6 +810,18 @@ static sal_result set__to_utf8(sal_ctx *ctx, const char *path, unsigned char **t
     return SAL_OK;
 }
 
+/* The same words, but for upper and lower case? */
+static int set__same(const char *a, const char *b) {
+    for (; *a && *b && (*a | 32) == (*b | 32); a++) b++;
+    return !*a && !*b;
+}
+
+/* Which of the cells of this row is called name, -1: none. */
+static int set__csv_find(const set__csv *c, const char *name) {
+    for (int i = 0; i < c->cells; i++) if (set__same(c->cell[i], name)) return i;
+    return -1;
+}
+
 /* Begin, and read the first row: the names of the columns. */
 static sal_result set__csv_start(sal_ctx *ctx, set__csv *c, const char *path, unsigned char *text,
                                  size_t size) {
@@ -827,6 +840,10 @@ static sal_result set__csv_start(sal_ctx *ctx, set__csv *c, const char *path, un
     c->between = tabs > commas && tabs > semicolons ? '\t' : semicolons > commas ? ';' : ',';
     SET__TRY(set__csv_row(ctx, c));
     c->columns = c->cells;
+    for (int i = 1; i < c->cells; i++)
+        if (*c->cell[i] && set__csv_find(c, c->cell[i]) < i)
+            return set__fail(ctx, SAL_ERR_FORMAT, "%s:%d: two columns are named %s", path, c->line,
+                             c->cell[i]);
     return SAL_OK;
 }
 
@@ -835,18 +852,6 @@ static sal_result set__csv_next(sal_ctx *ctx, set__csv *c) {
     if (c->cells == c->columns || c->cells == 0) return SAL_OK;
     return set__fail(ctx, SAL_ERR_FORMAT, "%s:%d: %d cells where the first line has %d", c->path,
                      c->line, c->cells, c->columns);
-}
-
-/* The same words, but for upper and lower case? */
-static int set__same(const char *a, const char *b) {
-    for (; *a && *b && (*a | 32) == (*b | 32); a++) b++;
-    return !*a && !*b;
-}
-
-/* Which of the cells of this row is called name, -1: none. */
-static int set__csv_find(const set__csv *c, const char *name) {
-    for (int i = 0; i < c->cells; i++) if (set__same(c->cell[i], name)) return i;
-    return -1;
 }
 
 /* A finite number and nothing else. */
@@ -1066,14 +1071,19 @@ static sal_result set__sort_stems(set__opener *b) {
     return SAL_OK;
 }
 
+static const set__stem_entry *set__find_stem(const set__opener *b, const char *name, size_t length) {
+    set__stem_entry key = { name, length, 0 };
+    return (const set__stem_entry *)bsearch(&key, b->stem, (size_t)b->set->count, sizeof key,
+                                            set__compare_stems);
+}
+
+/* The picture of this file name, of this name without an extension (which may have a dot), or of
+   the file name with another extension; -1 if there is none. */
 static int set__entry_of(const set__opener *b, const char *name) {
-    set__stem_entry key = { name, set__stem(name), 0 }, *found = NULL;
-    for (int tries = 0; tries < 2 && !found; tries++) {
-        found = (set__stem_entry *)bsearch(&key, b->stem, (size_t)b->set->count, sizeof key,
-                                           set__compare_stems);
-        key.length = strlen(name);      /* perhaps a dot in a name without extension */
-    }
-    return found ? found->entry : -1;
+    const set__stem_entry *file = set__find_stem(b, name, set__stem(name)), *bare;
+    if (file && !strcmp(file->name, name)) return file->entry;
+    bare = set__find_stem(b, name, strlen(name));
+    return bare ? bare->entry : file ? file->entry : -1;
 }
 
 /* 1 for FOLDER/NAME in a folder of pictures that set__add_picture_tree leaves out. */
@@ -1196,6 +1206,9 @@ static sal_result set__read_csv(set__opener *b, const char *path, unsigned char 
             if (!strange++) stranger = last;
             continue;
         }
+        if (subject >= 0 && !*c.cell[subject])
+            return set__fail(ctx, SAL_ERR_FORMAT, "%s:%d: who looked there? The cell subject is "
+                             "empty", path, c.line);
         if (subject >= 0 && (!last_who || strcmp(last_who, c.cell[subject]))) {
             last_who = c.cell[subject];
             SET__TRY(set__subject_of(b, last_who, &who));
@@ -1223,6 +1236,9 @@ static sal_result set__read_sigmas(set__opener *b, const char *path, unsigned ch
             return set__fail(b->ctx, SAL_ERR_FORMAT, "%s:%d: a sigma from 0 to 10000 is expected",
                              path, c.line);
         entry = set__entry_of(b, c.cell[image]);
+        if (entry >= 0 && b->set->entry[entry].sigma > 0)
+            return set__fail(b->ctx, SAL_ERR_FORMAT, "%s:%d: a second sigma of %s", path, c.line,
+                             c.cell[image]);
         if (entry >= 0) b->set->entry[entry].sigma = sigma;
         else if (!strange++) stranger = c.cell[image];
     }
@@ -1255,9 +1271,18 @@ static const sal_mat *set__unwrap(const sal_mat *m) {
     return m;
 }
 
-/* A picture of fixated pixels and its photograph have one size (w 0: not known yet). */
+/* The size of a picture as people were shown it: MATLAB ignores the orientation. */
+static sal_result set__size_shown(sal_ctx *ctx, const char *path, int *w, int *h) {
+    int as_stored = ctx->as_stored;
+    ctx->as_stored = 1;
+    sal_result r = sal_image_size(ctx, path, w, h);
+    ctx->as_stored = as_stored;
+    return r;
+}
+
+/* Fixated pixels and their photograph have one size. */
 static sal_result set__check_points(sal_ctx *ctx, const char *path, int pw, int ph, int w, int h) {
-    if (w == 0 || (pw == w && ph == h)) return SAL_OK;
+    if (pw == w && ph == h) return SAL_OK;
     return set__fail(ctx, SAL_ERR_SHAPE, "%s: the fixated pixels are %d x %d and their picture "
                      "%d x %d", path, pw, ph, w, h);
 }
@@ -1277,10 +1302,16 @@ static sal_result set__mat_pixels(sal_ctx *ctx, const char *path, const sal_mat 
     return SAL_OK;
 }
 
-/* gaze(k).fixations (SALICON) or gaze(k).fixation (iSUN) has the rows [x y] of viewer k. */
+/* gaze(k).fixations (SALICON) or gaze(k).fixation (iSUN) has the rows [x y] of viewer k, in a picture
+   of the size resolution, [h w]. */
 static sal_result set__mat_gaze(sal_ctx *ctx, const char *path, const sal_mat *gaze,
-                                set__looks *looks, int entry) {
+                                const sal_mat *resolution, set__looks *looks, int entry, int w,
+                                int h) {
     const char *field = sal_mat_field(gaze, 0, "fixation") ? "fixation" : "fixations";
+    resolution = set__unwrap(resolution);
+    if (resolution && resolution->kind == SAL_MAT_NUMBERS && resolution->count == 2)
+        SET__TRY(set__check_points(ctx, path, (int)resolution->number[1],
+                                   (int)resolution->number[0], w, h));
     if (gaze && gaze->count == 0) return SAL_OK;
     if (!sal_mat_field(gaze, 0, field))
         return set__fail(ctx, SAL_ERR_FORMAT, "%s: the struct array gaze with the field %s, or a "
@@ -1327,7 +1358,9 @@ static sal_result set__read_osie(set__opener *b, const char *path, const sal_mat
                                  "fix_x and fix_y of one length", path, (double)i + 1,
                                  (double)j + 1);
             if (duration && (duration->kind != SAL_MAT_NUMBERS || duration->count != x->count))
-                duration = NULL;
+                return set__fail(b->ctx, SAL_ERR_FORMAT, "%s: fix_duration of fixations{%.0f}."
+                                 "subjects{%.0f} is not as long as fix_x", path, (double)i + 1,
+                                 (double)j + 1);
             for (size_t k = 0; k < x->count; k++)
                 SET__TRY(set__look(b->ctx, &b->looks, entry, subject, x->number[k] - 1,
                                    y->number[k] - 1, -1, duration ? duration->number[k] : -1));
@@ -1387,8 +1420,12 @@ static sal_result set__read_toronto(set__opener *b, const char *path, const sal_
         snprintf(stem, sizeof stem, "%.*s", (int)SET__MIN(set__stem(name), 31), name);
         m = set__csv_parse(stem, &number) && number >= 1 && number <= (double)white->count
             ? sal_mat_cell(white, (size_t)number - 1) : NULL;
-        if (m) SET__TRY(set__mat_pixels(b->ctx, path, m, &b->looks, i, 0, 0));
-        else SET__TRY(set__missing(b, path, name, "white has no cell of this number"));
+        if (!m) SET__TRY(set__missing(b, path, name, "white has no cell of this number"));
+        else {
+            int w, h;
+            SET__TRY(set__size_shown(b->ctx, b->set->entry[i].image, &w, &h));
+            SET__TRY(set__mat_pixels(b->ctx, path, m, &b->looks, i, w, h));
+        }
     }
     return SAL_OK;
 }
@@ -1404,6 +1441,7 @@ static sal_result set__read_isun(set__opener *b, const char *path, const sal_mat
         const sal_mat *image = set__unwrap(sal_mat_field(all, i, "image"));
         const char *name, *picture, *map;
         sal_dataset_entry *e;
+        int w, h;
         if (!image || image->kind != SAL_MAT_TEXT)
             return set__fail(b->ctx, SAL_ERR_FORMAT, "%s: the image of element %.0f has no name",
                              path, (double)i + 1);
@@ -1417,8 +1455,10 @@ static sal_result set__read_isun(set__opener *b, const char *path, const sal_mat
         SET__TRY(set__find(b, &map, "saliency|maps", name, set__stem(name), SET__MAPS));
         SET__TRY(set__new_entry(b, name, picture, &e));
         e->map = map;
-        SET__TRY(set__mat_gaze(b->ctx, path, sal_mat_field(all, i, "gaze"), &b->looks,
-                               b->set->count - 1));
+        SET__TRY(set__size_shown(b->ctx, picture, &w, &h));
+        SET__TRY(set__mat_gaze(b->ctx, path, sal_mat_field(all, i, "gaze"),
+                               sal_mat_field(all, i, "resolution"), &b->looks, b->set->count - 1,
+                               w, h));
     }
     return SAL_OK;
 }
@@ -1475,11 +1515,13 @@ static sal_result set__check_entries(set__opener *b) {
                      set->options.split ? set->options.split : "");
 }
 
-/* By picture, then viewer; in time they stay as they came. */
+/* By picture, then viewer, then time; where no time is known they stay as they came. */
 static int set__compare_looks(const void *left, const void *right) {
     const set__seen *a = (const set__seen *)left, *b = (const set__seen *)right;
     if (a->entry != b->entry) return a->entry - b->entry;
-    return a->f.subject != b->f.subject ? a->f.subject - b->f.subject : a->order - b->order;
+    if (a->f.subject != b->f.subject) return a->f.subject - b->f.subject;
+    if (a->f.start_ms != b->f.start_ms) return a->f.start_ms < b->f.start_ms ? -1 : 1;
+    return a->order - b->order;
 }
 
 static sal_result set__sort_looks(set__opener *b) {
@@ -1807,7 +1849,8 @@ static sal_result set__read_looks(sal_ctx *ctx, const sal_dataset *set, const sa
     pixels = sal_mat_field(&file, 0, "fixLocs");            /* CAT2000 */
     if (!pixels) pixels = sal_mat_field(&file, 0, "I");     /* SALICON's first release */
     if (pixels) r = set__mat_pixels(ctx, e->fixations, pixels, looks, -1, w, h);
-    else r = set__mat_gaze(ctx, e->fixations, sal_mat_field(&file, 0, "gaze"), looks, -1);
+    else r = set__mat_gaze(ctx, e->fixations, sal_mat_field(&file, 0, "gaze"),
+                           sal_mat_field(&file, 0, "resolution"), looks, -1, w, h);
     sal_mat_free(ctx, &file);
     return r;
 }

@@ -50,8 +50,8 @@ static const char help[] =
     "  --part K/N     score only share K of N, by the pictures' names, for several machines; the\n"
     "                 JSON keeps every score. The others still serve as other pictures\n"
     "  --merge        the JSON files of all parts become the results of one run\n"
-    "  --test-share F only the pictures that train --test-share F does not learn from; the others\n"
-    "                 still serve as other pictures (centre prior, shuffled AUC)\n"
+    "  --test-share F only the pictures that train --test-share F does not learn from; only these\n"
+    "                 serve as other pictures, too (centre prior, shuffled AUC)\n"
     "  --input HxW    the size of pictures as the networks see them (default: their own)\n"
     "  --steps N      sam-vgg, sam-resnet: stop the ConvLSTM after N steps\n"
     "  --precision T  fast (default): networks in whole numbers where their files allow it; f32\n"
@@ -294,9 +294,11 @@ static int add_baselines(evaluation *e) {
 
 /* The pictures of the test share to the front; returns how many they are. */
 static int test_share_first(sal_dataset *set, double share) {
-    int i, count = 0;
+    int i, count = 0, people = 0;
+    for (i = 0; i < set->count; i++) people |= set->entry[i].fixations || set->entry[i].count;
     for (i = 0; i < set->count; i++)
-        if (sal_name_share(set->entry[i].name, 0) < share) {
+        if (sal_name_share(set->entry[i].name, 0) < share &&
+            (!people || set->entry[i].fixations || set->entry[i].count)) {
             sal_dataset_entry entry = set->entry[i];
             memmove(&set->entry[count + 1], &set->entry[count],
                     (size_t)(i - count) * sizeof entry);

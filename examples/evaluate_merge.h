@@ -148,10 +148,14 @@ static int take_scores(evaluation *e, const char *file, const char *json) {
     }
     for (model = first_element(member(json, "models")); model && k < e->rows;
          model = next_element(model), k++) {
+        if (count_elements(member(model, "scores")) != count_elements(member(json, "index")))
+            return complain("%s: has not a score for each picture", file);
         at = first_element(member(json, "index"));
         for (scores = first_element(member(model, "scores")); scores && at;
              scores = next_element(scores), at = next_element(at)) {
             i = (int)number_of(at);
+            if (count_elements(scores) != e->columns)
+                return complain("%s: has not a score for each picture", file);
             for (c = 0, score = first_element(scores); score && c < e->columns;
                  c++, score = next_element(score))
                 e->row[k].value[i][e->order[c]] = number_of(score);

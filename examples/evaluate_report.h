@@ -118,7 +118,7 @@ static void say_summary_table(const evaluation *e, text *t) {
                        ? "<td class=best>" : "<td>");
             say_number(t, s.mean, "%.4f", "&ndash;");
             say_number(t, s.se, " <small>&plusmn; %.4f</small>", "");
-            if (s.n < e->images && s.n) say(t, " <small>(%d)</small>", s.n);
+            if (s.n < e->scored && s.n) say(t, " <small>(%d)</small>", s.n);
         }
         say(t, "<td><small>%s</small>\n", info->better > 0 ? "higher" : "lower");
     }
@@ -260,7 +260,7 @@ static void make_html(const evaluation *e, text *t) {
     say_name(t, e->data, 0);
     say(t, " (%s): %d pictures. Means &plusmn; standard errors over pictures; the best model of "
         "each line is marked. A number in brackets counts the pictures for which a score is "
-        "defined.</p>\n<h2>Scores</h2>\n", sal_layout_name(e->set.layout), e->images);
+        "defined.</p>\n<h2>Scores</h2>\n", sal_layout_name(e->set.layout), e->scored);
     say_summary_table(e, t);
     say(t, "<h2>Distributions over pictures</h2>\n<p class=dim>");
     for (i = 0; i < e->rows; i++) {

@@ -95,26 +95,9 @@ static int has_namesake(const evaluation *e, const char *name) {
     return 0;
 }
 
-/* Colours do not say which of them is the most salient one. JPEG's rounding makes none. */
-static sal_result check_grey(sal_ctx *ctx, const char *path) {
-    sal_image image;
-    size_t i, n;
-    int most = 0;
-    sal_result r = sal_image_load(ctx, path, &image);
-    if (r) return r;
-    n = (size_t)image.w * (size_t)image.h;
-    for (i = 0; i < n; i++) {
-        const unsigned char *p = image.data + 3 * i;
-        most = MAX(most, MAX(abs(p[0] - p[1]), abs(p[1] - p[2])));
-    }
-    sal_image_free(ctx, &image);
-    return most <= 32 ? SAL_OK : fail(ctx, "%s: is in colours; a saliency map is grey", path);
-}
-
 /* DIR/NAME.npy, .png ... for picture NAME.jpg (which may lie in a sub-folder of the set). */
 static sal_result read_map(sal_ctx *ctx, const evaluation *e, const char *folder, const char *name,
                            sal_map *map) {
-    sal_result r;
     static const char *const end[] = { "npy", "png", "jpg", "jpeg", "bmp", "pgm", "NPY", "PNG",
                                        "JPG", "JPEG", "BMP", "PGM" };
     const char *full = name, *slash = strrchr(name, '/'), *dot;
@@ -131,8 +114,7 @@ static sal_result read_map(sal_ctx *ctx, const evaluation *e, const char *folder
                 return fail(ctx, "%s: for which of the pictures called %s? put it into a folder as "
                             "they are", path, name);
             if (k % 6 == 0) return sal_map_load_npy(ctx, path, map);
-            r = check_grey(ctx, path);
-            return r ? r : sal_map_load_image(ctx, path, map);
+            return sal_map_load_image(ctx, path, map);
         }
     }
     snprintf(ctx->error, sizeof ctx->error, "%s: there is no map for %s (.npy, .png, .jpg ...)",
@@ -244,6 +226,9 @@ static sal_result score(sal_ctx *ctx, const evaluation *e, const target *t, cons
     d.others = points_of(t->others, t->other_count);
     for (m = 0; m < SCORES; m++) value[m] = NAN;
     d.metrics = e->metrics & ALL_METRICS & ~mit;
+    for (m = 0; m < SAL_METRIC_COUNT && !d.baseline; m++)
+        if (sal_metric_about((sal_metric_kind)m)->needs & SAL_NEEDS_BASELINE)
+            d.metrics &= ~SAL_METRIC_BIT(m);
     if (d.metrics) r = sal_score(ctx, &d, value);
     d.others = points_of(t->ten, t->ten_count);
     d.metrics = e->metrics & mit;
@@ -288,8 +273,9 @@ static sal_result score_viewers(sal_ctx *ctx, const evaluation *e, const target 
                                 const sal_item *item, double *value, sal_map *map) {
     char *chosen = NEW(ctx, char, item->subjects + 1);
     double sum[SCORES] = { 0 };
-    int n[SCORES] = { 0 }, s, m, viewers = item->subjects;
-    sal_result r = chosen ? SAL_OK : SAL_ERR_MEMORY;
+    int *who = NEW(ctx, int, item->subjects + 1);
+    int n[SCORES] = { 0 }, s, m, viewers = item->subjects, count = 0;
+    sal_result r = chosen && who ? SAL_OK : SAL_ERR_MEMORY;
     sal_rng rng;
     rng.state = t->desc.seed;
     if (kind == LEAVE_ONE_OUT) {
@@ -299,16 +285,19 @@ static sal_result score_viewers(sal_ctx *ctx, const evaluation *e, const target 
             chosen[s] = 0;
         }
     } else if (!r) {
-        for (s = 0; s < viewers / 2; ) {                /* a random half */
-            uint32_t pick = sal_rng_below(&rng, (uint32_t)viewers);
-            if (!chosen[pick]) { chosen[pick] = 1; s++; }
+        for (s = 0; s < item->fixations; s++) chosen[item->fixation[s].subject] = 1;
+        for (s = 0; s < viewers; s++) if (chosen[s]) who[count++] = s;      /* these saw it */
+        memset(chosen, 0, (size_t)viewers);
+        for (s = 0; s < count / 2; ) {                  /* a random half of them */
+            uint32_t pick = sal_rng_below(&rng, (uint32_t)count);
+            if (!chosen[who[pick]]) { chosen[who[pick]] = 1; s++; }
         }
         r = compare_viewers(ctx, e, t, item, chosen, sum, n, NULL);
-        for (s = 0; s < viewers; s++) chosen[s] = !chosen[s];
+        for (s = 0; s < count; s++) chosen[who[s]] = !chosen[who[s]];
         if (!r) r = compare_viewers(ctx, e, t, item, chosen, sum, n, map);
     }
     for (m = 0; m < SCORES; m++) value[m] = n[m] ? sum[m] / n[m] : NAN;
-    sal_free(ctx, chosen);
+    sal_free(ctx, chosen); sal_free(ctx, who);
     return r;
 }
 
@@ -321,11 +310,12 @@ static int needs(const evaluation *e, int what) {
     return 0;
 }
 
-/* The baseline of IG: --prior, or the density of the fixations on all other pictures. */
+/* The baseline of IG: --prior, or the density of the fixations on all other pictures, if any. */
 static sal_result make_baseline(sal_ctx *ctx, const evaluation *e, picture_job *j,
                                 const target *t) {
     size_t bytes = (size_t)e->prior.w * (size_t)e->prior.h * sizeof(float);
     sal_result r;
+    if (!e->prior.data && !t->other_count) return SAL_OK;
     if (!e->prior.data) return density_of(ctx, &j->item, t->others, t->other_count, &j->prior);
     r = sal_map_new(ctx, e->prior.w, e->prior.h, &j->prior);
     if (r) return r;
@@ -371,7 +361,7 @@ static sal_result score_picture(sal_ctx *ctx, evaluation *e, picture_job *j) {
     const sal_item *gaze = &e->gaze[j->image];
     target t;
     sal_result r;
-    int k;
+    int k, m;
     memset(&t, 0, sizeof t);
     r = make_target(ctx, e, j, &t);
     for (k = 0; k < e->rows && !r; k++) {
@@ -381,6 +371,10 @@ static sal_result score_picture(sal_ctx *ctx, evaluation *e, picture_job *j) {
         else if (row->kind >= LEAVE_ONE_OUT)
             r = score_viewers(ctx, e, &t, row->kind, gaze, value, &j->map[k]);
         else {
+            if (row->kind == PRIOR && !t.other_count) {     /* nothing to make a prior of */
+                for (m = 0; m < SCORES; m++) value[m] = NAN;
+                continue;
+            }
             if (row->kind == PRIOR)
                 r = density_of(ctx, &j->item, t.others, t.other_count, &j->map[k]);
             if (!r) r = score(ctx, e, &t, &j->map[k], j->item.density.data, gaze->fixation,

@@ -100,7 +100,7 @@ static void make_table(const evaluation *e, text *t) {
 }
 
 static void say_csv(text *t, const char *name) {
-    if (!strpbrk(name, ",\"\n")) { say(t, "%s", name); return; }
+    if (!strpbrk(name, ",\"\r\n")) { say(t, "%s", name); return; }
     say(t, "\"");
     for (; *name; name++) say(t, *name == '"' ? "\"\"" : "%c", *name);
     say(t, "\"");
@@ -136,6 +136,17 @@ static unsigned map_sum(const sal_map *map) {
     return sum;
 }
 
+/* One that tells data apart: what all pictures' viewers looked at, and how the densities are blurred. */
+static unsigned long long data_sum(const evaluation *e) {
+    unsigned long long sum = FNV_BEGIN;
+    for (int i = 0; i < e->images; i++) {
+        const sal_item *item = &e->gaze[i];
+        sum = fnv_on(sum, item->fixation, (size_t)item->fixations * sizeof *item->fixation);
+        sum = fnv_on(sum, &item->sigma, sizeof item->sigma);
+    }
+    return sum;
+}
+
 /* Another number that tells networks of one shape apart: of their parameters, in 64 bits. */
 static unsigned long long net_sum(const sal_net *net) {
     unsigned long long sum = FNV_BEGIN;
@@ -158,7 +169,7 @@ static void say_part(const evaluation *e, text *t) {
         e->domain, e->blur, e->power, e->steps, e->float32, e->any_size, map_sum(&e->prior));
     for (n = 0; n < e->rows; n++)
         if (e->row[n].of.net) say(t, ", weights %016llx", net_sum(e->row[n].of.net));
-    say(t, "\",\"total\":%d,\n \"columns\":[", e->images);
+    say(t, ", data %016llx\",\"total\":%d,\n \"columns\":[", data_sum(e), e->images);
     for (c = 0; c < e->columns; c++) say(t, "%s\"%s\"", c ? "," : "", metric_name(e->order[c]));
     say(t, "],\n \"pictures\":[");
     for (n = 0; n < e->scored; n++) {

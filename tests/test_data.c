@@ -504,7 +504,10 @@ static void test_csv(sal_ctx *ctx) {
         { "", "fixations.csv:1: no column is named image", "an empty file" },
         { "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "it is a Git LFS pointer",
           "a pointer of Git LFS" },
-        { "\x89PNG\r\n\x1a\n", "no column is named image", "a file that is no CSV" }
+        { "\x89PNG\r\n\x1a\n", "no column is named image", "a file that is no CSV" },
+        { "image,x,x,y\na.png,1,2,3\n", "fixations.csv:1: two columns are named x",
+          "a column that is there twice" },
+        { "image,x,y,subject\na.png,1,2,\n", "fixations.csv:2: who looked there", "a viewer without name" }
     };
 #ifdef _WIN32       /* allows no quotes in names */
 #  define ODD "b,1.png"
@@ -587,6 +590,30 @@ static void test_csv(sal_ctx *ctx) {
         sal_item_free(ctx, &item);
         sal_dataset_close(ctx, &set);
     }
+    save_picture(ctx, "csv/images/a.5.png", 40, 30, 10);
+    save_picture(ctx, "csv/images/a.big.png", 40, 30, 10);
+    save_text("csv/fixations.csv", "image,x,y,start_ms\na.big,3,4,900\na.5,1,2,0\na.jpg,5,6,0\n"
+              "a.big.jpg,7,8,100\n");
+    save_text("csv/sigma.csv", "image,sigma_px\na.5,9\na,5\n");
+    if (CHECK(sal_dataset_open(ctx, in_root("%s", "csv"), NULL, &set) == SAL_OK && set.count == 3,
+              "names with dots, without extensions and with others (%s)", sal_error(ctx))) {
+        static const float first[3][2] = { { 1, 9 }, { 7, 0 }, { 5, 5 } };     /* x, sigma */
+        for (i = 0; i < 3; i++) {
+            CHECK(sal_dataset_item(ctx, &set, i, SAL_ITEM_FIXATIONS, &item) == SAL_OK &&
+                  item.fixations == (i == 1 ? 2 : 1) && item.fixation[0].x == first[i][0] &&
+                  item.sigma == (i == 1 ? 0.03 * 40 : first[i][1]), "belong to %s, the earliest "
+                  "fixation in front", set.entry[i].name);
+            sal_item_free(ctx, &item);
+        }
+        sal_dataset_close(ctx, &set);
+    }
+    save_text("csv/sigma.csv", "image,sigma_px\na.png,9\na.5.png,2\na.png,8\n");
+    CHECK(open_fails(ctx, in_root("%s", "csv"), NULL, SAL_ERR_FORMAT, "sigma.csv:4: a second sigma of a.png"),
+          "one picture has one sigma: %s", sal_error(ctx));
+    remove(in_root("%s", "csv/sigma.csv"));
+    remove(in_root("%s", "csv/images/a.5.png"));
+    remove(in_root("%s", "csv/images/a.big.png"));
+    save_text("csv/fixations.csv", "image,x,y\na.png,3,4\n");
     save_picture(ctx, "csv/images/c.png", 8, 8, 10);
     save_text("csv/images/d.webp", "RIFF");
     save_text("csv/images/Thumbs.db", "nothing");
@@ -873,6 +900,9 @@ static void test_isun(sal_ctx *ctx) {
     CHECK(sal_dataset_open(ctx, in_root("%s", "isun"), &options, &set) == SAL_OK && set.count == 2,
           "iSUN: validation alone");
     sal_dataset_close(ctx, &set);
+    save_picture(ctx, "isun/images/sun_d.jpg", 20, 15, 100);
+    CHECK(open_fails(ctx, in_root("%s", "isun"), NULL, SAL_ERR_SHAPE, "40 x 30 and their picture 20 x 15"),
+          "iSUN: a picture of another size than its fixations' is refused: %s", sal_error(ctx));
     remove(in_root("%s", "isun/images/sun_d.jpg"));
     CHECK(open_fails(ctx, in_root("%s", "isun"), NULL, SAL_ERR_IO, "sun_d: this picture is not in"),
           "iSUN: a missing picture is named: %s", sal_error(ctx));
@@ -1070,6 +1100,10 @@ static void test_toronto(sal_ctx *ctx) {
         sal_item_free(ctx, &item);
     }
     sal_dataset_close(ctx, &set);
+    save_picture(ctx, "toronto/Original Image Set/10.jpg", 80, 60, 90);
+    CHECK(open_fails(ctx, in_root("%s", "toronto"), NULL, SAL_ERR_SHAPE, "40 x 30 and their picture 80 x 60"),
+          "Toronto: pictures of another size than white are refused: %s", sal_error(ctx));
+    save_picture(ctx, "toronto/Original Image Set/10.jpg", 40, 30, 90);
     save_picture(ctx, "toronto/Original Image Set/11.jpg", 40, 30, 90);
     CHECK(open_fails(ctx, in_root("%s", "toronto"), NULL, SAL_ERR_IO, "11.jpg: white has no cell"),
           "Toronto: a picture without cell is named: %s", sal_error(ctx));

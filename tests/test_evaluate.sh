@@ -147,5 +147,31 @@ refused "as are steps"                              "does nothing without a netw
 refused "and a prior of a data set"                 "nothing here has priors" --domain 1 -m center --data fitted
 refused "all pictures to fit leave none to score" "must remain" --fit $count -m center --data fitted
 refused "a part is not fitted"                  "not of a part" --fit 1 --part 1/2 -m center --data fitted
+# Each picture was seen by two viewers of twelve: what one sees from the other is what halves see.
+mkdir pair && cp -r set/images pair && { echo image,x,y,subject
+    for i in 1 2 3 4 5 6; do
+        echo "pic$i.pgm,$((2 * i)),$((2 * i)),v$i"; echo "pic$i.pgm,$((20 - i)),$((i + 3)),w$i"
+    done; } >pair/fixations.csv
+$evaluate --baselines --data pair --metrics CC,NSS --csv pair.csv --quiet 2>err &&
+    awk -F, '$1 == "viewer vs others" { score[$2] = $3 " " $4 } $1 == "half vs half" && $3 != "" { n++; bad += score[$2] != $3 " " $4 }
+             END { exit bad || n != 6 }' pair.csv
+says $? "viewers' halves are drawn from those who saw the picture"
+$evaluate -m center --baselines --data set --metrics CC,IG --limit 1 >out 2>err &&
+    awk '$1 == "CC" { cc = $4 } $1 == "IG" { ig = $2 } END { exit !(cc == "-" && ig == "-") }' out
+says $? "without other pictures there is neither a centre prior nor a baseline of IG"
+$evaluate -m center --data set --part 1/2 --json this.json --quiet 2>err
+mkdir moved && cp -r set/images moved && sed 's/,1,2,a/,2,2,a/' set/fixations.csv >moved/fixations.csv
+$evaluate -m center --data moved --part 2/2 --json that.json --quiet 2>err
+refused "parts of other fixations are refused" "another run" --merge this.json that.json
+sed 's/\("scores":\[\[[^],]*\),[^],]*/\1/' part1.json >less.json
+refused "a part without all of its scores, too" "not a score for each" --merge less.json part2.json part3.json
+$evaluate -m center --maps maps --data set --metrics CC --fit 2 --html fit.html --quiet 2>err && grep -q ": 10 pictures" fit.html &&
+    ! grep -q "<small>(10)" fit.html
+says $? "a report counts the pictures that are scored"
+mkdir coloured && cp -r set/images coloured && mkdir coloured/maps && for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    { echo "P6 24 16 255"; head -c 1152 /dev/zero | tr '\000' x | sed 's/xxx/x(y/7'; } >coloured/maps/pic$i.pgm
+done
+refused "densities in colours are refused" "is in colours" -m center --data coloured
+refused "and so is a prior"                "is in colours" -m center --data set --prior coloured/maps/pic1.pgm
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -33,7 +33,7 @@ static void test_temporary(sal_ctx *ctx) {
     sal__output a, b;
     unsigned char *data;
     size_t size = 0;
-    char first[200];
+    char first[200], longest[400] = "";
     CHECK(!sal__output_begin(ctx, PLACE "/file", &a) && !sal__output_begin(ctx, PLACE "/file", &b) &&
           strcmp(a.temporary, b.temporary) && count_files(ctx, ".tmp") == 2 &&
           count_files(ctx, "file") == 0, "each writer has a file of its own, beside the one that it "
@@ -56,6 +56,9 @@ static void test_temporary(sal_ctx *ctx) {
           sal_file_write(ctx, PLACE "/folder", "x", 1) == SAL_ERR_IO &&
           count_files(ctx, ".tmp") == 0, "so it is where a folder has the name: %s", ctx->error);
     remove(PLACE "/file");
+    memset(longest + snprintf(longest, sizeof longest, PLACE "/"), 'n', 250);
+    CHECK(!sal_file_write(ctx, longest, "x", 1), "a name may be as long as names can be: %s", ctx->error);
+    remove(longest);
 }
 
 #ifndef _WIN32

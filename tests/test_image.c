@@ -339,6 +339,7 @@ static void test_odd_files(sal_ctx *ctx) {
 static void test_saving(sal_ctx *ctx) {
     sal_image im, back;
     sal_map map, again;
+    unsigned char file[800];
     unsigned char *bytes;
     size_t size;
     int i, off = 0, differ = 0;
@@ -371,6 +372,16 @@ static void test_saving(sal_ctx *ctx) {
           again.data[0] == 0 && again.data[5] == 1 && fabs(again.data[2] - 64 / 255.0) < 1e-6,
           "a map in a PNG: negative is 0, the maximum 255, a quarter 64");
     sal_map_free(ctx, &again);
+    size = make_png(file, 3, 1, 16, 0, (const unsigned char *)"\0\0\0\0\x81\xFF\xFF", 7);
+    CHECK(sal_file_write(ctx, path_of("deep.png"), file, size) == SAL_OK &&
+          sal_map_load_image(ctx, path_of("deep.png"), &again) == SAL_OK && again.data[0] == 0 &&
+          again.data[1] == 129 / 65535.0f && again.data[2] == 1, "a PNG of 16 bits keeps them all: "
+          "129 of 65535");
+    sal_map_free(ctx, &again);
+    size = make_png(file, 2, 1, 8, 2, (const unsigned char *)"\0\x10\x10\x10\x90\x10\x10", 7);
+    CHECK(sal_file_write(ctx, path_of("red.png"), file, size) == SAL_OK &&
+          sal_map_load_image(ctx, path_of("red.png"), &again) == SAL_ERR_FORMAT && !again.data,
+          "a map in colours is refused: %s", sal_error(ctx));
     map.data[1] = NAN; map.data[2] = -INFINITY; map.data[3] = 1e-40f;
     CHECK(sal_map_save_npy(ctx, path_of("m.npy"), &map) == SAL_OK &&
           sal_map_load_npy(ctx, path_of("m.npy"), &again) == SAL_OK && again.w == 3 &&

@@ -865,6 +865,12 @@ static void test_wrong_runs(sal_ctx *ctx) {
     }
     CHECK(sal_postprocess(ctx, net, raw, 2, 2, 0, 2, 9, 7, &map) == SAL_ERR_ARGUMENT, "no map of an "
           "input without width: %s", sal_error(ctx));
+    CHECK(sal_postprocess(ctx, net, raw, 2, 2, 2, 2, 0, 0, &map) == SAL_ERR_ARGUMENT, "nor of a "
+          "picture without pixels: %s", sal_error(ctx));
+    CHECK(sal_postprocess(ctx, net, raw, 2, 2, 2, 2, 9, 7, &map) == SAL_OK && map.data[0] == 1 &&
+          map.data[62] == 1, "where a network finds nothing its map is 1 everywhere, as that of a "
+          "classical model");
+    sal_map_free(ctx, &map);
     sal_image_free(ctx, &photo);
     sal_optim_close(ctx, o);
     sal_run_close(ctx, part);

@@ -77,12 +77,23 @@ static int save_turned(const sal_image *upright, int how, int told, const char *
     return ok;
 }
 
+/* The mean of red, green and blue. */
+static sal_result load_colours(sal_ctx *c, const char *path, sal_map *map) {
+    sal_image image;
+    sal_result r = sal_image_load(c, path, &image);
+    if (r == SAL_OK) r = sal_map_new(c, image.w, image.h, map);
+    for (int i = 0; r == SAL_OK && i < image.w * image.h; i++)
+        map->data[i] = (image.data[3 * i] + image.data[3 * i + 1] + image.data[3 * i + 2]) / 765.0f;
+    sal_image_free(c, &image);
+    return r;
+}
+
 /* The correlation of two pictures or maps of one size; -1 if they have not. */
 static double alike(const char *a, const char *b) {
     sal_map x, y;
     double cc = -1;
     sal_result (*load)(sal_ctx *, const char *, sal_map *) =
-        strstr(a, ".npy") ? sal_map_load_npy : sal_map_load_image;
+        strstr(a, ".npy") ? sal_map_load_npy : load_colours;
     if (load(&ctx, a, &x)) return -1;
     if (!load(&ctx, b, &y)) {
         sal_score_desc d = ZEROED;

@@ -51,7 +51,8 @@ static void mat_layouts(sal_ctx *ctx, const sal_mat *file) {
         fuzz_must(set__sort_stems(&b) == SAL_OK);
         if (reader == 0) set__read_fixations(&b, "fuzz", file);
         if (reader == 1) set__read_toronto(&b, "fuzz", file);
-        if (reader == 2) set__mat_gaze(ctx, "fuzz", sal_mat_field(file, 0, "gaze"), &b.looks, 0);
+        if (reader == 2) set__mat_gaze(ctx, "fuzz", sal_mat_field(file, 0, "gaze"),
+                                       sal_mat_field(file, 0, "resolution"), &b.looks, 0, 640, 480);
         if (reader == 3)
             set__mat_pixels(ctx, "fuzz", sal_mat_field(file, 0, "fixLocs"), &b.looks, 1, 9, 7);
         for (i = 0; i < file->fields && reader == 4; i++) {
