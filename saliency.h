@@ -7487,14 +7487,15 @@ static int sal__stb_lacks_memory(const char *why) {
 }
 
 /* 1 if the program has told stb_image to turn pictures upside down: a picture of two rows, 0 and
-   255, is then decoded as 255, 0. -1: no memory. */
+   255, is then decoded as 255, 0. -1: no memory. A copy of stb without PNG counts as 0. */
 static int sal__stb_flips(void) {
     static const unsigned char file[] =
         "\x89PNG\r\n\x1A\n\0\0\0\15IHDR\0\0\0\1\0\0\0\2\10\0\0\0\0CRC:"
         "\0\0\0\17IDATx\1\1\4\0\xFB\xFF\0\0\0\xFFSUM:CRC:\0\0\0\0IEND";
     int w, h, n, flips;
     unsigned char *two = stbi_load_from_memory(file, sizeof file, &w, &h, &n, 1);
-    flips = two ? two[0] > two[1] : -1;
+    if (two) flips = two[0] > two[1];
+    else flips = stbi_info_from_memory(file, sizeof file, &w, &h, &n) ? -1 : 0;
     stbi_image_free(two);
     return flips;
 }

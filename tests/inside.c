@@ -2,6 +2,7 @@
 /* The test programs that look inside the header, as one program: so the implementation is compiled
    once for them all. Each is also a program by itself. The name by which this is called says which
    one runs. */
+#include "stb_memory.h"
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 #define main main_classical

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Unlicense OR MIT-0 */
 /* How files are written: to a new name beside the old file, which then takes its place. */
+#include "stb_memory.h"
 #define SALIENCY_IMPLEMENTATION
 #include "../saliency.h"
 #include "test.h"
@@ -26,6 +27,48 @@ static void clear(sal_ctx *ctx, const char *folder) {
         remove(path);
     }
     sal_free(ctx, names);
+}
+
+/* Whichever of stb's calls for memory fails: the result says memory, not damage, and nothing is lost. */
+static void test_stb_memory(sal_ctx *ctx) {
+    static const unsigned char abc[] = { 0x78, 1, 1, 3, 0, 0xFC, 0xFF, 'a', 'b', 'c', 2, 0x4D, 1, 0x27 };
+    static const char *const names[] = { PLACE "/a.png", PLACE "/a.jpg" };
+    sal_image image, back;
+    unsigned char *data;
+    size_t n;
+    int damaged = 0, other = 0, failed = 0;
+    if (sal_image_new(ctx, 20, 12, &image)) return;
+    for (int i = 0; i < 720; i++) image.data[i] = (unsigned char)(i * 7 % 251);
+    for (int k = 0; k < 2; k++) {
+        CHECK(!sal_image_save(ctx, names[k], &image), "%s is saved", names[k]);
+        stb_calls = 0;
+        CHECK(!sal_image_load(ctx, names[k], &back) && stb_calls > 3, "and takes memory to load");
+        for (int calls = stb_calls, i = 1; i <= calls; i++) {
+            sal_image again;
+            stb_calls = 0; stb_fails_at = i;
+            sal_result r = sal_image_load(ctx, names[k], &again);
+            stb_fails_at = 0;
+            failed += r == SAL_ERR_MEMORY;
+            damaged += r != SAL_OK && r != SAL_ERR_MEMORY;
+            other += r == SAL_OK && memcmp(again.data, back.data, 720) != 0;
+            sal_image_free(ctx, &again);
+        }
+        sal_image_free(ctx, &back);
+        remove(names[k]);
+    }
+    CHECK(failed > 5 && !damaged && !other, "lack of memory is no damage (%d: %d, %d)", failed, damaged,
+          other);
+    failed = damaged = 0;
+    for (int i = 1; i <= 9; i++) {
+        stb_calls = 0; stb_fails_at = i;
+        sal_result r = sal_inflate(ctx, abc, sizeof abc, "abc", &data, &n);
+        stb_fails_at = 0;
+        failed += r == SAL_ERR_MEMORY;
+        damaged += r != SAL_OK && r != SAL_ERR_MEMORY;
+        sal_free(ctx, data);
+    }
+    CHECK(failed && !damaged, "nor is it in a zlib stream (%d, %d)", failed, damaged);
+    sal_image_free(ctx, &image);
 }
 
 /* Two writers of one file, at the same time. */
@@ -87,6 +130,7 @@ int main(void) {
     sal_folder_make(&ctx, PLACE);
     clear(&ctx, PLACE "/folder");
     clear(&ctx, PLACE);
+    test_stb_memory(&ctx);
     test_temporary(&ctx);
 #ifndef _WIN32
     test_modes(&ctx);
