@@ -1270,8 +1270,9 @@ typedef struct sal_score_desc {
     int splits;                 /* AUC_Borji, AUC_shuffled; 0 means 100 */
     double step;                /* and their means; 0 means 0.1 */
     uint64_t seed;              /* 0: the context's */
-    int cell;                   /* EMD: the maps are first reduced (bicubic with antialiasing) so
-                                   that so many pixels become a cell; 0 means 32, as MIT */
+    int cell;                   /* EMD: the maps are first reduced (bicubic with antialiasing) to
+                                   equal cells of at most so many pixels, in whose sides it is
+                                   measured; 0 means 32, as MIT */
 } sal_score_desc;
 /* One metric; desc needs the arrays that sal_metric_about names. */
 SALDEF sal_result sal_metric(sal_ctx *ctx, sal_metric_kind which, const sal_score_desc *desc,
@@ -9606,7 +9607,7 @@ static const sal__metric_row *sal__metric_at(int i) {
         { { "SIM", "similarity, both maps stretched to 0..1 first", 1, D }, sal__sim, 0 },
         { { "KL", "Kullback-Leibler divergence from the density, nats", -1, D }, sal__kl, 0 },
         { { "IG", "information gain, bits per fixated pixel, maps stretched", 1, B }, sal__ig, 0 },
-        { { "EMD", "earth mover's distance, cells of 32 pixels", -1, D }, sal__emd, 0 },
+        { { "EMD", "earth mover's distance, cells of up to 32 pixels", -1, D }, sal__emd, 0 },
         { { "AUC_Judd", "as the MIT benchmark; negatives: pixels not fixated", 1, F },
           sal__auc_judd, 0 },
         { { "AUC_Borji", "as the MIT benchmark; negatives: pixels drawn 100 times", 1, F },
