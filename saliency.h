@@ -7600,12 +7600,13 @@ static float sal__positive_max(const float *data, size_t n) {
     return most;
 }
 
-/* Divide by the maximum; negative values and NaN become 0. */
-static void sal__map_normalise(sal_map *map) {
+/* Divide by the maximum, which is returned; negative values and NaN become 0. */
+static float sal__map_normalise(sal_map *map) {
     size_t n = (size_t)map->w * map->h;
     float top = sal__positive_max(map->data, n);
     for (size_t i = 0; i < n; i++)
         map->data[i] = map->data[i] > 0 ? SAL__MIN(map->data[i] / top, 1.0f) : 0;
+    return top;
 }
 
 /* Transparent pixels have no saliency: nobody can see them. */
@@ -9776,8 +9777,8 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
         r = sal_blur(ctx, map->data, map->data, image_w, image_h, last, 4, SAL_BORDER_REPLICATE);
     if (r != SAL_OK) { sal_map_free(ctx, map); return r; }
     n = (size_t)image_w * image_h;
-    if (sal__positive_max(map->data, n) > 0) sal__map_normalise(map);
-    else for (size_t i = 0; i < n; i++) map->data[i] = 1;       /* nothing stands out */
+    if (sal__map_normalise(map) == 0)
+        for (size_t i = 0; i < n; i++) map->data[i] = 1;        /* nothing stands out */
     if (power == 1 && !(d->floor > 0)) n = 0;
     for (size_t i = 0; i < n; i++) map->data[i] = SAL__MAX(powf(map->data[i], power), d->floor);
     return SAL_OK;

@@ -1271,12 +1271,14 @@ static const sal_mat *set__unwrap(const sal_mat *m) {
     return m;
 }
 
-/* The size of a picture as people were shown it: MATLAB ignores the orientation. */
-static sal_result set__size_shown(sal_ctx *ctx, const char *path, int *w, int *h) {
+/* The size of a picture as people were shown it (MATLAB ignores the orientation), and the picture,
+   unless image is NULL. */
+static sal_result set__shown(sal_ctx *ctx, const char *path, sal_image *image, int *w, int *h) {
     int as_stored = ctx->as_stored;
     ctx->as_stored = 1;
-    sal_result r = sal_image_size(ctx, path, w, h);
+    sal_result r = image ? sal_image_load(ctx, path, image) : sal_image_size(ctx, path, w, h);
     ctx->as_stored = as_stored;
+    if (image) { *w = image->w; *h = image->h; }
     return r;
 }
 
@@ -1423,7 +1425,7 @@ static sal_result set__read_toronto(set__opener *b, const char *path, const sal_
         if (!m) SET__TRY(set__missing(b, path, name, "white has no cell of this number"));
         else {
             int w, h;
-            SET__TRY(set__size_shown(b->ctx, b->set->entry[i].image, &w, &h));
+            SET__TRY(set__shown(b->ctx, b->set->entry[i].image, NULL, &w, &h));
             SET__TRY(set__mat_pixels(b->ctx, path, m, &b->looks, i, w, h));
         }
     }
@@ -1455,7 +1457,7 @@ static sal_result set__read_isun(set__opener *b, const char *path, const sal_mat
         SET__TRY(set__find(b, &map, "saliency|maps", name, set__stem(name), SET__MAPS));
         SET__TRY(set__new_entry(b, name, picture, &e));
         e->map = map;
-        SET__TRY(set__size_shown(b->ctx, picture, &w, &h));
+        SET__TRY(set__shown(b->ctx, picture, NULL, &w, &h));
         SET__TRY(set__mat_gaze(b->ctx, path, sal_mat_field(all, i, "gaze"),
                                sal_mat_field(all, i, "resolution"), &b->looks, b->set->count - 1,
                                w, h));
@@ -1917,18 +1919,11 @@ static sal_result set__check_units(sal_ctx *ctx, const sal_item *item) {
 static sal_result set__load_item(sal_ctx *ctx, const sal_dataset *set, const sal_dataset_entry *e,
                                  int parts, sal_item *item) {
     int make = (parts & SAL_ITEM_DENSITY) && (!e->map || set->options.make_density);
-    int count = e->count, as_stored = ctx->as_stored;
+    int count = e->count;
     set__looks looks = { NULL, 0, 0 };
-    sal_result r = SAL_OK;
     item->name = e->name;
-    ctx->as_stored = 1;             /* as people were shown it: MATLAB ignores the orientation */
-    if (parts & SAL_ITEM_IMAGE) {
-        r = sal_image_load(ctx, e->image, &item->image);
-        item->w = item->image.w; item->h = item->image.h;
-    } else {
-        r = sal_image_size(ctx, e->image, &item->w, &item->h);
-    }
-    ctx->as_stored = as_stored;
+    sal_result r = set__shown(ctx, e->image, parts & SAL_ITEM_IMAGE ? &item->image : NULL, &item->w,
+                              &item->h);
     if (r != SAL_OK) return r;
     item->sigma = set__set_sigma(set, e, item->w, item->h);
     if (make || (parts & SAL_ITEM_FIXATIONS)) {

@@ -292,13 +292,15 @@ static int add_baselines(evaluation *e) {
     return !e->rows && add_row(e, MODEL, NULL, NULL, NULL);
 }
 
+static int has_fixations(const sal_dataset_entry *e) { return e->fixations || e->count; }
+
 /* The pictures of the test share to the front; returns how many they are. */
 static int test_share_first(sal_dataset *set, double share) {
     int i, count = 0, people = 0;
-    for (i = 0; i < set->count; i++) people |= set->entry[i].fixations || set->entry[i].count;
+    for (i = 0; i < set->count; i++) people |= has_fixations(&set->entry[i]);
     for (i = 0; i < set->count; i++)
         if (sal_name_share(set->entry[i].name, 0) < share &&
-            (!people || set->entry[i].fixations || set->entry[i].count)) {
+            (!people || has_fixations(&set->entry[i]))) {
             sal_dataset_entry entry = set->entry[i];
             memmove(&set->entry[count + 1], &set->entry[count],
                     (size_t)(i - count) * sizeof entry);
