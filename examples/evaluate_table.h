@@ -97,6 +97,13 @@ static void make_table(const evaluation *e, text *t) {
         }
         say(t, "\n");
     }
+    for (k = 0; k < e->rows; k++)
+        for (c = 0; c < e->columns; c++) {
+            summary s = summarise(e, &e->row[k], e->order[c]);
+            if (s.n < e->scored)
+                say(t, "(%s of %s: of the %d pictures where it is defined)\n", metric_name(e->order[c]),
+                    e->row[k].name, s.n);
+        }
 }
 
 static void say_csv(text *t, const char *name) {
@@ -217,7 +224,7 @@ static void make_json(const evaluation *e, text *t) {
             say_number(t, s.mean, "%.10g", "null");
             say(t, ",\"se\":");
             say_number(t, s.se, "%.10g", "null");
-            say(t, "}");
+            say(t, ",\"images\":%d}", s.n);
         }
         say(t, "}");
         if (e->part.n) say_scores(e, t, &e->row[k]);

@@ -190,7 +190,7 @@ static void test_scores(void) {
           count_lines("out") == 0, "models of one name are told apart; --quiet prints nothing");
     status = run("--maps \"$T/good\" --prior \"$T/good/p0.npy\" --data \"$T/set\" --metrics IG "
                  "--limit 1 --json \"$T/json3\"");
-    CHECK(status == 0 && holds("json3", "\"IG\":{\"mean\":0,\"se\":null}"),
+    CHECK(status == 0 && holds("json3", "\"IG\":{\"mean\":0,\"se\":null,\"images\":1}"),
           "--prior is the baseline of IG; with one picture there is no standard error");
     status = run("-m lite --input 96x128 --data \"$T/set\" --metrics CC --json \"$T/json\"");
     small = json_value("lite", "CC", "mean");

@@ -159,6 +159,8 @@ says $? "viewers' halves are drawn from those who saw the picture"
 $evaluate -m center --baselines --data set --metrics CC,IG --limit 1 >out 2>err &&
     awk '$1 == "CC" { cc = $4 } $1 == "IG" { ig = $2 } END { exit !(cc == "-" && ig == "-") }' out
 says $? "without other pictures there is neither a centre prior nor a baseline of IG"
+grep -qx "(IG of center: of the 0 pictures where it is defined)" out && ! grep -q "CC of center:" out
+says $? "the table says of how many pictures a mean is, where that is not all of them"
 $evaluate -m center --data set --part 1/2 --json this.json --quiet 2>err
 mkdir moved && cp -r set/images moved && sed 's/,1,2,a/,2,2,a/' set/fixations.csv >moved/fixations.csv
 $evaluate -m center --data moved --part 2/2 --json that.json --quiet 2>err
