@@ -7405,7 +7405,7 @@ static int sal__jpeg_scan(const unsigned char *p, size_t size, size_t at, int pr
 static sal_result sal__jpeg_walk(sal_ctx *ctx, const unsigned char *p, size_t size,
                                  const char *name, sal__about *a) {
     size_t at = 2, end, length;
-    unsigned known = 0, frame = 0;
+    unsigned known = 0, frame = 0, inks = 0, adobe = 0;
     while (at + 4 <= size) {
         unsigned type = p[at + 1];
         int sound = 1;
@@ -7421,7 +7421,14 @@ static sal_result sal__jpeg_walk(sal_ctx *ctx, const unsigned char *p, size_t si
                              "not read here: convert it to an ordinary JPEG or PNG first", name,
                              type >= 0xC9 ? "arithmetic coding" : type == 0xC3 ?
                              "lossless coding" : "hierarchical coding");
-        if (type >= 0xC0 && type <= 0xC2 && !frame) frame = type;
+        if (type >= 0xC0 && type <= 0xC2 && !frame) {
+            frame = type;
+            inks = sal__byte(p, size, at + 9) == 4;
+        }
+        if (type == 0xEE && length >= 12 && !memcmp(p + at + 4, "Adobe", 6)) adobe = 1;
+        if (type == 0xDA && inks && !adobe)     /* stb would take the first three for YCbCr */
+            return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: a JPEG picture of four colours without "
+                             "Adobe's marker that says which: convert it to PNG first", name);
         if (type == 0xE1 && !a->turn && length > 6 && !memcmp(p + at + 4, "Exif\0", 6))
             a->turn = sal__exif_turn(p + at + 10, length - 6);
         if (type == 0xE2) SAL__TRY(sal__jpeg_profile(ctx, p + at + 4, length, a));
@@ -7917,21 +7924,19 @@ static sal_result sal__save_pixels(sal_ctx *ctx, const char *path, int w, int h,
 }
 
 SALDEF sal_result sal_image_save(sal_ctx *ctx, const char *path, const sal_image *image) {
-    size_t i = 0, n = (size_t)image->w * image->h;
-    const unsigned char *data = image->data;
+    int clear = image->rgba && sal__has_extension(path, ".png"), in = clear ? 4 : 3, out = in - 2;
+    const unsigned char *data = clear ? image->rgba : image->data;
     unsigned char *grey, *profile = image->profile;
     int of_grey = profile && image->profile_size >= 128 && !memcmp(profile + 16, "GRAY", 4);
     SAL__TRY(sal__check_size(ctx, path, image->w, image->h));
-    if (image->rgba && sal__has_extension(path, ".png"))
-        return sal__save_pixels(ctx, path, image->w, image->h, 4, image->rgba,
-                                of_grey ? NULL : profile, image->profile_size);
-    while (i < n && data[i * 3] == data[i * 3 + 1] && data[i * 3] == data[i * 3 + 2]) i++;
+    size_t i = 0, n = (size_t)image->w * image->h;
+    while (i < n && data[i * in] == data[i * in + 1] && data[i * in] == data[i * in + 2]) i++;
     if (i < n || (profile && !of_grey))     /* a profile is for RGB or for grey */
-        return sal__save_pixels(ctx, path, image->w, image->h, 3, data, of_grey ? NULL : profile,
+        return sal__save_pixels(ctx, path, image->w, image->h, in, data, of_grey ? NULL : profile,
                                 image->profile_size);
-    SAL__TRY_NEW(grey, ctx, unsigned char, n);
-    for (i = 0; i < n; i++) grey[i] = data[i * 3];
-    sal_result r = sal__save_pixels(ctx, path, image->w, image->h, 1, grey, profile,
+    SAL__TRY_NEW(grey, ctx, unsigned char, n * out);
+    for (i = 0; i < n; i++) memcpy(grey + i * out, data + i * in + 2, out);
+    sal_result r = sal__save_pixels(ctx, path, image->w, image->h, out, grey, profile,
                                     image->profile_size);
     sal_free(ctx, grey);
     return r;
@@ -10264,6 +10269,9 @@ static sal_result sal__explain_target(sal_ctx *ctx, const sal_run *run, const sa
             count += in;
             sum += in * (double)run->output[y * w + x];
         }
+    if (!count && (d->x >= image->w || d->y >= image->h))
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "the region %d,%d,%d,%d lies outside of the "
+                         "picture of %d x %d", d->x, d->y, d->w, d->h, image->w, image->h);
     if (!count)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "no pixel of %s's map of %d x %d has its centre in "
                          "the region %d,%d,%d,%d: make it larger", net->name, w, h, d->x, d->y,

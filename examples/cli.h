@@ -509,14 +509,17 @@ typedef struct model_options {
     double blur, power;
 } model_options;
 
-/* --viewing-distance D: the pictures were D degrees of the viewer's sight wide. Densities are
-   smoothed with a sigma of one degree, by custom; the maps of our networks already are with 3 % of
-   the long side, which is what they learnt from. Here: of the width. */
+/* --viewing-distance D: the long side of the pictures was D degrees of the viewer's sight. Densities
+   are smoothed with a sigma of one degree, by custom; the maps of our networks already are with 3 %
+   of the long side, which is what they learnt from. */
 static inline int read_viewing(void *into, const char *option, const char *value) {
     const double learnt = 0.03;
     double degrees, share;
     if (read_number(option, value, 0, 1, 360, &degrees)) return 1;
     share = 1 / degrees;
+    if (share <= learnt)
+        complain("%s %s: changes nothing: the maps are already smoother than one degree there",
+                 option, value);
     *(double *)into = share > learnt ? sqrt(share * share - learnt * learnt) : 0;
     return 0;
 }
@@ -571,6 +574,8 @@ static inline int open_model(sal_ctx *ctx, const model_options *o, sal_model *mo
     if (o->steps > learnt && !(o->shared && !learnt))
         r = fail(ctx, "--steps %d: %s has learnt %d steps of a ConvLSTM", o->steps, model->name,
                  learnt);
+    if (!r && !o->shared && o->center && !model->net && model->classical == SAL_CLASSICAL_CENTER)
+        r = fail(ctx, "--center: %s is the centre prior", model->name);
     if (!r && !o->shared && o->domain && !has_domains(model))
         r = fail(ctx, "--domain %d: %s has no priors of data sets", o->domain, model->name);
     if (!r && !o->shared && o->input[0] && !model->net)

@@ -33,8 +33,11 @@ static int add(sal_net *into, const sal_net *from, double share) {
     int i;
     size_t k;
     const sal_net_desc *a = &into->desc, *b = &from->desc;
-    if (into->params != from->params) return complain("these are different networks");
-    if (a->fit != b->fit || a->bgr != b->bgr || a->scale != b->scale || a->blur != b->blur ||
+    if (into->params != from->params || a->kind != b->kind || a->plain != b->plain ||
+        a->steps != b->steps || a->stride_on_3x3 != b->stride_on_3x3 || a->priors != b->priors)
+        return complain("these are different networks");
+    if (a->w != b->w || a->h != b->h || a->fit != b->fit || a->bgr != b->bgr ||
+        a->scale != b->scale || a->blur != b->blur ||
         memcmp(a->mean, b->mean, sizeof a->mean) || memcmp(a->std, b->std, sizeof a->std))
         return complain("these networks differ in their input or in the blur of their maps: inspect "
                         "shows both");
@@ -133,6 +136,8 @@ static sal_result see_folder(sal_ctx *ctx, ranges *r, sal_run *run, float *pixel
     for (i = 0; i < count; i++)
         if (sal_is_picture(name[i]) && sal_name_share(name[i], 0) >= 0.1) name[taken++] = name[i];
     used = taken < PHOTOS ? taken : PHOTOS;
+    if (!used) result = fail(ctx, "%s: no photographs to measure ranges on (those that train "
+                             "--test-share 0.1 leaves out do not count)", folder);
     input.h = run->h; input.w = run->w;
     for (i = 0; i < used && !result; i++, r->photos++) {
         sal_image image;
@@ -191,13 +196,12 @@ static int measure(sal_ctx *ctx, ranges *r, sal_net *net) {
     }
     if (!result) result = see_photos(ctx, r);
     if (result) return complain("%s", sal_error(ctx));
-    if (!r->photos) return complain("%s: no photographs to measure ranges on", r->folder[0]);
     for (i = 0; i < net->layers; i++) {
         for (c = 0; r->of[i] && c < (i ? net->layer[i].shape.c : 3) + 2; c++)
             r->of[i][c] = (float)(r->sum[i][c] / r->seen[i]);
         net->layer[i].range = r->of[i];
     }
-    printf("ranges of values on %d photographs\n", r->photos);
+    fprintf(ctx->write ? stderr : stdout, "ranges of values on %d photographs\n", r->photos);
     return 0;
 }
 

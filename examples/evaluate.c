@@ -59,7 +59,7 @@ static const char help[] =
     "                 (default 0: any picture)\n"
     "  --blur F       smooth maps with a Gaussian, sigma as a share of the long side\n"
     "  --power F      raise maps to this power: above 1 peaks are steeper\n"
-    "  --viewing-distance D   --blur for pictures that were D degrees of sight wide\n"
+    "  --viewing-distance D   --blur for pictures whose long side was D degrees of sight\n"
     "  --fit N        choose --domain, --blur and --power by CC on the first N pictures; the\n"
     "                 others are scored. --blur, --power, --fit: models' and folders' maps\n"
     "\n"

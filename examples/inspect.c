@@ -363,6 +363,10 @@ int main(int argc, char **argv) {
     if (!status && !count == !o.network)
         status = complain("one file, or -n NETWORK; see inspect --help");
     if (!status && o.network) status = refuse("--stats --all", "with -n");
+    else if (!status && has_ending(argv[0], ".mat"))
+        status = refuse("--stats --size", "with a MATLAB file");
+    else if (!status) status = refuse("--all", "with a weights file") ||
+                               (count > 1 && refuse("--size", "with names of tensors"));
     if (status) return finish(status);
     if (o.network) return finish(inspect_network(&ctx, &o));
     o.file = argv[0];

@@ -27,7 +27,7 @@ static const char help[] =
     "                    any picture)\n"
     "  --blur F          smooth the map with a Gaussian, sigma as a share of its long side\n"
     "  --power F         raise the map to this power: above 1 peaks are steeper\n"
-    "  --viewing-distance D   --blur for a picture that is D degrees of the viewer's sight wide\n"
+    "  --viewing-distance D   --blur for a picture whose long side is D degrees of sight\n"
     "  --steps N         sam-vgg, sam-resnet: stop the ConvLSTM after N steps\n"
     "  --precision T     fast: whole numbers where the weights file allows it (default); f32\n"
     "  --center          multiply by a centre prior: people look at the middle first\n"
@@ -51,12 +51,12 @@ static const char help[] =
     "  --quiet           no progress, no list of what was written\n"
     "  -h, --help        this text; --version: the version\n"
     "\n"
-    "Without -o, --overlay and --npy the map goes to NAME-saliency.png in the current folder.\n"
+    "If no option asks for a result, the map goes to NAME-saliency.png in the current folder.\n"
     "For several pictures or a folder, OUT is a folder and its files are called NAME.png,\n"
     "NAME.npy; so it is if there is a folder of this name, if it ends in a slash or has no\n"
     "extension. - is standard input or output, -- ends the options. Nothing is written over a\n"
-    "picture. Pictures are JPEG, PNG, BMP, PPM or PGM. What cannot be read is reported at the\n"
-    "end and makes the exit status 1. Weights are looked for in the folder $SALIENCY_WEIGHTS, in\n"
+    "picture that is read. Pictures are JPEG, PNG, BMP, PPM or PGM. What cannot be read is\n"
+    "reported at the end and makes the exit status 1. Weights are looked for in the folder $SALIENCY_WEIGHTS, in\n"
     "weights/, beside the program, and in ../share/saliency/ from there.\n";
 
 typedef struct options {
@@ -413,12 +413,14 @@ static int read_command_line(sal_ctx *ctx, options *o, int argc, char **argv) {
     if (o->self_test) return self_test(ctx);
     if ((given_of("--viewing-distance") && refuse("--blur", "beside --viewing-distance, which sets "
                                                   "it")) ||
-        (o->frame[0] && refuse("--recursive --part", "with --frames")) ||
-        (!given_of("-o --overlay --npy --strip --parts --frames") && o->explain &&
-         refuse("--blur --power --viewing-distance --center", "for --explain, which looks at the "
-                "network's output")))
+        (o->frame[0] && refuse("--recursive --part", "with --frames")))
         return 1;
     if (o->raw && !o->npy) return complain("--raw says what --npy writes: add --npy");
+    if (!given_of("-o --overlay --strip --frames") && (!o->npy || o->raw) &&
+        (o->explain || o->parts || o->raw) &&
+        refuse("--blur --power --viewing-distance --center", "for --explain, --parts and --raw, "
+               "which look at the network's output"))
+        return 1;
     if (o->frame[0]) return check_frames(o, argv, count);
     if (o->smooth > 0) return complain("--smooth is for video: add --frames");
     if (o->which.weights) take(&o->pictures, o->which.weights);

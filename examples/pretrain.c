@@ -80,6 +80,11 @@ static void mirror(void *data, int w, int h, size_t pixel) {
         }
 }
 
+static void mirror_image(sal_image *image) {
+    mirror(image->data, image->w, image->h, 3);
+    if (image->rgba) mirror(image->rgba, image->w, image->h, 4);
+}
+
 /* The mean of what all teachers say, each map scaled to the sum 1, then to the maximum 1. */
 static sal_result ask(sal_ctx *ctx, const job *j, int worker, sal_image *image, sal_map *mean) {
     int k, times = j->mirror ? 2 : 1;
@@ -89,10 +94,10 @@ static sal_result ask(sal_ctx *ctx, const job *j, int worker, sal_image *image, 
     for (k = 0; !r && k < times * j->teachers; k++) {
         sal_map map = { 0 };
         double sum = 0;
-        if (k % times) mirror(image->data, image->w, image->h, 3);
+        if (k % times) mirror_image(image);
         r = sal_model_predict(ctx, &j->model[worker * j->teachers + k / times], image, &map);
         if (!r && k % times) mirror(map.data, map.w, map.h, sizeof(float));
-        if (k % times) mirror(image->data, image->w, image->h, 3);
+        if (k % times) mirror_image(image);
         for (i = 0; !r && i < n; i++) sum += map.data[i];
         for (i = 0; !r && sum > 0 && i < n; i++) mean->data[i] += (float)(map.data[i] / sum);
         sal_map_free(ctx, &map);
@@ -259,6 +264,24 @@ static int make_set(const job *j) {
     return 0;
 }
 
+/* Pictures of an earlier run that are no longer among the photographs would stay in the data set,
+   outside of the ranking. */
+static int strangers(sal_ctx *ctx, const job *j) {
+    char path[4096], **names;
+    int i, k, count, status = 0;
+    snprintf(path, sizeof path, "%s/images", j->out);
+    if (sal_dir_list(ctx, path, &names, &count)) return complain("%s", sal_error(ctx));
+    for (i = 0; i < count && !status; i++) {
+        if (names[i][0] == '.') continue;
+        for (k = 0; k < j->found.count && strcmp(names[i], j->found.item[k].below); k++) ;
+        if (k == j->found.count)
+            status = complain("%s/%s: is of an earlier run, and no longer in %s; remove it and its "
+                              "map, or choose another --out", path, names[i], j->images);
+    }
+    sal_free(ctx, names);
+    return status;
+}
+
 /* Label all, rank, keep the first. */
 static int pretrain(sal_ctx *ctx, job *j) {
     enum { STRIDE = 64 };
@@ -372,6 +395,7 @@ int main(int argc, char **argv) {
     if (!status) status = make_set(&j);
     if (!status) status = open_teachers(&ctx, &j);
     if (!status) status = same_settings(&ctx, &j);
+    if (!status) status = strangers(&ctx, &j);
     if (!status) status = pretrain(&ctx, &j);
     close_all(&ctx, &j);
     return finish(status);

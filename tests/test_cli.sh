@@ -136,6 +136,11 @@ keeps "convert does not write over its input" lite.safetensors \
     "$build/convert" --ranges "$photos" i8 once.safetensors again.safetensors >out &&
     cmp once.safetensors again.safetensors
 says $? "ranges are those of floats, whether or not a file had some"
+"$build/convert" --ranges "$photos" i8 lite.safetensors - 2>err | cmp -s - once.safetensors
+says $? "and standard output gets the file alone"
+mkdir empty
+refused "a folder without photographs has no ranges" "empty: no photographs" \
+        "$build/convert" --ranges "$photos" --ranges empty i8 lite.safetensors again.safetensors
 cat >deep.c <<E
 #include <saliency.h>
 #include <stdio.h>
@@ -295,6 +300,9 @@ keeps "resuming without a state does not begin anew" old.safetensors $train --da
 
 "$build/convert" --tone 2,0 f32 lite.safetensors steep.safetensors >out 2>err
 refused "a mean of two tones has none" "different tones" "$build/convert" f32 lite.safetensors steep.safetensors mean.safetensors
+sed 's/"sal.input": *"384x512"/"sal.input":"240x320"/' lite.safetensors >low.safetensors
+if cmp -s lite.safetensors low.safetensors; then says 1 "a copy of lite for smaller pictures"; fi
+refused "nor has one of two input sizes" "differ in their input" "$build/convert" f32 lite.safetensors low.safetensors mean.safetensors
 cp -r few fewer && cp file.png fewer/images/b.png && printf 'b.png,3,4\n' >>fewer/fixations.csv
 $evaluate --maps maps --any-size --data fewer --skip-missing --metrics NSS --json - >out 2>err && grep -q '"images":1' out && grep -q "left out" err
 says $? "--skip-missing leaves out a picture without a map"
@@ -320,6 +328,33 @@ refused "but not with other settings" "other settings" $pretrain --images shots 
 cp labels/maps/b.png before; sleep 1.1; cp "$photos/chelsea.jpg" shots/b.jpg
 $pretrain --images shots --out labels >out 2>err && cmp -s shots/b.jpg labels/images/b.jpg && ! cmp -s labels/maps/b.png before
 says $? "a photograph that was replaced is labelled anew"
+# Columns 0 to 59 of 240 cannot be seen.
+cat >half.c <<E
+#define SALIENCY_IMPLEMENTATION
+#include <saliency.h>
+int main(int n, char **path) {
+    sal_ctx ctx = { 0 };
+    sal_image image;
+    sal_map map = { 0 };
+    double sum = 0;
+    if (n == 2 && !sal_image_new(&ctx, 240, 120, &image) && (image.rgba = (unsigned char *)sal_alloc(&ctx, 28800, 4))) {
+        for (int i = 0; i < 28800; i++)
+            for (int c = 0; c < 4; c++) image.rgba[4 * i + c] = c < 3 ? i % 7 * 30 : i % 240 < 60 ? 0 : 255;
+        return sal_image_save(&ctx, path[1], &image);
+    }
+    if (n != 3 || sal_map_load_image(&ctx, path[2], &map)) return 1;
+    for (int y = 0; y < map.h; y++) for (int x = 0; x < map.w / 5; x++) sum += map.data[y * map.w + x];
+    return sum > 0;
+}
+E
+gcc -O1 -I"$top" -I/usr/include/stb half.c -o half -lm && mkdir hidden && ./half hidden/a.png &&
+    $pretrain --mirror --images hidden --out seen-labels >out 2>err && ./half is seen-labels/maps/a.png
+says $? "pretrain --mirror turns what is transparent, too"
+cp shots/b.jpg shots/c.jpg && $pretrain --images shots --out labels >out 2>err && rm shots/c.jpg
+refused "a picture of an earlier run is not left in the data set" "c.jpg: is of an earlier run" $pretrain --images shots --out labels
+refused "what changes nothing is refused: of a raw map" "does nothing for" $predict --raw --npy raw.npy --power 3 "$photo"
+refused "of a map that is divided into parts"           "does nothing for" $predict --parts parts.csv --blur 0.1 "$photo"
+refused "and the centre prior times itself"             "is the centre prior" $predict -m center --center "$photo"
 
 if [ "$skipped" = 0 ]; then echo "$passed passed, $failed failed"
 else echo "$passed passed, $failed failed, $skipped skipped"; fi

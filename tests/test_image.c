@@ -273,6 +273,11 @@ static void test_formats(sal_ctx *ctx) {
     CHECK(im.w == 8 && im.data && im.data[0] > 250 && im.data[1] < 5 && im.data[2] < 5,
           "a CMYK JPEG is converted to RGB");
     sal_image_free(ctx, &im);
+    memcpy(file, cmyk, 2);                              /* without the segment of 16 bytes that tells */
+    memcpy(file + 2, cmyk + 18, sizeof cmyk - 19);
+    CHECK(sal_image_load_memory(ctx, file, sizeof cmyk - 17, "a.jpg", &im) == SAL_ERR_UNSUPPORTED &&
+          strstr(ctx->error, "Adobe"), "of four colours, but which? Such a JPEG is refused");
+    sal_image_free(ctx, &im);
 }
 
 static void test_odd_files(sal_ctx *ctx) {
@@ -618,6 +623,15 @@ static void test_profile(sal_ctx *ctx) {
               k % 2 ? "JPEG" : "PNG", k < 2 ? "colour" : "grey");
         sal_image_free(ctx, &back);
         if (k == 1) test_profile_parts(ctx, &im);
+        if (k % 2 == 0) {                               /* with opacity */
+            im.rgba = (unsigned char *)sal_alloc(ctx, 20, 4);
+            for (i = 0; i < 80; i++) im.rgba[i] = (unsigned char)(i % 4 == 3 ? 3 * i : k ? 60 : i);
+            CHECK(sal_image_save(ctx, path_of(names[k]), &im) == SAL_OK &&
+                  sal_image_load(ctx, path_of(names[k]), &back) == SAL_OK && back.rgba &&
+                  !memcmp(back.rgba, im.rgba, 80) && back.profile_size == SIZE,
+                  "and so does one with opacity");
+            sal_image_free(ctx, &back);
+        }
         memcpy(im.profile + 16, "CMYK", 4);
         sal_image_save(ctx, path_of(names[k]), &im);
         sal_image_load(ctx, path_of(names[k]), &back);

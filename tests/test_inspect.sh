@@ -40,6 +40,8 @@ check "a missing file is an error" 1 '^inspect: missing: cannot be opened' missi
 check "a picture is not a weights file" 1 'not a safetensors file' examples/photos/coffee.jpg
 check "a folder is not a file" 1 'is a folder' tests
 
+check "options that change nothing are refused" 1 'inspect: --all does nothing with a weights file' --all "$file"
+
 osie=${SALIENCY_DATA:-../shared/data}/osie/fixations.mat
 if [ -f "$osie" ]; then
     check "a MATLAB file is shown as a tree" 0 '^    img  char 1 x 8  "1002.jpg"$' "$osie"
