@@ -89,8 +89,9 @@ refused "a region of nothing is refused"          "for --explain"     --region 1
 refused "a layer that is not there is refused"    "none of this name" --explain no.png --layer no "$photo"
 refused "a classical model is not explained"      "not a network"     -m gbvs --explain no.png "$photo"
 refused "--threads 0 is refused"                  "threads"           --threads 0 "$photo"
-refused "nor is one beside the picture explained"    "outside of the picture of" --explain why.png \
-        --region 9000,10,50,50 "$photo"
+"$predict" --input 64x96 --explain why.png --region 9000,10,50,50 "$photo" >out 2>err
+[ $? = 1 ] && grep -q "lies outside of the picture of" err && [ ! -e why.png ]
+says $? "a region beside the picture is refused"
 works "a region of the map is explained by the pixels" why.png --input 240x320 --explain why.png \
       --region 200,100,200,150 "$photo"
 works "the map is explained by the channels of a layer" parts.csv --input 240x320 --layer head.conv \
