@@ -158,7 +158,7 @@ typedef void sal_task_fn(void *arg, int index, int worker);
 struct sal_ctx {
     int threads;                /* 0: all cores when built with OpenMP, else 1; at most 256 */
     sal_simd simd;              /* the CPU's instructions that may be used; 0: all it has */
-    uint64_t seed;              /* of everything random */
+    uint64_t seed;              /* of what scores draw; training and sal_net_init have their own */
     int as_stored;              /* 1: pictures as they are stored, without EXIF's orientation */
     const sal_backend *backend; /* NULL: sal_backend_cpu() */
     void *user;                 /* handed to the hooks below */
@@ -714,8 +714,8 @@ SALDEF void sal_net_free(sal_ctx *ctx, sal_net *net);
 /* Random parameters as the papers start from (Gaussian, Glorot, orthogonal ...). A
    parameter's values depend on seed and its name alone. */
 SALDEF sal_result sal_net_init(sal_ctx *ctx, sal_net *net, uint64_t seed);
-/* Runs opened later stop the ConvLSTM after so many steps, from 1 to 4: its weights fit any number
-   (SAM's Table IV). Sets net->desc.steps; fails if the network has no ConvLSTM. */
+/* Runs opened from now on stop the ConvLSTM after so many steps, from 1 to 4: its weights fit any
+   number (SAM's Table IV). Sets net->desc.steps; fails if the network has no ConvLSTM. */
 SALDEF sal_result sal_net_steps(sal_ctx *ctx, sal_net *net, int steps);
 /* All parameters as float32 in memory of their own, before training or changing them. The ranges of
    values (sal_layer) are dropped. */
@@ -775,6 +775,7 @@ typedef struct sal_step {
     float *fold;                /* the norm as scale, then bias: 2 * channels floats */
     struct sal__whole *whole;   /* this layer, prepared for whole numbers; NULL: works in float32 */
     int learns;                 /* 1 if backward visits this layer */
+    int steps;                  /* of a ConvLSTM, since the run was opened */
 } sal_step;
 
 /* Zero-initialise it, then set what you want to change. */
@@ -993,7 +994,8 @@ typedef struct sal_optim_desc {
     sal_rule rule;
     int nesterov;               /* 1: SGD with Nesterov's momentum */
     double rho, eps;            /* RMSprop; Adam: beta2. eps > 0, or a gradient of 0 makes NaN */
-    double decay;               /* L2 on matrices (AdamW: decoupled), not on biases and priors */
+    double decay;               /* L2 (AdamW: decoupled); not on vectors as biases and Gaussians'
+                                   places are, nor on ML-Net's prior; lite's priors do decay */
     double clip;                /* > 0: the longest gradient (Euclidean norm over all of it) */
     double max_norm;            /* > 0: of each unit's weights in front of maxout layers */
 } sal_optim_desc;
@@ -1396,7 +1398,8 @@ typedef struct sal_train_result {
 SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind);
 /* Train the network, which holds the best weights afterwards (without validation the last). Stops
    with SAL_ERR_NUMERIC, and says where, when values are no longer finite. A checkpoint (out, state)
-   is written when the callback asks for it, when it stops training, and at the end. */
+   is written when the callback asks for it, when it stops training, and at the end; with validation
+   there is no out before the end of the first epoch. Hooks of ctx are called by several threads. */
 SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *desc,
                             sal_train_result *result);
 /* A number in [0, 1) from a hash of the file name (without folders), to split data sets by. */
@@ -3712,6 +3715,13 @@ static int sal__sole_reader(const sal_net *net, int v) {
     return reader;
 }
 
+/* The same for what step i makes; -1, too, if step i is frozen and that layer is not: what passes
+   from one to the other is kept as a feature. */
+static int sal__fused_reader(const sal_run *run, int i, int v) {
+    int reader = sal__sole_reader(run->net, v);
+    return i < run->frozen && reader >= run->frozen ? -1 : reader;
+}
+
 /* Extends the epilogue of step i, which ends with value `end` so far, by layer `next`: a norm, then
    an addition, then a ReLU. 0: that is not possible. While training no norm is fused, whose
    backward needs its input, and an addition only if its gradient is wanted where layer i's is. */
@@ -3742,12 +3752,12 @@ static int sal__is_small_pool(const sal_layer *l, sal_shape in) {
 static void sal__fuse(sal_run *run, int i) {
     const sal_net *net = run->net;
     sal_step *step = &run->step[i];
-    int end = i, next = sal__sole_reader(net, i);
+    int end = i, next = sal__fused_reader(run, i, i);
     while (next >= 0 && sal__fuse_epilogue(run, i, end, next)) {
         run->step[next].skip = 1;
         run->value[end].root = next;
         end = next;
-        next = sal__sole_reader(net, end);
+        next = sal__fused_reader(run, i, end);
     }
     if (next >= 0 && !run->training && step->add < 0 && run->backend->can_fuse) {
         const sal_layer *l = &net->layer[next];
@@ -3779,6 +3789,7 @@ static void sal__plan_steps(sal_run *run, const sal_shape *shapes) {
         sal_step *step = &run->step[i];
         run->value[i].shape = shapes[i];
         run->value[i].root = step->output = i;
+        step->steps = net->layer[i].steps;
         step->norm = step->add = step->pool = step->wide = -1;
     }
     for (int i = 1; i < net->layers; i++) {
@@ -4357,7 +4368,7 @@ static void sal__layer_gaussians_back(const sal__layer_args *a) {
 static void sal__convlstm_at(const sal__convs *convs, const sal__layer_args *a, int backward) {
     const float *params[SAL_LSTM_COUNT];
     float *dparams[SAL_LSTM_COUNT], *states = (float *)a->aux, *scratch = (float *)a->scratch;
-    int steps = a->l->steps;
+    int steps = a->run->step[a->i].steps;
     for (int k = 0; k < SAL_LSTM_COUNT; k++) {
         params[k] = sal__weight(a->run, a->i, k);
         dparams[k] = sal__dweight(a->run, a->i, k);
@@ -4417,7 +4428,7 @@ static size_t sal__aux_ref(const sal_run *run, int i) {
     case SAL_OP_BATCHNORM: return 2 * (size_t)s.c * sizeof(float);          /* mean, 1 / sd */
     case SAL_OP_PRIOR:     return (size_t)s.h * s.w * sizeof(float);        /* upsampled */
     case SAL_OP_CONVLSTM:
-        return sal_convlstm_states(l->steps, run->n, s.c, s.w, s.h) * sizeof(float);
+        return sal_convlstm_states(run->step[i].steps, run->n, s.c, s.w, s.h) * sizeof(float);
     default:               return 0;
     }
 }
@@ -4478,6 +4489,9 @@ SALDEF sal_result sal_run_forward(sal_ctx *ctx, sal_run *run, const float *input
     if (sal_threads(ctx) > run->threads)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "this run was opened for %d threads, not %d",
                          run->threads, sal_threads(ctx));
+    if (run->whole && !run->net->layer[0].range)    /* its weights were packed then */
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "the weights of %s have changed since this run "
+                         "was opened: open another one", run->net->name);
     SAL__TRY(sal__input_check(ctx, run, input));
     for (int i = 0; i < run->net->layers; i++)      /* the input's memory is the caller's */
         if (sal__root(run, i) == 0) run->value[i].data = (float *)(uintptr_t)input;
@@ -6395,6 +6409,10 @@ static sal_result sal__read_desc(sal_ctx *ctx, const sal_safetensors *file, sal_
         const char *text = sal_safetensors_meta(file, sal__fields[i].key);
         if (text) SAL__TRY(sal_net_desc_set(ctx, d, sal__fields[i].key, text));
     }
+    const char *domains = sal_safetensors_meta(file, "sal.domains");
+    if (domains && strcmp(domains, SAL_DOMAIN_NAMES))
+        return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "its priors are of the data sets \"%.200s\"; "
+                         "this version's are \"%s\"", domains, SAL_DOMAIN_NAMES);
     return SAL_OK;
 }
 
@@ -9760,6 +9778,12 @@ static sal_result sal__to_picture(sal_ctx *ctx, sal_fit fit, const float *raw, i
     return r;
 }
 
+static sal_result sal__net_finite(sal_ctx *ctx, const sal_net *net, const float *x, size_t n) {
+    if (sal__all_finite(x, n)) return SAL_OK;
+    return sal__fail(ctx, SAL_ERR_NUMERIC, "%s computed a value that is not finite: are these its "
+                     "weights?", net->name);
+}
+
 SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float *raw, int rw,
                                   int rh, int w, int h, int image_w, int image_h, sal_map *map) {
     const sal_net_desc *d = &net->desc;
@@ -9770,9 +9794,7 @@ SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float 
     SAL__TRY(sal__check_size(ctx, "raw output", rw, rh));
     SAL__TRY(sal__check_size(ctx, "input", w, h));
     SAL__TRY(sal__check_size(ctx, "picture", image_w, image_h));
-    if (!sal__all_finite(raw, n))
-        return sal__fail(ctx, SAL_ERR_NUMERIC, "%s returned a value that is not finite: are these "
-                         "its weights?", net->name);
+    SAL__TRY(sal__net_finite(ctx, net, raw, n));
     SAL__TRY_NEW(smooth, ctx, float, n);
     sal_result r = sal_blur(ctx, smooth, raw, rw, rh, first, 4, SAL_BORDER_REPLICATE);
     if (r == SAL_OK)
@@ -9903,17 +9925,20 @@ static sal_result sal__map_center(sal_ctx *ctx, sal_map *map) {
 SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_image *image,
                                     sal_map *map) {
     int is_center = !model->net && model->classical == SAL_CLASSICAL_CENTER;
+    int adjusts = model->blur != 0 || model->power != 0;
+    sal_image shown = *image;
     sal_result r;
     memset(map, 0, sizeof *map);
+    if (adjusts) shown.rgba = NULL;         /* what is transparent is hidden once, at the end */
     if (model->net && (model->domain < 0 || model->domain >= SAL_DOMAIN_COUNT))
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no domain %d: domains are 0 to %d",
                          model->domain, SAL_DOMAIN_COUNT - 1);
     if (model->net) {
         model->run->domain = &model->domain;
-        r = sal_predict_run(ctx, model->run, image, map);
-    } else r = sal_classical(ctx, model->classical, image, map);
+        r = sal_predict_run(ctx, model->run, &shown, map);
+    } else r = sal_classical(ctx, model->classical, &shown, map);
     if (r == SAL_OK && model->center && !is_center) r = sal__map_center(ctx, map);
-    if (r == SAL_OK && (model->blur != 0 || model->power != 0)) {
+    if (r == SAL_OK && adjusts) {
         r = sal_map_adjust(ctx, map, model->blur, model->power);
         if (r == SAL_OK && image->rgba) sal__map_hide(image, map);
     }
@@ -10260,6 +10285,7 @@ static sal_result sal__explain_target(sal_ctx *ctx, const sal_run *run, const sa
     int h = run->shape.h, w = run->shape.w, count = 0;
     sal__frame f = sal__frame_of(net->desc.fit, image->w, image->h, run->w, run->h);
     double sum = 0, squares = 0;
+    SAL__TRY(sal__net_finite(ctx, net, run->output, (size_t)h * w));
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++) {
             int in = d->w < 1 ||
@@ -10329,6 +10355,7 @@ SALDEF sal_result sal_explain(sal_ctx *ctx, const sal_net *net, const sal_image 
             out->part[i] = v->grad[i] * v->data[i];
             sums[i % area] += out->part[i];
         }
+        if (r == SAL_OK) r = sal__net_finite(ctx, net, out->part, n);
         for (size_t i = 0; r == SAL_OK && i < area; i++) sums[i] = fabsf(sums[i]);
         if (r == SAL_OK) r = sal__to_picture(ctx, own.desc.fit, sums, s.h, s.w, run->h, run->w,
                                              image->w, image->h, &out->map);
@@ -10358,8 +10385,10 @@ SALDEF sal_result sal_attention(sal_ctx *ctx, const sal_net *net, const sal_imag
         float *v[SAL__LSTM_VALUES], *states = (float *)run->value[i].aux;
         sal__lstm_at(v, states + (step - 1) * sal__lstm_step(1, s.c, s.h, s.w),
                      sal__shape_count(s));
-        r = sal__to_picture(ctx, own.desc.fit, v[SAL__LSTM_A], s.h, s.w, run->h, run->w, image->w,
-                            image->h, map);
+        r = sal__net_finite(ctx, net, v[SAL__LSTM_A], sal__shape_count(s));
+        if (r == SAL_OK)
+            r = sal__to_picture(ctx, own.desc.fit, v[SAL__LSTM_A], s.h, s.w, run->h, run->w,
+                                image->w, image->h, map);
         if (r == SAL_OK) sal__map_normalise(map);
     }
     sal_run_close(ctx, run);
@@ -10820,7 +10849,7 @@ typedef struct sal__trainer {
     int feature[8], feature_count;
     size_t feature_floats;
     int feature_kinds;          /* records of a picture: plain, perhaps mirrored */
-    sal__picture **by_record;   /* `records` of them, one of each name */
+    sal__picture **by_record;   /* `records` of them, one of each picture */
     int records;
     uint16_t *record;           /* features of a batch */
     sal__bytes recipe;          /* see sal__recipe */
@@ -11367,14 +11396,18 @@ static int sal__train_report(sal__trainer *t) {
     return t->desc.progress ? t->desc.progress(t->desc.user, &t->at) : SAL_TRAIN_GO_ON;
 }
 
+/* By name; of one name by what they look like (0: nobody knows), then by their place. */
 static int sal__picture_order(const void *a, const void *b) {
-    return strcmp((*(const sal__picture *const *)a)->name, (*(const sal__picture *const *)b)->name);
+    const sal__picture *x = *(const sal__picture *const *)a, *y = *(const sal__picture *const *)b;
+    int order = strcmp(x->name, y->name);
+    if (!order) order = (x->seen > y->seen) - (x->seen < y->seen);
+    return order ? order : (x > y) - (x < y);
 }
 
 /* The first bytes of the file: network, size, pictures, frozen weights, how pictures are shown. */
 static void sal__feature_header(sal__trainer *t, char *header) {
     const sal_net_desc *d = &t->net->desc;
-    uint64_t hash = sal__hash(t->net->name);
+    uint64_t hash = sal__hash(t->net->name) + (uint64_t)d->stride_on_3x3;
     int i;
     for (i = 0; i < t->net->params; i++) {
         const sal_tensor *p = &t->net->param[i].value;
@@ -11388,7 +11421,7 @@ static void sal__feature_header(sal__trainer *t, char *header) {
     for (i = 0; i < t->records; i++)
         hash = hash * 31 + (sal__hash(t->by_record[i]->name) ^ t->by_record[i]->seen);
     memset(header, ' ', SAL__FEATURE_HEADER);
-    i = snprintf(header, SAL__FEATURE_HEADER, "saliency features 2, %s %d x %d, %d pictures%s, "
+    i = snprintf(header, SAL__FEATURE_HEADER, "saliency features 3, %s %d x %d, %d pictures%s, "
                  "%.0f halves, %08lx%08lx", t->net->name, t->run->h, t->run->w, t->records,
                  t->feature_kinds == 2 ? " and mirrored" : "", (double)t->feature_floats,
                  (unsigned long)(hash >> 32), (unsigned long)(hash & 0xFFFFFFFFu));
@@ -11407,7 +11440,13 @@ static sal_result sal__feature_make(sal__trainer *t, sal_run *run, sal__picture 
     sal_result r = SAL_OK;
     t->vary = 0;
     sal__view v = sal__view_of(t, t->size, 0);
-    if (!loaded && !s->bad) { r = sal__picture_load(t->ctx, t, &fresh); s = &fresh; }
+    if (!loaded && !s->bad) {
+        r = sal__picture_load(t->ctx, t, &fresh);
+        if (r != SAL_OK && r != SAL_ERR_MEMORY && t->desc.skip) {
+            sal__leave_out(t, s);
+            r = SAL_OK;                     /* its record is never looked at */
+        } else s = &fresh;
+    }
     for (int k = 0; k < t->feature_kinds && r == SAL_OK; k++) {
         v.mirror = k;
         if (!s->bad) r = sal__view_image(t->ctx, t, s, &v, t->input);
@@ -11420,7 +11459,7 @@ static sal_result sal__feature_make(sal__trainer *t, sal_run *run, sal__picture 
     return r;
 }
 
-/* One record for each name, in the order of the names. */
+/* One record for each name and look, in this order: two sets may have pictures of one name. */
 static sal_result sal__feature_records(sal__trainer *t) {
     int total = t->trains + t->vals;
     SAL__TRY_PUT(t->by_record, t->ctx, &t->arena, sal__picture *, total);
@@ -11430,7 +11469,8 @@ static sal_result sal__feature_records(sal__trainer *t) {
         sal__picture *s = t->by_record[i];
         if (!s->from->info || !s->from->info[s->entry].name)
             return sal__fail(t->ctx, SAL_ERR_ARGUMENT, "cached features need pictures with names");
-        if (!i || strcmp(t->by_record[t->records - 1]->name, s->name))
+        const sal__picture *last = i ? t->by_record[t->records - 1] : NULL;
+        if (!last || strcmp(last->name, s->name) || !s->seen || s->seen != last->seen)
             t->by_record[t->records++] = s;
         s->record = t->records - 1;
     }
@@ -11474,13 +11514,15 @@ static sal_result sal__feature_file(sal__trainer *t, int *done) {
 /* Open the file of features, and make those that it has not got. */
 static sal_result sal__features_open(sal__trainer *t) {
     int done = 0;
+    sal_run_desc desc = SAL__ZEROED;
     sal_run *run = NULL;
     sal_result r = SAL_OK;
+    desc.w = t->run->w; desc.h = t->run->h; desc.freeze = t->desc.freeze;
     SAL__TRY(sal__feature_records(t));
     SAL__TRY_PUT(t->record, t->ctx, &t->arena, uint16_t, t->feature_floats * t->run->n);
     SAL__TRY(sal__feature_file(t, &done));
     if (done == t->records) return SAL_OK;
-    SAL__TRY(sal_run_open(t->ctx, t->net, 1, t->run->w, t->run->h, &run));
+    SAL__TRY(sal_run_open_desc(t->ctx, t->net, &desc, &run));
     run->watch = sal__feature_watch;
     run->watch_arg = t;
     run->end = t->run->frozen;
@@ -14251,7 +14293,7 @@ static sal_result sal__forward_convlstm_fast(sal_ctx *ctx, sal_run *run, int i) 
     sal__layer_args a = sal__args_of(run, i);
     const float *params[SAL_LSTM_COUNT];
     for (int k = 0; k < SAL_LSTM_COUNT; k++) params[k] = sal__weight(run, i, k);
-    sal__fast_convlstm(ctx, a.out, a.in, params, a.l->steps, a.n, a.to.c, a.to.h, a.to.w,
+    sal__fast_convlstm(ctx, a.out, a.in, params, run->step[i].steps, a.n, a.to.c, a.to.h, a.to.w,
                        a.scratch);
     return SAL_OK;
 }
@@ -14914,7 +14956,7 @@ static size_t sal__scratch_fast(const sal_run *run, int i) {
         if (!training) return sal__fast_convlstm_scratch(in.c, in.h, in.w, threads);
         s = d = sal__lstm_conv(run->n, in.c, in.h, in.w);
         d.oc = 1;
-        return ref + 64 + SAL__MAX(sal__conv_scratch(&s, 1, l->steps, threads),
+        return ref + 64 + SAL__MAX(sal__conv_scratch(&s, 1, run->step[i].steps, threads),
                               sal__conv_scratch(&d, 1, 1, threads));
     default: return ref;
     }

@@ -2543,7 +2543,7 @@ sal_result on_convlstm(sal_ctx *ctx, sal_run *run, int i) {
     Out to = gate_out(wax, param_at(run, i, SAL_LSTM_WA_BIAS), NULL, NULL, IDENTITY);
     one.oc = 1;
     conv_forward(run, &s, in, tap, 1, &wa, &to);
-    for (t = 0; t < run->net->layer[i].steps; t++) {
+    for (t = 0; t < run->step[i].steps; t++) {
         float *v = aux ? aux + t * step : d->temp, *a = v + (size_t)L_A * size;
         const float *h = v_before ? v_before + (size_t)L_H * size : NULL;
         float *e = v + (size_t)L_E * size, *x = v + (size_t)L_X * size;
@@ -2599,7 +2599,7 @@ sal_result back_convlstm(sal_ctx *ctx, sal_run *run, int i) {
     one.oc = 1;
     cudaMemcpyAsync(dh, dout_at(run, i), bytes, cudaMemcpyDeviceToDevice, work);
     cudaMemsetAsync(dc, 0, bytes, work);
-    for (t = run->net->layer[i].steps - 1; t >= 0; t--) {
+    for (t = run->step[i].steps - 1; t >= 0; t--) {
         const float *v = aux + t * step, *before = t ? v - step : NULL, *value[8];
         const float *h = t ? before + (size_t)L_H * size : NULL, *a = v + (size_t)L_A * size;
         const float *c = t ? before + (size_t)L_C * size : NULL;

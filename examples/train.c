@@ -61,8 +61,9 @@ static const char help[] =
     "                       as in 10*kl-2*cc-nss; peak:mse: of the map divided by its maximum\n"
     "  --opt O              sgd nesterov rmsprop adam adamw\n"
     "  --epochs N  --batch N  --seed N\n"
-    "  --lr A[:B]           learning rate, from A to B\n"
-    "  --schedule S         constant linear step:FACTOR:EPOCHS time:DECAY cosine onecycle\n"
+    "  --lr A[:B]           learning rate, from A to B (without --schedule: A stays A)\n"
+    "  --schedule S         constant linear step:FACTOR:EPOCHS time:DECAY cosine onecycle;\n"
+    "                       linear and cosine end at B, or at 0\n"
     "  --momentum A[:B]     of sgd; beta1 of adam\n"
     "  --decay F            weight decay       --clip F      longest gradient\n"
     "  --max-norm F         of each unit in front of maxout layers\n"
@@ -419,13 +420,16 @@ static int read_domains(const char *text, int folders, int domain[64]) {
 
 /* What the command line changes of the paper's recipe. */
 static int change_recipe(sal_ctx *ctx, sal_train_desc *d, const options *o) {
+    int falls;
     if (o->loss && sal_loss_parse(ctx, o->loss, &d->loss)) return complain("%s", sal_error(ctx));
     if (o->rule && parse_rule(d, o->rule)) return 1;
     if (o->schedule && parse_schedule(&d->schedule, o->schedule)) return 1;
     if (o->rate && range("--lr", o->rate, &d->schedule.rate, &d->schedule.rate_end)) return 1;
     if (o->rate && !o->schedule && strchr(o->rate, ':')) d->schedule.kind = SAL_SCHEDULE_LINEAR;
-    if (o->rate && strchr(o->rate, ':') && d->schedule.kind != SAL_SCHEDULE_LINEAR)
-        return complain("--lr %s: two rates are for --schedule linear", o->rate);
+    falls = d->schedule.kind == SAL_SCHEDULE_LINEAR || d->schedule.kind == SAL_SCHEDULE_COSINE;
+    if (o->rate && strchr(o->rate, ':') && !falls)
+        return complain("--lr %s: two rates are for --schedule linear and cosine", o->rate);
+    if (o->rate && !strchr(o->rate, ':') && o->schedule && falls) d->schedule.rate_end = 0;
     if (d->optim.rule == SAL_RULE_RMSPROP && refuse("--momentum", "with rmsprop")) return 1;
     if (o->momentum && range("--momentum", o->momentum, &d->momentum, &d->momentum_end)) return 1;
     if (o->epochs >= 0) d->epochs = o->epochs;

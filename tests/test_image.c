@@ -554,6 +554,18 @@ static void test_transparency(sal_ctx *ctx) {
             sal_map_free(ctx, &map);
         }
         CHECK(!hidden && seen, "no classical model finds anything where nothing can be seen");
+        for (i = 0; i < W * H; i++) im.rgba[i * 4 + 3] = (unsigned char)(i % W < 30 ? 255 : 100);
+        sal_model model;
+        sal_map adjusted;
+        sal_model_open(ctx, "spectral", NULL, &model);
+        int same = sal_model_predict(ctx, &model, &im, &map) == SAL_OK;
+        model.power = 1;                                /* changes nothing */
+        same &= sal_model_predict(ctx, &model, &im, &adjusted) == SAL_OK &&
+                !memcmp(map.data, adjusted.data, W * H * sizeof(float));
+        CHECK(same, "opacity counts once, whether or not the map is adjusted");
+        sal_map_free(ctx, &map); sal_map_free(ctx, &adjusted);
+        sal_model_close(ctx, &model);
+        for (i = 0; i < W * H; i++) im.rgba[i * 4 + 3] = rgba[i * 4 + 3];
         CHECK(sal_image_save(ctx, path_of("clear.png"), &im) == SAL_OK &&
               sal_image_load(ctx, path_of("clear.png"), &back) == SAL_OK && back.rgba &&
               !memcmp(back.rgba, rgba, sizeof rgba), "PNG keeps the transparency");

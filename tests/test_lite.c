@@ -200,6 +200,12 @@ static void test_whole_numbers(sal_ctx *ctx) {
                         first;
         }
         sal_map_free(ctx, &a); sal_map_free(ctx, &b);
+        if (!i) CHECK(sal_net_to_float(ctx, whole.net) == SAL_OK &&
+                      sal_model_predict(ctx, &whole, &photo, &a) == SAL_ERR_ARGUMENT &&
+                      sal_model_resize(ctx, &whole, 96, 64) == SAL_OK &&
+                      sal_model_predict(ctx, &whole, &photo, &a) == SAL_OK && !whole.run->whole,
+                      "when the network has changed, a run in whole numbers says so");
+        if (!i) sal_map_free(ctx, &a);
         sal_model_close(ctx, &whole); sal_model_close(ctx, &exact);
         sal_image_free(ctx, &photo);
     }

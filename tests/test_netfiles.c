@@ -328,6 +328,9 @@ static void test_variant_refusals(sal_ctx *ctx) {
     sal_net *net = new_net(ctx, SAL_KIND_SAM_VGG, 64, 1), *again = NULL;
     int i;
     sal_net_save(ctx, net, OUT, SAL_DTYPE_F32, NULL, 0);
+    edit(ctx, NULL, "sal.domains", "neutral scene osie");
+    CHECK(sal_net_load(ctx, EDITED, &again) == SAL_ERR_UNSUPPORTED && !again,
+          "priors of data sets in another order are refused: %s", sal_error(ctx));
     for (i = 0; i < COUNT(cases); i++) {
         edit(ctx, NULL, cases[i][0], cases[i][1]);
         CHECK(sal_net_load(ctx, EDITED, &again) != SAL_OK && !again &&

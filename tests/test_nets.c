@@ -188,6 +188,11 @@ static void check_fewer_steps(sal_ctx *ctx, const sal_safetensors *golden) {
         error = off(run->output, (const float *)want->data, out_size(run));
     CHECK(error <= 1e-4 && net->desc.steps == 2, "four steps of the ConvLSTM, cut to two, give "
           "PyTorch's two (off by %.1e)", error);
+    sal_net_steps(ctx, net, 4);
+    error = run && sal_run_forward(ctx, run, in) == SAL_OK && want
+          ? off(run->output, (const float *)want->data, out_size(run)) : INFINITY;
+    CHECK(error <= 1e-4, "a run that is open keeps its two steps (off by %.1e)", error);
+    sal_net_steps(ctx, net, 2);
     CHECK(net && sal_net_steps(ctx, net, 0) == SAL_ERR_ARGUMENT && net->desc.steps == 2,
           "no step at all is refused: %s", sal_error(ctx));
     sal_run_close(ctx, run);
@@ -776,8 +781,20 @@ static void test_explain_refusals(sal_ctx *ctx) {
     d.layer = net->layers;
     CHECK(sal_explain(ctx, net, &image, &d, &e) == SAL_ERR_ARGUMENT && !e.part,
           "a layer that is not there is refused: %s", sal_error(ctx));
-    sal_image_free(ctx, &image);
     sal_net_free(ctx, net);
+    memset(&d, 0, sizeof d);
+    d.layer = 1;
+    for (int k = 0; k < 2; k++) {                       /* weights whose products overflow */
+        if (make_small(ctx, SAL_KIND_MLNET, &net) != SAL_OK) break;
+        sal_tensor *t = &net->param[k ? net->params - 1 : 0].value;
+        while (k && t->ndim != 4) t--;
+        for (size_t i = 0; i < sal_tensor_count(t); i++)
+            ((float *)t->data)[i] = i & 1 ? 3e38f : -3e38f;
+        CHECK(sal_explain(ctx, net, &image, &d, &e) == SAL_ERR_NUMERIC && !e.part,
+              "what is not finite explains nothing: %s", sal_error(ctx));
+        sal_net_free(ctx, net);
+    }
+    sal_image_free(ctx, &image);
 }
 
 /* The first attention looks at X alone: softmax(Va * tanh(Wa * X + both biases)). */

@@ -54,6 +54,12 @@ learn plain $whole && learn cached $whole --features features.bin &&
     awk -F, 'FNR == 2 { loss[++n] = $2 } END { d = loss[1] / loss[2] - 1; if (d < 0) d = -d
              print d; exit !(n == 2 && d < 3e-3) }' plain.csv cached.csv >err
 says $? "the features of a frozen backbone, cached as half floats, teach the same (loss off by $(cat err))"
+learn falls --data set --epochs 3 --threads 1 --schedule cosine --lr 1e-3 &&
+    awk -F, 'FNR > 1 { rate[FNR] = $6 } END { exit !(rate[2] < 1e-3 && rate[3] < rate[2] && rate[4] < 1e-5) }' falls.csv
+says $? "--schedule cosine lets the rate fall to 0"
+learn falls --data set --epochs 3 --threads 1 --schedule cosine --lr 1e-3:5e-4 &&
+    awk -F, 'FNR > 1 { rate[FNR] = $6 } END { exit !(rate[2] < 1e-3 && rate[3] < rate[2] && rate[4] >= 5e-4 && rate[4] < 5.5e-4) }' falls.csv
+says $? "or to the second of two rates"
 "$top/build/train_yours" >out 2>err && [ ! -s err ] && [ -s yours.safetensors ] &&
     awk '{ sub(".*CC ", ""); exit !($1 > 0.8) }' out
 says $? "train_yours learns from pictures that it draws: $(cat out)"

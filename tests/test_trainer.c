@@ -679,6 +679,77 @@ static void test_recipes(sal_ctx *ctx) {
     }
 }
 
+/* Batch-norms that are not the identity. */
+static void shake_norms(sal_net *net) {
+    sal_rng rng = { 9 };
+    for (int i = 0; i < net->params; i++) {
+        const char *name = net->param[i].name;
+        float *p = (float *)net->param[i].value.data;
+        if (net->param[i].value.ndim != 1 || !strncmp(name, "head", 4)) continue;
+        for (size_t k = 0, n = sal_tensor_count(&net->param[i].value); k < n; k++)
+            p[k] = (float)sal_rng_uniform(&rng) + (strstr(name, "var") || strstr(name, "weight")
+                                                   ? .5f : -.5f);
+    }
+}
+
+/* The loss of one epoch of SAM-ResNet, and its weights where `net` is not NULL. */
+static sal_result learn_epoch(sal_ctx *ctx, const sal_train_desc *d, int stride_on_3x3,
+                              sal_train_result *result, sal_net **net) {
+    sal_net_desc n = sal_net_desc_default(SAL_KIND_SAM_RESNET);
+    sal_net *own = NULL;
+    n.w = n.h = 64; n.narrow = 32; n.stride_on_3x3 = stride_on_3x3;
+    sal_result r = sal_net_new(ctx, &n, &own);
+    if (!r) r = sal_net_init(ctx, own, 1);
+    if (!r) shake_norms(own);
+    if (!r) r = sal_train(ctx, own, d, result);
+    if (net) *net = own; else sal_net_free(ctx, own);
+    return r;
+}
+
+static void test_features(sal_ctx *ctx) {
+    static const char features[] = "build/test_trainer.features";
+    static const char *const frozen[] = { "backbone.conv1", "backbone.conv1,backbone.bn1,"
+        "backbone.layer1,backbone.layer2.0.downsample,backbone.layer2.0.conv1" };
+    sal_sample_info twins[LEARN];
+    int bad = 2;
+    sal_source same = { LEARN, load, NULL, twins }, holed = { LEARN, load, &bad, info };
+    sal_train_desc d = sal_train_desc_paper(SAL_KIND_SAM_RESNET);
+    sal_train_result plain, cached;
+    sal_net *net[2] = { NULL, NULL };
+    ctx->error[0] = 0;
+    d.train = &learn; d.epochs = 1; d.batch = 2; d.mirror = 0; d.fixed_norm = 1; d.loss.upsample = 1;
+    for (int k = 0; k < 2; k++) {
+        d.freeze = frozen[k];
+        d.features = NULL;
+        sal_result r = learn_epoch(ctx, &d, 0, &plain, NULL);
+        remove(features);
+        d.features = features;
+        if (!r) r = learn_epoch(ctx, &d, 0, &cached, NULL);
+        CHECK(!r && fabs(plain.loss - cached.loss) < 1e-2 * fabs(plain.loss), "frozen between a "
+              "convolution and its norm, it learns the same from features: loss %.4f and %.4f %s",
+              plain.loss, cached.loss, ctx->error);
+    }
+    memcpy(twins, info, sizeof twins);
+    for (int k = LEARN / 2; k < LEARN; k++) twins[k].name = twins[k - LEARN / 2].name;
+    d.freeze = "backbone.";
+    for (int k = 0; k < 2; k++) {
+        d.train = k ? &same : &learn;
+        remove(features);
+        CHECK(learn_epoch(ctx, &d, 0, &cached, &net[k]) == SAL_OK, "features are cached %s",
+              ctx->error);
+    }
+    CHECK(net[0] && net[1] && same_weights(net[0], net[1]),
+          "two pictures of one name have features of their own");
+    sal_net_free(ctx, net[0]); sal_net_free(ctx, net[1]);
+    CHECK(learn_epoch(ctx, &d, 1, &cached, NULL) == SAL_ERR_FORMAT, "features of ResNet v1 are not "
+          "those of v1.5");
+    d.train = &holed; d.skip = 1; d.cache_bytes = 1;
+    remove(features);
+    CHECK(learn_epoch(ctx, &d, 0, &cached, NULL) == SAL_OK && cached.epochs == 1,
+          "a picture that cannot be read is left out of the features, too %s", ctx->error);
+    remove(features);
+}
+
 int main(void) {
     sal_ctx ctx = { 0 };
     pool_use(&ctx, 2);
@@ -691,6 +762,7 @@ int main(void) {
     test_norm(&ctx);
     test_gradient(&ctx);
     test_overlooked(&ctx);
+    test_features(&ctx);
     test_memory(&ctx);
     test_no_list();
     test_unseen(&ctx);
