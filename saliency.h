@@ -1334,7 +1334,7 @@ typedef struct sal_train_progress {
     int step, steps;            /* batches of the epoch that are done, and of all */
     int pictures, val_pictures, skipped;
     double bytes;               /* memory that training takes, all in all */
-    double loss;                /* mean of this epoch, so far */
+    double loss;                /* mean of this epoch, so far; samples left out count as 0 */
     double rate, momentum, gradient;    /* of the last step; length of the gradient */
     double best;                /* the best validation so far (loss, or -CC or -NSS) */
     int best_epoch;
@@ -1366,8 +1366,9 @@ typedef struct sal_train_desc {
     double average;             /* > 0: validate and keep a moving average of the weights, this
                                    share of which survives a step (at first less) */
     int patience;               /* > 0: stop after so many epochs without a better validation */
-    sal_select select;          /* what is better */
-    uint64_t seed;
+    sal_select select;          /* what is better, if there is validation */
+    uint64_t seed;              /* take seeds far apart: epoch 2 of seed 1 has the order of epoch 1
+                                   of seed 2 */
     /* variations of the pictures */
     int mirror;                 /* 1: half of them, at random */
     double crop;                /* cut off up to this share of the sides */
