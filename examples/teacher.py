@@ -13,7 +13,7 @@ top-1 76.8 %); OUT is a folder for the features of the frozen stages (1.9 GB for
 predict writes MAPS/NAME.npy, the mean of the picture and its mirror image, which evaluate --maps --any-size
 scores; DOMAIN is 0 (any picture, the default) or 1 to 4 for the prior of a set.
 
-crops cuts COUNT parts, drawn at random, out of the pictures of DATA and of DATA/unlabelled into the folder OUT.
+crops cuts one part, drawn at random, out of each of COUNT pictures of DATA and of DATA/unlabelled, into OUT.
 label makes the data set RESULT from SET: its pictures, and maps that are to SHARE (0 to 1, default 0.5) the
 teacher's and for the rest what SET says itself, by its maps/ or by its fixations; SET without either, a folder of
 photographs, gets the teacher's. Where people looked at a picture of validation, it keeps what people say.
@@ -334,7 +334,7 @@ def crops(data, out, count, seed=7):
         paths += [f'{folder}/{name}' for name in pictures_of(folder)
                   if share_of(name, 0) >= .1 and share_of(name, LITE_SEED + 1) >= .05]
     os.makedirs(out, exist_ok=True)
-    for n, i in enumerate(rng.choice(len(paths), count, replace=False)):
+    for n, i in enumerate(rng.choice(len(paths), min(count, len(paths)), replace=False)):
         picture = Image.open(paths[i]).convert('RGB')
         share = rng.uniform(.55, .85)
         w, h = int(picture.size[0] * share), int(picture.size[1] * min(.95, share * rng.uniform(.8, 1.25)))
