@@ -56,8 +56,8 @@ static const char help[] =
     "NAME.npy; so it is if there is a folder of this name, if it ends in a slash or has no\n"
     "extension. - is standard input or output, -- ends the options. Nothing is written over a\n"
     "picture that is read. Pictures are JPEG, PNG, BMP, PPM or PGM. What cannot be read is\n"
-    "reported at the end and makes the exit status 1. Weights are looked for in the folder $SALIENCY_WEIGHTS, in\n"
-    "weights/, beside the program, and in ../share/saliency/ from there.\n";
+    "reported at the end and makes the exit status 1. Weights are looked for in the folder\n"
+    "$SALIENCY_WEIGHTS, in weights/, beside the program, and in ../share/saliency/ from there.\n";
 
 typedef struct options {
     model_options which;

@@ -325,14 +325,17 @@ def predict(out, pictures, maps, domain=0):
         np.save(f'{maps}/{os.path.splitext(name)[0]}.npy', map_of(f'{pictures}/{name}', domain))
 
 
+def is_judge(name):
+    """Is the picture of the test share, or of lite's validation?"""
+    return share_of(name, 0) < .1 or share_of(name, LITE_SEED + 1) < .05
+
+
 def crops(data, out, count, seed=7):
-    """Of pictures that are neither of the test share nor of lite's validation."""
     rng = np.random.default_rng(seed)
     paths = [f'{data}/unlabelled/{name}' for name in pictures_of(f'{data}/unlabelled')]
     for part in SETS:
         folder = f'{data}/{part}/images'
-        paths += [f'{folder}/{name}' for name in pictures_of(folder)
-                  if share_of(name, 0) >= .1 and share_of(name, LITE_SEED + 1) >= .05]
+        paths += [f'{folder}/{name}' for name in pictures_of(folder) if not is_judge(name)]
     os.makedirs(out, exist_ok=True)
     for n, i in enumerate(rng.choice(len(paths), min(count, len(paths)), replace=False)):
         picture = Image.open(paths[i]).convert('RGB')
@@ -352,11 +355,12 @@ def label(out, folder, result, domain=0, share=.5):
     fixations, sigma = people(folder) if looked else ({}, {})
     for part in 'images', 'maps':
         os.makedirs(f'{result}/{part}', exist_ok=True)
-    links = [f'images/{name}' for name in pictures_of(source)] + ['fixations.csv', 'sigma.csv'] * looked
-    for link in links:
-        if not os.path.lexists(f'{result}/{link}'):
-            origin = f'{source}/{link[7:]}' if link.startswith('images/') else f'{folder}/{link}'
-            os.symlink(os.path.abspath(origin), f'{result}/{link}')
+    links = {f'{result}/images/{name}': f'{source}/{name}' for name in pictures_of(source)}
+    if looked:
+        links.update({f'{result}/{name}': f'{folder}/{name}' for name in ('fixations.csv', 'sigma.csv')})
+    for link, origin in links.items():
+        if not os.path.lexists(link):
+            os.symlink(os.path.abspath(origin), link)
     for name in pictures_of(source):
         w, h = Image.open(f'{source}/{name}').size
         shape, own = (-(-h // 4), -(-w // 4)), None
@@ -365,7 +369,7 @@ def label(out, folder, result, domain=0, share=.5):
             own = density_of(fixations[name], (w, h), sigma[name], shape)
         elif os.path.exists(given):
             own = np.asarray(Image.open(given).convert('L').resize(shape[::-1], Image.BILINEAR), np.float32)
-        if name in fixations and (share_of(name, 0) < .1 or share_of(name, LITE_SEED + 1) < .05):
+        if name in fixations and is_judge(name):
             m = own
         else:
             m = map_of(f'{source}/{name}', domain)
