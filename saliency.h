@@ -2026,6 +2026,7 @@ static int sal__folder_names(const char *path, sal__bytes *names) {
    With pipe NULL pipes are refused. On failure *file is NULL. */
 static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t *size, int *pipe) {
     int64_t length;
+    sal_result r = SAL_OK;
     *file = NULL;
     if (pipe) *pipe = 0;
     if (sal_path_kind(path) == 1)
@@ -2036,18 +2037,15 @@ static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t 
     if (sal__seek(*file, 0, SEEK_END) || (length = sal__tell(*file)) < 0 ||
         sal__seek(*file, 0, SEEK_SET)) {
         if (pipe && errno == ESPIPE) { *pipe = 1; return SAL_OK; }
-        fclose(*file);
-        *file = NULL;
-        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
-    }
-    if ((uint64_t)length > SIZE_MAX / 2) {
-        fclose(*file);
-        *file = NULL;
-        return sal__fail(ctx, SAL_ERR_MEMORY, "%s: %.0f bytes are more than fit into memory", path,
-                         (double)length);
-    }
-    *size = (size_t)length;
-    return SAL_OK;
+        r = sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
+    } else if ((uint64_t)length > SIZE_MAX / 2)
+        r = sal__fail(ctx, SAL_ERR_MEMORY, "%s: %.0f bytes are more than fit into memory", path,
+                      (double)length);
+    else *size = (size_t)length;
+    if (r == SAL_OK) return r;
+    fclose(*file);
+    *file = NULL;
+    return r;
 }
 
 /* Reads a pipe to its end and closes it; a zero byte follows the data. */
@@ -2094,8 +2092,7 @@ SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **
 }
 
 /* Writes a file piece by piece, to a temporary name beside it. Begin, append as often as you like,
-   and always end: it puts the file in place, or says what went wrong and leaves nothing behind (as
-   it does after a failure r of the caller's, which it returns). */
+   and always end: it puts the file in place, or says what went wrong and leaves nothing behind. */
 typedef struct sal__output {
     sal_ctx *ctx;
     const char *path;           /* as given */
@@ -2157,25 +2154,23 @@ static void sal__output_numbers(sal__output *out, const void *data, size_t count
     }
 }
 
-static sal_result sal__output_end(sal_ctx *ctx, sal__output *out, sal_result r) {
-    int reason = out->reason;
-    int placed = *out->temporary && out->file >= 0;
-    if (out->file >= 0 && !reason && !r && sal__flush(out->file) && errno != EINVAL) reason = errno;
+static sal_result sal__output_end(sal__output *out) {
+    int reason = out->reason, placed = *out->temporary && out->file >= 0;
+    if (out->file >= 0 && !reason && sal__flush(out->file) && errno != EINVAL) reason = errno;
     if (out->file >= 0 && sal__close(out->file) && !reason) reason = errno;
-    if (!reason && r == SAL_OK && placed && sal__replace(out->temporary, out->target))
-        reason = errno;
-    if ((reason || r != SAL_OK) && placed) sal__remove(out->temporary);
-    sal_free(ctx, out->target);
-    if (reason && r == SAL_OK)
-        r = sal__fail(ctx, SAL_ERR_IO, "%s: cannot be written: %s", out->path, strerror(reason));
-    return r;
+    if (!reason && placed && sal__replace(out->temporary, out->target)) reason = errno;
+    if (reason && placed) sal__remove(out->temporary);
+    sal_free(out->ctx, out->target);
+    if (!reason) return SAL_OK;
+    return sal__fail(out->ctx, SAL_ERR_IO, "%s: cannot be written: %s", out->path,
+                     strerror(reason));
 }
 
 SALDEF sal_result sal_file_write(sal_ctx *ctx, const char *path, const void *data, size_t size) {
     sal__output out;
     SAL__TRY(sal__output_begin(ctx, path, &out));
     sal__output_append(&out, data, size);
-    return sal__output_end(ctx, &out, SAL_OK);
+    return sal__output_end(&out);
 }
 
 SALDEF sal_result sal_folder_make(sal_ctx *ctx, const char *path) {
@@ -6374,7 +6369,7 @@ SALDEF sal_result sal_safetensors_save(sal_ctx *ctx, const char *path,
         for (int i = 0; i < pieces; i++)
             sal__output_numbers(&out, piece[i].tensor.data, sal_tensor_count(&piece[i].tensor),
                                 sal_dtype_size(piece[i].tensor.dtype));
-        r = sal__output_end(ctx, &out, SAL_OK);
+        r = sal__output_end(&out);
     }
     sal_free(ctx, header.data);
     sal_free(ctx, piece);
