@@ -2217,15 +2217,15 @@ SALDEF sal_result sal_dir_list(sal_ctx *ctx, const char *path, char ***names, in
    >>tensor  element types and views
    ========================================================================================== */
 
-SALDEF size_t sal_dtype_size(sal_dtype t) {
-    static const size_t bytes[] = { 4, 2, 2, 1 };
-    return bytes[t];
-}
+/* The element types of safetensors files; the first four are those of sal_dtype. */
+static const struct { const char *name; size_t size; } sal__types[] = {
+    { "F32", 4 }, { "F16", 2 }, { "BF16", 2 }, { "I8", 1 }, { "F64", 8 }, { "I64", 8 },
+    { "U64", 8 }, { "I32", 4 }, { "U32", 4 }, { "I16", 2 }, { "U16", 2 }, { "U8", 1 },
+    { "BOOL", 1 }, { "F8_E4M3", 1 }, { "F8_E5M2", 1 }, { "C64", 8 }
+};
 
-SALDEF const char *sal_dtype_name(sal_dtype t) {
-    static const char *const names[] = { "F32", "F16", "BF16", "I8" };
-    return names[t];
-}
+SALDEF size_t sal_dtype_size(sal_dtype t) { return sal__types[t].size; }
+SALDEF const char *sal_dtype_name(sal_dtype t) { return sal__types[t].name; }
 
 SALDEF size_t sal_tensor_count(const sal_tensor *t) {
     size_t n = 1;
@@ -5838,18 +5838,11 @@ static sal_result sal__json_numbers(sal__json *j, uint64_t *number, int most, in
 
 /* --- reading -------------------------------------------------------------------------------- */
 
-/* The element types of the format; the first four are those of sal_dtype. */
-static const struct { const char *name; int size; } sal__types[] = {
-    { "F32", 4 }, { "F16", 2 }, { "BF16", 2 }, { "I8", 1 }, { "F64", 8 }, { "I64", 8 },
-    { "U64", 8 }, { "I32", 4 }, { "U32", 4 }, { "I16", 2 }, { "U16", 2 }, { "U8", 1 },
-    { "BOOL", 1 }, { "F8_E4M3", 1 }, { "F8_E5M2", 1 }, { "C64", 8 }
-};
-
 #define SAL__MAX_HEADER 100000000   /* bytes, as the reference implementation has it */
 #define SAL__MAX_METAS 1000
 #define SAL__ALIGNED(size) (((size) + 63) & ~(size_t)63)
 
-/* The row of a type, or -1. */
+/* The row of a type in sal__types, or -1. */
 static int sal__type(const char *name) {
     for (int i = 0; i < SAL__COUNT(sal__types); i++)
         if (!strcmp(name, sal__types[i].name)) return i;
@@ -5942,7 +5935,7 @@ static sal_result sal__read_entry(sal__json *j, sal_named_tensor *t) {
                          "most 4 can be read", j->file, t->name, dims);
     t->tensor.ndim = dims;
     t->tensor.dtype = type <= (int)SAL_DTYPE_I8 ? (sal_dtype)type : SAL_DTYPE_F32;
-    size_t bytes = (size_t)sal__types[type].size;
+    size_t bytes = sal__types[type].size;
     for (int i = 0; i < dims; i++) {
         if (shape[i] > INT_MAX || sal__mul_overflows(bytes, (size_t)shape[i], &bytes))
             return sal__fail(j->ctx, SAL_ERR_FORMAT, "%s: tensor %.100s: dimension %d is %.0f: too "
