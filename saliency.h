@@ -2866,23 +2866,20 @@ SALDEF void sal_logprior_backward(float *din, float *dprior, const float *dout, 
 /* The allowed ranges of SAM's Gaussians: mu_x, mu_y, sigma_x, sigma_y (released code). */
 static const double sal__gaussian_range[4][2] = { {.25, .75}, {.35, .65}, {.1, .9}, {.2, .8} };
 
-typedef struct sal__gaussian { double mu[2], sigma[2]; } sal__gaussian;     /* x, y */
-
-static sal__gaussian sal__gaussian_at(const float *params, int count, int k) {
-    sal__gaussian g;
+/* Parameters of Gaussian k, within their ranges. */
+static void sal__gaussian_at(const float *params, int count, int k, double g[4]) {
     for (int j = 0; j < 4; j++)
-        (j < 2 ? g.mu : g.sigma)[j % 2] = sal__clamp(params[j * count + k],
-            sal__gaussian_range[j][0], sal__gaussian_range[j][1]);
-    return g;
+        g[j] = sal__clamp(params[j * count + k], sal__gaussian_range[j][0],
+                          sal__gaussian_range[j][1]);
 }
 
 /* g of pixel (x, y); d is its distance from the centre and v = 2 sigma^2 + eps, both for x, y. */
-static double sal__gaussian_value(const sal__gaussian *g, int x, int y, int h, int w, double d[2],
+static double sal__gaussian_value(const double g[4], int x, int y, int h, int w, double d[2],
                                   double v[2]) {
     double e = (double)h / w;
-    d[0] = (w > 1 ? (double)x / (w - 1) : 0) - g->mu[0];
-    d[1] = (1 - e) / 2 + (h > 1 ? e * y / (h - 1) : 0) - g->mu[1];
-    for (int j = 0; j < 2; j++) v[j] = 2 * g->sigma[j] * g->sigma[j] + 1e-7;
+    d[0] = (w > 1 ? (double)x / (w - 1) : 0) - g[0];
+    d[1] = (1 - e) / 2 + (h > 1 ? e * y / (h - 1) : 0) - g[1];
+    for (int j = 0; j < 2; j++) v[j] = 2 * g[2 + j] * g[2 + j] + 1e-7;
     return exp(-(d[0] * d[0] / v[0] + d[1] * d[1] / v[1]));
 }
 
@@ -2895,12 +2892,12 @@ static double sal__gaussian_value(const sal__gaussian *g, int x, int y, int h, i
 SALDEF void sal_gaussians_forward(float *out, const float *params, int n, int count, int w, int h) {
     size_t hw = (size_t)h * w;
     for (int k = 0; k < count; k++) {
-        sal__gaussian g = sal__gaussian_at(params, count, k);
         float *map = out + k * hw, top = 0;
-        double d[2], v[2];
+        double g[4], d[2], v[2];
+        sal__gaussian_at(params, count, k, g);
         for (int y = 0; y < h; y++)
             for (int x = 0; x < w; x++) {
-                float value = (float)sal__gaussian_value(&g, x, y, h, w, d, v);
+                float value = (float)sal__gaussian_value(g, x, y, h, w, d, v);
                 map[(size_t)y * w + x] = value;
                 if (value > top) top = value;
             }
@@ -2921,21 +2918,22 @@ SALDEF void sal_gaussians_backward(float *dparams, const float *dout, const floa
                                    const float *params, int n, int count, int w, int h) {
     size_t hw = (size_t)h * w, i;
     for (int k = 0; k < count; k++) {
-        sal__gaussian g = sal__gaussian_at(params, count, k);
-        double slope[4] = { 0, 0, 0, 0 }, slope_top[4] = { 0, 0, 0, 0 }, sum = 0, d[2], v[2];
+        double slope[4] = { 0, 0, 0, 0 }, slope_top[4] = { 0, 0, 0, 0 }, sum = 0;
+        double g[4], d[2], v[2];
         int tops = 0;
+        sal__gaussian_at(params, count, k, g);
         for (int y = 0; y < h; y++)
             for (int x = 0; x < w; x++) {
                 double gain = 0;        /* dL/dout * out */
                 i = (size_t)y * w + x;
                 for (int s = 0; s < n; s++) gain += dout[((size_t)s * count + k) * hw + i];
                 gain *= out[k * hw + i];
-                sal__gaussian_value(&g, x, y, h, w, d, v);
+                sal__gaussian_value(g, x, y, h, w, d, v);
                 sum += gain;
                 tops += out[k * hw + i] == 1;
                 for (int j = 0; j < 4; j++) {
                     int q = j % 2;
-                    double a = 2 * d[q] / v[q] * (j < 2 ? 1 : 2 * g.sigma[q] * d[q] / v[q]);
+                    double a = 2 * d[q] / v[q] * (j < 2 ? 1 : 2 * g[2 + q] * d[q] / v[q]);
                     slope[j] += gain * a;
                     if (out[k * hw + i] == 1) slope_top[j] += a;
                 }
@@ -3448,18 +3446,14 @@ SALDEF double sal_loss_map(const sal_loss *loss, float *dx, const float *x, cons
 }
 
 /* "10*kl-2*cc-nss": terms with signs and factors. */
-static sal_result sal__loss_read(sal_ctx *ctx, const char *text, sal_loss *loss) {
-    const char *p = text;
+SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss) {
+    int sam = !strcmp(text, "sam"), peak = !strncmp(text, "peak:", 5), terms = 0;
+    const char *p = peak ? text + 5 : text;
+    sal_loss sum = SAL__ZEROED;
     memset(loss, 0, sizeof *loss);
-    loss->upsample = 1;
-    if (!strncmp(text, "peak:", 5)) {
-        p += 5;
-        loss->peak = 1;
-    } else if (!strcmp(text, "sam")) {
-        p = "10*kl-2*cc-nss";
-        loss->upsample = 16;
-        loss->peak = 1;
-    }
+    sum.upsample = sam ? 16 : 1;
+    sum.peak = sam || peak;
+    if (sam) p = "10*kl-2*cc-nss";
     while (*p) {
         double sign = *p == '-' ? -1 : 1, factor = 1;
         int k;
@@ -3476,24 +3470,18 @@ static sal_result sal__loss_read(sal_ctx *ctx, const char *text, sal_loss *loss)
             return sal__fail(ctx, SAL_ERR_ARGUMENT, "the loss \"%s\" is not known at \"%s\": write "
                              "sam, or a sum like 10*kl-2*cc-nss of mse, mlnet, mlnet_code, nss, "
                              "cc, kl, tvd, chi2, cosine, bce", text, p);
-        loss->weight[k] += sign * factor;
+        sum.weight[k] += sign * factor;
         p += length;
     }
-    int terms = 0;
     for (int k = 0; k < SAL_LOSS_COUNT; k++) {
-        terms += loss->weight[k] != 0;
-        if (!(fabs(loss->weight[k]) <= FLT_MAX)) terms = -SAL_LOSS_COUNT;
+        terms += sum.weight[k] != 0;
+        if (!(fabs(sum.weight[k]) <= FLT_MAX)) terms = -SAL_LOSS_COUNT;
     }
     if (terms <= 0)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "the loss \"%s\" has no term, or none of finite "
                          "weight: write sam, or a sum like 10*kl-2*cc-nss", text);
+    *loss = sum;
     return SAL_OK;
-}
-
-SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss) {
-    sal_result r = sal__loss_read(ctx, text, loss);
-    if (r != SAL_OK) memset(loss, 0, sizeof *loss);
-    return r;
 }
 
 /* --- penalties and constraints ---------------------------------------------------------------- */
