@@ -6423,23 +6423,17 @@ static sal_result sal__check_tensor(sal_ctx *ctx, const char *name, const sal_ne
     return SAL_OK;
 }
 
-/* 1 if every value is finite. The exponent of infinity and NaN is all ones, so that adding 1 to it
-   carries into the sign's place; done for all values in eight bytes at once. */
+/* 1 if every value is finite. In 16 bits the exponent of infinity and NaN is all ones, so that
+   adding 1 to it carries into the sign's place. */
 static int sal__finite(const sal_tensor *t) {
-    static const uint64_t ones[] = { 0x7F8000007F800000u, 0x7C007C007C007C00u,
-                                     0x7F807F807F807F80u };
-    static const uint64_t one[] = { 0x0080000000800000u, 0x0400040004000400u,
-                                    0x0080008000800080u };
-    int scales = t->dtype == SAL_DTYPE_I8, type = scales ? SAL_DTYPE_F32 : t->dtype;
-    const unsigned char *p = (const unsigned char *)(scales ? t->scale : t->data);
-    size_t size = scales ? (size_t)t->dim[0] * 4 : sal_tensor_count(t) * sal_dtype_size(t->dtype);
-    uint64_t carried = 0, bits;
-    for (size_t i = 0; i < size; i += 8) {
-        bits = 0;
-        memcpy(&bits, p + i, SAL__MIN(size - i, 8));
-        carried |= (bits & ones[type]) + one[type];
-    }
-    return !(carried & 0x8000800080008000u);
+    const uint16_t *half = (const uint16_t *)t->data;
+    int f16 = t->dtype == SAL_DTYPE_F16;
+    unsigned ones = f16 ? 0x7C00 : 0x7F80, one = f16 ? 0x400 : 0x80, carried = 0;
+    size_t n = sal_tensor_count(t);
+    if (t->dtype == SAL_DTYPE_I8) return sal__all_finite(t->scale, (size_t)t->dim[0]);
+    if (t->dtype == SAL_DTYPE_F32) return sal__all_finite((const float *)t->data, n);
+    for (size_t i = 0; i < n; i++) carried |= (half[i] & ones) + one;
+    return !(carried & 0x8000);
 }
 
 /* A NaN must not get into a network: ReLU makes 0 of it, and a wrong map would come out. */
