@@ -6963,21 +6963,20 @@ static void sal__blur_row(void *arg, int y, int worker) {
     for (i = 1; i <= radius; i++) sal__add_pair(out, p->weight[i], line - i, line + i, w);
 }
 
+/* The row that position y shows. A row of zeros, p->line, stands for empty ones and for none. */
+static const float *sal__blur_shown(const sal__blur_pass *p, int y) {
+    y = sal__border_at(y, p->h, p->border);
+    return y < 0 || p->empty[y] ? p->line : p->in + (size_t)y * p->w;
+}
+
 static void sal__blur_column(void *arg, int y, int worker) {
     const sal__blur_pass *p = (const sal__blur_pass *)arg;
-    int w = p->w, h = p->h;
-    const float *in = p->in + (size_t)y * w;
-    const float *zeros = p->line;   /* a row of zeros stands for rows outside */
-    float *out = p->out + (size_t)y * w;
-    for (int i = 0; i < w; i++) out[i] = p->weight[0] * in[i];
+    const float *in = p->in + (size_t)y * p->w;
+    float *out = p->out + (size_t)y * p->w;
+    for (int i = 0; i < p->w; i++) out[i] = p->weight[0] * in[i];
     for (int i = 1; i <= p->radius; i++) {
-        int above = sal__border_at(y - i, h, p->border);
-        int below = sal__border_at(y + i, h, p->border);
-        const float *up = p->in + (size_t)SAL__MAX(above, 0) * (size_t)w;
-        const float *down = p->in + (size_t)SAL__MAX(below, 0) * (size_t)w;
-        if (above < 0 || p->empty[above]) up = zeros;
-        if (below < 0 || p->empty[below]) down = zeros;
-        if (up != zeros || down != zeros) sal__add_pair(out, p->weight[i], up, down, w);
+        const float *up = sal__blur_shown(p, y - i), *down = sal__blur_shown(p, y + i);
+        if (up != p->line || down != p->line) sal__add_pair(out, p->weight[i], up, down, p->w);
     }
 }
 
