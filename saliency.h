@@ -2277,8 +2277,7 @@ SALDEF uint16_t sal_f32_to_bf16(float f) {
 }
 
 SALDEF void sal_tensor_read(const sal_tensor *t, size_t start, size_t count, float *out) {
-    size_t row = t->dtype == SAL_DTYPE_I8 &&
-        t->dim[0] ? sal_tensor_count(t) / (size_t)t->dim[0] : 1;
+    size_t row = sal_tensor_count(t) / (size_t)SAL__MAX(t->dim[0], 1);      /* of I8 */
     const uint16_t *half = (const uint16_t *)t->data + start;
     const int8_t *byte = (const int8_t *)t->data + start;
     switch (t->dtype) {
@@ -2774,23 +2773,20 @@ static sal__tap sal__tap_at(double s, int n) {
     return tap;
 }
 
-/* (1-v) ((1-u) in[y0][x0] + u in[y0][x1]) + v ((1-u) in[y1][x0] + u in[y1][x1]) */
-static float sal__bilinear(const float *in, int w, sal__tap v, sal__tap u) {
-    const float *top = in + (size_t)v.low * w, *bottom = in + (size_t)v.high * w;
-    return (float)((1 - v.t) * ((1 - u.t) * top[u.low] + u.t * top[u.high]) +
-                   v.t * ((1 - u.t) * bottom[u.low] + u.t * bottom[u.high]));
-}
-
 /* Bilinear interpolation of n planes, half-pixel centres, edges clamped.
    out (n, oh, ow), in (n, ih, iw):
-       out[y][x] = in at ((y + 1/2) * ih / oh - 1/2, (x + 1/2) * iw / ow - 1/2) */
+       out[y][x] = in at v = (y + 1/2) * ih / oh - 1/2, u = (x + 1/2) * iw / ow - 1/2 */
 SALDEF void sal_upsample_forward(float *out, const float *in, int n, int iw, int ih, int ow,
                                  int oh) {
     for (int s = 0; s < n; s++, in += (size_t)ih * iw)
         for (int y = 0; y < oh; y++) {
             sal__tap v = sal__tap_at((y + 0.5) * ih / oh - 0.5, ih);
-            for (int x = 0; x < ow; x++)
-                *out++ = sal__bilinear(in, iw, v, sal__tap_at((x + 0.5) * iw / ow - 0.5, iw));
+            const float *top = in + (size_t)v.low * iw, *bottom = in + (size_t)v.high * iw;
+            for (int x = 0; x < ow; x++) {
+                sal__tap u = sal__tap_at((x + 0.5) * iw / ow - 0.5, iw);
+                *out++ = (float)((1 - v.t) * ((1 - u.t) * top[u.low] + u.t * top[u.high]) +
+                                 v.t * ((1 - u.t) * bottom[u.low] + u.t * bottom[u.high]));
+            }
         }
 }
 
@@ -4880,8 +4876,7 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *o, sal_net *net, sal_r
         j.offset = (size_t)(run->gradient[i] - run->gradients);
         j.decay = sal__decays(t) ? o->desc.decay : 0;
         j.unit = o->desc.max_norm > 0 ? sal__optim_unit(net, i) : 0;
-        j.size = SAL__OPTIM_CHUNK;
-        if (j.unit) j.size = (size_t)j.unit;
+        j.size = j.unit ? (size_t)j.unit : (size_t)SAL__OPTIM_CHUNK;
         sal_parallel_for(ctx, (int)((j.count + j.size - 1) / j.size), sal__optim_task, &j);
     }
     return SAL_OK;
@@ -5351,10 +5346,8 @@ SALDEF sal_net_desc sal_net_desc_default(sal_kind kind) {
     d.fit = k->fit;
     d.bgr = k->bgr;
     d.scale = k->scale;
-    for (int c = 0; c < 3; c++) {
-        d.mean[c] = k->mean[c];
-        d.std[c] = 1;
-    }
+    memcpy(d.mean, k->mean, sizeof d.mean);
+    for (int c = 0; c < 3; c++) d.std[c] = 1;
     d.dropout = k->dropout;
     d.blur = k->blur;           /* as the released code */
     if (kind == SAL_KIND_MLNET) d.priors = SAL_PRIORS_MASK;
@@ -6456,13 +6449,12 @@ static sal_result sal__add_domains(sal_ctx *ctx, sal_param *p, const sal_tensor 
     return SAL_OK;
 }
 
-/* 1 if layer i has a range of its own: layers that share parameters share the first one's range.
-   known: only if the range has been measured. */
-static int sal__has_range(const sal_net *net, int i, int known) {
+/* 1 if layer i can have a range of its own: layers that share parameters share the first one's. */
+static int sal__has_range(const sal_net *net, int i) {
     const sal_layer *l = &net->layer[i];
     if (l->op != SAL_OP_INPUT && l->op != SAL_OP_CONV2D && l->op != SAL_OP_DEPTHWISE) return 0;
     for (int k = 0; k < i; k++) if (!strcmp(net->layer[k].name, l->name)) return 0;
-    return !known || l->range;
+    return 1;
 }
 
 /* The tensor NAME.range becomes the range of all layers called NAME. */
@@ -6475,7 +6467,7 @@ static sal_result sal__bind_range(sal_ctx *ctx, const char *name, sal_net *net,
         sal_layer *l = &net->layer[i];
         int first, c = i ? l->shape.c : 3;
         if (strlen(l->name) != length || strncmp(l->name, t->name, length)) continue;
-        first = sal__has_range(net, i, 0);
+        first = sal__has_range(net, i);
         if (!first && !found) break;
         if (strcmp(t->type, "F32") || t->tensor.ndim != 1 || t->tensor.dim[0] != c + 2)
             return sal__fail(ctx, SAL_ERR_SHAPE, "%s: tensor %s must be %d F32 values", name,
@@ -6610,7 +6602,7 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
     for (i = 0; i < net->layers && r == SAL_OK; i++) {
         sal_tensor range = { 1, { 2 + (i ? net->layer[i].shape.c : 3), 1, 1, 1 }, SAL_DTYPE_F32,
                              (void *)(uintptr_t)net->layer[i].range, NULL };
-        if (!sal__has_range(net, i, 1)) continue;
+        if (!net->layer[i].range || !sal__has_range(net, i)) continue;
         tensor[count].name = label + i * LABEL;
         snprintf(label + i * LABEL, LABEL, "%s.range", net->layer[i].name);
         r = sal_tensor_convert(ctx, &range, SAL_DTYPE_F32, &tensor[count++].tensor);
@@ -6682,16 +6674,11 @@ static sal_result sal__map_put(sal_ctx *ctx, sal__arena *arena, int w, int h, sa
 
 /* --- names of files --- */
 
-/* The length of a path without its extension. */
-static size_t sal__stem(const char *name) {
-    const char *dot = strrchr(name, '.');
-    return dot && dot > sal_path_name(name) ? (size_t)(dot - name) : strlen(name);
-}
-
 /* 1 if the name has one of these extensions (".jpg|.png"), in small letters or capitals. */
 static int sal__has_extension(const char *name, const char *list) {
-    const char *dot = name + sal__stem(name);
-    for (; *dot && *list; list += strcspn(list, "|"), list += *list == '|') {
+    const char *dot = strrchr(name, '.');
+    if (!dot || dot <= sal_path_name(name)) return 0;       /* as of ".png" */
+    for (; *list; list += strcspn(list, "|"), list += *list == '|') {
         size_t n = strcspn(list, "|"), k;
         for (k = 0; k < n && (dot[k] == list[k] || (dot[k] | 32) == list[k]); k++) {}
         if (k == n && !dot[k]) return 1;
