@@ -707,7 +707,7 @@ SALDEF sal_net_desc sal_net_desc_default(sal_kind kind);
 SALDEF sal_result sal_net_desc_set(sal_ctx *ctx, sal_net_desc *desc, const char *key,
                                    const char *text);
 
-/* The layers, with all parameters zero: follow with sal_net_init. Release with
+/* The layers, with parameters that have no values yet: follow with sal_net_init. Release with
    sal_net_free. Fails on input sizes the network cannot take. */
 SALDEF sal_result sal_net_new(sal_ctx *ctx, const sal_net_desc *desc, sal_net **net);
 SALDEF void sal_net_free(sal_ctx *ctx, sal_net *net);
@@ -4012,6 +4012,15 @@ static void sal__net_forget_ranges(sal_net *net) {
     for (int i = 0; i < net->layers; i++) net->layer[i].range = NULL;
 }
 
+/* `what`, the network or its file, cannot be used before sal_net_init. */
+static sal_result sal__check_filled(sal_ctx *ctx, const sal_net *net, const char *what) {
+    for (int k = 0; k < net->params; k++)
+        if (!net->param[k].value.data)
+            return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: parameter %s has no values yet: use "
+                             "sal_net_init first", what, net->param[k].name);
+    return SAL_OK;
+}
+
 static sal_result sal__run_open(sal_ctx *ctx, const sal_net *net, sal_net *learning,
                                 const sal_run_desc *desc, sal_run **out) {
     sal_run *run;
@@ -4025,6 +4034,7 @@ static sal_result sal__run_open(sal_ctx *ctx, const sal_net *net, sal_net *learn
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no layer %d for gradient_of: %s has 0 to "
                          "%d", desc->gradient_of, net->name, net->layers - 1);
     SAL__TRY(sal_net_shapes(ctx, net, w, h, shapes));
+    SAL__TRY(sal__check_filled(ctx, net, net->name));
     for (int i = 0; i < net->layers; i++)
         if ((double)sal__shape_count(shapes[i]) * n > INT_MAX)      /* operators count in int */
             return sal__fail(ctx, SAL_ERR_MEMORY, "a batch of %d pictures of %d x %d is too large",
@@ -6581,8 +6591,9 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
     const sal_net_desc *d = &net->desc;
     char field[SAL__COUNT(sal__fields)][SAL__FIELD];
     int i, metas = 0;
-    sal_result r = sal__desc_ok(ctx, d);
     int count = net->params;
+    sal_result r = sal__desc_ok(ctx, d);
+    if (r == SAL_OK) r = sal__check_filled(ctx, net, path);
     sal_named_tensor *tensor = SAL__NEW(ctx, sal_named_tensor, net->params + net->layers);
     char *label = SAL__NEW(ctx, char, (size_t)net->layers * LABEL);
     const char **meta = SAL__NEW(ctx, const char *, OWN + 2 * extras);
@@ -6590,13 +6601,8 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
     for (i = 0; i < net->params && r == SAL_OK; i++) {
         const sal_tensor *value = &net->param[i].value;
         tensor[i].name = net->param[i].name;
-        if (value->data)    /* small tensors keep their precision: they cost little */
-            r = sal_tensor_convert(ctx, value,
-                                   sal_tensor_count(value) >= SMALL ? dtype : SAL_DTYPE_F32,
-                                   &tensor[i].tensor);
-        else
-            r = sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: parameter %s has no values yet: use "
-                          "sal_net_init first", path, net->param[i].name);
+        int small = sal_tensor_count(value) < SMALL;    /* keeps its precision: it costs little */
+        r = sal_tensor_convert(ctx, value, small ? SAL_DTYPE_F32 : dtype, &tensor[i].tensor);
         if (r == SAL_OK) r = sal__check_values(ctx, path, tensor[i].name, &tensor[i].tensor);
     }
     for (i = 0; i < net->layers && r == SAL_OK; i++) {
@@ -7483,6 +7489,10 @@ static int sal__stb_flips(void) {
     return flips;
 }
 
+static sal_result sal__cannot_decode(sal_ctx *ctx, const char *name) {
+    return sal__fail(ctx, SAL_ERR_MEMORY, "%s: not enough memory to decode it", name);
+}
+
 static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t size, const char *name,
                                 sal_image *image) {
     static const sal_pixels formats[5] = { SAL_PIXELS_GREY, SAL_PIXELS_GREY, SAL_PIXELS_GREY_ALPHA,
@@ -7496,15 +7506,14 @@ static sal_result sal__stb_load(sal_ctx *ctx, const unsigned char *p, size_t siz
     if (r == SAL_OK && !decoded) {
         const char *why = stbi_failure_reason();
         if (why && !strcmp(why, "bad png sig")) why = NULL;     /* from trying: this is a JPEG */
-        if (known && sal__stb_lacks_memory(why))
-            r = sal__fail(ctx, SAL_ERR_MEMORY, "%s: not enough memory to decode it", name);
+        if (known && sal__stb_lacks_memory(why)) r = sal__cannot_decode(ctx, name);
         else
             r = sal__fail(ctx, SAL_ERR_FORMAT, "%s: damaged, truncated or of an unknown variant; "
                           "it cannot be decoded%s%s", name, why && *why ? ": " : "",
                           why ? why : "");
     }
     if (r == SAL_OK) r = sal__check_size(ctx, name, w, h);
-    if (r == SAL_OK && (flips = sal__stb_flips()) < 0) r = SAL_ERR_MEMORY;
+    if (r == SAL_OK && (flips = sal__stb_flips()) < 0) r = sal__cannot_decode(ctx, name);
     if (r == SAL_OK) {
         sal_pixels format = formats[n];
         if (a.apple && n >= 3) format = n == 3 ? SAL_PIXELS_BGR : SAL_PIXELS_BGRA;
@@ -7920,14 +7929,14 @@ SALDEF sal_result sal_image_save(sal_ctx *ctx, const char *path, const sal_image
 #ifndef SALIENCY_NO_STB
 /* The 65536 levels of a 16-bit PNG, of which a picture keeps 256, in place of those in map. They
    take the way of a picture whose red and green are their two bytes. */
-static sal_result sal__map_deepen(sal_ctx *ctx, const unsigned char *file, size_t size, int turned,
-                                  sal_map *map) {
+static sal_result sal__map_deepen(sal_ctx *ctx, const char *name, const unsigned char *file,
+                                  size_t size, int turned, sal_map *map) {
     int w, h, n, flips = sal__stb_flips();
     sal_image image = SAL__ZEROED;
     uint16_t *level = (uint16_t *)stbi_load_16_from_memory(file, (int)size, &w, &h, &n, 1);
     size_t count = level ? (size_t)w * h : 0;
     unsigned char *pair = count && flips >= 0 ? SAL__NEW(ctx, unsigned char, 3 * count) : NULL;
-    sal_result r = pair ? SAL_OK : SAL_ERR_MEMORY;
+    sal_result r = pair ? SAL_OK : sal__cannot_decode(ctx, name);
     for (size_t i = 0; pair && i < count; i++) {
         pair[3 * i] = (unsigned char)(level[i] >> 8);
         pair[3 * i + 1] = (unsigned char)(level[i] & 255);
@@ -7963,7 +7972,7 @@ SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *ma
     if (r == SAL_OK) r = sal__channel(ctx, &image, 4, image.w, image.h, SAL_FILTER_AREA, map->data);
 #ifndef SALIENCY_NO_STB
     if (r == SAL_OK && size > 25 && file[0] == 0x89 && file[24] == 16 && !image.rgba)
-        r = sal__map_deepen(ctx, file, size, image.turned, map);
+        r = sal__map_deepen(ctx, path, file, size, image.turned, map);
 #endif
     if (r != SAL_OK) sal_map_free(ctx, map);
     sal_image_free(ctx, &image);
