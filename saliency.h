@@ -1809,17 +1809,22 @@ typedef struct sal__bytes {
     int failed;
 } sal__bytes;
 
+/* Makes room for `more` bytes and the zero byte; returns 0 without memory. */
+static int sal__bytes_reserve(sal__bytes *b, size_t more) {
+    size_t room = 2 * b->room + more + 4096;
+    if (b->room - b->size > more) return 1;
+    unsigned char *grown = b->failed ? NULL : SAL__NEW(b->ctx, unsigned char, room);
+    if (!grown) { b->failed = 1; return 0; }
+    if (b->size) memcpy(grown, b->data, b->size);
+    sal_free(b->ctx, b->data);
+    b->data = grown; b->room = room;
+    return 1;
+}
+
 /* The signature is that of stb_image_write's callbacks. */
 static void sal__bytes_add(void *bytes, void *data, int size) {
     sal__bytes *b = (sal__bytes *)bytes;
-    if (b->room - b->size <= (size_t)size) {
-        size_t room = 2 * b->room + (size_t)size + 4096;
-        unsigned char *grown = b->failed ? NULL : SAL__NEW(b->ctx, unsigned char, room);
-        if (!grown) { b->failed = 1; return; }
-        if (b->size) memcpy(grown, b->data, b->size);
-        sal_free(b->ctx, b->data);
-        b->data = grown; b->room = room;
-    }
+    if (!sal__bytes_reserve(b, (size_t)size)) return;
     memcpy(b->data + b->size, data, (size_t)size);
     b->size += (size_t)size;
 }
@@ -2048,17 +2053,15 @@ static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t 
     return r;
 }
 
-/* Reads a pipe to its end and closes it; a zero byte follows the data. */
-static sal_result sal__read_pipe(sal_ctx *ctx, const char *path, FILE *file, unsigned char **data,
-                                 size_t *size) {
+/* Reads a file to its end and closes it; about `length` bytes are expected, a zero byte follows. */
+static sal_result sal__read_all(sal_ctx *ctx, const char *path, FILE *file, size_t length,
+                                unsigned char **data, size_t *size) {
     sal__bytes all = SAL__ZEROED;
-    unsigned char piece[4096];
-    size_t n;
     all.ctx = ctx;
-    do {                                    /* the last piece is empty */
-        n = fread(piece, 1, sizeof piece, file);
-        sal__bytes_add(&all, piece, (int)n);
-    } while (n > 0 && !all.failed);
+    for (size_t more = length + 1; !feof(file) && !ferror(file); more = 1) {
+        if (!sal__bytes_reserve(&all, more)) break;
+        all.size += fread(all.data + all.size, 1, all.room - all.size - 1, file);
+    }
     int cut = ferror(file);
     fclose(file);
     *data = all.data; *size = all.size;
@@ -2073,22 +2076,11 @@ static sal_result sal__read_pipe(sal_ctx *ctx, const char *path, FILE *file, uns
 SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **data,
                                 size_t *size) {
     FILE *file;
-    size_t length;
+    size_t length = 0;
     int pipe;
     *data = NULL; *size = 0;
     SAL__TRY(sal__open(ctx, path, &file, &length, &pipe));
-    if (pipe) return sal__read_pipe(ctx, path, file, data, size);
-    unsigned char *bytes = SAL__NEW(ctx, unsigned char, length + 1);
-    if (!bytes) { fclose(file); return SAL_ERR_MEMORY; }
-    if (fread(bytes, 1, length, file) != length) {
-        fclose(file);
-        sal_free(ctx, bytes);
-        return sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end (%.0f bytes)", path,
-                         (double)length);
-    }
-    fclose(file);
-    *data = bytes; *size = length;
-    return SAL_OK;
+    return sal__read_all(ctx, path, file, length, data, size);
 }
 
 /* Writes a file piece by piece, to a temporary name beside it. Begin, append as often as you like,
@@ -4021,11 +4013,11 @@ static sal_result sal__check_filled(sal_ctx *ctx, const sal_net *net, const char
     return SAL_OK;
 }
 
-static sal_result sal__run_open(sal_ctx *ctx, const sal_net *net, sal_net *learning,
+static sal_result sal__run_open(sal_ctx *ctx, const sal_net *net, sal_net *learning, int n,
                                 const sal_run_desc *desc, sal_run **out) {
     sal_run *run;
     sal_shape shapes[SAL__MAX_LAYERS];
-    int n = desc->n ? desc->n : 1, h = desc->h, w = desc->w;
+    int h = desc->h, w = desc->w;
     *out = NULL;
     if (!h && !w) { h = net->desc.h; w = net->desc.w; }
     if (n < 1)
@@ -4059,19 +4051,15 @@ static sal_result sal__run_open(sal_ctx *ctx, const sal_net *net, sal_net *learn
 
 SALDEF sal_result sal_run_open_desc(sal_ctx *ctx, sal_net *net, const sal_run_desc *desc,
                                     sal_run **run) {
-    return sal__run_open(ctx, net, desc->training ? net : NULL, desc, run);
+    return sal__run_open(ctx, net, desc->training ? net : NULL, desc->n ? desc->n : 1, desc, run);
 }
 
 SALDEF sal_result sal_run_open(sal_ctx *ctx, const sal_net *net, int n, int w, int h,
                                sal_run **run) {
     sal_run_desc desc = SAL__ZEROED;
-    desc.n = n;
     desc.h = h;
     desc.w = w;
-    *run = NULL;
-    if (n < 1)
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "a batch has at least one picture, not %d", n);
-    return sal__run_open(ctx, net, NULL, &desc, run);
+    return sal__run_open(ctx, net, NULL, n, &desc, run);
 }
 
 SALDEF void sal_run_close(sal_ctx *ctx, sal_run *run) {
@@ -4827,13 +4815,11 @@ static sal_result sal__optim_length(sal__optim_job *j, const sal_run *run, sal_c
 
 /* Names a parameter whose gradient is not finite. */
 static sal_result sal__optim_lost(sal_ctx *ctx, const sal_net *net, const sal_run *run) {
-    for (int i = 0; i < net->params; i++) {
-        size_t count = run->gradient[i] ? sal_tensor_count(&net->param[i].value) : 0;
-        for (size_t k = 0; k < count; k++)
-            if (!(fabs((double)run->gradient[i][k]) <= FLT_MAX))
-                return sal__fail(ctx, SAL_ERR_NUMERIC, "the gradient of %s is no longer finite"
-                                 ": lower the learning rate", net->param[i].name);
-    }
+    for (int i = 0; i < net->params; i++)
+        if (run->gradient[i] &&
+            !sal__all_finite(run->gradient[i], sal_tensor_count(&net->param[i].value)))
+            return sal__fail(ctx, SAL_ERR_NUMERIC, "the gradient of %s is no longer finite"
+                             ": lower the learning rate", net->param[i].name);
     return SAL_OK;
 }
 
@@ -6234,7 +6220,7 @@ SALDEF sal_result sal_safetensors_load(sal_ctx *ctx, const char *path, sal_safet
     SAL__TRY(sal__open(ctx, path, &from.file, &size, &pipe));
     if (pipe) {                             /* nothing can be skipped in a pipe */
         unsigned char *bytes;
-        SAL__TRY(sal__read_pipe(ctx, path, from.file, &bytes, &size));
+        SAL__TRY(sal__read_all(ctx, path, from.file, 0, &bytes, &size));
         sal_result r = sal_safetensors_parse(ctx, bytes, size, path, file);
         sal_free(ctx, bytes);
         return r;
