@@ -2299,15 +2299,6 @@ static int sal__all_finite(const float *x, size_t n) {
     return sum[0] == 0;
 }
 
-SALDEF void sal_safetensors_free(sal_ctx *ctx, sal_safetensors *file) {
-    sal_free(ctx, file->data);
-    sal_free(ctx, (void *)file->meta);
-    sal_free(ctx, file->by_name);
-    sal_free(ctx, file->tensor);
-    sal_free(ctx, file->text);
-    memset(file, 0, sizeof *file);
-}
-
 /* ============================================================================================
    >>gemm  matrix products: dense layers
    ========================================================================================== */
@@ -6113,6 +6104,15 @@ static sal_result sal__read_file(sal_ctx *ctx, sal__source *from, size_t size,
     return SAL_OK;
 }
 
+SALDEF void sal_safetensors_free(sal_ctx *ctx, sal_safetensors *file) {
+    sal_free(ctx, file->data);
+    sal_free(ctx, (void *)file->meta);
+    sal_free(ctx, file->by_name);
+    sal_free(ctx, file->tensor);
+    sal_free(ctx, file->text);
+    memset(file, 0, sizeof *file);
+}
+
 static sal_result sal__read_source(sal_ctx *ctx, sal__source *from, size_t size,
                                    sal_safetensors *file) {
     memset(file, 0, sizeof *file);
@@ -6425,7 +6425,7 @@ static int sal__finite(const sal_tensor *t) {
     return !(carried & 0x8000);
 }
 
-/* A NaN must not get into a network: ReLU makes 0 of it, and a wrong map would come out. */
+/* As little may a NaN be among the weights as in the input, see sal__input_check. */
 static sal_result sal__check_values(sal_ctx *ctx, const char *file, const char *name,
                                     const sal_tensor *t) {
     size_t n = sal__ends_with(name, ".running_var") ? sal_tensor_count(t) : 0;
