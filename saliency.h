@@ -3995,15 +3995,6 @@ static void sal__net_forget_ranges(sal_net *net) {
     for (int i = 0; i < net->layers; i++) net->layer[i].range = NULL;
 }
 
-/* `what`, the network or its file, cannot be used before sal_net_init. */
-static sal_result sal__check_filled(sal_ctx *ctx, const sal_net *net, const char *what) {
-    for (int k = 0; k < net->params; k++)
-        if (!net->param[k].value.data)
-            return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: parameter %s has no values yet: use "
-                             "sal_net_init first", what, net->param[k].name);
-    return SAL_OK;
-}
-
 static sal_result sal__run_open(sal_ctx *ctx, const sal_net *net, sal_net *learning, int n,
                                 const sal_run_desc *desc, sal_run **out) {
     sal_run *run;
@@ -4017,7 +4008,6 @@ static sal_result sal__run_open(sal_ctx *ctx, const sal_net *net, sal_net *learn
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no layer %d for gradient_of: %s has 0 to "
                          "%d", desc->gradient_of, net->name, net->layers - 1);
     SAL__TRY(sal_net_shapes(ctx, net, w, h, shapes));
-    SAL__TRY(sal__check_filled(ctx, net, net->name));
     for (int i = 0; i < net->layers; i++)
         if ((double)sal__shape_count(shapes[i]) * n > INT_MAX)      /* operators count in int */
             return sal__fail(ctx, SAL_ERR_MEMORY, "a batch of %d pictures of %d x %d is too large",
@@ -4454,6 +4444,15 @@ static sal_result sal__input_check(sal_ctx *ctx, const sal_run *run, const float
     return SAL_OK;
 }
 
+/* `what`, the network or its file, cannot be used before sal_net_init. */
+static sal_result sal__check_filled(sal_ctx *ctx, const sal_net *net, const char *what) {
+    for (int k = 0; k < net->params; k++)
+        if (!net->param[k].value.data)
+            return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: parameter %s has no values yet: use "
+                             "sal_net_init first", what, net->param[k].name);
+    return SAL_OK;
+}
+
 SALDEF sal_result sal_run_forward(sal_ctx *ctx, sal_run *run, const float *input) {
     if (sal_threads(ctx) > run->threads)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "this run was opened for %d threads, not %d",
@@ -4461,6 +4460,7 @@ SALDEF sal_result sal_run_forward(sal_ctx *ctx, sal_run *run, const float *input
     if (run->whole && !run->net->layer[0].range)    /* its weights were packed then */
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "the weights of %s have changed since this run "
                          "was opened: open another one", run->net->name);
+    SAL__TRY(sal__check_filled(ctx, run->net, run->net->name));
     SAL__TRY(sal__input_check(ctx, run, input));
     for (int i = 0; i < run->net->layers; i++)      /* the input's memory is the caller's */
         if (sal__root(run, i) == 0) run->value[i].data = (float *)(uintptr_t)input;
