@@ -6587,8 +6587,8 @@ SALDEF sal_result sal_net_save(sal_ctx *ctx, const sal_net *net, const char *pat
     for (i = 0; i < net->params && r == SAL_OK; i++) {
         const sal_tensor *value = &net->param[i].value;
         tensor[i].name = net->param[i].name;
-        int small = sal_tensor_count(value) < SMALL;    /* keeps its precision: it costs little */
-        r = sal_tensor_convert(ctx, value, small ? SAL_DTYPE_F32 : dtype, &tensor[i].tensor);
+        int keep = sal_tensor_count(value) < SMALL;     /* its precision: it costs little */
+        r = sal_tensor_convert(ctx, value, keep ? SAL_DTYPE_F32 : dtype, &tensor[i].tensor);
         if (r == SAL_OK) r = sal__check_values(ctx, path, tensor[i].name, &tensor[i].tensor);
     }
     for (i = 0; i < net->layers && r == SAL_OK; i++) {
