@@ -10784,7 +10784,7 @@ typedef struct sal__trainer {
     sal_train_desc desc;
     sal_ctx *worker;            /* a context for each */
     sal__picture *picture;      /* those to train on, then those to validate on */
-    int trains, vals, skipped;
+    int trains, vals;
     sal__size size[SAL__SIZES]; /* the first: the network's own */
     int sizes;
     int cached;                 /* 1: all samples are in memory */
@@ -10874,7 +10874,7 @@ static sal_result sal__sample_check(sal_ctx *ctx, const char *name, sal_sample *
     return SAL_OK;
 }
 
-/* Load and fit one picture. */
+/* Loads and fits one picture; one that cannot be read, and may be skipped, becomes `bad`. */
 static sal_result sal__picture_load(sal_ctx *ctx, const sal__trainer *t, sal__picture *s) {
     const sal__size *z = &t->size[s->size];
     sal_sample sample = SAL__ZEROED;
@@ -10902,7 +10902,8 @@ static sal_result sal__picture_load(sal_ctx *ctx, const sal__trainer *t, sal__pi
     sal_map_free(ctx, &sample.density);
     sal_free(ctx, sample.fixation);
     if (r != SAL_OK) sal__picture_drop(ctx, s);
-    return r;
+    s->bad = r != SAL_OK && r != SAL_ERR_MEMORY && t->desc.skip;
+    return s->bad ? SAL_OK : r;
 }
 
 /* Which part of a kept sample is shown, and how. */
@@ -11011,14 +11012,12 @@ static void sal__batch_task(void *arg, int index, int worker) {
     sal_rng coin = { ~key };
     sal_result r = SAL_OK;
     t->domain[index] = t->vary && sal_rng_below(&coin, 2) ? kept->domain : SAL_DOMAIN_NEUTRAL;
-    int bad = kept->bad;
-    if (!bad && !t->cached) {
+    if (!s->bad && !t->cached) {
         s = &fresh;
         r = sal__picture_load(ctx, t, s);
-        if (r != SAL_OK && r != SAL_ERR_MEMORY && t->desc.skip) { bad = 1; r = SAL_OK; }
     }
-    t->bad[index] = bad;        /* not in *kept: a batch may hold a picture twice */
-    if (bad) {                  /* weighs nothing */
+    t->bad[index] = s->bad;     /* not in *kept: a batch may hold a picture twice */
+    if (s->bad) {               /* weighs nothing */
         memset(t->input + index * pixels, 0, pixels * sizeof(float));
         memset(t->density + index * map, 0, map * sizeof(float));
         memset(t->fixations + index * map, 0, map * sizeof(float));
@@ -11060,7 +11059,7 @@ static int64_t sal__feature_place(const sal__trainer *t, int picture) {
 
 static void sal__leave_out(sal__trainer *t, sal__picture *s) {
     s->bad = 1;
-    t->at.skipped = ++t->skipped;
+    t->at.skipped++;
     sal__warn(t->ctx, "%s cannot be read and is left out", s->name);
 }
 
@@ -11394,10 +11393,8 @@ static sal_result sal__feature_make(sal__trainer *t, sal_run *run, sal__picture 
     sal__view v = sal__view_of(t, t->size, 0);
     if (!loaded && !s->bad) {
         r = sal__picture_load(t->ctx, t, &fresh);
-        if (r != SAL_OK && r != SAL_ERR_MEMORY && t->desc.skip) {
-            sal__leave_out(t, s);
-            r = SAL_OK;                     /* its record is never looked at */
-        } else s = &fresh;
+        if (fresh.bad) sal__leave_out(t, s);    /* its record is never looked at */
+        else s = &fresh;
     }
     for (int k = 0; k < t->feature_kinds && r == SAL_OK; k++) {
         v.mirror = k;
@@ -11555,15 +11552,14 @@ static void sal__load_task(void *arg, int index, int worker) {
     sal__picture *s = &t->picture[t->first + index];
     const sal__size *z = &t->size[s->size];
     sal_result r = sal__picture_load(&t->worker[worker], t, s);
-    if (r == SAL_OK) {
+    if (r == SAL_OK && !s->bad) {
         s->seen = sal__hash_on(0, s->image, (size_t)z->ih * z->iw * 3);
         for (size_t i = 0; i < (size_t)z->dh * z->dw; i++)      /* whatever the order of bytes */
             s->wanted = (s->wanted ^ s->density[i]) * 0x100000001B3u;
         for (int i = 0; i < 2 * s->points; i++)
             s->wanted = (s->wanted ^ sal__f32_bits(s->point[i])) * 0x100000001B3u;
     }
-    if (r != SAL_OK && r != SAL_ERR_MEMORY && t->desc.skip) { s->bad = 1; r = SAL_OK; }
-    if (r != SAL_OK && t->result[worker] == SAL_OK) t->result[worker] = r;
+    t->result[worker] = r;
 }
 
 /* Without them no epoch would be the best, and nothing be saved. */
@@ -11789,7 +11785,6 @@ static sal_result sal__train_open(sal__trainer *t) {
     t->at.loading = 0;
     t->at.pictures = t->trains;
     t->at.val_pictures = t->vals;
-    t->at.skipped = t->skipped;
     t->at.best = INFINITY;
     if (t->average) sal__weights(t, t->average, SAL__SAVE, 0);
     return SAL_OK;
