@@ -11011,6 +11011,7 @@ static void sal__batch_task(void *arg, int index, int worker) {
     sal__view v = sal__view_of(t, z, key);
     sal_rng coin = { ~key };
     sal_result r = SAL_OK;
+    if (t->result[worker] != SAL_OK) return;    /* its message is that of the first failure */
     t->domain[index] = t->vary && sal_rng_below(&coin, 2) ? kept->domain : SAL_DOMAIN_NEUTRAL;
     if (!s->bad && !t->cached) {
         s = &fresh;
@@ -11036,16 +11037,13 @@ static void sal__batch_task(void *arg, int index, int worker) {
         }
     }
     if (s == &fresh) sal__picture_drop(ctx, s);
-    if (r != SAL_OK && t->result[worker] == SAL_OK) t->result[worker] = r;
+    t->result[worker] = r;
 }
 
 static sal_result sal__first_failure(sal__trainer *t) {
     for (int i = 0; i < sal_threads(t->ctx); i++)
-        if (t->result[i] != SAL_OK) {
-            sal_result r = t->result[i];
-            t->result[i] = SAL_OK;
-            return sal__fail(t->ctx, r, "%s", t->worker[i].error);
-        }
+        if (t->result[i] != SAL_OK)
+            return sal__fail(t->ctx, t->result[i], "%s", t->worker[i].error);
     return SAL_OK;
 }
 
@@ -11551,6 +11549,7 @@ static void sal__load_task(void *arg, int index, int worker) {
     sal__trainer *t = (sal__trainer *)arg;
     sal__picture *s = &t->picture[t->first + index];
     const sal__size *z = &t->size[s->size];
+    if (t->result[worker] != SAL_OK) return;
     sal_result r = sal__picture_load(&t->worker[worker], t, s);
     if (r == SAL_OK && !s->bad) {
         s->seen = sal__hash_on(0, s->image, (size_t)z->ih * z->iw * 3);

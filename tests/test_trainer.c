@@ -562,6 +562,31 @@ static void test_memory(sal_ctx *ctx) {
     }
 }
 
+static sal_result load_never(void *user, sal_ctx *ctx, int i, sal_sample *sample) {
+    static const sal_result kind[] = { SAL_ERR_IO, SAL_ERR_SHAPE, SAL_ERR_FORMAT, SAL_ERR_NUMERIC,
+                                       SAL_ERR_ARGUMENT, SAL_ERR_UNSUPPORTED };
+    (void)user; (void)sample;
+    return snprintf(ctx->error, sizeof ctx->error, "error %d.", kind[i]), kind[i];
+}
+
+/* Of several samples that fail, each in its own way, one is reported. */
+static void test_failures(void) {
+    for (int k = 0; k < 2; k++) {
+        sal_ctx one = { 0 };
+        sal_train_desc d = desc();
+        sal_train_result result;
+        sal_source source = { LEARN, load_never, NULL, info };
+        sal_net *net = new_net(&one, SAL_KIND_JUNTINGNET, SIDE, SIDE, 24);
+        char text[20];
+        one.threads = 1;
+        d.train = &source; d.cache_bytes = k;
+        snprintf(text, sizeof text, "error %d.", sal_train(&one, net, &d, &result));
+        CHECK(strstr(one.error, text), "the message is that of the %s which is returned%s: %s", text,
+              k ? ", also when samples are read again" : "", one.error);
+        sal_net_free(&one, net);
+    }
+}
+
 /* A list of pictures that there is no memory for. */
 static void test_no_list(void) {
     enum { MANY = 2000 };
@@ -764,6 +789,7 @@ int main(void) {
     test_overlooked(&ctx);
     test_features(&ctx);
     test_memory(&ctx);
+    test_failures();
     test_no_list();
     test_unseen(&ctx);
     test_below(&ctx);
