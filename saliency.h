@@ -10993,7 +10993,7 @@ static void sal__view_maps(const sal__trainer *t, const sal__picture *s, const s
 
 /* The picture that is sample i of the batch. */
 static int sal__pick(const sal__trainer *t, int i) {
-    return t->vary ? t->order[t->first + i] : t->trains + (t->first + i) % t->vals;
+    return t->vary ? t->order[t->first + i] : t->trains + t->first + i;
 }
 
 static uint64_t sal__key(const sal__trainer *t, int picture) {
@@ -11078,10 +11078,9 @@ static sal_result sal__batch(sal__trainer *t, int first, int count, int vary) {
     }
     last = vary ? t->at.steps * t->desc.batch * t->desc.ranks : t->vals;
     last = SAL__MIN(first + 2 * count, last);
-    for (t->first += count; t->feature_count && t->first < last; t->first++)    /* the next batch */
-        sal__expect(t->features, sal__feature_place(t, sal__pick(t, 0)),
+    for (int i = count; t->feature_count && first + i < last; i++)      /* the next batch */
+        sal__expect(t->features, sal__feature_place(t, sal__pick(t, i)),
                     t->feature_floats * sizeof(uint16_t));
-    t->first = first;
     sal_parallel_for(t->ctx, count, sal__batch_task, t);
     for (int i = 0; i < count; i++) {
         sal__picture *s = &t->picture[sal__pick(t, i)];
@@ -11518,7 +11517,6 @@ static sal_result sal__train_pictures(sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
     t->trains = d->train->count;
     t->vals = d->val ? d->val->count : 0;
-    t->sizes = 0;
     sal__size_of(t, 0, 0);
     SAL__TRY_PUT(t->picture, t->ctx, &t->arena, sal__picture, t->trains + t->vals);
     SAL__TRY_PUT(t->deck, t->ctx, &t->arena, int, t->trains);
@@ -11795,14 +11793,13 @@ static sal_result sal__train_open(sal__trainer *t) {
 static sal_result sal__train_lost(sal__trainer *t, double loss) {
     const sal_run *run = t->run;
     const char *where = "the loss";
-    size_t k;
     sal_run_fetch(t->ctx, t->run, NULL, SAL_RUN_VALUES);
     for (int i = run->start; i < run->net->layers; i++) {
         const sal_value *v = &run->value[i];
-        if (!run->step[i].learns || run->step[i].skip) continue;
-        for (k = 0; k < run->n * sal__shape_count(v->shape); k++)
-            if (!(fabs((double)v->data[k]) <= FLT_MAX)) break;
-        if (k < run->n * sal__shape_count(v->shape)) { where = run->net->layer[i].name; break; }
+        if (!run->step[i].learns || run->step[i].skip ||
+            sal__all_finite(v->data, run->n * sal__shape_count(v->shape))) continue;
+        where = run->net->layer[i].name;
+        break;
     }
     return sal__fail(t->ctx, SAL_ERR_NUMERIC, "epoch %d, batch %d: %s is no longer finite (loss "
                      "%g): lower the learning rate or clip the gradient", t->at.epoch + 1,
