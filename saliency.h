@@ -8060,20 +8060,17 @@ SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_ma
    >>classical  models without weights: centre, spectral residual, Itti, GBVS, BMS
    ========================================================================================== */
 
-/* Minimum to 0, maximum to 1. What differs by less than `least` counts as constant, becomes
-   `otherwise` everywhere, and 0 is returned. */
-static int sal__scale(float *data, size_t n, float least, float otherwise) {
+/* Minimum to 0, maximum to 1. What differs by less than `least` counts as constant and becomes
+   `otherwise` everywhere. */
+static void sal__scale(float *data, size_t n, float least, float otherwise) {
     float low = data[0], high = data[0];
     for (size_t i = 1; i < n; i++) {
         if (data[i] < low) low = data[i];
         if (data[i] > high) high = data[i];
     }
-    if (high - low < least || high == low) {
-        for (size_t i = 0; i < n; i++) data[i] = otherwise;
-        return 0;
-    }
-    for (size_t i = 0; i < n; i++) data[i] = (data[i] - low) / (high - low);
-    return 1;
+    int constant = high - low < least || high == low;
+    for (size_t i = 0; i < n; i++)
+        data[i] = constant ? otherwise : (data[i] - low) / (high - low);
 }
 
 /* The outer `border` pixels (less in small maps) fade linearly to zero: 1/(b+1), 2/(b+1), ... */
@@ -9000,8 +8997,10 @@ static sal_result sal__sorted(sal__eval *e, const uint32_t *at, size_t n, float 
 static sal_result sal__stats_of(const sal__eval *e, const char *what, const float *v,
                                 sal__stats *s) {
     size_t n = e->n;
-    float low = v[0], high = v[0];
+    float low = FLT_MAX, high = -FLT_MAX;
     double sum = 0, square = 0;
+    if (!v)
+        return sal__fail(e->ctx, SAL_ERR_ARGUMENT, "metrics: the %s is missing (NULL)", what);
     for (size_t i = 0; i < n; i++) {
         if (!(fabsf(v[i]) <= FLT_MAX))
             return sal__fail(e->ctx, SAL_ERR_NUMERIC, "metrics: the %s is not finite at x %d, y %d",
@@ -9018,6 +9017,9 @@ static sal_result sal__stats_of(const sal__eval *e, const char *what, const floa
 
 static sal_result sal__pixels_of(sal__eval *e, const sal_points *f, sal__pixels *p) {
     size_t n = (size_t)f->count, stride = f->stride ? (size_t)f->stride : 1;
+    if (f->count < 0 || f->stride < 0 || (f->count > 0 && (!f->x || !f->y)))
+        return sal__fail(e->ctx, SAL_ERR_ARGUMENT, "metrics: fixations without coordinates (NULL), "
+                         "or with a negative count or stride");
     SAL__TRY_PUT(p->all, e->ctx, &e->arena, uint32_t, 3 * n);
     p->once = p->all + n;
     uint32_t *scratch = p->once + n;
@@ -9032,10 +9034,6 @@ static sal_result sal__pixels_of(sal__eval *e, const sal_points *f, sal__pixels 
     for (size_t i = 0; i < p->count; i++)
         if (i == 0 || p->once[i] != p->once[p->distinct - 1]) p->once[p->distinct++] = p->once[i];
     return SAL_OK;
-}
-
-static int sal__bad_points(const sal_points *p) {
-    return p->count < 0 || p->stride < 0 || (p->count > 0 && (!p->x || !p->y));
 }
 
 /* needs: which of the arrays of d must be there; those and no others are looked at. The caller
@@ -9055,15 +9053,6 @@ static sal_result sal__eval_open(sal_ctx *ctx, const sal_score_desc *d, int need
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "metrics: an epsilon of %g: it must be from 0 to "
                          "1", d->epsilon);
     e->n = (size_t)d->w * d->h;
-    if (!d->map || (needs & SAL_NEEDS_DENSITY && !d->density) ||
-        (needs & SAL_NEEDS_BASELINE && !d->baseline))
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "metrics: the %s is missing (NULL)",
-                         !d->map ? "map" : needs & SAL_NEEDS_DENSITY && !d->density ? "density"
-                                  : "baseline");
-    if ((needs & SAL_NEEDS_FIXATIONS && sal__bad_points(&d->fixations)) ||
-        (needs & SAL_NEEDS_OTHERS && sal__bad_points(&d->others)))
-        return sal__fail(ctx, SAL_ERR_ARGUMENT, "metrics: fixations without coordinates (NULL), or "
-                         "with a negative count or stride");
     e->map = d->map;
     SAL__TRY(sal__stats_of(e, "map", e->map, &e->m));
     if (needs & SAL_NEEDS_DENSITY) {
