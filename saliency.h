@@ -12196,8 +12196,7 @@ typedef struct sal__isa {
     double (*gate)(float *to, const float *g, const float *x, float top, size_t n);
     int bytes;      /* of a number that whole_block multiplies: 1 or 2 */
     void (*whole_block)(char *out, size_t pitch, const char *a, size_t lda, const char *b, int k,
-                        int rows, const sal__rule *e, int column, const uint8_t *add,
-                        size_t add_pitch);
+                        int rows, const sal__rule *e, int column, const uint8_t *add);
     void (*whole_taps)(uint8_t *out, size_t pitch, const uint8_t *const *from, size_t step,
                        int taps, const int16_t *weight, size_t next, int groups,
                        const sal__rule *e, int n);
@@ -14069,12 +14068,11 @@ static void sal__whole_conv_task(void *arg, int index, int worker) {
             if (!w->rule.real) {
                 j->isa->whole_block((char *)j->out + (at + r) * j->out_pitch + c, j->out_pitch,
                                     a + r * row, row, b, w->k, rows, &w->rule, c,
-                                    j->add ? j->add + (at + r) * j->out_pitch + c : NULL,
-                                    j->out_pitch);
+                                    j->add ? j->add + (at + r) * j->out_pitch + c : NULL);
                 continue;
             }
             j->isa->whole_block((char *)line, width * sizeof(float), a + r * row, row, b, w->k,
-                                rows, &w->rule, c, NULL, 0);
+                                rows, &w->rule, c, NULL);
             for (int o = c; o < SAL__MIN(c + width, j->s.oc); o++)
                 for (int k = 0; k < rows; k++)
                     ((float *)(void *)j->out)[((size_t)sample * j->s.oc + o) * size + first + r +
@@ -15711,22 +15709,19 @@ static void SAL__K(pack)(float *b, const float *a, size_t lda, int rows, int k) 
 static void SAL__K(lstm)(float *h, float *c, const float *before, const float *gates, size_t stride,
                          size_t n) {
     const float *gi = gates, *gf = gi + stride, *go = gf + stride, *gg = go + stride;
-    size_t i = 0, k;
+    size_t i = 0, rest = n % SAL__W;
     for (; i + SAL__W <= n; i += SAL__W) {
         sal__v x = sal__vload(gi + i) * sal__vload(gg + i);
         if (before) x = sal__vfma(sal__vload(gf + i), sal__vload(before + i), x);
         sal__vstore(c + i, x);
         sal__vstore(h + i, sal__vload(go + i) * SAL__K(tanh)(x));
     }
-    if (i < n) {                /* the rest through whole vectors */
-        float part[7][SAL__W] = { { 0 } };
-        for (k = 0; i + k < n; k++) {
-            for (int g = 0; g < 4; g++) if (g != 1 ||
-                                            before) part[g][k] = gates[g * stride + i + k];
-            if (before) part[4][k] = before[i + k];
-        }
-        SAL__K(lstm)(part[5], part[6], before ? part[4] : NULL, part[0], SAL__W, SAL__W);
-        for (k = 0; i + k < n; k++) { h[i + k] = part[5][k]; c[i + k] = part[6][k]; }
+    if (rest) {
+        sal__v x = sal__vload_part(gi + i, rest) * sal__vload_part(gg + i, rest);
+        if (before)
+            x = sal__vfma(sal__vload_part(gf + i, rest), sal__vload_part(before + i, rest), x);
+        sal__vstore_part(c + i, x, rest);
+        sal__vstore_part(h + i, sal__vload_part(go + i, rest) * SAL__K(tanh)(x), rest);
     }
 }
 
@@ -15786,10 +15781,11 @@ SAL__INLINE void SAL__K(whole_end)(char *to, const sal__i *sum, const sal__v *sc
 }
 
 /* out (rows, 2 * SAL__W) = the products of a (rows, 4 k bytes) and b (k, 2 * SAL__W, 4 bytes),
-   finished; `column` is the first of the channels in the rule. Pitches are in bytes. */
+   finished; `column` is the first of the channels in the rule. Rows of out and add lie `pitch`
+   bytes apart, those of a lda. */
 SAL__INLINE void SAL__K(whole_rows)(char *out, size_t pitch, const char *a, size_t lda,
                                     const char *b, int k, const int rows, const sal__rule *e,
-                                    int column, const uint8_t *add, size_t add_pitch) {
+                                    int column, const uint8_t *add) {
     sal__v scale[2] = { sal__vload(e->scale + column), sal__vload(e->scale + column + SAL__W) };
     sal__i sum[6][2];
     SAL__UNROLL
@@ -15808,18 +15804,18 @@ SAL__INLINE void SAL__K(whole_rows)(char *out, size_t pitch, const char *a, size
     }
     SAL__UNROLL
     for (int r = 0; r < rows; r++)
-        SAL__K(whole_end)(out + r * pitch, sum[r], scale, e, add ? add + r * add_pitch : NULL);
+        SAL__K(whole_end)(out + r * pitch, sum[r], scale, e, add ? add + r * pitch : NULL);
 }
 static void SAL__K(whole_block)(char *out, size_t pitch, const char *a, size_t lda, const char *b,
                                 int k, int rows, const sal__rule *e, int column,
-                                const uint8_t *add, size_t ap) {
+                                const uint8_t *add) {
     switch (rows) {
-    case 1:  SAL__K(whole_rows)(out, pitch, a, lda, b, k, 1, e, column, add, ap); break;
-    case 2:  SAL__K(whole_rows)(out, pitch, a, lda, b, k, 2, e, column, add, ap); break;
-    case 3:  SAL__K(whole_rows)(out, pitch, a, lda, b, k, 3, e, column, add, ap); break;
-    case 4:  SAL__K(whole_rows)(out, pitch, a, lda, b, k, 4, e, column, add, ap); break;
-    case 5:  SAL__K(whole_rows)(out, pitch, a, lda, b, k, 5, e, column, add, ap); break;
-    default: SAL__K(whole_rows)(out, pitch, a, lda, b, k, 6, e, column, add, ap); break;
+    case 1:  SAL__K(whole_rows)(out, pitch, a, lda, b, k, 1, e, column, add); break;
+    case 2:  SAL__K(whole_rows)(out, pitch, a, lda, b, k, 2, e, column, add); break;
+    case 3:  SAL__K(whole_rows)(out, pitch, a, lda, b, k, 3, e, column, add); break;
+    case 4:  SAL__K(whole_rows)(out, pitch, a, lda, b, k, 4, e, column, add); break;
+    case 5:  SAL__K(whole_rows)(out, pitch, a, lda, b, k, 5, e, column, add); break;
+    default: SAL__K(whole_rows)(out, pitch, a, lda, b, k, 6, e, column, add); break;
     }
 }
 

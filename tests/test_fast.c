@@ -630,7 +630,7 @@ static void whole_product(trial *t) {
     snprintf(what, sizeof what, "%d x %d x %d%s%s", rows, k, width, add ? " + bytes" : "",
              e.real ? " to floats" : "");
     isa->whole_block(out, (size_t)width * (e.real ? 4 : 1), a, n * (size_t)isa->bytes, b, k, rows,
-                     &e, g * width, add, (size_t)width);
+                     &e, g * width, add);
     for (r = 0; r < rows; r++)
         for (c = 0; c < width; c++) {
             size_t place = sal__whole_place(isa->width, c);
