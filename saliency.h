@@ -12941,6 +12941,12 @@ static sal__gemm_job sal__gemm_fit(const sal_conv *s, int threads) {
     return j;
 }
 
+/* 1: a convolution that reads its inputs where they lie, 1x1 without a stride or borders. */
+static int sal__conv_direct(const sal_conv *s) {
+    return s->kh == 1 && s->kw == 1 && s->stride == 1 && s->oh == s->ih && s->ow == s->iw &&
+           !s->top && !s->left;
+}
+
 static size_t sal__gemm_shared(const sal__gemm_job *j) {
     return j->pack ? ((size_t)(j->s->oc + 5) / 6 * 6 * j->k + 15) / 16 * 16 : 0;
 }
@@ -12999,8 +13005,8 @@ static void sal__gemm_load(const sal__gemm_job *j, int sample, int first, int co
     size_t size = (size_t)s->ih * s->iw;
     const float *in = j->in + sample * s->ic * size;
     int panels = (count + 15) / 16;
-    if (s->kh == 1 && s->kw == 1 && !s->top && !s->left && s->oh == s->ih && s->ow == s->iw) {
-        for (int k = 0; k < s->ic; k++, in += size)         /* 1x1: plane by plane */
+    if (sal__conv_direct(s)) {
+        for (int k = 0; k < s->ic; k++, in += size)         /* plane by plane */
             for (int p = 0; p < panels; p++) {
                 float *to = b + ((size_t)p * j->k + k) * 16;
                 int part = SAL__MIN(16, count - p * 16);
@@ -13951,7 +13957,7 @@ typedef struct sal__whole_job {
     const struct sal__whole *w;
     sal_conv s;
     const unsigned char *in, *add;
-    const float *real;              /* the input, if it is floats */
+    int real;                       /* 1: the input is floats */
     unsigned char *out, *worker, *border;
     size_t pitch, out_pitch, worker_size;
     int rows, blocks, parts, groups;    /* positions in a block, blocks in a sample; a block's
@@ -13968,7 +13974,7 @@ static sal__whole_job sal__whole_fit(const sal_run *run, int i, int threads) {
     j.w = run->step[i].whole;
     j.s = sal__conv_of(&run->net->layer[i], run->n, in->shape);
     j.in = (const unsigned char *)in->data;
-    if (in->unit <= 0) j.real = in->data;
+    j.real = in->unit <= 0;
     j.out = (unsigned char *)out->data;
     j.pitch = in->unit > 0 ? sal__whole_pitch(in->shape.c) : 4;
     j.out_pitch = out->unit > 0 ? sal__whole_pitch(out->shape.c) : 0;
@@ -13999,8 +14005,6 @@ static size_t sal__whole_scratch(const sal_run *run, int i) {
     size_t most = 0;
     for (int t = 1; t <= run->threads; t++) {
         sal__whole_job j = sal__whole_fit(run, i, t);
-        if (run->value[sal__root(run, run->net->layer[i].input[0])].unit <= 0)
-            j.real = (const float *)(const void *)run;      /* no data yet, but floats */
         most = SAL__MAX(most, sal__whole_shared(&j) + t * j.worker_size);
     }
     return most;
@@ -14085,7 +14089,7 @@ static void sal__whole_conv_task(void *arg, int index, int worker) {
 static void sal__whole_input_task(void *arg, int index, int worker) {
     const sal__whole_job *j = (const sal__whole_job *)arg;
     size_t plane = (size_t)j->s.ih * j->s.iw;
-    j->isa->whole_input(j->border + index * plane * 4, j->real + index * plane * 3, plane,
+    j->isa->whole_input(j->border + index * plane * 4, in + index * plane * 3, plane,
                         1 / j->w->unit, j->w->zero, plane);
 }
 
@@ -14099,8 +14103,7 @@ static void sal__whole_conv(sal_ctx *ctx, sal_run *run, int i) {
         memset(beside, j.w->zero, sizeof beside);
         j.border = beside;
     }
-    j.wide = j.isa->bytes == 1 && s->kh == 1 && s->kw == 1 && s->stride == 1 && s->oh == s->ih &&
-             s->ow == s->iw && !s->top && !s->left && !j.real;
+    j.wide = j.isa->bytes == 1 && sal__conv_direct(s) && !j.real;
     sal_parallel_for(ctx, s->n * j.blocks * j.parts, sal__whole_conv_task, &j);
 }
 
@@ -14195,11 +14198,14 @@ static sal_result sal__forward_depthwise_fast(sal_ctx *ctx, sal_run *run, int i)
 }
 
 static sal_result sal__forward_upsample_fast(sal_ctx *ctx, sal_run *run, int i) {
+    if (run->step[i].whole) {
+        sal__whole_upsample(ctx, run, i);
+        return SAL_OK;
+    }
     sal__layer_args a = sal__args_of(run, i);
     sal__upsample_job j = sal__upsample_fit(a.from, a.to, a.scratch);
     j.in = a.in; j.out = a.out;
-    if (run->step[i].whole) sal__whole_upsample(ctx, run, i);
-    else sal_parallel_for(ctx, a.n * a.to.c, sal__upsample_task, &j);
+    sal_parallel_for(ctx, a.n * a.to.c, sal__upsample_task, &j);
     return SAL_OK;
 }
 
@@ -14317,8 +14323,7 @@ enum { SAL__BACK_KC = 256, SAL__BACK_ROWS = 48 };
 static sal__back_job sal__weight_fit(const sal_conv *s) {
     sal__back_job j = SAL__ZEROED;
     j.s = s;
-    j.direct = s->kh == 1 && s->kw == 1 && s->stride == 1 && s->oh == s->ih && s->ow == s->iw &&
-               !s->top && !s->left;
+    j.direct = sal__conv_direct(s);
     j.turned = j.direct && s->ic < s->oc;               /* the fewer channels are packed */
     j.k = j.turned ? s->oc : s->ic * s->kh * s->kw;
     j.width = ((j.turned ? s->ic : s->oc) + 15) / 16 * 16;
@@ -14846,8 +14851,7 @@ static int sal__can_fuse_fast(const sal_run *run, int i, int next) {
     sal__wino w;
     if (l->op != SAL_OP_CONV2D || s.dilation != 1 || run->whole) return 0;
     if (run->net->layer[next].op == SAL_OP_MAXPOOL) return sal__fast_conv2d_plan(&w, &s) != 0;
-    return s.kh == 1 && s.stride == 1 && s.oh == s.ih && s.ow == s.iw &&
-           (size_t)s.oc * s.oh * s.ow >= 1 << 17;
+    return sal__conv_direct(&s) && (size_t)s.oc * s.oh * s.ow >= 1 << 17;
 }
 
 static size_t sal__conv_scratch(const sal_conv *s, int training, int times, int threads) {
