@@ -9642,9 +9642,7 @@ typedef struct sal__frame {
 } sal__frame;
 
 static sal__frame sal__frame_of(sal_fit fit, int iw, int ih, int w, int h) {
-    sal__frame f;
-    f.sx = f.sy = f.x = f.y = 0;
-    f.sw = iw; f.sh = ih; f.w = w; f.h = h;
+    sal__frame f = { 0, 0, iw, ih, 0, 0, w, h };
     if (fit == SAL_FIT_SQUARE) {
         f.sw = f.sh = SAL__MIN(iw, ih);
         f.sx = (iw - f.sw) / 2; f.sy = (ih - f.sh) / 2;
@@ -9666,7 +9664,7 @@ static sal_result sal__fitted(sal_ctx *ctx, const unsigned char *bytes, const fl
     SAL__TRY_NEW(*out, ctx, float, (size_t)w * h * c);
     return sal__resize(ctx, *out, w, h, bytes ? bytes + first : NULL,
                        floats ? floats + first : NULL, (size_t)wide * c, sw, sh, c,
-                           SAL_FILTER_LINEAR);
+                       SAL_FILTER_LINEAR);
 }
 
 SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_image *image, int w,
@@ -10092,8 +10090,9 @@ static sal_result sal__probe_run(sal_ctx *ctx, sal_net *net, const sal__probe *p
         for (size_t i = 0; dout && i < outs; i++) dout[i] = (float)(2 * sal_rng_uniform(&rng) - 1);
         sal_run_clear(run);
         r = dout ? sal_run_backward(ctx, run, dout) : SAL_ERR_MEMORY;
-        if (r == SAL_OK) r = sal_run_fetch(ctx, run, NULL, SAL_RUN_GRADIENTS | SAL_RUN_VALUES);
-    } else if (r == SAL_OK) r = sal_run_fetch(ctx, run, NULL, SAL_RUN_VALUES);
+    }
+    if (r == SAL_OK)
+        r = sal_run_fetch(ctx, run, NULL, SAL_RUN_VALUES | (backward ? SAL_RUN_GRADIENTS : 0));
     memset(sum, 0, 3 * sizeof *sum);
     rng.state = 99;
     if (r == SAL_OK && !backward) sal__project_on(sum, run->output, outs, &rng);
@@ -10177,8 +10176,7 @@ SALDEF sal_result sal_self_test(sal_ctx *ctx, void (*report)(void *user, const c
     return sal__fail(ctx, SAL_ERR_NUMERIC,
                      "self-test: the kernel \"%s\" of the backend %s is wrong "
                      "(off by %.1e of its size): compile with SALIENCY_NO_SIMD or less "
-                     "optimisation, or use "
-                     "sal_backend_ref()", first, backend->name, worst);
+                     "optimisation, or use sal_backend_ref()", first, backend->name, worst);
 }
 
 /* ============================================================================================
@@ -12116,10 +12114,6 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
    0.1518 (0.5 became 0.506). Padding is z. Where a layer has no range or is not one of these kinds,
    values stay floats. Depthwise layers and bilinear resizing go through the same rule.
 
-   The attentive LSTM: at each step the eight gate convolutions are one Winograd convolution with
-   2048 outputs over [X~; H], which shares the transform of its input; Wa * X is computed once;
-   at the first step everything that multiplies H = 0 is left out.
-
    Threads get pieces of work that do not overlap, cut without regard to the number of threads:
    every sum is added in one order, the bits are always the same. tests/test_fast.c has the proof.
    ========================================================================================== */
@@ -12204,13 +12198,6 @@ typedef struct sal__isa {
     void (*whole_input)(uint8_t *out, const float *in, size_t plane, float inverse, int zero,
                         size_t n);
 } sal__isa;
-
-/* Four bytes of memory as one number. */
-SAL__INLINE int32_t sal__unit(const void *p) {
-    int32_t x;
-    memcpy(&x, p, 4);
-    return x;
-}
 
 /* The words of an instruction set, each a type or a function of its own: SAL__K gives its name.
    sal__v is a vector of SAL__W floats, sal__i one of as many 32-bit or twice as many 16-bit
@@ -13234,8 +13221,8 @@ static void sal__fast_dense(sal_ctx *ctx, float *out, const float *in, const sal
 typedef struct sal__lstm_job {
     sal__wino_job wino;
     const float *const *params;
-    const float *x, *a;
-    float *tilde, *cell, *out, *vx, *vh;    /* X~, C, H and the transformed X~ and H */
+    const float *x;
+    float *a, *tilde, *cell, *out, *vx, *vh;    /* A, X~, C, H, and X~ and H transformed */
     int step;
 } sal__lstm_job;
 
@@ -13334,7 +13321,6 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
         j.wino.out = wax;
         sal__wino_outputs(ctx, &j.wino);
         for (j.step = 0; j.step < steps; j.step++) {
-            float *a = z + hw;
             if (j.step == 0) {
                 j.wino.isa->finish(sum, wax, NULL, 1, 0, SAL__ACT_TANH, c * hw);
             } else {
@@ -13356,7 +13342,7 @@ static void sal__fast_convlstm(sal_ctx *ctx, float *out, const float *in,
                     }
                     z[y * w + x] = total;
                 }
-            sal_softmax_forward(a, z, 1, (int)hw);
+            sal_softmax_forward(j.a, z, 1, (int)hw);
             sal_parallel_for(ctx, c, sal__lstm_tilde_task, &j);
             j.wino.in = j.tilde; j.wino.v = j.vx;
             sal_parallel_for(ctx, p.w.groups, sal__wino_input_task, &j.wino);
@@ -13838,11 +13824,8 @@ static int sal__whole_plan(sal_run *run) {
     return 1;
 }
 
-/* What a layer in whole numbers needs of run->packed, or, with a place for it, all of it. sum is of
-   products of bytes and weights, x = unit (u - zero), w = scale q for each output:
-       y = sum w x + bias = unit scale (sum q u - zero sum q + bias / (unit scale))
-   and y's own byte is (that in brackets) * (unit scale / its unit) + its zero. The mean of what
-   rounding the weights changes, on photographs, goes into the bias. */
+/* What a layer in whole numbers needs of run->packed, or, with a place for it, all of it; the page
+   above has the equations. */
 static sal_result sal__whole_fill(sal_ctx *ctx, sal_run *run, int i, unsigned char *at,
                                   size_t *size) {
     const sal_net *net = run->net;
@@ -14088,6 +14071,7 @@ static void sal__whole_conv_task(void *arg, int index, int worker) {
 
 static void sal__whole_input_task(void *arg, int index, int worker) {
     const sal__whole_job *j = (const sal__whole_job *)arg;
+    const float *in = (const float *)(const void *)j->in;
     size_t plane = (size_t)j->s.ih * j->s.iw;
     j->isa->whole_input(j->border + index * plane * 4, in + index * plane * 3, plane,
                         1 / j->w->unit, j->w->zero, plane);
@@ -14992,7 +14976,11 @@ SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
     return (sal__v)(((sal__n)yes & less) | ((sal__n)no & ~less));
 }
 SAL__INLINE sal__i sal__iwords(const void *p) { return sal__iload(p); }
-SAL__INLINE sal__i SAL__K(iunit)(const void *p) { return sal__iset(sal__unit(p)); }
+SAL__INLINE sal__i SAL__K(iunit)(const void *p) {
+    int32_t x;
+    memcpy(&x, p, 4);
+    return sal__iset(x);
+}
 SAL__INLINE void sal__istore_i(void *p, sal__i x) { memcpy(p, &x, sizeof x); }
 #else                           /* in any byte order */
 SAL__INLINE sal__v sal__vless(sal__v a, sal__v b, sal__v yes, sal__v no) {
