@@ -10796,12 +10796,11 @@ typedef struct sal__trainer {
     sal_named_tensor *tensor;   /* all that a checkpoint holds */
     int tensors;
     sal_train_progress at;
-    uint64_t steps_done;
     double epoch_loss;          /* sum over the steps of this epoch */
     int fixated;                /* 1: a picture learnt from had fixations */
     int best_unsaved;
     /* the batch that is being made; vary: 1 to train, 0 to validate */
-    int count, first, epoch, vary;
+    int count, first, vary;
     sal_result *result;         /* of each worker */
 } sal__trainer;
 
@@ -10984,7 +10983,7 @@ static int sal__pick(const sal__trainer *t, int i) {
 }
 
 static uint64_t sal__key(const sal__trainer *t, int picture) {
-    return t->desc.seed ^ ((uint64_t)t->epoch << 32) ^ (uint64_t)picture * 0x9E3779B97F4Au;
+    return t->desc.seed ^ ((uint64_t)t->at.epoch << 32) ^ (uint64_t)picture * 0x9E3779B97F4Au;
 }
 
 static void sal__batch_task(void *arg, int index, int worker) {
@@ -11252,6 +11251,10 @@ static sal_result sal__train_checkpoint(sal__trainer *t) {
     return sal_safetensors_save(t->ctx, t->desc.state, t->tensor, t->tensors, meta, 3);
 }
 
+static uint64_t sal__steps_done(const sal__trainer *t) {
+    return (uint64_t)t->at.epoch * (uint64_t)t->at.steps + (uint64_t)t->at.step;
+}
+
 static sal_result sal__train_resume(sal__trainer *t) {
     sal_safetensors file;
     sal_result r = SAL_OK;
@@ -11295,9 +11298,8 @@ static sal_result sal__train_resume(sal__trainer *t) {
         }
         t->best_unsaved = t->at.best_epoch > 0;         /* out may be another file than then */
         t->at.rows = t->at.epoch;
-        t->steps_done = (uint64_t)t->at.epoch * (uint64_t)t->at.steps + (uint64_t)t->at.step;
         t->fixated = t->at.step > 0;            /* or perhaps not: nobody knows */
-        t->optim->step = t->steps_done;
+        t->optim->step = sal__steps_done(t);
         sal_run_changed(t->run, t->optim, SAL_RUN_WEIGHTS | SAL_RUN_STATE);
     }
     sal_safetensors_free(t->ctx, &file);
@@ -11834,9 +11836,9 @@ static sal_result sal__train_penalty(sal__trainer *t, int i, double *loss) {
 static sal_result sal__train_step(sal__trainer *t) {
     const sal_train_desc *d = &t->desc;
     sal_ctx *ctx = t->ctx;
-    uint64_t steps = (uint64_t)t->at.steps * (uint64_t)d->epochs;
-    double loss = 0, way = steps > 1 ? (double)t->steps_done / (double)(steps - 1) : 0;
-    sal_rng rng = { d->seed ^ (t->steps_done * (uint64_t)d->ranks + (uint64_t)d->rank) };
+    uint64_t steps = (uint64_t)t->at.steps * (uint64_t)d->epochs, done = sal__steps_done(t);
+    double loss = 0, way = steps > 1 ? (double)done / (double)(steps - 1) : 0;
+    sal_rng rng = { d->seed ^ (done * (uint64_t)d->ranks + (uint64_t)d->rank) };
     SAL__TRY(sal__batch(t, (t->at.step * d->ranks + d->rank) * d->batch, d->batch, 1));
     const sal__size *z = &t->size[t->picture[sal__pick(t, 0)].size];
     size_t map = (size_t)z->th * z->tw;
@@ -11859,15 +11861,13 @@ static sal_result sal__train_step(sal__trainer *t) {
         if (d->ranks > 1 && l->op == SAL_OP_BATCHNORM && sal__norm_learns(run, i))
             SAL__TRY(sal__train_share_norm(t, i));
     }
-    t->at.rate = sal_schedule_rate(&d->schedule, t->steps_done, (uint64_t)t->at.steps, steps);
+    t->at.rate = sal_schedule_rate(&d->schedule, done, (uint64_t)t->at.steps, steps);
     t->at.momentum = d->momentum + (d->momentum_end - d->momentum) * way;
     SAL__TRY(sal_optim_step(ctx, t->optim, t->net, run, t->at.rate, t->at.momentum,
                             &t->at.gradient));
-    t->steps_done++;
     if (t->average)     /* early averages forget faster */
         sal__weights(t, t->average, SAL__BLEND,
-                     1 - SAL__MIN(d->average, (1 + (double)t->steps_done) /
-                                              (10.0 + (double)t->steps_done)));
+                     1 - SAL__MIN(d->average, (2 + (double)done) / (11 + (double)done)));
     t->epoch_loss += loss;
     t->at.step++;
     t->at.loss = t->epoch_loss / t->at.step;
@@ -11916,7 +11916,6 @@ static void sal__shuffle(sal__trainer *t) {
     int batch = t->desc.batch * t->desc.ranks, batches = 0, place[SAL__SIZES], room[SAL__SIZES];
     int open = 0;
     rng.state = sal_rng_next(&rng);
-    t->epoch = t->at.epoch;
     for (int i = 0; i < t->trains; i++) t->deck[i] = i;
     for (int i = t->trains - 1; i > 0; i--) {
         int k = (int)sal_rng_below(&rng, (uint32_t)i + 1), keep = t->deck[i];
@@ -13732,8 +13731,8 @@ static void sal__pool_task(void *arg, int index, int worker) {
     const sal__pool_job *j = (const sal__pool_job *)arg;
     const sal_pool *s = j->s;
     const float *in = j->in + (size_t)index * s->ih * s->iw;
-    float *out = j->out + (size_t)index * s->oh * s->ow, *row = j->worker +
-                 worker * sal__pool_row(s);
+    float *out = j->out + (size_t)index * s->oh * s->ow;
+    float *row = j->worker + worker * sal__pool_row(s);
     for (int y = 0; y < s->oh; y++, out += s->ow) {
         int top = y * s->stride - s->top, i0 = SAL__MAX(top, 0), i1 = SAL__MIN(top + s->k, s->ih);
         const float *from = in + (size_t)i0 * s->iw, *best = from;
@@ -14423,8 +14422,8 @@ static size_t sal__sums_floats(const sal__sums_job *j, int threads) {
 
 /* One run of tiles of x: B^T x B, or G x G^T if taps. to (64, panels, tiles of the chunk, 16) */
 static void sal__sums_transform(const sal__sums_job *j, float *to, const float *x,
-                                const sal_conv *s,
-                                int channels, int run, int y0, int x0, int taps, float *patch) {
+                                const sal_conv *s, int channels, int run, int y0, int x0, int taps,
+                                float *patch) {
     size_t tiles = (size_t)j->count * j->w.tx * 16, plane = (size_t)s->ih * s->iw;
     int lanes = SAL__MAX(j->isa->width, 8), n = taps ? taps : 8, panels = (channels + 15) / 16;
     for (int c = 0; c < panels * 16; c += lanes) {
