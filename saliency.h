@@ -257,7 +257,6 @@ SALDEF uint16_t sal_f32_to_bf16(float f);           /* to nearest even */
    Pictures are 8-bit RGB, maps one float a pixel; rows from the top, without gaps. */
 typedef struct sal_image {
     int w, h;
-    int grey;               /* 1: the source had no colour (R = G = B everywhere) */
     unsigned char *data;    /* h * w * 3, what a person sees */
     unsigned char *rgba;    /* NULL: all is opaque; else h * w * 4, with the opacity */
     unsigned char *profile; /* ICC colour profile of profile_size bytes, NULL: none, so sRGB */
@@ -377,8 +376,8 @@ typedef struct sal_pool {
     int oh, ow;
 } sal_pool;
 
-/* Compute oh and ow; SAL_ERR_SHAPE if the window does not fit into the padded input, or stride or
-   dilation is below 1. */
+/* Compute oh and ow; SAL_ERR_SHAPE if the window does not fit into the padded input, or a side of
+   it, stride or dilation is below 1. */
 SALDEF sal_result sal_conv_fit(sal_conv *s);
 /* valid: floor((H-k)/s)+1; same: ceil(H/s), the larger half of the padding at the bottom, right. */
 SALDEF sal_result sal_pool_fit(sal_pool *s, sal_padding padding);
@@ -2356,7 +2355,7 @@ SALDEF void sal_bias_backward(float *dbias, const float *dout, int n, int c, int
    ========================================================================================== */
 
 SALDEF sal_result sal_conv_fit(sal_conv *s) {
-    if (s->stride < 1 || s->dilation < 1) return SAL_ERR_SHAPE;
+    if (s->kh < 1 || s->kw < 1 || s->stride < 1 || s->dilation < 1) return SAL_ERR_SHAPE;
     int h = s->ih + s->top + s->bottom - ((s->kh - 1) * s->dilation + 1);
     int w = s->iw + s->left + s->right - ((s->kw - 1) * s->dilation + 1);
     s->oh = h < 0 ? 0 : h / s->stride + 1;
@@ -2501,6 +2500,7 @@ SALDEF void sal_maxout_backward(float *din, const float *dout, const int *arg, i
 }
 
 SALDEF sal_result sal_pool_fit(sal_pool *s, sal_padding padding) {
+    if (s->k < 1 || s->stride < 1) return SAL_ERR_SHAPE;
     s->top = s->left = 0;
     if (padding == SAL_PADDING_SAME) {
         s->oh = (s->ih + s->stride - 1) / s->stride;
@@ -6997,8 +6997,14 @@ SALDEF sal_result sal_image_new(sal_ctx *ctx, int w, int h, sal_image *image) {
     memset(image, 0, sizeof *image);
     SAL__TRY(sal__check_size(ctx, "new picture", w, h));
     SAL__TRY_NEW(image->data, ctx, unsigned char, (size_t)w * h * 3);
-    image->w = w; image->h = h; image->grey = 1;
+    image->w = w; image->h = h;
     return SAL_OK;
+}
+
+/* 1 if R = G = B in all of n pixels of `bytes` bytes. */
+static int sal__is_grey(const unsigned char *p, int bytes, size_t n) {
+    while (n > 0 && p[0] == p[1] && p[0] == p[2]) { n--; p += bytes; }
+    return n == 0;
 }
 
 /* For each of sal_pixels: bytes of a pixel, and the place of each colour in it. */
@@ -7019,7 +7025,7 @@ static sal_result sal__image_from(sal_ctx *ctx, const unsigned char *pixels, int
     int up = turn == 3 || turn == 4 || turn == 6 || turn == 7;          /* rows run upwards */
     ptrdiff_t across = left ? -bytes : bytes, down = up ? -stride : stride, swap = across;
     double opaque = 0, light = 0;
-    int x, y, behind = 255, clear = 0, colour = 0;
+    int x, y, behind = 255, clear = 0;
     if (left) pixels += (ptrdiff_t)(w - 1) * bytes;
     if (up) pixels += (h - 1) * stride;
     if (turn > 4) { across = down; down = swap; x = w; w = h; h = x; }
@@ -7048,10 +7054,8 @@ static sal_result sal__image_from(sal_ctx *ctx, const unsigned char *pixels, int
                     to[c] = (unsigned char)((to[c] * a + behind * (255 - a) + 127) / 255);
                 rgba += 4;
             }
-            colour |= (to[0] ^ to[1]) | (to[0] ^ to[2]);
         }
     }
-    image->grey = !colour;
     return SAL_OK;
 }
 
@@ -7899,13 +7903,12 @@ SALDEF sal_result sal_image_save(sal_ctx *ctx, const char *path, const sal_image
     unsigned char *grey, *profile = image->profile;
     int of_grey = profile && image->profile_size >= 128 && !memcmp(profile + 16, "GRAY", 4);
     SAL__TRY(sal__check_size(ctx, path, image->w, image->h));
-    size_t i = 0, n = (size_t)image->w * image->h;
-    while (i < n && data[i * in] == data[i * in + 1] && data[i * in] == data[i * in + 2]) i++;
-    if (i < n || (profile && !of_grey))     /* a profile is for RGB or for grey */
+    size_t n = (size_t)image->w * image->h;
+    if (!sal__is_grey(data, in, n) || (profile && !of_grey))    /* it is for RGB or for grey */
         return sal__save_pixels(ctx, path, image->w, image->h, in, data, of_grey ? NULL : profile,
                                 image->profile_size);
     SAL__TRY_NEW(grey, ctx, unsigned char, n * out);
-    for (i = 0; i < n; i++) memcpy(grey + i * out, data + i * in + 2, out);
+    for (size_t i = 0; i < n; i++) memcpy(grey + i * out, data + i * in + 2, out);
     sal_result r = sal__save_pixels(ctx, path, image->w, image->h, out, grey, profile,
                                     image->profile_size);
     sal_free(ctx, grey);
@@ -8050,8 +8053,7 @@ SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_ma
         for (int k = 0; k < 3; k++)
             out->data[i * 3 + k] = (unsigned char)(from[k] * (1 - a) + colour[k] * a + 0.5f);
     }
-    if (r == SAL_OK) out->grey = 0;
-    else sal_image_free(ctx, out);
+    if (r != SAL_OK) sal_image_free(ctx, out);
     sal_free(ctx, fit);
     return r;
 }
@@ -8388,7 +8390,7 @@ static sal_result sal__pyramid(sal_ctx *ctx, sal__arena *arena, const sal_image 
 static sal_result sal__features_new(sal_ctx *ctx, sal__arena *arena, const sal_image *image,
                                     int dkl, int last, sal__features *f) {
     sal_map gun[3][SAL__LEVELS];
-    int colours = image->grey ? 0 : 2 + dkl;
+    int colours = sal__is_grey(image->data, 3, (size_t)image->w * image->h) ? 0 : 2 + dkl;
     sal_map *intensity = f->map[colours];
     memset(gun, 0, sizeof gun);
     f->types = colours + 5;
@@ -10324,7 +10326,7 @@ SALDEF sal_result sal_attention(sal_ctx *ctx, const sal_net *net, const sal_imag
         float *v[SAL__LSTM_VALUES], *states = (float *)run->value[i].aux;
         sal__lstm_at(v, states + (step - 1) * sal__lstm_step(1, s.c, s.h, s.w),
                      sal__shape_count(s));
-        r = sal__net_finite(ctx, net, v[SAL__LSTM_A], sal__shape_count(s));
+        r = sal__net_finite(ctx, net, v[SAL__LSTM_A], (size_t)s.h * s.w);
         if (r == SAL_OK)
             r = sal__to_picture(ctx, own.desc.fit, v[SAL__LSTM_A], s.h, s.w, run->h, run->w,
                                 image->w, image->h, map);

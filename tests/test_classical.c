@@ -18,7 +18,6 @@ static void draw(sal_ctx *ctx, sal_image *image, int w, int h, double cx, double
     sal_rng rng = { 2 };
     int x, y, c;
     sal_image_new(ctx, w, h, image);
-    image->grey = 0;
     for (y = 0; y < h; y++)
         for (x = 0; x < w; x++) {
             int inside = (x - cx) * (x - cx) + (y - cy) * (y - cy) < radius * radius;
@@ -330,7 +329,6 @@ static void test_odd_pictures(sal_ctx *ctx) {
             for (i = 0; i < im.w * im.h * 3; i++)
                 im.data[i] = style == 0 ? (unsigned char)(50 * (i % 3)) : style == 1 && i % 3
                            ? im.data[i - 1] : (unsigned char)sal_rng_below(&rng, 256);
-            im.grey = style == 1;
             for (k = 0; k < SAL_CLASSICAL_COUNT; k++) {
                 sal_result r = sal_classical(ctx, classical_kind(k), &im, &map);
                 if (r != SAL_OK || map.w != im.w || map.h != im.h || !is_proper(&map)) {

@@ -461,7 +461,7 @@ static void test_failing_allocations(void) {
             unsigned char pixels[5 * 4 * 3] = { 0 };
             memset(&map, 0, sizeof map);
             memset(&image, 0, sizeof image);
-            image.w = 5; image.h = 4; image.grey = 0; image.data = pixels;
+            image.w = 5; image.h = 4; image.data = pixels;
             ctx.threads = 2;
             c.fail_at = fail;
             r = sal_net_new(&ctx, &desc, &net);

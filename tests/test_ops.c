@@ -202,6 +202,19 @@ static void test_maxpool(void) {
     }
 }
 
+static void test_fits(void) {
+    sal_conv conv = { 1, 1, 8, 8, 1, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0 }, c[4] = { conv, conv, conv, conv };
+    sal_pool pool = { 1, 8, 8, 2, 2, 0, 0, 0, 0 }, p[2] = { pool, pool };
+    int refused = 0;
+    c[0].kh = c[1].kw = c[2].stride = c[3].dilation = p[0].k = p[1].stride = 0;
+    for (int i = 0; i < 4; i++) refused += sal_conv_fit(&c[i]) == SAL_ERR_SHAPE;
+    for (int i = 0; i < 2; i++)
+        refused += sal_pool_fit(&p[i], SAL_PADDING_SAME) == SAL_ERR_SHAPE &&
+                   sal_pool_fit(&p[i], SAL_PADDING_VALID) == SAL_ERR_SHAPE;
+    CHECK(refused == 6 && !sal_conv_fit(&conv) && !sal_pool_fit(&pool, SAL_PADDING_SAME),
+          "windows, strides and dilations of 0 are refused (%d of 6)", refused);
+}
+
 static void test_elementwise(void) {
     typedef void forward_fn(float *out, const float *in, size_t n);
     typedef void backward_fn(float *din, const float *dout, const float *out, size_t n);
@@ -460,6 +473,7 @@ static void test_against_pytorch(sal_ctx *ctx) {
     test_dense();
     test_maxout();
     test_maxpool();
+    test_fits();
     test_elementwise();
     test_softmax();
     test_batchnorm();

@@ -21,13 +21,14 @@ refused() {     # refused STATEMENT PATTERN ARGUMENTS...: status 1, one line on 
 size() { wc -c <"$1" | tr -d ' '; }
 
 # five frames of 32 x 24: a bright square of 8 x 8 that jumps from the left to the right
-frame() {       # frame X: the square begins at column X
+frame() {       # frame X [SQUARE GROUND]: the square begins at column 8 X; the colours of both
+    square=${2:-'\377\377\377'} ground=${3:-'\000\000\000'}
     for y in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23; do
         for x in 0 1 2 3; do
             if [ $x = "$1" ] && [ $y -gt 7 ] && [ $y -lt 16 ]; then
-                printf '\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377'
+                printf "$square$square$square$square$square$square$square$square"
             else
-                printf '\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000'
+                printf "$ground$ground$ground$ground$ground$ground$ground$ground"
             fi
         done
     done
@@ -45,6 +46,15 @@ $predict -m itti --npy picture.npy left.ppm >said 2>err && head -c 768 out | od 
     grep . >levels && tail -c +129 picture.npy | od -An -v -tf4 | tr -s ' ' '\n' | grep . |
     awk '{ printf "%d\n", $1 * 255 + 0.5 }' | cmp -s - levels
 says $? "a frame's map is that of the same picture"
+frame 2 '\377\000\000' '\000\000\377' >red
+{ echo "P6 32 24 255"; cat red; } >red.ppm
+for m in itti gbvs; do
+    $predict -m $m --quiet --npy red.npy red.ppm 2>>err
+    $predict -m $m --frames 32x24 --quiet - <red 2>>err | od -An -v -tu1 | tr -s ' ' '\n' | grep . >levels.red
+    tail -c +129 red.npy | od -An -v -tf4 | tr -s ' ' '\n' | grep . | awk '{ printf "%d\n", $1 * 255 + 0.5 }' |
+        cmp -s - levels.red
+    says $? "$m sees the colours of a frame"
+done
 head -c 768 out >one; head -c 1536 out | tail -c 768 >two; tail -c 768 out >last
 cmp -s one two && cmp -s one last && ! [ "$(head -c 2304 out | tail -c 768 | cksum)" = "$(cksum <one)" ]
 says $? "frames do not depend on those before"

@@ -149,7 +149,6 @@ EMSCRIPTEN_KEEPALIVE const unsigned char *web_save(int x, int y, int w, int h) {
         memcpy(piece.data + i * row * 3, image.data + at * 3, row * 3);
         if (piece.rgba) memcpy(piece.rgba + i * row * 4, image.rgba + at * 4, row * 4);
     }
-    piece.grey = image.grey;
     piece.profile = image.profile;                  /* lent */
     piece.profile_size = image.profile_size;
     ctx.write = keep;
