@@ -6902,12 +6902,14 @@ typedef struct sal__blur_pass {
     sal_border border;
 } sal__blur_pass;
 
-/* The pixel of 0..n-1 that position i shows, -1 for none. Beyond one reflection: the edge. */
+/* The pixel of 0..n-1 that position i shows, -1 for none. */
 static int sal__border_at(int i, int n, sal_border border) {
+    int period = SAL__MAX(2 * (n - 1), 1);      /* reflected forth and back */
     if (i >= 0 && i < n) return i;
     if (border == SAL_BORDER_ZERO) return -1;
-    if (border == SAL_BORDER_REFLECT) i = i < 0 ? -i : 2 * (n - 1) - i;
-    return sal__to_int(i, 0, n - 1);
+    if (border == SAL_BORDER_REPLICATE) return sal__to_int(i, 0, n - 1);
+    i = abs(i) % period;
+    return i < n ? i : period - i;
 }
 
 /* out += weight * (a + b): the filter is symmetric, so taps come in pairs. */

@@ -117,6 +117,12 @@ static void test_blur(sal_ctx *ctx) {
         CHECK(fabs(out[0] - (1 + k * (2 + 2)) / (1 + 2 * k)) < 1e-6 &&
               fabs(out[4] - (16 + k * (8 + 8)) / (1 + 2 * k)) < 1e-6,
               "reflected: the last pixel but one stands outside");
+        sal_blur(ctx, out, line, 3, 1, 1e4, 3e-4, SAL_BORDER_REFLECT);     /* 3 to each side, all alike */
+        CHECK(fabs(out[0] - (2 + 4 + 2 + 1 + 2 + 4 + 2) / 7.0) < 1e-5 &&
+              fabs(out[2] - (2 + 1 + 2 + 4 + 2 + 1 + 2) / 7.0) < 1e-5,
+              "and forth and back, if the filter is longer than the map");
+        sal_blur(ctx, out, line + 2, 1, 1, 5, 2, SAL_BORDER_REFLECT);
+        CHECK(fabs(out[0] - 4) < 1e-5, "also of a single pixel");
     }
     for (i = 0; i < N; i++) in[i] = (float)(i * 7919 % 101);
     ctx->threads = 1;
