@@ -4441,6 +4441,10 @@ static sal_result sal__input_check(sal_ctx *ctx, const sal_run *run, const float
             if (sal__root(run, run->net->layer[i].input[k]) == 0)
                 return sal__fail(ctx, SAL_ERR_ARGUMENT, "%s: layer %s reads the input, and there "
                                  "is none (NULL)", run->net->name, run->net->layer[i].name);
+    for (int k = 0; run->domain && k < run->n; k++)
+        if (run->domain[k] < 0 || run->domain[k] >= SAL_DOMAIN_COUNT)
+            return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no domain %d: domains are 0 to %d",
+                             run->domain[k], SAL_DOMAIN_COUNT - 1);
     return SAL_OK;
 }
 

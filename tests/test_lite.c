@@ -97,6 +97,25 @@ static void test_default(sal_ctx *ctx) {
     sal_map_free(&plain, &from_file);
 }
 
+/* A run of one's own looks at no prior that is not there. */
+static void test_domain_of_run(sal_ctx *ctx) {
+    static const int none[] = { SAL_DOMAIN_COUNT, -1 };
+    sal_model model;
+    sal_image photo;
+    sal_map map;
+    int i;
+    CHECK(sal_model_open(ctx, "lite", NULL, &model) == SAL_OK &&
+          sal_model_resize(ctx, &model, 64, 48) == SAL_OK &&
+          sal_image_new(ctx, 40, 30, &photo) == SAL_OK, "a run of 64 x 48");
+    for (i = 0; i < 2; i++) {
+        model.run->domain = &none[i];
+        CHECK(sal_predict_run(ctx, model.run, &photo, &map) == SAL_ERR_ARGUMENT && !map.data,
+              "domain %d is refused: %s", none[i], sal_error(ctx));
+    }
+    sal_image_free(ctx, &photo);
+    sal_model_close(ctx, &model);
+}
+
 /* A file with fewer priors than there are data sets: what is there stays, the others begin as the
    neutral one, and what is saved has all of them, and their names. */
 static void test_fewer_domains(sal_ctx *ctx) {
@@ -371,6 +390,7 @@ int main(void) {
     test_order();
     test_files(&ctx);
     test_default(&ctx);
+    test_domain_of_run(&ctx);
     test_fewer_domains(&ctx);
     test_odd_numbers(&ctx);
     test_sizes(&ctx);
