@@ -10281,6 +10281,9 @@ SALDEF sal_result sal_explain(sal_ctx *ctx, const sal_net *net, const sal_image 
     if (desc->domain < 0 || desc->domain >= SAL_DOMAIN_COUNT)
         return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no domain %d: domains are 0 to %d",
                          desc->domain, SAL_DOMAIN_COUNT - 1);
+    if ((unsigned)desc->of > SAL_EXPLAIN_VARIANCE || desc->w < 0 || desc->h < 0)
+        return sal__fail(ctx, SAL_ERR_ARGUMENT, "there is no kind %d of a region of %d x %d to "
+                         "explain: kinds are 0 and 1", (int)desc->of, desc->w, desc->h);
     int layer = desc->layer;
     while (net->layer[layer].op == SAL_OP_DROPOUT) layer = net->layer[layer].input[0];
     SAL__TRY(sal__explain_net(ctx, net, &own));

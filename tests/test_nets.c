@@ -787,6 +787,13 @@ static void test_explain_refusals(sal_ctx *ctx) {
     CHECK(sal_explain(ctx, net, &image, &d, &e) == SAL_ERR_ARGUMENT && !e.part &&
           strstr(sal_error(ctx), "40,30,1,1"), "a region between the map's pixels is refused: %s",
           sal_error(ctx));
+    d.w = -40; d.h = 30; d.of = SAL_EXPLAIN_VARIANCE;
+    CHECK(sal_explain(ctx, net, &image, &d, &e) == SAL_ERR_ARGUMENT && !e.part,
+          "a negative width is not the whole map: %s", sal_error(ctx));
+    d.w = 40; d.of = (sal_explain_kind)2;
+    CHECK(sal_explain(ctx, net, &image, &d, &e) == SAL_ERR_ARGUMENT && !e.part,
+          "a third kind of explanation is refused: %s", sal_error(ctx));
+    d.of = SAL_EXPLAIN_MEAN;
     d.layer = net->layers;
     CHECK(sal_explain(ctx, net, &image, &d, &e) == SAL_ERR_ARGUMENT && !e.part,
           "a layer that is not there is refused: %s", sal_error(ctx));
