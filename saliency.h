@@ -8,9 +8,9 @@
 
    and everywhere else only the #include. Compile with  gcc -O2 program.c -lm  (and -fopenmp, if
    you want it to use all cores). Pictures are read with the stb headers (Debian: libstb-dev), which
-   are found by themselves; there is nothing else to install.
+   the compiler finds without an option; there is nothing else to install.
 
-   A COMPLETE PROGRAM
+   A COMPLETE PROGRAM (saliency_lite.h, from weights/, has the weights of the default model)
 
        #define SALIENCY_IMPLEMENTATION
        #include "saliency.h"
@@ -40,7 +40,7 @@
        an operator    sal_conv2d_forward, sal_convlstm_forward, ...: plain loops over plain arrays,
                       each with its equation and source. This is where to start reading.
 
-   MODELS
+   MODELS (sizes: height x width)
                     input     output   parameters  what it is
        juntingnet   96 x 96   48 x 48     34.9 M   Pan, Giro-i-Nieto 2015: three convolutions, two
                                                    dense layers, maxout
@@ -50,8 +50,8 @@
        sam-vgg     240 x 320  30 x 40     51.8 M   Cornia et al. 2018: VGG-16, attentive LSTM,
                                                    Gaussian priors
        sam-resnet  240 x 320  30 x 40     70.1 M   the same on a dilated ResNet-50
-       lite        384 x 512  48 x 64      2.7 M   the default model: MobileNetV2 at two scales;
-                                                   a new one begins with 240 x 320
+       lite        384 x 512  48 x 64      2.7 M   the default model: MobileNetV2 at two scales
+                                                   (one with new, random weights: 240 x 320)
        center, spectral, itti, gbvs, bms           no weights: see >>classical
 
    FINDING YOUR WAY. Search for >>NAME. The sections, in the order of the file:
@@ -76,18 +76,20 @@
        Errors       Functions that can fail return a sal_result, 0 for success; sal_error(ctx) has a
                     sentence for a person. Nothing is printed, nothing exits, no file is ever left
                     half written.
-       Memory       All of it comes from the context's allocator (malloc by default); stb decodes
-                    into malloc. Whoever receives an object releases it with the function of that
-                    name. A failed call leaves nothing behind. Forward passes allocate nothing.
+       Memory       All of it comes from the context's allocator (malloc by default); only stb uses
+                    malloc itself. The caller releases what it gets with the type's _free or _close
+                    function. A failed call leaves nothing behind. Forward passes allocate nothing.
        Threads      One thread at a time for a context and for a run. A loaded network is only read:
                     any number of contexts may share it. There are no mutable globals.
-       Determinism  The same input and seed give the same bits, whatever the number of threads.
+       Determinism  The same input and seed give the same bits, whatever the number of threads. Other
+                    processors may round differently; lite's maps are the same on all if the
+                    compiler does not fuse multiplications and additions (-ffp-contract=off).
        Precision    float32 results, compared with float64 in the tests. No fast-math.
        Layout       NCHW, float32; pictures are RGB bytes. x right, y down, 0-based, the centre of
                     the top left pixel is (0, 0). Sizes are w, h in all calls and descriptions; in
                     memory rows follow each other, so an array's shape is written (h, w).
-       Names        Enumerators begin with their type's name (SAL_KIND_LITE), look-ups by name fill
-                    an enumerator and return SAL_OK, or find something and return it, or NULL.
+       Names        Enumerators begin with their type's name (SAL_KIND_LITE). A look-up by name sets
+                    *kind and returns SAL_OK or an error, or returns what it finds or NULL.
 
    CONFIGURATION, before the #include of the implementation
        SALIENCY_STATIC     all functions static: private to this source file
@@ -97,10 +99,10 @@
                            them, NEON on ARM, and WebAssembly's with emcc -msimd128
        SALDEF              what stands before every function: in a shared library perhaps
                            __attribute__((visibility("default"))), in C++ behind extern "C"
-   The file may have #define STB_IMAGE_IMPLEMENTATION and #include "stb_image.h" of its own. Before
-   this header (the #include alone is enough) they are used here, too. Behind it they share the copy
-   of this header, private to the file (GCC, Clang; an error elsewhere); stb's own options, such as
-   STBI_MALLOC, must then stand before this header.
+   Your source file may include stb_image.h, too, with or without STB_IMAGE_IMPLEMENTATION. If it
+   does so before this header, that copy is used here. If it does so after it, both use the private
+   copy of this header (GCC, Clang; other compilers report an error); stb's own options, such as
+   STBI_MALLOC, must then be defined before this header.
 */
 /* ============================================================================================
    >>api  (stop here if you only want to use it)
@@ -145,11 +147,11 @@ typedef enum sal_result {
 typedef struct sal_ctx sal_ctx;
 typedef struct sal_backend sal_backend;
 
-/* Sets of vector instructions, each with those before it; 128: SSE2, NEON or WebAssembly's. */
+/* Vector instruction sets; each includes those before it. 128: SSE2, NEON or WebAssembly's. */
 typedef enum sal_simd { SAL_SIMD_BEST, SAL_SIMD_NONE, SAL_SIMD_128, SAL_SIMD_AVX2,
                         SAL_SIMD_AVX512 } sal_simd;
 
-/* One piece of a parallel loop: index is the piece, worker (below ctx->threads) owns scratch. */
+/* Piece `index` of a parallel loop; worker, below sal_threads(ctx), says whose scratch to use. */
 typedef void sal_task_fn(void *arg, int index, int worker);
 
 /* The state of one caller. Zero-initialise it, set what you want to change, and pass it on.
@@ -158,7 +160,7 @@ typedef void sal_task_fn(void *arg, int index, int worker);
 struct sal_ctx {
     int threads;                /* 0: all cores when built with OpenMP, else 1; at most 256 */
     sal_simd simd;              /* the CPU's instructions that may be used; 0: all it has */
-    uint64_t seed;              /* of what scores draw; training and sal_net_init have their own */
+    uint64_t seed;              /* of the metrics' draws; training and sal_net_init have others */
     int as_stored;              /* 1: pictures as they are stored, without EXIF's orientation */
     const sal_backend *backend; /* NULL: sal_backend_cpu() */
     void *user;                 /* handed to the hooks below */
@@ -169,11 +171,12 @@ struct sal_ctx {
        piece, which returns 0 or an errno: to save to memory, a socket, standard output. */
     int (*write)(void *user, const char *path, const void *data, size_t size);
     /* Run fn(arg, i, worker) once for each i in 0..n-1, worker < sal_threads(ctx), and return when
-       all are done. NULL: OpenMP if the compiler enables it, else a plain loop. */
+       all are done; set `threads`, too: without OpenMP 0 counts as 1. NULL: OpenMP if the compiler
+       enables it, else a plain loop. */
     void (*parallel_for)(void *user, int n, sal_task_fn *fn, void *arg);
     const uint64_t *weights;    /* a weights file built into the program, see */
     size_t weights_size;        /* sal_net_load_words; sal_use_lite sets it. Or NULL */
-    uint32_t weights_check;     /* what the program cksum says of that file, for sal_self_test */
+    uint32_t weights_check;     /* its checksum by POSIX's cksum, for sal_self_test; 0: none */
     char error[512];            /* the last failure, see sal_error */
 };
 
@@ -185,8 +188,9 @@ SALDEF const char *sal_version(void);
    is short. Release with sal_free; sal_free(ctx, NULL) does nothing. */
 SALDEF void *sal_alloc(sal_ctx *ctx, size_t count, size_t size);
 SALDEF void sal_free(sal_ctx *ctx, void *memory);
-/* How many workers a parallel loop of this context has: the size of per-worker scratch. */
+/* How many workers a parallel loop of this context has at most: scratch is needed for so many. */
 SALDEF int sal_threads(const sal_ctx *ctx);
+/* fn(arg, i, worker) for each i in 0..n-1, in any order; returns when all are done. */
 SALDEF void sal_parallel_for(sal_ctx *ctx, int n, sal_task_fn *fn, void *arg);
 
 /* Numbers in files have a decimal point, whatever the locale (strtod and printf obey it).
@@ -196,12 +200,12 @@ SALDEF sal_result sal_number_parse(const char **text, double *out);
 /* Print: as %g with so many significant digits (17 at most); 0: as few as give the same float
    again. Returns text. */
 SALDEF const char *sal_number_print(char text[32], double value, int digits);
-/* Bytes of the UTF-8 character at s, which ends with a zero byte; 0: there is none. */
+/* Bytes of the UTF-8 character at s (zero-terminated): 0 if it is not valid, 1 at the zero byte. */
 SALDEF int sal_utf8_length(const char *s);
 /* One code point as UTF-8, at most 4 bytes; returns how many. */
 SALDEF size_t sal_utf8_put(char *out, uint32_t c);
 
-/* Counter-based random numbers (splitmix64): the i-th value depends on seed and i alone. */
+/* Random numbers (splitmix64). state starts as the seed; value i depends on seed and i alone. */
 typedef struct sal_rng { uint64_t state; } sal_rng;
 SALDEF uint64_t sal_rng_next(sal_rng *r);
 SALDEF double sal_rng_uniform(sal_rng *r);      /* [0, 1), 53 bits */
@@ -217,8 +221,8 @@ SALDEF const char *sal_file_kind(const void *bytes, size_t size);
    A whole file in memory (or all that comes from a pipe), with a zero byte after its end; sal_free
    the data. */
 SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **data, size_t *size);
-/* Write a whole file or nothing: to a temporary name beside it, fsync, rename. A symbolic link
-   stays, and its target is written; pipes and devices are written to directly. */
+/* Write a whole file or nothing: to a temporary file beside it, fsync, rename. Of a symbolic link
+   the target is replaced; pipes and devices are written to directly. */
 SALDEF sal_result sal_file_write(sal_ctx *ctx, const char *path, const void *data, size_t size);
 /* The names in a folder (without "." and ".."), sorted by byte value. One block: sal_free it. */
 SALDEF sal_result sal_dir_list(sal_ctx *ctx, const char *path, char ***names, int *count);
@@ -245,7 +249,7 @@ typedef struct sal_tensor {
 SALDEF size_t sal_dtype_size(sal_dtype t);          /* bytes of one element */
 SALDEF const char *sal_dtype_name(sal_dtype t);     /* "F32", ... as safetensors spells it */
 SALDEF size_t sal_tensor_count(const sal_tensor *t);    /* number of elements */
-/* count elements from start on as float. */
+/* Elements start .. start + count - 1 as float32, I8 times its scale, into out (count). */
 SALDEF void sal_tensor_read(const sal_tensor *t, size_t start, size_t count, float *out);
 SALDEF float sal_f16_to_f32(uint16_t h);
 SALDEF uint16_t sal_f32_to_f16(float f);            /* to nearest even; overflow becomes infinity */
@@ -273,7 +277,7 @@ typedef struct sal_map {
 
 SALDEF void sal_image_free(sal_ctx *ctx, sal_image *image);
 SALDEF void sal_map_free(sal_ctx *ctx, sal_map *map);
-/* A new map of zeros. */
+/* A new map of zeros, w * h <= SAL_MAX_PIXELS; release it with sal_map_free. */
 SALDEF sal_result sal_map_new(sal_ctx *ctx, int w, int h, sal_map *map);
 
 /* Separable resampling from in to out (height, width, channels); they may not overlap. Pixels have
@@ -284,8 +288,8 @@ typedef enum sal_filter { SAL_FILTER_AREA, SAL_FILTER_LINEAR, SAL_FILTER_CUBIC }
 SALDEF sal_result sal_resize(sal_ctx *ctx, float *out, int ow, int oh, const float *in, int w,
                              int h, int channels, sal_filter filter);
 
-/* Gaussian blur of one plane: taps up to floor(cut * sigma + 0.5) pixels away, weights normalised.
-   out may be in. sigma <= 0 copies. Values are at most half of FLT_MAX. */
+/* Gaussian blur of one plane (h, w): sigma in pixels, taps up to floor(cut * sigma + 0.5) pixels
+   away, weights normalised. out may be in. sigma <= 0 copies. Values may be up to FLT_MAX / 2. */
 typedef enum sal_border {
     SAL_BORDER_ZERO,            /* nothing outside */
     SAL_BORDER_REPLICATE,       /* the last pixel again and again: a a a | a b c */
@@ -296,7 +300,7 @@ SALDEF sal_result sal_blur(sal_ctx *ctx, float *out, const float *in, int w, int
 
 /* 1 if a file of this name is likely to be a picture that can be read here. */
 SALDEF int sal_is_picture(const char *name);
-/* A new black picture. */
+/* A new black picture; release it with sal_image_free. */
 SALDEF sal_result sal_image_new(sal_ctx *ctx, int w, int h, sal_image *image);
 /* Decode a JPEG, PNG, BMP, PPM or PGM file held in memory; `name` stands in error texts. 16-bit
    samples are reduced to 8, CMYK is converted. The picture is turned upright by its EXIF
@@ -327,18 +331,20 @@ SALDEF sal_result sal_inflate(sal_ctx *ctx, const void *stream, size_t size, con
 SALDEF sal_result sal_map_load_npy_memory(sal_ctx *ctx, const void *bytes, size_t size,
                                           const char *name, sal_map *map);
 #ifndef SALIENCY_NO_STDIO
+/* As sal_image_load_memory, from a file. */
 SALDEF sal_result sal_image_load(sal_ctx *ctx, const char *path, sal_image *image);
 /* Width and height of a picture, without decoding it if its first bytes tell. */
 SALDEF sal_result sal_image_size(sal_ctx *ctx, const char *path, int *w, int *h);
-/* The format follows from the name: .png, .jpg, .jpeg, .jpe or .jfif. PNG keeps transparency (rgba
-   instead of data), both keep the profile; a picture without colour is written as grey. Like all
-   that save, it writes the whole file or none. */
+/* The format follows from the name: .png or, with quality 95, .jpg, .jpeg, .jpe, .jfif. PNG keeps
+   transparency (rgba instead of data), both the profile; a picture without colour becomes grey,
+   unless it has an RGB profile. Like all functions that save, it writes the whole file or none. */
 SALDEF sal_result sal_image_save(sal_ctx *ctx, const char *path, const sal_image *image);
 /* A grey picture as a map from 0 to 1, a PNG with all of its 8 or 16 bits; one in colours is
    refused, for they do not say which of them stands out most. */
 SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *map);
 /* 8-bit grey PNG: 255 * value / maximum, rounded; what is negative becomes 0. */
 SALDEF sal_result sal_map_save_png(sal_ctx *ctx, const char *path, const sal_map *map);
+/* As sal_map_load_npy_memory, from a file. */
 SALDEF sal_result sal_map_load_npy(sal_ctx *ctx, const char *path, sal_map *map);
 /* NumPy, version 1.0, float32, C order, (h, w); the name ends in .npy. */
 SALDEF sal_result sal_map_save_npy(sal_ctx *ctx, const char *path, const sal_map *map);
@@ -361,7 +367,7 @@ SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_ma
 /* The geometry of a convolution. Padding is zeros, per side, so it may be asymmetric. */
 typedef struct sal_conv {
     int n, ic, ih, iw;              /* input  (n, ic, ih, iw) */
-    int oc, kh, kw;                 /* weight (oc, ic, kh, kw) */
+    int oc, kh, kw;                 /* weight (oc, ic, kh, kw); depthwise: (ic, 1, kh, kw) */
     int stride, dilation;
     int top, left, bottom, right;
     int oh, ow;                     /* output (n, oc, oh, ow): sal_conv_fit fills these in */
@@ -379,7 +385,8 @@ typedef struct sal_pool {
 /* Compute oh and ow; SAL_ERR_SHAPE if the window does not fit into the padded input, or a side of
    it, stride or dilation is below 1. */
 SALDEF sal_result sal_conv_fit(sal_conv *s);
-/* valid: floor((H-k)/s)+1; same: ceil(H/s), the larger half of the padding at the bottom, right. */
+/* Compute oh, ow, top and left; k and stride must be 1 or more. valid: floor((H-k)/s)+1 outputs, or
+   SAL_ERR_SHAPE; same: ceil(H/s), the larger half of the padding at the bottom and right. */
 SALDEF sal_result sal_pool_fit(sal_pool *s, sal_padding padding);
 
 SALDEF void sal_conv2d_forward(float *out, const float *in, const float *weight, const float *bias,
@@ -422,16 +429,16 @@ enum { SAL_LSTM_WA, SAL_LSTM_WA_BIAS, SAL_LSTM_UA, SAL_LSTM_UA_BIAS, SAL_LSTM_VA
        SAL_LSTM_WF, SAL_LSTM_WF_BIAS, SAL_LSTM_UF, SAL_LSTM_UF_BIAS,
        SAL_LSTM_WC, SAL_LSTM_WC_BIAS, SAL_LSTM_UC, SAL_LSTM_UC_BIAS,
        SAL_LSTM_WO, SAL_LSTM_WO_BIAS, SAL_LSTM_UO, SAL_LSTM_UO_BIAS, SAL_LSTM_COUNT };
-/* Floats of scratch that sal_convlstm_forward needs; of the states that it leaves for backward
-   (states may be NULL); of scratch for sal_convlstm_backward, which uses the states up. */
+/* Numbers of floats: of scratch for sal_convlstm_forward; of the states that it leaves for backward
+   (NULL: none); of scratch for sal_convlstm_backward, which overwrites the states. */
 SALDEF size_t sal_convlstm_scratch(int n, int c, int w, int h);
 SALDEF size_t sal_convlstm_states(int steps, int n, int c, int w, int h);
 SALDEF size_t sal_convlstm_backward_scratch(int n, int c, int w, int h);
 SALDEF void sal_convlstm_forward(float *out, const float *in, const float *const *params, int steps,
                                  int n, int c, int w, int h, float *scratch, float *states);
 
-/* Backward: dX is the gradient of the loss with respect to X. Gradients are added (+=) to what the
-   arrays hold; a function that makes several takes NULL for those that are not wanted. */
+/* Backward: dX is the gradient of the loss with respect to X, shaped as X. Gradients are added (+=)
+   to what the arrays hold; a function that computes several skips those that are NULL. */
 SALDEF void sal_conv2d_backward_data(float *din, const float *dout, const float *weight,
                                      const sal_conv *s);
 SALDEF void sal_conv2d_backward_weight(float *dweight, const float *dout, const float *in,
@@ -477,8 +484,8 @@ SALDEF void sal_convlstm_backward(float *din, float *const *dparams, const float
 /* --- api: losses ----------------------------------------------------------------------------
 
    Terms of a loss: one row each, X(ENUM, function, name). Every function compares a predicted map
-   x with the human one, y, over n pixels: the fixation density for all but NSS, which takes the
-   number of fixations of each pixel. It returns weight * value and adds weight * gradient to dx
+   x (n) with the human one, y (n): for nss the number of fixations of each pixel, else the fixation
+   density (mlnet, bce: from 0 to 1). It returns weight * value and adds weight * gradient to dx
    (NULL: no gradient). CC and NSS grow with the agreement: as losses they take negative weights. */
 #define SAL_LOSSES(X)                              \
     X(MSE,        mse,        "mse")               \
@@ -502,7 +509,7 @@ enum { SAL_LOSSES(SAL_ROW) SAL_LOSS_COUNT };
 SAL_LOSSES(SAL_ROW)
 #undef SAL_ROW
 
-/* A weighted sum of terms, and what happens to the network's map before. */
+/* A weighted sum of terms, and what is done to the network's map before it is compared. */
 typedef struct sal_loss {
     double weight[SAL_LOSS_COUNT];
     int upsample;               /* enlarged bilinearly by this factor; 0 counts as 1 */
@@ -517,7 +524,8 @@ SALDEF sal_result sal_loss_parse(sal_ctx *ctx, const char *text, sal_loss *loss)
 SALDEF double sal_loss_map(const sal_loss *loss, float *dx, const float *x, const float *density,
                            const float *fixations, int w, int h, double weight, float *scratch);
 SALDEF size_t sal_loss_scratch(const sal_loss *loss, int w, int h);
-/* Penalties on parameters, returned and added to their gradients; a constraint on weights. */
+/* Two penalties on parameters: they return their value and add to the gradient (NULL: none). Then a
+   constraint: each of `rows` rows of n weights is shortened to a length of at most c. */
 SALDEF double sal_weight_decay(float *dw, const float *w, size_t n, double lambda);
 SALDEF double sal_prior_penalty(float *du, const float *u, size_t n, double lambda);
 SALDEF void sal_max_norm(float *w, int rows, int n, double c);
@@ -572,18 +580,18 @@ typedef struct sal_layer {
     sal_op op;
     char name[40];              /* parameters are called NAME.weight, NAME.bias, ... */
     int input[4], inputs;       /* the values it reads */
-    int param, params;          /* its parameters: a run of the network's list, which a later layer
-                                   may share */
+    int param, params;          /* its parameters: net->param[param .. param + params - 1]; layers
+                                   may share them */
     sal_shape shape;            /* of its output, at the network's own input size */
     /* attributes; which ones count depends on the operator */
     int kernel, stride, pad, dilation;
     sal_padding padding;   /* of pooling; SAL_PADDING_SAME: of a convolution, too, instead of pad */
     int steps;                  /* ConvLSTM */
     float rate, eps;            /* dropout; batch-norm */
-    const float *range;         /* convolutions and the input: the lowest and the highest value of
-                                   what the layer, with the norm, sum and ReLU behind it, makes of
-                                   photographs, and each channel's mean; or NULL. The net does not
-                                   own it. */
+    const float *range;         /* input and convolutions, for prediction in 8-bit integers: lowest
+                                   and highest output on photographs (after norm, sum and ReLU),
+                                   then each channel's mean: 2 + c floats. It lies in the weights
+                                   file; NULL: not measured */
 } sal_layer;
 
 typedef struct sal_param {
@@ -595,7 +603,7 @@ typedef struct sal_param {
 /* --- api: weights ---------------------------------------------------------------------------
 
    Weights files are safetensors: 8 bytes of header length, a JSON header (name, type, shape and
-   place of each tensor, and `__metadata__`, a list of strings), the numbers. Little-endian. */
+   place of each tensor, and `__metadata__`, pairs of strings), the numbers. Little-endian. */
 typedef struct sal_named_tensor {
     const char *name;
     sal_tensor tensor;          /* data is NULL for the types that sal_dtype does not have */
@@ -632,6 +640,7 @@ SALDEF const char *sal_safetensors_meta(const sal_safetensors *file, const char 
 SALDEF sal_result sal_tensor_convert(sal_ctx *ctx, const sal_tensor *in, sal_dtype dtype,
                                      sal_tensor *out);
 #ifndef SALIENCY_NO_STDIO
+/* As sal_safetensors_parse, from a file. */
 SALDEF sal_result sal_safetensors_load(sal_ctx *ctx, const char *path, sal_safetensors *file);
 /* Write count tensors (name and tensor count; type, begin and end are ignored) and 2 * metas
    strings of metadata. Same input, same bytes: metadata in the given order, then the tensors in
@@ -669,7 +678,7 @@ typedef struct sal_net_desc {
     float scale, mean[3], std[3];   /* input = (pixel / scale - mean) / std, in channel order */
     int stride_on_3x3;          /* ResNet: 0 v1, stride on the first 1x1; 1 v1.5 (torchvision) */
     float dropout;              /* rate while training */
-    float blur;                 /* sigma of a Gaussian: JuntingNet 3, over the network's map; SAM 7,
+    float blur;                 /* sigma of a Gaussian, pixels: JuntingNet 3, of its own map; SAM 7,
                                    over the map at the picture's size; others 0 */
     float power, floor;         /* the finished map m, 0 to 1, becomes max(m^power, floor); power 0
                                    counts as 1. Regression gives too little contrast, and zeros,
@@ -679,7 +688,7 @@ typedef struct sal_net_desc {
     int steps;                  /* of the ConvLSTM, 1 to 4; 0: no ConvLSTM */
     sal_priors priors;
     int float32;                /* 1: predict in float32, even if the weights file has the ranges
-                                   that whole numbers need; not kept in the file */
+                                   that 8-bit integers need; not kept in the file */
     int narrow;                 /* tests: divide every inner channel count by this; 0 counts as 1 */
 } sal_net_desc;
 
@@ -699,7 +708,7 @@ typedef struct sal_net {
 SALDEF const char *sal_kind_name(sal_kind kind);    /* "juntingnet", "sam-vgg", ... */
 /* The network of that name, or SAL_ERR_ARGUMENT. */
 SALDEF sal_result sal_kind_from_name(const char *name, sal_kind *kind);
-/* The description that the paper or the released code gives. */
+/* The description that the paper or the released code gives; for lite: ours, w 320, h 240. */
 SALDEF sal_net_desc sal_net_desc_default(sal_kind kind);
 /* Sets the field that has this key in a weights file (see sal_net_load), from its text there:
    "sal.priors", "mask". On failure nothing changes. */
@@ -734,11 +743,13 @@ SALDEF sal_result sal_net_load_memory(sal_ctx *ctx, const void *bytes, size_t si
 SALDEF sal_result sal_net_load_words(sal_ctx *ctx, const uint64_t *words, size_t size,
                                      const char *name, sal_net **net);
 #ifndef SALIENCY_NO_STDIO
-/* Network and weights from a safetensors file. Its metadata key sal.model says which network
-   (without it, the tensors' names do); sal.input "HxW", sal.preprocess, sal.fit, sal.blur,
-   sal.tone "POWER FLOOR", sal.dropout, sal.resnet_stride, sal.backbone "dilated" or "plain",
-   sal.steps and sal.priors "none", "gaussian" or "mask" override the description. Every tensor must
-   be there with its shape, and no other. */
+/* Network and weights from a safetensors file; release it with sal_net_free. The metadata key
+   sal.model says which network (without it, the tensors' names do, but not for lite); sal.input
+   "HxW", sal.preprocess, sal.fit, sal.blur, sal.tone "POWER FLOOR", sal.dropout, sal.resnet_stride
+   "1x1" or "3x3", sal.backbone "dilated" or "plain", sal.steps and sal.priors "none", "gaussian" or
+   "mask" override the description. Every parameter must be there with its shape (ML-Net's prior may
+   have any size, lite's may lack the newest data sets); the only other tensors that are allowed are
+   NAME.range and NAME.num_batches_tracked. */
 SALDEF sal_result sal_net_load(sal_ctx *ctx, const char *path, sal_net **net);
 /* Write all parameters: those of 8192 values and more as dtype, the others as F32. extra is a list
    of `extras` key, value pairs for the metadata, kept after the network's own keys. */
@@ -782,13 +793,14 @@ typedef struct sal_run_desc {
     int n;                      /* batch; 0 counts as 1 */
     int w, h;                   /* input size; 0: the network's own */
     int training;               /* 1: keep what backward needs, drop out, batch statistics */
-    const char *freeze;         /* parameters that get no gradient: beginnings of their names, comma
-                                   between; "*": all; NULL none. Frozen batch-norms use running
-                                   statistics. */
+    const char *freeze;         /* parameters that get no gradient: prefixes of their names,
+                                   separated by commas; "*": all; NULL: none. Frozen batch-norms
+                                   use running statistics. */
     int fixed_norm;             /* 1: all batch-norms use running statistics */
     int input_gradient;         /* 1: backward goes on to the input, run->value[0].grad */
-    int gradient_of;           /* with it: to the value of this layer instead; its data stay, too */
-    int from_features;          /* 1: start behind the frozen beginning, see sal_run_features */
+    int gradient_of;            /* with input_gradient: stop at this layer's value instead of the
+                                   input, and keep its data; 0: the input */
+    int from_features;          /* 1: forward skips the frozen first layers, see sal_run_features */
 } sal_run_desc;
 
 typedef struct sal_run {
@@ -802,11 +814,11 @@ typedef struct sal_run {
     int start, end;             /* the layers that forward executes, from start to before end */
     sal_value *value;           /* net->layers of each */
     sal_step *step;
-    float *arena;               /* arena_floats: all activations but the input */
+    float *arena;               /* arena_floats: activations but the input, gradients, aux */
     size_t arena_floats;
     void *scratch;
     size_t scratch_bytes;
-    int whole;                  /* 1: convolutions are done in whole numbers, see >>fast */
+    int whole;                  /* 1: convolutions work in 8-bit integers, see >>fast */
     unsigned char *packed;      /* packed_bytes: their weights */
     size_t packed_bytes;
     sal_shape shape;            /* of the output */
@@ -821,7 +833,7 @@ typedef struct sal_run {
     int summed;                 /* sample and channel; it has passed the step's ReLU already */
     int begins;                 /* bit k: backward writes the gradient of input k, instead of += */
     int begins_weight;          /* 1: and that of the layer's first parameter */
-    unsigned char *cleared;     /* for each parameter 1: its gradient counts as 0, whatever it is */
+    unsigned char *cleared;     /* for each parameter, 1: count its gradient as 0 (sal_run_clear) */
     /* Optional observer callback: called when forward has done layer i, whose value is still
        there (see step[i].output); later layers may take its memory. */
     void (*watch)(void *arg, const struct sal_run *run, int i);
@@ -854,19 +866,19 @@ SALDEF sal_result sal_run_loss(sal_ctx *ctx, sal_run *run, const sal_loss *loss,
 SALDEF sal_result sal_run_backward(sal_ctx *ctx, sal_run *run, const float *dout);
 SALDEF void sal_run_clear(sal_run *run);
 /* For backends with memory of their own (others do nothing here). prefetch: begin to upload what
-   a later forward will get as input, while the device is busy; two can be under way. fetch: bring
-   what is newer there to the host. changed: the caller wrote to the host's, the device's is out of
-   date. `what` is any sum of these; optim may be NULL but for SAL_RUN_STATE. */
+   a later forward will get as input, while the device is busy; at most two at once. fetch: copy to
+   the host what is newer on the device. changed: the caller wrote to the host's copy, so the
+   device's is out of date. `what` is a sum of these; optim may be NULL without SAL_RUN_STATE. */
 enum { SAL_RUN_WEIGHTS = 1, SAL_RUN_GRADIENTS = 2, SAL_RUN_VALUES = 4, SAL_RUN_STATE = 8 };
 struct sal_optim;
 SALDEF sal_result sal_run_prefetch(sal_ctx *ctx, sal_run *run, const float *input);
 SALDEF sal_result sal_run_fetch(sal_ctx *ctx, sal_run *run, struct sal_optim *optim, int what);
 SALDEF void sal_run_changed(sal_run *run, struct sal_optim *optim, int what);
-/* The values that pass from layers before the first that learns to those behind it: what to keep
-   of a frozen beginning. Returns how many there are, and fills in the numbers of up to 8. */
+/* The features: values of the frozen first layers that later layers read. Store them, and frozen
+   layers need not run again. Returns how many there are; values: the numbers of the first 8. */
 SALDEF int sal_run_features(const sal_run *run, int values[8]);
 
-/* Bytes of memory that such a run takes. */
+/* Bytes of a run's activations, gradients, scratch and packed weights, without the network's. */
 SALDEF size_t sal_run_bytes(const sal_run *run);
 
 /* A backend executes layers. forward[op] works on layer i of the run: it reads run->value[...].data
@@ -918,19 +930,19 @@ struct sal_backend {
     /* sets g to 0 unless 0 < x < top (NULL: leaves it); returns the sum of g */
     double (*gate)(const sal_ctx *ctx, float *g, const float *x, float top, size_t n);
     double (*squares)(const sal_ctx *ctx, const float *x, size_t n);   /* sum of squares; or NULL */
-    int (*backs)(const sal_run *run, int i);    /* what backward of layer i does itself: the sum of
-                                   SAL_BACK_BEGINS and SAL_BACK_BEGINS_WEIGHT: it obeys run->begins
-                                   and run->begins_weight, and SAL_BACK_ACT: it goes back through
-                                   the ReLU that is fused into it; NULL: none */
+    int (*backs)(const sal_run *run, int i);    /* the sum of what backward of layer i does itself:
+                                   SAL_BACK_BEGINS: it obeys run->begins; SAL_BACK_BEGINS_WEIGHT:
+                                   and run->begins_weight; SAL_BACK_ACT: it goes back through the
+                                   ReLU that is fused into it. NULL: nothing */
     /* sal_backend_cpu's: row -= (row . r) r for each of the rows r of x, which are orthonormal */
     void (*project)(sal_ctx *ctx, float *row, const float *x, int rows, int columns);
 };
 SALDEF const sal_backend *sal_backend_ref(void);    /* the textbook */
 SALDEF const sal_backend *sal_backend_cpu(void);    /* fast kernels; the default */
 
-/* The GPU: compile saliency_cuda.cu with nvcc beside your program (not with SALIENCY_STATIC), then
-   ctx.backend = backend. One thread at a time; runs go before the backend. Without a usable device
-   open fails with the reason, and the CPU works as ever. Its file says more. */
+/* The GPU: compile saliency_cuda.cu with nvcc beside your program (not with SALIENCY_STATIC), open
+   GPU number `device` (from 0), then set ctx.backend = backend. One thread at a time; close runs
+   before the backend. If open fails, it says why, and the CPU still works. See saliency_cuda.cu. */
 #ifndef SALIENCY_STATIC
 typedef enum sal_cuda_precision { SAL_CUDA_PRECISION_TF32, SAL_CUDA_PRECISION_F32,
                                   SAL_CUDA_PRECISION_HALF } sal_cuda_precision;
@@ -947,13 +959,14 @@ typedef struct sal_cuda {
     double *layer_ms;               /* not NULL: receives each layer's time in a forward pass */
     /* what happened since open */
     uint64_t uploads, downloads, upload_bytes, download_bytes;
-    uint64_t fallbacks, launches, graphs;   /* layers done by the CPU; graphs replayed */
+    uint64_t fallbacks, launches, graphs;   /* layers done by the CPU; kernels; graphs replayed */
     size_t bytes;                   /* device memory in use */
     char name[64];                  /* of the device */
     int major, minor;               /* its compute capability */
 } sal_cuda;
 SALDEF sal_result sal_backend_cuda_open(sal_ctx *ctx, int device, const sal_backend **backend);
 SALDEF void sal_backend_cuda_close(sal_ctx *ctx, const sal_backend *backend);
+/* Options and counts of such a backend, which owns them. */
 SALDEF sal_cuda *sal_backend_cuda(const sal_backend *backend);
 #endif
 
@@ -961,7 +974,8 @@ SALDEF sal_cuda *sal_backend_cuda(const sal_backend *backend);
 
 typedef enum sal_rule { SAL_RULE_SGD, SAL_RULE_RMSPROP, SAL_RULE_ADAM, SAL_RULE_ADAMW } sal_rule;
 
-/* The textbook updates of n weights w by the gradient g; v, m, a are the optimiser's memory. */
+/* The textbook updates of n weights w by the gradient g; v, m, a (n) are the optimiser's memory,
+   zero before the first update. step counts from 1. */
 SALDEF void sal_sgd_update(float *w, float *v, const float *g, size_t n, double rate,
                            double momentum, int nesterov);
 SALDEF void sal_rmsprop_update(float *w, float *a, const float *g, size_t n, double rate,
@@ -973,7 +987,7 @@ SALDEF void sal_adam_update(float *w, float *m, float *a, const float *g, size_t
 typedef enum sal_schedule_kind {
     SAL_SCHEDULE_CONSTANT,
     SAL_SCHEDULE_LINEAR,         /* from rate to rate_end */
-    SAL_SCHEDULE_STEP,           /* times factor every `every` epochs */
+    SAL_SCHEDULE_STEP,           /* times factor every `every` epochs (0 counts as 1) */
     SAL_SCHEDULE_TIME_DECAY,     /* Keras: rate / (1 + factor * updates) */
     SAL_SCHEDULE_COSINE,         /* half a cosine from rate to rate_end */
     SAL_SCHEDULE_ONE_CYCLE     /* up from rate / 25 in the first 30 %, then down to rate / 250000 */
@@ -992,11 +1006,11 @@ SALDEF double sal_schedule_rate(const sal_schedule *s, uint64_t step, uint64_t e
 typedef struct sal_optim_desc {
     sal_rule rule;
     int nesterov;               /* 1: SGD with Nesterov's momentum */
-    double rho, eps;            /* RMSprop; Adam: beta2. eps > 0, or a gradient of 0 makes NaN */
+    double rho, eps;            /* RMSprop's; Adam's beta2 and eps. Both rules need eps > 0 */
     double decay;               /* L2 (AdamW: decoupled); not on vectors as biases and Gaussians'
                                    places are, nor on ML-Net's prior; lite's priors do decay */
-    double clip;                /* > 0: the longest gradient (Euclidean norm over all of it) */
-    double max_norm;            /* > 0: of each unit's weights in front of maxout layers */
+    double clip;                /* > 0: a gradient of a larger Euclidean norm is scaled to it */
+    double max_norm;            /* > 0: largest norm of each unit's weights before maxout layers */
 } sal_optim_desc;
 
 /* An optimiser for what a run learns. state: `slots` blocks of run->gradient_floats, together with
@@ -1020,7 +1034,8 @@ SALDEF sal_result sal_optim_step(sal_ctx *ctx, sal_optim *optim, sal_net *net, s
 
 /* --- api: classical -------------------------------------------------------------------------
 
-   Models that need no weights: they follow their authors' own programs (paper above each one). */
+   Models that need no weights; each one's paper stands above its code. itti and gbvs follow Harel's
+   GBVS toolbox, bms its authors' program (but see below), spectral OpenCV's version. */
 typedef enum sal_classical_kind {
     SAL_CLASSICAL_CENTER,         /* a Gaussian in the middle: what every model must beat */
     SAL_CLASSICAL_SPECTRAL,       /* spectral residual, Hou and Zhang 2007 */
@@ -1049,15 +1064,15 @@ SALDEF void sal_center_prior(float *out, int w, int h, double sx, double sy);
 
    A network on a run of one's own; a model, below, is the short way. */
 
-/* A saliency map of the picture's size, from 0 to a maximum of 1 (all 1 where the network's output
-   is 0 everywhere), on a run for one picture. */
+/* A new saliency map of the picture's size, from 0 to a maximum of 1 (all 1 if no output of the
+   network is above 0; 0 where the picture is transparent). The run has n = 1 and does not train. */
 SALDEF sal_result sal_predict_run(sal_ctx *ctx, sal_run *run, const sal_image *image, sal_map *map);
 /* The picture as input (3, h, w) of the network: fitted, channels in order, normalised. */
 SALDEF sal_result sal_preprocess(sal_ctx *ctx, const sal_net *net, const sal_image *image, int w,
                                  int h, float *input);
-/* The network's output raw, rw x rh, for an input of w x h, as a map of the picture: smoothed as
-   the model asks, bars removed, bilinearly resized, scaled to a maximum of 1 (negative values are
-   0). */
+/* The network's output raw (rh, rw) for an input of w x h as a new map of the picture: smoothed as
+   the model asks, bars removed, bilinearly resized, scaled to a maximum of 1 (negative values: 0;
+   all 1 if none is positive), then changed by power and floor of the description. */
 SALDEF sal_result sal_postprocess(sal_ctx *ctx, const sal_net *net, const float *raw, int rw,
                                   int rh, int w, int h, int image_w, int image_h, sal_map *map);
 
@@ -1074,7 +1089,8 @@ typedef struct sal_model {
     sal_run *run;
 } sal_model;
 
-/* The map of a picture by the default model. */
+/* A new map of a picture by the default model (ctx->weights, else gbvs), which is opened and closed
+   in each call: for many pictures use sal_model_open. */
 SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *map);
 /* name is a classical model or a network; weights is the path of its weights file, or NULL for what
    is built in (ctx->weights). name may be NULL: the network that the file or what is built in
@@ -1082,10 +1098,11 @@ SALDEF sal_result sal_saliency(sal_ctx *ctx, const sal_image *image, sal_map *ma
    sal_model_close. */
 SALDEF sal_result sal_model_open(sal_ctx *ctx, const char *name, const char *weights,
                                  sal_model *model);
-/* From now on the network's input has w x h pixels: fewer are faster, more show it smaller things.
-   Fails, and changes nothing, with sizes that it does not take; nothing happens to a classical
-   model. */
+/* From now on the network's input has w x h pixels: fewer are faster, more resolve smaller objects.
+   On a size that the network does not take it fails and changes nothing. A classical model ignores
+   it. */
 SALDEF sal_result sal_model_resize(sal_ctx *ctx, sal_model *model, int w, int h);
+/* A new map of the picture's size, from 0 to a maximum of 1; release it with sal_map_free. */
 SALDEF sal_result sal_model_predict(sal_ctx *ctx, sal_model *model, const sal_image *image,
                                     sal_map *map);
 /* Adapt a map to a data set: laboratories smooth fixations differently. blur is the sigma of a
@@ -1107,7 +1124,7 @@ SALDEF void sal_model_close(sal_ctx *ctx, sal_model *model);
 typedef enum sal_explain_kind { SAL_EXPLAIN_MEAN, SAL_EXPLAIN_VARIANCE } sal_explain_kind;
 
 typedef struct sal_explain_desc {
-    int layer;                  /* of the network's list */
+    int layer;                  /* index in net->layer; 0: the input */
     sal_explain_kind of;
     int x, y, w, h;             /* region, in pixels of the picture; w = 0: the whole map */
     int domain;                 /* as in sal_model */
@@ -1117,12 +1134,12 @@ typedef struct sal_explanation {
     double target;              /* the mean or the variance that is explained */
     sal_shape shape;            /* of the layer's value */
     float *part;                /* (shape) gradient times value */
-    sal_map map;                /* of the picture's size: where the parts lie, as the magnitude of
-                                   their sums over the channels, the largest 1 */
+    sal_map map;                /* |sum of part over the channels|, resized to the picture, the
+                                   largest 1 */
 } sal_explanation;
 
-/* For one picture; release with sal_explanation_free. Fails for what cannot depend on anything: the
-   mean over all of a map that is a softmax. */
+/* For one picture; release with sal_explanation_free. Fails for the mean over the whole map of a
+   network that ends in a softmax (lite): it is constant. */
 SALDEF sal_result sal_explain(sal_ctx *ctx, const sal_net *net, const sal_image *image,
                               const sal_explain_desc *desc, sal_explanation *out);
 SALDEF void sal_explanation_free(sal_ctx *ctx, sal_explanation *e);
@@ -1158,8 +1175,8 @@ typedef struct sal_crop_desc {
     double keep;                /* > 0, the zoom: the smallest box with this share of the saliency,
                                    of the aspect, and of the area or more if area is set; if no
                                    box of the aspect keeps so much, the largest (see kept) */
-    double uncut;               /* > 0: a connected region where the map exceeds this share of its
-                                   maximum is inside or outside (if it fits into the box at all) */
+    double uncut;               /* > 0: connected regions above this share of the map's maximum are
+                                   not cut, if possible; those larger than the box do not count */
     int boxes;                  /* so many boxes that do not overlap, the best first; 0: one */
     const sal_map *boost;       /* NULL, or what to add to the map: < 0 makes parts unwanted */
 } sal_crop_desc;
@@ -1181,9 +1198,9 @@ typedef struct sal_fixation {
     int subject;                    /* from 0; always 0 in sets that pool their viewers */
 } sal_fixation;
 
-/* The density of fixations: counts per pixel, blurred by a Gaussian cut at 4 sigma with zeros
-   outside, scaled to a maximum of 1. All zeros without fixations. What is up to a pixel outside of
-   the picture counts at its edge; what is further out, or not finite, is left out. */
+/* A new map, the density of fixations: counts per pixel, blurred by a Gaussian (sigma in pixels,
+   cut at 4 sigma, zeros outside), scaled to a maximum of 1. All zeros without fixations. Fixations
+   up to a pixel outside count at the picture's edge; others outside or not finite are left out. */
 SALDEF sal_result sal_density(sal_ctx *ctx, const sal_fixation *fixations, int count, int w, int h,
                               double sigma, sal_map *map);
 
@@ -1240,7 +1257,7 @@ typedef enum sal_metric_kind {
     SAL_METRIC_AUC_BORJI_MEAN,  /* its mean over all possible draws */
     SAL_METRIC_AUC_SHUFFLED,    /* MIT's: the negatives are drawn, without repetition, from the
                                    pixels fixated on other images (ten in the benchmark) */
-    SAL_METRIC_AUC_SHUFFLED_MEAN,
+    SAL_METRIC_AUC_SHUFFLED_MEAN,   /* likewise */
     SAL_METRIC_NSS_ALL,         /* every fixation counts, also in a pixel that has another */
     SAL_METRIC_SIM_SUM,         /* maps as they are, divided by their sums */
     SAL_METRIC_IG_SUM,          /* likewise, and every fixation counts */
@@ -1257,6 +1274,7 @@ typedef struct sal_metric_info {
     int better;                 /* 1: higher is better; -1: lower is */
     int needs;                  /* SAL_NEEDS_... */
 } sal_metric_info;
+/* NULL if there is no such metric. */
 SALDEF const sal_metric_info *sal_metric_about(sal_metric_kind metric);
 
 typedef struct sal_score_desc {
@@ -1268,8 +1286,8 @@ typedef struct sal_score_desc {
     sal_points others;          /* on other images */
     unsigned metrics;           /* of sal_score: SAL_METRIC_BITs; 0: all that the arrays allow */
     double epsilon;             /* KL, IG; 0 means DBL_EPSILON, as MIT */
-    int splits;                 /* AUC_Borji, AUC_shuffled; 0 means 100 */
-    double step;                /* and their means; 0 means 0.1 */
+    int splits;                 /* AUC_Borji, AUC_shuffled: random draws; 0 means 100 */
+    double step;                /* these and their _mean: of the thresholds; 0 means 0.1 */
     uint64_t seed;              /* 0: the context's */
     int cell;                   /* EMD: the maps are first reduced (bicubic with antialiasing) to
                                    equal cells of at most so many pixels, in whose sides it is
@@ -1279,7 +1297,7 @@ typedef struct sal_score_desc {
 SALDEF sal_result sal_metric(sal_ctx *ctx, sal_metric_kind which, const sal_score_desc *desc,
                              double *value);
 /* Several in one call, which sorts the map once. value has SAL_METRIC_COUNT elements; those not
-   asked for become NaN. */
+   asked for become NaN, on failure all become 0. */
 SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *desc, double *value);
 
 #ifndef SALIENCY_NO_STDIO
@@ -1296,17 +1314,18 @@ SALDEF sal_result sal_score(sal_ctx *ctx, const sal_score_desc *desc, double *va
 /* A picture and what people looked at in it. */
 typedef struct sal_sample {
     sal_image image;
-    sal_map density;            /* of the picture's size, finite, not negative, not all zero */
-    sal_fixation *fixation;     /* by sal_alloc; NULL without any. Those outside are left out */
+    sal_map density;            /* of the picture's size, finite, not negative, not all zero; the
+                                   trainer divides it by its maximum */
+    sal_fixation *fixation;     /* from sal_alloc, or NULL; those outside are left out */
     int fixations;
 } sal_sample;
 
 /* What is known of a sample before it is loaded. All zero is the default. */
 typedef struct sal_sample_info {
     const char *name;           /* for messages, and to know the samples again when resuming */
-    int domain;                 /* for a network with several priors: the one used for half of the
-                                   times that it is learnt from; else, and in validation, neutral */
-    int w, h;                   /* input that it is learnt at; 0, 0: the network's own, which
+    int domain;                 /* lite's prior (SAL_DOMAIN_...) in half of the training steps with
+                                   this sample, at random; else, and in validation, the neutral */
+    int w, h;                   /* input size in training; 0, 0: the network's own, which
                                    validation always takes. At most 7 other sizes; each batch has
                                    one size */
 } sal_sample_info;
@@ -1329,8 +1348,8 @@ enum { SAL_COLUMN_EPOCH, SAL_COLUMN_LOSS, SAL_COLUMN_VAL_LOSS, SAL_COLUMN_VAL_CC
 
 typedef struct sal_train_progress {
     int loading;                /* 1: still reading pictures, or making features */
-    int epoch, epochs;          /* epochs that are over, and of all */
-    int step, steps;            /* batches of the epoch that are done, and of all */
+    int epoch, epochs;          /* epochs that are over, and all epochs */
+    int step, steps;            /* batches done in this epoch, and all batches of an epoch */
     int pictures, val_pictures, skipped;
     double bytes;               /* memory that training takes, all in all */
     double loss;                /* mean of this epoch, so far; samples left out count as 0 */
@@ -1362,8 +1381,8 @@ typedef struct sal_train_desc {
     sal_schedule schedule;
     double momentum, momentum_end;      /* linear over all steps */
     int epochs, batch;          /* an epoch is rounded up to whole batches */
-    double average;             /* > 0: validate and keep a moving average of the weights, this
-                                   share of which survives a step (at first less) */
+    double average;             /* > 0: validate and save the exponential moving average of the
+                                   weights; its decay per step (lower at first), as 0.99 */
     int patience;               /* > 0: stop after so many epochs without a better validation */
     sal_select select;          /* what is better, if there is validation */
     uint64_t seed;              /* take seeds far apart: epoch 2 of seed 1 has the order of epoch 1
@@ -1376,25 +1395,27 @@ typedef struct sal_train_desc {
     const char *out;            /* the best weights, float32 */
     const char *state;          /* everything, to go on from */
     int resume;                 /* 1: go on from state if it exists */
-    const char *features;       /* cache of what the frozen beginning makes of each picture (half
-                                   floats), made if it is not there, continued if it is not whole;
-                                   needs crop = colour = 0; twice as large with mirror */
-    /* called after every step; answers SAL_TRAIN_GO_ON, ... */
+    const char *features;       /* a cache of the frozen layers' outputs for each picture (half
+                                   floats); made, or completed, if necessary; needs crop = colour
+                                   = 0; twice as large with mirror */
+    /* called after every step and while loading; returns SAL_TRAIN_GO_ON, ...; NULL: no calls */
     int (*progress)(void *user, const sal_train_progress *p);
     void *user;
-    /* several processes, `ranks` of them, each with a batch of its own: add up values over all */
+    /* training in `ranks` processes (0: 1), each with a batch of its own; rank: 0 to ranks - 1.
+       reduce replaces the values (count) by their sums over all processes */
     int rank, ranks;
     sal_result (*reduce)(void *user, float *values, size_t count);
 } sal_train_desc;
 
 typedef struct sal_train_result {
     int epochs;                 /* that were run, all in all */
-    int best_epoch;
-    double loss, best, val_cc, val_nss;     /* last loss; of the best epoch */
+    int best_epoch;             /* 0 without validation: then best is infinite, val_... are NaN */
+    double loss, best, val_cc, val_nss;     /* last training loss; the best epoch's validation */
     int stopped;                /* 1: by the callback */
 } sal_train_result;
 
-/* The recipe of the paper (of the released code where it says more). */
+/* The recipe of the paper (of the released code where it says more), for lite ours. Sources, files
+   and callbacks are empty: set at least train. */
 SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind);
 /* Train the network, which holds the best weights afterwards (without validation the last). Stops
    with SAL_ERR_NUMERIC, and says where, when values are no longer finite. A checkpoint (out, state)
@@ -1441,8 +1462,8 @@ SALDEF double sal_name_share(const char *name, uint64_t seed);
 #ifndef SALIENCY_FILE
 #  define SALIENCY_FILE "saliency.h"
 #endif
-/* For WebAssembly clang 14 makes wrong vectors of plain C: where a number is spread over one, it is
-   read again behind the store that replaces it. So only >>kernels use them. */
+/* clang 14 vectorises plain C wrongly for WebAssembly: it reads a value that is copied into all
+   lanes again, after the store that overwrites it. So only >>kernels are compiled with vectors. */
 #if defined(__wasm_simd128__)
 #  pragma clang attribute push(__attribute__((target("no-simd128"))), apply_to = function)
 #endif
@@ -1518,7 +1539,7 @@ static void sal__warn(sal_ctx *ctx, const char *format, ...) {
     ctx->log(ctx->user, text);
 }
 
-/* The number in so many `bytes`, the most significant one first if big. */
+/* The unsigned number in `bytes` bytes from p on; big: the most significant byte comes first. */
 static uint64_t sal__uint(const unsigned char *p, int bytes, int big) {
     uint64_t v = 0;
     for (int i = 0; i < bytes; i++) v = v << 8 | p[big ? i : bytes - 1 - i];
@@ -2026,8 +2047,8 @@ static int sal__folder_names(const char *path, sal__bytes *names) {
 }
 #endif
 
-/* Open for reading, with the size of it. *pipe: is it a pipe, where only reading tells the size?
-   With pipe NULL pipes are refused. On failure *file is NULL. */
+/* Open a file for reading; *size: its bytes. *pipe: 1 if it is a pipe, which must be read to learn
+   its size. With pipe NULL pipes are refused. On failure *file is NULL. */
 static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t *size, int *pipe) {
     int64_t length;
     sal_result r = SAL_OK;
@@ -2286,7 +2307,7 @@ SALDEF void sal_tensor_read(const sal_tensor *t, size_t start, size_t count, flo
     }
 }
 
-/* 1 if n values are finite: 0 times infinity is NaN, and remains it in a sum. */
+/* 1 if n values are finite: infinity or NaN times 0 is NaN, and so is every sum that has it. */
 static int sal__all_finite(const float *x, size_t n) {
     enum { SIDE = 16 };
     float sum[SIDE] = { 0 };
@@ -2463,7 +2484,7 @@ SALDEF void sal_depthwise_forward(float *out, const float *in, const float *weig
     }
 }
 
-/* The gradients of these convolutions of one channel to one channel. */
+/* Its gradients: those of one convolution for each channel. dweight (c, 1, kh, kw). */
 SALDEF void sal_depthwise_backward_data(float *din, const float *dout, const float *weight,
                                         const sal_conv *s) {
     sal_conv plane = sal__depthwise_plane(s);
@@ -2818,8 +2839,8 @@ SALDEF void sal_prior_backward(float *din, float *dprior, float *dmask, const fl
     if (dprior) sal_upsample_backward(dprior, dmask, 1, pw, ph, w, h);
 }
 
-/* A prior in front of a softmax: what is added there multiplies behind it. Each data set has its
-   own (its domain), coarse and upsampled; domain (n) says which, NULL counts as all 0.
+/* A log-prior, added to the input of a softmax: it multiplies the probabilities. Each data set has
+   its own (its domain), coarse and upsampled; domain (n) says which, NULL counts as all 0.
    out, in (n, h, w), prior (domains, ph, pw), map (h, w) is scratch:
        out[s][i] = in[s][i] + upsampled prior[domain[s]][i] */
 SALDEF void sal_logprior_forward(float *out, float *map, const float *in, const float *prior,
@@ -2862,7 +2883,7 @@ static double sal__gaussian_value(const double g[4], int x, int y, int h, int w,
     return exp(-(d[0] * d[0] / v[0] + d[1] * d[1] / v[1]));
 }
 
-/* SAM's learned priors (paper eq. (9)).   params (4, count): mu_x, mu_y, sigma_x, sigma_y, each
+/* SAM's learned priors (paper eq. (10)).   params (4, count): mu_x, mu_y, sigma_x, sigma_y, each
    clipped to its range; out (n, count, h, w), the same for every sample:
        g = exp(-((x - mu_x)^2 / (2 sigma_x^2 + eps) + (y - mu_y)^2 / (2 sigma_y^2 + eps)))
        out = g / max g
@@ -2956,7 +2977,7 @@ static sal_conv sal__lstm_conv(int n, int c, int h, int w) {
     return s;
 }
 
-/* Each gate: its value, the weights of its convolutions of X~ and of H, how it is squashed. */
+/* Each gate: its value, the weights of its convolutions of X~ and of H, its activation function. */
 enum { SAL__ACT_SIGMOID = 100, SAL__ACT_TANH };
 static const struct { int value, w, u, act; } sal__lstm_gates[4] = {
     { SAL__LSTM_I, SAL_LSTM_WI, SAL_LSTM_UI, SAL__ACT_SIGMOID },
@@ -3018,8 +3039,8 @@ static void sal__convs_cell(const sal__convs *k, float *h, float *c, const float
     }
 }
 
-/* Back through the cell and the squashing of its gates; p' is what is squashed to p. dI', dF', dO'
-   and dG' take the place of the gates, dC of the step before takes the place of dC.
+/* Back through the cell and the activations of its gates; p' is p before its activation. dI', dF',
+   dO' and dG' overwrite the gates, dC of the step before overwrites dC.
        dC += dH . O . (1 - tanh(C)^2)
        dI' = dC . G . I (1 - I),        dF' = dC . C_before . F (1 - F)
        dO' = dH . tanh(C) . O (1 - O),  dG' = dC . I . (1 - G^2)
@@ -3048,8 +3069,8 @@ static void sal__lstm_bias(float *bias, const float *const *params, int a, int b
     for (int i = 0; i < c; i++) bias[i] = params[a + 1][i] + params[b + 1][i];
 }
 
-/* SAM eqs. (1)-(8). * is a convolution (3x3, a border of one zero), . a product element by element;
-   H and C start as zero. For each of the `steps` steps:
+/* SAM eqs. (1)-(9). * is a convolution (3x3, zero padding of 1), . an element-wise product; H and C
+   start as zero. For each of the `steps` steps:
        E  = tanh(Wa * X + Ua * H)
        Z  = Va * E
        A  = softmax of Z over the positions        where to look
@@ -3122,9 +3143,9 @@ static void sal__lstm_biases(float *const *dparams, int k, const float *dout, in
         sal_bias_backward(dparams[k + 1], dout + t * step, s->n, s->oc, s->oh * s->ow);
 }
 
-/* Of all parameters, when the states hold the gradients of what is squashed, dE', dI' ..., in the
-   places of E, I ... Each convolution sums over all steps at once; those of H, and F, begin with
-   the second step. dE' of the first step becomes the sum over all steps. */
+/* The gradients of all parameters. The states must hold dE', dI' ... (the gradients before the
+   activations) in the places of E, I ... Each convolution sums over all steps at once; those of H,
+   and F, begin with the second step. dE' of the first step becomes the sum over all steps. */
 static void sal__lstm_back_params(const sal__convs *convs, float *const *dparams, const float *in,
                                   float *states, int steps, size_t step, const sal_conv *s) {
     float *v[SAL__LSTM_VALUES];
@@ -3150,8 +3171,8 @@ static void sal__lstm_back_params(const sal__convs *convs, float *const *dparams
 }
 
 /* Backpropagation through time: the steps from last to first, each in reverse order of the forward
-   equations. dH and dC are what reaches H and C of this step, p' is what is squashed to p. H and C
-   before the first step are zero.
+   equations. dH and dC: gradients that reach H and C of this step; p' is p before its activation;
+   "backwards" is sal_conv2d_backward_data. H and C before the first step are zero.
        dC_before and dI', dF', dO', dG': see sal__convs_cell_back
        dX~ = sum over the gates of W backwards
        dX += A . dX~,   dA = sum over the channels of X . dX~
@@ -3487,8 +3508,8 @@ SALDEF double sal_prior_penalty(float *du, const float *u, size_t n, double lamb
     return lambda * sum;
 }
 
-/* Max-norm constraint (Srebro, Shraibman 2005; Goodfellow et al. 2013): each row of weights (rows,
-   n), that is what one unit reads, is shortened to a length of at most c. */
+/* Max-norm constraint (Srebro, Shraibman 2005; Goodfellow et al. 2013): each row of w (rows, n),
+   the weights of one unit, is scaled down to a Euclidean norm of at most c. */
 SALDEF void sal_max_norm(float *w, int rows, int n, double c) {
     for (int i = 0; i < rows; i++, w += n) {
         double squares = 0;
@@ -3502,7 +3523,7 @@ SALDEF void sal_max_norm(float *w, int rows, int n, double c) {
    >>graph  layers in execution order: shapes, memory plan, forward
    ========================================================================================== */
 
-enum { SAL__MAX_LAYERS = 512, SAL__MAX_PARAMS = 1024 };     /* lite has 252, SAM-ResNet 296 */
+enum { SAL__MAX_LAYERS = 512, SAL__MAX_PARAMS = 1024 };     /* used: 252 (lite), 296 (SAM-ResNet) */
 
 static sal_result sal__too_long(sal_ctx *ctx, const char *name) {
     return sal__fail(ctx, SAL_ERR_SHAPE, "%s is too long: %d layers and %d parameters are possible",
@@ -3703,8 +3724,8 @@ static int sal__fuse_epilogue(sal_run *run, int i, int end, int next) {
     return 1;
 }
 
-/* A 2x2 max-pool that tiles the value. */
-static int sal__is_small_pool(const sal_layer *l, sal_shape in) {
+/* 1 for a 2x2 max-pool of stride 2 that needs no padding. */
+static int sal__is_2x2_pool(const sal_layer *l, sal_shape in) {
     int odd = in.h % 2 || in.w % 2;
     return l->op == SAL_OP_MAXPOOL && l->kernel == 2 && l->stride == 2 &&
            !(odd && l->padding == SAL_PADDING_SAME);
@@ -3724,7 +3745,7 @@ static void sal__fuse(sal_run *run, int i) {
     }
     if (next >= 0 && !run->training && step->add < 0 && run->backend->can_fuse) {
         const sal_layer *l = &net->layer[next];
-        if (sal__is_small_pool(l, run->value[end].shape) && run->backend->can_fuse(run, i, next))
+        if (sal__is_2x2_pool(l, run->value[end].shape) && run->backend->can_fuse(run, i, next))
             step->pool = next;
         if (l->op == SAL_OP_DEPTHWISE && run->backend->can_fuse(run, i, next)) {
             sal__fuse(run, next);
@@ -3864,7 +3885,7 @@ static void sal__plan_memory(sal_run *run) {
     }
 }
 
-/* 1 if name begins with one of the comma-separated prefixes. */
+/* 1 if name begins with one of the comma-separated prefixes, or if one of these begins with *. */
 static int sal__is_frozen(const char *freeze, const char *name) {
     while (freeze && *freeze) {
         size_t n = strcspn(freeze, ",");
@@ -3990,7 +4011,7 @@ static sal_result sal__run_plan(sal_ctx *ctx, sal_run *run, const sal_run_desc *
     return run->backend->device ? run->backend->device->open(ctx, run) : SAL_OK;
 }
 
-/* Other weights have other ranges of values. */
+/* Drops the ranges of values: they do not hold for changed weights. */
 static void sal__net_forget_ranges(sal_net *net) {
     for (int i = 0; i < net->layers; i++) net->layer[i].range = NULL;
 }
@@ -4078,7 +4099,8 @@ SALDEF int sal_run_features(const sal_run *run, int values[8]) {
 
 /* --- the layers on the textbook operators ---------------------------------------------------- */
 
-/* Input k of layer i and its shape, parameter k (also as float32) and its gradient, or NULL. */
+/* Of layer i: values, shape and gradient of input k; parameter k as a tensor, its values (they must
+   be float32, nothing is converted) and its gradient. NULL if there is none. */
 static const float *sal__in(const sal_run *run, int i, int k) {
     return run->value[run->net->layer[i].input[k]].data;
 }
@@ -4511,7 +4533,7 @@ static void sal__mask_task(void *arg, int index, int worker) {
         if (!(data[i] > 0 && data[i] < top)) grad[i] = 0;
 }
 
-/* Clears the gradients of layer i's inputs to which it adds first, or lets it write them. */
+/* Clears the input gradients that layer i adds to first, or lets it set them (run->begins). */
 static void sal__begin_gradients(sal_ctx *ctx, sal_run *run, int i, int backs) {
     const sal_layer *l = &run->net->layer[i];
     int time = 2 * run->net->layers - i, first = sal__root(run, l->input[0]);
@@ -4527,7 +4549,7 @@ static void sal__begin_gradients(sal_ctx *ctx, sal_run *run, int i, int backs) {
     }
 }
 
-/* Parameter k, whose gradient counts as 0, gets one of 0, if it has one. */
+/* If the gradient of parameter k only counts as 0 (run->cleared), writes the zeros. */
 static void sal__set_cleared(sal_run *run, int k) {
     if (run->cleared[k] && run->gradient[k])
         memset(run->gradient[k], 0,
@@ -4535,7 +4557,7 @@ static void sal__set_cleared(sal_run *run, int k) {
     run->cleared[k] = 0;
 }
 
-/* The same for the parameters of layer i, but for a weight that it begins itself. */
+/* The same for all parameters of layer i, except a weight whose gradient the layer itself sets. */
 static void sal__begin_weights(sal_run *run, int i, int backs) {
     const sal_layer *l = &run->net->layer[i];
     run->begins_weight = l->params && run->cleared[l->param] && backs & SAL_BACK_BEGINS_WEIGHT;
@@ -4543,7 +4565,7 @@ static void sal__begin_weights(sal_run *run, int i, int backs) {
     for (int k = l->param; k < l->param + l->params; k++) sal__set_cleared(run, k);
 }
 
-/* Where the ReLU that is fused into layer i ends. */
+/* Above this value the ReLU that is fused into layer i has slope 0. */
 static float sal__act_top(const sal_run *run, int i) {
     return run->step[i].act == SAL_ACT_RELU6 ? 6 : FLT_MAX;
 }
@@ -4559,7 +4581,7 @@ static void sal__mask_output(sal_ctx *ctx, sal_run *run, int i) {
     run->summed = run->backend->gate && planes == s.c ? i : 0;
 }
 
-/* What was added to layer i, fused, gets the gradient of the sum: one sample of it. */
+/* One sample: a value whose addition is fused into layer i gets the gradient of the sum. */
 typedef struct sal__added_job {
     float *grad;
     const float *dout;
@@ -5421,7 +5443,7 @@ static int sal__parse_three(const char **text, const char *word, float *three) {
 }
 
 /* What happens to a pixel:
-       ORDER [/ SCALE] [- OFFSET] [, mean A B C] [, std A B C]      ORDER is rgb or bgr
+       ORDER[/SCALE][-OFFSET][, mean A B C][, std A B C]      ORDER is rgb or bgr
    as "rgb/255, mean .485 .456 .406, std .229 .224 .225" or "bgr, mean 103.939 116.779 123.68". */
 static int sal__parse_pixel(const char *text, sal_net_desc *d) {
     int ok = 1;
@@ -6009,17 +6031,17 @@ static sal_result sal__read_header(sal_ctx *ctx, const char *name, size_t size,
 }
 
 /* The bytes of a weights file, read from a file or from memory. */
-typedef struct sal__source {
+typedef struct sal__reader {
     const char *name;
     const unsigned char *bytes;
     size_t at, turn;            /* in memory; byte i is bytes[i ^ turn] */
 #ifndef SALIENCY_NO_STDIO
     FILE *file;                 /* NULL: memory */
 #endif
-} sal__source;
+} sal__reader;
 
 /* The next `size` bytes; the caller knows that the source has them. out NULL: skip them. */
-static sal_result sal__source_next(sal_ctx *ctx, sal__source *from, void *out, size_t size) {
+static sal_result sal__reader_next(sal_ctx *ctx, sal__reader *from, void *out, size_t size) {
 #ifndef SALIENCY_NO_STDIO
     if (from->file) {
         if (out ? fread(out, 1, size, from->file) == size
@@ -6035,12 +6057,12 @@ static sal_result sal__source_next(sal_ctx *ctx, sal__source *from, void *out, s
 }
 
 /* The first 8 bytes cannot be a header's length: say what kind of file this is. */
-static sal_result sal__not_safetensors(sal_ctx *ctx, sal__source *from,
+static sal_result sal__not_safetensors(sal_ctx *ctx, sal__reader *from,
                                        const unsigned char *prefix, double header, size_t size) {
     unsigned char begin[256];
     size_t more = SAL__MIN(size, sizeof begin - 8);
     memcpy(begin, prefix, 8);
-    if (sal__source_next(ctx, from, begin + 8, more) != SAL_OK) more = 0;
+    if (sal__reader_next(ctx, from, begin + 8, more) != SAL_OK) more = 0;
     const char *kind = sal_file_kind(begin, 8 + more);
     const char *hint = "";
     if (!memcmp(prefix, "PK", 2))
@@ -6056,7 +6078,7 @@ static sal_result sal__not_safetensors(sal_ctx *ctx, sal__source *from,
 
 /* Read and check the whole header before allocating memory for the numbers. On failure the caller
    frees what `file` has. */
-static sal_result sal__read_file(sal_ctx *ctx, sal__source *from, size_t size,
+static sal_result sal__read_file(sal_ctx *ctx, sal__reader *from, size_t size,
                                  sal_safetensors *file) {
     const char *name = from->name;
     unsigned char prefix[8];
@@ -6065,14 +6087,14 @@ static sal_result sal__read_file(sal_ctx *ctx, sal__source *from, size_t size,
     if (size < sizeof prefix)
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: %.0f bytes are too few for a safetensors file",
                          name, (double)size);
-    SAL__TRY(sal__source_next(ctx, from, prefix, sizeof prefix));
+    SAL__TRY(sal__reader_next(ctx, from, prefix, sizeof prefix));
     uint64_t header = sal__uint(prefix, sizeof prefix, 0);
     size -= sizeof prefix;
     if (header > size || header > SAL__MAX_HEADER)
         return sal__not_safetensors(ctx, from, prefix, (double)header, size);
     size -= (size_t)header;
     SAL__TRY_NEW(file->text, ctx, char, header + 1);
-    SAL__TRY(sal__source_next(ctx, from, file->text, (size_t)header));
+    SAL__TRY(sal__reader_next(ctx, from, file->text, (size_t)header));
     if (strlen(file->text) != header)
         return sal__fail(ctx, SAL_ERR_FORMAT, "%s: header: a zero byte in the text", name);
     SAL__TRY(sal__read_header(ctx, name, size, file));
@@ -6087,7 +6109,7 @@ static sal_result sal__read_file(sal_ctx *ctx, sal__source *from, size_t size,
             t->tensor.data = file->data + bytes;
             bytes += SAL__ALIGNED(t->end - t->begin);
         }
-        SAL__TRY(sal__source_next(ctx, from, t->tensor.data, t->end - t->begin));
+        SAL__TRY(sal__reader_next(ctx, from, t->tensor.data, t->end - t->begin));
         if (t->tensor.data)
             sal__file_order(t->tensor.data, sal_tensor_count(&t->tensor),
                             sal_dtype_size(t->tensor.dtype));
@@ -6117,8 +6139,8 @@ SALDEF void sal_safetensors_free(sal_ctx *ctx, sal_safetensors *file) {
     memset(file, 0, sizeof *file);
 }
 
-static sal_result sal__read_source(sal_ctx *ctx, sal__source *from, size_t size,
-                                   sal_safetensors *file) {
+static sal_result sal__read_with(sal_ctx *ctx, sal__reader *from, size_t size,
+                                 sal_safetensors *file) {
     memset(file, 0, sizeof *file);
     sal_result r = sal__read_file(ctx, from, size, file);
     if (r != SAL_OK) sal_safetensors_free(ctx, file);
@@ -6127,9 +6149,9 @@ static sal_result sal__read_source(sal_ctx *ctx, sal__source *from, size_t size,
 
 SALDEF sal_result sal_safetensors_parse(sal_ctx *ctx, const void *bytes, size_t size,
                                         const char *name, sal_safetensors *file) {
-    sal__source from = SAL__ZEROED;
+    sal__reader from = SAL__ZEROED;
     from.name = name; from.bytes = (const unsigned char *)bytes;
-    return sal__read_source(ctx, &from, size, file);
+    return sal__read_with(ctx, &from, size, file);
 }
 
 SALDEF const sal_named_tensor *sal_safetensors_find(const sal_safetensors *file, const char *name) {
@@ -6216,7 +6238,7 @@ SALDEF sal_result sal_tensor_convert(sal_ctx *ctx, const sal_tensor *in, sal_dty
 #ifndef SALIENCY_NO_STDIO
 
 SALDEF sal_result sal_safetensors_load(sal_ctx *ctx, const char *path, sal_safetensors *file) {
-    sal__source from = SAL__ZEROED;
+    sal__reader from = SAL__ZEROED;
     size_t size;
     int pipe;
     from.name = path;
@@ -6229,7 +6251,7 @@ SALDEF sal_result sal_safetensors_load(sal_ctx *ctx, const char *path, sal_safet
         sal_free(ctx, bytes);
         return r;
     }
-    sal_result r = sal__read_source(ctx, &from, size, file);
+    sal_result r = sal__read_with(ctx, &from, size, file);
     fclose(from.file);
     return r;
 }
@@ -6559,11 +6581,11 @@ SALDEF sal_result sal_net_load_memory(sal_ctx *ctx, const void *bytes, size_t si
 SALDEF sal_result sal_net_load_words(sal_ctx *ctx, const uint64_t *words, size_t size,
                                      const char *name, sal_net **net) {
     sal_safetensors file;
-    sal__source from = SAL__ZEROED;
+    sal__reader from = SAL__ZEROED;
     from.name = name; from.bytes = (const unsigned char *)words;
     if (sal__is_big_endian()) from.turn = 7;
     *net = NULL;
-    SAL__TRY(sal__read_source(ctx, &from, size, &file));
+    SAL__TRY(sal__read_with(ctx, &from, size, &file));
     return sal__net_from(ctx, name, &file, net);
 }
 
@@ -6646,8 +6668,8 @@ static sal_result sal__check_size(sal_ctx *ctx, const char *what, double w, doub
                      "their product at most %d", what, w, h, SAL_MAX_PIXELS);
 }
 
-/* Can a map be shown? */
-static sal_result sal__check_levels(sal_ctx *ctx, const sal_map *map) {
+/* SAL_ERR_NUMERIC if a map cannot be shown, because a value is not finite. */
+static sal_result sal__check_finite(sal_ctx *ctx, const sal_map *map) {
     if (sal__all_finite(map->data, (size_t)map->w * map->h)) return SAL_OK;
     return sal__fail(ctx, SAL_ERR_NUMERIC, "a map of %d x %d has a value that is not finite: it "
                      "cannot become grey levels or colours", map->w, map->h);
@@ -7464,8 +7486,8 @@ static sal_result sal__stb_open(sal_ctx *ctx, const unsigned char *p, size_t siz
     return sal__check_size(ctx, name, *w, *h);
 }
 
-/* Was it memory that stb lacked? It does not say so everywhere; then the reason that it gives is
-   that of an earlier failure, which is none that a file with the right first bytes has. */
+/* 1 if stb failed for want of memory. It does not always say so: then its reason is left over from
+   an earlier failure, and one that a file with the right first bytes cannot have. */
 static int sal__stb_lacks_memory(const char *why) {
     return why && (!strcmp(why, "outofmem") || !strcmp(why, "unknown image type") ||
                    !strcmp(why, "no SOI"));
@@ -7596,7 +7618,7 @@ static float sal__map_normalise(sal_map *map) {
     return top;
 }
 
-/* Transparent pixels have no saliency: nobody can see them. */
+/* Multiplies the map by the opacity: transparent pixels cannot be seen. */
 static void sal__map_hide(const sal_image *image, sal_map *map) {
     for (int y = 0; image->rgba && y < map->h; y++) {
         size_t row = (size_t)((y + 0.5) * image->h / map->h) * image->w;
@@ -7922,8 +7944,8 @@ SALDEF sal_result sal_image_save(sal_ctx *ctx, const char *path, const sal_image
 }
 
 #ifndef SALIENCY_NO_STB
-/* The 65536 levels of a 16-bit PNG, of which a picture keeps 256, in place of those in map. They
-   take the way of a picture whose red and green are their two bytes. */
+/* Replaces the 256 levels in map by all 65536 of a 16-bit PNG. To be turned upright, the two bytes
+   of a level travel as the red and green of a picture. */
 static sal_result sal__map_deepen(sal_ctx *ctx, const char *name, const unsigned char *file,
                                   size_t size, int turned, sal_map *map) {
     int w, h, n, flips = sal__stb_flips();
@@ -7983,7 +8005,7 @@ SALDEF sal_result sal_map_save_png(sal_ctx *ctx, const char *path, const sal_map
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: a map becomes a .png here; as .npy it is "
                          "saved by --npy or sal_map_save_npy", path);
     SAL__TRY(sal__check_size(ctx, path, map->w, map->h));
-    SAL__TRY(sal__check_levels(ctx, map));
+    SAL__TRY(sal__check_finite(ctx, map));
     SAL__TRY_NEW(levels, ctx, unsigned char, n);
     for (size_t i = 0; i < n; i++) levels[i] = sal__level(map->data[i], most);
     sal_result r = sal__save_pixels(ctx, path, map->w, map->h, 1, levels, NULL, 0);
@@ -8046,7 +8068,7 @@ SALDEF sal_result sal_overlay(sal_ctx *ctx, const sal_image *image, const sal_ma
     int w = image->w, h = image->h;
     size_t n = (size_t)w * h;
     float a = opacity > 0 ? SAL__MIN(opacity, 1.0f) : 0;
-    SAL__TRY(sal__check_levels(ctx, map));
+    SAL__TRY(sal__check_finite(ctx, map));
     SAL__TRY(sal_image_new(ctx, w, h, out));
     float *fit = SAL__NEW(ctx, float, n);
     sal_result r = fit ? sal_resize(ctx, fit, w, h, map->data, map->w, map->h, 1, SAL_FILTER_LINEAR)
@@ -8666,28 +8688,28 @@ static unsigned char sal__median9(unsigned char v[9]) {
 
 /* Connected components, for boolean maps and for crops: regions are trees of runs, and a run is
    pixels of a row side by side. */
-typedef struct sal__run {
+typedef struct sal__segment {
     int start, end;
     int left, top, right, bottom;       /* of a root: the region's box */
-    struct sal__run *root;              /* another run of the region, nearer to its root */
-} sal__run;
+    struct sal__segment *root;              /* another run of the region, nearer to its root */
+} sal__segment;
 
-static void sal__run_begin(sal__run *run, int start, int end, int y) {
-    sal__run r = { start, end, start, y, end, y + 1, run };
+static void sal__segment_begin(sal__segment *run, int start, int end, int y) {
+    sal__segment r = { start, end, start, y, end, y + 1, run };
     *run = r;
 }
 
-static sal__run *sal__run_root(sal__run *run) {
+static sal__segment *sal__segment_root(sal__segment *run) {
     while (run->root != run) run = run->root = run->root->root;
     return run;
 }
 
-/* Joins the runs of a row and the next, lists that end with start = w, that touch at their sides
-   or, with corners 1, by a corner. */
-static void sal__run_rows(sal__run *a, sal__run *b, int w, int corners) {
+/* Joins the runs a of a row with the runs b of the next that touch them by a side or, with corners
+   1, by a corner. Both lists end with a run of start = w. */
+static void sal__segment_rows(sal__segment *a, sal__segment *b, int w, int corners) {
     while (a->start < w && b->start < w) {
         if (SAL__MAX(a->start, b->start) < SAL__MIN(a->end, b->end) + corners) {
-            sal__run *to = sal__run_root(a), *from = sal__run_root(b);
+            sal__segment *to = sal__segment_root(a), *from = sal__segment_root(b);
             to->left = SAL__MIN(to->left, from->left);
             to->top = SAL__MIN(to->top, from->top);
             to->right = SAL__MAX(to->right, from->right);
@@ -8705,15 +8727,15 @@ typedef struct sal__bms_job {
     /* scratch for each channel */
     unsigned char *level, *rough;               /* [3][h][w] */
     unsigned char *figure;      /* [3][h * w + 16]: read a little beyond their ends */
-    sal__run *run, **row;       /* [3][2][h * (w / 2 + 2)], [3][2][h] */
+    sal__segment *run, **row;       /* [3][2][h * (w / 2 + 2)], [3][2][h] */
 } sal__bms_job;
 
 /* Mark the figures of the boolean map level > threshold: 1 for pixels over it, 2 for others, each
    widened by 3 pixels to the left and right. Regions are connected also by corners. run and row
    have a half for pixels that are over, and one for others. */
 static void sal__bms_figures(unsigned char *figure, const unsigned char *level, int threshold,
-                             int w, int h, sal__run *run, sal__run **row) {
-    sal__run *next[2] = { run, run + (size_t)h * (w / 2 + 2) };
+                             int w, int h, sal__segment *run, sal__segment **row) {
+    sal__segment *next[2] = { run, run + (size_t)h * (w / 2 + 2) };
     memset(figure, 0, (size_t)w * h);
     for (int y = 0; y < h; y++) {
         const unsigned char *line = level + (size_t)y * w;
@@ -8722,16 +8744,16 @@ static void sal__bms_figures(unsigned char *figure, const unsigned char *level, 
         for (int x = 0, start; x < w; ) {
             int under = line[x] <= threshold;
             for (start = x; x < w && (line[x] <= threshold) == under; ) x++;
-            sal__run_begin(next[under]++, start, x, y);
+            sal__segment_begin(next[under]++, start, x, y);
         }
         for (int under = 0; under < 2; under++) {
-            sal__run_begin(next[under]++, w, w, y);
-            if (y > 0) sal__run_rows(row[under * h + y - 1], row[under * h + y], w, 1);
+            sal__segment_begin(next[under]++, w, w, y);
+            if (y > 0) sal__segment_rows(row[under * h + y - 1], row[under * h + y], w, 1);
         }
     }
     for (int k = 0; k < 2 * h; k++)
-        for (sal__run *r = row[k]; r->start < w; r++) {
-            const sal__run *all = sal__run_root(r);
+        for (sal__segment *r = row[k]; r->start < w; r++) {
+            const sal__segment *all = sal__segment_root(r);
             int end = SAL__MIN(w, r->end + 3);
             if (!all->left || !all->top || all->right == w || all->bottom == h) continue;
             for (int x = SAL__MAX(0, r->start - 3); x < end; x++)
@@ -8831,8 +8853,8 @@ static sal_result sal__bms(sal_ctx *ctx, sal__arena *arena, const sal_image *ima
     SAL__TRY_PUT(pixels, ctx, arena, float, 3 * n);
     SAL__TRY_PUT(job.sum, ctx, arena, float, 3 * n);
     SAL__TRY_PUT(job.level, ctx, arena, unsigned char, 9 * n + 48);
-    SAL__TRY_PUT(job.run, ctx, arena, sal__run, (size_t)6 * h * (w / 2 + 2));
-    SAL__TRY_PUT(job.row, ctx, arena, sal__run *, 6 * h);
+    SAL__TRY_PUT(job.run, ctx, arena, sal__segment, (size_t)6 * h * (w / 2 + 2));
+    SAL__TRY_PUT(job.row, ctx, arena, sal__segment *, 6 * h);
     SAL__TRY(sal__map_put(ctx, arena, w, h, map));
     job.w = w; job.h = h; job.pixels = pixels;
     job.rough = job.level + 3 * n; job.figure = job.rough + 3 * n;
@@ -8969,19 +8991,19 @@ static size_t sal__rank(const float *values, size_t n, float v, int or_equal) {
 typedef struct sal__stats { double min, max, sum, mean, sd; } sal__stats;   /* sd over n - 1 */
 
 /* Indices y * w + x of the fixations on the map: all of them, and each pixel once, ascending. */
-typedef struct sal__pixels { uint32_t *all, *once; size_t count, distinct; } sal__pixels;
+typedef struct sal__fixated { uint32_t *all, *once; size_t count, distinct; } sal__fixated;
 
 /* A map, what it is compared with (NULL or count 0 if nothing), and what is known about them. */
 typedef struct sal__eval {
     sal_ctx *ctx;
     sal__arena arena;           /* of all that is made for it */
     sal_score_desc set;         /* what is asked for, with the defaults filled in */
-    int variant;                /* of the metric: the last column of that table */
+    int variant;                /* of the metric: the last column of sal__metric_at */
     int w, h;
     size_t n;
     const float *map, *density, *baseline;
     sal__stats m, d, b;         /* of the three */
-    sal__pixels fix, other;
+    sal__fixated fix, other;
     float *sorted;              /* the map's values, ascending, since sal__eval_sort */
 } sal__eval;
 
@@ -9023,7 +9045,7 @@ static sal_result sal__stats_of(const sal__eval *e, const char *what, const floa
     return SAL_OK;
 }
 
-static sal_result sal__pixels_of(sal__eval *e, const sal_points *f, sal__pixels *p) {
+static sal_result sal__fixated_of(sal__eval *e, const sal_points *f, sal__fixated *p) {
     size_t n = (size_t)f->count, stride = f->stride ? (size_t)f->stride : 1;
     if (f->count < 0 || f->stride < 0 || (f->count > 0 && (!f->x || !f->y)))
         return sal__fail(e->ctx, SAL_ERR_ARGUMENT, "metrics: fixations without coordinates (NULL), "
@@ -9071,8 +9093,8 @@ static sal_result sal__eval_open(sal_ctx *ctx, const sal_score_desc *d, int need
         e->baseline = d->baseline;
         SAL__TRY(sal__stats_of(e, "baseline", e->baseline, &e->b));
     }
-    if (needs & SAL_NEEDS_FIXATIONS) SAL__TRY(sal__pixels_of(e, &d->fixations, &e->fix));
-    if (needs & SAL_NEEDS_OTHERS) SAL__TRY(sal__pixels_of(e, &d->others, &e->other));
+    if (needs & SAL_NEEDS_FIXATIONS) SAL__TRY(sal__fixated_of(e, &d->fixations, &e->fix));
+    if (needs & SAL_NEEDS_OTHERS) SAL__TRY(sal__fixated_of(e, &d->others, &e->other));
     return SAL_OK;
 }
 
@@ -9099,13 +9121,13 @@ static double sal__p(const sal__dist *p, float v) { return (v - p->base) * p->sc
 /* --- metrics on distributions -------------------------------------------------------------- */
 
 /* 1 if nobody looked at the picture: then these metrics are not defined. */
-static int sal__no_density(const sal__eval *e) { return e->d.min == 0 && e->d.max == 0; }
+static int sal__density_is_zero(const sal__eval *e) { return e->d.min == 0 && e->d.max == 0; }
 
 /* Pearson:  CC = cov(m, d) / (sd m * sd d) */
 static sal_result sal__cc(sal__eval *e, double *value) {
     double sum = 0;
-    *value = sal__no_density(e) ? NAN : 0;
-    if (sal__no_density(e) || e->m.max == e->m.min || e->d.max == e->d.min) return SAL_OK;
+    *value = sal__density_is_zero(e) ? NAN : 0;
+    if (sal__density_is_zero(e) || e->m.max == e->m.min || e->d.max == e->d.min) return SAL_OK;
     for (size_t i = 0; i < e->n; i++) sum += (e->map[i] - e->m.mean) * (e->density[i] - e->d.mean);
     *value = sum / ((double)(e->n - 1) * e->m.sd * e->d.sd);
     return SAL_OK;
@@ -9117,7 +9139,7 @@ static sal_result sal__sim(sal__eval *e, double *value) {
     sal__dist p = sal__dist_of(e, &e->m, !e->variant), q = sal__dist_of(e, &e->d, !e->variant);
     double sum = 0;
     *value = NAN;
-    if (sal__no_density(e) || (e->variant && (e->m.min < 0 || e->d.min < 0))) return SAL_OK;
+    if (sal__density_is_zero(e) || (e->variant && (e->m.min < 0 || e->d.min < 0))) return SAL_OK;
     for (size_t i = 0; i < e->n; i++) {
         double a = sal__p(&p, e->map[i]), b = sal__p(&q, e->density[i]);
         sum += a < b ? a : b;
@@ -9138,14 +9160,14 @@ static sal_result sal__kl(sal__eval *e, double *value) {
             double b = sal__p(&q, e->density[i]);
             sum += b * log(fabs(eps + b / (sal__p(&p, e->map[i]) + eps)));
         }
-    *value = sal__no_density(e) ? NAN : sum;
+    *value = sal__density_is_zero(e) ? NAN : sum;
     return SAL_OK;
 }
 
 /* --- metrics at the fixations -------------------------------------------------------------- */
 
 /* The fixations to average over: their pixels, and how many. */
-static size_t sal__each(const sal__pixels *p, int all, const uint32_t **at) {
+static size_t sal__each(const sal__fixated *p, int all, const uint32_t **at) {
     *at = all ? p->all : p->once;
     return all ? p->count : p->distinct;
 }
@@ -9288,7 +9310,7 @@ static double sal__roc_area(const double *tp, const double *fp, int k) {
    1 and 3: the mean over all draws. The area is linear in fp, so its expectation has the fp of all
    that could be drawn. */
 static sal_result sal__auc_grid(sal__eval *e, double *value) {
-    const sal__pixels *f = &e->fix;
+    const sal__fixated *f = &e->fix;
     int shuffled = e->variant >= 2, splits = e->variant % 2 ? 0 : e->set.splits;
     size_t n = shuffled ? e->other.distinct : e->n, count = f->distinct, draws;
     double *tp, *fp, step = e->set.step, sum = 0;
@@ -10191,8 +10213,8 @@ SALDEF sal_result sal_self_test(sal_ctx *ctx, void (*report)(void *user, const c
    >>explain  what a map depends on, where a network looks
    ========================================================================================== */
 
-/* A run that has seen the picture, on the CPU, as in prediction, but whose layers behind `layer`
-   can go backward and keep what they left for that. */
+/* A run on the CPU after forward on the picture, with running statistics as in prediction, that can
+   go backward to `layer`. The caller closes it and frees *input, also after a failure. */
 static sal_result sal__explain_run(sal_ctx *ctx, sal_net *net, const sal_image *image, int layer,
                                    const int *domain, float **input, sal_run **run) {
     sal_run_desc d = SAL__ZEROED;
@@ -10218,7 +10240,8 @@ static sal_result sal__explain_net(sal_ctx *ctx, const sal_net *net, sal_net *ow
     return SAL_OK;
 }
 
-/* Is cell x of n, whose centre lies there in the picture, inside at, at + size? */
+/* 1 if the centre of cell x (of n over an input `side` long, of which `part` pixels from `from` on
+   show `sources` pixels of the picture from `source` on) is in [at, at + size) of the picture. */
 static int sal__in_region(int x, int n, int side, int from, int part, int source, int sources,
                           int at, int size) {
     double centre = ((x + .5) * side / n - from) * sources / part + source;
@@ -10365,7 +10388,7 @@ typedef struct sal__crop {
     double bw, bh;              /* the box */
     const sal_box *taken;       /* boxes that may not be overlapped */
     int takens;
-    sal__run **row;             /* NULL: regions may be cut; each row's list ends with start = w */
+    sal__segment **row;         /* NULL: regions may be cut; each row's list ends with start = w */
     int *side, *line;           /* (w + 1) cuts left of x, and through a row left of x */
     int above, below;           /* the rows that `side` counts */
 } sal__crop;
@@ -10456,10 +10479,10 @@ static sal_result sal__crop_regions(sal_ctx *ctx, sal__arena *arena, const sal_m
                                     double share, sal__crop *c) {
     int w = map->w, h = map->h;
     double level = 0;
-    sal__run *found, *a, *b;
-    SAL__TRY_PUT(c->row, ctx, arena, sal__run *, h);
+    sal__segment *found, *a, *b;
+    SAL__TRY_PUT(c->row, ctx, arena, sal__segment *, h);
     SAL__TRY_PUT(c->side, ctx, arena, int, (size_t)2 * (w + 1));
-    SAL__TRY_PUT(found, ctx, arena, sal__run, w / 2 + 2);
+    SAL__TRY_PUT(found, ctx, arena, sal__segment, w / 2 + 2);
     c->line = c->side + w + 1;
     for (int y = 0; y < h; y++) level = SAL__MAX(level, share * c->peak[y]);
     for (int y = 0; y < h; y++) {
@@ -10471,18 +10494,18 @@ static sal_result sal__crop_regions(sal_ctx *ctx, sal__arena *arena, const sal_m
                 x += 4;                     /* most pixels are below: only faster */
             while (x < w && !(in[x] > level)) x++;
             for (start = x; x < w && in[x] > level; ) x++;
-            sal__run_begin(&found[count], start, x, y);
+            sal__segment_begin(&found[count], start, x, y);
             count += x > start;
         }
-        sal__run_begin(&found[count], w, w, y);
-        SAL__TRY_PUT(c->row[y], ctx, arena, sal__run, count + 1);
+        sal__segment_begin(&found[count], w, w, y);
+        SAL__TRY_PUT(c->row[y], ctx, arena, sal__segment, count + 1);
         memcpy(c->row[y], found, (size_t)(count + 1) * sizeof *found);
         for (b = c->row[y]; b->start < w; b++) b->root = b;
-        if (y > 0) sal__run_rows(c->row[y - 1], c->row[y], w, 0);
+        if (y > 0) sal__segment_rows(c->row[y - 1], c->row[y], w, 0);
     }
     for (int y = 0; y < h; y++)
         for (a = c->row[y]; a->start < w; a++) {
-            b = sal__run_root(a);
+            b = sal__segment_root(a);
             if (b->right - b->left > c->bw || b->bottom - b->top > c->bh) a->end = a->start;
         }
     return SAL_OK;
@@ -10499,13 +10522,13 @@ static void sal__crop_cuts(sal__crop *c, int top, int count) {
     }
     while (c->above < top || c->below < top + h) {
         int enters = c->below < top + h;
-        for (const sal__run *a = c->row[enters ? c->below : c->above]; a->start < c->w; a++)
+        for (const sal__segment *a = c->row[enters ? c->below : c->above]; a->start < c->w; a++)
             for (int x = a->start + 1; x < a->end; x++) side[x] += enters ? 1 : -1;
         if (enters) c->below++; else c->above++;
     }
     memset(line, 0, (size_t)(c->w + 1) * sizeof *line);
     for (int y = top; y <= top + h; y += h) {
-        const sal__run *a = y > 0 && y < c->h ? c->row[y - 1] : NULL, *b = a ? c->row[y] : NULL;
+        const sal__segment *a = y > 0 && y < c->h ? c->row[y - 1] : NULL, *b = a ? c->row[y] : NULL;
         while (a && a->start < c->w && b->start < c->w) {
             for (int x = SAL__MAX(a->start, b->start); x < SAL__MIN(a->end, b->end); x++)
                 line[x + 1]++;
@@ -10793,8 +10816,8 @@ typedef struct sal__trainer {
     double *loss, *cc, *nss, *weight;   /* of each sample of the batch */
     int *domain, *bad;          /* likewise; bad: it cannot be read, and is skipped */
     int *deck, *order;          /* pictures, shuffled; the same in batches of one size */
-    float *best, *average;      /* block_floats each: copies of what changes, parameter i from */
-    size_t *place, block_floats;    /* place[i] on; SIZE_MAX: it does not */
+    float *best, *average;      /* block_floats each: copies of the parameters that change */
+    size_t *place, block_floats;    /* where parameter i is in them; SIZE_MAX: it is fixed */
     FILE *features;
     int feature[8], feature_count;
     size_t feature_floats;
@@ -11093,7 +11116,7 @@ static double sal__sample_weight(const sal__trainer *t, int index) {
     return t->picture[sal__pick(t, index)].bad ? 0 : 1 / samples;
 }
 
-/* 1 if a picture has fixations: map (n) counts those of each pixel. */
+/* 1 if there are fixations: map (n) is above 0 at the fixated pixels. */
 static int sal__any_fixation(const float *map, size_t n) {
     for (size_t i = 0; i < n; i++) if (map[i] > 0) return 1;
     return 0;
@@ -11224,7 +11247,7 @@ static void sal__recipe(const sal__trainer *t, sal__bytes *text) {
     sal__bytes_print(text, "\n");
 }
 
-/* What the samples look like; 0 if they are not all in memory. */
+/* A hash of all samples; 0 if they are not all in memory. */
 static uint64_t sal__contents(const sal__trainer *t) {
     uint64_t hash = 0;
     for (int i = 0; t->cached && i < t->trains + t->vals; i++)
@@ -11309,7 +11332,7 @@ static sal_result sal__train_resume(sal__trainer *t) {
         }
         t->best_unsaved = t->at.best_epoch > 0;         /* out may be another file than then */
         t->at.rows = t->at.epoch;
-        t->fixated = t->at.step > 0;            /* or perhaps not: nobody knows */
+        t->fixated = t->at.step > 0;            /* assumed: the file does not say */
         t->optim->step = sal__steps_done(t);
         sal_run_changed(t->run, t->optim, SAL_RUN_WEIGHTS | SAL_RUN_STATE);
     }
@@ -11344,7 +11367,7 @@ static int sal__train_report(sal__trainer *t) {
     return t->desc.progress ? t->desc.progress(t->desc.user, &t->at) : SAL_TRAIN_GO_ON;
 }
 
-/* By name; of one name by what they look like (0: nobody knows), then by their place. */
+/* By name; within a name by the hash of the pixels (0: not known), then by their place. */
 static int sal__picture_order(const void *a, const void *b) {
     const sal__picture *x = *(const sal__picture *const *)a, *y = *(const sal__picture *const *)b;
     int order = strcmp(x->name, y->name);
@@ -11405,7 +11428,7 @@ static sal_result sal__feature_make(sal__trainer *t, sal_run *run, sal__picture 
     return r;
 }
 
-/* One record for each name and look, in this order: two sets may have pictures of one name. */
+/* One record for each name and hash, in this order: two sets may have pictures of one name. */
 static sal_result sal__feature_records(sal__trainer *t) {
     int total = t->trains + t->vals;
     SAL__TRY_PUT(t->by_record, t->ctx, &t->arena, sal__picture *, total);
@@ -11559,7 +11582,7 @@ static void sal__load_task(void *arg, int index, int worker) {
     t->result[worker] = r;
 }
 
-/* Without them no epoch would be the best, and nothing be saved. */
+/* Without validation pictures no epoch could be chosen, and nothing would be saved. */
 static sal_result sal__none_to_judge(sal__trainer *t, int vals) {
     return sal__fail(t->ctx, SAL_ERR_IO, "none of %d pictures to validate on can be read", vals);
 }
@@ -12089,11 +12112,10 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
    micro-kernel (`block`) keeps 6 x 16 results in twelve vector registers and adds, for each
    input channel, 6 broadcast numbers times 2 vectors: 12 multiply-adds for 8 loads. What it
    reads is laid out in the order in which it is read ("packed"): groups of 6 tiles, panels of 16
-   output channels. Blocks of 128 input channels of both fit into the first-level cache; the
-   transformed filters of a layer stay in the second level if they are small (`resident`), and
-   are otherwise made again for each chunk of tiles, which is cheap because a chunk is long. So
-   no second copy of the weights is ever kept: the memory of a network is its weights file and
-   its activations.
+   output channels. Blocks of at most 64 input channels of both fit into the first-level cache.
+   The transformed filters are not kept: they are computed again for each chunk of tiles, which is
+   cheap because a chunk is long. So in float32 there is no second copy of the weights: the memory
+   of a network is its weights file, its activations and scratch.
 
    1x1, strided and other convolutions are the same micro-kernel on columns gathered on the fly;
    depthwise ones are sums of nine shifted rows (`taps`).
@@ -12107,10 +12129,11 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
    weights as they are and turn them into floats in registers (`dot`); for I8 weights they turn the
    few inputs into whole numbers (`dot_i8`). With many pictures they are matrix products.
 
-   4. Whole numbers.  A processor multiplies four bytes in the time of a float. Where a weights
-   file has ranges of values (`convert --ranges`), values are bytes u that stand for x = s (u - z),
-   with unit s = (high - low) / 255 and z = round(-low / s), 0 among the values; weights are q from
-   -127 to 127 times the row's largest / 127 (depthwise, with few products: 8191). For each output,
+   4. Whole numbers (quantisation).  A processor multiplies four bytes in the time of one float. If
+   the weights file has ranges of values (`convert --ranges`), values are bytes u that stand for x =
+   s (u - z), with the scale s = (high - low) / 255 and the zero point z = round(-low / s); weights
+   are t q, with t the row's largest magnitude / 127 and whole q from -127 to 127 (in depthwise
+   layers, which have few products, 8191 instead of 127). For each output,
 
        sum w x + bias = s t (sum q u + B),   B = round((bias + lost) / (s t)) - z sum q
 
@@ -12124,8 +12147,8 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
    0.1518 (0.5 became 0.506). Padding is z. Where a layer has no range or is not one of these kinds,
    values stay floats. Depthwise layers and bilinear resizing go through the same rule.
 
-   Threads get pieces of work that do not overlap, cut without regard to the number of threads:
-   every sum is added in one order, the bits are always the same. tests/test_fast.c has the proof.
+   Threads get pieces of work that do not overlap. Their size may depend on the number of threads,
+   but not the order in which a sum is added up: the bits are always the same (tests/test_fast.c).
    ========================================================================================== */
 
 /* --- instruction sets -----------------------------------------------------------------------
@@ -12636,8 +12659,9 @@ typedef struct sal__wino_job {
     int part, parts;                /* groups of a part, parts of the chunk */
 } sal__wino_job;
 
-/* TILES: floats of a run of finished tiles of 16 channels (also enough for a patch of 16); PANELS:
-   blocks of outputs of a task; CHUNK: floats of v in a chunk; GROUPS: the most groups in one. */
+/* TILES: floats of a run of finished tiles of 16 channels (also enough for a patch of 16); KC: most
+   input channels in a block; PANELS: blocks of outputs in a task; CHUNK: floats of v in a chunk;
+   GROUPS: the most groups in a chunk. */
 enum { SAL__TILES = 16 * 8 * 40, SAL__KC = 64, SAL__PANELS = 2, SAL__CHUNK = 5300000,
        SAL__GROUPS = 64 };
 
@@ -12907,9 +12931,10 @@ static void sal__wino_run(sal_ctx *ctx, const sal__wino *w, float *out, const fl
 }
 
 /* --- convolution as a matrix product ---------------------------------------------------------
-   out (oc, positions) = weight (oc, k) * columns (k, positions), k = ic * kh * kw. The weights are
-   packed once into blocks of 6 rows and 256 columns. A task does all outputs for a few panels of 16
-   positions: it packs their columns, which stay in the L2 cache, and streams the weights by. */
+   out (oc, positions) = weight (oc, k) * columns (k, positions), k = ic * kh * kw. With more
+   than 512 positions each call first packs the weights into blocks of 6 rows and 256 columns. A
+   task does all outputs for a few panels of 16 positions: it packs their columns, which stay in the
+   L2 cache, and reads the weights in order. */
 enum { SAL__GEMM_KC = 256 };
 
 typedef struct sal__gemm_job {
@@ -12923,8 +12948,8 @@ typedef struct sal__gemm_job {
     size_t worker_size;
 } sal__gemm_job;
 
-/* Two blocks for each thread, if there are so many panels; otherwise as many panels in a block as
-   the cache takes. */
+/* A block has as many panels as the cache takes, at most 8, but not so many that a thread would get
+   fewer than two blocks. */
 static sal__gemm_job sal__gemm_fit(const sal_conv *s, int threads) {
     int all = (s->oh * s->ow + 15) / 16, least = 2 * threads / s->n;
     sal__gemm_job j = SAL__ZEROED;
@@ -13796,7 +13821,7 @@ static void sal__whole_unit(const float *range, float *unit, int *zero) {
     *zero = (int)(-low / *unit + 0.5);
 }
 
-/* Can all that read value v do so in bytes? */
+/* 1 if all layers that read value v can read bytes, and it is not the output of the network. */
 static int sal__whole_read(const sal_run *run, int v) {
     const sal_net *net = run->net;
     for (int i = v + 1; i < net->layers; i++)
@@ -13834,8 +13859,8 @@ static int sal__whole_plan(sal_run *run) {
     return 1;
 }
 
-/* What a layer in whole numbers needs of run->packed, or, with a place for it, all of it; the page
-   above has the equations. */
+/* *size: the bytes that layer i takes in run->packed; if `at` is not NULL, they are filled in, too.
+   The page above has the equations. */
 static sal_result sal__whole_fill(sal_ctx *ctx, sal_run *run, int i, unsigned char *at,
                                   size_t *size) {
     const sal_net *net = run->net;
@@ -14230,8 +14255,8 @@ static sal_result sal__forward_convlstm_fast(sal_ctx *ctx, sal_run *run, int i) 
 
 /* --- backward --------------------------------------------------------------------------------
 
-   Data: the gradient of a convolution's input is a convolution of dout with the kernels turned
-   round and inputs and outputs exchanged; it takes the same fast ways as forward.
+   Data: the gradient of a convolution's input is a convolution of dout with the kernels rotated by
+   180 degrees and input and output channels exchanged; it uses the same fast kernels as forward.
    Weights: a matrix product over all positions,
        dweight^T (ic * kh * kw, oc) += columns (ic * kh * kw, positions) * dout^T (positions, oc),
    in a number of partial sums that does not depend on the number of threads. */
@@ -14282,7 +14307,7 @@ static void sal__data_task(void *arg, int index, int worker) {
                              j->dout + (size_t)index * s.oc * s.oh * s.ow, j->weight, &s);
 }
 
-/* The kernels of one input channel, turned round. */
+/* The kernels of one input channel, rotated by 180 degrees. */
 static void sal__turn_task(void *arg, int c, int worker) {
     const sal__back_job *j = (const sal__back_job *)arg;
     const sal_conv *s = j->s;
@@ -14837,8 +14862,8 @@ static sal_result sal__backward_convlstm_train(sal_ctx *ctx, sal_run *run, int i
     return sal__convlstm_train(ctx, run, i, 1);
 }
 
-/* A max-pool rides on Winograd's tiles; a depthwise layer is worth it where what lies between is
-   larger than a cache. */
+/* A max-pool is fused only into Winograd convolutions, a depthwise layer only into 1x1 convolutions
+   whose output is larger than a cache. */
 static int sal__can_fuse_fast(const sal_run *run, int i, int next) {
     const sal_layer *l = &run->net->layer[i];
     sal_conv s = sal__conv_of(l, run->n, sal__in_shape(run, i, 0));
@@ -15384,7 +15409,7 @@ SAL__INLINE sal__v SAL__K(sigmoid)(sal__v x) {
     return one / (one + SAL__K(exp)(sal__vset(0) - x));
 }
 
-/* Near zero x + x^3 (a polynomial in x^2), elsewhere 1 - 2 / (e^2|x| + 1) with the sign of x. */
+/* Near zero x + x^3 (a polynomial in x^2), elsewhere 1 - 2 / (e^(2|x|) + 1), signed as x. */
 SAL__INLINE sal__v SAL__K(tanh)(sal__v x) {
     sal__v zero = sal__vset(0), minus = zero - x, a = sal__vmax(x, minus);
     sal__v s = x * x, one = sal__vset(1), p, q;
@@ -15904,11 +15929,11 @@ static const sal__isa SAL__K(isa) = {
 /* ============================================================================================
    >>stb  stb_image (decoding, inflate) and stb_image_write (PNG, JPEG)
 
-   Private copies, which do not clash with those of other files. If this file has them before, its
-   own are used, and their implementation may stand anywhere in it. What GCC and Clang #import, they
-   do not #include a second time: this way an implementation behind this header is the private copy
-   (all formats are in it for that). Being included (see >>core), this text can be a system header,
-   of which there are no warnings.
+   Private copies, which do not clash with those of other files. If the source file includes stb
+   before this header, that copy is used, wherever its implementation stands. GCC and Clang do not
+   #include again what has been read by #import: so a later #include of stb gets this private copy,
+   which therefore has all formats. As this text is included (see >>core), it can be marked as a
+   system header, of which compilers print no warnings.
    ========================================================================================== */
 #ifdef SAL__STB
 #  if defined(__has_include)

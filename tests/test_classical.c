@@ -207,7 +207,7 @@ static void flood(unsigned char *mark, const unsigned char *map, int w, int h, i
 static void test_boolean_maps(void) {
     enum { W = 31, H = 23, N = W * H };
     unsigned char level[N], map[N], mark[N], figure[N], want[N];
-    sal__run run[2 * H * (W / 2 + 2)], *row[2 * H];
+    sal__segment run[2 * H * (W / 2 + 2)], *row[2 * H];
     int wrong = 0, some = 0, t, i, j;
     sal_rng rng = { 5 };
     for (t = 0; t < 60; t++) {
