@@ -15956,6 +15956,9 @@ static const sal__isa SAL__K(isa) = {
 #    ifndef STB_IMAGE_IMPLEMENTATION
 #      define STB_IMAGE_STATIC
 #      define STB_IMAGE_IMPLEMENTATION
+#      ifndef STBI_SUPPORT_ZLIB        /* sal_inflate, also with STBI_ONLY_JPEG */
+#        define STBI_SUPPORT_ZLIB
+#      endif
        /* 2.27 misspells one definition; later versions do not have this name */
 #      define stbi__unpremultiply_on_load_thread stbi_set_unpremultiply_on_load_thread
 #      ifdef SALIENCY_NO_STDIO

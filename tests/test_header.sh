@@ -274,6 +274,8 @@ if command -v gcc >/dev/null; then
     gcc $strict -fno-pic -DSALIENCY_NO_STB -c "$dir/whole.c" -o "$dir/alone.o"
     check "two C files make one program without stb" \
         program "gcc -no-pie -DSALIENCY_NO_STB" "$dir/one.c" "$dir/two.c" "$dir/alone.o"
+    check "stb can be cut down to JPEG" \
+        program "gcc -DSTBI_ONLY_JPEG -DSALIENCY_NO_SIMD -Wno-unused-function" "$dir/one.c" "$dir/two.c" "$dir/whole.c"
     check "nothing is exported but sal_..." sh -c "! nm '$dir/alone.o' | grep ' [TDBCRVW] ' |
         grep -v ' [TDBCRVW] sal_'"
     check "there are no mutable globals" sh -c "! nm '$dir/alone.o' | grep ' [bBdDC] '"
