@@ -2073,7 +2073,8 @@ static sal_result sal__open(sal_ctx *ctx, const char *path, FILE **file, size_t 
     return r;
 }
 
-/* Reads a file to its end and closes it; about `length` bytes are expected, a zero byte follows. */
+/* Reads a file to its end and closes it; with less than `length` bytes it is cut off. A zero byte
+   follows the data. */
 static sal_result sal__read_all(sal_ctx *ctx, const char *path, FILE *file, size_t length,
                                 unsigned char **data, size_t *size) {
     sal__bytes all = SAL__ZEROED;
@@ -2082,7 +2083,7 @@ static sal_result sal__read_all(sal_ctx *ctx, const char *path, FILE *file, size
         if (!sal__bytes_reserve(&all, more)) break;
         all.size += fread(all.data + all.size, 1, all.room - all.size - 1, file);
     }
-    int cut = ferror(file);
+    int cut = ferror(file) || all.size < length;
     fclose(file);
     *data = all.data; *size = all.size;
     if (!all.failed && !cut) return SAL_OK;
@@ -2090,7 +2091,7 @@ static sal_result sal__read_all(sal_ctx *ctx, const char *path, FILE *file, size
     *data = NULL; *size = 0;
     return all.failed ? SAL_ERR_MEMORY
          : sal__fail(ctx, SAL_ERR_IO, "%s: cannot be read to its end (%.0f bytes)", path,
-                     (double)all.size);
+                     (double)SAL__MAX(all.size, length));
 }
 
 SALDEF sal_result sal_file_read(sal_ctx *ctx, const char *path, unsigned char **data,
