@@ -81,9 +81,9 @@
                     function. A failed call leaves nothing behind. Forward passes allocate nothing.
        Threads      One thread at a time for a context and for a run. A loaded network is only read:
                     any number of contexts may share it. There are no mutable globals.
-       Determinism  The same input and seed give the same bits, whatever the number of threads. Other
-                    processors may round differently; lite's maps are the same on all if the
-                    compiler does not fuse multiplications and additions (-ffp-contract=off).
+       Determinism  The same input and seed give the same bits, whatever the number of threads. On
+                    other processors results may be rounded differently; lite's maps are the same on
+                    all if the compiler does not fuse multiply and add (-ffp-contract=off).
        Precision    float32 results, compared with float64 in the tests. No fast-math.
        Layout       NCHW, float32; pictures are RGB bytes. x right, y down, 0-based, the centre of
                     the top left pixel is (0, 0). Sizes are w, h in all calls and descriptions; in
