@@ -81,9 +81,9 @@
                     function. A failed call leaves nothing behind. Forward passes allocate nothing.
        Threads      One thread at a time for a context and for a run. A loaded network is only read:
                     any number of contexts may share it. There are no mutable globals.
-       Determinism  The same input and seed give the same bits, whatever the number of threads. On
-                    other processors results may be rounded differently; lite's maps are the same on
-                    all if the compiler does not fuse multiply and add (-ffp-contract=off).
+       Determinism  The same input and seed give the same bits, whatever the number of threads. lite's
+                    maps have the same bits on all processors (GCC, Clang); those of other networks
+                    may be rounded differently there.
        Precision    float32 results, compared with float64 in the tests. No fast-math.
        Layout       NCHW, float32; pictures are RGB bytes. x right, y down, 0-based, the centre of
                     the top left pixel is (0, 0). Sizes are w, h in all calls and descriptions; in
@@ -1473,6 +1473,14 @@ SALDEF double sal_name_share(const char *name, uint64_t seed);
 #  undef SAL__STB
 #endif
 
+/* Products and sums are rounded one by one, so that plain C gives the same bits with -march=native
+   and on ARM as elsewhere; >>kernels say themselves where both are one instruction. */
+#if defined(__clang__)
+#  pragma clang fp contract(off)
+#elif defined(__GNUC__)
+#  pragma GCC push_options
+#  pragma GCC optimize("fp-contract=off")
+#endif
 #if defined(__GNUC__)           /* tasks and other callbacks need not use all that they are given */
 #  pragma GCC diagnostic push
 #  pragma GCC diagnostic ignored "-Wunused-parameter"
@@ -14944,6 +14952,11 @@ SALDEF const sal_backend *sal_backend_cpu(void) {
 #endif
 #if defined(__GNUC__)
 #  pragma GCC diagnostic pop
+#endif
+#if defined(__clang__)
+#  pragma clang fp contract(on)
+#elif defined(__GNUC__)
+#  pragma GCC pop_options
 #endif
 #endif /* SALIENCY_IMPLEMENTATION */
 
