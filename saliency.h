@@ -81,9 +81,9 @@
                     function. A failed call leaves nothing behind. Forward passes allocate nothing.
        Threads      One thread at a time for a context and for a run. A loaded network is only read:
                     any number of contexts may share it. There are no mutable globals.
-       Determinism  The same input and seed give the same bits, whatever the number of threads. lite's
-                    maps have the same bits on all processors (GCC, Clang); those of other networks
-                    may be rounded differently there.
+       Determinism  The same input and seed give the same bits, whatever the number of threads.
+                    lite's maps have the same bits on all processors (GCC, Clang); those of other
+                    networks may be rounded differently there.
        Precision    float32 results, compared with float64 in the tests. No fast-math.
        Layout       NCHW, float32; pictures are RGB bytes. x right, y down, 0-based, the centre of
                     the top left pixel is (0, 0). Sizes are w, h in all calls and descriptions; in
