@@ -339,7 +339,7 @@ SALDEF sal_result sal_image_size(sal_ctx *ctx, const char *path, int *w, int *h)
    transparency (rgba instead of data), both the profile; a picture without colour becomes grey,
    unless it has an RGB profile. Like all functions that save, it writes the whole file or none. */
 SALDEF sal_result sal_image_save(sal_ctx *ctx, const char *path, const sal_image *image);
-/* A grey picture as a map from 0 to 1, a PNG with all of its 8 or 16 bits; one in colours is
+/* A grey picture as a map from 0 to 1, a PNG or PGM with all of 8 or 16 bits; one in colours is
    refused, for they do not say which of them stands out most. */
 SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *map);
 /* 8-bit grey PNG: 255 * value / maximum, rounded; what is negative becomes 0. */
@@ -7980,6 +7980,17 @@ static sal_result sal__map_deepen(sal_ctx *ctx, const char *name, const unsigned
 }
 #endif
 
+/* The same of a PGM file with more than 256 levels, which has been read without an error. */
+static void sal__map_deepen_pgm(const unsigned char *p, size_t size, sal_map *map) {
+    size_t at = 2, n = (size_t)map->w * map->h;
+    sal__pnm_number(p, size, &at);
+    sal__pnm_number(p, size, &at);
+    long most = sal__pnm_number(p, size, &at);
+    p += at + 1;
+    for (size_t i = 0; most > 255 && i < n; i++, p += 2)
+        map->data[i] = (float)SAL__MIN(p[0] * 256L + p[1], most) / (float)most;
+}
+
 SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *map) {
     sal_image image;
     unsigned char *file;
@@ -8000,6 +8011,8 @@ SALDEF sal_result sal_map_load_image(sal_ctx *ctx, const char *path, sal_map *ma
     if (r == SAL_OK && size > 25 && file[0] == 0x89 && file[24] == 16 && !image.rgba)
         r = sal__map_deepen(ctx, path, file, size, image.turned, map);
 #endif
+    if (r == SAL_OK && size > 2 && file[0] == 'P' && file[1] == '5')
+        sal__map_deepen_pgm(file, size, map);
     if (r != SAL_OK) sal_map_free(ctx, map);
     sal_image_free(ctx, &image);
     sal_free(ctx, file);
@@ -8012,7 +8025,7 @@ SALDEF sal_result sal_map_save_png(sal_ctx *ctx, const char *path, const sal_map
     unsigned char *levels;
     if (!sal__has_extension(path, ".png"))
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: a map becomes a .png here; as .npy it is "
-                         "saved by --npy or sal_map_save_npy", path);
+                         "saved by sal_map_save_npy (predict --npy)", path);
     SAL__TRY(sal__check_size(ctx, path, map->w, map->h));
     SAL__TRY(sal__check_finite(ctx, map));
     SAL__TRY_NEW(levels, ctx, unsigned char, n);

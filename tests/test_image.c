@@ -389,6 +389,11 @@ static void test_saving(sal_ctx *ctx) {
           again.data[1] == 129 / 65535.0f && again.data[2] == 1, "a PNG of 16 bits keeps them all: "
           "129 of 65535");
     sal_map_free(ctx, &again);
+    CHECK(sal_file_write(ctx, path_of("deep.pgm"),
+                         "P5\n# maximum 1000\n2 2 1000\n\0\0\0\x81\3\xE8\xFF\xFF", 35) == SAL_OK &&
+          sal_map_load_image(ctx, path_of("deep.pgm"), &again) == SAL_OK && again.data[0] == 0 &&
+          again.data[1] == 0.129f && again.data[2] == 1 && again.data[3] == 1, "so does a PGM: 129 of 1000");
+    sal_map_free(ctx, &again);
     size = make_png(file, 2, 1, 8, 2, (const unsigned char *)"\0\x10\x10\x10\x90\x10\x10", 7);
     CHECK(sal_file_write(ctx, path_of("red.png"), file, size) == SAL_OK &&
           sal_map_load_image(ctx, path_of("red.png"), &again) == SAL_ERR_FORMAT && !again.data,
