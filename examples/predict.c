@@ -186,11 +186,13 @@ static sal_result write_strip(sal_ctx *ctx, options *o, const picture *of,
     enum { GAP = 4 };
     sal_net *net = o->model.net;
     int t, steps = net->desc.steps, h = o->model.run->h, w = o->model.run->w;
+    sal_run *run = o->model.run;                /* of all steps, kept for the next picture */
     sal_image strip;
     sal_map map;
     sal_result r = sal_image_new(ctx, steps * (image->w + GAP) - GAP, 2 * image->h + GAP, &strip);
     if (r) return r;
     memset(strip.data, 255, 3 * (size_t)strip.w * strip.h);
+    o->model.run = NULL;
     for (t = 1; t <= steps && !r; t++) {
         int x = (t - 1) * (image->w + GAP);
         r = sal_net_steps(ctx, net, t);
@@ -204,7 +206,9 @@ static sal_result write_strip(sal_ctx *ctx, options *o, const picture *of,
     }
     if (!r) r = write_image(ctx, o, of, o->strip, &strip);
     sal_image_free(ctx, &strip);
-    sal_net_steps(ctx, net, steps);             /* also after a failure, for the next picture */
+    sal_run_close(ctx, o->model.run);
+    o->model.run = run;
+    sal_net_steps(ctx, net, steps);
     return r;
 }
 
