@@ -6460,7 +6460,7 @@ static int sal__finite(const sal_tensor *t) {
     return !(carried & 0x8000);
 }
 
-/* As little may a NaN be among the weights as in the input, see sal__input_check. */
+/* A NaN is refused among the weights as it is in the input, see sal__input_check. */
 static sal_result sal__check_values(sal_ctx *ctx, const char *file, const char *name,
                                     const sal_tensor *t) {
     size_t n = sal__ends_with(name, ".running_var") ? sal_tensor_count(t) : 0;
@@ -7941,7 +7941,8 @@ SALDEF sal_result sal_image_save(sal_ctx *ctx, const char *path, const sal_image
     int of_grey = profile && image->profile_size >= 128 && !memcmp(profile + 16, "GRAY", 4);
     SAL__TRY(sal__check_size(ctx, path, image->w, image->h));
     size_t n = (size_t)image->w * image->h;
-    if (!sal__is_grey(data, in, n) || (profile && !of_grey))    /* it is for RGB or for grey */
+    /* a profile is for RGB or for grey */
+    if (!sal__is_grey(data, in, n) || (profile && !of_grey))
         return sal__save_pixels(ctx, path, image->w, image->h, in, data, of_grey ? NULL : profile,
                                 image->profile_size);
     SAL__TRY_NEW(grey, ctx, unsigned char, n * out);
@@ -8708,12 +8709,12 @@ static unsigned char sal__median9(unsigned char v[9]) {
     return v[4];
 }
 
-/* Connected components, for boolean maps and for crops: regions are trees of runs, and a run is
+/* Connected components, for boolean maps and for crops: regions are trees of segments; a segment is
    pixels of a row side by side. */
 typedef struct sal__segment {
     int start, end;
     int left, top, right, bottom;       /* of a root: the region's box */
-    struct sal__segment *root;              /* another run of the region, nearer to its root */
+    struct sal__segment *root;  /* another one of the region, nearer to its root */
 } sal__segment;
 
 static void sal__segment_begin(sal__segment *run, int start, int end, int y) {
@@ -8726,8 +8727,8 @@ static sal__segment *sal__segment_root(sal__segment *run) {
     return run;
 }
 
-/* Joins the runs a of a row with the runs b of the next that touch them by a side or, with corners
-   1, by a corner. Both lists end with a run of start = w. */
+/* Joins the segments a of a row with those of the next, b, that touch them by a side or, with
+   corners 1, by a corner. Both lists end with one of start = w. */
 static void sal__segment_rows(sal__segment *a, sal__segment *b, int w, int corners) {
     while (a->start < w && b->start < w) {
         if (SAL__MAX(a->start, b->start) < SAL__MIN(a->end, b->end) + corners) {
@@ -8749,7 +8750,7 @@ typedef struct sal__bms_job {
     /* scratch for each channel */
     unsigned char *level, *rough;               /* [3][h][w] */
     unsigned char *figure;      /* [3][h * w + 16]: read a little beyond their ends */
-    sal__segment *run, **row;       /* [3][2][h * (w / 2 + 2)], [3][2][h] */
+    sal__segment *run, **row;   /* [3][2][h * (w / 2 + 2)], [3][2][h] */
 } sal__bms_job;
 
 /* Mark the figures of the boolean map level > threshold: 1 for pixels over it, 2 for others, each
