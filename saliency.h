@@ -247,7 +247,8 @@ typedef struct sal_tensor {
 } sal_tensor;
 
 SALDEF size_t sal_dtype_size(sal_dtype t);          /* bytes of one element */
-SALDEF const char *sal_dtype_name(sal_dtype t);     /* "F32", ... as safetensors spells it */
+/* "F32", ... as safetensors spells it. This and the other names are "?" if there is no such one. */
+SALDEF const char *sal_dtype_name(sal_dtype t);
 SALDEF size_t sal_tensor_count(const sal_tensor *t);    /* number of elements */
 /* Elements start .. start + count - 1 as float32, I8 times its scale, into out (count). */
 SALDEF void sal_tensor_read(const sal_tensor *t, size_t start, size_t count, float *out);
@@ -1894,7 +1895,7 @@ __declspec(dllimport) unsigned long __stdcall GetFileAttributesW(const wchar_t *
 enum { SAL__WIDE = 4096 };      /* UTF-16 units of a name */
 
 /* A name in UTF-16; returns 0 on success. A name that is not UTF-8 is in main's code page. */
-static int sal__wide(wchar_t *out, const char *name) {
+static int sal__utf16(wchar_t *out, const char *name) {
     enum { UTF8 = 65001, STRICT = 8 };
     if (MultiByteToWideChar(UTF8, STRICT, name, -1, out, SAL__WIDE) ||
         MultiByteToWideChar(0, STRICT, name, -1, out, SAL__WIDE)) return 0;
@@ -1906,7 +1907,7 @@ static FILE *sal__open_file(const char *name, const char *mode) {
     wchar_t wide[SAL__WIDE], how[4];
     int i = 0;
     do how[i] = (wchar_t)mode[i]; while (mode[i++]);
-    return sal__wide(wide, name) ? NULL : _wfopen(wide, how);
+    return sal__utf16(wide, name) ? NULL : _wfopen(wide, how);
 }
 
 static void sal__expect(FILE *file, int64_t at, size_t size) { }
@@ -1916,7 +1917,7 @@ static int64_t sal__tell(FILE *file) { return _ftelli64(file); }
 
 static int sal__create_file(const char *name) {
     wchar_t wide[SAL__WIDE];
-    return sal__wide(wide, name) ? -1 : _wopen(wide, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY,
+    return sal__utf16(wide, name) ? -1 : _wopen(wide, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY,
                                                _S_IREAD | _S_IWRITE);
 }
 
@@ -1930,13 +1931,13 @@ static unsigned long sal__process(void) { return (unsigned long)_getpid(); }
 
 static int sal__remove(const char *name) {
     wchar_t wide[SAL__WIDE];
-    return sal__wide(wide, name) ? -1 : _wunlink(wide);
+    return sal__utf16(wide, name) ? -1 : _wunlink(wide);
 }
 
 static int sal__replace(const char *from, const char *to) {
     enum { REPLACE_EXISTING = 1, WRITE_THROUGH = 8 };
     wchar_t wide_from[SAL__WIDE], wide_to[SAL__WIDE];
-    if (sal__wide(wide_from, from) || sal__wide(wide_to, to)) return -1;
+    if (sal__utf16(wide_from, from) || sal__utf16(wide_to, to)) return -1;
     if (MoveFileExW(wide_from, wide_to, REPLACE_EXISTING | WRITE_THROUGH)) return 0;
     errno = EACCES;
     return -1;
@@ -1944,7 +1945,7 @@ static int sal__replace(const char *from, const char *to) {
 
 static int sal__make_folder(const char *name) {
     wchar_t wide[SAL__WIDE];
-    return sal__wide(wide, name) ? -1 : _wmkdir(wide);
+    return sal__utf16(wide, name) ? -1 : _wmkdir(wide);
 }
 
 static int sal__follow_links(char *name) { (void)name; return 0; }
@@ -1953,7 +1954,7 @@ static int sal__open_stream(const char *name) { (void)name; return -1; }
 SALDEF int sal_path_kind(const char *path) {
     enum { FOLDER = 0x10 };
     wchar_t wide[SAL__WIDE];
-    unsigned long attributes = sal__wide(wide, path) ? 0xFFFFFFFFu : GetFileAttributesW(wide);
+    unsigned long attributes = sal__utf16(wide, path) ? 0xFFFFFFFFu : GetFileAttributesW(wide);
     if (attributes == 0xFFFFFFFFu) return -1;
     return attributes & FOLDER ? 1 : 0;
 }
@@ -1964,7 +1965,7 @@ static int sal__folder_names(const char *path, sal__bytes *names) {
     struct _wfinddata64_t found;
     char name[4 * 260];
     intptr_t search;
-    if (sal__wide(wide, path)) return -1;
+    if (sal__utf16(wide, path)) return -1;
     memcpy(wide + wcslen(wide), L"/*", sizeof L"/*");
     search = _wfindfirst64(wide, &found);
     if (search == -1) return -1;
@@ -2245,8 +2246,12 @@ static const struct { const char *name; size_t size; } sal__types[] = {
     { "BOOL", 1 }, { "F8_E4M3", 1 }, { "F8_E5M2", 1 }, { "C64", 8 }
 };
 
-SALDEF size_t sal_dtype_size(sal_dtype t) { return sal__types[t].size; }
-SALDEF const char *sal_dtype_name(sal_dtype t) { return sal__types[t].name; }
+SALDEF size_t sal_dtype_size(sal_dtype t) {
+    return (unsigned)t < SAL__COUNT(sal__types) ? sal__types[t].size : 0;
+}
+SALDEF const char *sal_dtype_name(sal_dtype t) {
+    return (unsigned)t < SAL__COUNT(sal__types) ? sal__types[t].name : "?";
+}
 
 SALDEF size_t sal_tensor_count(const sal_tensor *t) {
     size_t n = 1;
@@ -3643,7 +3648,9 @@ typedef const char *sal__shape_fn(const sal_layer *l, const sal_shape *in, sal_s
 static sal__shape_fn *const sal__shape_rules[SAL_OP_COUNT] = { SAL_OPERATORS(SAL__OP_SHAPE) };
 static const char *const sal__op_names[SAL_OP_COUNT] = { SAL_OPERATORS(SAL__OP_NAME) };
 
-SALDEF const char *sal_op_name(sal_op op) { return sal__op_names[op]; }
+SALDEF const char *sal_op_name(sal_op op) {
+    return (unsigned)op < SAL_OP_COUNT ? sal__op_names[op] : "?";
+}
 
 static sal_result sal__input_size_ok(sal_ctx *ctx, const sal_net *net, int h, int w) {
     int multiple = SAL__MAX(net->multiple, 1), least = SAL__MAX(multiple, 8);
@@ -4241,7 +4248,7 @@ static void sal__layer_softmax_back(const sal__layer_args *a) {
 }
 
 /* 1: normalise by the batch, 0: by the running statistics */
-static int sal__norm_learns(const sal_run *run, int i) {
+static int sal__uses_batch(const sal_run *run, int i) {
     return !run->fixed_norm && (sal__dweight(run, i, 0) || sal__dweight(run, i, 1));
 }
 
@@ -4249,7 +4256,7 @@ static void sal__layer_batchnorm(const sal__layer_args *a) {
     const float *mean = sal__weight(a->run, a->i, 2), *var = sal__weight(a->run, a->i, 3);
     float eps = a->l->eps, *aux = (float *)a->aux;      /* mean, 1 / sd */
     int c = a->to.c, hw = a->to.h * a->to.w;
-    if (sal__norm_learns(a->run, a->i)) {
+    if (sal__uses_batch(a->run, a->i)) {
         const sal_param *moved = &a->run->learning->param[a->l->param + 2];
         sal_batchnorm_forward_train(a->out, aux, aux + c, (float *)moved[0].value.data,
                                     (float *)moved[1].value.data, a->in, a->weight, a->bias, eps,
@@ -4265,7 +4272,7 @@ static void sal__layer_batchnorm(const sal__layer_args *a) {
 static void sal__layer_batchnorm_back(const sal__layer_args *a) {
     const float *aux = (const float *)a->aux;
     sal_batchnorm_backward(a->din, a->dweight, a->dbias, a->dout, a->in, a->weight, aux,
-                           aux + a->to.c, !sal__norm_learns(a->run, a->i), a->n, a->to.c,
+                           aux + a->to.c, !sal__uses_batch(a->run, a->i), a->n, a->to.c,
                            a->to.h * a->to.w);
 }
 
@@ -5351,7 +5358,9 @@ static const sal__kind sal__kinds[SAL_KIND_COUNT] = {
 static int sal__is_sam(sal_kind kind) { return kind == SAL_KIND_SAM_VGG ||
                                         kind == SAL_KIND_SAM_RESNET; }
 
-SALDEF const char *sal_kind_name(sal_kind kind) { return sal__kinds[kind].name; }
+SALDEF const char *sal_kind_name(sal_kind kind) {
+    return (unsigned)kind < SAL_KIND_COUNT ? sal__kinds[kind].name : "?";
+}
 
 SALDEF sal_result sal_kind_from_name(const char *name, sal_kind *kind) {
     for (int k = 0; k < SAL_KIND_COUNT; k++)
@@ -5360,9 +5369,10 @@ SALDEF sal_result sal_kind_from_name(const char *name, sal_kind *kind) {
 }
 
 SALDEF sal_net_desc sal_net_desc_default(sal_kind kind) {
-    const sal__kind *k = &sal__kinds[kind];
     sal_net_desc d = SAL__ZEROED;
     d.kind = kind;
+    if ((unsigned)kind >= SAL_KIND_COUNT) return d;     /* sal_net_new refuses it */
+    const sal__kind *k = &sal__kinds[kind];
     d.h = k->h;
     d.w = k->w;
     d.fit = k->fit;
@@ -7172,38 +7182,40 @@ static sal_result sal__bmp_open(sal_ctx *ctx, const unsigned char *p, size_t siz
     static const uint32_t masks[2][4] = { { 0x7C00, 0x3E0, 0x1F, 0 },
                                           { 0xFF0000, 0xFF00, 0xFF, 0xFF000000u } };
     const char *truncated = "%s: a truncated BMP file (%.0f bytes)";
-    uint32_t header = sal__u32_le(p + 14), at = sal__u32_le(p + 10), way = 0;
-    size_t behind = 14 + (size_t)header;
-    if (size < 26 || size < behind) return sal__fail(ctx, SAL_ERR_FORMAT, truncated, name,
-                                                     (double)size);
+    uint32_t header = sal__u32_le(p + 14), at = sal__u32_le(p + 10), compression = 0;
+    size_t end = 14 + (size_t)header;
+    if (size < 26 || size < end)
+        return sal__fail(ctx, SAL_ERR_FORMAT, truncated, name, (double)size);
     int core = header < 16;
     b->w = core ? p[18] | p[19] << 8 : (int32_t)sal__u32_le(p + 18);
     b->h = core ? p[20] | p[21] << 8 : (int32_t)sal__u32_le(p + 22);
     b->bits = core ? p[24] : p[28];
     SAL__TRY(sal__check_size(ctx, name, b->w, fabs((double)b->h)));
-    if (header >= 40) way = sal__u32_le(p + 30);
-    b->rle = way == 1 || way == 2;
+    if (header >= 40) compression = sal__u32_le(p + 30);
+    b->rle = compression == 1 || compression == 2;
     memcpy(b->mask, masks[b->bits == 32], sizeof b->mask);
-    if (way == 3 || way == 6) {         /* in the header, or behind it */
-        if (header < 52) behind += way == 3 ? 12 : 16;
+    int masked = compression == 3 || compression == 6;
+    if (masked) {                       /* the masks are in the header, or behind it */
+        if (header < 52) end += compression == 3 ? 12 : 16;
         for (int i = 0; i < 4; i++)
-            b->mask[i] = size < (size_t)(58 + 4 * i) || (i == 3 && header < 56 && way == 3)
+            b->mask[i] = size < (size_t)(58 + 4 * i) || (i == 3 && header < 56 && compression == 3)
                              ? 0 : sal__u32_le(p + 54 + 4 * i);
     }
     int plain = b->bits == 1 || b->bits == 2 || b->bits == 4 || b->bits == 8 || b->bits == 24;
-    if (!(way == 0 ? plain || b->bits == 16 || b->bits == 32 : way == 1 ? b->bits == 8
-          : way == 2 ? b->bits == 4 : (way == 3 || way == 6) && (b->bits == 16 || b->bits == 32)))
+    int two = b->bits == 16 || b->bits == 32;
+    if (!(compression == 0 ? plain || two : compression == 1 ? b->bits == 8
+          : compression == 2 ? b->bits == 4 : masked && two))
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: a BMP file of %d bits a pixel and "
                          "compression %.0f, which is not read here: convert it to PNG", name,
-                         b->bits, (double)way);
+                         b->bits, (double)compression);
     b->entry = core ? 3 : 4;
     b->colours = b->bits > 8 ? 0 : 1u << b->bits;
     if (header >= 40 && sal__u32_le(p + 46)) b->colours = SAL__MIN(b->colours, sal__u32_le(p + 46));
-    if (at > size || behind > size)
+    if (at > size || end > size)
         return sal__fail(ctx, SAL_ERR_FORMAT, truncated, name, (double)size);
-    if (at > behind) b->colours = SAL__MIN(b->colours, (uint32_t)(at - behind) / b->entry);
-    b->colours = (uint32_t)SAL__MIN(b->colours, (size - behind) / b->entry);
-    b->palette = p + behind;
+    if (at > end) b->colours = SAL__MIN(b->colours, (uint32_t)(at - end) / b->entry);
+    b->colours = (uint32_t)SAL__MIN(b->colours, (size - end) / b->entry);
+    b->palette = p + end;
     b->pixels = p + at; b->end = p + size;
     double row = ((double)b->w * b->bits + 7) / 8, pitch = ceil((double)b->w * b->bits / 32) * 4;
     if (!b->rle && at + pitch * (fabs((double)b->h) - 1) + floor(row) > (double)size)
@@ -8262,9 +8274,9 @@ static void sal__dkl(float *lum, float *rg, float *by, const float *r, const flo
         { 0.02114, 0.10325, 1.05258 }
     };
     static const double grey[3] = { 34.918539, 19.314797, 0.585611 };   /* the adapting L, M, S */
-    const float *guns[3];
+    const float *plane[3];
     double light[3][256], d[3], f = 1 / (grey[0] + grey[1]);
-    guns[0] = r; guns[1] = g; guns[2] = b;
+    plane[0] = r; plane[1] = g; plane[2] = b;
     for (int c = 0; c < 3; c++)
         for (int k = 0; k < 256; k++) {
             double x = k / 255.0, x3 = x * x * x;
@@ -8273,7 +8285,7 @@ static void sal__dkl(float *lum, float *rg, float *by, const float *r, const flo
     for (size_t i = 0; i < n; i++) {
         double at[3];
         for (int c = 0; c < 3; c++)         /* entry ceil(255 x) of a table that starts at 1 */
-            at[c] = light[c][sal__to_int(ceil(guns[c][i] * 255) - 1, 0, 255)];
+            at[c] = light[c][sal__to_int(ceil(plane[c][i] * 255) - 1, 0, 255)];
         for (int c = 0; c < 3; c++)
             d[c] = cones[c][0] * at[0] + cones[c][1] * at[1] + cones[c][2] * at[2] - grey[c];
         lum[i] = (float)(0.5774 * sqrt(3.0) * f * (d[0] + d[1]));
@@ -8915,7 +8927,7 @@ static const struct sal__classical_row {
 };
 
 SALDEF const char *sal_classical_name(sal_classical_kind kind) {
-    return sal__classicals[kind].name;
+    return (unsigned)kind < SAL_CLASSICAL_COUNT ? sal__classicals[kind].name : "?";
 }
 
 SALDEF sal_result sal_classical_from_name(const char *name, sal_classical_kind *kind) {
@@ -10783,6 +10795,7 @@ SALDEF sal_train_desc sal_train_desc_paper(sal_kind kind) {
     };
     sal_ctx ctx = SAL__ZEROED;
     sal_train_desc d = SAL__ZEROED;
+    if ((unsigned)kind >= SAL_KIND_COUNT) return d;
     sal_loss_parse(&ctx, paper[kind].loss, &d.loss);
     d.epochs = paper[kind].epochs; d.batch = paper[kind].batch;
     d.schedule = paper[kind].schedule;
@@ -11169,7 +11182,7 @@ static void sal__loss_task(void *arg, int index, int worker) {      /* validatio
 enum { SAL__SAVE, SAL__RESTORE, SAL__SWAP, SAL__BLEND };
 
 /* Between the network's weights and a block of them. BLEND: block += share * (weights - block) */
-static void sal__weights(const sal__trainer *t, float *block, int what, double share) {
+static void sal__copy_weights(const sal__trainer *t, float *block, int what, double share) {
     size_t k, n;
     sal_run_fetch(t->ctx, t->run, NULL, SAL_RUN_WEIGHTS);  /* if that fails, so does what follows */
     if (what == SAL__RESTORE || what == SAL__SWAP) sal_run_changed(t->run, NULL, SAL_RUN_WEIGHTS);
@@ -11271,7 +11284,7 @@ static void sal__recipe(const sal__trainer *t, sal__bytes *text) {
 }
 
 /* A hash of all samples; 0 if they are not all in memory. */
-static uint64_t sal__contents(const sal__trainer *t) {
+static uint64_t sal__samples_hash(const sal__trainer *t) {
     uint64_t hash = 0;
     for (int i = 0; t->cached && i < t->trains + t->vals; i++)
         hash = hash * 31 + (t->picture[i].seen ^ t->picture[i].wanted);
@@ -11292,9 +11305,9 @@ static sal_result sal__train_checkpoint(sal__trainer *t) {
                                    &t->net->param[i].value));
     if (t->desc.out && (t->best_unsaved || !t->best)) {
         float *block = t->best ? t->best : t->average;
-        if (block) sal__weights(t, block, SAL__SWAP, 0);
+        if (block) sal__copy_weights(t, block, SAL__SWAP, 0);
         r = sal_net_save(t->ctx, t->net, t->desc.out, SAL_DTYPE_F32, NULL, 0);
-        if (block) sal__weights(t, block, SAL__SWAP, 0);
+        if (block) sal__copy_weights(t, block, SAL__SWAP, 0);
         t->best_unsaved = 0;
     }
     if (!t->desc.state || r != SAL_OK) return r;
@@ -11302,7 +11315,7 @@ static sal_result sal__train_checkpoint(sal__trainer *t) {
     memcpy(&best, &t->at.best, sizeof best);
     snprintf(numbers, sizeof numbers, "%d %d %d %llx %llx", t->at.epoch, t->at.step,
              t->at.best_epoch, (unsigned long long)loss, (unsigned long long)best);
-    snprintf(contents, sizeof contents, "%llx", (unsigned long long)sal__contents(t));
+    snprintf(contents, sizeof contents, "%llx", (unsigned long long)sal__samples_hash(t));
     meta[3] = numbers;
     meta[5] = contents;
     return sal_safetensors_save(t->ctx, t->desc.state, t->tensor, t->tensors, meta, 3);
@@ -11326,8 +11339,8 @@ static sal_result sal__train_resume(sal__trainer *t) {
                       (int)SAL__MIN(strcspn(is, "\n"), (size_t)80), is);
     const char *contents = sal_safetensors_meta(&file, "train.contents");
     unsigned long long looked = 0;
-    if (contents && sscanf(contents, "%llx", &looked) == 1 && looked && sal__contents(t) &&
-        looked != sal__contents(t) && r == SAL_OK)
+    if (contents && sscanf(contents, "%llx", &looked) == 1 && looked && sal__samples_hash(t) &&
+        looked != sal__samples_hash(t) && r == SAL_OK)
         r = sal__fail(t->ctx, SAL_ERR_ARGUMENT, "%s is for other pictures, densities or fixations "
                       "under the same names", t->desc.state);
     for (int i = 0; r == SAL_OK && i < t->tensors; i++) {
@@ -11721,7 +11734,7 @@ static sal_result sal__train_features(sal__trainer *t) {
     return SAL_OK;
 }
 
-/* Gives all parameters that change a place in copies of the weights (see sal__weights). */
+/* Gives all parameters that change a place in copies of the weights (see sal__copy_weights). */
 static sal_result sal__train_places(sal__trainer *t) {
     int seen = 0;
     SAL__TRY_PUT(t->place, t->ctx, &t->arena, size_t, t->net->params);
@@ -11729,7 +11742,7 @@ static sal_result sal__train_places(sal__trainer *t) {
         const sal_layer *l = &t->net->layer[i];
         for (int k = SAL__MAX(l->param, seen); k < l->param + l->params; seen = ++k) {
             int moves = t->run->gradient[k] != NULL ||
-                        (l->op == SAL_OP_BATCHNORM && sal__norm_learns(t->run, i));
+                        (l->op == SAL_OP_BATCHNORM && sal__uses_batch(t->run, i));
             t->place[k] = moves ? t->block_floats : SIZE_MAX;
             if (moves) t->block_floats += sal_tensor_count(&t->net->param[k].value);
         }
@@ -11829,7 +11842,7 @@ static sal_result sal__train_open(sal__trainer *t) {
     t->at.pictures = t->trains;
     t->at.val_pictures = t->vals;
     t->at.best = INFINITY;
-    if (t->average) sal__weights(t, t->average, SAL__SAVE, 0);
+    if (t->average) sal__copy_weights(t, t->average, SAL__SAVE, 0);
     return SAL_OK;
 }
 
@@ -11915,7 +11928,7 @@ static sal_result sal__train_step(sal__trainer *t) {
         const sal_layer *l = &run->net->layer[i];
         if (l->op == SAL_OP_PRIOR && run->gradient[l->param])
             SAL__TRY(sal__train_penalty(t, i, &loss));
-        if (d->ranks > 1 && l->op == SAL_OP_BATCHNORM && sal__norm_learns(run, i))
+        if (d->ranks > 1 && l->op == SAL_OP_BATCHNORM && sal__uses_batch(run, i))
             SAL__TRY(sal__train_share_norm(t, i));
     }
     t->at.rate = sal_schedule_rate(&d->schedule, done, (uint64_t)t->at.steps, steps);
@@ -11923,7 +11936,7 @@ static sal_result sal__train_step(sal__trainer *t) {
     SAL__TRY(sal_optim_step(ctx, t->optim, t->net, run, t->at.rate, t->at.momentum,
                             &t->at.gradient));
     if (t->average)     /* early averages forget faster */
-        sal__weights(t, t->average, SAL__BLEND,
+        sal__copy_weights(t, t->average, SAL__BLEND,
                      1 - SAL__MIN(d->average, (2 + (double)done) / (11 + (double)done)));
     t->epoch_loss += loss;
     t->at.step++;
@@ -11937,7 +11950,7 @@ static sal_result sal__validate(sal__trainer *t, double *loss, double *cc, doubl
     int good = 0, fixated = 0;
     sal_result r = SAL_OK;
     *loss = *cc = *nss = 0;
-    if (t->average) sal__weights(t, t->average, SAL__SWAP, 0);
+    if (t->average) sal__copy_weights(t, t->average, SAL__SWAP, 0);
     for (int first = 0; r == SAL_OK && first < t->vals; first += t->desc.batch) {
         int n = SAL__MIN(t->desc.batch, t->vals - first);
         r = sal__batch(t, first, n, 0);
@@ -11954,7 +11967,7 @@ static sal_result sal__validate(sal__trainer *t, double *loss, double *cc, doubl
             fixated++;
         }
     }
-    if (t->average) sal__weights(t, t->average, SAL__SWAP, 0);
+    if (t->average) sal__copy_weights(t, t->average, SAL__SWAP, 0);
     if (r == SAL_OK && !good) r = sal__none_to_judge(t, t->vals);
     if (r == SAL_OK && !fixated && t->desc.select == SAL_SELECT_NSS)
         r = sal__fail(t->ctx, SAL_ERR_ARGUMENT, "the pictures to validate on have no fixations: "
@@ -12033,7 +12046,7 @@ static sal_result sal__train_epoch_end(sal__trainer *t) {
         t->at.best_epoch = t->at.epoch;
         t->best_unsaved = 1;
         if (t->average) memcpy(t->best, t->average, t->block_floats * sizeof(float));
-        else sal__weights(t, t->best, SAL__SAVE, 0);
+        else sal__copy_weights(t, t->best, SAL__SAVE, 0);
     }
     return SAL_OK;
 }
@@ -12048,8 +12061,8 @@ static void sal__train_result(sal__trainer *t, sal_train_result *result) {
     result->best = t->at.best;
     result->val_cc = best ? best[SAL_COLUMN_VAL_CC] : NAN;
     result->val_nss = best ? best[SAL_COLUMN_VAL_NSS] : NAN;
-    if (t->best && t->at.best_epoch) sal__weights(t, t->best, SAL__RESTORE, 0);
-    else if (t->average) sal__weights(t, t->average, SAL__RESTORE, 0);
+    if (t->best && t->at.best_epoch) sal__copy_weights(t, t->best, SAL__RESTORE, 0);
+    else if (t->average) sal__copy_weights(t, t->average, SAL__RESTORE, 0);
 }
 
 /* All epochs, from where training stands. */
@@ -15065,7 +15078,7 @@ SAL__INLINE sal__i sal__idot(sal__i c, sal__i x, sal__i b) { return sal__idot16(
 
 /* The transpose of SAL__T x SAL__T numbers: out[j][i] = in[i][j], rows os and is floats apart. */
 #define SAL__T SAL__MIN(SAL__W, 8)
-SAL__INLINE void SAL__K(turn)(float *out, size_t os, const float *in, size_t is) {
+SAL__INLINE void SAL__K(transpose)(float *out, size_t os, const float *in, size_t is) {
 #if SAL__W >= 8
     __m256 r[8], a[8];
     SAL__UNROLL
@@ -15316,7 +15329,7 @@ SAL__INLINE void SAL__K(wino_in)(float *v, size_t fs, const float *in, size_t ro
             float *line = t + i * 8 * SAL__W;
             for (int j = 0; j < 8; j += SAL__T)
                 for (int l = 0; l < SAL__W; l += SAL__T)
-                    SAL__K(turn)(line + j * SAL__W + l, SAL__W,
+                    SAL__K(transpose)(line + j * SAL__W + l, SAL__W,
                                  in + (size_t)i * row + l * plane + j, plane);
             SAL__K(wino_line)(line, SAL__W, line, SAL__W, n, taps);
         }
@@ -15347,7 +15360,7 @@ SAL__INLINE void SAL__K(wino_w)(float *u, size_t fs, const float *w, size_t pitc
             if (o + SAL__W <= rows && count == SAL__W) {
                 for (int e = 0; e < rr * SAL__W; e += SAL__T)
                     for (int l = 0; l < SAL__W; l += SAL__T)
-                        SAL__K(turn)(to + e * SAL__W + l, SAL__W, from + l * pitch + e, pitch);
+                        SAL__K(transpose)(to + e * SAL__W + l, SAL__W, from + l * pitch + e, pitch);
                 for (int i = 0; i < SAL__W; i++)        /* weights come straight from memory */
                     for (int e = 0; e < rr * SAL__W; e += 16)
                         SAL__PREFETCH(from + (size_t)i * pitch + 4 * rr * SAL__W + e, 2);
@@ -15382,7 +15395,7 @@ SAL__INLINE void SAL__K(wino_out)(float *y, size_t row, const float *p, size_t f
             SAL__K(wino_a)(z, SAL__W, t + i * 8 * SAL__W, SAL__W, n, m);
             for (int j = 0; j < 8; j += SAL__T)
                 for (int l = 0; l < SAL__W; l += SAL__T)
-                    SAL__K(turn)(y + ((size_t)(o + l) * m + i) * row + j, m * row,
+                    SAL__K(transpose)(y + ((size_t)(o + l) * m + i) * row + j, m * row,
                                  z + j * SAL__W + l, SAL__W);
         }
     }
@@ -15752,7 +15765,7 @@ static void SAL__K(pack)(float *b, const float *a, size_t lda, int rows, int k) 
         p = 0;
         if (o + SAL__T <= rows)
             for (; p + SAL__T <= k; p += SAL__T)
-                SAL__K(turn)(b + p * 16 + o, 16, a + (size_t)o * lda + p, lda);
+                SAL__K(transpose)(b + p * 16 + o, 16, a + (size_t)o * lda + p, lda);
         for (; p < k; p++)
             for (j = o; j < o + SAL__T; j++) b[p * 16 + j] = j < rows ? a[(size_t)j * lda + p] : 0;
     }

@@ -229,6 +229,22 @@ static void test_golden(sal_ctx *ctx) {
     sal_safetensors_free(ctx, &golden);
 }
 
+/* Numbers of no network, operator, ...: the tables that they are places in end before them. */
+static void test_no_such(sal_ctx *ctx) {
+    static const int none[] = { -1, 100, 2000000000 };
+    sal_net *net;
+    for (int i = 0; i < COUNT(none); i++) {
+        int n = none[i];
+        sal_net_desc desc = sal_net_desc_default((sal_kind)n);
+        sal_train_desc recipe = sal_train_desc_paper((sal_kind)n);
+        CHECK(!strcmp(sal_kind_name((sal_kind)n), "?") && !strcmp(sal_op_name((sal_op)n), "?") &&
+              !strcmp(sal_classical_name((sal_classical_kind)n), "?") &&
+              !strcmp(sal_dtype_name((sal_dtype)n), "?") && !sal_dtype_size((sal_dtype)n) &&
+              !recipe.epochs && sal_net_new(ctx, &desc, &net) == SAL_ERR_ARGUMENT && !net,
+              "what there is no number %d of has the name ?: %s", n, sal_error(ctx));
+    }
+}
+
 /* --- sizes ------------------------------------------------------------------------------------ */
 
 static void test_shapes(sal_ctx *ctx) {
@@ -937,6 +953,7 @@ int main(void) {
     memset(&ctx, 0, sizeof ctx);
     test_too_long(&ctx);
     test_golden(&ctx);
+    test_no_such(&ctx);
     test_shapes(&ctx);
     test_square(&ctx);
     test_other_sizes(&ctx);
