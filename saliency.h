@@ -15887,44 +15887,42 @@ static void SAL__K(whole_block)(char *out, size_t pitch, const char *a, size_t l
     }
 }
 
+/* Channels c to c + 2 SAL__W - 1 of so many pixels, 1 to 4; what is loaded of the weights serves
+   them all. */
+SAL__INLINE void SAL__K(pixels)(uint8_t *out, size_t pitch, const uint8_t *const *from, size_t at,
+                                size_t step, int taps, const int16_t *weight, int c,
+                                const sal__rule *e, int pixels) {
+    sal__i first[2] = { sal__iload(e->bias + c), sal__iload(e->bias + c + SAL__W) }, sum[4][2];
+    sal__v scale[2] = { sal__vload(e->scale + c), sal__vload(e->scale + c + SAL__W) };
+    SAL__UNROLL
+    for (int i = 0; i < pixels; i++) { sum[i][0] = first[0]; sum[i][1] = first[1]; }
+    for (int t = 0; t < taps; t += 2, weight += 4 * SAL__W) {
+        const uint8_t *even = from[t] + at + c, *odd = from[t + 1 < taps ? t + 1 : t] + at + c;
+        sal__i w[2] = { sal__iwords(weight), sal__iwords(weight + 2 * SAL__W) };
+        SAL__UNROLL
+        for (int i = 0; i < pixels; i++) {
+            sal__i p = sal__iload_u8(even + i * step), q = sal__iload_u8(odd + i * step);
+            sum[i][0] = sal__idot16(sum[i][0], sal__izip_low(p, q), w[0]);
+            sum[i][1] = sal__idot16(sum[i][1], sal__izip_high(p, q), w[1]);
+        }
+    }
+    SAL__UNROLL
+    for (int i = 0; i < pixels; i++)
+        SAL__K(whole_end)((char *)out + i * pitch + c, sum[i], scale, e, NULL);
+}
+
 /* A depthwise layer: n pixels of all channels from what each tap sees, `step` bytes from pixel to
    pixel. weight: for each group of channels, `next` numbers apart, pairs of taps; behind an odd
-   last tap there is a zero. Nine taps' weights stay in registers. */
-SAL__INLINE void SAL__K(two_taps)(sal__i *sum, const uint8_t *even, const uint8_t *odd, sal__i w0,
-                                  sal__i w1) {
-    sal__i p = sal__iload_u8(even), q = sal__iload_u8(odd);
-    sum[0] = sal__idot16(sum[0], sal__izip_low(p, q), w0);
-    sum[1] = sal__idot16(sum[1], sal__izip_high(p, q), w1);
-}
+   last tap there is a zero. */
 static void SAL__K(whole_taps)(uint8_t *out, size_t pitch, const uint8_t *const *from,
                                size_t step, int taps, const int16_t *weight, size_t next,
                                int groups, const sal__rule *e, int n) {
     for (int c = 0; c < groups * 2 * SAL__W; c += 2 * SAL__W, weight += next) {
-        sal__i first[2] = { sal__iload(e->bias + c), sal__iload(e->bias + c + SAL__W) }, w[5][2];
-        sal__v scale[2] = { sal__vload(e->scale + c), sal__vload(e->scale + c + SAL__W) };
-        const uint8_t *f[10];
-        SAL__UNROLL
-        for (int t = 0; t < 10; t++) {
-            f[t] = from[taps == 9 ? t % 9 : 0] + c;
-            w[t / 2][t % 2] = sal__iwords(weight + (taps == 9 ? t : 0) * 2 * SAL__W);
-        }
-        for (int x = 0; taps == 9 && x < n; x++) {
-            sal__i sum[2] = { first[0], first[1] };
-            size_t at = x * step;
-            SAL__UNROLL
-            for (int t = 0; t < 5; t++)
-                SAL__K(two_taps)(sum, f[2 * t] + at, f[2 * t + 1] + at, w[t][0], w[t][1]);
-            SAL__K(whole_end)((char *)out + x * pitch + c, sum, scale, e, NULL);
-        }
-        for (int x = 0; taps != 9 && x < n; x++) {
-            sal__i sum[2] = { first[0], first[1] };
-            size_t at = x * step + c;
-            for (int t = 0; t < taps; t += 2)
-                SAL__K(two_taps)(sum, from[t] + at, from[t + 1 < taps ? t + 1 : t] + at,
-                                 sal__iwords(weight + t * 2 * SAL__W),
-                                 sal__iwords(weight + (t + 1) * 2 * SAL__W));
-            SAL__K(whole_end)((char *)out + x * pitch + c, sum, scale, e, NULL);
-        }
+        int x = 0;
+        for (; x + 4 <= n; x += 4)
+            SAL__K(pixels)(out + x * pitch, pitch, from, x * step, step, taps, weight, c, e, 4);
+        for (; x < n; x++)
+            SAL__K(pixels)(out + x * pitch, pitch, from, x * step, step, taps, weight, c, e, 1);
     }
 }
 
