@@ -267,7 +267,7 @@ static sal_result write_frame(sal_ctx *ctx, const options *o, video *v) {
         fwrite(colours.data, 1, 3 * n, stdout);
         sal_image_free(ctx, &colours);
     }
-    return fflush(stdout) ? SAL_ERR_IO : SAL_OK;        /* finish() says why */
+    return fflush(stdout) || ferror(stdout) ? SAL_ERR_IO : SAL_OK;      /* finish() says why */
 }
 
 /* shown = F * shown before + (1 - F) * map. Maps run from 0 to 1. */

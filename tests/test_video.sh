@@ -84,6 +84,9 @@ if [ -e /dev/full ]; then
     $predict -m center --frames 32x24 --quiet - <five >/dev/full 2>err
     [ $? = 1 ] && grep -q "standard output" err
     says $? "a full disk ends it, with a sentence"
+    head -c 1474560 /dev/zero | $predict -m center --frames 128x96 - >/dev/full 2>err
+    [ $? = 1 ] && grep -q "standard output" err && grep -q "^1 frames" err
+    says $? "at once, also if frames are larger than a buffer"
 fi
 
 # one model for all frames, and memory that does not grow: resident size after 20 and after 1000
