@@ -895,6 +895,8 @@ typedef struct set__opener {
     sal_dataset *set;
     set__arena arena;
     struct set__stem_entry *stem;   /* the names of the pictures, sorted */
+    const char **file;          /* the files that belong to pictures, sorted */
+    int files;
     set__looks looks;
     const char **subject;       /* in the order they turned up */
     int subjects;
@@ -1539,9 +1541,30 @@ static sal_result set__sort_looks(set__opener *b) {
     return SAL_OK;
 }
 
+static int set__compare_texts(const void *left, const void *right) {
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+/* A file belongs to one picture, not to all of its name in several folders. */
+static sal_result set__check_files(set__opener *b) {
+    SET__TRY_PUT(b->file, b->ctx, &b->arena, const char *, 2 * (size_t)b->set->count);
+    for (int i = 0; i < b->set->count; i++) {
+        const sal_dataset_entry *e = &b->set->entry[i];
+        if (e->map) b->file[b->files++] = e->map;
+        if (e->fixations) b->file[b->files++] = e->fixations;
+    }
+    qsort((void *)b->file, (size_t)b->files, sizeof *b->file, set__compare_texts);
+    for (int i = 1; i < b->files; i++)
+        if (!strcmp(b->file[i - 1], b->file[i]))
+            return set__fail(b->ctx, SAL_ERR_FORMAT, "%s: of which of the pictures of this name? "
+                             "put it into a folder as they are", b->file[i]);
+    return SAL_OK;
+}
+
 /* Pictures with maps and fixations beside them in files of the same name. */
 static sal_result set__pair_files(set__opener *b, const char *maps, const char *map_extensions,
                                   const char *fixations, const char *fixations_extensions) {
+    SET__TRY(set__sort_stems(b));
     for (int i = 0; i < b->set->count; i++) {
         sal_dataset_entry *e = &b->set->entry[i];
         const char *name = e->name, *slash = strrchr(name, '/');
@@ -1554,7 +1577,7 @@ static sal_result set__pair_files(set__opener *b, const char *maps, const char *
             name = slash + 1;
         }
     }
-    return SAL_OK;
+    return set__check_files(b);
 }
 
 /* MIT1003: the fixations are in DATA/, a folder for each viewer, or pooled in a picture. */
@@ -1581,18 +1604,22 @@ static sal_result set__open_mit1003(set__opener *b, const char *stimuli, const c
     return SAL_OK;
 }
 
-/* Each file in maps/ belongs to a picture. */
+/* Each file in maps/ belongs to a picture; with a split, perhaps to one of another part. */
 static sal_result set__check_maps(set__opener *b) {
-    const char *folder;
+    const char *folder, *path;
     char **names;
     int n;
     SET__TRY(set__find_folder(b, &folder, "maps"));
-    if (!folder) return SAL_OK;
+    if (!folder || b->set->options.split) return SAL_OK;
     SET__TRY(set__dir_list(b->ctx, &b->arena, folder, &names, &n));
-    for (int i = 0; i < n; i++)
-        if (names[i][0] != '.' && set__has_extension(names[i], SET__MAPS) &&
-                set__entry_of(b, names[i]) < 0)
+    for (int i = 0; i < n; i++) {
+        if (names[i][0] == '.' || !set__has_extension(names[i], SET__MAPS) ||
+                set__entry_of(b, names[i]) >= 0) continue;
+        SET__TRY(set__text(b, &path, "%s/%s", folder, names[i]));
+        if (!bsearch(&path, (const void *)b->file, (size_t)b->files, sizeof path,
+                     set__compare_texts))
             SET__TRY(set__missing(b, folder, names[i], "the picture of this map is not there"));
+    }
     return SAL_OK;
 }
 
@@ -1618,7 +1645,6 @@ static sal_result set__open_plain(set__opener *b, const char *pictures) {
     b->set->layout = SAL_LAYOUT_PLAIN;
     SET__TRY(set__add_picture_tree(b, pictures));
     SET__TRY(set__pair_files(b, "maps", SET__MAPS, NULL, NULL));
-    SET__TRY(set__sort_stems(b));
     SET__TRY(set__check_maps(b));
     if (named) {
         SET__TRY(set__find_file(b, &path, "", named));
@@ -1678,8 +1704,11 @@ static sal_result set__open_set(set__opener *b) {
     if (a && c && !table && !b->set->options.fixations) {
         b->set->layout = SAL_LAYOUT_SALICON;
         SET__TRY(set__add_picture_tree(b, a));
-        SET__TRY(set__pair_files(b, "maps|maps/train|maps/val", SET__MAPS,
-                                 "fixations|fixations/train|fixations/val", SET__POINTS));
+        /* only flat pictures, which come first, find their files in another folder */
+        int flat = b->set->count > 0 && !strchr(b->set->entry[0].name, '/');
+        SET__TRY(set__pair_files(b, flat ? "maps|maps/train|maps/val" : "maps", SET__MAPS,
+                                 flat ? "fixations|fixations/train|fixations/val" : "fixations",
+                                 SET__POINTS));
         for (int i = 0; i < b->set->count; i++) {
             const char *points = b->set->entry[i].fixations;
             if (points && set__has_extension(points, ".mat")) return SAL_OK;

@@ -843,6 +843,28 @@ static void test_salicon(sal_ctx *ctx) {
     sal_dataset_close(ctx, &set);
 }
 
+/* Pictures of one name in two folders, and maps that do not lie in such. */
+static void test_namesakes(sal_ctx *ctx) {
+    sal_dataset set;
+    folder("twins/images/train"); folder("twins/images/val");
+    folder("twins/maps/val"); folder("twins/fixations");
+    save_picture(ctx, "twins/images/train/1.png", 40, 30, 200);
+    save_picture(ctx, "twins/images/val/1.png", 40, 30, 200);
+    save_picture(ctx, "twins/maps/val/1.png", 40, 30, 100);
+    CHECK(open_fails(ctx, in_root("%s", "twins"), NULL, SAL_ERR_IO, "train/1.png: there is no map"),
+          "a picture does not take the map of its namesake in another folder: %s", sal_error(ctx));
+    remove(in_root("%s", "twins/maps/val/1.png"));
+    save_picture(ctx, "twins/maps/1.png", 40, 30, 100);
+    CHECK(open_fails(ctx, in_root("%s", "twins"), NULL, SAL_ERR_FORMAT, "maps/1.png: of which"),
+          "nor do both take one that lies flat: %s", sal_error(ctx));
+    folder("flat/images/a"); folder("flat/maps");
+    save_picture(ctx, "flat/images/a/1.png", 40, 30, 200);
+    save_picture(ctx, "flat/maps/1.png", 40, 30, 100);
+    if (CHECK(sal_dataset_open(ctx, in_root("%s", "flat"), NULL, &set) == SAL_OK && set.count == 1 &&
+              set.entry[0].map, "but it belongs to the only one (%s)", sal_error(ctx)))
+        sal_dataset_close(ctx, &set);
+}
+
 static void isun_file(const char *path, const char *variable, const char *first,
                       const char *second) {
     static const double size[2] = { 30, 40 }, one[4] = { 5, 39.5, 6, 30 }, two[2] = { 1, 12 };
@@ -1286,6 +1308,7 @@ int main(void) {
     test_order();
     test_density(&ctx);
     test_salicon(&ctx);
+    test_namesakes(&ctx);
     test_isun(&ctx);
     test_mit1003(&ctx);
     test_cat2000(&ctx);
