@@ -93,11 +93,11 @@ EMSCRIPTEN_KEEPALIVE const float *web_map(void) { return map.data; }
 static int start(int i, int from, int n) { return (int)((int64_t)i * from / n); }
 
 /* Picture (layer 0) or map in colours (layer 1), w x h and no larger than they are, as RGBA: the
-   means of what a pixel covers. NULL: no memory. */
+   means of what a pixel covers. NULL: no memory, or no map yet. */
 EMSCRIPTEN_KEEPALIVE const unsigned char *web_view(int layer, int w, int h) {
     float most = 1e-12f;
-    unsigned char *to = (unsigned char *)realloc(view[layer], (size_t)w * h * 4);
-    if (!to || !map.data) return NULL;
+    unsigned char *to = map.data ? (unsigned char *)realloc(view[layer], (size_t)w * h * 4) : NULL;
+    if (!to) return NULL;
     view[layer] = to;
     for (size_t i = 0; i < (size_t)map.w * map.h; i++) most = MAX(most, map.data[i]);
     for (int y = 0; y < h; y++)
