@@ -253,8 +253,20 @@ static double (*new_values(int images))[SCORES] {
     return value;
 }
 
+/* Rows of one name become NAME, NAME (2), NAME (3). */
+static void own_name(const evaluation *e, score_row *row) {
+    size_t end = MIN(strlen(row->name), sizeof row->name - sizeof " (32)");
+    const score_row *other = e->row;
+    int same = 1;
+    while (other < row) {
+        if (strcmp(other->name, row->name)) { other++; continue; }
+        snprintf(row->name + end, sizeof row->name - end, " (%d)", ++same);
+        other = e->row;
+    }
+}
+
 static int open_rows(evaluation *e) {
-    int k, i, same, networks = 0, domains = 0, maps = 0, learnt = 0;
+    int k, networks = 0, domains = 0, maps = 0, learnt = 0;
     for (k = 0; k < e->rows; k++) {
         score_row *row = &e->row[k];
         if (row->kind == MAPS && sal_path_kind(row->folder) != 1)
@@ -265,11 +277,7 @@ static int open_rows(evaluation *e) {
         domains += has_domains(&row->of);
         maps += row->kind == MAPS;
         learnt += row->of.net && row->of.net->desc.steps > 0;
-        for (same = 1, i = 0; i < k; i++) if (!strcmp(e->row[i].name, row->name)) same++;
-        if (same > 1) {
-            size_t end = strlen(row->name);
-            snprintf(row->name + end, sizeof row->name - end, " (%d)", same);
-        }
+        own_name(e, row);
         row->value = new_values(e->images);
         row->thumb = (bytes *)calloc((size_t)e->images, sizeof(bytes));
         if (!row->value || !row->thumb) return complain("out of memory");

@@ -94,6 +94,9 @@ refused "nor a picture, through a link"      "link.pgm: is read, too" -m center 
 cmp -s set/fixations.csv before
 says $? "and they are as they were"
 refused "one result goes to standard output" "one result" -m center --data set --json - --csv -
+$evaluate -m center -m center -m center --data set --metrics CC --csv - >out.csv 2>err &&
+    [ "$(sed 1d out.csv | cut -d, -f1 | uniq | tr '\n' ,)" = "center,center (2),center (3)," ]
+says $? "three models of one name get three names"
 if [ -e /dev/full ]; then
     for option in "" "--json -" "--csv -"; do
         $evaluate -m center --data set $option >/dev/full 2>err
