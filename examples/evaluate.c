@@ -350,9 +350,11 @@ static int load_prior(evaluation *e) {
 
 static int check_outputs(evaluation *e) {
     char path[3][PATH_ROOM];
-    return check_output(e, e->csv, "evaluate.csv", path[0]) ||
-           check_output(e, e->json, "evaluate.json", path[1]) ||
-           check_output(e, e->html, "evaluate.html", path[2]) || all_different(path, 3);
+    if (check_output(e, e->csv, "evaluate.csv", path[0]) ||
+        check_output(e, e->json, "evaluate.json", path[1]) ||
+        check_output(e, e->html, "evaluate.html", path[2]) || all_different(path, 3)) return 1;
+    if (!e->per_image || !e->standard) return 0;
+    return complain("-: standard output takes one result only; leave --per-image out");
 }
 
 /* Which pictures are scored. */
@@ -549,8 +551,6 @@ static int run(evaluation *e, int argc, char **argv) {
         (given_of("--viewing-distance") && refuse("--blur", "beside --viewing-distance, which sets "
                                                   "it")))
         return 1;
-    if (e->per_image && ((e->csv && is_standard(e->csv)) || (e->json && is_standard(e->json))))
-        return complain("-: standard output takes one result only; leave --per-image out");
     if (given_of("--test-share") && e->test_share == 0)
         return complain("--test-share 0: a share of 0 has no pictures");
     if (e->part.n && e->html)

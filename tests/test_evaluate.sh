@@ -94,6 +94,8 @@ refused "nor a picture, through a link"      "link.pgm: is read, too" -m center 
 cmp -s set/fixations.csv before
 says $? "and they are as they were"
 refused "one result goes to standard output" "one result" -m center --data set --json - --csv -
+refused "the report of --html -, without --per-image" "leave --per-image out" -m center --data set --html - --per-image
+refused "and so with --merge" "leave --per-image out" --merge part1.json part2.json part3.json --csv - --per-image
 $evaluate -m center -m center -m center --data set --metrics CC --csv - >out.csv 2>err &&
     [ "$(sed 1d out.csv | cut -d, -f1 | uniq | tr '\n' ,)" = "center,center (2),center (3)," ]
 says $? "three models of one name get three names"
