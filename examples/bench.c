@@ -158,7 +158,7 @@ static int measure_machine(sal_ctx *ctx, machine *m) {
     return probe_machine(ctx, m) ? complain("%s", sal_error(ctx)) : 0;
 }
 
-static double peak_mb(void) {           /* at least what measuring the machine took */
+static double peak_mb(void) {           /* at least what the machine and networks before took */
     PROCESS_MEMORY_COUNTERS memory;
     memset(&memory, 0, sizeof memory);
     K32GetProcessMemoryInfo(GetCurrentProcess(), &memory, sizeof memory);
@@ -450,6 +450,23 @@ static int bench(sal_ctx *ctx, const options *o, const machine *m, sal_kind kind
     return result ? complain("%s", sal_error(ctx)) : status;
 }
 
+/* In a process of its own, so that the memory of networks before does not count. */
+static int bench_apart(sal_ctx *ctx, const options *o, const machine *m, sal_kind kind) {
+#ifdef _WIN32
+    return bench(ctx, o, m, kind);
+#else
+    int status;
+    pid_t child;
+    fflush(stdout);
+    child = fork();
+    if (child == 0) _exit(finish(bench(ctx, o, m, kind)));
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return complain("cannot start a process to measure %s", sal_kind_name(kind));
+    return WIFEXITED(status) ? WEXITSTATUS(status)
+                             : complain("%s: was ended by the system", sal_kind_name(kind));
+#endif
+}
+
 /* --- training ------------------------------------------------------------------------------- */
 
 /* One warm-up, then o->runs steps: forward, loss, backward, new weights. ms: their median. */
@@ -647,7 +664,7 @@ int main(int argc, char **argv) {
         printf("this machine, %d thread%s: %.1f GFLOP/s of multiply-adds, %.1f GB/s read\n",
                m.threads, m.threads > 1 ? "s" : "", m.gflops, m.gbytes);
     if (o.net || o.weights) return finish(bench(&ctx, &o, &m, kind));
-    for (i = 0; i < SAL_KIND_COUNT && !status; i++) status = bench(&ctx, &o, &m, (sal_kind)i);
+    for (i = 0; i < SAL_KIND_COUNT && !status; i++) status = bench_apart(&ctx, &o, &m, (sal_kind)i);
     if (!status && !o.json && !o.quiet) status = bench_others(&ctx);
     return finish(status);
 }
