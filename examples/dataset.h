@@ -1837,7 +1837,9 @@ static sal_result set__read_viewers(sal_ctx *ctx, const sal_dataset *set, const 
     for (int s = 0; s < set->subjects; s++) {
         n = snprintf(path, sizeof path, "%s/DATA/%s/%.*s.mat", set->path, set->subject[s], stem,
                      name);
-        if (n < 0 || n >= (int)sizeof path || sal_path_kind(path) != 0) continue;   /* not seen */
+        if (n < 0 || n >= (int)sizeof path) continue;
+        if (sal_path_kind(path) != 0) memcpy(path + n - 4, ".MAT", 4);
+        if (sal_path_kind(path) != 0) continue;         /* not seen */
         SET__TRY(set__read_samples(ctx, path, s, set->options.keep_first, looks));
     }
     return SAL_OK;

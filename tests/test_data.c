@@ -1026,6 +1026,14 @@ static void test_mit1003(sal_ctx *ctx) {
           fabs(item.fixation[0].x - 199) < 0.3, "MIT1003: with the first fixation on request");
     sal_item_free(ctx, &item);
     sal_dataset_close(ctx, &set);
+    remove(in_root("%s", "mit/DATA/hp/i05june05_static_street_boston_p1010764.mat"));
+    mit_samples("mit/DATA/hp/i05june05_static_street_boston_p1010764.MAT",
+                "i05june05_static_street_boston_p1010764", 1, 0);
+    CHECK(sal_dataset_open(ctx, in_root("%s", "mit"), &options, &set) == SAL_OK &&
+          sal_dataset_item(ctx, &set, 0, SAL_ITEM_FIXATIONS, &item) == SAL_OK && item.fixations == 6,
+          "MIT1003: also from a file whose name ends in capitals");
+    sal_item_free(ctx, &item);
+    sal_dataset_close(ctx, &set);
     options.pooled = 1;
     CHECK(sal_dataset_open(ctx, in_root("%s", "mit"), &options, &set) == SAL_OK &&
           set.subjects == 0 &&
