@@ -693,7 +693,7 @@ static inline int is_taken(const pictures *p, const char *path) {
 
 /* What stands between a folder and a name in it. */
 static inline const char *slash_behind(const char *folder) {
-    return *folder && folder[strlen(folder) - 1] != '/' ? "/" : "";
+    return *folder && !is_slash(folder[strlen(folder) - 1]) ? "/" : "";
 }
 
 static inline int add_picture(pictures *p, const char *folder, const char *name, size_t below) {
@@ -738,7 +738,8 @@ static int add_folder(sal_ctx *ctx, pictures *p, const char *folder, size_t belo
     if (sal_dir_list(ctx, folder, &names, &count)) return complain("%s", sal_error(ctx));
     for (i = 0; i < count && !status; i++) {
         if (names[i][0] == '.') continue;
-        if (snprintf(path, sizeof path, "%s/%s", folder, names[i]) >= (int)sizeof path) {
+        if (snprintf(path, sizeof path, "%s%s%s", folder, slash_behind(folder), names[i]) >=
+            (int)sizeof path) {
             status = complain("%s/%s: this path is too long", folder, names[i]);
             break;
         }
@@ -764,7 +765,7 @@ static inline int add_pattern(pictures *p, const char *pattern) {
     if (search == INVALID_HANDLE_VALUE || length >= sizeof folder)
         return complain("%s: no pictures of such names", pattern);
     memcpy(folder, pattern, length);
-    folder[length - (length > 0)] = 0;
+    folder[length] = 0;
     do {
         if (found.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) continue;
         if (WideCharToMultiByte(CP_UTF8, 0, found.cFileName, -1, name, sizeof name, NULL, NULL))
@@ -803,7 +804,7 @@ static inline int find_pictures(sal_ctx *ctx, pictures *p, char **argument, int 
         p->several = 1;
         while (length > 1 && is_slash(a[length - 1])) length--;
         argument[i][length] = 0;
-        if (add_folder(ctx, p, a, length + 1, NULL)) return 1;
+        if (add_folder(ctx, p, a, length + strlen(slash_behind(a)), NULL)) return 1;
         if (p->count == before) {
             return complain(p->unseen.count ? "%s: no pictures in this folder; --recursive looks "
                             "into its sub-folders" : "%s: no pictures in this folder", a);
