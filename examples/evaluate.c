@@ -200,8 +200,8 @@ static int write_results(evaluation *e) {
 static void short_name(char *name, size_t size, const char *path) {
     size_t end = strlen(path), start;
     char *dot;
-    while (end > 1 && path[end - 1] == '/') end--;
-    for (start = end; start > 0 && path[start - 1] != '/'; ) start--;
+    while (end > 1 && is_slash(path[end - 1])) end--;
+    for (start = end; start > 0 && !is_slash(path[start - 1]); ) start--;
     snprintf(name, size, "%.*s", (int)(end - start), path + start);
     dot = strrchr(name, '.');
     if (dot && !strcmp(dot, ".safetensors")) *dot = 0;
