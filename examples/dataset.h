@@ -1556,8 +1556,9 @@ static sal_result set__check_files(set__opener *b) {
     qsort((void *)b->file, (size_t)b->files, sizeof *b->file, set__compare_texts);
     for (int i = 1; i < b->files; i++)
         if (!strcmp(b->file[i - 1], b->file[i]))
-            return set__fail(b->ctx, SAL_ERR_FORMAT, "%s: of which of the pictures of this name? "
-                             "put it into a folder as they are", b->file[i]);
+            return set__fail(b->ctx, SAL_ERR_FORMAT, "%s: several pictures, in different "
+                             "folders, have this name: put it into a folder called as that of its "
+                             "picture", b->file[i]);
     return SAL_OK;
 }
 

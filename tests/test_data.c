@@ -855,7 +855,7 @@ static void test_namesakes(sal_ctx *ctx) {
           "a picture does not take the map of its namesake in another folder: %s", sal_error(ctx));
     remove(in_root("%s", "twins/maps/val/1.png"));
     save_picture(ctx, "twins/maps/1.png", 40, 30, 100);
-    CHECK(open_fails(ctx, in_root("%s", "twins"), NULL, SAL_ERR_FORMAT, "maps/1.png: of which"),
+    CHECK(open_fails(ctx, in_root("%s", "twins"), NULL, SAL_ERR_FORMAT, "maps/1.png: several"),
           "nor do both take one that lies flat: %s", sal_error(ctx));
     folder("flat/images/a"); folder("flat/maps");
     save_picture(ctx, "flat/images/a/1.png", 40, 30, 200);
