@@ -12207,7 +12207,13 @@ SALDEF sal_result sal_train(sal_ctx *ctx, sal_net *net, const sal_train_desc *de
 #endif
 #if !defined(SALIENCY_NO_SIMD) && defined(__GNUC__) && defined(__x86_64__)
 #  define SAL__X86
+#  pragma GCC diagnostic push
+#  ifndef __clang__                 /* g++ 12 warns of its own AVX-512 functions */
+#    pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#    pragma GCC diagnostic ignored "-Wuninitialized"
+#  endif
 #  include <immintrin.h>
+#  pragma GCC diagnostic pop
 #elif !defined(SALIENCY_NO_SIMD) && defined(__GNUC__) && defined(__aarch64__)
 #  define SAL__NEON
 #  include <arm_neon.h>

@@ -285,6 +285,8 @@ if command -v gcc >/dev/null; then
     check "without stdio there is nothing of files in it" sh -c "nm -u '$dir/memory.o' | grep -q ' memcpy$' &&
         ! nm -u '$dir/memory.o' | grep -E ' _?_?(f(open|read|write|seeko?|tello?|close|getc|puts|flush|eof|error|printf)|ungetc|open|read|write|close|rename|unlink|remove|stat|opendir|readdir|fsync|getenv|getpid)(64)?(_chk)?(@.*)?$'"
     if command -v g++ >/dev/null; then
+        check "g++ with optimisation: no warning, not even of its own AVX-512 header" \
+            g++ -x c++ -std=c++11 $strict -O1 -c "$dir/whole.c" -o "$dir/optimised.o"
         check "C++ files use an implementation compiled as C" \
             program "g++ -fopenmp" $whole -x c++ "$dir/one.c" "$dir/two.c"
         check "so does dataset.h in a C++ file" \
