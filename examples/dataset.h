@@ -1736,6 +1736,10 @@ SALDEF sal_result sal_dataset_open(sal_ctx *ctx, const char *path,
     if (r == SAL_OK && set->options.fixations)
         r = set__text(&b, &set->options.fixations, "%s", set->options.fixations);
     if (r == SAL_OK) r = set__open_set(&b);
+    if (r == SAL_OK && set->options.split &&
+            (set->layout == SAL_LAYOUT_MIT1003 || set->layout == SAL_LAYOUT_TORONTO))
+        r = set__fail(ctx, SAL_ERR_ARGUMENT, "%s: a %s set has no parts, so none called %s", path,
+                      sal_layout_name(set->layout), set->options.split);
     if (r == SAL_OK && !b.stem) r = set__sort_stems(&b);        /* looks for double names */
     if (r == SAL_OK) r = set__check_entries(&b);
     if (r == SAL_OK) r = set__sort_subjects(&b);

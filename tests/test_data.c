@@ -1034,6 +1034,10 @@ static void test_mit1003(sal_ctx *ctx) {
           "MIT1003: also from a file whose name ends in capitals");
     sal_item_free(ctx, &item);
     sal_dataset_close(ctx, &set);
+    options.split = "Action";
+    CHECK(open_fails(ctx, in_root("%s", "mit"), &options, SAL_ERR_ARGUMENT, "no parts"),
+          "MIT1003: a part of it is refused: %s", sal_error(ctx));
+    options.split = NULL;
     options.pooled = 1;
     CHECK(sal_dataset_open(ctx, in_root("%s", "mit"), &options, &set) == SAL_OK &&
           set.subjects == 0 &&
