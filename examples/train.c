@@ -458,7 +458,8 @@ static int change_recipe(sal_ctx *ctx, sal_train_desc *d, const options *o) {
 /* FOLDER@HxW: cuts the size off, or leaves 0 x 0. */
 static void cut_size(const char *folder, int size[2]) {
     char *at = (char *)(uintptr_t)strrchr(folder, '@'), rest;
-    if (at && sscanf(at, "@%6dx%6d%c", &size[0], &size[1], &rest) == 2) *at = 0;
+    if (at && sscanf(at, "@%6dx%6d%c", &size[0], &size[1], &rest) == 2 && size[0] > 0 &&
+        size[1] > 0) *at = 0;
     else size[0] = size[1] = 0;
 }
 

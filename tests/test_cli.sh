@@ -283,6 +283,7 @@ refused "--box says how large the box is" "--area does nothing with --box" $crop
 printf 'P5\n2 8\n255\n%016d' 0 >tall.pgm
 refused "a boost has the picture's shape" "another shape" $crop --boost tall.pgm -o cut.png few/images/a.png
 refused "--init says which network" "-m does nothing with --init" $train --init lite.safetensors --data few
+refused "a size of 0 is none" "few@0x480: no such folder" $train --data few@0x480
 refused "a constant rate is one" "two rates" $train --data few --lr 1e-3:1e-4 --schedule constant
 refused "rmsprop has no momentum" "--momentum does nothing with rmsprop" $train --data few --opt rmsprop --momentum 0.5
 refused "juntingnet has no batch-norms" "--fixed-norm does nothing" $train --data few --val few --fixed-norm --out x.safetensors
