@@ -289,16 +289,17 @@ static int open_rows(evaluation *e) {
            (!maps && refuse("--any-size", "without --maps"));
 }
 
-/* The rows that options ask for, behind those that were named. */
+/* The default model if none was named, and the rows that options ask for. */
 static int add_baselines(evaluation *e) {
     int viewers = e->baselines || e->crop;
+    if (!e->rows && add_row(e, MODEL, NULL, NULL, NULL)) return 1;
     if (e->baselines && add_row(e, PRIOR, NULL, NULL, NULL)) return 1;
     if (e->crop && add_row(e, CENTER_BOX, NULL, NULL, NULL)) return 1;
     if (viewers && e->set.subjects < 2)
         complain("%s does not tell viewers apart: no rows for them", e->data);
     else if (viewers && (add_row(e, LEAVE_ONE_OUT, NULL, NULL, NULL) ||
                          add_row(e, SPLIT_HALF, NULL, NULL, NULL))) return 1;
-    return !e->rows && add_row(e, MODEL, NULL, NULL, NULL);
+    return 0;
 }
 
 static int has_fixations(const sal_dataset_entry *e) { return e->fixations || e->count; }

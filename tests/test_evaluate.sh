@@ -161,6 +161,8 @@ $evaluate --baselines --data pair --metrics CC,NSS --csv pair.csv --quiet 2>err 
     awk -F, '$1 == "viewer vs others" { score[$2] = $3 " " $4 } $1 == "half vs half" && $3 != "" { n++; bad += score[$2] != $3 " " $4 }
              END { exit bad || n != 6 }' pair.csv
 says $? "viewers' halves are drawn from those who saw the picture"
+grep -q "^lite," pair.csv
+says $? "the default model stands beside them if no other is named"
 $evaluate -m center --baselines --data set --metrics CC,IG --limit 1 >out 2>err &&
     awk '$1 == "CC" { cc = $4 } $1 == "IG" { ig = $2 } END { exit !(cc == "-" && ig == "-") }' out
 says $? "without other pictures there is neither a centre prior nor a baseline of IG"
