@@ -1285,10 +1285,11 @@ static sal_result set__shown(sal_ctx *ctx, const char *path, sal_image *image, i
 }
 
 /* Fixated pixels and their photograph have one size. */
-static sal_result set__check_points(sal_ctx *ctx, const char *path, int pw, int ph, int w, int h) {
+static sal_result set__check_points(sal_ctx *ctx, const char *path, double pw, double ph, int w,
+                                    int h) {
     if (pw == w && ph == h) return SAL_OK;
-    return set__fail(ctx, SAL_ERR_SHAPE, "%s: the fixated pixels are %d x %d and their picture "
-                     "%d x %d", path, pw, ph, w, h);
+    return set__fail(ctx, SAL_ERR_SHAPE, "%s: the fixated pixels are %.10g x %.10g and their "
+                     "picture %d x %d", path, pw, ph, w, h);
 }
 
 /* The pixels of a matrix that are above zero, column by column, as fixations of viewer 0. */
@@ -1314,8 +1315,7 @@ static sal_result set__mat_gaze(sal_ctx *ctx, const char *path, const sal_mat *g
     const char *field = sal_mat_field(gaze, 0, "fixation") ? "fixation" : "fixations";
     resolution = set__unwrap(resolution);
     if (resolution && resolution->kind == SAL_MAT_NUMBERS && resolution->count == 2)
-        SET__TRY(set__check_points(ctx, path, (int)resolution->number[1],
-                                   (int)resolution->number[0], w, h));
+        SET__TRY(set__check_points(ctx, path, resolution->number[1], resolution->number[0], w, h));
     if (gaze && gaze->count == 0) return SAL_OK;
     if (!sal_mat_field(gaze, 0, field))
         return set__fail(ctx, SAL_ERR_FORMAT, "%s: the struct array gaze with the field %s, or a "

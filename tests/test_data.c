@@ -770,14 +770,15 @@ static void gaze_entry(mat_writer *w, const double *xy, int n, int type) {
     mat_matrix(w, "", 6, type, n, n ? 2 : 0, xy);   /* fixations */
 }
 
-static void salicon_file(const char *name, int type, int packed, int big) {
-    static const double size[2] = { 30, 40 }, one[4] = { 5, 40, 6, 30 }, two[2] = { 12, 1 };
+static void salicon_file(const char *name, int type, int packed, int big, double height) {
+    const double size[2] = { height, 40 };
+    static const double one[4] = { 5, 40, 6, 30 }, two[2] = { 12, 1 };
     mat_writer w;
     size_t at;
     memset(&w, 0, sizeof w);
     w.big = big;
     mat_text(&w, "image", "picture");
-    mat_matrix(&w, "resolution", 6, 2, 1, 2, size);
+    mat_matrix(&w, "resolution", 6, height > 255 ? 9 : 2, 1, 2, size);
     at = mat_begin_struct(&w, "gaze", 3, 1, "location|timestamp|fixations");
     gaze_entry(&w, one, 2, type);                   /* (5, 6), (40, 30), counted from 1 */
     gaze_entry(&w, one, 0, type);
@@ -798,8 +799,8 @@ static void test_salicon(sal_ctx *ctx) {
     save_picture(ctx, "salicon/images/val/COCO_val2014_000000000073.jpg", 40, 30, 200);
     save_picture(ctx, "salicon/images/test/COCO_test2014_000000000001.jpg", 40, 30, 200);
     save_picture(ctx, "salicon/maps/train/COCO_train2014_000000000009.png", 40, 30, 100);
-    salicon_file("salicon/fixations/train/COCO_train2014_000000000009.mat", 2, 1, 0);
-    salicon_file("salicon/fixations/val/COCO_val2014_000000000073.mat", 3, 0, 1);
+    salicon_file("salicon/fixations/train/COCO_train2014_000000000009.mat", 2, 1, 0, 30);
+    salicon_file("salicon/fixations/val/COCO_val2014_000000000073.mat", 3, 0, 1, 30);
     if (!CHECK(sal_dataset_open(ctx, in_root("%s", "salicon"), NULL, &set) == SAL_OK, "SALICON is "
                "recognised (%s)", sal_error(ctx))) return;
     CHECK(set.layout == SAL_LAYOUT_SALICON && set.count == 2 &&
@@ -820,7 +821,14 @@ static void test_salicon(sal_ctx *ctx) {
           "SALICON: a map made with sigma 19 where there is no file");
     sal_item_free(ctx, &item);
     sal_dataset_close(ctx, &set);
+    salicon_file("salicon/fixations/val/COCO_val2014_000000000073.mat", 3, 0, 0, 1e300);
     options.split = "val"; options.sigma = 3; options.make_density = 1;
+    if (!sal_dataset_open(ctx, in_root("%s", "salicon"), &options, &set)) {
+        CHECK(sal_dataset_item(ctx, &set, 0, SAL_ITEM_FIXATIONS, &item) == SAL_ERR_SHAPE &&
+              strstr(sal_error(ctx), "40 x 1e+300"), "SALICON: another size: %s", sal_error(ctx));
+        sal_dataset_close(ctx, &set);
+    }
+    salicon_file("salicon/fixations/val/COCO_val2014_000000000073.mat", 3, 0, 1, 30);
     CHECK(sal_dataset_open(ctx, in_root("%s", "salicon"), &options, &set) == SAL_OK &&
           set.count == 1 &&
           sal_dataset_item(ctx, &set, 0, SAL_ITEM_DENSITY, &item) == SAL_OK && item.sigma == 3,
@@ -833,7 +841,7 @@ static void test_salicon(sal_ctx *ctx) {
     /* flat folders, as the 2015 edition is often unpacked */
     folder("salicon15/images"); folder("salicon15/fixations/train");
     save_picture(ctx, "salicon15/images/COCO_train2014_000000000009.jpg", 40, 30, 200);
-    salicon_file("salicon15/fixations/train/COCO_train2014_000000000009.mat", 9, 1, 0);
+    salicon_file("salicon15/fixations/train/COCO_train2014_000000000009.mat", 9, 1, 0, 30);
     CHECK(sal_dataset_open(ctx, in_root("%s", "salicon15"), NULL, &set) == SAL_OK &&
           set.count == 1 &&
           sal_dataset_item(ctx, &set, 0, SAL_ITEM_FIXATIONS,
