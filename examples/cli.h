@@ -456,6 +456,13 @@ static inline int refuse(const char *names, const char *why) {
     return option ? complain("%s does nothing %s", option, why) : 0;
 }
 
+/* The place of the option of that name, n if there is none. */
+static inline int find_option(const option *options, int n, const char *name, size_t length) {
+    int k = 0;
+    while (k < n && (strlen(options[k].name) != length || memcmp(options[k].name, name, length))) k++;
+    return k;
+}
+
 /* Reads the command line: -o VALUE, --opt VALUE or --opt=VALUE, -h, --help and --version; -- ends
    the options, and - alone is none. What is no option moves to the front of argv, *count of them.
    Returns 0 to go on, -1 if all is done (--help), 1 after a complaint: leave with finish(). */
@@ -470,8 +477,7 @@ static inline int read_options(int argc, char **argv, const option *options, int
         if (!more || a[0] != '-' || !a[1]) { argv[(*count)++] = argv[i]; continue; }
         if (!strcmp(a, "--")) { more = 0; continue; }
         if (a[1] == '-' && (value = strchr(a, '=')) != NULL) length = (size_t)(value++ - a);
-        for (k = 0; k < n; k++)
-            if (strlen(options[k].name) == length && !memcmp(options[k].name, a, length)) break;
+        k = find_option(options, n, a, length);
         if (k == n && (!strcmp(a, "-h") || !strcmp(a, "--help"))) {
             fputs(help, stdout);
             return -1;
@@ -489,7 +495,12 @@ static inline int read_options(int argc, char **argv, const option *options, int
             continue;
         }
         if (!value && i + 1 == argc) return complain("%s needs a value; see %s --help", a, program);
-        if (!value) value = argv[++i];
+        if (!value) {
+            value = argv[++i];
+            if (find_option(options, n, value, strlen(value)) < n)
+                return complain("%s needs a value, and %s is an option; a file of that name is "
+                                "./%s", a, value, value);
+        }
         if (!*value) return complain("%s \"\": an empty value (is a variable not set?)",
                                      options[k].name);
         if (read_value(&options[k], value)) return 1;

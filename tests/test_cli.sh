@@ -247,6 +247,12 @@ fi
 [ $? = 1 ] && [ ! -e limit.npy ] && [ -z "$(find . -name '*.tmp')" ] && grep -q "limit.npy" err
 says $? "a file-size limit is an error, and no temporary file is left"
 
+refused "an option is no value of another: it wrote a folder called -o" "-o is an option" \
+        $predict -m center --npy -o x.npy "$photo"
+$predict -m center --npy ./-o/ -o x.png --quiet "$photo" 2>err && [ -e ./-o/coffee.npy ]
+says $? "though a file may be called so"
+rm -rf ./-o
+
 # --- weights -----------------------------------------------------------------------------------
 cp "$top/weights/juntingnet.safetensors" . 2>/dev/null || : >juntingnet.safetensors
 mkdir -p prefix/bin prefix/share/saliency bare && cp "$build/predict" prefix/bin && cp "$build/predict" bare
