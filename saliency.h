@@ -7202,9 +7202,9 @@ static sal_result sal__bmp_open(sal_ctx *ctx, const unsigned char *p, size_t siz
                              ? 0 : sal__u32_le(p + 54 + 4 * i);
     }
     int plain = b->bits == 1 || b->bits == 2 || b->bits == 4 || b->bits == 8 || b->bits == 24;
-    int two = b->bits == 16 || b->bits == 32;
-    if (!(compression == 0 ? plain || two : compression == 1 ? b->bits == 8
-          : compression == 2 ? b->bits == 4 : masked && two))
+    int maskable = b->bits == 16 || b->bits == 32;
+    if (!(compression == 0 ? plain || maskable : compression == 1 ? b->bits == 8
+          : compression == 2 ? b->bits == 4 : masked && maskable))
         return sal__fail(ctx, SAL_ERR_UNSUPPORTED, "%s: a BMP file of %d bits a pixel and "
                          "compression %.0f, which is not read here: convert it to PNG", name,
                          b->bits, (double)compression);
