@@ -158,7 +158,7 @@ static int measure_machine(sal_ctx *ctx, machine *m) {
     return probe_machine(ctx, m) ? complain("%s", sal_error(ctx)) : 0;
 }
 
-static double peak_mb(void) {           /* at least what the machine and networks before took */
+static double peak_mb(void) {           /* at least what was measured before took */
     PROCESS_MEMORY_COUNTERS memory;
     memset(&memory, 0, sizeof memory);
     K32GetProcessMemoryInfo(GetCurrentProcess(), &memory, sizeof memory);

@@ -946,6 +946,15 @@ static sal_result set__text(set__opener *b, const char **out, const char *format
     return SAL_OK;
 }
 
+/* Is there a path of this kind, with what stands at `end` as it is or in capitals? path becomes it. */
+static int set__is_there(const char *path, char *end, int kind) {
+    if (sal_path_kind(path) == kind) return 1;
+    if (!*end) return 0;
+    for (; *end; end++)
+        if (*end >= 'a' && *end <= 'z') *end = (char)(*end - 'a' + 'A');
+    return sal_path_kind(path) == kind;
+}
+
 /* The first that exists of root/FOLDER/STEM.EXTENSION, over lists separated by '|', the extension
    in small letters or capitals (an empty extension list: a folder of that name). NULL: none. */
 static sal_result set__find(set__opener *b, const char **out, const char *folders,
@@ -956,15 +965,11 @@ static sal_result set__find(set__opener *b, const char **out, const char *folder
         int n = (int)strcspn(f, "|");
         for (const char *x = extensions; ; x += strcspn(x, "|") + 1) {
             int m = (int)strcspn(x, "|");
-            for (int capitals = 0; capitals < (m > 0 ? 2 : 1); capitals++) {
-                int used = snprintf(path, sizeof path, "%s%s%.*s%s%.*s%.*s", b->set->path,
-                                    n ? "/" : "", n, f, length ? "/" : "", (int)length, stem, m, x);
-                if (used <= 0 || used >= (int)sizeof path) continue;
-                for (char *p = path + used - m; capitals && *p; p++)
-                    if (*p >= 'a' && *p <= 'z') *p = (char)(*p - 'a' + 'A');
-                if (sal_path_kind(path) == (*extensions ? 0 : 1))
-                    return set__text(b, out, "%s", path);
-            }
+            int used = snprintf(path, sizeof path, "%s%s%.*s%s%.*s%.*s", b->set->path,
+                                n ? "/" : "", n, f, length ? "/" : "", (int)length, stem, m, x);
+            if (used > 0 && used < (int)sizeof path &&
+                set__is_there(path, path + used - m, *extensions ? 0 : 1))
+                return set__text(b, out, "%s", path);
             if (!x[m]) break;
         }
         if (!f[n]) break;
@@ -1842,9 +1847,8 @@ static sal_result set__read_viewers(sal_ctx *ctx, const sal_dataset *set, const 
     for (int s = 0; s < set->subjects; s++) {
         n = snprintf(path, sizeof path, "%s/DATA/%s/%.*s.mat", set->path, set->subject[s], stem,
                      name);
-        if (n < 0 || n >= (int)sizeof path) continue;
-        if (sal_path_kind(path) != 0) memcpy(path + n - 4, ".MAT", 4);
-        if (sal_path_kind(path) != 0) continue;         /* not seen */
+        if (n < 0 || n >= (int)sizeof path || !set__is_there(path, path + n - 4, 0))
+            continue;                                   /* not seen */
         SET__TRY(set__read_samples(ctx, path, s, set->options.keep_first, looks));
     }
     return SAL_OK;

@@ -253,7 +253,7 @@ static double (*new_values(int images))[SCORES] {
     return value;
 }
 
-/* Rows of one name become NAME, NAME (2), NAME (3). */
+/* Rows of one name become NAME, NAME (2), NAME (3). Names that another row has already are passed over. */
 static void own_name(const evaluation *e, score_row *row) {
     size_t end = MIN(strlen(row->name), sizeof row->name - sizeof " (32)");
     const score_row *other = e->row;
@@ -354,8 +354,8 @@ static int check_outputs(evaluation *e) {
     if (check_output(e, e->csv, "evaluate.csv", path[0]) ||
         check_output(e, e->json, "evaluate.json", path[1]) ||
         check_output(e, e->html, "evaluate.html", path[2]) || all_different(path, 3)) return 1;
-    if (!e->per_image || !e->standard) return 0;
-    return complain("-: standard output takes one result only; leave --per-image out");
+    return e->per_image && e->standard
+           ? complain("-: standard output takes one result only; leave --per-image out") : 0;
 }
 
 /* Which pictures are scored. */
